@@ -1,0 +1,148 @@
+"""A profile: which model plays which role, through which endpoint, at what price and under which limits.
+
+A profile is one YAML file (`profiles/` holds the shipped ones). It names environment variables that hold keys,
+never keys. The endpoint's *name* is its identity in the journal; its address may change.
+"""
+
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from resources.configuration import Configuration, ConfigurationError, fault_list, load_configuration, shipped_or_path
+
+PROFILES = Path(__file__).parent / "profiles"
+
+
+class Role(StrEnum):
+    """Every part that a model can play (METHOD: the scenarios' tables). A profile must cast them all."""
+
+    WEAK_STUDENT = "weak_student"  # error correction, turn 2
+    CRITIC_TEACHER = "critic_teacher"  # error correction, turn 3
+    STRONG_STUDENT = "strong_student"  # error correction, turn 4
+    DEBATER_A = "debater_a"  # debate
+    DEBATER_B = "debater_b"  # debate
+    DEBATE_CLOSER = "debate_closer"  # debate, student C
+    EXPLAINING_TEACHER = "explaining_teacher"  # analogy, turn 1
+    ANALOGY_STUDENT = "analogy_student"  # analogy, turns 2 and 4
+    JUDGE = "judge"  # quality
+
+
+class Endpoint(Configuration):
+    """An OpenAI-compatible server, or the embedded one, with the limits we keep to."""
+
+    kind: Literal["openai", "embedded"] = Field(
+        default="openai", description="`openai`: any OpenAI-compatible server; `embedded`: the one that comes along."
+    )
+    base_url: str | None = Field(default=None, description="Address up to and including `/v1`; unused when embedded.")
+    api_key_env: str | None = Field(default=None, description="Name of the environment variable that holds the key.")
+    max_concurrency: int = Field(default=64, ge=1, description="Hard cap on calls in flight.")
+    requests_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on calls a minute.")
+    tokens_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on tokens a minute.")
+    timeout_seconds: float = Field(default=120.0, gt=0, description="Time-out of one call.")
+    retry_deadline_seconds: float = Field(
+        default=900.0, gt=0, description="How long one call may wait out 429 and 503 before its dialogue is set aside."
+    )
+    context_tokens: int = Field(default=32768, ge=256, description="Context window of one call.")
+    system_role: bool = Field(
+        default=True, description="False for models without a system role: the text then heads the first user message."
+    )
+    model_file: str | None = Field(
+        default=None, description="Embedded only: a GGUF file; by default the one that comes along."
+    )
+    extra_body: dict[str, object] = Field(
+        default_factory=dict, description="Further fields of every request, for servers that want them."
+    )
+
+    @model_validator(mode="after")
+    def _address_fits_kind(self) -> Self:
+        if self.kind == "openai" and not self.base_url:
+            raise ValueError("an endpoint of kind 'openai' needs a base_url such as http://localhost:8000/v1")
+        if self.kind == "openai" and self.model_file:
+            raise ValueError("model_file is for endpoints of kind 'embedded'")
+        if self.base_url and not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url must start with http:// or https:// (given: {self.base_url!r:.80})")
+        return self
+
+
+class ModelPrice(Configuration):
+    """Price in US dollars a million tokens."""
+
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+
+
+class RoleModel(Configuration):
+    """Who plays a role, and how it is sampled."""
+
+    endpoint: str = Field(description="A key of `endpoints`.")
+    model: str = Field(min_length=1, description="The model's name as the endpoint knows it.")
+    temperature: float = Field(ge=0, le=2)
+    max_tokens: int = Field(ge=1, description="Limit of one utterance, in tokens.")
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int | None = Field(default=None, description="Sampling seed, for servers that honour it.")
+    structured_output: Literal["json_schema", "json_object", "none"] = Field(
+        default="json_schema", description="How the judge's form is asked for; others ignore it."
+    )
+    extra_body: dict[str, object] = Field(default_factory=dict, description="Further fields of this role's requests.")
+
+
+class EmbedderModel(Configuration):
+    """Who turns questions into vectors for the analogy's retrieval."""
+
+    kind: Literal["embedded", "openai", "sentence_transformers"] = "embedded"
+    endpoint: str | None = Field(default=None, description="Kind `openai`: a key of `endpoints`.")
+    model: str = Field(default="all-MiniLM-L6-v2", min_length=1)
+    batch_size: int = Field(default=64, ge=1)
+
+
+class Profile(Configuration):
+    """The whole cast."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    description: str = ""
+    endpoints: dict[str, Endpoint] = Field(min_length=1)
+    prices: dict[str, ModelPrice] = Field(default_factory=dict, description="By model name; unknown models cost 0.")
+    roles: dict[Role, RoleModel]
+    embedder: EmbedderModel = EmbedderModel()
+
+    @model_validator(mode="after")
+    def _cast_is_complete(self) -> Self:
+        faults = [f"role {role.value!r} is missing" for role in Role if role not in self.roles]
+        known = ", ".join(sorted(self.endpoints))
+        users = {f"roles.{role.value}": cast.endpoint for role, cast in self.roles.items()}
+        if self.embedder.kind == "openai":
+            users["embedder"] = self.embedder.endpoint or ""
+        faults += [
+            f"{user}.endpoint: unknown endpoint {endpoint!r}; known: {known}"
+            for user, endpoint in users.items()
+            if endpoint not in self.endpoints
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def check_keys(self, roles: Iterable[Role]) -> None:
+        """Make sure that every key these roles need is set, before any money is spent.
+
+        Raises:
+            ConfigurationError: names every environment variable that is not set.
+        """
+        endpoints = {self.roles[role].endpoint for role in roles}
+        missing = [
+            f"endpoint {name!r} takes its key from {endpoint.api_key_env}, which is not set"
+            for name, endpoint in sorted(self.endpoints.items())
+            if name in endpoints and endpoint.api_key_env and not os.environ.get(endpoint.api_key_env)
+        ]
+        if missing:
+            raise ConfigurationError(
+                fault_list(f"profile {self.name!r} cannot be used (set these in the environment or .env):", missing)
+            )
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """The shipped profile of that name, or the one in that file. See `load_configuration` for errors."""
+    return load_configuration(shipped_or_path(name_or_path, PROFILES), Profile)

@@ -1,0 +1,91 @@
+"""Reading configuration files: one reader, one error that names every fault at once."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class ConfigurationError(ValueError):
+    """A setting or a configuration file is wrong. The message names each fault, where it is and what to do."""
+
+
+class Configuration(BaseModel):
+    """Base of every configuration model: unknown keys are faults, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def describe_faults(error: ValidationError) -> list[str]:
+    """One line a fault: `endpoints.openai.max_concurrency: Input should be greater than 0 (given: 0)`."""
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
+        message = fault["msg"].removeprefix("Value error, ")
+        given = fault["input"]
+        shown = "" if isinstance(given, Mapping | BaseModel) or fault["type"] == "missing" else f" (given: {given!r:.120})"
+        lines.append(f"{where}: {message}{shown}")
+    return lines
+
+
+def fault_list(title: str, faults: Iterable[str]) -> str:
+    """A message of several faults: the title, then one indented line each."""
+    return "\n".join([title, *(f"  - {fault}" for fault in faults)])
+
+
+def read_yaml(path: Path) -> Any:
+    """The parsed content of one YAML file.
+
+    Raises:
+        ConfigurationError: the file is missing, unreadable, not UTF-8 or not YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
+
+
+def load_configuration(path: Path, model: type[Model]) -> Model:
+    """Read `path` as YAML and validate it against `model`.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or does not fit; every fault is named at once.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, Mapping):
+        raise ConfigurationError(f"{path}: should hold a mapping of keys to values, holds {type(content).__name__}")
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConfigurationError(fault_list(f"{path} is not valid:", describe_faults(error))) from None
+
+
+def shipped_or_path(value: str, folder: Path) -> Path:
+    """The file that a setting names: a shipped configuration by its bare name, else a path.
+
+    Args:
+        value: `paper`, or `my/profile.yaml`.
+        folder: where the shipped configurations lie.
+
+    Raises:
+        ConfigurationError: neither exists; the message lists the shipped names.
+    """
+    shipped = folder / f"{value}.yaml"
+    if shipped.is_file():
+        return shipped
+    path = Path(value).expanduser()
+    if path.is_file():
+        return path
+    names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+    raise ConfigurationError(f"{value!r} is neither a file nor one of the shipped names: {names}")
