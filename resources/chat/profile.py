@@ -12,7 +12,13 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from resources.configuration import Configuration, ConfigurationError, fault_list, load_configuration, shipped_or_path
+from resources.configuration import (
+    Configuration,
+    ConfigurationError,
+    fault_list,
+    load_configuration,
+    shipped_or_path,
+)
 
 PROFILES = Path(__file__).parent / "profiles"
 
@@ -35,20 +41,28 @@ class Endpoint(Configuration):
     """An OpenAI-compatible server, or the embedded one, with the limits we keep to."""
 
     kind: Literal["openai", "embedded"] = Field(
-        default="openai", description="`openai`: any OpenAI-compatible server; `embedded`: the one that comes along."
+        default="openai",
+        description="`openai`: any OpenAI-compatible server; `embedded`: the one that comes along.",
     )
-    base_url: str | None = Field(default=None, description="Address up to and including `/v1`; unused when embedded.")
-    api_key_env: str | None = Field(default=None, description="Name of the environment variable that holds the key.")
+    base_url: str | None = Field(
+        default=None, description="Address up to and including `/v1`; unused when embedded."
+    )
+    api_key_env: str | None = Field(
+        default=None, description="Name of the environment variable that holds the key."
+    )
     max_concurrency: int = Field(default=64, ge=1, description="Hard cap on calls in flight.")
     requests_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on calls a minute.")
     tokens_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on tokens a minute.")
     timeout_seconds: float = Field(default=120.0, gt=0, description="Time-out of one call.")
     retry_deadline_seconds: float = Field(
-        default=900.0, gt=0, description="How long one call may wait out 429 and 503 before its dialogue is set aside."
+        default=900.0,
+        gt=0,
+        description="How long one call may wait out 429 and 503 before its dialogue is set aside.",
     )
     context_tokens: int = Field(default=32768, ge=256, description="Context window of one call.")
     system_role: bool = Field(
-        default=True, description="False for models without a system role: the text then heads the first user message."
+        default=True,
+        description="False for models without a system role: the text then heads the first user message.",
     )
     model_file: str | None = Field(
         default=None, description="Embedded only: a GGUF file; by default the one that comes along."
@@ -87,7 +101,9 @@ class RoleModel(Configuration):
     structured_output: Literal["json_schema", "json_object", "none"] = Field(
         default="json_schema", description="How the judge's form is asked for; others ignore it."
     )
-    extra_body: dict[str, object] = Field(default_factory=dict, description="Further fields of this role's requests.")
+    extra_body: dict[str, object] = Field(
+        default_factory=dict, description="Further fields of this role's requests."
+    )
 
 
 class EmbedderModel(Configuration):
@@ -105,7 +121,9 @@ class Profile(Configuration):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
     description: str = ""
     endpoints: dict[str, Endpoint] = Field(min_length=1)
-    prices: dict[str, ModelPrice] = Field(default_factory=dict, description="By model name; unknown models cost 0.")
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict, description="By model name; unknown models cost 0."
+    )
     roles: dict[Role, RoleModel]
     embedder: EmbedderModel = EmbedderModel()
 
@@ -139,7 +157,9 @@ class Profile(Configuration):
         ]
         if missing:
             raise ConfigurationError(
-                fault_list(f"profile {self.name!r} cannot be used (set these in the environment or .env):", missing)
+                fault_list(
+                    f"profile {self.name!r} cannot be used (set these in the environment or .env):", missing
+                )
             )
 
 
