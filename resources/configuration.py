@@ -29,9 +29,7 @@ def describe_faults(error: ValidationError) -> list[str]:
         message = fault["msg"].removeprefix("Value error, ")
         given = fault["input"]
         shown = (
-            ""
-            if isinstance(given, Mapping | BaseModel) or fault["type"] == "missing"
-            else f" (given: {given!r:.120})"
+            "" if isinstance(given, Mapping | BaseModel) or fault["type"] == "missing" else f" (given: {given!r:.120})"
         )
         lines.append(f"{where}: {message}{shown}")
     return lines
@@ -68,9 +66,7 @@ def load_configuration(path: Path, model: type[Model]) -> Model:
     """
     content = read_yaml(path)
     if not isinstance(content, Mapping):
-        raise ConfigurationError(
-            f"{path}: should hold a mapping of keys to values, holds {type(content).__name__}"
-        )
+        raise ConfigurationError(f"{path}: should hold a mapping of keys to values, holds {type(content).__name__}")
     try:
         return model.model_validate(content)
     except ValidationError as error:

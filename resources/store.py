@@ -173,9 +173,7 @@ class LocalStore:
 
     def _unwritable(self, target: Path, error: OSError) -> StoreError:
         if error.errno == errno.ENOSPC:
-            advice = (
-                "the disk is full: free some space and run the same command again, nothing finished is lost"
-            )
+            advice = "the disk is full: free some space and run the same command again, nothing finished is lost"
         else:
             advice = "make it writable, or set MASTER_LAKE_ROOT to a folder that is"
         return StoreError(f"cannot write {target}: {error.strerror or error}; {advice}")
@@ -302,9 +300,7 @@ class S3Store:
                 raise
             raise StoreError(f"{where} failed: {code}; {advice}") from error
         except BotoCoreError as error:
-            raise StoreError(
-                f"{where} failed: {error}; check the network, the region and the credentials"
-            ) from error
+            raise StoreError(f"{where} failed: {error}; check the network, the region and the credentials") from error
 
 
 def open_store(root: str) -> Store:

@@ -44,12 +44,8 @@ class Endpoint(Configuration):
         default="openai",
         description="`openai`: any OpenAI-compatible server; `embedded`: the one that comes along.",
     )
-    base_url: str | None = Field(
-        default=None, description="Address up to and including `/v1`; unused when embedded."
-    )
-    api_key_env: str | None = Field(
-        default=None, description="Name of the environment variable that holds the key."
-    )
+    base_url: str | None = Field(default=None, description="Address up to and including `/v1`; unused when embedded.")
+    api_key_env: str | None = Field(default=None, description="Name of the environment variable that holds the key.")
     max_concurrency: int = Field(default=64, ge=1, description="Hard cap on calls in flight.")
     requests_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on calls a minute.")
     tokens_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on tokens a minute.")
@@ -101,9 +97,7 @@ class RoleModel(Configuration):
     structured_output: Literal["json_schema", "json_object", "none"] = Field(
         default="json_schema", description="How the judge's form is asked for; others ignore it."
     )
-    extra_body: dict[str, object] = Field(
-        default_factory=dict, description="Further fields of this role's requests."
-    )
+    extra_body: dict[str, object] = Field(default_factory=dict, description="Further fields of this role's requests.")
 
 
 class EmbedderModel(Configuration):
@@ -121,9 +115,7 @@ class Profile(Configuration):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
     description: str = ""
     endpoints: dict[str, Endpoint] = Field(min_length=1)
-    prices: dict[str, ModelPrice] = Field(
-        default_factory=dict, description="By model name; unknown models cost 0."
-    )
+    prices: dict[str, ModelPrice] = Field(default_factory=dict, description="By model name; unknown models cost 0.")
     roles: dict[Role, RoleModel]
     embedder: EmbedderModel = EmbedderModel()
 
@@ -157,9 +149,7 @@ class Profile(Configuration):
         ]
         if missing:
             raise ConfigurationError(
-                fault_list(
-                    f"profile {self.name!r} cannot be used (set these in the environment or .env):", missing
-                )
+                fault_list(f"profile {self.name!r} cannot be used (set these in the environment or .env):", missing)
             )
 
 
