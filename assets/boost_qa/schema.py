@@ -1,0 +1,31 @@
+"""A row of a BOOST-QA release, and of every training set: ShareGPT form with its lineage."""
+
+import pandera.polars as pa
+import polars as pl
+
+from assets.lesson_plans.schema import SPLIT_NAMES
+from assets.seeds.schema import DOMAINS, text
+
+CONVERSATION = pl.List(pl.Struct({"from": pl.String, "value": pl.String}))
+
+RELEASE_ROW = pa.DataFrameSchema(
+    {
+        "id": text("dialogue_id of the dialogue (of an original pair: its seed_id)."),
+        "conversations": pa.Column(CONVERSATION, description="Strictly alternating human and gpt, human first."),
+        "system": text("System prompt of the seed; empty where there is none."),
+        "trains": pa.Column(pl.List(pl.Boolean), description="For each turn, whether it carries loss."),
+        "scenario": text("error_correction, debate, analogy, or original."),
+        "source": text("Source of the seed."),
+        "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
+        "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="train, validation or test."),
+        "seed_id": text("The seed that was taught."),
+        "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
+        "licence": text("Licence of the source."),
+        "quality_score": pa.Column(
+            pl.Float64, pa.Check.in_range(0, 1), nullable=True, description="0 to 1; null for an original pair."
+        ),
+    },
+    strict=True,
+    unique=["id"],
+    description="One conversation to train on.",
+)

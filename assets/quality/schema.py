@@ -1,0 +1,77 @@
+"""What `scored_dialogues` makes."""
+
+import pandera.polars as pa
+import polars as pl
+
+from assets.lesson_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
+from assets.seeds.schema import DOMAINS, text
+from resources.lake import Table
+
+
+def share(description: str) -> pa.Column:
+    """A number from 0 to 1."""
+    return pa.Column(pl.Float64, pa.Check.in_range(0, 1), description=description)
+
+
+def flag(description: str, *, nullable: bool = False) -> pa.Column:
+    """A yes or no; null is unknown."""
+    return pa.Column(pl.Boolean, nullable=nullable, description=description)
+
+
+SCORED = Table(
+    name="scored_dialogues",
+    keys=("scenario", "shard"),
+    schema=pa.DataFrameSchema(
+        {
+            "dialogue_id": text("The dialogue."),
+            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="How the seed is taught."),
+            "shard": text("Shard of the seed."),
+            "source": text("Source of the seed."),
+            "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
+            "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split of the seed."),
+            "seed_id": text("The seed that is taught."),
+            "status": pa.Column(pl.String, pa.Check.isin(["complete", "set_aside"]), description="How it ended."),
+            "structure_ok": flag("Roles, alternation and number of turns are those of its scenario."),
+            "final_answer": pa.Column(
+                pl.String,
+                pa.Check.isin(["right", "wrong", "unknown"]),
+                description="The closing student's final answer against the reference (analogy: the worse of the two).",
+            ),
+            "first_answer": pa.Column(
+                pl.String, pa.Check.isin(["right", "wrong", "unknown"]), description="The first student's own answer."
+            ),
+            "reference_overlap": share("Share of the reference's content words that the closing answer holds."),
+            "code_parses": flag("Code blocks parse; null where there is no code to parse.", nullable=True),
+            "gave_away_result": flag("A teacher told the result before the student did; null: unknown.", nullable=True),
+            "false_claim": flag(
+                "A teacher called a right answer wrong, or a wrong one right; null: unknown.", nullable=True
+            ),
+            "betrays_reference": flag("Some text betrays that a hidden reference answer was seen."),
+            "copied_share": share("Longest run of words that one student took over from another, as a share."),
+            "english": flag("Every utterance is English (code and formulas aside)."),
+            "repetition": share("Share of repeated word n-grams in the most repetitive utterance."),
+            "words": pa.Column(pl.Int32, pa.Check.ge(0), description="Words of all gpt turns."),
+            "truncated": flag("Some utterance was cut off by the token limit."),
+            "refused": flag("Some utterance refuses the task."),
+            "secrets": pa.Column(pl.Int32, pa.Check.ge(0), description="Keys, tokens and passwords found in the text."),
+            "near_duplicate_of": text("dialogue_id of an almost equal dialogue in the same partition.", nullable=True),
+            "judge_status": pa.Column(
+                pl.String,
+                pa.Check.isin(["judged", "not_judged", "not_asked"]),
+                description="not_judged: no verdict in form; not_asked: rejected before, no money spent.",
+            ),
+            "judge_correct": flag("The judge finds the reasoning correct.", nullable=True),
+            "judge_error_class": text("The judge's class of error, `none` where there is none.", nullable=True),
+            "judge_reason": text("The judge's sentence.", nullable=True),
+            "judge_model": text("Who judged.", nullable=True),
+            "quality_score": share("Weighted signals, by the quality rules."),
+            "accepted": flag("Whether it may enter BOOST-QA."),
+            "rejection_reasons": pa.Column(pl.List(pl.String), description="Codes of the rules that it fails."),
+            "decided_by": pa.Column(pl.String, pa.Check.isin(["rules", "manual"]), description="Who decided."),
+            "decision_note": text("Why, where it was decided by hand.", nullable=True),
+        },
+        strict=True,
+        unique=["dialogue_id"],
+        description="Signals, verdict and decision, one row a dialogue.",
+    ),
+)

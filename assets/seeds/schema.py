@@ -1,0 +1,74 @@
+"""What `raw_seeds` and `seed_embeddings` make."""
+
+import pandera.polars as pa
+import polars as pl
+
+from resources.lake import Table
+
+DOMAINS = ("math", "code", "general")
+
+
+def text(description: str, *, nullable: bool = False) -> pa.Column:
+    """A text column."""
+    return pa.Column(pl.String, nullable=nullable, description=description)
+
+
+SEEDS = Table(
+    name="raw_seeds",
+    keys=("source", "shard"),
+    schema=pa.DataFrameSchema(
+        {
+            "seed_id": pa.Column(
+                pl.String, pa.Check.str_matches(r"^[0-9a-f]{32}$"), description="Hash of source, question and answer."
+            ),
+            "source": text("Name of the source in the seeds configuration."),
+            "shard": text("Shard that holds the seed for good."),
+            "reading": pa.Column(pl.Int32, pa.Check.ge(1), description="Which reading of the source first held it."),
+            "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
+            "system": text("System prompt of the row, where there is one.", nullable=True),
+            "question": pa.Column(pl.String, pa.Check.str_length(min_value=1), description="What is asked."),
+            "answer": pa.Column(pl.String, pa.Check.str_length(min_value=1), description="The reference answer."),
+            "reference_final": text("Final answer read off the reference answer, where it can be.", nullable=True),
+            "representative": text("seed_id that stands for the seed's group of near-duplicates."),
+            "licence": text("Licence of the source."),
+            "origin_file": text("File or hub id that the row came from."),
+            "origin_row": pa.Column(pl.Int64, pa.Check.ge(0), description="Row in that file, from 0."),
+        },
+        strict=True,
+        unique=["seed_id"],
+        description="Question-answer pairs, normalised and pinned to shards. Only grows.",
+    ),
+)
+
+REJECTS = Table(
+    name="seed_rejects",
+    keys=("source",),
+    schema=pa.DataFrameSchema(
+        {
+            "source": text("Name of the source."),
+            "origin_file": text("File or hub id that the row came from."),
+            "origin_row": pa.Column(pl.Int64, pa.Check.ge(0), description="Row in that file, from 0."),
+            "reason": text("Short code of what is wrong, such as empty_answer."),
+            "detail": text("The fault in words, with the beginning of the row."),
+        },
+        strict=True,
+        description="Rows set aside at the last reading of a source, with the reason.",
+    ),
+)
+
+EMBEDDINGS = Table(
+    name="seed_embeddings",
+    keys=("source", "shard"),
+    schema=pa.DataFrameSchema(
+        {
+            "seed_id": text("The seed."),
+            "source": text("Name of the source."),
+            "shard": text("Shard of the seed."),
+            "embedder": text("Kind and model that made the vector; others are never compared with it."),
+            "vector": pa.Column(pl.List(pl.Float32), description="Unit vector of the question."),
+        },
+        strict=True,
+        unique=["seed_id"],
+        description="Unit vectors of the seeds' questions, for the analogy's retrieval.",
+    ),
+)

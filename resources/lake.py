@@ -1,0 +1,294 @@
+"""The lake: every table as Parquet, one file a partition, on local disk or S3. Its files are the truth of what is done.
+
+lake.json                                               the format's version
+scenario_dialogues/scenario=debate/shard=x-0003/part.parquet    the rows, and in the footer what made them
+_index/scenario_dialogues/scenario=debate/shard=x-0003/<when>~<fingerprint>~<gate>~<rows>.json
+                                                        the same, readable for thousands of partitions by one listing
+_journal/…                                              completions that were paid for (resources.chat.journal)
+"""
+
+import io
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import duckdb
+import pandera.polars as pa
+import polars as pl
+from pandera.errors import SchemaError, SchemaErrors
+
+from resources.store import S3Store, Store, StoreError, open_store
+
+FORMAT = 1
+Gate = Literal["passed", "failed"]
+JSON = Any
+
+
+class TableError(ValueError):
+    """Rows do not fit their table's schema. Nothing was written."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the lake: its name, the columns that make its partitions, and its contract."""
+
+    name: str
+    keys: tuple[str, ...]
+    schema: pa.DataFrameSchema
+
+    @property
+    def columns(self) -> dict[str, pl.DataType]:
+        """Column name to polars type, in order."""
+        return {name: column.dtype.type for name, column in self.schema.columns.items()}
+
+    def empty(self) -> pl.DataFrame:
+        """No rows, with every column."""
+        return pl.DataFrame(schema=self.columns)
+
+    def frame(self, rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+        """Rows as a frame of this table's columns and types; a missing key is null."""
+        return pl.from_dicts(list(rows), schema=self.columns) if rows else self.empty()
+
+    def folder(self, keys: Mapping[str, str]) -> str:
+        """`scenario=debate/shard=x-0003`, in the order of the table's keys."""
+        return "/".join(f"{key}={keys[key]}" for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRecord:
+    """What is known of one written partition without reading its rows."""
+
+    table: str
+    keys: Mapping[str, str]
+    written_at: datetime
+    fingerprint: str  # what made it: seeds, plans, prompts, models, rules
+    gate: Gate  # whether the partition's own checks passed
+    rows: int
+
+    @property
+    def name(self) -> str:
+        """The keys' values joined as in Dagster's partition keys: `debate|x-0003`."""
+        return "|".join(self.keys[key] for key in sorted(self.keys))
+
+
+class Lake:
+    """Reads and writes tables. Opening it writes nothing; the first write marks the root with the format's version."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._checked = False
+
+    @classmethod
+    def at(cls, root: str) -> "Lake":
+        """The lake below a local folder or an `s3://bucket/prefix`."""
+        return cls(open_store(root))
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        table: Table,
+        keys: Mapping[str, str],
+        frame: pl.DataFrame,
+        *,
+        fingerprint: str,
+        gate: Gate = "passed",
+        facts: Mapping[str, JSON] | None = None,
+    ) -> PartitionRecord:
+        """Replace one partition, whole or not at all.
+
+        Args:
+            table: where it belongs.
+            keys: one value for each of the table's partition columns.
+            frame: all the partition's rows, in canonical order, with exactly the table's columns.
+            fingerprint: identity of everything that made the rows.
+            gate: whether the partition's own checks passed; releases take only those that did.
+            facts: what else to keep in the footer (profile, prompt versions, usage), plain JSON.
+
+        Raises:
+            TableError: the rows do not fit the schema.
+            StoreError: the lake cannot be written.
+        """
+        self._check_format(write=True)
+        checked = self._validate(table, keys, frame)
+        record = PartitionRecord(table.name, dict(keys), datetime.now(UTC), fingerprint, gate, checked.height)
+        footer = {
+            "master.fingerprint": fingerprint,
+            "master.gate": gate,
+            "master.written_at": record.written_at.isoformat(),
+            "master.rows": str(record.rows),
+            "master.facts": json.dumps(facts or {}, sort_keys=True),
+        }
+        buffer = io.BytesIO()
+        checked.write_parquet(buffer, compression="zstd", metadata=footer)
+        self.store.put(self.path(table, keys), buffer.getvalue())
+        self._put_marker(table, record)
+        return record
+
+    def _validate(self, table: Table, keys: Mapping[str, str], frame: pl.DataFrame) -> pl.DataFrame:
+        where = f"{table.name}/{table.folder(keys)}"
+        try:
+            checked: pl.DataFrame = table.schema.validate(frame, lazy=True)
+        except (SchemaError, SchemaErrors) as error:
+            raise TableError(
+                f"rows for {where} do not fit the table's schema; nothing was written:\n{error}"
+            ) from error
+        for key in table.keys:
+            if key in checked.columns and (checked[key] != keys[key]).any():
+                raise TableError(f"rows for {where} hold another {key} than {keys[key]!r}; nothing was written")
+        return checked
+
+    def _put_marker(self, table: Table, record: PartitionRecord) -> None:
+        folder = self._index_folder(table, record.keys)
+        older = [file.path for file in self.store.list(folder)]
+        stamp = record.written_at.strftime("%Y%m%dT%H%M%S%fZ")
+        name = f"{folder}/{stamp}~{record.fingerprint}~{record.gate}~{record.rows}.json"
+        self.store.put(name, b"{}")
+        for path in older:
+            if path < name:
+                self.store.delete(path)
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def path(self, table: Table, keys: Mapping[str, str]) -> str:
+        """Where a partition's file lies, relative to the lake's root."""
+        return f"{table.name}/{table.folder(keys)}/part.parquet"
+
+    def record(self, table: Table, keys: Mapping[str, str]) -> PartitionRecord | None:
+        """What the partition's own footer says; None where it was never written. Mends the index if it lags."""
+        try:
+            footer = pl.read_parquet_metadata(self._source(self.path(table, keys)))
+        except FileNotFoundError:
+            return None
+        record = PartitionRecord(
+            table.name,
+            dict(keys),
+            datetime.fromisoformat(footer["master.written_at"]),
+            footer["master.fingerprint"],
+            "passed" if footer["master.gate"] == "passed" else "failed",
+            int(footer["master.rows"]),
+        )
+        indexed = self._newest(self.store.list(self._index_folder(table, keys)), table)
+        if [found.fingerprint for found in indexed] != [record.fingerprint]:
+            self._put_marker(table, record)
+        return record
+
+    def facts(self, table: Table, keys: Mapping[str, str]) -> dict[str, JSON]:
+        """The further facts in a partition's footer. Raises FileNotFoundError where it was never written."""
+        footer = pl.read_parquet_metadata(self._source(self.path(table, keys)))
+        facts: dict[str, JSON] = json.loads(footer["master.facts"])
+        return facts
+
+    def records(self, table: Table) -> list[PartitionRecord]:
+        """Every written partition, from the index: one listing, whatever their number. Ordered by keys."""
+        self._check_format()
+        return self._newest(self.store.list(f"_index/{table.name}"), table)
+
+    def read(
+        self,
+        table: Table,
+        partitions: Iterable[Mapping[str, str]] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Rows of the given partitions, or of all, ordered by partition; those never written add nothing."""
+        if partitions is None:
+            partitions = [record.keys for record in self.records(table)]
+        frames = []
+        for keys in partitions:
+            try:
+                source = self._source(self.path(table, keys))
+                frames.append(pl.read_parquet(source, columns=list(columns) if columns else None))
+            except FileNotFoundError:
+                continue
+        if not frames:
+            empty = table.empty()
+            return empty.select(columns) if columns else empty
+        return pl.concat(frames)
+
+    def connect(
+        self,
+        tables: Iterable[Table],
+        memory_limit: str = "1GB",
+        only: Mapping[str, Sequence[PartitionRecord]] | None = None,
+    ) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection with a view for each table, over its Parquet files; work spills to disk.
+
+        Args:
+            tables: which tables to offer; one without any file is an empty view.
+            memory_limit: DuckDB's own limit.
+            only: further views, name to the partitions it holds (all of one table).
+        """
+        connection = duckdb.connect()
+        connection.execute(f"SET memory_limit = '{memory_limit}'; SET preserve_insertion_order = false")
+        if isinstance(self.store, S3Store):
+            import fsspec
+
+            connection.register_filesystem(fsspec.filesystem("s3"))
+        by_name = {table.name: table for table in tables}
+        views = {name: (table, self.records(table)) for name, table in by_name.items()}
+        for name, records in (only or {}).items():
+            views[name] = (by_name[records[0].table], list(records)) if records else (next(iter(by_name.values())), [])
+        for name, (table, records) in views.items():
+            if records:
+                files = ", ".join(
+                    "'" + self.store.uri(self.path(table, record.keys)).replace("'", "''") + "'" for record in records
+                )
+                connection.execute(
+                    f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{files}], hive_partitioning = false)"  # noqa: S608 - our names
+                )
+            else:
+                connection.register(name, table.empty().to_arrow())
+        return connection
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _index_folder(self, table: Table, keys: Mapping[str, str]) -> str:
+        return f"_index/{table.name}/{table.folder(keys)}"
+
+    def _newest(self, files: Iterable[Any], table: Table) -> list[PartitionRecord]:
+        newest: dict[str, str] = {}
+        for file in files:
+            folder, _, name = file.path.rpartition("/")
+            newest[folder] = max(name, newest.get(folder, ""))
+        records = []
+        for folder, name in sorted(newest.items()):
+            stamp, fingerprint, gate, rows = name.removesuffix(".json").split("~")
+            parts = folder.split("/")[2:]
+            records.append(
+                PartitionRecord(
+                    table.name,
+                    dict(part.split("=", 1) for part in parts),
+                    datetime.strptime(stamp, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC),
+                    fingerprint,
+                    "passed" if gate == "passed" else "failed",
+                    int(rows),
+                )
+            )
+        return records
+
+    def _source(self, path: str) -> Any:
+        local = self.store.local_path(path)
+        return local if local is not None else io.BytesIO(self.store.get(path))
+
+    def _check_format(self, write: bool = False) -> None:
+        if self._checked:
+            return
+        try:
+            found = json.loads(self.store.get("lake.json"))["format"]
+        except FileNotFoundError:
+            if write:
+                content = json.dumps(
+                    {"format": FORMAT, "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+                )
+                self.store.put_if_absent("lake.json", content.encode())
+                self._checked = True
+            return
+        if found != FORMAT:
+            raise StoreError(
+                f"the lake at {self.store.root} has format {found}, this version of the project reads format {FORMAT}; "
+                "use the version that wrote it, or set MASTER_LAKE_ROOT to another place"
+            )
+        self._checked = True
