@@ -7,7 +7,13 @@ that it writes, and the lake is the truth; `mirror_lake` rebuilds them in a fres
 from collections.abc import Iterable
 from enum import StrEnum
 
-from dagster import DynamicPartitionsDefinition, MultiPartitionsDefinition, StaticPartitionsDefinition
+from dagster import (
+    AssetExecutionContext,
+    DynamicPartitionsDefinition,
+    Failure,
+    MultiPartitionsDefinition,
+    StaticPartitionsDefinition,
+)
 
 
 class Scenario(StrEnum):
@@ -49,3 +55,25 @@ def shard_name(source: str, number: int) -> str:
 def source_of(shard: str) -> str:
     """The source that a shard belongs to: `orca_math-0003` -> `orca_math`."""
     return shard.rpartition("-")[0]
+
+
+def selected_keys(context: AssetExecutionContext) -> list[str]:
+    """The partition keys of this run, in order.
+
+    Raises:
+        Failure: there is none, which is what Dagster silently makes of a reversed range.
+    """
+    keys = list(context.partition_keys)
+    if not keys:
+        raise Failure(
+            f"{context.asset_key.to_user_string()}: the run's partition range selects nothing; "
+            "give its first key before its last, in the order in which the UI lists them",
+            allow_retries=False,
+        )
+    return keys
+
+
+def lesson_key(key: str) -> dict[str, str]:
+    """A lesson's partition key as columns: `debate|x-0003` -> {"scenario": "debate", "shard": "x-0003"}."""
+    scenario, _, shard = key.partition("|")
+    return {"scenario": scenario, "shard": shard}

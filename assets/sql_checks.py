@@ -1,0 +1,95 @@
+"""Data-quality checks as SQL files that DuckDB runs over the lake: a check's query returns the rows that offend.
+
+Every table of the lake is a view of its own name. `this_run` is the checked asset's table, limited to the partitions
+of the run that calls the check (the whole table when a check is run by hand). Named parameters (`$limit`) come from
+the check's definition.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    MetadataValue,
+    ResourceParam,
+    multi_asset_check,
+)
+
+from assets.shown import table_markdown
+from resources.lake import Lake, Table
+
+SHOWN_ROWS = 12
+
+
+@dataclass(frozen=True)
+class SqlCheck:
+    """One check. `sql` names a file in the stage's `checks/` folder; its rows are the failures."""
+
+    name: str
+    sql: str
+    description: str
+    severity: AssetCheckSeverity = AssetCheckSeverity.ERROR
+    blocking: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def sql_checks(
+    table: Table,
+    checks: Sequence[SqlCheck],
+    folder: Path,
+    tables: Sequence[Table],
+    asset: str | None = None,
+) -> AssetChecksDefinition:
+    """All SQL checks of one asset, as one step.
+
+    Args:
+        table: what the asset makes.
+        checks: what to run.
+        folder: where the `.sql` files lie.
+        tables: further tables that the queries read.
+        asset: the asset's name, where it is not the table's.
+    """
+    name = asset or table.name
+    specs = [
+        AssetCheckSpec(name=check.name, asset=AssetKey(name), description=check.description, blocking=check.blocking)
+        for check in checks
+    ]
+
+    @multi_asset_check(name=f"{name}_checks", specs=specs, can_subset=True)
+    def run_checks(context: AssetCheckExecutionContext, lake: ResourceParam[Lake]) -> Iterator[AssetCheckResult]:
+        records = lake.records(table)
+        wanted = set(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else None
+        this_run = [
+            record
+            for record in records
+            if wanted is None or record.name in wanted or not wanted.isdisjoint(record.keys.values())
+        ]
+        asked = {key.name for key in context.selected_asset_check_keys}
+        with lake.connect([table, *tables], only={"this_run": this_run}) as connection:
+            for check in checks:
+                if check.name not in asked:
+                    continue
+                query = (folder / check.sql).read_text(encoding="utf-8")
+                cursor = connection.execute(query, dict(check.parameters) or None)
+                names = [column[0] for column in cursor.description or []]
+                found = [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(1000)]
+                yield AssetCheckResult(
+                    check_name=check.name,
+                    asset_key=AssetKey(name),
+                    passed=not found,
+                    severity=check.severity,
+                    metadata={
+                        "failures": MetadataValue.int(len(found)),
+                        "rows": table_markdown(found, SHOWN_ROWS),
+                        "partitions": MetadataValue.int(len(this_run)),
+                    },
+                )
+
+    return run_checks
