@@ -1,0 +1,300 @@
+"""A lease on a background server: one server a machine and user for all processes, gone when nobody holds one.
+
+Three files in the runtime folder, all locked with `flock`, so that the kernel does the counting and a SIGKILL is
+counted as well:
+
+- `<name>.clients`: every client holds it shared for as long as it needs the server. The server tries for it
+  exclusively now and then; when that has succeeded for long enough nobody is there, and it ends.
+- `<name>.starting`: held exclusively by the one client that looks at, starts or replaces the server.
+- `<name>.server`: held exclusively by the server while it lives. What it says about the server (process id, and
+  the address once it serves) counts only while it is locked: a stale file is never believed, nor its process id
+  killed.
+"""
+
+import contextlib
+import fcntl
+import http.client
+import json
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+LOCK_POLL_SECONDS = 0.02
+PROJECT = Path(__file__).parents[2]  # from where `python -m` finds the program, installed or not
+LOG_BYTES = 1_000_000  # a longer log is put aside when the next server starts
+
+
+class EmbeddedServerError(RuntimeError):
+    """The background server cannot be had. The message says why and where its log is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFiles:
+    """The files through which clients and their server meet."""
+
+    folder: Path
+    name: str
+
+    @property
+    def clients(self) -> Path:
+        return self.folder / f"{self.name}.clients"
+
+    @property
+    def starting(self) -> Path:
+        return self.folder / f"{self.name}.starting"
+
+    @property
+    def server(self) -> Path:
+        return self.folder / f"{self.name}.server"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits, in seconds."""
+
+    start: float = 120.0  # for a server to load its model and answer
+    health: float = 15.0  # for an answer of one that is running; a busy machine is slow
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer:
+    """A server that holds its lock. `address` is None until it serves."""
+
+    pid: int
+    address: str | None
+
+
+@contextlib.contextmanager
+def lease(files: ServerFiles, program: Sequence[str], patience: Patience | None = None) -> Iterator[str]:
+    """Hold the server of `files`, started with `program` if none is running; yield its address.
+
+    Args:
+        files: where clients and server meet; one name a server.
+        program: arguments after `python`. The program detaches itself, calls `serve_until_idle`, and prints one
+            line when it serves.
+        patience: how long to wait.
+
+    Yields:
+        `http://127.0.0.1:<port>`, answering for as long as the lease is held.
+
+    Raises:
+        EmbeddedServerError: the server did not start, did not become healthy, or cannot be replaced.
+    """
+    patience = patience or Patience()
+    with files.clients.open("a") as clients:
+        _lock(clients, fcntl.LOCK_SH, patience.start, files)
+        with files.starting.open("a") as starting:
+            _lock(starting, fcntl.LOCK_EX, 3 * patience.start, files)
+            address = _healthy_address(files, patience) or _start(files, program, patience)
+        yield address
+
+
+def runtime_folder() -> Path:
+    """This user's folder for locks, state and logs: in `$XDG_RUNTIME_DIR`, else in the temporary directory.
+
+    Raises:
+        EmbeddedServerError: the folder belongs to somebody else, is open to others, or cannot be made.
+    """
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    if given and os.access(given, os.W_OK | os.X_OK):
+        folder = Path(given) / "master-dagster"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"master-dagster-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"the runtime folder {folder} cannot be made: {error}; set XDG_RUNTIME_DIR to a folder of your own"
+        ) from error
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise EmbeddedServerError(
+            f"the runtime folder {folder} must be a folder of your own with mode 0700; "
+            "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
+        )
+    return folder
+
+
+def live_server(files: ServerFiles) -> LiveServer | None:
+    """The server that holds its lock now; None where there is none. Call it with `starting` held."""
+    try:
+        with files.server.open("r") as state:
+            try:
+                fcntl.flock(state, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                content = json.loads(state.read() or "{}")
+                return LiveServer(pid=content.get("pid", 0), address=content.get("address"))
+    except FileNotFoundError:
+        pass
+    except json.JSONDecodeError:  # being written just now
+        return LiveServer(pid=0, address=None)
+    return None
+
+
+@contextlib.contextmanager
+def registered(files: ServerFiles) -> Iterator[IO[str]]:
+    """For the server program: hold the server's lock, saying who we are.
+
+    Raises:
+        EmbeddedServerError: another server holds it.
+    """
+    with files.server.open("a+") as state:
+        try:
+            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EmbeddedServerError(f"another server is running: {files.server}") from None
+        _write_state(state, {"pid": os.getpid()})
+        yield state
+
+
+def announce(state: IO[str], address: str) -> None:
+    """For the server program: say where it serves, from now on."""
+    _write_state(state, {"pid": os.getpid(), "address": address})
+
+
+def wait_until_idle(files: ServerFiles, state: IO[str], idle_seconds: float) -> None:
+    """For the server program: return when no client has held a lease for `idle_seconds`.
+
+    On return new clients are kept waiting until this process ends, and the state is withdrawn.
+    """
+    poll = min(0.5, idle_seconds / 4)
+    idle_since: float | None = None
+    with files.clients.open("a") as clients:
+        while True:
+            time.sleep(poll)
+            try:
+                fcntl.flock(clients, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                idle_since = None
+                continue
+            now = time.monotonic()
+            idle_since = idle_since or now
+            if now - idle_since >= idle_seconds or not _still_there(files.clients, clients):
+                _write_state(state, {})
+                os.dup(clients.fileno())  # keeps the lock beyond this function, until the process ends
+                return
+            fcntl.flock(clients, fcntl.LOCK_UN)
+
+
+def _still_there(path: Path, file: IO[str]) -> bool:
+    """Whether `path` still is the open `file`: a runtime folder may be removed, and then nobody finds us again."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _write_state(state: IO[str], content: dict[str, object]) -> None:
+    state.seek(0)
+    state.truncate()
+    state.write(json.dumps(content))
+    state.flush()
+
+
+def _lock(file: IO[str], operation: int, seconds: float, files: ServerFiles) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError(
+                    f"waited {seconds:.0f} s for {file.name}, which another process holds; see {files.log}"
+                ) from None
+            time.sleep(LOCK_POLL_SECONDS)
+        else:
+            return
+
+
+def _healthy_address(files: ServerFiles, patience: Patience) -> str | None:
+    """The address of the running server if it is well; one that is not is killed."""
+    deadline = time.monotonic() + patience.start
+    while server := live_server(files):
+        if server.address and _is_healthy(server.address, patience.health):
+            return server.address
+        if server.address or time.monotonic() > deadline:
+            _kill(files, server.pid)
+            return None
+        time.sleep(LOCK_POLL_SECONDS)  # still loading: whoever started it was killed meanwhile
+    return None
+
+
+def _is_healthy(address: str, seconds: float) -> bool:
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=seconds)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _kill(files: ServerFiles, pid: int) -> None:
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while live_server(files):
+        if time.monotonic() > deadline:
+            raise EmbeddedServerError(
+                f"the embedded server (process {pid}) is not answering and cannot be ended: end it by hand; "
+                f"see {files.log}"
+            )
+        time.sleep(LOCK_POLL_SECONDS)
+
+
+def _start(files: ServerFiles, program: Sequence[str], patience: Patience) -> str:
+    if files.log.exists() and files.log.stat().st_size > LOG_BYTES:
+        files.log.replace(files.log.with_suffix(".log.1"))
+    with files.log.open("ab") as log:
+        begun = log.tell()
+        process = subprocess.Popen(
+            [sys.executable, *program],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C in the client's terminal is not for the server
+        )
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    with process.stdout:
+        said = _first_line(process.stdout, patience.start)
+    if said is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()  # it has detached itself, or is dead
+    # Asked even of one that ended: it gives way to a server whose starter was killed before it had its lock.
+    if address := _healthy_address(files, patience):
+        return address
+    what = "ended while it was starting" if said is not None else f"said nothing for {patience.start:.0f} s"
+    raise EmbeddedServerError(
+        f"the embedded server {what}. Its last words:\n{_tail(files.log, begun)}\nLog: {files.log}"
+    )
+
+
+def _first_line(pipe: IO[bytes], seconds: float) -> bytes | None:
+    """The line the program says when it serves; empty if it ended instead, None if it stayed silent."""
+    readable, _, _ = select.select([pipe], [], [], seconds)
+    return pipe.readline() if readable else None
+
+
+def _tail(log: Path, begun: int, lines: int = 20) -> str:
+    with log.open("rb") as file:
+        file.seek(begun)
+        words = file.read().decode("utf-8", errors="replace").strip().splitlines()
+    return "\n".join(f"  {line}" for line in words[-lines:]) or "  (none)"
