@@ -34,8 +34,9 @@ SCORED = Table(
             "structure_ok": flag("Roles, alternation and number of turns are those of its scenario."),
             "final_answer": pa.Column(
                 pl.String,
-                pa.Check.isin(["right", "wrong", "unknown"]),
-                description="The closing student's final answer against the reference (analogy: the worse of the two).",
+                pa.Check.isin(["right", "wrong", "missing", "unknown"]),
+                description="The closing student's final answer against the reference (analogy: the worse of the two); "
+                "missing: the reference has a result and the answer nowhere shows it; unknown: not to be compared.",
             ),
             "first_answer": pa.Column(
                 pl.String, pa.Check.isin(["right", "wrong", "unknown"]), description="The first student's own answer."
@@ -47,14 +48,14 @@ SCORED = Table(
                 "A teacher called a right answer wrong, or a wrong one right; null: unknown.", nullable=True
             ),
             "betrays_reference": flag("Some text betrays that a hidden reference answer was seen."),
-            "copied_share": share("Longest run of words that one student took over from another, as a share."),
+            "copied_share": share("Share of a debater's words in runs of six or more taken over from another debater."),
             "english": flag("Every utterance is English (code and formulas aside)."),
             "repetition": share("Share of repeated word n-grams in the most repetitive utterance."),
             "words": pa.Column(pl.Int32, pa.Check.ge(0), description="Words of all gpt turns."),
             "truncated": flag("Some utterance was cut off by the token limit."),
             "refused": flag("Some utterance refuses the task."),
             "secrets": pa.Column(pl.Int32, pa.Check.ge(0), description="Keys, tokens and passwords found in the text."),
-            "near_duplicate_of": text("dialogue_id of an almost equal dialogue in the same partition.", nullable=True),
+            "near_duplicate_of": text("dialogue_id of an almost equal, good dialogue of the partition.", nullable=True),
             "judge_status": pa.Column(
                 pl.String,
                 pa.Check.isin(["judged", "not_judged", "not_asked"]),

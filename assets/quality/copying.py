@@ -1,0 +1,57 @@
+"""How much of a text is taken over from another, in runs of words."""
+
+import re
+from collections.abc import Sequence
+
+from assets.quality.lessons import Lesson, Turn
+
+RUN_WORDS = 6
+DEBATERS = ("debater_a", "debater_b")
+_WORD = re.compile(r"[^\W_]+(?:[.,'’]\w+)*")
+
+
+def words(text: str) -> list[str]:
+    """The words and numbers of a text, in lower case."""
+    return _WORD.findall(text.lower())
+
+
+def copied_share(lesson: Lesson) -> float:
+    """The largest share of one debater's words that stands in runs taken over from the other debater (0..1).
+
+    Runs of the question do not count: both restate it. Student C sums up what the others said, and a strong student
+    keeps what was right in the weak one's steps; neither is copying. What a turn merely quotes in full is counted in
+    the turn that quotes it, never in the one that is quoted.
+    """
+    turns = [turn for turn in lesson.turns if turn.role in DEBATERS]
+    question = runs(words(lesson.references[0].question)) if lesson.references else set()
+    return max(
+        (
+            covered_share(words(turn.text), _said_before(turns[:place], turn.role) - question)
+            for place, turn in enumerate(turns)
+        ),
+        default=0.0,
+    )
+
+
+def _said_before(turns: Sequence[Turn], role: str | None) -> set[tuple[str, ...]]:
+    return {run for turn in turns if turn.role != role for run in runs(words(turn.text))}
+
+
+def runs(text: Sequence[str], length: int = RUN_WORDS) -> set[tuple[str, ...]]:
+    """Every run of `length` words in a row."""
+    return {tuple(text[place : place + length]) for place in range(len(text) - length + 1)}
+
+
+def covered_share(text: Sequence[str], known: set[tuple[str, ...]], length: int = RUN_WORDS) -> float:
+    """Share of the words of `text` that stand in one of the `known` runs (0..1; 0.0 for an empty text)."""
+    covered: set[int] = set()
+    for place in range(len(text) - length + 1):
+        if tuple(text[place : place + length]) in known:
+            covered.update(range(place, place + length))
+    return len(covered) / len(text) if text else 0.0
+
+
+def repeated_share(text: Sequence[str], length: int) -> float:
+    """Share of the word n-grams of `text` that repeat an earlier one (0..1)."""
+    grams = [tuple(text[place : place + length]) for place in range(len(text) - length + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
