@@ -61,3 +61,20 @@ DIALOGUES = Table(
         description="Classroom dialogues, complete or set aside with the reason.",
     ),
 )
+
+REGENERATIONS = Table(
+    name="regenerations",
+    keys=("scenario", "shard"),
+    schema=pa.DataFrameSchema(
+        {
+            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="How the seed is taught."),
+            "shard": text("Shard of the seed."),
+            "dialogue_id": text("The dialogue that is asked for anew."),
+            "generation": pa.Column(pl.Int32, pa.Check.ge(1), description="How often it was asked for anew."),
+            "reason": text("Why, the last time: a rejection reason."),
+        },
+        strict=True,
+        unique=["dialogue_id"],
+        description="Rejected dialogues that are to be generated anew, at the next run of their partition.",
+    ),
+)
