@@ -1,0 +1,121 @@
+"""What runs by itself, and the jobs that have names: teaching, publishing, the nightly schedule, the mirror."""
+
+from collections import Counter
+
+from assets.quality.configuration import QualityRules
+from assets.seeds.mirror import mirror_shards
+from dagster import (
+    AssetSelection,
+    DagsterInstance,
+    DagsterRunStatus,
+    DefaultScheduleStatus,
+    OpExecutionContext,
+    ResourceParam,
+    RunRequest,
+    RunsFilter,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    SkipReason,
+    define_asset_job,
+    job,
+    op,
+    schedule,
+)
+from resources.chat.service import ChatService
+
+from assets.dialogues.prompts import PromptBook
+from assets.partitions import lessons
+from master_dagster.due import due_lessons
+from resources.lake import Lake
+
+# Runs that talk to models carry this tag; the instance lets one through at a time (infra/dagster.yaml).
+TALKS_TO_MODELS = {"master/models": "true"}
+IN_FLIGHT = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+teach_and_score = define_asset_job(
+    "teach_and_score",
+    selection=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),
+    partitions_def=lessons,
+    tags=TALKS_TO_MODELS,
+    description="Make and judge the dialogues of the chosen lessons (scenario and shard).",
+)
+
+publish = define_asset_job(
+    "publish",
+    selection=AssetSelection.assets("boost_qa"),
+    description="Assemble a BOOST-QA release from every accepted dialogue; latest.json moves if its gates pass.",
+)
+
+
+@op(description="Make the instance's shard partitions equal to the lake's.")
+def mirror_lake_shards(context: OpExecutionContext, lake: ResourceParam[Lake]) -> None:
+    added = mirror_shards(lake, context.instance)
+    context.log.info(f"{len(added)} shards added to this instance: {', '.join(added) or 'none was missing'}")
+
+
+@job(description="Rebuild the shard partitions of a fresh Dagster instance from the lake, which is the truth.")
+def mirror_lake() -> None:
+    mirror_lake_shards()
+
+
+def lessons_in_flight(instance: DagsterInstance) -> set[str]:
+    """Keys of the lessons that queued or running runs are going to make, single ones and ranges."""
+    keys: set[str] = set()
+    for run in instance.get_runs(RunsFilter(statuses=IN_FLIGHT)):
+        if "dagster/partition" in run.tags:
+            keys.add(run.tags["dagster/partition"])
+        start, end = (run.tags.get(f"dagster/asset_partition_range_{side}") for side in ("start", "end"))
+        if start and end and "|" in start:
+            keys.update(_keys_between(start, end, instance))
+    return keys
+
+
+def _keys_between(start: str, end: str, instance: DagsterInstance) -> list[str]:
+    from dagster import PartitionKeyRange
+
+    return list(lessons.get_partition_keys_in_range(PartitionKeyRange(start, end), dynamic_partitions_store=instance))
+
+
+def nightly_schedule(cron: str, most: int) -> ScheduleDefinition:
+    """The schedule that launches due lessons, oldest first, at most `most` a tick. Off until switched on."""
+
+    @schedule(
+        name="nightly_lessons",
+        job=teach_and_score,
+        cron_schedule=cron,
+        default_status=DefaultScheduleStatus.STOPPED,
+        description=f"Launches lessons that are missing, failed or stale, at most {most} a tick.",
+    )
+    def nightly_lessons(
+        context: ScheduleEvaluationContext,
+        lake: ResourceParam[Lake],
+        chat: ResourceParam[ChatService],
+        prompts: ResourceParam[PromptBook],
+        quality_rules: ResourceParam[QualityRules],
+    ) -> list[RunRequest] | SkipReason:
+        mirror_shards(lake, context.instance)
+        due = due_lessons(lake, chat.profile, prompts, quality_rules)
+        running = lessons_in_flight(context.instance)
+        waiting = [lesson for lesson in due if lesson.key not in running]
+        chosen = waiting[:most]
+        reasons = ", ".join(f"{count} {why}" for why, count in sorted(Counter(lesson.why for lesson in due).items()))
+        summary = (
+            f"{len(due)} lessons due ({reasons or 'none'}), {len(due) - len(waiting)} of them in flight, "
+            f"{len(chosen)} launched, {len(waiting) - len(chosen)} left for the next tick"
+        )
+        if not chosen:
+            return SkipReason(summary)
+        context.log.info(summary)
+        tick = context.scheduled_execution_time.isoformat()
+        return [
+            RunRequest(run_key=f"{tick} {lesson.key}", partition_key=lesson.key, tags={"master/due": lesson.why})
+            for lesson in chosen
+        ]
+
+    return nightly_lessons

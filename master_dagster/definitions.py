@@ -1,0 +1,51 @@
+"""What Dagster loads: every asset, check, job and schedule, with this deployment's resources."""
+
+from assets.seeds.assets import seed_assets
+from dagster import Definitions, in_process_executor
+
+from assets.boost_qa import assets as boost_qa
+from assets.boost_qa import checks as boost_qa_checks
+from assets.dialogues import assets as dialogues
+from assets.dialogues import checks as dialogues_checks
+from assets.lesson_plans import assets as lesson_plans
+from assets.lesson_plans import checks as lesson_plans_checks
+from assets.partitions import sources
+from assets.quality import assets as quality
+from assets.quality import checks as quality_checks
+from assets.seeds import checks as seeds_checks
+from assets.training_sets import assets as training_sets
+from assets.training_sets import checks as training_sets_checks
+from master_dagster.automation import mirror_lake, nightly_schedule, publish, teach_and_score
+from master_dagster.deployment import Deployment, load_deployment
+
+
+def build_definitions(deployment: Deployment) -> Definitions:
+    """The whole code location for one deployment."""
+    source_names = [source.name for source in deployment.seeds.sources]
+    settings = deployment.settings
+    return Definitions(
+        assets=[
+            *seed_assets(sources(source_names)),
+            lesson_plans.lesson_plans,
+            dialogues.scenario_dialogues,
+            quality.scored_dialogues,
+            boost_qa.boost_qa,
+            training_sets.training_sets,
+        ],
+        asset_checks=[
+            *seeds_checks.CHECKS,
+            *lesson_plans_checks.CHECKS,
+            *dialogues_checks.CHECKS,
+            *quality_checks.CHECKS,
+            *boost_qa_checks.CHECKS,
+            *training_sets_checks.CHECKS,
+        ],
+        jobs=[teach_and_score, publish, mirror_lake],
+        schedules=[nightly_schedule(settings.nightly_cron, settings.nightly_partitions)],
+        resources=deployment.resources(),
+        # A step that needs its own process costs about three seconds, and every check is a step.
+        executor=in_process_executor,
+    )
+
+
+defs = build_definitions(load_deployment())

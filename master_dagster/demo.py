@@ -1,0 +1,158 @@
+"""`make demo`: drives the whole graph over the configured seeds and shows what came of it.
+
+Every step is a run on the persistent instance, so that the UI shows its history afterwards. A second run finds
+everything in the lake and calls no model.
+"""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+from assets.boost_qa.release import latest_release
+from dagster import DagsterInstance, Definitions
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from assets.dialogues.schema import DIALOGUES
+from assets.partitions import VARIANTS, Scenario
+from assets.quality.schema import SCORED
+from assets.seeds.schema import SEEDS
+from master_dagster.deployment import Deployment, load_deployment
+from resources.configuration import ConfigurationError
+from resources.lake import Lake
+from resources.store import StoreError
+
+console = Console(highlight=False)
+
+
+class StepFailed(Exception):
+    """A run of the demo did not succeed."""
+
+
+def run_step(
+    definitions: Definitions, instance: DagsterInstance, assets: Sequence[str], keys: Sequence[str] | None
+) -> None:
+    """Materialise `assets` over the partitions `keys` (None: unpartitioned) in one run, with their checks.
+
+    Raises:
+        StepFailed: names the step and the first cause.
+    """
+    if keys is None:
+        tags: Mapping[str, str] = {}
+    elif len(keys) == 1:
+        tags = {"dagster/partition": keys[0]}
+    else:
+        tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    selected = [key for key in definitions.resolve_asset_graph().get_all_asset_keys() if key.to_user_string() in assets]
+    started = time.monotonic()
+    with console.status(f"{' and '.join(assets)} …"):
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=selected,
+            tags=dict(tags),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    seconds = time.monotonic() - started
+    names = ", ".join(assets)
+    if not result.success:
+        failures = [event for event in result.all_events if event.is_step_failure]
+        cause = failures[0].step_failure_data.error if failures else None
+        message = cause.cause.message if cause and cause.cause else cause.message if cause else "see the run in the UI"
+        raise StepFailed(f"{names} failed in run {result.run_id}:\n{message.strip()}")
+    checks = [evaluation.passed for evaluation in result.get_asset_check_evaluations()]
+    console.print(f"  [green]done[/] {names:<34} {seconds:6.1f} s   {sum(checks)} of {len(checks)} checks passed")
+
+
+def drive(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:
+    """Materialise every asset from the raw seeds to the training sets."""
+    sources = [source.name for source in deployment.seeds.sources]
+    run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], sources)
+    shards = [record.keys["shard"] for record in deployment.lake().records(SEEDS)]
+    run_step(definitions, instance, ["lesson_plans"], instance.get_dynamic_partitions("shards"))
+    shards = instance.get_dynamic_partitions("shards")
+    scenarios = [scenario.value for scenario in Scenario]
+    ends = [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
+    run_step(definitions, instance, ["scenario_dialogues", "scored_dialogues"], ends)
+    run_step(definitions, instance, ["boost_qa"], None)
+    run_step(definitions, instance, ["training_sets"], VARIANTS)
+
+
+def summary(lake: Lake, seconds: float) -> RichTable:
+    """Seeds, dialogues, accepted and tokens, a row a scenario."""
+    dialogues, scored = lake.read(DIALOGUES), lake.read(SCORED)
+    table = RichTable(
+        title=f"{lake.read(SEEDS, columns=['seed_id']).height} seeds, {seconds:.0f} s", title_justify="left"
+    )
+    for name in ("scenario", "dialogues", "complete", "accepted", "tokens"):
+        table.add_column(name, justify="left" if name == "scenario" else "right")
+    names = [scenario.value for scenario in Scenario]
+    for name in [*names, "all"]:
+        ours = dialogues if name == "all" else dialogues.filter(pl.col("scenario") == name)
+        judged = scored if name == "all" else scored.filter(pl.col("scenario") == name)
+        table.add_row(
+            name.replace("_", " "),
+            str(ours.height),
+            str(ours.filter(pl.col("status") == "complete").height),
+            str(judged["accepted"].sum()),
+            f"{ours['prompt_tokens'].sum() + ours['completion_tokens'].sum():,}",
+            end_section=name == names[-1],
+        )
+    return table
+
+
+def show_best(lake: Lake) -> None:
+    """The best accepted dialogue, or that there is none and the best rejected one with its reasons."""
+    scored = lake.read(SCORED).sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
+    if scored.is_empty():
+        console.print("There is no dialogue to show.")
+        return
+    best = scored.row(0, named=True)
+    dialogue = lake.read(DIALOGUES).row(by_predicate=pl.col("dialogue_id") == best["dialogue_id"], named=True)
+    body = Text()
+    for turn in dialogue["turns"]:
+        body.append(f"{turn['speaker']}: ", style="bold")
+        body.append(turn["text"].strip() + "\n\n")
+    kind = best["scenario"].replace("_", " ")
+    if best["accepted"]:
+        title = f"The best accepted dialogue ({kind}, score {best['quality_score']:.2f})"
+    else:
+        reasons = ", ".join(best["rejection_reasons"])
+        title = f"No dialogue was accepted. The best rejected one ({kind}): {reasons}"
+    console.print(Panel(body[:-2], title=title, title_align="left", border_style="cyan"))
+
+
+def main() -> int:
+    """Run the demo; the exit code is not 0 on any failure."""
+    started = time.monotonic()
+    try:
+        deployment = load_deployment()
+        from master_dagster.definitions import build_definitions
+
+        console.print(
+            f"Teaching the seeds of [bold]{deployment.settings.seeds}[/] with profile "
+            f"[bold]{deployment.profile.name}[/]: {deployment.profile.description}"
+        )
+        with DagsterInstance.get() as instance:
+            drive(deployment, build_definitions(deployment), instance)
+        lake = deployment.lake()
+        console.print(summary(lake, time.monotonic() - started))
+        show_best(lake)
+        release = latest_release(lake)
+    except (ConfigurationError, StoreError, StepFailed) as error:
+        console.print(f"[red]failed[/] {error}", markup=True)
+        return 1
+    console.print(f"The release: {lake.store.uri(release.folder)}")
+    console.print("Next:\n  make ui                       see the graph, the runs and every dialogue")
+    console.print(
+        '  .venv/bin/python -c "from datasets import load_dataset; '
+        f"print(load_dataset('{lake.store.uri(release.folder)}'))\""
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

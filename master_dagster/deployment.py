@@ -1,0 +1,167 @@
+"""Settings -> resources: the one place that knows where this deployment keeps its data and which files steer it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeVar
+
+from assets.lesson_plans.configuration import LessonRules, load_lesson_rules
+from assets.quality.configuration import QualityRules, load_quality_rules
+from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
+from dagster import ConfigurableResourceFactory, InitResourceContext
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from resources.chat.service import ChatService
+
+from assets.boost_qa.configuration import ReleaseRules, load_release_rules
+from assets.dialogues.prompts import PromptBook, load_prompts
+from resources.chat.calls import Budget
+from resources.chat.profile import Profile, load_profile
+from resources.configuration import ConfigurationError, describe_faults, fault_list
+from resources.embedder import Embedder, open_embedder
+from resources.lake import Lake
+
+Loaded = TypeVar("Loaded")
+
+
+class Settings(BaseSettings):
+    """Every setting, with a default that works. Read from the environment and `.env`, prefix `MASTER_`."""
+
+    model_config = SettingsConfigDict(env_prefix="MASTER_", env_file=".env", extra="ignore", frozen=True)
+
+    deployment: Literal["local", "aws"] = Field(
+        default="local", description="`local`: this machine; `aws`: the lake must lie on S3."
+    )
+    lake_root: str = Field(default="data", description="Folder or `s3://bucket/prefix` that holds everything made.")
+    seeds: str = Field(default="demo", description="Seeds configuration: `demo`, `paper`, or the path of a YAML file.")
+    profile: str = Field(
+        default="laptop", description="Models: `laptop`, `paper`, `hosted`, or the path of a YAML file."
+    )
+    prompts: str = Field(
+        default="standard", description="Prompts: `standard`, or a folder with files of the same names."
+    )
+    lesson_rules: str = Field(default="standard", description="Splits, scenario shares, debate rounds, retrieval.")
+    quality_rules: str = Field(default="standard", description="Thresholds, weights and manual decisions.")
+    release_rules: str = Field(default="standard", description="Coverage, decontamination and gates of a release.")
+    budget_tokens: int | None = Field(default=None, gt=0, description="Most tokens that one run may pay for.")
+    budget_usd: float | None = Field(
+        default=None, gt=0, description="Most money that one run may spend, by profile prices."
+    )
+    nightly_cron: str = Field(default="0 2 * * *", description="When the nightly schedule ticks.")
+    nightly_partitions: int = Field(default=50, ge=1, description="Most partitions that one nightly tick launches.")
+
+    @model_validator(mode="after")
+    def _aws_keeps_its_lake_on_s3(self) -> Self:
+        if self.deployment == "aws" and not self.lake_root.startswith("s3://"):
+            raise ValueError("MASTER_DEPLOYMENT=aws needs MASTER_LAKE_ROOT=s3://bucket/prefix")
+        return self
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ConfigurationError: every wrong setting with its name, what was given and what is allowed.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [
+            f"MASTER_{fault[0].upper()}{fault[1:]}" if fault[0] != "(" else fault for fault in describe_faults(error)
+        ]
+        raise ConfigurationError(fault_list("settings (environment or .env) are not valid:", faults)) from None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The settings with the configuration files they name, all read and valid."""
+
+    settings: Settings
+    seeds: SeedsConfiguration
+    profile: Profile
+    prompts: PromptBook
+    lesson_rules: LessonRules
+    quality_rules: QualityRules
+    release_rules: ReleaseRules
+
+    def lake(self) -> Lake:
+        """The lake of this deployment."""
+        return Lake.at(self.settings.lake_root)
+
+    def resources(self) -> dict[str, Any]:
+        """Dagster's resources by name; the assets take them as parameters of the same names."""
+        settings = self.settings
+        return {
+            "lake": LakeResource(root=settings.lake_root),
+            "chat": ChatResource(
+                profile=settings.profile,
+                lake_root=settings.lake_root,
+                budget_tokens=settings.budget_tokens,
+                budget_usd=settings.budget_usd,
+            ),
+            "embedder": EmbedderResource(profile=settings.profile),
+            "seeds_configuration": self.seeds,
+            "prompts": self.prompts,
+            "lesson_rules": self.lesson_rules,
+            "quality_rules": self.quality_rules,
+            "release_rules": self.release_rules,
+        }
+
+
+def load_deployment(settings: Settings | None = None) -> Deployment:
+    """Read and validate every configuration file that the settings name.
+
+    Raises:
+        ConfigurationError: all faults of all files at once, each under the setting that names the file.
+    """
+    settings = settings or load_settings()
+    faults: list[str] = []
+
+    def read(setting: str, load: Callable[[str], Loaded]) -> Loaded | None:
+        try:
+            return load(getattr(settings, setting))
+        except ConfigurationError as error:
+            faults.append(f"MASTER_{setting.upper()}: {error}")
+            return None
+
+    read_files: Mapping[str, Any] = {
+        "seeds": read("seeds", load_seeds_configuration),
+        "profile": read("profile", load_profile),
+        "prompts": read("prompts", load_prompts),
+        "lesson_rules": read("lesson_rules", load_lesson_rules),
+        "quality_rules": read("quality_rules", load_quality_rules),
+        "release_rules": read("release_rules", load_release_rules),
+    }
+    if faults:
+        raise ConfigurationError(fault_list("the configuration is not valid:", faults))
+    return Deployment(settings=settings, **read_files)
+
+
+class LakeResource(ConfigurableResourceFactory[Lake]):
+    """Opens the lake."""
+
+    root: str = Field(description="Folder or s3://bucket/prefix.")
+
+    def create_resource(self, context: InitResourceContext) -> Lake:
+        return Lake.at(self.root)
+
+
+class ChatResource(ConfigurableResourceFactory[ChatService]):
+    """Models behind OpenAI-compatible endpoints, with their journal in the lake."""
+
+    profile: str = Field(description="Name or path of the profile.")
+    lake_root: str = Field(description="Where the journal is kept.")
+    budget_tokens: int | None = Field(default=None, description="Most tokens that one run may pay for.")
+    budget_usd: float | None = Field(default=None, description="Most money that one run may spend.")
+
+    def create_resource(self, context: InitResourceContext) -> ChatService:
+        budget = Budget(tokens=self.budget_tokens, cost=self.budget_usd)
+        return ChatService(load_profile(self.profile), Lake.at(self.lake_root).store, budget)
+
+
+class EmbedderResource(ConfigurableResourceFactory[Embedder]):
+    """Sentence embeddings."""
+
+    profile: str = Field(description="Name or path of the profile that names the embedder.")
+
+    def create_resource(self, context: InitResourceContext) -> Embedder:
+        return open_embedder(load_profile(self.profile))

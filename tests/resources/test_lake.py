@@ -1,0 +1,96 @@
+import pandera.polars as pa
+import polars as pl
+import pytest
+
+from resources.lake import Lake, Table, TableError
+from resources.store import Store, StoreError
+
+APPLES = Table(
+    name="apples",
+    keys=("orchard", "tree"),
+    schema=pa.DataFrameSchema(
+        {
+            "orchard": pa.Column(pl.String),
+            "tree": pa.Column(pl.String),
+            "grams": pa.Column(pl.Int64, pa.Check.gt(0)),
+            "spots": pa.Column(pl.List(pl.Struct({"x": pl.Float64, "note": pl.String}))),
+        },
+        strict=True,
+    ),
+)
+KEYS = {"orchard": "north", "tree": "1"}
+
+
+@pytest.fixture
+def lake(store: Store) -> Lake:
+    return Lake(store)
+
+
+def rows(*grams: int, tree: str = "1") -> pl.DataFrame:
+    return APPLES.frame(
+        [{"orchard": "north", "tree": tree, "grams": weight, "spots": [{"x": 0.5, "note": "red"}]} for weight in grams]
+    )
+
+
+def test_a_partition_is_read_as_it_was_written(lake: Lake) -> None:
+    lake.write(APPLES, KEYS, rows(120, 90), fingerprint="f1")
+    assert lake.read(APPLES).equals(rows(120, 90))
+    assert lake.read(APPLES, [KEYS], columns=["grams"])["grams"].to_list() == [120, 90]
+
+
+def test_an_empty_partition_keeps_its_columns(lake: Lake) -> None:
+    lake.write(APPLES, KEYS, APPLES.empty(), fingerprint="f1")
+    assert lake.read(APPLES).schema == APPLES.empty().schema
+
+
+def test_rows_that_do_not_fit_are_refused_and_nothing_is_written(lake: Lake) -> None:
+    with pytest.raises(TableError, match="apples/orchard=north/tree=1"):
+        lake.write(APPLES, KEYS, rows(-1), fingerprint="f1")
+    assert lake.records(APPLES) == []
+    assert lake.record(APPLES, KEYS) is None
+
+
+def test_rows_of_another_partition_are_refused(lake: Lake) -> None:
+    with pytest.raises(TableError, match="another tree"):
+        lake.write(APPLES, KEYS, rows(100, tree="2"), fingerprint="f1")
+
+
+def test_the_footer_and_the_index_say_the_same(lake: Lake) -> None:
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", facts={"profile": "laptop"})
+    written = lake.write(APPLES, KEYS, rows(100, 101), fingerprint="f2", gate="failed")
+    assert lake.record(APPLES, KEYS) == written
+    assert lake.records(APPLES) == [written]
+    assert (written.fingerprint, written.gate, written.rows, written.name) == ("f2", "failed", 2, "north|1")
+
+
+def test_facts_come_back(lake: Lake) -> None:
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", facts={"profile": "laptop", "n": 3})
+    assert lake.facts(APPLES, KEYS) == {"profile": "laptop", "n": 3}
+
+
+def test_an_index_that_was_lost_is_mended_from_the_footer(lake: Lake) -> None:
+    written = lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    for file in lake.store.list("_index"):
+        lake.store.delete(file.path)
+    assert lake.records(APPLES) == []
+    assert lake.record(APPLES, KEYS) == written
+    assert lake.records(APPLES) == [written]
+
+
+def test_sql_sees_every_partition_and_named_subsets(lake: Lake) -> None:
+    first = lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    lake.write(APPLES, {"orchard": "north", "tree": "2"}, rows(50, 60, tree="2"), fingerprint="f1")
+    with lake.connect([APPLES], only={"this_run": [first]}) as connection:
+        assert connection.execute("SELECT count(*), sum(grams) FROM apples").fetchone() == (3, 210)
+        assert connection.execute("SELECT count(*) FROM this_run").fetchone() == (1,)
+
+
+def test_sql_over_a_table_without_files_is_empty(lake: Lake) -> None:
+    with lake.connect([APPLES]) as connection:
+        assert connection.execute("SELECT count(*) FROM apples WHERE spots[1].note = 'red'").fetchone() == (0,)
+
+
+def test_a_lake_of_a_newer_format_is_refused(lake: Lake) -> None:
+    lake.store.put("lake.json", b'{"format": 99}')
+    with pytest.raises(StoreError, match="format 99"):
+        lake.read(APPLES)

@@ -1,0 +1,83 @@
+import threading
+from pathlib import Path
+
+import pytest
+
+from resources.store import LocalStore, Store, StoreError, open_store
+
+
+def test_what_was_put_is_got(store: Store) -> None:
+    store.put("a/b.txt", b"one")
+    store.put("a/b.txt", b"two")
+    assert store.get("a/b.txt") == b"two"
+
+
+def test_a_missing_file_is_not_found(store: Store) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.get("none")
+    assert not store.exists("none")
+
+
+def test_only_the_first_put_if_absent_writes(store: Store) -> None:
+    assert store.put_if_absent("once", b"first")
+    assert not store.put_if_absent("once", b"second")
+    assert store.get("once") == b"first"
+
+
+def test_a_replacement_needs_the_version_that_is_there(store: Store) -> None:
+    assert store.replace_if_unchanged("latest", b"1", None)
+    _, version = store.get_with_version("latest")
+    assert store.replace_if_unchanged("latest", b"2", version)
+    assert not store.replace_if_unchanged("latest", b"3", version)
+    assert not store.replace_if_unchanged("latest", b"4", None)
+    assert store.get("latest") == b"2"
+
+
+def test_a_folder_is_listed_and_nothing_beside_it(store: Store) -> None:
+    for path in ("t/x=1/part", "t/x=2/part", "t2/part"):
+        store.put(path, b"rows")
+    assert [(file.path, file.size) for file in store.list("t")] == [("t/x=1/part", 4), ("t/x=2/part", 4)]
+    assert store.list("none") == []
+
+
+def test_a_deleted_file_is_gone_and_deleting_twice_is_harmless(store: Store) -> None:
+    store.put("x", b"")
+    store.delete("x")
+    store.delete("x")
+    assert not store.exists("x")
+
+
+def test_of_many_concurrent_first_writers_one_wins(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    wins: list[bool] = []
+    writers = [
+        threading.Thread(target=lambda n=n: wins.append(store.put_if_absent("once", str(n).encode()))) for n in range(8)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(wins) == [False] * 7 + [True]
+
+
+def test_an_unfinished_file_is_never_listed(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("t/part", b"rows")
+    (tmp_path / "t" / ".part.unfinished").write_bytes(b"ro")
+    assert [file.path for file in store.list("t")] == ["t/part"]
+
+
+def test_an_unwritable_place_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"cannot write .*file/x.*MASTER_LAKE_ROOT"):
+        LocalStore(tmp_path / "file").put("x", b"")
+
+
+def test_a_missing_bucket_is_named_with_what_to_do(s3_root: str) -> None:
+    with pytest.raises(StoreError, match="NoSuchBucket; create the bucket"):
+        open_store("s3://no-such-bucket/lake").put("x", b"")
+
+
+def test_an_address_without_a_bucket_is_refused() -> None:
+    with pytest.raises(StoreError, match="s3://bucket/prefix"):
+        open_store("s3:///lake")
