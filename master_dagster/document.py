@@ -1,0 +1,113 @@
+"""Writes docs/configuration.md from the settings and the models of the configuration files (`make docs`)."""
+
+import sys
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from assets.boost_qa.configuration import ReleaseRules
+from assets.lesson_plans.configuration import LessonRules
+from assets.quality.configuration import QualityRules
+from assets.seeds.configuration import SeedsConfiguration
+from master_dagster.deployment import Settings
+from resources.chat.profile import Profile
+
+INTRODUCTION = """\
+# Configuration
+
+Written by `make docs` from the code; edit the descriptions there.
+
+Settings come from environment variables or from the file `.env` in the project's folder. Those that name a file take
+the bare name of a shipped file or the path of your own. Everything is read and checked when the code location is
+loaded; every fault of every file is reported at once. Keys are never settings: a profile names the environment
+variable that holds one.
+
+`make` writes two lines of Dagster's own into `.env`: `DAGSTER_HOME` (the instance that the UI, the schedules and the
+command line share) and `DAGSTER_MODULE_NAME`.
+"""
+
+FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
+    "MASTER_SEEDS": ("The seeds configuration", SeedsConfiguration, "assets/seeds/configurations/"),
+    "MASTER_PROFILE": ("A profile", Profile, "resources/chat/profiles/"),
+    "MASTER_LESSON_RULES": ("The lesson rules", LessonRules, "assets/lesson_plans/configurations/"),
+    "MASTER_QUALITY_RULES": ("The quality rules", QualityRules, "assets/quality/configurations/"),
+    "MASTER_RELEASE_RULES": ("The release rules", ReleaseRules, "assets/boost_qa/configurations/"),
+}
+
+
+def document() -> str:
+    """The whole page as Markdown."""
+    lines = [INTRODUCTION, "## Settings", "", *_table(Settings, prefix="MASTER_")]
+    for setting, (title, model, folder) in FILES.items():
+        lines += ["", f"## {title} (`{setting}`)", "", f"Shipped in `{folder}`.", ""]
+        for name, nested in _with_nested(model, title):
+            lines += [f"### {name}", ""] if nested is not model else []
+            lines += [*_table(nested), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(model: type[BaseModel], prefix: str = "") -> list[str]:
+    lines = ["| key | kind | default | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{name.upper()}" if prefix else name
+        meaning = (field.description or _first_line(_model_in(field.annotation))).replace("|", "\\|")
+        lines.append(f"| `{key}` | {_kind(field.annotation)} | {_default(field)} | {meaning} |")
+    return lines
+
+
+def _with_nested(model: type[BaseModel], title: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield title, model
+    for name, field in model.model_fields.items():
+        nested = _model_in(field.annotation)
+        if nested is not None:
+            yield from _with_nested(nested, f"`{name}`: {_first_line(nested)}")
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = [_model_in(argument) for argument in get_args(annotation)]
+    return next((model for model in found if model is not None), None)
+
+
+def _first_line(model: type[BaseModel] | None) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0] if model else ""
+
+
+def _kind(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin is typing.Annotated:
+        return _kind(get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_kind(argument) for argument in get_args(annotation) if argument is not type(None))
+    if origin is Literal:
+        return " or ".join(f"`{argument}`" for argument in get_args(annotation))
+    if origin is not None:
+        inner = ", ".join(_kind(argument) for argument in get_args(annotation) if argument is not Ellipsis)
+        return f"{origin.__name__} of {inner}"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " or ".join(f"`{member.value}`" for member in annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "mapping, below"
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "yes or no", "Path": "path"}
+    name = getattr(annotation, "__name__", str(annotation))
+    return names.get(name, name)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or value is None or isinstance(value, BaseModel):
+        return ""
+    return f"`{value}`" if not isinstance(value, dict | list | tuple) or value else ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())
