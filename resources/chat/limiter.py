@@ -1,0 +1,301 @@
+"""How many calls one endpoint gets at a time, and how fast: hard caps from the profile, and what the endpoint shows.
+
+`Limiter` decides on plain numbers and a clock that its caller reads, so it is tested without waiting. `Gate` makes
+coroutines queue for what it decides.
+"""
+
+import asyncio
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+TOLERANCE = 0.02  # share of refusals that does not lower the level
+NOISE_LIMIT = 0.10  # refusals above this share are never taken for noise
+MIN_OUTCOMES = 20  # a window is not judged on fewer answers, unless it is long
+SHORTEST_WINDOW = 0.05  # seconds
+LONGEST_PATIENCE = 16  # clean windows before the level is tried higher again
+LONGEST_PAUSE = 60.0  # seconds that one answer can hold up the whole endpoint
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+
+
+class Outcome(Enum):
+    """How a call ended, as far as its endpoint's capacity is concerned."""
+
+    SERVED = "served"
+    REFUSED = "refused"  # 429, or 503 with Retry-After
+    NEITHER = "neither"  # failed or cancelled
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A cap a minute, kept in every window of 60 seconds: `burst` at once, then at an even pace.
+
+    Takes whole units (calls) or estimates (tokens). An estimate above `burst` waits for a full bucket and leaves a
+    debt.
+    """
+
+    rate: float  # units a second
+    burst: float
+    level: float
+    filled_at: float = 0.0
+
+    @classmethod
+    def for_calls(cls, per_minute: int) -> "Bucket":
+        """A burst of one second's worth; never more than `per_minute` calls start in any 60 seconds."""
+        burst = float(max(1, per_minute // 60))
+        return cls(rate=(per_minute + 1 - burst) / 60, burst=burst, level=burst)
+
+    @classmethod
+    def for_tokens(cls, per_minute: int) -> "Bucket":
+        """A burst of two seconds' worth, taken off the pace."""
+        burst = per_minute / 30
+        return cls(rate=(per_minute - burst) / 60, burst=burst, level=burst)
+
+    def delay(self, now: float, amount: float) -> float:
+        """Seconds until `amount` may be taken."""
+        self._fill(now)
+        missing = min(amount, self.burst) - self.level
+        return missing / self.rate if missing > 1e-9 else 0.0
+
+    def take(self, now: float, amount: float) -> None:
+        """Take `amount`; a negative one gives back."""
+        self._fill(now)
+        self.level = min(self.burst, self.level - amount)
+
+    def _fill(self, now: float) -> None:
+        self.level = min(self.burst, self.level + max(0.0, now - self.filled_at) * self.rate)
+        self.filled_at = max(self.filled_at, now)
+
+
+class Limiter:
+    """One endpoint's limits. Every method takes `now`, in seconds of a monotonic clock.
+
+    The level of concurrency starts at the hard cap. Answers are judged in windows of about one latency:
+
+    - Each refusal takes one slot away until its window ends, so that a refused slot is not refused again at once.
+    - A window whose share of refusals is above the tolerance lowers the level by that share, once.
+    - If lowering did not lessen a small share, the refusals do not come from the load: the level returns to the last
+      good one and that share is tolerated from then on.
+    - Clean windows in a row raise the level by 1, 2, 4, … calls, so that what a passing fault took is back in a few
+      windows; each failed attempt doubles how many clean windows the next one waits for.
+
+    When not even one call is served, the endpoint is left alone for a growing while.
+    """
+
+    def __init__(
+        self, max_concurrency: int, requests_per_minute: int | None = None, tokens_per_minute: int | None = None
+    ) -> None:
+        self.cap = max_concurrency
+        self.level = float(max_concurrency)
+        self.in_flight = 0
+        self._calls = Bucket.for_calls(requests_per_minute) if requests_per_minute else None
+        self._tokens = Bucket.for_tokens(tokens_per_minute) if tokens_per_minute else None
+        self._paused_until = -math.inf
+        self._pauses = 0  # in a row
+        self._latency = 0.0  # smoothed, seconds
+        self._call_tokens = 0.0  # smoothed, of one call
+        self._noise = 0.0  # share of refusals that a lower level does not cure
+        self._fallen_from: tuple[float, float] | None = None  # level and share before the last window's decrease
+        self._peak = 0  # most calls in flight within the window
+        self._step = 1
+        self._patience = 1
+        self._raised = False  # the level was raised since it last fell
+        self._clean_windows = 0
+        self._open_window(0.0)
+
+    @property
+    def slots(self) -> int:
+        """Calls that may be in flight just now; never above the hard cap."""
+        return max(1, min(self.cap, int(self.level + 1e-9)) - self._refused)
+
+    def delay(self, now: float, tokens: float = 0.0) -> float:
+        """Seconds until a call of about `tokens` tokens may start: 0 at once, inf when another has to end first."""
+        self._judge(now)
+        if self.in_flight >= self.slots:
+            return max(0.001, self._window_end() - now) if self._refused else math.inf
+        waits = [self._paused_until - now]
+        if self._calls:
+            waits.append(self._calls.delay(now, 1))
+        if self._tokens:
+            waits.append(self._tokens.delay(now, tokens))
+        return max(0.0, *waits)
+
+    def start(self, now: float, tokens: float = 0.0) -> None:
+        """Count a call in, for which `delay` was 0."""
+        self.in_flight += 1
+        self._peak = max(self._peak, self.in_flight)
+        self._call_tokens += (tokens - self._call_tokens) * 0.1
+        if self._calls:
+            self._calls.take(now, 1)
+        if self._tokens:
+            self._tokens.take(now, tokens)
+
+    def finish(
+        self,
+        now: float,
+        outcome: Outcome,
+        *,
+        latency: float = 0.0,
+        tokens_over: float = 0.0,
+        retry_after: float | None = None,
+    ) -> None:
+        """Count a call out.
+
+        Args:
+            outcome: how it ended.
+            latency: seconds that it took.
+            tokens_over: tokens that it used beyond the estimate it started with; negative if fewer.
+            retry_after: seconds that a refusal asked to wait.
+        """
+        self.in_flight -= 1
+        if self._tokens and tokens_over:
+            self._tokens.take(now, tokens_over)
+        if outcome is Outcome.SERVED:
+            self._served += 1
+            self._pauses = 0
+            self._latency += (latency - self._latency) * (0.1 if self._latency else 1.0)
+        elif outcome is Outcome.REFUSED:
+            self._refused += 1
+            if self.slots == 1 and self._served == 0 and self.in_flight == 0:
+                self._pauses += 1
+                self._pause(now, 0.25 * 2 ** min(8, self._pauses) if retry_after is None else retry_after)
+        self._judge(now)
+
+    def heed(self, now: float, headers: Mapping[str, str]) -> None:
+        """Follow `x-ratelimit-*` headers: with nothing left, wait until one call's worth is likely back."""
+        for kind in ("requests", "tokens"):
+            left = _number(headers.get(f"x-ratelimit-remaining-{kind}"))
+            reset = _duration(headers.get(f"x-ratelimit-reset-{kind}"))
+            needed = 1.0 if kind == "requests" else max(1.0, self._call_tokens)
+            if left is not None and reset is not None and left < needed:
+                # `reset` is the time until the whole allowance is back.
+                allowance = _number(headers.get(f"x-ratelimit-limit-{kind}")) or needed
+                self._pause(now, reset * min(1.0, (needed - left) / allowance))
+
+    def _pause(self, now: float, seconds: float) -> None:
+        self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE))
+
+    def _open_window(self, now: float) -> None:
+        self._opened = now
+        self._served = self._refused = 0
+        self._peak = self.in_flight
+
+    def _window_end(self) -> float:
+        length = max(SHORTEST_WINDOW, self._latency)
+        return self._opened + (length if self._served + self._refused >= MIN_OUTCOMES else 5 * length)
+
+    def _judge(self, now: float) -> None:
+        """At the window's end, set the level and open the next one."""
+        if now < self._window_end():
+            return
+        # At the beginning of long calls none is served yet: those still in flight were let in.
+        outcomes = self._refused + max(self._served, self.in_flight)
+        if outcomes:
+            share = self._refused / outcomes
+            chance = 2 * math.sqrt(self._noise / outcomes)
+            if share > self._noise + TOLERANCE + chance:
+                self._fall(share)
+            else:
+                self._noise += 0.1 * min(0.0, share - self._noise)
+                self._fallen_from = None
+                self._rise()
+        self._open_window(now)
+
+    def _fall(self, share: float) -> None:
+        self._clean_windows = 0
+        self._step = 1
+        if self._fallen_from and share <= NOISE_LIMIT and share > 0.6 * self._fallen_from[1]:
+            self.level, self._noise = self._fallen_from[0], share
+            self._fallen_from = None
+            return
+        self._fallen_from = self.level, share
+        self._patience = min(LONGEST_PATIENCE, self._patience * 2) if self._raised else 1
+        self._raised = False
+        self.level = max(1.0, round(min(self.level, self._peak) * (1 - share)))
+
+    def _rise(self) -> None:
+        if self._peak < int(self.level) or self.level >= self.cap:
+            return
+        self._clean_windows += 1
+        if self._clean_windows >= self._patience:
+            self.level = min(float(self.cap), self.level + self._step)
+            self._step *= 2
+            self._raised = True
+            self._patience = max(1, self._patience // 2)
+
+
+class Gate:
+    """Where coroutines queue, first come first served, for what a limiter allows."""
+
+    def __init__(self, limiter: Limiter, clock: Callable[[], float]) -> None:
+        self.limiter = limiter
+        self._clock = clock
+        self._queue: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Calls in the queue."""
+        return len(self._queue)
+
+    async def enter(self, tokens: float) -> None:
+        """Wait for a slot for a call of about `tokens` tokens. Every `enter` is followed by one `leave`."""
+        now = self._clock()
+        if not self._queue and self.limiter.delay(now, tokens) <= 0:
+            self.limiter.start(now, tokens)
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append((turn, tokens))
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # the slot came together with the cancellation
+                self.leave(Outcome.NEITHER, tokens_over=-tokens)
+            else:
+                self._queue = deque(entry for entry in self._queue if entry[0] is not turn)
+                self._admit()
+            raise
+
+    def leave(
+        self, outcome: Outcome, *, latency: float = 0.0, tokens_over: float = 0.0, retry_after: float | None = None
+    ) -> None:
+        """Give the slot up and let the next one in."""
+        self.limiter.finish(self._clock(), outcome, latency=latency, tokens_over=tokens_over, retry_after=retry_after)
+        self._admit()
+
+    def _admit(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue:
+            turn, tokens = self._queue[0]
+            if turn.done():  # cancelled while it waited
+                self._queue.popleft()
+                continue
+            now = self._clock()
+            delay = self.limiter.delay(now, tokens)
+            if delay <= 0:
+                self._queue.popleft()
+                self.limiter.start(now, tokens)
+                turn.set_result(None)
+            else:
+                if math.isfinite(delay):
+                    self._timer = asyncio.get_running_loop().call_later(delay, self._admit)
+                return
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _duration(text: str | None) -> float | None:
+    """Seconds in `6m0s`, `1.5s`, `120ms` or a bare number."""
+    parts = re.findall(r"(\d+(?:\.\d*)?)(ms|[smhd])?", text or "")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else None

@@ -1,0 +1,192 @@
+"""Reading what an endpoint sent back. Nothing in a reply is trusted: its form is checked, its text is only data."""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any
+
+from resources.chat.calls import Completion
+
+SHOWN_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, whatever its status. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Wasted(Exception):
+    """A body that was paid for and cannot be used."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Fault(Enum):
+    """What an answer that is no completion means for the call."""
+
+    THROTTLED = "throttled"  # wait, at no attempt's expense
+    TRANSIENT = "transient"  # try again, a few times
+    REJECTED = "rejected"  # this call will never be answered
+    UNUSABLE = "unusable"  # no call will
+
+
+def excerpt(content: bytes | str) -> str:
+    """The first characters of what came back, on one line."""
+    text = content[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace") if isinstance(content, bytes) else content
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}…"
+
+
+def read_completion(reply: Reply, prompt_characters: int) -> Completion:
+    """The completion in a reply of status 200.
+
+    Tokens that the server does not count are estimated at four characters each.
+
+    Raises:
+        Wasted: the body is not a chat completion; its reason is `malformed_body`, `empty_choices` or `empty_message`.
+    """
+    try:
+        body = json.loads(reply.content)
+    except (ValueError, RecursionError):
+        kind = reply.headers.get("content-type", "no content type")
+        raise Wasted("malformed_body", f"not JSON ({kind}): {excerpt(reply.content) or '(nothing)'}") from None
+    choices = body.get("choices") if isinstance(body, dict) else None
+    if not isinstance(choices, list):
+        raise Wasted("malformed_body", f"no choices in: {excerpt(reply.content)}")
+    if not choices:
+        raise Wasted("empty_choices", f"an empty list of choices in: {excerpt(reply.content)}")
+    message = choices[0].get("message") if isinstance(choices[0], dict) else None
+    if not isinstance(message, dict):
+        raise Wasted("malformed_body", f"no message in: {excerpt(reply.content)}")
+    finish_reason = choices[0].get("finish_reason")
+    content = _text_of(message.get("content"))
+    told = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
+    if content is None and not told and finish_reason not in ("length", "content_filter"):
+        raise Wasted("empty_message", f"no content in: {excerpt(reply.content)}")
+    thought, text = split_reasoning(content or "")
+    usage = body.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return Completion(
+        text=_sound(text),
+        reasoning=_sound("\n\n".join(part for part in (told, thought) if part)) or None,
+        finish_reason=finish_reason if isinstance(finish_reason, str) else "stop",
+        prompt_tokens=_count(counts.get("prompt_tokens"), prompt_characters),
+        completion_tokens=_count(counts.get("completion_tokens"), len(content or "") + len(told or "")),
+        replayed=False,
+    )
+
+
+def split_reasoning(content: str) -> tuple[str | None, str]:
+    """The `<think>` part at the beginning of an utterance, and the utterance itself.
+
+    Some chat templates open the part within the prompt, so that only its end is seen; a part that the token limit
+    cut off has no end, and no utterance follows.
+    """
+    start = content.lstrip()
+    opened = start.startswith("<think>")
+    thought, end, rest = start.removeprefix("<think>").partition("</think>")
+    if opened or (end and "<think>" not in thought):
+        return thought.strip() or None, rest.strip()
+    return None, content
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait, from Retry-After (a number or a date) or retry-after-ms."""
+    milliseconds = headers.get("retry-after-ms")
+    value = headers.get("retry-after")
+    try:
+        if milliseconds:
+            return max(0.0, float(milliseconds) / 1000)
+        if value:
+            return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value or "").timestamp()
+        # The server's own clock, where it tells: this machine's may be wrong or jump.
+        now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
+    except ValueError:
+        return None
+    return max(0.0, until - now)
+
+
+_CONTEXT = re.compile(
+    r"context.{0,20}(length|size|window|limit)|exceed_context|too many tokens|maximum.{0,20}(tokens|length)"
+    r"|(prompt|input|request).{0,40}too (long|large)",
+    re.IGNORECASE,
+)
+_FILTER = re.compile(r"content.?(filter|polic|management)|responsible.?ai|moderation|flagged|safety", re.IGNORECASE)
+_NO_FUNDS = re.compile(r"insufficient.?(quota|funds|balance|credits)|billing", re.IGNORECASE)
+# Only the server's code may stop a run: its words can quote the prompt.
+_NO_MODEL = re.compile(r"model_not_found|unknown_model|invalid_model")
+
+
+def judge_failure(reply: Reply) -> tuple[Fault, str, str]:
+    """What a reply of any other status means: the fault, a short reason code, and the server's words."""
+    status, words, code = reply.status, *_server_words(reply.content)
+    said = f"HTTP {status}: {words or '(nothing)'}"
+    both = f"{code} {words}"
+    if status == 429 and _NO_FUNDS.search(both):
+        return Fault.UNUSABLE, "quota_spent", said
+    if status == 429 or (status == 503 and retry_after(reply.headers) is not None):
+        return Fault.THROTTLED, "throttled", said
+    if status >= 500 or status in (408, 409, 425):
+        return Fault.TRANSIENT, "server_error", said
+    if status in (400, 403, 422) and _FILTER.search(both):
+        return Fault.REJECTED, "content_filter", said
+    if status in (401, 403):
+        return Fault.UNUSABLE, "wrong_key", said
+    if status == 402:
+        return Fault.UNUSABLE, "quota_spent", said
+    if status == 404 or (status in (400, 422) and _NO_MODEL.search(code)):
+        return Fault.UNUSABLE, "unknown_model", said
+    if status < 400:
+        return Fault.UNUSABLE, "redirected", f"HTTP {status}, to {reply.headers.get('location', '').partition('?')[0]}"
+    if status == 413 or _CONTEXT.search(both):
+        return Fault.REJECTED, "context_overflow", said
+    return Fault.REJECTED, "bad_request", said
+
+
+def _server_words(content: bytes) -> tuple[str, str]:
+    """The message of an error body, shortened, and its code and type."""
+    try:
+        body: Any = json.loads(content)
+    except (ValueError, RecursionError):
+        return excerpt(content), ""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return excerpt(error if isinstance(error, str) else content), ""
+    message = error.get("message")
+    return excerpt(message if isinstance(message, str) else content), f"{error.get('code')} {error.get('type')}"
+
+
+def _text_of(content: Any) -> str | None:
+    """A message's text: a string, or the joined texts of a list of parts."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else None
+
+
+def _sound(text: str) -> str:
+    """The text without lone surrogates, which no file can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def _count(given: Any, characters: int) -> int:
+    return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else -(-characters // 4)

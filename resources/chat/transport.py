@@ -1,0 +1,118 @@
+"""One endpoint's connection: bytes out, status and bytes back. Nothing is retried or interpreted here."""
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from resources.chat.profile import Endpoint
+from resources.chat.replies import Reply
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+CONNECT_SECONDS = 10.0
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class NoReply(Exception):
+    """The call had no answer: `unreachable`, `connection_lost` or `timeout`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Connection:
+    """The `openai` client on its aiohttp transport, used for raw bodies.
+
+    Asked for a parsed completion, the client spends more time on a call than the rest of the engine: posting our own
+    bytes and taking the bare response costs about a third.
+
+    Args:
+        endpoint: the limits and time-out to keep.
+        base_url: the address, up to and including `/v1`.
+        key: sent as bearer token; None where the endpoint wants none.
+    """
+
+    def __init__(self, endpoint: Endpoint, base_url: str, key: str | None) -> None:
+        self.base_url = base_url
+        self._timeout = endpoint.timeout_seconds
+        self._connections = endpoint.max_concurrency
+        self._key = key
+        self._client: AsyncOpenAI | None = None
+
+    @property
+    def address(self) -> str:
+        """The address as messages may show it: without user, password and query."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+    async def post_chat(self, body: bytes) -> Reply:
+        """Send one request for a chat completion.
+
+        Raises:
+            NoReply: nothing, or only a part of an answer came back.
+        """
+        import aiohttp
+        import httpx2
+        import openai
+
+        if self._client is None:
+            self._client = self._open()
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.post(
+                    "/chat/completions",
+                    content=body,
+                    options={"headers": {"Content-Type": "application/json"}},
+                    cast_to=httpx2.Response,
+                )
+        except openai.APIStatusError as error:
+            response = error.response
+        except TimeoutError:
+            raise NoReply("timeout", f"no answer within {self._timeout:g} s") from None
+        except (openai.APIConnectionError, aiohttp.ClientError, httpx2.HTTPError, OSError) as error:
+            raise _no_reply(error) from None
+        content = response.content
+        if self._key and len(self._key) > 3:  # the server may echo it
+            content = content.replace(self._key.encode(), b"[key]")
+        return Reply(response.status_code, response.headers, content)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    def _open(self) -> "AsyncOpenAI":
+        import httpx2
+        import openai
+
+        parts = urlsplit(self.base_url)
+        http_client = openai.DefaultAioHttpClient(
+            limits=httpx2.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
+            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
+            follow_redirects=False,  # a redirect would carry the key elsewhere
+            trust_env=parts.hostname not in LOOPBACK,  # a proxy cannot reach this machine's own server
+            verify=parts.scheme == "https",  # loading certificates takes a tenth of a second
+        )
+        return openai.AsyncOpenAI(
+            base_url=self.base_url, api_key=self._key or "none", max_retries=0, http_client=http_client
+        )
+
+
+def _no_reply(error: BaseException) -> NoReply:
+    """Why there was no answer, from the innermost cause. Its words may hold the address, so they are not passed on."""
+    import aiohttp
+
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    names = " from ".join(type(cause).__name__ for cause in causes[-1:])
+    for cause in causes:
+        if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            system = getattr(cause, "os_error", None)
+            why = getattr(system, "strerror", None) or type(system or cause).__name__
+            return NoReply("unreachable", f"no connection: {why}")
+    return NoReply("connection_lost", f"the connection broke off ({names})")
