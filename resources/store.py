@@ -4,13 +4,15 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ class Store(Protocol):
 
     def put(self, path: str, data: bytes) -> None:
         """Write a whole file, replacing what was there."""
+        ...
+
+    def put_file(self, path: str, file: Path) -> None:
+        """Like `put`, from a file on this machine's disk, in bounded memory."""
         ...
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
@@ -84,11 +90,15 @@ class LocalStore:
         self.root = str(self.folder)
 
     def put(self, path: str, data: bytes) -> None:
-        with self._staged(path, data) as (staged, target):
+        with self._staged(path, io.BytesIO(data)) as (staged, target):
+            staged.replace(target)
+
+    def put_file(self, path: str, file: Path) -> None:
+        with file.open("rb") as source, self._staged(path, source) as (staged, target):
             staged.replace(target)
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
-        with self._staged(path, data) as (staged, target):
+        with self._staged(path, io.BytesIO(data)) as (staged, target):
             try:
                 os.link(staged, target)
             except FileExistsError:
@@ -150,7 +160,7 @@ class LocalStore:
         return self.folder / path
 
     @contextlib.contextmanager
-    def _staged(self, path: str, data: bytes) -> Iterator[tuple[Path, Path]]:
+    def _staged(self, path: str, source: BinaryIO) -> Iterator[tuple[Path, Path]]:
         """A finished temporary file in the target's folder, removed if it was not moved away."""
         target = self._at(path)
         try:
@@ -161,7 +171,7 @@ class LocalStore:
         staged = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                shutil.copyfileobj(source, file)
                 file.flush()
                 os.fsync(file.fileno())
             staged.chmod(0o644)
@@ -211,6 +221,10 @@ class S3Store:
 
     def put(self, path: str, data: bytes) -> None:
         self._put(path, data)
+
+    def put_file(self, path: str, file: Path) -> None:
+        with file.open("rb") as source, self._explained("PutObject", path):
+            self.client.upload_fileobj(source, self.bucket, self._key(path))
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         return self._put(path, data, IfNoneMatch="*")

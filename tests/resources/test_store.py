@@ -12,6 +12,12 @@ def test_what_was_put_is_got(store: Store) -> None:
     assert store.get("a/b.txt") == b"two"
 
 
+def test_a_file_of_this_machine_is_put_whole(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "staged").write_bytes(b"rows")
+    store.put_file("a/b.parquet", tmp_path / "staged")
+    assert store.get("a/b.parquet") == b"rows"
+
+
 def test_a_missing_file_is_not_found(store: Store) -> None:
     with pytest.raises(FileNotFoundError):
         store.get("none")
@@ -76,6 +82,12 @@ def test_an_unwritable_place_is_named_with_what_to_do(tmp_path: Path) -> None:
 def test_a_missing_bucket_is_named_with_what_to_do(s3_root: str) -> None:
     with pytest.raises(StoreError, match="NoSuchBucket; create the bucket"):
         open_store("s3://no-such-bucket/lake").put("x", b"")
+
+
+def test_a_missing_bucket_is_named_when_a_file_is_put(s3_root: str, tmp_path: Path) -> None:
+    (tmp_path / "staged").touch()
+    with pytest.raises(StoreError, match="NoSuchBucket; create the bucket"):
+        open_store("s3://no-such-bucket/lake").put_file("x", tmp_path / "staged")
 
 
 def test_an_address_without_a_bucket_is_refused() -> None:

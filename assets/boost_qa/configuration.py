@@ -1,0 +1,64 @@
+"""Release rules: what a BOOST-QA release must cover, what it is screened against, how its files are cut."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from resources.configuration import Configuration, load_configuration, shipped_or_path
+
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+
+
+class Benchmark(Configuration):
+    """A file of test questions that no release may hold."""
+
+    name: str = Field(min_length=1, description="How removals name it.")
+    path: str = Field(
+        min_length=1, description="JSONL, JSON, CSV or Parquet (`.gz` allowed), local (relative to this file) or s3://."
+    )
+    question: tuple[str, ...] = Field(
+        min_length=1, description="Fields that make the question; several are joined with a line break."
+    )
+
+
+class ReleaseRules(Configuration):
+    """What the release takes and what it refuses."""
+
+    name: str = Field(default="boost_qa", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name in dataset_info.json.")
+    pretty_name: str = Field(default="BOOST-QA", min_length=1, description="Title of the dataset card.")
+    minimum_coverage: float = Field(
+        default=0.9, ge=0, le=1, description="Least share of planned lessons in current partitions that passed."
+    )
+    take_stale: bool = Field(
+        default=False,
+        description="Whether to take partitions made by other prompts or rules than the present ones (same profile).",
+    )
+    minimum_rows: int = Field(default=1, ge=1, description="Fewest rows; a smaller release is not published.")
+    benchmarks: tuple[Benchmark, ...] = Field(default=(), description="What the release is screened against.")
+    contamination_words: int = Field(
+        default=13, ge=3, description="Length in words of an overlap with a benchmark question that removes a dialogue."
+    )
+    near_duplicate_similarity: float = Field(
+        default=0.8, gt=0, le=1, description="Jaccard similarity from which two questions count as the same."
+    )
+    minimum_scenario_share: float = Field(
+        default=0.1, ge=0, le=1, description="A scenario below this share of the rows makes a check warn."
+    )
+    shard_bytes: int = Field(default=256_000_000, ge=1, description="A Parquet file is closed at about this size.")
+
+
+def load_release_rules(name_or_path: str) -> ReleaseRules:
+    """The shipped rules of that name, or those in that file, with benchmark paths resolved against the file.
+
+    Raises:
+        ConfigurationError: see `load_configuration`.
+    """
+    path = shipped_or_path(name_or_path, CONFIGURATIONS)
+    rules = load_configuration(path, ReleaseRules)
+    located = tuple(
+        benchmark
+        if "://" in benchmark.path
+        else benchmark.model_copy(update={"path": str(path.parent.absolute() / Path(benchmark.path).expanduser())})
+        for benchmark in rules.benchmarks
+    )
+    return rules.model_copy(update={"benchmarks": located})

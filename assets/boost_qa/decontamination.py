@@ -1,0 +1,158 @@
+"""Keeping benchmark questions out of a release: overlaps of several words, and questions that are the same."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from assets.boost_qa.configuration import Benchmark
+from resources.configuration import ConfigurationError
+from resources.identity import stable_hash
+
+_WORD = re.compile(r"\w+|[+\-*/^=<>%]")
+
+
+def words(text: str) -> list[str]:
+    """Normalised text: words in lower case and the operators of arithmetic; other punctuation and space are gone."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Contamination:
+    """What a text shares with a benchmark."""
+
+    benchmark: str
+    kind: str  # "same_question" | "overlap"
+    words: str  # the shared words, normalised
+
+
+class BenchmarkScreen:
+    """Finds benchmark questions in text.
+
+    Every overlap of `length` words becomes one 64-bit number, so that the questions of many benchmarks fit in memory
+    (8 bytes an overlap) and a dialogue is screened in a fraction of a millisecond. Two overlaps fall on one number by
+    accident about once in 10^19.
+    """
+
+    def __init__(self, questions: Iterable[tuple[str, str]], length: int) -> None:
+        """Take in the questions, (benchmark's name, text) each; `length` is the overlap's length in words."""
+        self._length = length
+        generator = np.random.default_rng(20250602)
+        self._weights = generator.integers(1, 2**63, size=length, dtype=np.uint64) | np.uint64(1)
+        self._vocabulary: dict[str, int] = {}
+        self._exact: dict[str, str] = {}
+        names: list[str] = []
+        overlaps: list[NDArray[np.uint64]] = []
+        owners: list[NDArray[np.int32]] = []
+        digest = []
+        for name, question in questions:
+            found = words(question)
+            if not found:
+                continue
+            digest.append([name, " ".join(found)])
+            if name not in names:
+                names.append(name)
+            self._exact.setdefault(" ".join(found), name)
+            for word in found:
+                if word not in self._vocabulary:
+                    self._vocabulary[word] = int(generator.integers(0, 2**63, dtype=np.uint64))
+            numbers = self._overlaps(found)
+            overlaps.append(numbers)
+            owners.append(np.full(len(numbers), names.index(name), dtype=np.int32))
+        self._names = names
+        joined = np.concatenate(overlaps) if overlaps else np.empty(0, dtype=np.uint64)
+        order = np.argsort(joined, kind="stable")
+        self._known = joined[order]
+        self._owners = (np.concatenate(owners) if owners else np.empty(0, dtype=np.int32))[order]
+        self.questions = len(digest)
+        self.fingerprint = stable_hash("benchmarks", length, sorted(digest))
+
+    def find(self, questions: Sequence[str], texts: Sequence[str]) -> Contamination | None:
+        """The first contamination of a dialogue, or None.
+
+        Args:
+            questions: each is compared whole with the benchmarks' questions.
+            texts: each is searched for overlaps; name the questions here too.
+        """
+        for question in questions:
+            text = " ".join(words(question))
+            if text in self._exact:
+                return Contamination(self._exact[text], "same_question", text)
+        if not len(self._known):
+            return None
+        for text in texts:
+            found = words(text)
+            numbers = self._overlaps(found)
+            if not len(numbers):
+                continue
+            places = np.minimum(np.searchsorted(self._known, numbers), len(self._known) - 1)
+            hits = np.flatnonzero(self._known[places] == numbers)
+            if len(hits):
+                first = int(hits[0])
+                shared = " ".join(found[first : first + self._length])
+                return Contamination(self._names[int(self._owners[places[first]])], "overlap", shared)
+        return None
+
+    def _overlaps(self, found: Sequence[str]) -> NDArray[np.uint64]:
+        """One number for each run of `length` words; 0 where a word is in no benchmark."""
+        if len(found) < self._length:
+            return np.empty(0, dtype=np.uint64)
+        numbers = np.array([self._vocabulary.get(word, 0) for word in found], dtype=np.uint64)
+        windows = sliding_window_view(numbers, self._length)
+        sums: NDArray[np.uint64] = (windows * self._weights).sum(axis=1, dtype=np.uint64)
+        return np.where((windows == 0).any(axis=1), np.uint64(0), sums)
+
+
+def read_benchmark(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
+    """(name, question) of every row of a benchmark's files.
+
+    Raises:
+        ConfigurationError: no file is there, one cannot be read, or a field is unknown (the known ones are named).
+    """
+    import fsspec
+
+    where = f"benchmark {benchmark.name!r} ({benchmark.path})"
+    try:
+        files = fsspec.open_files(benchmark.path, mode="rb", compression="infer")
+        if not files:
+            raise FileNotFoundError(benchmark.path)
+        for file in files:
+            with file as stream:
+                for row in _rows(stream, file.path):
+                    missing = [field for field in benchmark.question if field not in row]
+                    if missing:
+                        known = ", ".join(sorted(row))
+                        raise ConfigurationError(f"{where}: no field {missing[0]!r}; there are: {known}")
+                    yield benchmark.name, "\n".join(str(row[field] or "") for field in benchmark.question)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{where}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigurationError):
+            raise
+        raise ConfigurationError(f"{where}: cannot be read: {error}") from error
+
+
+def _rows(stream: Any, path: str) -> Iterator[Mapping[str, Any]]:
+    name = re.sub(r"\.(gz|zst|bz2|xz)$", "", path)
+    if name.endswith(".parquet"):
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(stream).iter_batches(2000):
+            yield from batch.to_pylist()
+    elif name.endswith(".json"):
+        yield from json.load(stream)
+    elif name.endswith(".jsonl"):
+        yield from (json.loads(line) for line in stream if line.strip())
+    else:
+        raise ValueError("its name should end in .jsonl, .json or .parquet")
+
+
+def open_screen(benchmarks: Iterable[Benchmark], length: int) -> BenchmarkScreen:
+    """The screen over all configured benchmarks. Raises ConfigurationError, see `read_benchmark`."""
+    return BenchmarkScreen((row for benchmark in benchmarks for row in read_benchmark(benchmark)), length)
