@@ -82,7 +82,9 @@ class PromptBook:
         self._prompts = {name: _read(folder, name, form, faults) for name, form in FORMS.items()}
         if faults:
             raise ConfigurationError(
-                fault_list(f"the prompts in {folder} cannot be used (the shipped ones, {SHIPPED.name}/, show how):", faults)
+                fault_list(
+                    f"the prompts in {folder} cannot be used (the shipped ones, {SHIPPED.name}/, show how):", faults
+                )
             )
 
     def version(self, name: str) -> str:
@@ -93,7 +95,7 @@ class PromptBook:
         """Name to version."""
         return {name: self.version(name) for name in sorted(names)}
 
-    def render(self, name: str, **values: str) -> tuple[Message, ...]:
+    def render(self, name: str, /, **values: str) -> tuple[Message, ...]:
         """The messages of a prompt, its placeholders filled in.
 
         Args:
@@ -105,7 +107,7 @@ class PromptBook:
             for role, template in self._prompts[name].parts
         )
 
-    def utterance(self, name: str, **values: str) -> str:
+    def utterance(self, name: str, /, **values: str) -> str:
         """The text of a plain prompt, said without any model; the values stand in it as they are."""
         ((_, template),) = self._prompts[name].parts
         return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
@@ -176,7 +178,7 @@ def _faults(parts: tuple[tuple[str, str], ...], form: PromptForm) -> list[str]:
     roles = [role for role, _ in parts]
     if not form.plain:
         if roles[:1] == [""]:
-            faults.append("begins with text that belongs to no part; begin with [system] or [user] on a line of its own")
+            faults.append("begins with text of no part; begin with [system] or [user] on a line of its own")
         faults += [
             f"unknown part [{role}]; there are [system], [user], [assistant]"
             for role in roles

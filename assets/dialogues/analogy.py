@@ -1,0 +1,57 @@
+"""Analogy: a question is explained and solved, then a similar one solved the same way (METHOD: analogy).
+
+| turn | speaker | sees | must |
+| --- | --- | --- | --- |
+| 1 | teacher | the question | pose it, then explain an approach: no calculation, no result |
+| 2 | student | question, explanation, reference | one paragraph, full calculation, the right result |
+| 3 | teacher, no call | – | praise, pose the similar question |
+| 4 | student | the second question, its reference, and what was said | as turn 2 |
+"""
+
+from assets.dialogues.lesson import Lesson
+from assets.dialogues.script import Posed, Script, Spoken
+from assets.dialogues.sides import STUDENT, TEACHER
+from resources.chat.profile import Role
+
+PROMPTS = {
+    Role.EXPLAINING_TEACHER: ("explaining_teacher",),
+    Role.ANALOGY_STUDENT: ("analogy_student", "similar_question", "analogy_student_again"),
+}
+
+
+def analogy(lesson: Lesson) -> Script:
+    """The turns of one lesson, in order. Raises ValueError where the lesson has no second question."""
+    asked, similar = lesson.question, lesson.similar
+    if similar is None:
+        raise ValueError(f"dialogue {lesson.dialogue_id}: its plan is an analogy without a partner")
+    explanation = yield Spoken(
+        TEACHER,
+        Role.EXPLAINING_TEACHER,
+        "explaining_teacher",
+        sees={"question": asked.text},
+        opening=asked.text,
+        one_paragraph=True,
+    )
+    answer = yield Spoken(
+        STUDENT,
+        Role.ANALOGY_STUDENT,
+        "analogy_student",
+        sees={"question": asked.text, "explanation": explanation, "reference": asked.reference},
+        answers=asked,
+        one_paragraph=True,
+    )
+    yield Posed(TEACHER, similar.text, prompt="similar_question")
+    yield Spoken(
+        STUDENT,
+        Role.ANALOGY_STUDENT,
+        "analogy_student_again",
+        sees={
+            "question": similar.text,
+            "explanation": explanation,
+            "first_question": asked.text,
+            "first_answer": answer,
+            "reference": similar.reference,
+        },
+        answers=similar,
+        one_paragraph=True,
+    )

@@ -1,0 +1,59 @@
+"""Debate: A and B argue for one or two rounds, C sums up and decides (METHOD: debate).
+
+| turn | speaker | sees | must |
+| --- | --- | --- | --- |
+| 1 | teacher, no call | – | pose the question |
+| 2, 4 | student A | the question, and the debate so far | give a view of the problem and of the others' answers |
+| 3, 5 | student B | the same | the same: A and B are peers |
+| last | student C | the whole debate, and the reference | say who is right, with full steps and the right result |
+"""
+
+from collections.abc import Sequence
+
+from assets.dialogues.lesson import Lesson
+from assets.dialogues.script import Posed, Script, Spoken
+from assets.dialogues.sides import STUDENT_A, STUDENT_B, STUDENT_C, TEACHER, titled
+from resources.chat.profile import Role
+
+PROMPTS = {
+    Role.DEBATER_A: ("debater_opening", "debater_reply"),
+    Role.DEBATER_B: ("debater_reply",),
+    Role.DEBATE_CLOSER: ("debate_closer",),
+}
+DEBATERS = {STUDENT_A: Role.DEBATER_A, STUDENT_B: Role.DEBATER_B}
+
+
+def debate(lesson: Lesson) -> Script:
+    """The turns of one lesson, in order."""
+    asked = lesson.question
+    yield Posed(TEACHER, asked.text)
+    said: list[tuple[str, str]] = []
+    for _ in range(lesson.debate_rounds or 1):
+        for speaker, role in DEBATERS.items():
+            text = yield Spoken(
+                speaker,
+                role,
+                "debater_reply" if said else "debater_opening",
+                sees={"name": titled(speaker), "question": asked.text, "transcript": transcript(said)},
+                answers=asked,
+                one_paragraph=True,
+            )
+            said.append((speaker, text))
+    yield Spoken(
+        STUDENT_C,
+        Role.DEBATE_CLOSER,
+        "debate_closer",
+        sees={
+            "name": titled(STUDENT_C),
+            "question": asked.text,
+            "transcript": transcript(said),
+            "reference": asked.reference,
+        },
+        answers=asked,
+        one_paragraph=True,
+    )
+
+
+def transcript(said: Sequence[tuple[str, str]]) -> str:
+    """What was said, each turn headed by its speaker's name."""
+    return "\n\n".join(f"{titled(speaker)}: {text}" for speaker, text in said)

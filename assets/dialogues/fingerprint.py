@@ -1,0 +1,44 @@
+"""What made a partition of dialogues, as one hash: another hash means that the partition is stale."""
+
+from assets.dialogues.prompts import PromptBook
+from assets.dialogues.scenarios import SCENARIOS
+from assets.partitions import Scenario
+from resources.chat.profile import Profile
+from resources.identity import stable_hash
+
+# Raise it when the columns, or what the scripts ask, change so that old dialogues should not stand beside new ones.
+SCHEMA_VERSION = 1
+NOT_THE_ANSWER = {"structured_output"}  # role settings that do not reach an utterance
+
+
+def dialogue_fingerprint(
+    plan_fingerprint: str,
+    regeneration_fingerprint: str,
+    scenario: Scenario,
+    prompts: PromptBook,
+    profile: Profile,
+) -> str:
+    """32 hex digits over all that a partition's dialogues depend on.
+
+    A changed debate prompt makes debates stale and nothing else; a changed address, limit or price nothing at all.
+
+    Args:
+        plan_fingerprint: of the shard's lesson plans, which stand for its seeds too.
+        regeneration_fingerprint: of the partition's `regenerations`; "" without any.
+        scenario: whose prompts and roles count.
+        prompts: where they are read.
+        profile: who plays the roles.
+    """
+    script = SCENARIOS[scenario]
+    return stable_hash(
+        "scenario_dialogues",
+        SCHEMA_VERSION,
+        scenario.value,
+        plan_fingerprint,
+        regeneration_fingerprint,
+        prompts.versions(script.prompt_names),
+        {
+            role.value: profile.roles[role].model_dump(mode="json", exclude=NOT_THE_ANSWER)
+            for role in sorted(script.roles)
+        },
+    )
