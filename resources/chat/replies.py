@@ -23,13 +23,21 @@ class Reply:
     content: bytes
 
 
-class Wasted(Exception):
-    """A body that was paid for and cannot be used."""
+class AttemptFailed(Exception):
+    """This attempt had no usable answer; the next one may have.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    Attributes:
+        reason: a short code: `unreachable`, `connection_lost`, `timeout`, `server_error`, `malformed_body`,
+            `empty_choices` or `empty_message`.
+        detail: what came back, shortened.
+        wasted: a body came back and was paid for.
+    """
+
+    def __init__(self, reason: str, detail: str, *, wasted: bool = False) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.wasted = wasted
 
 
 class Fault(Enum):
@@ -49,31 +57,31 @@ def excerpt(content: bytes | str) -> str:
 
 
 def read_completion(reply: Reply, prompt_characters: int) -> Completion:
-    """The completion in a reply of status 200.
+    """The completion in a successful reply.
 
     Tokens that the server does not count are estimated at four characters each.
 
     Raises:
-        Wasted: the body is not a chat completion; its reason is `malformed_body`, `empty_choices` or `empty_message`.
+        AttemptFailed: the body is not a chat completion: `malformed_body`, `empty_choices` or `empty_message`.
     """
     try:
         body = json.loads(reply.content)
     except (ValueError, RecursionError):
         kind = reply.headers.get("content-type", "no content type")
-        raise Wasted("malformed_body", f"not JSON ({kind}): {excerpt(reply.content) or '(nothing)'}") from None
+        raise _wasted("malformed_body", f"not JSON ({kind})", reply) from None
     choices = body.get("choices") if isinstance(body, dict) else None
     if not isinstance(choices, list):
-        raise Wasted("malformed_body", f"no choices in: {excerpt(reply.content)}")
+        raise _wasted("malformed_body", "no choices", reply)
     if not choices:
-        raise Wasted("empty_choices", f"an empty list of choices in: {excerpt(reply.content)}")
+        raise _wasted("empty_choices", "an empty list of choices", reply)
     message = choices[0].get("message") if isinstance(choices[0], dict) else None
     if not isinstance(message, dict):
-        raise Wasted("malformed_body", f"no message in: {excerpt(reply.content)}")
+        raise _wasted("malformed_body", "no message", reply)
     finish_reason = choices[0].get("finish_reason")
     content = _text_of(message.get("content"))
     told = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
     if content is None and not told and finish_reason not in ("length", "content_filter"):
-        raise Wasted("empty_message", f"no content in: {excerpt(reply.content)}")
+        raise _wasted("empty_message", "no content", reply)
     thought, text = split_reasoning(content or "")
     usage = body.get("usage")
     counts = usage if isinstance(usage, dict) else {}
@@ -85,6 +93,10 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
         completion_tokens=_count(counts.get("completion_tokens"), len(content or "") + len(told or "")),
         replayed=False,
     )
+
+
+def _wasted(reason: str, what: str, reply: Reply) -> AttemptFailed:
+    return AttemptFailed(reason, f"{what} in: {excerpt(reply.content) or '(nothing)'}", wasted=True)
 
 
 def split_reasoning(content: str) -> tuple[str | None, str]:

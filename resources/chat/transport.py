@@ -5,22 +5,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from resources.chat.profile import Endpoint
-from resources.chat.replies import Reply
+from resources.chat.replies import AttemptFailed, Reply
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 CONNECT_SECONDS = 10.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-class NoReply(Exception):
-    """The call had no answer: `unreachable`, `connection_lost` or `timeout`."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 class Connection:
@@ -52,7 +43,7 @@ class Connection:
         """Send one request for a chat completion.
 
         Raises:
-            NoReply: nothing, or only a part of an answer came back.
+            AttemptFailed: nothing, or only a part of an answer came back.
         """
         import aiohttp
         import httpx2
@@ -71,7 +62,7 @@ class Connection:
         except openai.APIStatusError as error:
             response = error.response
         except TimeoutError:
-            raise NoReply("timeout", f"no answer within {self._timeout:g} s") from None
+            raise AttemptFailed("timeout", f"no answer within {self._timeout:g} s") from None
         except (openai.APIConnectionError, aiohttp.ClientError, httpx2.HTTPError, OSError) as error:
             raise _no_reply(error) from None
         content = response.content
@@ -102,7 +93,7 @@ class Connection:
         )
 
 
-def _no_reply(error: BaseException) -> NoReply:
+def _no_reply(error: BaseException) -> AttemptFailed:
     """Why there was no answer, from the innermost cause. Its words may hold the address, so they are not passed on."""
     import aiohttp
 
@@ -114,5 +105,5 @@ def _no_reply(error: BaseException) -> NoReply:
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             system = getattr(cause, "os_error", None)
             why = getattr(system, "strerror", None) or type(system or cause).__name__
-            return NoReply("unreachable", f"no connection: {why}")
-    return NoReply("connection_lost", f"the connection broke off ({names})")
+            return AttemptFailed("unreachable", f"no connection: {why}")
+    return AttemptFailed("connection_lost", f"the connection broke off ({names})")

@@ -1,0 +1,547 @@
+"""The engine: completions from the journal or the endpoint, within limits and budgets, counted.
+
+One engine serves one run. A dialogue is a coroutine that calls `complete` for one turn after the other; the engine
+holds each call until its endpoint has a slot for it, and a call that waits to be retried holds none.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import random
+import resource
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Message, Usage
+from resources.chat.journal import SEGMENT_SECONDS, ScopeJournal
+from resources.chat.limiter import Gate, Limiter, Outcome
+from resources.chat.profile import Endpoint, Profile, Role, RoleModel
+from resources.chat.replies import AttemptFailed, Fault, Reply, judge_failure, read_completion, retry_after
+from resources.chat.transport import Connection
+from resources.configuration import ConfigurationError
+from resources.store import Store
+
+LATENCY_SAMPLE = 2000  # latencies kept a scope
+OPEN_SCOPES = 8  # journals held in memory, unless more are in use
+SPARE_DESCRIPTORS = 128  # left to the rest of the process
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may spend, in tokens (prompt and completion) and US dollars; None is without limit."""
+
+    tokens: int | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how soon a call is tried again. The waits rise fourfold, 51 s in all: a restart is outlived.
+
+    Refusals (429, 503 with Retry-After) are not attempts: they wait as told, or `first_wait` doubling up to
+    `longest_refusal_wait`, until the endpoint's `retry_deadline_seconds`.
+    """
+
+    attempts: int = 6
+    first_wait: float = 0.25  # seconds
+    longest_wait: float = 30.0
+    longest_refusal_wait: float = 15.0
+    jitter: float = 0.25  # share by which a wait is shorter or longer
+
+    def after_failure(self, failures: int) -> float:
+        """Seconds to wait after that many failed attempts."""
+        return self._jittered(min(self.longest_wait, self.first_wait * 4 ** (failures - 1)))
+
+    def after_refusal(self, refusals: int, asked: float | None) -> float:
+        """Seconds to wait after that many refusals in a row, the last of which asked for `asked` seconds."""
+        if asked is not None:
+            return asked * (1 + random.random() * self.jitter / 2)
+        return self._jittered(min(self.longest_refusal_wait, self.first_wait * 2 ** min(10, refusals - 1)))
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * (1 + self.jitter * (2 * random.random() - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where an engine stands, for a progress bar."""
+
+    calls: int
+    replayed: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+    in_flight: int
+    queued: int  # calls waiting for a slot
+    resting: int  # calls waiting to be retried
+
+
+class _Refused(Exception):
+    """The endpoint is too busy; `asked` is how many seconds it asked to wait."""
+
+    def __init__(self, detail: str, asked: float | None) -> None:
+        super().__init__(detail)
+        self.asked = asked
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One call, made ready."""
+
+    call: Call
+    cast: RoleModel
+    scope: str
+    body: bytes
+    key: bytes
+    journal: ScopeJournal
+
+
+@dataclass(slots=True)
+class _Line:
+    """One endpoint in use."""
+
+    name: str
+    endpoint: Endpoint
+    connection: Connection
+    gate: Gate
+    answered: bool = False  # it has sent any HTTP answer at all
+    unusable: str | None = None
+    warned: bool = False
+    completion_tokens: dict[Role, float] = field(default_factory=dict)  # smoothed
+
+
+@dataclass(slots=True)
+class _Scope:
+    """One scope in use."""
+
+    journal: ScopeJournal
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    users: int = 0
+    open_calls: dict[bytes, "asyncio.Future[None]"] = field(default_factory=dict)
+
+
+class ChatEngine:
+    """Implements `resources.chat.calls.Chat`. An async context manager: leaving it flushes the journals.
+
+    Args:
+        profile: who plays which role, through which endpoint.
+        store: the lake; journals lie in its `_journal/`.
+        roles: the roles that will be played; they decide `appetite`.
+        address_of: gives the address of an endpoint by its name, asked when it is first called; by default the
+            profile's `base_url`.
+        budget: what may be spent.
+        retries: how failed calls are tried again.
+
+    A role's sampling `seed`, where there is one, grows by the regeneration number, so that a second try is a second
+    answer. A null in `extra_body` takes a field out of the request.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        store: Store,
+        *,
+        roles: Sequence[Role] = tuple(Role),
+        address_of: Callable[[str], str] | None = None,
+        budget: Budget | None = None,
+        retries: RetryPolicy | None = None,
+    ) -> None:
+        self.total = Usage()
+        self._profile = profile
+        self._store = store
+        self._address_of = address_of or self._configured_address
+        self._budget = budget or Budget()
+        self._retries = retries or RetryPolicy()
+        self._slots = _slots_of(profile, roles)
+        self._lines: dict[str, _Line] = {}
+        self._scopes: dict[str, _Scope] = {}
+        self._usage: dict[str, Usage] = {}
+        self._in_flight = 0
+        self._resting = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._flusher: asyncio.Task[None] | None = None
+        self._flushing = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        if self._store.local_path("") is None:
+            self._flusher = asyncio.create_task(self._flush_regularly())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._flusher:
+            self._flusher.cancel()
+        async with self._flushing:
+            closed = await asyncio.gather(
+                *(asyncio.to_thread(shelf.journal.close) for shelf in self._scopes.values()), return_exceptions=True
+            )
+        self._scopes.clear()
+        for line in self._lines.values():
+            await line.connection.close()
+        for failure in closed:
+            if isinstance(failure, BaseException):
+                raise failure
+
+    @property
+    def appetite(self) -> int:
+        """How many dialogues to hold open at once: a fifth more than there are slots, for those that wait to retry."""
+        slots = sum(self._slots.values())
+        return slots + max(2, slots // 5)
+
+    def usage(self, scope: str) -> Usage:
+        """The sums of one scope so far."""
+        return self._usage.setdefault(scope, Usage())
+
+    def snapshot(self) -> Snapshot:
+        """Where the engine stands just now."""
+        total = self.total
+        return Snapshot(
+            calls=total.calls,
+            replayed=total.replayed,
+            prompt_tokens=total.prompt_tokens,
+            completion_tokens=total.completion_tokens,
+            cost=total.cost,
+            in_flight=self._in_flight,
+            queued=sum(line.gate.waiting for line in self._lines.values()),
+            resting=self._resting,
+        )
+
+    async def complete(self, call: Call, *, scope: str) -> Completion:
+        """See `Chat.complete`. A second call of the same key waits for the first and takes its answer.
+
+        Raises:
+            StoreError: the journal cannot be written; nothing more is paid for.
+        """
+        cast = self._profile.roles[call.role]
+        body = request_body(call, cast, self._profile.endpoints[cast.endpoint])
+        key = journal_key(cast.endpoint, body, call)
+        shelf = self._scopes.get(scope)
+        if shelf is None or not shelf.loaded.is_set():
+            shelf = await self._open_scope(scope)
+        shelf.users += 1
+        try:
+            while (first := shelf.open_calls.get(key)) is not None:
+                await asyncio.wait([first])
+                if not first.cancelled() and (error := first.exception()):
+                    raise error
+            kept = shelf.journal.get(key)
+            if kept is not None:
+                return self._replay(kept, scope)
+            done = shelf.open_calls[key] = asyncio.get_running_loop().create_future()
+            try:
+                completion = await self._obtain(_Ask(call, cast, scope, body, key, shelf.journal))
+            except asyncio.CancelledError:
+                done.cancel()
+                raise
+            except BaseException as error:
+                done.set_exception(error)
+                done.exception()  # asyncio complains of exceptions that nobody looked at
+                raise
+            finally:
+                del shelf.open_calls[key]
+            done.set_result(None)
+            return completion
+        finally:
+            shelf.users -= 1
+
+    # ---- the journal
+
+    async def _open_scope(self, scope: str) -> _Scope:
+        await self._close_unused_scopes()
+        while (shelf := self._scopes.get(scope)) is not None:
+            if shelf.loaded.is_set():
+                return shelf
+            await shelf.loaded.wait()
+        shelf = self._scopes[scope] = _Scope(ScopeJournal(self._store, scope))
+        try:
+            await asyncio.to_thread(shelf.journal.load)
+        except BaseException:
+            del self._scopes[scope]
+            raise
+        finally:
+            shelf.loaded.set()
+        if shelf.journal.damaged:
+            logger.warning("%s: %d damaged journal records were dropped", scope, shelf.journal.damaged)
+        return shelf
+
+    async def _close_unused_scopes(self) -> None:
+        """Let go of the scopes that were opened first and are not in use, so that memory stays flat."""
+        unused = [name for name, shelf in self._scopes.items() if not shelf.users and shelf.loaded.is_set()]
+        for name in unused[: max(0, len(self._scopes) - OPEN_SCOPES)]:
+            shelf = self._scopes[name]
+            async with self._flushing:
+                await asyncio.to_thread(shelf.journal.flush)
+            if not shelf.users and self._scopes.get(name) is shelf:
+                del self._scopes[name]
+                shelf.journal.close()
+
+    async def _flush_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(SEGMENT_SECONDS)
+            async with self._flushing:
+                for name, shelf in list(self._scopes.items()):
+                    try:
+                        await asyncio.to_thread(shelf.journal.flush)
+                    except Exception as error:
+                        logger.warning(
+                            "%s: the journal's segment could not be put and is kept for later: %s", name, error
+                        )
+
+    def _replay(self, kept: bytes, scope: str) -> Completion:
+        for usage in (self.usage(scope), self.total):
+            usage.replayed += 1
+        return Completion(**json.loads(kept), replayed=True)
+
+    # ---- the endpoint
+
+    async def _obtain(self, ask: _Ask) -> Completion:
+        """The completion from the endpoint, tried as often as the separate error budgets allow."""
+        line = self._line(ask.cast.endpoint)
+        clock = asyncio.get_running_loop().time
+        failures = refusals = 0
+        refused_since = 0.0
+        while True:
+            try:
+                return await self._attempt(line, ask)
+            except _Refused as refused:
+                refusals += 1
+                refused_since = clock() if refusals == 1 else refused_since
+                wait = self._retries.after_refusal(refusals, refused.asked)
+                self._add(ask.scope, throttled=1)
+                deadline = line.endpoint.retry_deadline_seconds
+                if clock() + wait > refused_since + deadline:
+                    raise CallFailed(
+                        "throttled", f"endpoint {line.name!r} is too busy for longer than {deadline:g} s: {refused}"
+                    ) from None
+            except AttemptFailed as failed:
+                failures += 1
+                self._add(ask.scope, wasted=int(failed.wasted))
+                if failures >= self._retries.attempts:
+                    if not line.answered:
+                        raise self._unusable(line, ask, failed.reason, failed.detail) from None
+                    detail = f"endpoint {line.name!r}, {failures} attempts, the last: {failed.detail}"
+                    raise CallFailed(failed.reason, detail) from None
+                if failures == 1 and not line.warned:
+                    line.warned = True
+                    logger.warning("endpoint %r: %s; it is tried again, and so are later ones", line.name, failed)
+                wait = self._retries.after_failure(failures)
+            except BudgetSpent:
+                await self._idle.wait()  # what is in flight is paid for: keep it
+                raise
+            self._add(ask.scope, retries=1)
+            self._resting += 1
+            try:
+                await asyncio.sleep(wait)
+            finally:
+                self._resting -= 1
+
+    async def _attempt(self, line: _Line, ask: _Ask) -> Completion:
+        """One request: queued, sent, judged, journalled and counted.
+
+        Raises:
+            _Refused, AttemptFailed: it may be tried again.
+            CallFailed, EndpointUnusable, BudgetSpent, StoreError: it may not.
+        """
+        expected = line.completion_tokens.get(ask.call.role, float(ask.cast.max_tokens))
+        estimate = len(ask.body) / 4 + expected
+        await line.gate.enter(estimate)
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        outcome, used, asked = Outcome.NEITHER, estimate, None
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            self._may_spend(line)
+            reply = await line.connection.post_chat(ask.body)
+            line.answered = True
+            line.gate.limiter.heed(clock(), reply.headers)
+            if not 200 <= reply.status < 300:
+                raise self._fault(reply, line, ask)
+            outcome = Outcome.SERVED
+            completion = read_completion(reply, len(ask.body))
+            used = completion.prompt_tokens + completion.completion_tokens
+            self._count(line, ask, completion, clock() - started)
+            ask.journal.append(ask.key, _encode(completion))
+            return completion
+        except _Refused as refused:
+            outcome, used, asked = Outcome.REFUSED, 0.0, refused.asked
+            raise
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+            line.gate.leave(outcome, latency=clock() - started, tokens_over=used - estimate, retry_after=asked)
+
+    def _may_spend(self, line: _Line) -> None:
+        if line.unusable:
+            raise EndpointUnusable(line.unusable)
+        tokens = self.total.prompt_tokens + self.total.completion_tokens
+        budget = self._budget
+        if budget.tokens is not None and tokens >= budget.tokens:
+            raise BudgetSpent(
+                f"the budget of {budget.tokens:,} tokens is spent ({tokens:,}); what was answered is kept"
+            )
+        if budget.cost is not None and self.total.cost >= budget.cost:
+            raise BudgetSpent(
+                f"the budget of ${budget.cost:,.2f} is spent (${self.total.cost:,.2f}); what was answered is kept"
+            )
+
+    def _fault(self, reply: Reply, line: _Line, ask: _Ask) -> Exception:
+        fault, reason, said = judge_failure(reply)
+        match fault:
+            case Fault.THROTTLED:
+                return _Refused(said, retry_after(reply.headers))
+            case Fault.TRANSIENT:
+                return AttemptFailed(reason, said)
+            case Fault.REJECTED:
+                return CallFailed(reason, f"endpoint {line.name!r}: {said}")
+            case Fault.UNUSABLE:
+                return self._unusable(line, ask, reason, said)
+
+    def _unusable(self, line: _Line, ask: _Ask, reason: str, said: str) -> EndpointUnusable:
+        """The error that stops the run, and every later call to this endpoint."""
+        role, profile = f"roles.{ask.call.role.value}", self._profile.name
+        variable = line.endpoint.api_key_env
+        advice = {
+            "wrong_key": f"put a key that it accepts into the environment variable {variable}"
+            if variable
+            else f"it wants a key: name its environment variable in endpoints.{line.name}.api_key_env",
+            "unknown_model": f"check {role}.model and endpoints.{line.name}.base_url, which should end in /v1",
+            "quota_spent": "its account has nothing left to spend: top it up or use another",
+            "redirected": f"put the address that it points to into endpoints.{line.name}.base_url",
+        }.get(reason, f"start it, or correct endpoints.{line.name}.base_url")
+        line.unusable = (
+            f"endpoint {line.name!r} at {line.connection.address} cannot be used for {role} with model "
+            f"{ask.cast.model!r} ({reason}). It said: {said}. What to do (profile {profile!r}): {advice}."
+        )
+        return EndpointUnusable(line.unusable)
+
+    def _line(self, name: str) -> _Line:
+        line = self._lines.get(name)
+        if line is None:
+            endpoint = self._profile.endpoints[name]
+            key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
+            slots = self._slots.get(name) or endpoint.max_concurrency
+            limiter = Limiter(slots, endpoint.requests_per_minute, endpoint.tokens_per_minute)
+            line = self._lines[name] = _Line(
+                name=name,
+                endpoint=endpoint,
+                connection=Connection(endpoint, self._address_of(name), key),
+                gate=Gate(limiter, asyncio.get_running_loop().time),
+            )
+        return line
+
+    def _configured_address(self, name: str) -> str:
+        address = self._profile.endpoints[name].base_url
+        if address is None:
+            raise ConfigurationError(f"endpoint {name!r} is embedded: its address comes with its lease (ChatService)")
+        return address
+
+    # ---- the sums
+
+    def _add(self, scope: str, *, retries: int = 0, throttled: int = 0, wasted: int = 0) -> None:
+        for usage in (self.usage(scope), self.total):
+            usage.retries += retries
+            usage.throttled += throttled
+            usage.wasted += wasted
+
+    def _count(self, line: _Line, ask: _Ask, completion: Completion, latency: float) -> None:
+        mean = line.completion_tokens.get(ask.call.role, float(completion.completion_tokens))
+        line.completion_tokens[ask.call.role] = mean + 0.1 * (completion.completion_tokens - mean)
+        price = self._profile.prices.get(ask.cast.model)
+        cost = 0.0
+        if price:
+            cost = (completion.prompt_tokens * price.prompt + completion.completion_tokens * price.completion) / 1e6
+        for usage in (self.usage(ask.scope), self.total):
+            usage.calls += 1
+            usage.prompt_tokens += completion.prompt_tokens
+            usage.completion_tokens += completion.completion_tokens
+            usage.cost += cost
+            usage.wait_seconds += latency
+            if len(usage.latencies) < LATENCY_SAMPLE:
+                usage.latencies.append(latency)
+            elif (place := random.randrange(usage.calls)) < LATENCY_SAMPLE:
+                usage.latencies[place] = latency
+
+
+def request_body(call: Call, cast: RoleModel, endpoint: Endpoint) -> bytes:
+    """The JSON of one request, exactly as it is sent."""
+    messages = call.messages if endpoint.system_role else fold_system(call.messages)
+    body: dict[str, Any] = {
+        "model": cast.model,
+        "messages": [{"role": message.role, "content": message.content} for message in messages],
+        "temperature": cast.temperature,
+        "top_p": cast.top_p,
+        "max_tokens": cast.max_tokens,
+    }
+    if cast.seed is not None:
+        body["seed"] = cast.seed + call.regeneration
+    if call.json_schema is not None and cast.structured_output == "json_schema":
+        form = {"name": "answer", "schema": call.json_schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
+    elif call.json_schema is not None and cast.structured_output == "json_object":
+        body["response_format"] = {"type": "json_object"}
+    extra = {**endpoint.extra_body, **cast.extra_body}
+    if extra:
+        body = {name: value for name, value in {**body, **extra}.items() if value is not None}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages for a model without a system role: the system text heads the first user message."""
+    system = "\n\n".join(message.content for message in messages if message.role == "system")
+    rest = [message for message in messages if message.role != "system"]
+    if not system:
+        return tuple(rest)
+    for place, message in enumerate(rest):
+        if message.role == "user":
+            rest[place] = Message("user", f"{system}\n\n{message.content}")
+            return tuple(rest)
+    return (Message("user", system), *rest)
+
+
+def journal_key(endpoint: str, body: bytes, call: Call) -> bytes:
+    """What a completion is kept under: the endpoint's name (never its address), what is sent, and its place."""
+    schema = json.dumps(call.json_schema) if call.json_schema is not None else ""
+    place = json.dumps([endpoint, call.sample, call.turn, call.regeneration, schema])
+    return hashlib.sha256(place.encode() + b"\0" + body).digest()
+
+
+def _encode(completion: Completion) -> bytes:
+    return json.dumps(
+        {
+            "text": completion.text,
+            "reasoning": completion.reasoning,
+            "finish_reason": completion.finish_reason,
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    ).encode()
+
+
+def _slots_of(profile: Profile, roles: Sequence[Role]) -> dict[str, int]:
+    """Calls in flight that each endpoint of these roles may have, within what this process may open."""
+    slots = {name: profile.endpoints[name].max_concurrency for name in {profile.roles[role].endpoint for role in roles}}
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    wanted = sum(slots.values())
+    if allowed == resource.RLIM_INFINITY or wanted + SPARE_DESCRIPTORS <= allowed:
+        return slots
+    share = max(1, allowed - SPARE_DESCRIPTORS) / wanted
+    logger.warning(
+        "%d calls in flight need more open files than this process may have (%d): they are cut to %d; "
+        "raise it with `ulimit -n`",
+        wanted,
+        allowed,
+        int(wanted * share),
+    )
+    return {name: max(1, int(count * share)) for name, count in slots.items()}

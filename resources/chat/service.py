@@ -1,0 +1,107 @@
+"""What an asset gets to talk to models: an engine with everything it needs held for as long as it lives."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from typing import Any, TypeVar
+
+from resources.chat.engine import Budget, ChatEngine, RetryPolicy
+from resources.chat.profile import Endpoint, Profile, Role
+from resources.store import Store
+
+Result = TypeVar("Result")
+Lease = Callable[[Endpoint], AbstractContextManager[str]]
+
+
+def lease_embedded(endpoint: Endpoint) -> AbstractContextManager[str]:
+    """Hold the embedded server for an endpoint of kind `embedded`; gives its base URL."""
+    from resources.embedded.server import lease_chat_server
+
+    return lease_chat_server(endpoint.model_file, endpoint.context_tokens, endpoint.max_concurrency)
+
+
+class ChatService:
+    """Makes engines for one profile over one lake.
+
+    Args:
+        profile: who plays which role.
+        store: the lake, which holds the journals.
+        budget: what each engine may spend.
+        retries: how failed calls are tried again.
+        lease: holds an embedded server and gives its address.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        store: Store,
+        budget: Budget | None = None,
+        retries: RetryPolicy | None = None,
+        lease: Lease = lease_embedded,
+    ) -> None:
+        self.profile = profile
+        self._store = store
+        self._budget = budget
+        self._retries = retries
+        self._lease = lease
+
+    @asynccontextmanager
+    async def engine(self, roles: Sequence[Role] = tuple(Role)) -> AsyncIterator[ChatEngine]:
+        """An engine for these roles. Embedded servers are leased when first called, so a replay starts none.
+
+        Raises:
+            ConfigurationError: a key that these roles need is not set; all of them are named.
+        """
+        self.profile.check_keys(roles)
+        with ExitStack() as leases:
+
+            def address_of(name: str) -> str:
+                endpoint = self.profile.endpoints[name]
+                return endpoint.base_url or leases.enter_context(self._lease(endpoint))
+
+            async with ChatEngine(
+                self.profile,
+                self._store,
+                roles=roles,
+                address_of=address_of,
+                budget=self._budget,
+                retries=self._retries,
+            ) as engine:
+                yield engine
+
+
+def run_async(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end from an asset, so that SIGINT and SIGTERM end it promptly and in order.
+
+    Dagster's own handlers raise wherever the signal finds the program, within the event loop as well. Here a signal
+    cancels the coroutine instead: calls in flight end, journals are flushed, and then the signal is raised again for
+    the handlers that were there before (Dagster's raises DagsterExecutionInterruptedError). A second signal cuts the
+    flushing short. Outside the main thread, where Python allows no handlers, this is `asyncio.run`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return asyncio.run(work)
+    received: list[int] = []
+
+    async def cancellable() -> Result:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+
+        def interrupt(number: int) -> None:
+            received.append(number)
+            task.cancel()
+
+        for number in previous:
+            loop.add_signal_handler(number, interrupt, number)
+        return await work
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return asyncio.run(cancellable())
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])
