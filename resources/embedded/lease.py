@@ -9,6 +9,8 @@ counted as well:
 - `<name>.server`: held exclusively by the server while it lives. What it says about the server (process id, and
   the address once it serves) counts only while it is locked: a stale file is never believed, nor its process id
   killed.
+
+This is the clients' side; `detached` is the server's.
 """
 
 import contextlib
@@ -84,8 +86,7 @@ def lease(files: ServerFiles, program: Sequence[str], patience: Patience | None 
 
     Args:
         files: where clients and server meet; one name a server.
-        program: arguments after `python`. The program detaches itself, calls `serve_until_idle`, and prints one
-            line when it serves.
+        program: arguments after `python`; the program calls `resources.embedded.detached.serve_until_idle`.
         patience: how long to wait.
 
     Yields:
@@ -143,66 +144,6 @@ def live_server(files: ServerFiles) -> LiveServer | None:
     except json.JSONDecodeError:  # being written just now
         return LiveServer(pid=0, address=None)
     return None
-
-
-@contextlib.contextmanager
-def registered(files: ServerFiles) -> Iterator[IO[str]]:
-    """For the server program: hold the server's lock, saying who we are.
-
-    Raises:
-        EmbeddedServerError: another server holds it.
-    """
-    with files.server.open("a+") as state:
-        try:
-            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EmbeddedServerError(f"another server is running: {files.server}") from None
-        _write_state(state, {"pid": os.getpid()})
-        yield state
-
-
-def announce(state: IO[str], address: str) -> None:
-    """For the server program: say where it serves, from now on."""
-    _write_state(state, {"pid": os.getpid(), "address": address})
-
-
-def wait_until_idle(files: ServerFiles, state: IO[str], idle_seconds: float) -> None:
-    """For the server program: return when no client has held a lease for `idle_seconds`.
-
-    On return new clients are kept waiting until this process ends, and the state is withdrawn.
-    """
-    poll = min(0.5, idle_seconds / 4)
-    idle_since: float | None = None
-    with files.clients.open("a") as clients:
-        while True:
-            time.sleep(poll)
-            try:
-                fcntl.flock(clients, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                idle_since = None
-                continue
-            now = time.monotonic()
-            idle_since = idle_since or now
-            if now - idle_since >= idle_seconds or not _still_there(files.clients, clients):
-                _write_state(state, {})
-                os.dup(clients.fileno())  # keeps the lock beyond this function, until the process ends
-                return
-            fcntl.flock(clients, fcntl.LOCK_UN)
-
-
-def _still_there(path: Path, file: IO[str]) -> bool:
-    """Whether `path` still is the open `file`: a runtime folder may be removed, and then nobody finds us again."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
-
-
-def _write_state(state: IO[str], content: dict[str, object]) -> None:
-    state.seek(0)
-    state.truncate()
-    state.write(json.dumps(content))
-    state.flush()
 
 
 def _lock(file: IO[str], operation: int, seconds: float, files: ServerFiles) -> None:

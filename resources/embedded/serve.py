@@ -4,38 +4,18 @@ Started by `resources.embedded.server`, as `python -m resources.embedded.serve -
 """
 
 import argparse
-import contextlib
 import os
-import signal
-import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from resources.embedded.lease import ServerFiles, announce, registered, wait_until_idle
+from resources.embedded.detached import Listening, serve_until_idle
+from resources.embedded.lease import ServerFiles
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
-    if os.fork():
-        os._exit(0)  # the starter need not reap us, whenever we end
-    os.chdir("/")
-    starter = os.dup(1)
-    os.dup2(2, 1)  # the starter's pipe is for one line from us; whatever else is written belongs in the log
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
-    try:
-        _serve(options, starter)
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)  # an ordinary exit hangs in the native server's destructor
-
-
-def _leave(_number: int, _frame: object) -> None:
-    os._exit(0)
+    files = ServerFiles(options.folder, options.name)
+    serve_until_idle(files, lambda: _native_server(options), options.idle_seconds)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,18 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(options: argparse.Namespace, starter: int) -> None:
-    files = ServerFiles(options.folder, options.name)
-    with registered(files) as state:
-        server = _native_server(options)
-        announce(state, server.listening_address)
-        with contextlib.suppress(BrokenPipeError):  # killed meanwhile; the next client finds us all the same
-            os.write(starter, b"serving\n")
-        os.close(starter)
-        wait_until_idle(files, state, options.idle_seconds)
-
-
-def _native_server(options: argparse.Namespace) -> Any:
+def _native_server(options: argparse.Namespace) -> Listening:
     """An `xllamacpp.Server`, listening on loopback at a free port, its model loaded."""
     import xllamacpp
 
@@ -85,7 +54,8 @@ def _native_server(options: argparse.Namespace) -> Any:
         parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         parameters.n_batch = options.context_tokens
         parameters.n_ubatch = options.context_tokens  # a non-causal model takes each text in one piece
-    return xllamacpp.Server(parameters)
+    server: Listening = xllamacpp.Server(parameters)
+    return server
 
 
 def _usable_cores() -> int:
