@@ -1,0 +1,338 @@
+"""The chat engine, journal on, beside a bare aiohttp loop against the same endpoint.
+
+    python benchmarks/engine.py                      300 dialogues of 3 calls, 200 ms, 100 at once
+    python benchmarks/engine.py --dialogues 1000     the long form
+    python benchmarks/engine.py --faults             5 % 429, 2 % 500, 1 % malformed, 1 % resets (engine only)
+    python benchmarks/engine.py --cap 60             the endpoint refuses more than 60 in flight (engine only)
+    python benchmarks/engine.py --bucket 300         the endpoint serves 300 calls/s (engine only)
+    python benchmarks/engine.py --tail               log-normal latency, p99 ten times the median
+
+The endpoint and each client are processes of their own; times are taken at the endpoint, from the first call's arrival
+to the last answer. CPU is the client's from its first answer on, so that imports are left out of it.
+"""
+
+import argparse
+import asyncio
+import heapq
+import json
+import math
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+CALLS = 3
+PROMPT = "Explain, step by step, how many apples are left when a basket of forty is shared among seven children. " * 5
+ANSWER = "Each child gets five apples, because seven times five is thirty-five, and five apples are left over. " * 8
+
+
+# ---- the endpoint
+
+
+class Endpoint:
+    """What the fake endpoint does with each call, and when the calls came and went."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.reset()
+
+    def reset(self) -> None:
+        self.random = random.Random(7)
+        self.first = self.last = 0.0
+        self.served = self.refused = self.in_flight = self.peak = 0
+        self.delays: list[float] = []
+        self.tokens, self.filled_at = 20.0, time.monotonic()
+
+    def stats(self) -> dict[str, Any]:
+        names = ("first", "last", "served", "refused", "peak", "delays")
+        return {name: getattr(self, name) for name in names}
+
+    def latency(self) -> float:
+        if not self.options.tail:
+            return float(self.options.latency)
+        # log-normal: the 99th percentile lies 2.326 standard deviations above the median
+        return float(self.options.latency) * math.exp(self.random.gauss(0, math.log(10) / 2.326))
+
+    def refuses(self) -> bool:
+        options, now = self.options, time.monotonic()
+        if options.cap and self.in_flight >= options.cap:
+            return True
+        if options.bucket:
+            self.tokens = min(20.0, self.tokens + (now - self.filled_at) * options.bucket)
+            self.filled_at = now
+            if self.tokens < 1:
+                return True
+            self.tokens -= 1
+        return bool(options.faults and self.random.random() < 0.05)
+
+
+class Protocol(asyncio.Protocol):
+    """Just enough HTTP/1.1 to answer posts on kept-alive connections, at little cost."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.buffer = b""
+        self.transport: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end].lower()
+            _, found, length = head.partition(b"content-length:")
+            size = int(length.split(b"\r\n")[0]) if found else 0
+            if len(self.buffer) < end + 4 + size:
+                return
+            self.buffer = self.buffer[end + 4 + size :]
+            self.handle(head)
+
+    def handle(self, head: bytes) -> None:
+        endpoint = self.endpoint
+        if head.startswith(b"get /stats"):
+            return self.send(200, json.dumps(endpoint.stats()).encode())
+        if head.startswith(b"get /reset"):
+            endpoint.reset()
+            return self.send(200, b"{}")
+        now = time.monotonic()
+        endpoint.first = endpoint.first or now
+        if endpoint.refuses():
+            endpoint.refused += 1
+            after = b"Retry-After: 1\r\n" if endpoint.options.faults else b""
+            return self.send(429, b'{"error": {"message": "slow down"}}', after)
+        endpoint.in_flight += 1
+        endpoint.peak = max(endpoint.peak, endpoint.in_flight)
+        delay = endpoint.latency()
+        endpoint.delays.append(delay)
+        asyncio.get_running_loop().call_later(delay, self.answer)
+        return None
+
+    def answer(self) -> None:
+        endpoint = self.endpoint
+        endpoint.in_flight -= 1
+        endpoint.last = time.monotonic()
+        draw = endpoint.random.random() if endpoint.options.faults else 1.0
+        if draw < 0.02:
+            return self.send(500, b'{"error": {"message": "broken"}}')
+        if draw < 0.03:
+            return self.send(200, b"<html>not what was asked for</html>")
+        if draw < 0.04:
+            self.transport.abort()
+            return None
+        endpoint.served += 1
+        return self.send(200, BODY)
+
+    def send(self, status: int, body: bytes, headers: bytes = b"") -> None:
+        head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (status, len(body))
+        self.transport.write(head + headers + b"\r\n" + body)
+
+
+BODY = json.dumps(
+    {
+        "id": "chatcmpl-0",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}],
+        "usage": {"prompt_tokens": 120, "completion_tokens": 180, "total_tokens": 300},
+    }
+).encode()
+
+
+async def serve(options: argparse.Namespace) -> None:
+    endpoint = Endpoint(options)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Protocol(endpoint), "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+# ---- the clients
+
+
+class Meter:
+    """CPU seconds of this process since its first answer."""
+
+    def __init__(self) -> None:
+        self.started: float | None = None
+        self.answers = 0
+
+    def answered(self) -> None:
+        self.answers += 1
+        if self.started is None:
+            self.started = time.process_time()
+
+    def milliseconds_a_call(self) -> float:
+        return 1000 * (time.process_time() - (self.started or 0.0)) / max(1, self.answers - 1)
+
+
+async def at_once(jobs: int, limit: int, work: Callable[[int], Awaitable[None]]) -> None:
+    """Run `work(0)` … `work(jobs - 1)`, never more than `limit` at a time."""
+    numbers = iter(range(jobs))
+
+    async def worker() -> None:
+        for number in numbers:
+            await work(number)
+
+    await asyncio.gather(*(worker() for _ in range(limit)))
+
+
+async def run_bare(options: argparse.Namespace) -> dict[str, Any]:
+    import aiohttp
+
+    meter = Meter()
+    started = time.monotonic()
+    connector = aiohttp.TCPConnector(limit=options.at_once)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def dialogue(number: int) -> None:
+            for turn in range(CALLS):
+                messages = [{"role": "system", "content": "You teach."}, {"role": "user", "content": PROMPT}]
+                body = {"model": "m", "messages": messages, "temperature": 0.2, "max_tokens": 256, "user": f"{number}"}
+                async with session.post(f"{options.url}/chat/completions", json=body) as response:
+                    answer = json.loads(await response.read())
+                assert answer["choices"][0]["message"]["content"], turn
+                meter.answered()
+
+        await at_once(options.dialogues, options.at_once, dialogue)
+    return {"started": started, "cpu_ms": meter.milliseconds_a_call()}
+
+
+async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
+    from resources.chat.calls import Call, CallFailed, Message
+    from resources.chat.engine import ChatEngine
+    from resources.chat.profile import Profile, Role
+    from resources.store import open_store
+
+    role = {"endpoint": "fake", "model": "m", "temperature": 0.2, "max_tokens": 256}
+    profile = Profile.model_validate(
+        {
+            "name": "benchmark",
+            "endpoints": {"fake": {"base_url": options.url, "max_concurrency": options.at_once}},
+            "roles": {part.value: role for part in Role},
+        }
+    )
+    meter = Meter()
+    lost: list[str] = []
+
+    async def generate() -> float:
+        started = time.monotonic()
+        async with ChatEngine(profile, open_store(options.lake)) as engine:
+
+            async def dialogue(number: int) -> None:
+                try:
+                    for turn in range(CALLS):
+                        messages = (Message("system", "You teach."), Message("user", PROMPT))
+                        call = Call(Role.CRITIC_TEACHER, messages, sample=f"d{number}", turn=f"{turn}-teacher")
+                        await engine.complete(call, scope="scenario_dialogues/debate|bench-0000")
+                        meter.answered()
+                except CallFailed as failed:
+                    lost.append(failed.reason)
+
+            # Without refusals the hundred dialogues of the bare loop, else the engine's own appetite.
+            hungry = options.faults or options.cap or options.bucket or options.tail
+            await at_once(options.dialogues, engine.appetite if hungry else options.at_once, dialogue)
+        return started
+
+    started = await generate()
+    cpu = meter.milliseconds_a_call()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    replay_started = time.monotonic()
+    await generate()
+    replay = options.dialogues / (time.monotonic() - replay_started)
+    return {"started": started, "cpu_ms": cpu, "peak_mb": peak, "replay": replay, "lost": len(lost)}
+
+
+def measure(client: str, options: argparse.Namespace, url: str, lake: str) -> dict[str, Any]:
+    """One client in a process of its own: what it reports, with what the endpoint saw."""
+    call(f"{url}/reset")
+    command = [sys.executable, __file__, "--client", client, "--url", f"{url}/v1", "--lake", lake, *sys.argv[1:]]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    seen = call(f"{url}/stats")
+    report: dict[str, Any] = json.loads(done.stdout)
+    report["seconds"] = seen["last"] - seen["first"]
+    report["to_first_call"] = seen["first"] - report["started"]
+    report.update({name: seen[name] for name in ("refused", "peak", "delays")})
+    return report
+
+
+def call(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def greedy_seconds(delays: list[float], dialogues: int, slots: int) -> float:
+    """How long an ideal schedule takes that gives each free slot to the next dialogue at once."""
+    free = [0.0] * min(slots, dialogues)
+    for number in range(dialogues):
+        heapq.heappush(free, heapq.heappop(free) + sum(delays[number * CALLS : (number + 1) * CALLS]))
+    return max(free)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dialogues", type=int, default=300)
+    parser.add_argument("--at-once", type=int, default=100)
+    parser.add_argument("--latency", type=float, default=0.2, help="seconds")
+    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--cap", type=int)
+    parser.add_argument("--bucket", type=int)
+    parser.add_argument("--tail", action="store_true")
+    for inner in ("--client", "--url", "--lake"):
+        parser.add_argument(inner, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        asyncio.run(serve(options))
+    elif options.client:
+        print(json.dumps(asyncio.run({"bare": run_bare, "engine": run_engine}[options.client](options))))
+    else:
+        compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    server = subprocess.Popen([sys.executable, __file__, "--serve", *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        bare = None
+        if not (options.faults or options.cap or options.bucket):
+            bare = measure("bare", options, url, "")
+        with tempfile.TemporaryDirectory() as lake:
+            engine = measure("engine", options, url, lake)
+    finally:
+        server.terminate()
+        server.wait()
+    calls = options.dialogues * CALLS
+    floor = calls * options.latency / min(options.at_once, options.cap or options.at_once)
+    if options.bucket:
+        floor = calls / options.bucket
+    if options.tail:
+        floor = greedy_seconds(engine["delays"], options.dialogues, options.at_once)
+    print(f"{options.dialogues} dialogues x {CALLS} calls, {options.latency * 1000:g} ms, {options.at_once} at once")
+    print(f"floor                  {floor:8.2f} s")
+    if bare:
+        print(f"bare aiohttp loop      {bare['seconds']:8.2f} s   {bare['cpu_ms']:.2f} ms CPU a call")
+    print(f"engine                 {engine['seconds']:8.2f} s   {engine['cpu_ms']:.2f} ms CPU a call")
+    if bare:
+        print(f"engine / bare loop     {bare['seconds'] / engine['seconds']:8.3f}")
+    print(f"engine's time / floor  {engine['seconds'] / floor:8.3f}")
+    print(f"to the first call      {engine['to_first_call']:8.2f} s")
+    print(f"peak memory            {engine['peak_mb']:8.0f} MB")
+    print(f"replay                 {engine['replay']:8.0f} dialogues/s")
+    refused = engine["refused"] / (calls + engine["refused"])
+    print(f"lost, refused          {engine['lost']:8d} dialogues, {refused:.1%} of calls")
+
+
+if __name__ == "__main__":
+    main()
