@@ -29,3 +29,28 @@ RELEASE_ROW = pa.DataFrameSchema(
     unique=["id"],
     description="One conversation to train on.",
 )
+
+DECISIONS = ("rejected", "set_aside", "retracted", "near_duplicate", "contaminated")
+
+REMOVED = pa.DataFrameSchema(
+    {
+        "dialogue_id": text("The dialogue that is not in the release."),
+        "seed_id": text("Its seed."),
+        "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
+        "scenario": text("error_correction, debate or analogy."),
+        "source": text("Source of the seed."),
+        "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split it would be in."),
+        "decision": pa.Column(
+            pl.String,
+            pa.Check.isin(DECISIONS),
+            description="rejected by the quality rules, set_aside in class, retracted seed, near_duplicate of a "
+            "dialogue in an earlier split, contaminated by a benchmark.",
+        ),
+        "reason": text("Short code: the rules it fails, why it was set aside, the benchmark's name."),
+        "detail": text("The same in words.", nullable=True),
+        "accepted": pa.Column(pl.Boolean, description="Whether quality had accepted it."),
+    },
+    strict=True,
+    unique=["dialogue_id"],
+    description="Every scored dialogue of the release's lessons that is not in it, with the reason.",
+)

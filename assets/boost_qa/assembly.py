@@ -1,0 +1,142 @@
+"""Accepted dialogues as ShareGPT rows, in a fixed order, a bounded part in memory at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from assets.boost_qa.decontamination import BenchmarkScreen, Contamination
+from assets.boost_qa.near_duplicates import Asked, near_duplicates
+from assets.boost_qa.schema import REMOVED
+from assets.boost_qa.selection import query
+from assets.dialogues.sides import conversation
+from assets.partitions import Scenario
+
+BATCH_ROWS = 1000
+Row = dict[str, Any]
+
+
+class AssemblyError(ValueError):
+    """A dialogue cannot be a row of the release. The message names it, what is wrong with it, and what to do."""
+
+
+def remove_unfit(connection: duckdb.DuckDBPyConnection, similarity: float) -> None:
+    """Fill the table `removed` (rows of `REMOVED`): rejected, set aside, retracted, near-duplicates across splits.
+
+    Args:
+        connection: from `open_lessons`.
+        similarity: from which two questions count as the same.
+    """
+    connection.execute(query("left.sql"))
+    asked = (
+        Asked(row["dialogue_id"], row["split"], tuple(filter(None, (row["question"], row["partner_question"]))))
+        for row in stream(connection, query("questions.sql"))
+    )
+    pairs = [
+        (pair.dialogue_id, f"of {pair.kept} in {pair.kept_split}, similarity {pair.similarity:.2f}")
+        for pair in near_duplicates(asked, similarity)
+    ]
+    frame = pl.DataFrame(pairs, schema={"dialogue_id": pl.String, "detail": pl.String}, orient="row")
+    connection.register("near_duplicates", frame.to_arrow())
+    connection.execute(query("near_duplicates.sql"))
+
+
+def release_rows(
+    connection: duckdb.DuckDBPyConnection, screen: BenchmarkScreen, contaminated: list[Row]
+) -> Iterator[Row]:
+    """Every row of the release: train, validation, test, each by dialogue_id.
+
+    Args:
+        connection: after `remove_unfit`.
+        screen: what the rows may not share. Question, reference answer and dialogue are screened, so that a set made
+            of the same seeds' original answers is as clean.
+        contaminated: takes up, as rows of `REMOVED`, what the screen keeps out.
+
+    Raises:
+        AssemblyError: an accepted dialogue is not strictly alternating, has an empty turn, or lacks its seed.
+    """
+    for record in stream(connection, query("rows.sql")):
+        row = sharegpt_row(record)
+        questions = [record["question"], *filter(None, [record["partner_question"]])]
+        answers = [record["answer"], *filter(None, [record["partner_answer"]])]
+        spoken = [turn["value"] for turn in row["conversations"]]
+        found = screen.find(questions, [*questions, *answers, *spoken])
+        if found:
+            contaminated.append(_removed(row, found))
+        else:
+            yield row
+
+
+def sharegpt_row(record: Mapping[str, Any]) -> Row:
+    """A dialogue joined with its seed (see `queries/rows.sql`) as a row of `RELEASE_ROW`.
+
+    Raises:
+        AssemblyError: LLaMA-Factory would skip the row, or its dialogue or seed is not there.
+    """
+    where = f"dialogue {record['dialogue_id']} ({record['scenario']}, seed {record['seed_id']})"
+    if record["status"] != "complete" or record["question"] is None:
+        what = "its seed is not in raw_seeds" if record["status"] == "complete" else "there is no complete dialogue"
+        raise AssemblyError(f"{where} is accepted, but {what}; materialise its scored_dialogues partition again")
+    try:
+        said = conversation(Scenario(record["scenario"]), record["turns"])
+    except (KeyError, ValueError) as error:
+        raise AssemblyError(f"{where} cannot be exported: {error}; {_ADVICE}") from error
+    row = {
+        "id": record["dialogue_id"],
+        "conversations": [{"from": turn["from"], "value": turn["value"]} for turn in said],
+        "system": record["system"] or "",
+        "trains": [turn["trains"] for turn in said],
+        **{name: record[name] for name in ("scenario", "source", "domain", "split", "seed_id", "partner_seed_id")},
+        "licence": record["licence"],
+        "quality_score": record["quality_score"],
+    }
+    fault = conversation_fault(row["conversations"])
+    if fault:
+        raise AssemblyError(f"{where} cannot be exported: {fault}; {_ADVICE}")
+    return row
+
+
+_ADVICE = "reject it in the manual decisions of the quality rules, or have it generated anew"
+
+
+def conversation_fault(messages: Sequence[Mapping[str, str]]) -> str | None:
+    """Why LLaMA-Factory would skip a conversation, or train on nothing; None where it is in order.
+
+    Its ShareGPT form: human first, strictly alternating, an even number of messages.
+    """
+    if not messages:
+        return "it has no turns"
+    for number, message in enumerate(messages, start=1):
+        wanted = "human" if number % 2 else "gpt"
+        if message["from"] != wanted:
+            return f"turn {number} is from {message['from']!r} where {wanted!r} must speak"
+        if not message["value"].strip():
+            return f"turn {number} is empty"
+    if len(messages) % 2:
+        return "its last turn is not from 'gpt'"
+    return None
+
+
+def stream(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Row]:
+    """The rows of a query, in batches. Use nothing else on the connection until the last one is read."""
+    for batch in connection.sql(sql).to_arrow_reader(BATCH_ROWS):
+        yield from batch.to_pylist()
+
+
+def _removed(row: Row, found: Contamination) -> Row:
+    return {
+        "dialogue_id": row["id"],
+        **{name: row[name] for name in ("seed_id", "partner_seed_id", "scenario", "source", "split")},
+        "decision": "contaminated",
+        "reason": found.benchmark,
+        "detail": f"{found.kind.replace('_', ' ')}: {found.words}",
+        "accepted": True,
+    }
+
+
+def removed_frame(connection: duckdb.DuckDBPyConnection, contaminated: Sequence[Row]) -> pl.DataFrame:
+    """Everything that was removed, by dialogue_id; rows of `REMOVED`."""
+    columns = {name: column.dtype.type for name, column in REMOVED.columns.items()}
+    frame = pl.DataFrame(pl.from_arrow(connection.sql("FROM removed").to_arrow_table())).cast(columns)
+    return pl.concat([frame, pl.DataFrame(list(contaminated), schema=columns)]).sort("dialogue_id")

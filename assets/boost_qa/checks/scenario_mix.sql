@@ -1,0 +1,7 @@
+-- Scenarios that have too small a share of the rows: in the paper's ablation one or two do worse than none.
+SELECT scenario, coalesce(rows, 0) AS rows, round(coalesce(rows, 0) / greatest(total, 1), 3) AS share
+FROM (VALUES ('error_correction'), ('debate'), ('analogy')) AS expected (scenario)
+LEFT JOIN (SELECT scenario, count(*) AS rows FROM released GROUP BY scenario) USING (scenario)
+CROSS JOIN (SELECT count(*) AS total FROM released)
+WHERE coalesce(rows, 0) < $minimum_share * total
+ORDER BY scenario
