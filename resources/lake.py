@@ -31,6 +31,10 @@ class TableError(ValueError):
     """Rows do not fit their table's schema. Nothing was written."""
 
 
+class AlreadyWritten(RuntimeError):
+    """Another partition is there that is never replaced. Nothing was written."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of the lake: its name, the columns that make its partitions, and its contract."""
@@ -97,8 +101,9 @@ class Lake:
         fingerprint: str,
         gate: Gate = "passed",
         facts: Mapping[str, JSON] | None = None,
+        once: bool = False,
     ) -> PartitionRecord:
-        """Replace one partition, whole or not at all.
+        """Write one partition, whole or not at all, in place of what was there.
 
         Args:
             table: where it belongs.
@@ -107,8 +112,11 @@ class Lake:
             fingerprint: identity of everything that made the rows.
             gate: whether the partition's own checks passed; releases take only those that did.
             facts: what else to keep in the footer (profile, prompt versions, usage), plain JSON.
+            once: never replace what is there, also not what another process writes at this moment; a partition
+                of the same fingerprint counts as written.
 
         Raises:
+            AlreadyWritten: `once`, and another partition is there.
             TableError: the rows do not fit the schema.
             StoreError: the lake cannot be written.
         """
@@ -124,7 +132,13 @@ class Lake:
         }
         buffer = io.BytesIO()
         checked.write_parquet(buffer, compression="zstd", metadata=footer)
-        self.store.put(self.path(table, keys), buffer.getvalue())
+        if not once:
+            self.store.put(self.path(table, keys), buffer.getvalue())
+        elif not self.store.put_if_absent(self.path(table, keys), buffer.getvalue()):
+            there = self.record(table, keys)
+            if there is None or there.fingerprint != fingerprint:
+                raise AlreadyWritten(f"{self.path(table, keys)} was written by another run and is never replaced")
+            return there
         self._put_marker(table, record)
         return record
 

@@ -56,6 +56,29 @@ REJECTS = Table(
     ),
 )
 
+READINGS = Table(
+    name="seed_readings",
+    keys=("source",),
+    schema=pa.DataFrameSchema(
+        {
+            "source": text("Name of the source."),
+            "reading": pa.Column(pl.Int32, pa.Check.ge(1), description="Number of the reading, from 1."),
+            "read_at": pa.Column(pl.Datetime("us", "UTC"), description="When it ended."),
+            "rows": pa.Column(pl.Int64, pa.Check.ge(0), description="Rows met: the sum of the next six columns."),
+            "rejected": pa.Column(pl.Int64, pa.Check.ge(0), description="Rows set aside, see `seed_rejects`."),
+            "repeated": pa.Column(pl.Int64, pa.Check.ge(0), description="Rows whose seed was met before."),
+            "beyond_sample": pa.Column(pl.Int64, pa.Check.ge(0), description="Usable rows left out of the sample."),
+            "retracted": pa.Column(pl.Int64, pa.Check.ge(0), description="Seeds not taken: they are on the list."),
+            "held": pa.Column(pl.Int64, pa.Check.ge(0), description="Seeds that were in the lake already."),
+            "added": pa.Column(pl.Int64, pa.Check.ge(0), description="New seeds."),
+            "shard_size": pa.Column(pl.Int32, pa.Check.ge(1), description="Most seeds of one of its shards."),
+        },
+        strict=True,
+        unique=["source", "reading"],
+        description="What became of every row at each finished reading of a source. Only grows.",
+    ),
+)
+
 EMBEDDINGS = Table(
     name="seed_embeddings",
     keys=("source", "shard"),

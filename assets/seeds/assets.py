@@ -1,0 +1,133 @@
+"""`raw_seeds` and `seed_embeddings`, one partition a source."""
+
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    BackfillPolicy,
+    Failure,
+    MetadataValue,
+    ResourceParam,
+    StaticPartitionsDefinition,
+    asset,
+)
+
+from assets.partitions import SHARDS, selected_keys
+from assets.seeds.configuration import SeedsConfiguration
+from assets.seeds.embeddings import Embedded, EmbeddingError, embed_source
+from assets.seeds.intake import Intake, take_in
+from assets.seeds.reading import SeedsError
+from assets.seeds.retractions import load_retractions
+from assets.seeds.schema import EMBEDDINGS, REJECTS, SEEDS
+from assets.shown import OWNERS, column_schema, quoted, table_markdown
+from resources.configuration import fault_list
+from resources.embedder import Embedder
+from resources.lake import Lake
+
+
+def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
+    """The seeds stage for the sources of a configuration."""
+
+    @asset(
+        partitions_def=sources,
+        group_name="seeds",
+        kinds={"parquet", "huggingface"},
+        owners=OWNERS,
+        description="Question-answer pairs to teach from: read, normalised, sampled and pinned to shards for good. "
+        "Reading a source again adds only what is new. Rows set aside are in `seed_rejects`, with the reason.",
+        code_version="1",
+        backfill_policy=BackfillPolicy.single_run(),
+        metadata=column_schema(SEEDS),
+    )
+    def raw_seeds(
+        context: AssetExecutionContext,
+        lake: ResourceParam[Lake],
+        seeds_configuration: ResourceParam[SeedsConfiguration],
+    ) -> None:
+        retracted = load_retractions(seeds_configuration)
+        failed = []
+        for source in selected_keys(context):
+            try:
+                intake = take_in(lake, seeds_configuration, source, retracted, context.log.info)
+            except SeedsError as error:
+                failed.append(str(error))
+                continue
+            # After writing: Dagster never lists a shard that is not there.
+            context.instance.add_dynamic_partitions(SHARDS, intake.shards)
+            context.add_asset_metadata(intake_metadata(lake, intake), partition_key=source)
+        _raise_failed(failed, len(context.partition_keys))
+
+    @asset(
+        partitions_def=sources,
+        deps=[raw_seeds],
+        group_name="seeds",
+        kinds={"parquet"},
+        owners=OWNERS,
+        description="Unit vectors of the seeds' questions, with which the analogy finds similar ones. "
+        "Only shards that this embedder has not embedded yet are.",
+        code_version="1",
+        backfill_policy=BackfillPolicy.single_run(),
+        metadata=column_schema(EMBEDDINGS),
+    )
+    def seed_embeddings(
+        context: AssetExecutionContext, lake: ResourceParam[Lake], embedder: ResourceParam[Embedder]
+    ) -> None:
+        failed = []
+        for source in selected_keys(context):
+            try:
+                embedded = embed_source(lake, embedder, source)
+            except EmbeddingError as error:
+                failed.append(f"source {source!r}: {error}")
+                continue
+            context.add_asset_metadata(embedding_metadata(embedded, embedder.identity), partition_key=source)
+        _raise_failed(failed, len(context.partition_keys))
+
+    return [raw_seeds, seed_embeddings]
+
+
+def _raise_failed(failed: list[str], sources: int) -> None:
+    if failed:
+        raise Failure(
+            fault_list(f"{len(failed)} of {sources} sources failed, the others are written:", failed),
+            allow_retries=False,
+        )
+
+
+def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
+    """What the UI shows of one reading."""
+    newest = lake.read(SEEDS, [{"source": intake.source, "shard": intake.shards[-1]}])
+    sample = newest.row(0, named=True)
+    counts = {
+        "rows read": intake.rows,
+        "new seeds": intake.added,
+        "held already": intake.held,
+        "repeated": intake.repeated,
+        "beyond the sample": intake.beyond_sample,
+        "retracted": intake.retracted,
+        "set aside": intake.rejected,
+        "near-duplicates among the new": intake.duplicates,
+        "new without a final answer": intake.without_final,
+    }
+    seeds = sum(record.rows for record in lake.records(SEEDS) if record.keys["source"] == intake.source)
+    return {
+        "sample": MetadataValue.md(f"{quoted(sample['question'])}\n\nAnswer:\n\n{quoted(sample['answer'])}"),
+        "dagster/partition_row_count": seeds,
+        "reading": intake.reading,
+        "counts": table_markdown([{"what": what, "rows": count} for what, count in counts.items()]),
+        "set aside": table_markdown([{"reason": key, "rows": count} for key, count in intake.reasons.items()]),
+        "new shards": MetadataValue.md(", ".join(intake.new_shards) or "none: nothing is new"),
+        "seeds": f"{SEEDS.name}/source={intake.source}",
+        "rejects": lake.path(REJECTS, {"source": intake.source}),
+    }
+
+
+def embedding_metadata(embedded: Embedded, identity: str) -> dict[str, Any]:
+    """What the UI shows of one source's vectors."""
+    return {
+        "dagster/partition_row_count": embedded.seeds,
+        "embedder": identity,
+        "dimensions": embedded.dimensions,
+        "new shards": MetadataValue.md(", ".join(embedded.new_shards) or "none: all are embedded"),
+        "vectors": f"{EMBEDDINGS.name}/source={embedded.source}",
+    }

@@ -1,0 +1,5 @@
+SELECT source, count(*) FILTER (seed_id <> representative) AS near_duplicates, count(*) AS seeds
+FROM this_run
+GROUP BY source
+HAVING count(*) FILTER (seed_id <> representative) > $limit * count(*)
+ORDER BY source

@@ -1,0 +1,4 @@
+SELECT vectors.seed_id, vectors.shard
+FROM this_run AS vectors
+ANTI JOIN raw_seeds AS seeds USING (seed_id, source, shard)
+ORDER BY vectors.shard, vectors.seed_id

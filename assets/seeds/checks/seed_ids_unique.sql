@@ -1,0 +1,7 @@
+-- Over the whole table: a seed of this run may stand in a shard of an earlier one.
+SELECT seed_id, count(*) AS seeds, string_agg(shard, ' ' ORDER BY shard) AS shards
+FROM raw_seeds
+WHERE source IN (SELECT source FROM this_run)
+GROUP BY seed_id
+HAVING count(*) > 1
+ORDER BY seed_id

@@ -1,0 +1,159 @@
+"""The seeds configuration: which question-answer data to teach from, and how to take it in."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from resources.configuration import Configuration, load_configuration, shipped_or_path
+
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+CONVERSATIONS = "conversations"
+
+Domain = Literal["math", "code", "general"]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+FieldName = Annotated[str, Field(min_length=1)]
+FieldNames = Annotated[list[FieldName], Field(min_length=1), BeforeValidator(_as_list)]
+
+
+class HubDataset(Configuration):
+    """A dataset on the Hugging Face hub, or a local dataset folder that `datasets.load_dataset` reads."""
+
+    id: str = Field(min_length=1, description="`owner/name`, or a folder that starts with `.` or `/`.")
+    config: str | None = Field(default=None, description="Configuration name, where the dataset has several.")
+    split: str = Field(default="train", min_length=1, description="Which split to read.")
+    revision: str | None = Field(default=None, description="Branch, tag or commit; pin a commit to read the same data.")
+
+
+class Fields(Configuration):
+    """Which fields of a row hold what. A list is joined with an empty line between, what is empty left out."""
+
+    question: FieldNames
+    answer: FieldNames
+    system: FieldName | None = None
+
+
+class SourceConfiguration(Configuration):
+    """One source of seeds."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60, description="Part of every shard's name; never change it."
+    )
+    hub: HubDataset | None = Field(default=None, description="Read from the hub. Give this or `files`.")
+    files: list[FieldName] | None = Field(
+        default=None,
+        min_length=1,
+        description="Local paths, globs or s3:// addresses of JSONL, JSON, CSV or Parquet, plain or .gz or .zst.",
+    )
+    fields: Fields | None = Field(default=None, description="Which fields hold question and answer.")
+    conversations: bool | FieldName | None = Field(
+        default=None,
+        description="Instead of `fields`: rows hold ShareGPT (from, value) or chat (role, content) messages in the "
+        "field `conversations` (`true`) or in the one named here.",
+    )
+    domain: Domain
+    licence: str = Field(min_length=1, description="Goes into every release's card.")
+    sample: int | None = Field(default=None, ge=1, description="How many seeds to hold of what the source has; all.")
+    random_seed: int = Field(default=0, description="Another one draws another sample.")
+    multi_turn: Literal["first", "set_aside"] = Field(
+        default="first", description="Of a longer conversation take the first question and answer, or nothing."
+    )
+    keep_system: bool = Field(default=True, description="Keep a row's system prompt, where it has one.")
+
+    @field_validator("files")
+    @classmethod
+    def _known_addresses(cls, files: list[str] | None) -> list[str] | None:
+        for file in files or []:
+            if "://" in file and not file.startswith("s3://"):
+                raise ValueError(f"{file!r} is neither a local path nor an s3:// address; download it first")
+        return files
+
+    @model_validator(mode="after")
+    def _one_place_one_shape(self) -> Self:
+        if (self.hub is None) == (self.files is None):
+            raise ValueError("give exactly one of `hub` and `files`")
+        if (self.fields is None) == (self.conversations_field is None):
+            raise ValueError("give exactly one of `fields` and `conversations`")
+        return self
+
+    @property
+    def conversations_field(self) -> str | None:
+        """The field that holds the messages; None where question and answer have fields of their own."""
+        if isinstance(self.conversations, str):
+            return self.conversations
+        return CONVERSATIONS if self.conversations else None
+
+    @property
+    def wanted_fields(self) -> tuple[str, ...]:
+        """Every field of a row that is read."""
+        if self.fields is None:
+            return (self.conversations_field or CONVERSATIONS,)
+        system = [self.fields.system] if self.fields.system else []
+        return tuple(dict.fromkeys([*self.fields.question, *self.fields.answer, *system]))
+
+
+class Duplicates(Configuration):
+    """When two questions of a source count as the same one (MinHash over runs of words)."""
+
+    threshold: float = Field(default=0.8, gt=0, le=1, description="Estimated Jaccard similarity from which on.")
+    num_perm: int = Field(default=120, ge=16, le=1024, description="Length of a signature; longer is more exact.")
+    shingle: int = Field(default=3, ge=1, le=10, description="Words a run.")
+
+
+class SeedsConfiguration(Configuration):
+    """Everything that `raw_seeds` needs to know."""
+
+    sources: list[SourceConfiguration] = Field(min_length=1)
+    folder: Path = Field(
+        default=Path(),
+        description="Where relative paths start; itself relative to the configuration file, whose folder it is.",
+    )
+    shard_size: int = Field(default=250, ge=1, le=10_000, description="Most seeds of a new shard.")
+    max_rejected_share: float = Field(
+        default=0.05, ge=0, le=1, description="A reading fails when more of its rows than this cannot be used."
+    )
+    max_characters: int = Field(
+        default=16_000, ge=1, description="Longest question, answer or system prompt that is taken."
+    )
+    duplicates: Duplicates = Duplicates()
+    retractions: str | None = Field(
+        default=None, description="Text file of seed ids to take down, one a line, `#` before a comment."
+    )
+
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(cls, sources: list[SourceConfiguration]) -> list[SourceConfiguration]:
+        names = [source.name for source in sources]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"two sources have the same name: {', '.join(repeated)}")
+        return sources
+
+    @property
+    def source_names(self) -> list[str]:
+        """The partitions of `raw_seeds`, in the order of the file."""
+        return [source.name for source in self.sources]
+
+    def source(self, name: str) -> SourceConfiguration:
+        """The source of that name. Raises KeyError."""
+        return {source.name: source for source in self.sources}[name]
+
+    def address(self, given: str) -> str:
+        """A path of the configuration as one that can be opened: s3:// addresses as they are, others absolute."""
+        return given if "://" in given else str(self.folder / Path(given).expanduser())
+
+
+def load_seeds_configuration(name_or_path: str = "demo") -> SeedsConfiguration:
+    """The shipped configuration of that name, or the one in that file, its `folder` made absolute.
+
+    Raises:
+        ConfigurationError: there is none, it cannot be read, or it does not fit; every fault is named at once.
+    """
+    path = shipped_or_path(name_or_path, CONFIGURATIONS).absolute()
+    configuration = load_configuration(path, SeedsConfiguration)
+    return configuration.model_copy(update={"folder": path.parent / configuration.folder.expanduser()})

@@ -1,0 +1,23 @@
+"""Dagster's shard partitions are a mirror of the lake, which is the truth."""
+
+from dagster import DagsterInstance
+
+from assets.partitions import SHARDS
+from assets.seeds.shards import all_shards
+from resources.lake import Lake
+
+
+def mirror_shards(lake: Lake, instance: DagsterInstance) -> list[str]:
+    """Make the instance's shard partitions equal to the lake's shards.
+
+    Returns:
+        The shards that were missing in the instance and now are there, in canonical order.
+    """
+    in_lake = all_shards(lake)
+    in_instance = set(instance.get_dynamic_partitions(SHARDS))
+    for shard in sorted(in_instance.difference(in_lake)):
+        instance.delete_dynamic_partition(SHARDS, shard)
+    missing = [shard for shard in in_lake if shard not in in_instance]
+    if missing:
+        instance.add_dynamic_partitions(SHARDS, missing)
+    return missing

@@ -1,0 +1,28 @@
+"""One way of writing the same text: what two copies differ in without meaning anything is removed."""
+
+import re
+import unicodedata
+
+_LINE_BREAKS = re.compile("\r\n?|\x85|\u2028|\u2029")
+# Control characters but tab and newline, lone surrogates, byte order marks, zero-width spaces, direction marks.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+def normalise(text: str) -> str:
+    r"""Unicode NFC, `\n` line breaks, plain spaces, no invisible characters, no white space at the ends.
+
+    Spaces within a line stay as they are, since code depends on them; more than one empty line becomes one.
+    Normalising twice gives the same as once.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _LINE_BREAKS.sub("\n", text))
+        text = _SPACES.sub(" ", text)
+    elif "\r" in text:
+        text = _LINE_BREAKS.sub("\n", text)
+    text = _TRAILING.sub("", _INVISIBLE.sub("", text))
+    return unicodedata.normalize("NFC", _BLANK_LINES.sub("\n\n", text).strip())

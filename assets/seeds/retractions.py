@@ -1,0 +1,37 @@
+"""Seeds that were taken down: a list beside the data, since written shards never change."""
+
+import re
+
+from assets.seeds.configuration import SeedsConfiguration
+from resources.configuration import ConfigurationError, fault_list
+
+SEED_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def load_retractions(configuration: SeedsConfiguration) -> frozenset[str]:
+    """Seed ids that no release may hold, nor anything made from them; none where the configuration names no list.
+
+    Raises:
+        ConfigurationError: the list is missing, unreadable, or holds what is not a seed id; every such line is named.
+    """
+    if configuration.retractions is None:
+        return frozenset()
+    import fsspec
+
+    address = configuration.address(configuration.retractions)
+    try:
+        with fsspec.open(address, "rb") as file:
+            lines = file.read().decode("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise ConfigurationError(f"retractions: there is no file {address}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"retractions: {address} cannot be read: {error}") from error
+    entries = [(number, line.partition("#")[0].strip()) for number, line in enumerate(lines, start=1)]
+    wrong = [
+        f"line {number}: {entry[:80]!r} is not a seed id, which is 32 hex digits"
+        for number, entry in entries
+        if entry and not SEED_ID.fullmatch(entry)
+    ]
+    if wrong:
+        raise ConfigurationError(fault_list(f"retractions: {address} is not valid:", wrong[:50]))
+    return frozenset(entry for _, entry in entries if entry)

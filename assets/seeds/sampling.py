@@ -1,0 +1,59 @@
+"""A reproducible sample of a stream in bounded memory: the seeds with the smallest hashes."""
+
+import heapq
+from dataclasses import dataclass, field
+
+from assets.seeds.extraction import Pair
+from resources.identity import stable_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pair that may become a seed, with where it was met."""
+
+    seed_id: str
+    pair: Pair
+    origin_file: str
+    origin_row: int
+
+
+def seed_id(source: str, question: str, answer: str) -> str:
+    """The name of a seed for good: the same text of the same source is the same seed, wherever it stands."""
+    return stable_hash(source, question, answer)
+
+
+@dataclass
+class Sample:
+    """Keeps the `size` candidates of smallest rank, all if `size` is None.
+
+    A rank depends on the seed's id and `random_seed` alone, so the sample does not depend on the order of the stream,
+    and a bigger one holds the smaller one.
+    """
+
+    size: int | None
+    random_seed: int
+    repeated: int = 0  # rows whose seed is in the sample already
+    beyond: int = 0  # rows left out because the sample is full of smaller ranks
+    kept: dict[str, Candidate] = field(default_factory=dict)
+    _largest_first: list[tuple[int, str]] = field(default_factory=list)
+
+    def offer(self, candidate: Candidate) -> None:
+        """Take a candidate in if it belongs to the sample of what was offered so far."""
+        known = self.kept.get(candidate.seed_id)
+        if known is not None:
+            self.repeated += 1
+            # The same question under several system prompts: which one stays must not depend on the order.
+            if (candidate.pair.system or "") < (known.pair.system or ""):
+                self.kept[candidate.seed_id] = candidate
+            return
+        if self.size is not None:
+            entry = (-int(stable_hash("sample", self.random_seed, candidate.seed_id), 16), candidate.seed_id)
+            if len(self.kept) < self.size:
+                heapq.heappush(self._largest_first, entry)
+            else:
+                self.beyond += 1
+                _, left_out = heapq.heappushpop(self._largest_first, entry)
+                if left_out == candidate.seed_id:
+                    return
+                del self.kept[left_out]
+        self.kept[candidate.seed_id] = candidate

@@ -1,0 +1,26 @@
+"""Which shards the lake holds, in canonical order."""
+
+from assets.partitions import source_of
+from assets.seeds.schema import SEEDS
+from resources.lake import Lake
+
+
+def shard_number(shard: str) -> int:
+    """`orca_math-0003` -> 3."""
+    return int(shard.rpartition("-")[2])
+
+
+def held_shards(lake: Lake, source: str) -> list[str]:
+    """The written shards of a source by number, also those whose writer was killed before it could index them."""
+    indexed = {record.keys["shard"] for record in lake.records(SEEDS) if record.keys["source"] == source}
+    files = lake.store.list(f"{SEEDS.name}/source={source}")
+    written = {file.path.split("/")[2].removeprefix("shard=") for file in files}
+    for shard in written - indexed:
+        lake.record(SEEDS, {"source": source, "shard": shard})
+    return sorted(written, key=shard_number)
+
+
+def all_shards(lake: Lake) -> list[str]:
+    """Every written shard, by source and number: the order in which Dagster lists them."""
+    shards = [record.keys["shard"] for record in lake.records(SEEDS)]
+    return sorted(shards, key=lambda shard: (source_of(shard), shard_number(shard)))
