@@ -61,7 +61,7 @@ def release_rows(
         questions = [record["question"], *filter(None, [record["partner_question"]])]
         answers = [record["answer"], *filter(None, [record["partner_answer"]])]
         spoken = [turn["value"] for turn in row["conversations"]]
-        found = screen.find(questions, [*questions, *answers, *spoken])
+        found = screen.find([*questions, *spoken], [*questions, *answers, *spoken])
         if found:
             contaminated.append(_removed(row, found))
         else:

@@ -19,6 +19,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandera.polars import DataFrameSchema
 
 from assets.boost_qa.schema import RELEASE_ROW
 from resources.store import Store, StoreError
@@ -232,10 +233,11 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
     return dtype
 
 
-def _arrow_row() -> pa.Schema:
-    columns = {name: column.dtype.type for name, column in RELEASE_ROW.columns.items()}
+def plain_schema(schema: DataFrameSchema) -> pa.Schema:
+    """The Arrow schema of a table's contract, in types that every reader of Parquet shows alike."""
+    columns = {name: column.dtype.type for name, column in schema.columns.items()}
     large = pl.DataFrame(schema=columns).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     return pa.schema([(field.name, _plain(field.type)) for field in large])
 
 
-ARROW_ROW = _arrow_row()
+ARROW_ROW = plain_schema(RELEASE_ROW)

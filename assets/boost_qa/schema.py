@@ -5,6 +5,7 @@ import polars as pl
 
 from assets.lesson_plans.schema import SPLIT_NAMES
 from assets.seeds.schema import DOMAINS, text
+from resources.lake import Table
 
 CONVERSATION = pl.List(pl.Struct({"from": pl.String, "value": pl.String}))
 
@@ -29,6 +30,8 @@ RELEASE_ROW = pa.DataFrameSchema(
     unique=["id"],
     description="One conversation to train on.",
 )
+
+RELEASED = Table(name="boost_qa", keys=(), schema=RELEASE_ROW)  # for the UI; its files are those of a release
 
 DECISIONS = ("rejected", "set_aside", "retracted", "near_duplicate", "contaminated")
 

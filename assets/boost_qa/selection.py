@@ -1,6 +1,6 @@
 """Which lessons a release takes: those that are current and passed their gate, all of one profile."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +10,16 @@ import duckdb
 import pyarrow as pa
 
 from assets.boost_qa.configuration import ReleaseRules
-from assets.dialogues.fingerprint import dialogue_fingerprint
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.partitions import Scenario
-from assets.quality.configuration import QualityRules
-from assets.quality.fingerprint import scored_fingerprint
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from resources.chat.profile import Profile
 from resources.lake import Lake, PartitionRecord, Table
 
 QUERIES = Path(__file__).parent / "queries"
+# (fingerprint of the shard's plans, of its regenerations, scenario) -> fingerprints of dialogues and of scores.
+Expected = Callable[[str, str, Scenario], tuple[str, str]]
 Why = Literal["missing", "stale", "failed its gate", "of another profile"]
 
 
@@ -73,9 +70,8 @@ class Selection:
 def select_lessons(
     lake: Lake,
     rules: ReleaseRules,
-    profile: Profile,
-    prompts: PromptBook,
-    quality_rules: QualityRules,
+    profile: str,
+    expected: Expected,
     retracted: Collection[str],
 ) -> Selection:
     """Compare what was planned with what the lake holds, by fingerprint and gate.
@@ -83,9 +79,8 @@ def select_lessons(
     Args:
         lake: where plans, dialogues and scores are.
         rules: whether stale lessons may be taken.
-        profile: the profile whose lessons are current.
-        prompts: the prompts that are current.
-        quality_rules: the rules, manual decisions included, that are current.
+        profile: name of the profile whose lessons may be taken.
+        expected: the fingerprints that current lessons have.
         retracted: seeds that no longer count as planned.
     """
     plans = _by_name(lake, LESSON_PLANS)
@@ -95,23 +90,19 @@ def select_lessons(
     for scenario, shard, planned in _planned(lake, retracted):
         key = f"{scenario}|{shard}"
         asked_anew = regenerations.get(key)
-        expected = dialogue_fingerprint(
-            plans[shard].fingerprint, asked_anew.fingerprint if asked_anew else "", Scenario(scenario), prompts, profile
-        )
+        current = expected(plans[shard].fingerprint, asked_anew.fingerprint if asked_anew else "", Scenario(scenario))
         told, judged = dialogues.get(key), scored.get(key)
         why: Why | None
         if told is None or judged is None:
             why = "missing"
         elif "failed" in (told.gate, judged.gate):
             why = "failed its gate"
-        elif told.fingerprint == expected and judged.fingerprint == scored_fingerprint(
-            expected, profile, prompts, quality_rules
-        ):
+        elif (told.fingerprint, judged.fingerprint) == current:
             why = None
         elif not rules.take_stale or judged.written_at < told.written_at:
             why = "stale"
         else:
-            why = None if lake.facts(DIALOGUES, told.keys).get("profile") == profile.name else "of another profile"
+            why = None if lake.facts(DIALOGUES, told.keys).get("profile") == profile else "of another profile"
         lessons.append(Lesson(scenario, shard, planned, why, told, judged))
     return Selection(tuple(lessons))
 

@@ -6,6 +6,6 @@ WHERE len(conversations) = 0
    OR len(trains) <> len(conversations)
    OR len(list_filter(
           conversations,
-          (turn, place) -> turn."from" <> CASE place % 2 WHEN 1 THEN 'human' ELSE 'gpt' END OR trim(turn.value) = ''
+          lambda turn, place: turn."from" <> CASE place % 2 WHEN 1 THEN 'human' ELSE 'gpt' END OR trim(turn.value) = ''
       )) > 0
 ORDER BY id

@@ -5,7 +5,7 @@ WITH measures AS (
         UNION ALL
         SELECT 'share of ' || scenario, count(*) / (SELECT count(*) FROM released) FROM released GROUP BY scenario
         UNION ALL
-        SELECT 'mean characters', avg(list_sum(list_transform(conversations, turn -> len(turn.value)))) FROM released
+        SELECT 'mean characters', avg(list_sum(list_transform(conversations, lambda turn: len(turn.value)))) FROM released
         UNION ALL
         SELECT 'mean quality score', avg(quality_score) FROM released
     )
@@ -14,7 +14,7 @@ WITH measures AS (
         UNION ALL
         SELECT 'share of ' || scenario, count(*) / (SELECT count(*) FROM previous) FROM previous GROUP BY scenario
         UNION ALL
-        SELECT 'mean characters', avg(list_sum(list_transform(conversations, turn -> len(turn.value)))) FROM previous
+        SELECT 'mean characters', avg(list_sum(list_transform(conversations, lambda turn: len(turn.value)))) FROM previous
         UNION ALL
         SELECT 'mean quality score', avg(quality_score) FROM previous
     ) USING (measure)
