@@ -11,6 +11,8 @@ from pathlib import Path
 from resources.embedded.detached import Listening, serve_until_idle
 from resources.embedded.lease import ServerFiles
 
+SPIN_COUNT = "2000"  # a few microseconds; OpenMP's own default is some milliseconds
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
@@ -33,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _native_server(options: argparse.Namespace) -> Listening:
     """An `xllamacpp.Server`, listening on loopback at a free port, its model loaded."""
+    # Threads that spin at every barrier hold up each other as soon as anything else wants the cores.
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
