@@ -28,7 +28,7 @@ def analogy(lesson: Lesson) -> Script:
         TEACHER,
         Role.EXPLAINING_TEACHER,
         "explaining_teacher",
-        sees={"question": asked.text},
+        sees={"question": asked.in_full},
         opening=asked.text,
         one_paragraph=True,
     )
@@ -36,7 +36,7 @@ def analogy(lesson: Lesson) -> Script:
         STUDENT,
         Role.ANALOGY_STUDENT,
         "analogy_student",
-        sees={"question": asked.text, "explanation": explanation, "reference": asked.reference},
+        sees={"question": asked.in_full, "explanation": explanation, "reference": asked.reference},
         answers=asked,
         one_paragraph=True,
     )
@@ -46,9 +46,9 @@ def analogy(lesson: Lesson) -> Script:
         Role.ANALOGY_STUDENT,
         "analogy_student_again",
         sees={
-            "question": similar.text,
+            "question": similar.in_full,
             "explanation": explanation,
-            "first_question": asked.text,
+            "first_question": asked.in_full,
             "first_answer": answer,
             "reference": similar.reference,
         },

@@ -34,7 +34,7 @@ def debate(lesson: Lesson) -> Script:
                 speaker,
                 role,
                 "debater_reply" if said else "debater_opening",
-                sees={"name": titled(speaker), "question": asked.text, "transcript": transcript(said)},
+                sees={"name": titled(speaker), "question": asked.in_full, "transcript": transcript(said)},
                 answers=asked,
                 one_paragraph=True,
             )
@@ -45,7 +45,7 @@ def debate(lesson: Lesson) -> Script:
         "debate_closer",
         sees={
             "name": titled(STUDENT_C),
-            "question": asked.text,
+            "question": asked.in_full,
             "transcript": transcript(said),
             "reference": asked.reference,
         },

@@ -24,17 +24,17 @@ def error_correction(lesson: Lesson) -> Script:
     """The turns of one lesson, in order."""
     asked = lesson.question
     yield Posed(TEACHER, asked.text)
-    attempt = yield Spoken(STUDENT, Role.WEAK_STUDENT, "weak_student", sees={"question": asked.text}, answers=asked)
+    attempt = yield Spoken(STUDENT, Role.WEAK_STUDENT, "weak_student", sees={"question": asked.in_full}, answers=asked)
     advice = yield Spoken(
         TEACHER,
         Role.CRITIC_TEACHER,
         "critic_teacher",
-        sees={"question": asked.text, "answer": attempt, "reference": asked.reference},
+        sees={"question": asked.in_full, "answer": attempt, "reference": asked.reference},
     )
     yield Spoken(
         STUDENT,
         Role.STRONG_STUDENT,
         "strong_student",
-        sees={"question": asked.text, "answer": attempt, "advice": advice, "reference": asked.reference},
+        sees={"question": asked.in_full, "answer": attempt, "advice": advice, "reference": asked.reference},
         answers=asked,
     )

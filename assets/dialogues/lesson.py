@@ -19,6 +19,12 @@ class Question:
     reference: str
     reference_final: str | None  # the result, where one could be read off the reference
     domain: str  # "math", "code" or "general"
+    system: str | None = None  # how the question is meant, where the seed says so
+
+    @property
+    def in_full(self) -> str:
+        """What a model reads: the question below its system prompt. The dialogue itself holds `text` alone."""
+        return f"{self.system}\n\n{self.text}" if self.system else self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,8 @@ def lessons_of(
                 source=plan["source"],
                 domain=plan["domain"],
                 split=plan["split"],
-                question=_question(seeds[plan["seed_id"]]),
-                similar=_question(seeds[partner]) if partner is not None else None,
+                question=question_of(seeds[plan["seed_id"]]),
+                similar=question_of(seeds[partner]) if partner is not None else None,
                 debate_rounds=plan["debate_rounds"],
                 generation=generations.get(name, 0),
                 retracted=plan["seed_id"] in retracted or partner in retracted,
@@ -89,12 +95,13 @@ def lessons_of(
     return lessons
 
 
-def _question(seed: Mapping[str, Any]) -> Question:
+def question_of(seed: Mapping[str, Any]) -> Question:
+    """A row of `raw_seeds` as a question."""
     return Question(
         seed_id=seed["seed_id"],
-        # A system prompt says how the question is meant; in a classroom that is part of what the teacher says.
-        text=f"{seed['system']}\n\n{seed['question']}" if seed["system"] else seed["question"],
+        text=seed["question"],
         reference=seed["answer"],
         reference_final=seed["reference_final"],
         domain=seed["domain"],
+        system=seed["system"],
     )
