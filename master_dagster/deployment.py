@@ -14,7 +14,7 @@ from resources.chat.service import ChatService
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
 from assets.dialogues.prompts import PromptBook, load_prompts
-from resources.chat.calls import Budget
+from resources.chat.engine import Budget
 from resources.chat.profile import Profile, load_profile
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.embedder import Embedder, open_embedder
