@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from assets.quality.lessons import Lesson, Turn
+from assets.quality.taught import Taught, Turn
+from resources.chat.profile import Role
 
 RUN_WORDS = 6
-DEBATERS = ("debater_a", "debater_b")
+DEBATERS = (Role.DEBATER_A.value, Role.DEBATER_B.value)
 _WORD = re.compile(r"[^\W_]+(?:[.,'’]\w+)*")
 
 
@@ -15,15 +16,14 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def copied_share(lesson: Lesson) -> float:
+def copied_share(taught: Taught) -> float:
     """The largest share of one debater's words that stands in runs taken over from the other debater (0..1).
 
     Runs of the question do not count: both restate it. Student C sums up what the others said, and a strong student
-    keeps what was right in the weak one's steps; neither is copying. What a turn merely quotes in full is counted in
-    the turn that quotes it, never in the one that is quoted.
+    keeps what was right in the weak one's steps; neither is copying. Only what comes later can be a copy.
     """
-    turns = [turn for turn in lesson.turns if turn.role in DEBATERS]
-    question = runs(words(lesson.references[0].question)) if lesson.references else set()
+    turns = [turn for turn in taught.turns if turn.role in DEBATERS]
+    question = {run for asked in taught.questions for run in runs(words(asked.text))}
     return max(
         (
             covered_share(words(turn.text), _said_before(turns[:place], turn.role) - question)

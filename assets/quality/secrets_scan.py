@@ -2,44 +2,43 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-from detect_secrets.plugins.base import RegexBasedPlugin
+from detect_secrets.plugins.base import BasePlugin
+from detect_secrets.plugins.basic_auth import BasicAuthDetector
+from detect_secrets.plugins.high_entropy_strings import HighEntropyStringsPlugin
+from detect_secrets.plugins.ip_public import IPPublicDetector
+from detect_secrets.plugins.keyword import KeywordDetector
 
-# Left out: addresses are no secrets, and entropy and keyword patterns fire on every hash and every
-# `password = "secret"` of a programming answer. `_looks_random` brings the keywords' real finds back.
-_LEFT_OUT = {"IPPublicDetector", "KeywordDetector"}
-_KEYWORDS = "KeywordDetector"
-RANDOM_BITS = 3.5  # a character; words and placeholders lie below
-RANDOM_LENGTH = 16
+# Addresses are no secrets, and bare entropy fires on every hash of a programming answer.
+_LEFT_OUT = (HighEntropyStringsPlugin, IPPublicDetector)
+# `password = "secret"` and `user:password@host` are examples in most answers; only random values count.
+_NEED_RANDOM_VALUE = (KeywordDetector, BasicAuthDetector)
+RANDOM_BITS = 3.0  # entropy a character; words and placeholders lie below
+RANDOM_LENGTH = 12
 
 
 def count_secrets(text: str) -> int:
-    """How many different secrets `text` holds.
-
-    Args:
-        text: any text; lines are looked at one by one.
-    """
-    structured, keywords = _plugins()
+    """How many different secrets `text` holds; lines are looked at one by one."""
     found: set[str] = set()
     for line in text.splitlines():
-        for plugin in structured:
-            found.update(plugin.analyze_string(line))
-        found.update(value for plugin in keywords for value in plugin.analyze_string(line) if _looks_random(value))
+        for plugin in _plugins():
+            needs_random = isinstance(plugin, _NEED_RANDOM_VALUE)
+            # Not `analyze_line`: it asks the key's issuer over the network whether the key is good.
+            found.update(value for value in plugin.analyze_string(line) if not needs_random or _looks_random(value))
     return len(found)
 
 
 def _looks_random(value: str) -> bool:
     if len(value) < RANDOM_LENGTH or " " in value or not any(character.isdigit() for character in value):
         return False
-    counts = Counter(value)
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values()) >= RANDOM_BITS
+    shares = [count / len(value) for count in Counter(value).values()]
+    return -sum(share * math.log2(share) for share in shares) >= RANDOM_BITS
 
 
 @cache
-def _plugins() -> tuple[list[RegexBasedPlugin], list[RegexBasedPlugin]]:
-    classes = get_mapping_from_secret_type_to_class().values()
-    regex = [kind for kind in classes if issubclass(kind, RegexBasedPlugin)]
-    structured = [kind() for kind in regex if kind.__name__ not in _LEFT_OUT]
-    return structured, [kind() for kind in classes if kind.__name__ == _KEYWORDS]
+def _plugins() -> tuple[BasePlugin, ...]:
+    classes: Iterable[type[BasePlugin]] = get_mapping_from_secret_type_to_class().values()
+    return tuple(kind() for kind in classes if not issubclass(kind, _LEFT_OUT))

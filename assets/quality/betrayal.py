@@ -1,0 +1,48 @@
+"""Words that betray that the speaker saw a hidden reference answer."""
+
+import re
+
+from assets.quality.taught import Taught
+
+_ANSWER = r"(?:answers?|solutions?|responses?)(?! (?:choices|options))"
+# Nobody in a classroom speaks so, whoever it is.
+_BY_ANYONE = (
+    rf"\b(?:reference|standard|official|gold(?:en)?|model|ground[- ]truth)[- ]{_ANSWER}",
+    r"\b(?:answer|solution)[- ]key\b",
+    r"\bground[- ]truth\b",
+    r"\bfor (?:your|my) eyes only\b",
+)
+# A teacher may call the student's answer "the provided solution"; a student has been given none.
+_BY_STUDENT = (
+    rf"\b(?:the|this|that) (?:provided|given|supplied|expected|attached) {_ANSWER}",
+    rf"\b(?:the|this|that) {_ANSWER} (?:that (?:is|was) )?(?:provided|given|supplied|attached)"
+    r"(?= (?:to (?:me|us)|above|below|here|in|by the (?:teacher|prompt|user|instructions?))|[.,])",
+    r"\b(?:i|we)(?:'ve| have| was| were| am| are)?(?: been)? (?:given|shown|told|provided with)"
+    r" the (?:answer|solution|result)",
+    r"\b(?:my|the|your) notes? (?:say|says|said|show|shows|give|gives|state|states|confirm|confirms)\b",
+    r"\b(?:according to|based on|as (?:shown |stated |given |written )?in|in|from|with|to|per) (?:my|the|your) notes\b",
+)
+_ANYONE = re.compile("|".join(_BY_ANYONE))
+_STUDENT = re.compile("|".join((*_BY_ANYONE, *_BY_STUDENT)))
+
+
+def betrays_reference(taught: Taught) -> bool:
+    """Whether some generated utterance speaks of the reference answer that only its prompt held.
+
+    Words that the question itself uses betray nothing ("compare it with the standard solution").
+    """
+    asked = _plain(" ".join(question.text for question in taught.questions))
+    return any(
+        passage not in asked
+        for turn in taught.spoken
+        for passage in betrayals(taught.own_words(turn), by_student=turn.speaker != "teacher")
+    )
+
+
+def betrayals(text: str, *, by_student: bool) -> list[str]:
+    """The passages of an utterance that speak of a reference answer, in lower case."""
+    return [match.group() for match in (_STUDENT if by_student else _ANYONE).finditer(_plain(text))]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().replace("’", "'").split())

@@ -1,0 +1,106 @@
+"""The quality rules: one file of thresholds and weights, and the decisions made by hand beside it."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from assets.quality.decisions import load_decisions
+from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.identity import stable_hash
+
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+
+
+class JudgeRules(Configuration):
+    """How the judge is asked."""
+
+    ask_all: bool = Field(
+        default=False,
+        description="Also ask about dialogues that fail a rule already; then the procedural-error rate is that of all.",
+    )
+    regenerations: int = Field(
+        default=2, ge=0, le=10, description="How often a verdict that is not in form is asked for again."
+    )
+    minimum_coverage: float = Field(
+        default=0.9, ge=0, le=1, description="Share of the asked that must be judged, else the partition's gate fails."
+    )
+
+
+class OverlapLimits(Configuration):
+    """Smallest share of the reference's content words in a closing answer whose result cannot be compared."""
+
+    math: float = Field(ge=0, le=1)
+    code: float = Field(ge=0, le=1)
+    general: float = Field(ge=0, le=1)
+
+
+class Limits(Configuration):
+    """Where a signal becomes a reason to reject."""
+
+    reference_overlap: OverlapLimits = Field(description="Applies where the final answer is unknown.")
+    copied_share: float = Field(ge=0, le=1, description="Largest share of copied words in a debater's turn.")
+    repetition: float = Field(ge=0, le=1, description="Largest share of repeated word 6-grams in an utterance.")
+    minimum_words: int = Field(ge=0, description="Fewest words of all gpt turns.")
+    maximum_words: int = Field(ge=1, description="Most words of all gpt turns.")
+    full_words: int = Field(ge=1, description="From so many words on the length weighs in full.")
+    near_duplicate: float = Field(
+        gt=0, le=1, description="Similarity of word trigrams from which on two dialogues of a partition are one."
+    )
+    score: float = Field(ge=0, le=1, description="Smallest quality score.")
+
+
+class Weights(Configuration):
+    """Weight of each component of the quality score; one that does not apply to a dialogue is left out of its mean."""
+
+    final_answer: float = Field(ge=0, description="Right 1, unknown one half, wrong or missing 0.")
+    judge: float = Field(ge=0, description="Correct 1, else 0; left out where nobody judged.")
+    reference_overlap: float = Field(ge=0, description="The share itself.")
+    kept_result: float = Field(ge=0, description="No teacher told the result; left out where unknown.")
+    true_claim: float = Field(ge=0, description="What the teacher said of the answer was so; left out where unknown.")
+    code_parses: float = Field(ge=0, description="Python blocks parse; left out where there are none.")
+    own_words: float = Field(ge=0, description="1 less the copied share.")
+    variety: float = Field(ge=0, description="1 less the repetition.")
+    length: float = Field(ge=0, description="Words of the gpt turns over `full_words`, at most 1.")
+
+    @model_validator(mode="after")
+    def _something_always_weighs(self) -> Self:
+        if not self.final_answer + self.reference_overlap + self.own_words + self.variety + self.length > 0:
+            raise ValueError("one of final_answer, reference_overlap, own_words, variety, length must weigh something")
+        return self
+
+
+class QualityRules(Configuration):
+    """What makes a dialogue good enough for BOOST-QA."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="Name of these rules.")
+    decisions: Path | None = Field(
+        default=None, description="CSV or YAML of manual decisions; relative to the rules' own file."
+    )
+    judge: JudgeRules = JudgeRules()
+    limits: Limits
+    weights: Weights
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that can change a decision, the content of the manual decisions included."""
+        decided = load_decisions(self.decisions)
+        return stable_hash(
+            "quality_rules",
+            self.model_dump(mode="json", exclude={"decisions", "name"}),
+            [decided[key].model_dump(mode="json") for key in sorted(decided)],
+        )
+
+
+def load_quality_rules(name_or_path: str) -> QualityRules:
+    """The shipped rules of that name (`standard`), or those in that file, their manual decisions read and checked.
+
+    Raises:
+        ConfigurationError: the rules or the decisions cannot be used; every fault is named.
+    """
+    path = shipped_or_path(name_or_path, CONFIGURATIONS)
+    rules = load_configuration(path, QualityRules)
+    if rules.decisions is not None:
+        rules = rules.model_copy(update={"decisions": path.parent / rules.decisions.expanduser()})
+        load_decisions(rules.decisions)
+    return rules

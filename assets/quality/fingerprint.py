@@ -1,0 +1,21 @@
+"""What made a partition of scores, as one hash: another hash means that the partition is stale."""
+
+from assets.dialogues.prompts import PromptBook
+from assets.quality.configuration import QualityRules
+from assets.quality.judge import PROMPT
+from resources.chat.profile import Profile, Role
+from resources.identity import stable_hash
+
+# Raise it when a signal or a column changes so that old scores should not stand beside new ones.
+SCHEMA_VERSION = 1
+
+
+def judging_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook) -> str:
+    """32 hex digits over all that a verdict depends on: the dialogues, the judge and its prompt, not the rules."""
+    judge = profile.roles[Role.JUDGE].model_dump(mode="json")
+    return stable_hash("judging", SCHEMA_VERSION, dialogues_fingerprint, judge, prompts.version(PROMPT))
+
+
+def scored_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook, rules: QualityRules) -> str:
+    """32 hex digits over all that a partition's scores depend on, the manual decisions' content included."""
+    return stable_hash("scored_dialogues", judging_fingerprint(dialogues_fingerprint, profile, prompts), rules.identity)

@@ -1,0 +1,137 @@
+"""From signals and verdict to score, decision and reasons. Pure; the rules stand in one table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assets.quality.configuration import QualityRules, Weights
+from assets.quality.decisions import Decision
+from assets.quality.judge import Judgement
+from assets.quality.signals import Signals
+
+SET_ASIDE = "set_aside"
+STRUCTURE = "structure"
+NEAR_DUPLICATE = "near_duplicate"
+JUDGED_WRONG = "judged_wrong"
+NOT_JUDGED = "not_judged"
+LOW_SCORE = "low_score"
+BY_HAND = "by_hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that can be decided without the judge."""
+
+    code: str
+    meaning: str
+    fails: Callable[[Signals, str, QualityRules], bool]  # of a dialogue's signals and domain
+
+
+HARD_RULES = (
+    Rule(STRUCTURE, "speakers, sides or number of turns are not its scenario's", lambda s, d, r: not s.structure_ok),
+    Rule("truncated", "an utterance was cut off by the token limit", lambda s, d, r: s.truncated),
+    Rule("refused", "an utterance declines the task", lambda s, d, r: s.refused),
+    Rule("not_english", "an utterance is not English", lambda s, d, r: not s.english),
+    Rule("repetitive", "an utterance repeats itself", lambda s, d, r: s.repetition > r.limits.repetition),
+    Rule("too_short", "the students say next to nothing", lambda s, d, r: s.words < r.limits.minimum_words),
+    Rule("too_long", "the students talk without end", lambda s, d, r: s.words > r.limits.maximum_words),
+    Rule("secrets", "there is a key or password in the text", lambda s, d, r: s.secrets > 0),
+    Rule("betrays_reference", "somebody speaks of the hidden reference answer", lambda s, d, r: s.betrays_reference),
+    Rule("copied", "a debater copies the other", lambda s, d, r: s.copied_share > r.limits.copied_share),
+    Rule("wrong_final_answer", "the last result is not the reference's", lambda s, d, r: s.final_answer == "wrong"),
+    Rule("no_final_answer", "the reference's result is nowhere", lambda s, d, r: s.final_answer == "missing"),
+    Rule(
+        "off_reference",
+        "the result cannot be compared, and the answer has too little of the reference",
+        lambda s, d, r: s.final_answer == "unknown" and s.reference_overlap < getattr(r.limits.reference_overlap, d),
+    ),
+    Rule("code_does_not_parse", "Python in the last answer does not parse", lambda s, d, r: s.code_parses is False),
+    Rule("gave_away_result", "a teacher told the result first", lambda s, d, r: s.gave_away_result is True),
+    Rule("false_claim", "the teacher called right wrong or wrong right", lambda s, d, r: s.false_claim is True),
+)
+
+REASONS = {
+    SET_ASIDE: "the classroom set it aside",
+    **{rule.code: rule.meaning for rule in HARD_RULES},
+    NEAR_DUPLICATE: "almost equal to another good dialogue of the partition",
+    JUDGED_WRONG: "the judge finds the last answer wrong",
+    NOT_JUDGED: "the judge gave no verdict in form",
+    LOW_SCORE: "the quality score is below the limit",
+    BY_HAND: "rejected by a manual decision",
+}
+"""Every rejection reason, with what it means."""
+
+NEVER_BY_HAND = (SET_ASIDE, STRUCTURE)
+"""What no manual decision can mend: such a dialogue is not a conversation that can be exported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What becomes of a dialogue. `reasons` are the rules' even where a hand accepted against them."""
+
+    quality_score: float  # 0..1
+    accepted: bool
+    reasons: tuple[str, ...]
+    decided_by: str  # "rules" or "manual"
+    note: str | None
+
+
+def failed_rules(signals: Signals, domain: str, rules: QualityRules, *, complete: bool) -> tuple[str, ...]:
+    """Codes of the rules that a dialogue fails before anybody is asked; a set-aside one fails by that alone."""
+    if not complete:
+        return (SET_ASIDE,)
+    return tuple(rule.code for rule in HARD_RULES if rule.fails(signals, domain, rules))
+
+
+def decide(
+    signals: Signals,
+    failed: tuple[str, ...],
+    judgement: Judgement,
+    rules: QualityRules,
+    decision: Decision | None = None,
+) -> Decided:
+    """Score and decision of one dialogue.
+
+    A dialogue is accepted if it fails no rule, the judge was asked and found it correct, and its score reaches the
+    limit; a manual decision overrides all that but `NEVER_BY_HAND`.
+    """
+    score = 0.0 if SET_ASIDE in failed else quality_score(signals, judgement, rules)
+    reasons = [*failed]
+    if judgement.verdict is not None and not judgement.verdict.correct:
+        reasons.append(JUDGED_WRONG)
+    if judgement.verdict is None and (not failed or judgement.status == NOT_JUDGED):
+        reasons.append(NOT_JUDGED)
+    if not reasons and score < rules.limits.score:
+        reasons.append(LOW_SCORE)
+    if decision is None:
+        return Decided(score, not reasons, tuple(reasons), "rules", None)
+    if decision.verdict == "reject":
+        return Decided(score, False, (*reasons, BY_HAND), "manual", decision.why)
+    if any(code in NEVER_BY_HAND for code in reasons):
+        note = f"a manual decision accepts it ({decision.why}), but it is not a whole conversation"
+        return Decided(score, False, tuple(reasons), "rules", note)
+    return Decided(score, True, tuple(reasons), "manual", decision.why)
+
+
+def quality_score(signals: Signals, judgement: Judgement, rules: QualityRules) -> float:
+    """Weighted mean of the components that apply, from 0 to 1. See `Weights` for what each is."""
+    components = _components(signals, judgement, rules)
+    weights = {name: getattr(rules.weights, name) for name, value in components.items() if value is not None}
+    total = sum(weights.values())
+    weighted = sum(weights[name] * value for name, value in components.items() if value is not None)
+    return min(1.0, max(0.0, weighted / total)) if total > 0 else 0.0
+
+
+def _components(signals: Signals, judgement: Judgement, rules: QualityRules) -> dict[str, float | None]:
+    components: dict[str, float | None] = {
+        "final_answer": {"right": 1.0, "unknown": 0.5}.get(signals.final_answer, 0.0),
+        "judge": None if judgement.verdict is None else float(judgement.verdict.correct),
+        "reference_overlap": signals.reference_overlap,
+        "kept_result": None if signals.gave_away_result is None else float(not signals.gave_away_result),
+        "true_claim": None if signals.false_claim is None else float(not signals.false_claim),
+        "code_parses": None if signals.code_parses is None else float(signals.code_parses),
+        "own_words": 1 - signals.copied_share,
+        "variety": 1 - signals.repetition,
+        "length": min(1.0, signals.words / rules.limits.full_words),
+    }
+    assert components.keys() == Weights.model_fields.keys()  # noqa: S101 - a weight without component is our fault
+    return components

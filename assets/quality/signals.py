@@ -1,0 +1,144 @@
+"""What can be read off a dialogue by rule: one plain function a signal, on plain turns."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from assets.answers import check_answer, mentions_result
+from assets.dialogues.screening import NGRAM_WORDS, is_english, is_refusal, is_repetitive
+from assets.dialogues.sides import SIDES, speakers
+from assets.partitions import Scenario
+from assets.quality.betrayal import betrays_reference
+from assets.quality.code_blocks import code_parses
+from assets.quality.copying import copied_share, repeated_share, words
+from assets.quality.secrets_scan import count_secrets
+from assets.quality.taught import Taught
+from assets.quality.teacher_claims import false_claim, gave_away_result
+from resources.chat.profile import Role
+
+FinalAnswer = Literal["right", "wrong", "missing", "unknown"]
+
+_DEBATERS = (Role.DEBATER_A, Role.DEBATER_B)
+_WORST_FIRST: tuple[FinalAnswer, ...] = ("wrong", "missing", "unknown", "right")
+_REPETITION_MIN_WORDS = 20  # a shorter utterance says its one thing twice and means it
+_COMMON_WORDS = frozenset(
+    """
+    a about after all also an and any are as at be because been before but by can could did do does for from had has
+    have he her here him his how i if in into is it its just may me more most my no nor not of on one only or other
+    our out over own s same she should so some such t than that the their them then there these they this those
+    through to too under up us very was we were what when where which while who will with would you your
+    """.split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """The signals of one dialogue; names and meanings are those of `scored_dialogues`' columns."""
+
+    structure_ok: bool
+    final_answer: FinalAnswer
+    first_answer: str
+    reference_overlap: float
+    code_parses: bool | None
+    gave_away_result: bool | None
+    false_claim: bool | None
+    betrays_reference: bool
+    copied_share: float
+    english: bool
+    repetition: float
+    words: int
+    truncated: bool
+    refused: bool
+    secrets: int
+
+
+def read_signals(taught: Taught) -> Signals:
+    """All signals of one dialogue. A set-aside one gets those of what was said until then."""
+    return Signals(
+        structure_ok=structure_ok(taught),
+        final_answer=final_answer(taught),
+        first_answer=taught.first_answer,
+        reference_overlap=reference_overlap(taught),
+        code_parses=code_parses(taught.answers),
+        gave_away_result=gave_away_result(taught),
+        false_claim=false_claim(taught),
+        betrays_reference=betrays_reference(taught),
+        copied_share=copied_share(taught),
+        english=all(is_english(taught.own_words(turn)) for turn in taught.spoken),
+        repetition=repetition(taught),
+        words=sum(len(words(turn.text)) for turn in taught.turns if turn.side == "gpt"),
+        truncated=any(turn.finish_reason == "length" for turn in taught.spoken),
+        refused=any(is_refusal(taught.own_words(turn)) for turn in taught.spoken),
+        secrets=count_secrets("\n".join(turn.text for turn in taught.turns)),
+    )
+
+
+def structure_ok(taught: Taught) -> bool:
+    """Whether those who must speak did, in their order and on their sides, each saying something, and nobody else."""
+    if taught.scenario is Scenario.DEBATE and taught.debate_rounds is None:
+        return False
+    sides = SIDES[taught.scenario]
+    expected = [
+        (speaker, role, sides[speaker])
+        for speaker, role in zip(
+            speakers(taught.scenario, taught.debate_rounds), _cast(taught.scenario, taught.debate_rounds), strict=True
+        )
+    ]
+    return [(turn.speaker, turn.role, turn.side) for turn in taught.turns] == expected and all(
+        turn.text.strip() for turn in taught.turns
+    )
+
+
+def _cast(scenario: Scenario, debate_rounds: int | None) -> tuple[Role | None, ...]:
+    """Who plays each turn; None where no model is asked."""
+    if scenario is Scenario.ERROR_CORRECTION:
+        return (None, Role.WEAK_STUDENT, Role.CRITIC_TEACHER, Role.STRONG_STUDENT)
+    if scenario is Scenario.ANALOGY:
+        return (Role.EXPLAINING_TEACHER, Role.ANALOGY_STUDENT, None, Role.ANALOGY_STUDENT)
+    return (None, *_DEBATERS * (debate_rounds or 1), Role.DEBATE_CLOSER)
+
+
+def final_answer(taught: Taught) -> FinalAnswer:
+    """The closing answer against the reference's result; of an analogy's two answers the worse.
+
+    `missing`: the reference has a result, and the answer neither ends with one nor names it anywhere. `unknown`: the
+    reference has no result, or the answer names it in a way that no rule can compare.
+    """
+    found = [
+        _answer_to(answer, question.reference_final, taught.domain)
+        for answer, question in zip(taught.answers, taught.questions, strict=True)
+    ]
+    return min(found, key=_WORST_FIRST.index)
+
+
+def _answer_to(answer: str, reference_final: str | None, domain: str) -> FinalAnswer:
+    if not reference_final:
+        return "unknown"
+    verdict = check_answer(answer, reference_final, domain)
+    if verdict == "unknown" and not mentions_result(answer, reference_final):
+        return "missing"
+    return verdict
+
+
+def reference_overlap(taught: Taught) -> float:
+    """Share of the reference's content words (numbers and names in code among them) that the closing answer holds."""
+    return min(
+        _held_share(set(words(question.reference)), set(words(answer)))
+        for answer, question in zip(taught.answers, taught.questions, strict=True)
+    )
+
+
+def _held_share(reference: set[str], answer: set[str]) -> float:
+    content = reference - _COMMON_WORDS or reference
+    return len(content & answer) / len(content) if content else 0.0
+
+
+def repetition(taught: Taught) -> float:
+    """Share of word 6-grams that repeat an earlier one, in the most repetitive utterance; 1.0 for a loop."""
+    return max((_repetition(taught.own_words(turn)) for turn in taught.spoken), default=0.0)
+
+
+def _repetition(text: str) -> float:
+    if is_repetitive(text):
+        return 1.0
+    said = text.lower().split()
+    return repeated_share(said, NGRAM_WORDS) if len(said) >= _REPETITION_MIN_WORDS else 0.0

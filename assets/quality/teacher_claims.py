@@ -1,0 +1,98 @@
+"""What a teacher says of a student's answer, read from the words, and whether it was so."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from assets.answers import mentions_result
+from assets.partitions import Scenario
+from assets.quality.taught import Taught, Turn
+from resources.chat.profile import Role
+
+Claim = Literal["right", "wrong", "unclear"]
+
+_TEACHERS = (Role.CRITIC_TEACHER, Role.EXPLAINING_TEACHER)
+
+_THING = r"(?:final |overall )?(?:answer|result|solution|conclusion|response|calculation|reasoning|process|work|method)"
+_LINK = r"(?:is|was|are|were|looks?|seems?|appears?(?: to be)?|'s)"
+_DEGREE = (
+    r"(?:(?:all|also|indeed|now|quite|completely|absolutely|perfectly|entirely|mostly|clearly|simply|just|still) )*"
+)
+_RIGHT = r"(?:correct|right|accurate|perfect|spot on)"
+_WRONG = r"(?:wrong|incorrect|not (?:\w+ )?(?:correct|right|accurate)|inaccurate|mistaken|flawed)"
+_NOTHING_WRONG = re.compile(
+    r"\b(?:nothing (?:is |was )?wrong|(?:no|not any|without(?: any)?) (?:mistakes?|errors?)"
+    r"|(?:did not|didn't) make (?:a|any) (?:mistakes?|errors?)|not (?:wrong|incorrect))\b"
+)
+_SAYS_RIGHT = re.compile(
+    rf"\b(?:{_THING} {_LINK} {_DEGREE}{_RIGHT}|you(?: are|'re| were) {_DEGREE}{_RIGHT}"
+    rf"|(?:that|this|it)(?: is|'s) {_DEGREE}{_RIGHT}|(?:you )?(?:got|have) (?:it|the {_THING}) {_DEGREE}right"
+    rf"|you (?:have )?(?:solved|answered|reached|found|got)\b[^.!?]*\b(?:correctly|the (?:correct|right) {_THING})"
+    rf"|(?:correct|right|well done|good job|excellent|great job|perfect)[!,.])"
+)
+_SAYS_WRONG = re.compile(
+    rf"\b(?:{_THING} {_LINK} {_DEGREE}{_WRONG}|you(?: are|'re| were) {_DEGREE}{_WRONG}"
+    rf"|(?:that|this|it)(?: is|'s) {_DEGREE}{_WRONG}"
+    r"|(?:made|make|contains?|has|have|is|was) (?:a|an|some|several|one|the) (?:\w+ )?(?:mistakes?|errors?)"
+    r"|(?:mistake|error) (?:is|was|lies|occurs|occurred|in)|incorrect|(?:went|goes|going) wrong|wrong[!,.])"
+)
+_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+# A condition or a task speaks of no answer that was given: "check whether it is right", "the correct answer should …".
+_HYPOTHETICAL = re.compile(r"\b(?:if|whether|make sure|ensure|to be sure|until|so that)\b")
+
+
+def claim_of(text: str) -> Claim:
+    """Whether a teacher calls the student's answer right or wrong; `unclear` where neither or both are said.
+
+    A sentence with a condition says nothing. Praise for the process beside a fault of the result is `unclear`, and so
+    is every wording that the patterns do not know: a claim is read only where it is plain.
+    """
+    said: set[Claim] = set()
+    for sentence in _SENTENCE.findall(" ".join(text.lower().replace("’", "'").split())):
+        if _HYPOTHETICAL.search(sentence):
+            continue
+        if _NOTHING_WRONG.search(sentence):
+            said.add("right")
+            sentence = _NOTHING_WRONG.sub(" ", sentence)
+        if _SAYS_WRONG.search(sentence):
+            said.add("wrong")
+        elif _SAYS_RIGHT.search(sentence):
+            said.add("right")
+    return said.pop() if len(said) == 1 else "unclear"
+
+
+def false_claim(taught: Taught) -> bool | None:
+    """Whether the teacher called a right answer wrong, or a wrong one right; None where that cannot be told.
+
+    In an analogy the scripted praise between the two questions is the claim.
+    """
+    if taught.scenario is Scenario.DEBATE:
+        return False  # nobody teaches
+    if taught.first_answer == "unknown":
+        return None
+    if taught.scenario is Scenario.ANALOGY:
+        return taught.first_answer == "wrong"
+    claims = [claim_of(turn.text) for turn in taught.turns if turn.role == Role.CRITIC_TEACHER]
+    return claims[0] != taught.first_answer if claims and claims[0] != "unclear" else None
+
+
+def gave_away_result(taught: Taught) -> bool | None:
+    """Whether a teacher told the result before a student did (METHOD: neither the result nor the calculation).
+
+    None where that cannot be told: the seed has no result to look for, or its question names the result itself.
+    """
+    if taught.scenario is Scenario.DEBATE:
+        return False
+    asked = taught.questions[0]
+    if not asked.reference_final or mentions_result(asked.text, asked.reference_final):
+        return None
+    return any(
+        turn.role in _TEACHERS
+        and mentions_result(taught.own_words(turn), asked.reference_final)
+        and not _student_said(taught.turns[:place], asked.reference_final)
+        for place, turn in enumerate(taught.turns)
+    )
+
+
+def _student_said(turns: Sequence[Turn], result: str) -> bool:
+    return any(turn.side == "gpt" and mentions_result(turn.text, result) for turn in turns)
