@@ -6,14 +6,14 @@ cannot be decided by rule is `unknown`. Texts come from models and are untrusted
 or bounded, and nothing is evaluated beyond what `_symbolic_text` lets through.
 """
 
-import logging
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
+
+from assets.formulas import equal_formulas
 
 Verdict = Literal["right", "wrong", "unknown"]
 
@@ -503,8 +503,10 @@ def _operators(text: str) -> str:
 
 # -- formulas ----------------------------------------------------------------------------------------------------------
 
-_LONGEST_FORMULA = 120
-_LARGEST_POWER = 400
+_LONGEST_FORMULA = 80
+_LARGEST_POWER = 40
+_FUNCTION = re.compile(r"\\(?:ln|log|sin|cos|tan)\b")
+_LARGEST_POWER_WITH_FUNCTIONS = 4
 _HARMLESS = (
     "frac dfrac tfrac sqrt pi cdot times div left right pm infty ln log sin cos tan le leq ge geq lt gt neq in cup cap "
     "theta alpha beta degree circ text mathrm { } , ; ! %"
@@ -519,9 +521,9 @@ _TOWER = re.compile(r"\^\s*(?:\{[^{}]*\}|-?\w+)\s*\^")
 def _symbolic_text(answer: str) -> str | None:
     """The answer as LaTeX that may be given to the symbolic engine, or None.
 
-    The engine has no safe time limit outside the main thread, so what could take it long never reaches it: formulas of
-    more than 120 characters, numbers of more than 15 digits, exponents other than numbers and single variables or with
-    a product above 400, factorials, sums, integrals and words.
+    What would only use up its time limit never reaches it: formulas of more than 80 characters, numbers of more than
+    15 digits, exponents other than numbers and single variables, or with a product above 40 (4 beside more than one
+    function or a variable exponent), factorials, sums, integrals and words.
     """
     formula = _TEXT_COMMAND.sub("", answer) if not _TEXT_COMMAND.fullmatch(answer) else answer
     formula = formula.replace("**", "^").replace("\u2212", "-").replace("π", r"\pi ").replace("·", r"\cdot ")
@@ -541,35 +543,17 @@ def _symbolic_text(answer: str) -> str | None:
         return None
     # Powers of powers multiply, and their value has as many digits.
     sizes = (int(number) for exponent in exponents for number in re.findall(r"\d+", exponent))
-    if math.prod(max(size, 1) for size in sizes) > _LARGEST_POWER:
+    functions = len(_FUNCTION.findall(formula)) + sum(exponent.strip("-").isalpha() for exponent in exponents)
+    largest = _LARGEST_POWER if functions <= 1 else _LARGEST_POWER_WITH_FUNCTIONS
+    if functions > 3 or math.prod(max(size, 1) for size in sizes) > largest:
         return None
     return formula
 
 
 def _compare_symbolic(given: str, reference: str) -> Verdict:
     left, right = _symbolic_text(given), _symbolic_text(reference)
-    return _verify(left, right) if left and right else "unknown"
-
-
-@lru_cache(maxsize=4096)
-def _verify(given: str, reference: str) -> Verdict:
-    import math_verify
-
-    # Its time limit is a signal, which only a main thread can have and which would replace the run's own handlers;
-    # `_symbolic_text` bounds the work instead, and the library's warning about that is not news.
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    parsed: list[Any] = [
-        math_verify.parse(
-            f"${formula}$",
-            extraction_config=[math_verify.LatexExtractionConfig()],
-            fallback_mode="no_fallback",
-            parsing_timeout=None,
-        )
-        for formula in (reference, given)
-    ]
-    if not all(parsed):
-        return "unknown"
-    return _verdict(math_verify.verify(*parsed, timeout_seconds=None))
+    equal = equal_formulas(left, right) if left and right else None
+    return "unknown" if equal is None else _verdict(equal)
 
 
 # -- whole texts -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,84 @@
+"""The asset that pins who learns what how."""
+
+from itertools import groupby
+from typing import Any
+
+from dagster import (
+    AllPartitionMapping,
+    AssetDep,
+    AssetExecutionContext,
+    BackfillPolicy,
+    Failure,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
+
+from assets.lesson_plans.configuration import LessonRules
+from assets.lesson_plans.planning import LessonError, pin_shards
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.lesson_plans.summary import partner_reuse, plans_of, sample_plan, scenario_by_split
+from assets.partitions import selected_keys, shards, source_of
+from assets.seeds.configuration import SeedsConfiguration
+from assets.seeds.retractions import load_retractions
+from assets.seeds.shards import held_shards
+from assets.shown import OWNERS, column_schema, quoted, table_markdown
+from resources.lake import Lake
+
+
+@asset(
+    partitions_def=shards,
+    deps=[
+        AssetDep("raw_seeds", partition_mapping=AllPartitionMapping()),
+        AssetDep("seed_embeddings", partition_mapping=AllPartitionMapping()),
+    ],
+    group_name="seeds",
+    kinds={"polars", "parquet"},
+    owners=OWNERS,
+    description="Who learns what how: one plan a seed with its split, scenario, debate rounds and analogy partner. "
+    "A written plan stands for good; materialising it again changes nothing.",
+    code_version="1",
+    backfill_policy=BackfillPolicy.single_run(),
+    metadata=column_schema(LESSON_PLANS),
+)
+def lesson_plans(
+    context: AssetExecutionContext,
+    lake: ResourceParam[Lake],
+    lesson_rules: ResourceParam[LessonRules],
+    seeds_configuration: ResourceParam[SeedsConfiguration],
+) -> None:
+    """Plan the shards of this run that have no plan yet, source by source."""
+    retracted = load_retractions(seeds_configuration)
+    failures = []
+    for source, group in groupby(sorted(selected_keys(context), key=source_of), key=source_of):
+        keys = list(group)
+        try:
+            new = pin_shards(lake, source, keys, lesson_rules, retracted)
+        except LessonError as error:
+            failures.append(str(error))
+            continue
+        for shard in keys:
+            described = describe(lake, source, shard, lesson_rules, new=shard in new)
+            context.add_asset_metadata(described, partition_key=shard)
+    if failures:
+        raise Failure("; ".join(failures), allow_retries=False)
+
+
+def describe(lake: Lake, source: str, shard: str, rules: LessonRules, *, new: bool) -> dict[str, Any]:
+    """A shard's metadata, from its written plans."""
+    plans = plans_of(lake, [shard])
+    facts = lake.facts(LESSON_PLANS, {"shard": shard})
+    reuse = partner_reuse(plans_of(lake, held_shards(lake, source)))
+    return {
+        "sample plan": MetadataValue.md(quoted(sample_plan(lake, source, held_shards(lake, source), plans))),
+        "plans by scenario and split": table_markdown(scenario_by_split(plans)),
+        "analogies without partner": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
+        "partners in the source": reuse.partners,
+        "partners of several askers": reuse.serve_several,
+        "partners that ask themselves": reuse.ask_themselves,
+        "planned": "now" if new else "earlier: left as it is",
+        "rules": "the present ones" if facts["rules"] == rules.identity else "earlier ones, which differ now",
+        "embedder": facts["embedder"] or "none was needed",
+        "file": lake.path(LESSON_PLANS, {"shard": shard}),
+        "dagster/partition_row_count": plans.height,
+    }

@@ -1,0 +1,84 @@
+"""Checks of the lesson plans. What each looks for is its file in `checks/`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    MetadataValue,
+    ResourceParam,
+    multi_asset_check,
+)
+
+from assets.lesson_plans.configuration import LessonRules
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.seeds.schema import SEEDS
+from assets.shown import table_markdown
+from assets.sql_checks import SqlCheck, sql_checks
+from resources.lake import Lake
+
+QUERIES = Path(__file__).parent / "checks"
+FEW_PLANS = 300  # up to so many, an uneven mix of scenarios is a remark and not a failure
+
+PLANS = (
+    SqlCheck("one_plan_a_seed", "one_plan_a_seed.sql", "Every seed of a planned shard has one plan.", blocking=True),
+    SqlCheck(
+        "duplicates_in_one_split",
+        "duplicates_in_one_split.sql",
+        "A seed and its duplicates are in one split.",
+        blocking=True,
+    ),
+    SqlCheck(
+        "partner_fits",
+        "partner_fits.sql",
+        "An analogy's partner is another question of the same source and split; other scenarios have none.",
+        blocking=True,
+    ),
+    SqlCheck("debates_have_rounds", "debates_have_rounds.sql", "Debates have one or two rounds, others none."),
+)
+SHARES = [
+    AssetCheckSpec(
+        name="scenario_balance",
+        asset=LESSON_PLANS.name,
+        description="Over all plans, each scenario has about the share that the rules give it.",
+    ),
+    AssetCheckSpec(
+        name="split_shares",
+        asset=LESSON_PLANS.name,
+        description="Over all plans, each split has about the share that the rules give it.",
+    ),
+]
+
+
+@multi_asset_check(name="lesson_plans_shares", specs=SHARES, can_subset=True)
+def shares(
+    context: AssetCheckExecutionContext, lake: ResourceParam[Lake], lesson_rules: ResourceParam[LessonRules]
+) -> Iterator[AssetCheckResult]:
+    """Compare the plans' mix with the rules' shares."""
+    asked = {key.name for key in context.selected_asset_check_keys}
+    query = (QUERIES / "shares.sql").read_text(encoding="utf-8")
+    many = sum(record.rows for record in lake.records(LESSON_PLANS)) > FEW_PLANS
+    with lake.connect([LESSON_PLANS]) as connection:
+        for name, column, expected, strict in (
+            ("scenario_balance", "scenario", lesson_rules.scenarios.expected, many),
+            ("split_shares", "split", lesson_rules.splits.expected, False),
+        ):
+            if name not in asked:
+                continue
+            parameters = {"column": column, "values": list(expected), "shares": list(expected.values())}
+            rows = connection.execute(query, parameters).fetchall()
+            found = [dict(zip((column, "plans", "share", "expected"), row, strict=True)) for row in rows]
+            yield AssetCheckResult(
+                check_name=name,
+                asset_key=LESSON_PLANS.name,
+                passed=not found,
+                severity=AssetCheckSeverity.ERROR if strict else AssetCheckSeverity.WARN,
+                metadata={"failures": MetadataValue.int(len(found)), "rows": table_markdown(found)},
+            )
+
+
+CHECKS: list[AssetChecksDefinition] = [sql_checks(LESSON_PLANS, PLANS, QUERIES, [SEEDS]), shares]

@@ -1,0 +1,223 @@
+"""Who learns what how: split, scenario, debate rounds and analogy partner of every seed (METHOD: the scenarios).
+
+Every draw is a hash of the seed and the rules' random seed, so it does not depend on what else is planned. What a
+written plan says stands for good: its shard is never planned again, and the splits that it gave its duplicates and its
+partner bind the plans that follow, under whatever rules those are made.
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from assets.lesson_plans.configuration import LessonRules
+from assets.lesson_plans.retrieval import nearest
+from assets.lesson_plans.schema import LESSON_PLANS, SPLIT_NAMES
+from assets.partitions import Scenario
+from assets.seeds.schema import EMBEDDINGS, SEEDS
+from assets.seeds.shards import held_shards
+from resources.identity import draw_index, draw_one, stable_hash
+from resources.lake import Lake
+
+SCENARIOS = tuple(Scenario)
+PLANNED_FROM = ["seed_id", "source", "shard", "reading", "domain", "representative"]
+
+
+class LessonError(RuntimeError):
+    """Lessons cannot be planned. The message says what is missing and what to materialise."""
+
+
+def pin_shards(
+    lake: Lake, source: str, shards: Sequence[str], rules: LessonRules, retracted: Collection[str] = frozenset()
+) -> list[str]:
+    """Plan the given shards of one source and write them, each for good; those that are written already are left.
+
+    Args:
+        lake: holds the source's seeds and embeddings.
+        source: whose seeds are planned.
+        shards: which of its shards.
+        rules: shares and retrieval.
+        retracted: seeds that were taken down: they are no one's partner.
+
+    Returns:
+        The shards that were written now.
+
+    Raises:
+        LessonError: a shard has no seeds, or embeddings are missing or come from several embedders.
+    """
+    new = [shard for shard in shards if lake.record(LESSON_PLANS, {"shard": shard}) is None]
+    if not new:
+        return []
+    held = held_shards(lake, source)
+    unknown = sorted(set(new) - set(held))
+    if unknown:
+        raise LessonError(f"raw_seeds holds no shard {', '.join(unknown)}; materialise raw_seeds for {source} first")
+    seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in held], PLANNED_FROM)
+    seeds = arrange(seeds, pinned_splits(lake, source, seeds), rules)
+    plans = draw_lessons(seeds, new, rules)
+    asking = plans.filter(pl.col("drawn_scenario") == Scenario.ANALOGY)["row"].to_numpy()
+    embedder = None
+    if asking.size:
+        vectors, embedder = read_vectors(lake, source, held, seeds["seed_id"])
+        plans = draw_partners(plans, seeds, vectors, asking, rules, retracted)
+    plans = draw_rounds(plans, rules)
+    for shard in new:
+        rows = plans.filter(pl.col("shard") == shard).select(LESSON_PLANS.columns)
+        lake.write(
+            LESSON_PLANS,
+            {"shard": shard},
+            rows,
+            fingerprint=stable_hash("lesson_plans", rows.rows()),
+            facts={"rules": rules.identity, "embedder": embedder},
+            once=True,
+        )
+    return new
+
+
+def pinned_splits(lake: Lake, source: str, seeds: pl.DataFrame) -> dict[str, str]:
+    """Representative to split, where a written plan of the source has decided it: of its own seed and its partner."""
+    shards = seeds["shard"].unique()
+    columns = ["seed_id", "representative", "split", "partner_seed_id"]
+    plans = lake.read(LESSON_PLANS, [{"shard": shard} for shard in shards], columns)
+    partners = plans.select(seed_id="partner_seed_id", split="split").drop_nulls().unique()
+    of_partners = partners.join(seeds.select("seed_id", "representative"), on="seed_id")
+    decided = pl.concat([of_partners.select("representative", "split"), plans.select("representative", "split")])
+    return dict(decided.iter_rows())
+
+
+def arrange(seeds: pl.DataFrame, pinned: dict[str, str], rules: LessonRules) -> pl.DataFrame:
+    """Seeds with their `split` and their place `held` in the lake, ordered by split and reading.
+
+    The pool of a seed, those of its split in its own or an earlier reading, is then a run of rows.
+    """
+    representatives = seeds["representative"].unique(maintain_order=True).to_list()
+    splits = [
+        pinned.get(name) or SPLIT_NAMES[_draw(rules.splits.parts, "split", rules, name)] for name in representatives
+    ]
+    of_representative = pl.DataFrame(
+        {"representative": representatives, "split": splits}, schema_overrides={"split": pl.String}
+    )
+    return (
+        seeds.with_row_index("held")
+        .join(of_representative, on="representative", how="left", maintain_order="left")
+        .sort("split", "reading", maintain_order=True)
+        .with_row_index("row")
+    )
+
+
+def draw_lessons(seeds: pl.DataFrame, shards: Collection[str], rules: LessonRules) -> pl.DataFrame:
+    """A plan for each seed of `shards`, in the order of the lake, as drawn: partners and rounds are still open."""
+    plans = seeds.filter(pl.col("shard").is_in(list(shards))).sort("held")
+    drawn = [SCENARIOS[_draw(rules.scenarios.parts, "scenario", rules, seed_id)].value for seed_id in plans["seed_id"]]
+    return plans.with_columns(
+        drawn_scenario=pl.Series(drawn, dtype=pl.String),
+        scenario=pl.Series(drawn, dtype=pl.String),
+        partner_seed_id=pl.lit(None, pl.String),
+        partner_similarity=pl.lit(None, pl.Float32),
+    )
+
+
+def draw_partners(
+    plans: pl.DataFrame,
+    seeds: pl.DataFrame,
+    vectors: NDArray[np.float32],
+    asking: NDArray[np.uint32],
+    rules: LessonRules,
+    retracted: Collection[str],
+) -> pl.DataFrame:
+    """Give each analogy one of its nearest neighbours; one without any becomes one of the other scenarios by draw.
+
+    Args:
+        plans: as from `draw_lessons`.
+        seeds: as from `arrange`.
+        vectors: unit vectors in the order of `seeds`, shape (seeds, dimensions).
+        asking: rows of `seeds` that are analogies.
+        rules: how many neighbours, how similar.
+        retracted: seeds that are no one's partner.
+    """
+    names = seeds["seed_id"]
+    groups = seeds["representative"].rank("dense").to_numpy().astype(np.int32)
+    barred = names.is_in(list(retracted)).to_numpy()
+    decided: list[tuple[int, str, str | None, float | None]] = []
+    for (split, reading), rows in seeds[asking].group_by("split", "reading", maintain_order=True):
+        in_split = (seeds["split"] == split).arg_true()
+        held_then = int((seeds["reading"].gather(in_split) <= reading).sum())
+        pool = slice(int(in_split[0]), int(in_split[0]) + held_then)
+        queries = rows["row"].to_numpy().astype(np.int64)
+        found, similarities = nearest(vectors, queries, pool, groups, rules.neighbours, barred)
+        for row, candidates, scores in zip(queries.tolist(), found.tolist(), similarities.tolist(), strict=True):
+            near = {
+                names[candidate]: score
+                for candidate, score in zip(candidates, scores, strict=True)
+                if candidate >= 0 and score >= rules.min_similarity
+            }
+            if near:
+                # Drawn from the names in order: which neighbour is the nearest may hang on a machine's rounding.
+                partner = draw_one(sorted(near), "partner", rules.random_seed, names[row])
+                decided.append((row, Scenario.ANALOGY.value, partner, near[partner]))
+            else:
+                decided.append((row, _other_scenario(rules, names[row]), None, None))
+    columns = {
+        "row": pl.UInt32,
+        "scenario": pl.String,
+        "partner_seed_id": pl.String,
+        "partner_similarity": pl.Float32,
+    }
+    return plans.update(pl.DataFrame(decided, schema=columns, orient="row"), on="row")
+
+
+def draw_rounds(plans: pl.DataFrame, rules: LessonRules) -> pl.DataFrame:
+    """Plans with `debate_rounds`, one or two in a debate, null elsewhere."""
+    rounds = [
+        1 + _draw(rules.debate_rounds.parts, "debate_rounds", rules, seed_id) if scenario == Scenario.DEBATE else None
+        for seed_id, scenario in plans.select("seed_id", "scenario").iter_rows()
+    ]
+    return plans.with_columns(debate_rounds=pl.Series(rounds, dtype=pl.Int8))
+
+
+def read_vectors(lake: Lake, source: str, shards: Sequence[str], order: pl.Series) -> tuple[NDArray[np.float32], str]:
+    """The unit vectors of a source's seeds in the order of `order`, shape (seeds, dimensions), and their embedder.
+
+    Read shard by shard into place: one copy of the vectors is held, never two.
+
+    Raises:
+        LessonError: seeds without a vector, or vectors of several embedders or lengths.
+    """
+    rows = pl.DataFrame({"seed_id": order}).with_row_index("place")
+    vectors: NDArray[np.float32] | None = None
+    embedders: dict[str, str] = {}
+    filled = np.zeros(rows.height, dtype=np.bool_)
+    for shard in shards:
+        part = lake.read(EMBEDDINGS, [{"source": source, "shard": shard}]).join(rows, on="seed_id")
+        if part.is_empty():
+            continue
+        embedders |= dict.fromkeys(part["embedder"].unique(), shard)
+        dimensions = part["vector"].list.len().unique().to_list()
+        if vectors is None:
+            vectors = np.empty((rows.height, dimensions[0]), dtype=np.float32)
+        if len(embedders) > 1 or dimensions != [vectors.shape[1]]:
+            found = ", ".join(f"{name} (in {where})" for name, where in sorted(embedders.items()))
+            raise LessonError(
+                f"{source}: its embeddings are not of one kind: {found}; vectors of lengths {vectors.shape[1]} and "
+                f"{dimensions}; materialise seed_embeddings for {source} again with one embedder"
+            )
+        places = part["place"].to_numpy()
+        vectors[places] = part["vector"].list.to_array(dimensions[0]).to_numpy()
+        filled[places] = True
+    if vectors is None or not filled.all():
+        raise LessonError(
+            f"{source}: {int((~filled).sum())} of {rows.height} seeds have no embedding; "
+            f"materialise seed_embeddings for {source} first"
+        )
+    return vectors, next(iter(embedders))
+
+
+def _other_scenario(rules: LessonRules, seed_id: str) -> str:
+    others = [scenario for scenario in SCENARIOS if scenario is not Scenario.ANALOGY]
+    shares = [rules.scenarios.expected[scenario] for scenario in others]
+    return others[_draw(shares if sum(shares) else [1, 1], "other_scenario", rules, seed_id)].value
+
+
+def _draw(shares: Sequence[float], what: str, rules: LessonRules, name: str) -> int:
+    return draw_index(shares, what, rules.random_seed, name)

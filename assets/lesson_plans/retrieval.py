@@ -1,0 +1,68 @@
+"""Exact nearest neighbours by cosine, in bounded memory."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+QUERY_BLOCK = 1024
+POOL_BLOCK = 8192
+
+
+def nearest(
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.int64],
+    pool: slice,
+    groups: NDArray[np.int32],
+    k: int,
+    barred: NDArray[np.bool_] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k rows of a pool that are most similar to each query, none of them of the query's own group.
+
+    Blocks of the similarity matrix are made and dropped, so that beside the vectors about 100 MB are used, whatever
+    their number. One query against 200,000 vectors of 384 costs 0.15 GFLOP.
+
+    Args:
+        vectors: unit vectors, shape (rows, dimensions).
+        queries: rows that ask, shape (queries,).
+        pool: the rows that may be found.
+        groups: number of each row's group, shape (rows,); rows of one group never find each other.
+        k: how many to find.
+        barred: rows that are never found, shape (rows,).
+
+    Returns:
+        Rows found, shape (queries, k), in no order, -1 where the pool holds fewer; and their cosine similarities.
+    """
+    found = np.full((len(queries), k), -1, dtype=np.int64)
+    similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    start, stop, _ = pool.indices(len(vectors))
+    for first in range(0, len(queries), QUERY_BLOCK):
+        asked = slice(first, first + QUERY_BLOCK)
+        rows = queries[asked]
+        asking = vectors[rows]
+        for left in range(start, stop, POOL_BLOCK):
+            block = slice(left, min(left + POOL_BLOCK, stop))
+            products = asking @ vectors[block].T
+            np.copyto(products, -np.inf, where=groups[rows, None] == groups[None, block])
+            if barred is not None:
+                products[:, barred[block]] = -np.inf
+            _keep_best(found[asked], similarities[asked], products, left)
+    found[np.isneginf(similarities)] = -1
+    return found, similarities
+
+
+def _keep_best(
+    found: NDArray[np.int64], similarities: NDArray[np.float32], products: NDArray[np.float32], left: int
+) -> None:
+    """Merge the best of one block, whose first column is row `left`, into the best so far, in place."""
+    k = found.shape[1]
+    # Later blocks better few queries' lists: the others are left alone.
+    better = np.flatnonzero(products.max(axis=1) > similarities.min(axis=1))
+    if not better.size:
+        return
+    width = min(k, products.shape[1])
+    candidates = products[better]
+    columns = np.argpartition(candidates, -width, axis=1)[:, -width:]
+    values = np.concatenate([similarities[better], np.take_along_axis(candidates, columns, axis=1)], axis=1)
+    rows = np.concatenate([found[better], columns + left], axis=1)
+    best = np.argpartition(values, -k, axis=1)[:, -k:]
+    found[better] = np.take_along_axis(rows, best, axis=1)
+    similarities[better] = np.take_along_axis(values, best, axis=1)
