@@ -79,6 +79,7 @@ class FakeEndpoint:
         self.most_in_flight = 0
         self.abandoned = 0  # requests whose client went away before the answer
         self._lock = threading.Lock()
+        self._arrival = threading.Condition()
         self._queue: list[Answer | str] = []
         self._rule: AnswerRule = lambda request: f"A complete answer to: {request.last[:80]}"
         self._loop = asyncio.new_event_loop()
@@ -167,6 +168,16 @@ class FakeEndpoint:
         """No answer until the client goes away."""
         return Answer(hang=True)
 
+    def wait_for(self, chats: int) -> None:
+        """Block until that many chat requests have arrived; from a coroutine, use `asyncio.to_thread`.
+
+        Raises:
+            TimeoutError: they have not within ten seconds.
+        """
+        with self._arrival:
+            if not self._arrival.wait_for(lambda: len(self.chats) >= chats, timeout=10):
+                raise TimeoutError(f"{len(self.chats)} of {chats} chat requests arrived")
+
     # ---- the server
 
     def start(self) -> None:
@@ -213,7 +224,9 @@ class FakeEndpoint:
             number=len(self.requests),
             in_flight=self.in_flight,
         )
-        self.requests.append(seen)
+        with self._arrival:
+            self.requests.append(seen)
+            self._arrival.notify_all()
         return seen
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:

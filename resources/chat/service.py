@@ -102,6 +102,6 @@ def run_async(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(cancellable())
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         if received:
             signal.raise_signal(received[0])

@@ -68,7 +68,8 @@ class Connection:
         content = response.content
         if self._key and len(self._key) > 3:  # the server may echo it
             content = content.replace(self._key.encode(), b"[key]")
-        return Reply(response.status_code, response.headers, content)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        return Reply(response.status_code, headers, content)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,0 +1,154 @@
+"""What an endpoint sends back is checked before it is believed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from resources.chat.replies import (
+    AttemptFailed,
+    Fault,
+    Reply,
+    excerpt,
+    judge_failure,
+    read_completion,
+    retry_after,
+    split_reasoning,
+)
+
+
+def reply(body: Any, status: int = 200, **headers: str) -> Reply:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
+
+
+def chat(message: dict[str, Any], finish_reason: str | None = "stop", **fields: Any) -> Reply:
+    return reply({"choices": [{"message": message, "finish_reason": finish_reason}], **fields})
+
+
+def test_a_completion_is_read() -> None:
+    read = read_completion(chat({"content": "42"}, usage={"prompt_tokens": 7, "completion_tokens": 2}), 100)
+    assert (read.text, read.finish_reason, read.prompt_tokens, read.completion_tokens) == ("42", "stop", 7, 2)
+
+
+@pytest.mark.parametrize("usage", [None, {}, "many", {"prompt_tokens": None, "completion_tokens": -1}])
+def test_tokens_that_the_server_does_not_count_are_estimated(usage: Any) -> None:
+    read = read_completion(chat({"content": "x" * 8}, usage=usage), 100)
+    assert (read.prompt_tokens, read.completion_tokens) == (25, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"<html><body>Welcome to nginx</body></html>", "malformed_body"),
+        (b"", "malformed_body"),
+        (b'{"choices": [{"message": {"content": "ha', "malformed_body"),
+        (b"[" * 100_000, "malformed_body"),
+        (b"\xff\xfe", "malformed_body"),
+        ({"error": {"message": "overloaded"}}, "malformed_body"),
+        ([], "malformed_body"),
+        ({"choices": [1]}, "malformed_body"),
+        ({"choices": [{"message": None}]}, "malformed_body"),
+        ({"choices": []}, "empty_choices"),
+        ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, "empty_message"),
+    ],
+)
+def test_what_is_no_completion_is_named_and_shown(body: Any, reason: str) -> None:
+    with pytest.raises(AttemptFailed) as caught:
+        read_completion(reply(body), 100)
+    assert (caught.value.reason, caught.value.wasted) == (reason, True)
+    assert excerpt(reply(body).content)[:20] in caught.value.detail
+
+
+def test_an_answer_cut_off_before_its_first_word_is_an_answer() -> None:
+    assert read_completion(chat({"content": None}, "length"), 100).finish_reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("<think>six times seven</think>\n\n42", ("six times seven", "42")),
+        ("\n<think>\n</think>42", (None, "42")),
+        ("six times seven</think>42", ("six times seven", "42")),
+        ("<think>six times", ("six times", "")),
+        ("42 <think>no</think>", (None, "42 <think>no</think>")),
+        ("  42\n", (None, "  42\n")),
+    ],
+)
+def test_reasoning_is_kept_apart(content: str, expected: tuple[str | None, str]) -> None:
+    assert split_reasoning(content) == expected
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_reasoning_in_a_field_of_its_own_is_kept_apart(field: str) -> None:
+    read = read_completion(chat({"content": "42", field: "six times seven"}), 100)
+    assert (read.reasoning, read.text) == ("six times seven", "42")
+
+
+def test_a_list_of_parts_is_joined() -> None:
+    assert read_completion(chat({"content": [{"type": "text", "text": "4"}, {"text": "2"}]}), 1).text == "42"
+
+
+def test_lone_surrogates_do_not_reach_the_files() -> None:
+    assert read_completion(reply(rb'{"choices": [{"message": {"content": "a\ud800b"}}]}'), 1).text == "a?b"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
+        ({"retry-after": "Sun, 22 Nov 2026 10:00:09 GMT", "date": "Sun, 22 Nov 2026 10:00:00 GMT"}, 9.0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code", "fault", "reason"),
+    [
+        (429, "slow down", None, Fault.THROTTLED, "throttled"),
+        (429, "You exceeded your current quota", "insufficient_quota", Fault.UNUSABLE, "quota_spent"),
+        (500, "oh", None, Fault.TRANSIENT, "server_error"),
+        (503, "loading model", None, Fault.TRANSIENT, "server_error"),
+        (408, "too slow", None, Fault.TRANSIENT, "server_error"),
+        (401, "Incorrect API key", "invalid_api_key", Fault.UNUSABLE, "wrong_key"),
+        (403, "forbidden", None, Fault.UNUSABLE, "wrong_key"),
+        (403, "your input was flagged", None, Fault.REJECTED, "content_filter"),
+        (404, "The model `x` does not exist", "model_not_found", Fault.UNUSABLE, "unknown_model"),
+        (400, "no", "model_not_found", Fault.UNUSABLE, "unknown_model"),
+        (400, "you wrote: The model does not exist, model_not_found", None, Fault.REJECTED, "bad_request"),
+        (400, "This model's maximum context length is 2048 tokens", None, Fault.REJECTED, "context_overflow"),
+        (
+            400,
+            "the request exceeds the available context size",
+            "exceed_context_size",
+            Fault.REJECTED,
+            "context_overflow",
+        ),
+        (413, "", None, Fault.REJECTED, "context_overflow"),
+        (400, "The response was filtered", "content_filter", Fault.REJECTED, "content_filter"),
+        (422, "temperature must be a number", None, Fault.REJECTED, "bad_request"),
+        (302, "", None, Fault.UNUSABLE, "redirected"),
+    ],
+)
+def test_failures_are_told_apart(status: int, message: str, code: str | None, fault: Fault, reason: str) -> None:
+    found = judge_failure(reply({"error": {"message": message, "code": code}}, status))
+    assert found[:2] == (fault, reason)
+
+
+def test_busy_with_a_time_to_come_back_is_a_refusal() -> None:
+    assert judge_failure(reply({}, 503, retry_after="2"))[0] is Fault.THROTTLED
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[" * 100_000, b'"text"', b'{"error": "text"}'])
+def test_a_failure_in_any_form_is_shown(body: bytes) -> None:
+    assert judge_failure(reply(body, 502))[2].startswith("HTTP 502: ")
+
+
+def test_a_long_text_is_shortened_to_one_line() -> None:
+    assert len(excerpt("word\n" * 500)) == 201
