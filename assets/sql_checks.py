@@ -89,6 +89,17 @@ def sql_result(
     cursor = connection.execute(query, dict(check.parameters) or None)
     names = [column[0] for column in cursor.description or []]
     found = [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(1000)]
+    return found_result(asset, check.name, found, check.severity, partitions)
+
+
+def found_result(
+    asset: str,
+    check: str,
+    found: Sequence[Mapping[str, Any]],
+    severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
+    partitions: int | None = None,
+) -> AssetCheckResult:
+    """The result of a check that found these offending rows; it passes where there is none."""
     metadata: dict[str, MetadataValue[Any]] = {
         "failures": MetadataValue.int(len(found)),
         "rows": table_markdown(found, SHOWN_ROWS),
@@ -96,9 +107,9 @@ def sql_result(
     if partitions is not None:
         metadata["partitions"] = MetadataValue.int(partitions)
     return AssetCheckResult(
-        check_name=check.name,
+        check_name=check,
         asset_key=AssetKey(asset),
         passed=not found,
-        severity=check.severity,
+        severity=severity,
         metadata=metadata,
     )

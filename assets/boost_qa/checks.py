@@ -1,7 +1,7 @@
 """Checks of the latest release, on its published files."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
-    MetadataValue,
     ResourceParam,
     multi_asset_check,
 )
@@ -26,8 +25,7 @@ from assets.boost_qa.release import HOME, NoRelease, Release, latest_release, of
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from assets.shown import table_markdown
-from assets.sql_checks import SqlCheck, sql_result
+from assets.sql_checks import SqlCheck, found_result, sql_result
 from resources.lake import Lake
 
 FOLDER = Path(__file__).parent / "checks"
@@ -68,7 +66,7 @@ SQL_CHECKS = (
 COMPLETE = AssetCheckSpec(
     "complete",
     asset=HOME,
-    description="latest.json points to a release whose manifest is there and whose files have the size and hash it says.",
+    description="latest.json points to a release whose manifest is there and whose files are what it says.",
 )
 CONTAMINATION = AssetCheckSpec(
     "contamination", asset=HOME, description="No row shares a run of words, or a question, with a configured benchmark."
@@ -93,10 +91,10 @@ def boost_qa_checks(
         release = latest_release(lake)
     except NoRelease as error:
         for name in sorted(asked):
-            yield _result(name, [{"fault": str(error)}])
+            yield found_result(HOME, name, [{"fault": str(error)}])
         return
     if COMPLETE.name in asked:
-        yield _result(COMPLETE.name, wrong_files(lake, release.folder, release.manifest))
+        yield found_result(HOME, COMPLETE.name, wrong_files(lake, release.folder, release.manifest["files"]))
     lineage = {(entry["lesson"], entry["scores"]) for entry in release.manifest["lineage"]}
     unchanged = [record for record in lake.records(SCORED) if (record.name, record.fingerprint) in lineage]
     with lake.connect([SCORED, SEEDS, LESSON_PLANS], only={"taken_scores": unchanged}) as connection:
@@ -106,7 +104,7 @@ def boost_qa_checks(
         if CONTAMINATION.name in asked:
             screen = open_screen(release_rules.benchmarks, release_rules.contamination_words)
             found = contaminated_rows(stream(connection, "FROM released"), screen)
-            yield _result(CONTAMINATION.name, [{"id": row} for row in found])
+            yield found_result(HOME, CONTAMINATION.name, [{"id": row} for row in found])
         for check in SQL_CHECKS:
             if check.name == "scenario_mix":
                 check = replace(check, parameters={"minimum_share": release_rules.minimum_scenario_share})
@@ -114,10 +112,10 @@ def boost_qa_checks(
                 yield sql_result(connection, check, FOLDER, HOME)
 
 
-def wrong_files(lake: Lake, folder: str, manifest: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The files of an immutable folder that are not what its manifest says."""
+def wrong_files(lake: Lake, folder: str, files: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The files (path, bytes, sha256) of an immutable folder that are not what its manifest says."""
     wrong = []
-    for file in manifest["files"]:
+    for file in files:
         try:
             size, digest = _measured(lake.store.uri(f"{folder}/{file['path']}"))
         except FileNotFoundError:
@@ -146,15 +144,6 @@ def _previous(lake: Lake, release: Release) -> Release | None:
         return read_release(lake, f"{HOME}/releases/{previous}") if previous else None
     except NoRelease:  # somebody tidied up: then there is nothing to compare with
         return None
-
-
-def _result(name: str, found: list[dict[str, str]]) -> AssetCheckResult:
-    return AssetCheckResult(
-        check_name=name,
-        asset_key=HOME,
-        passed=not found,
-        metadata={"failures": MetadataValue.int(len(found)), "rows": table_markdown(found)},
-    )
 
 
 CHECKS: list[AssetChecksDefinition] = [boost_qa_checks]
