@@ -1,0 +1,173 @@
+"""Many partitions through one chat: dialogues as coroutines, so many of them open that no call slot stays idle.
+
+Partitions follow one another without a gap, and each is handed over as soon as its last dialogue is done.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from assets.dialogues.classroom import RETRACTED, Classroom, Dialogue, teach
+from assets.dialogues.lesson import Lesson
+from assets.dialogues.syllabus import Syllabus, SyllabusError
+from resources.chat.calls import BudgetSpent, EndpointUnusable
+from resources.lake import Gate
+from resources.store import StoreError
+
+SHOWN_KEYS = 8
+
+Row = Mapping[str, Any]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run stands. It is updated as the run goes on."""
+
+    keys: Sequence[str]  # every partition of the run
+    written: list[str] = field(default_factory=list)  # handed over, or already current
+    failed: dict[str, str] = field(default_factory=dict)  # could not be taught at all, and why
+    dialogues: int = 0  # that are known of: partitions are read shortly before they are taught
+    done: int = 0
+    set_aside: int = 0
+
+    @property
+    def left(self) -> list[str]:
+        """The partitions that are neither written nor failed."""
+        ended = {*self.written, *self.failed}
+        return [key for key in self.keys if key not in ended]
+
+    def words(self) -> str:
+        """What is done and what is left, as a sentence for people."""
+        left = self.left
+        more = f" and {len(left) - SHOWN_KEYS} more" if len(left) > SHOWN_KEYS else ""
+        rest = f"left: {', '.join(left[:SHOWN_KEYS])}{more}" if left else "nothing is left"
+        return f"{len(self.written)} of {len(self.keys)} partitions are written; {rest}"
+
+
+@dataclass(slots=True)
+class _Open:
+    """A partition while it is taught."""
+
+    syllabus: Syllabus
+    rows: dict[str, Row] = field(default_factory=dict)  # by dialogue_id
+
+
+async def teach_partitions(
+    progress: Progress,
+    read: Callable[[str], Syllabus],
+    room: Classroom,
+    scope: Callable[[str], str],
+    written: Callable[[Syllabus, list[Row]], None],
+    show: Callable[[Progress], None],
+) -> None:
+    """Teach every partition of `progress.keys`.
+
+    Args:
+        progress: which partitions; updated on the way, and what is done when an exception ends the run.
+        read: a partition's syllabus. Called in a thread, shortly before its dialogues begin.
+        room: what lessons are played with.
+        scope: a partition's name in the journal and the usage.
+        written: takes a finished partition's rows, in order of seed_id. Called in a thread.
+        show: called after each dialogue.
+
+    Raises:
+        BudgetSpent, EndpointUnusable: with the chat's own words, and what is done and what is left.
+        Exception: whatever `read` (other than SyllabusError) and `written` raise.
+    """
+    size = max(1, room.chat.appetite)
+    queue: asyncio.Queue[tuple[_Open, Lesson] | None] = asyncio.Queue(maxsize=size)
+    writing: set[asyncio.Task[None]] = set()
+
+    async def hand_over(partition: _Open) -> None:
+        syllabus = partition.syllabus
+        rows = [partition.rows[lesson.dialogue_id] for lesson in syllabus.lessons]
+        task = asyncio.create_task(asyncio.to_thread(written, syllabus, rows))
+        task.add_done_callback(lambda ended: _note(ended, progress, syllabus.key))
+        writing.add(task)
+        # A partition that is finished is written even when the run is stopped just now.
+        await asyncio.shield(task)
+
+    async def feed() -> None:
+        for key in progress.keys:
+            try:
+                syllabus = await asyncio.to_thread(read, key)
+            except SyllabusError as error:
+                progress.failed[key] = str(error)
+                continue
+            if syllabus.current:
+                progress.written.append(key)
+                continue
+            partition = _Open(syllabus, dict(syllabus.held))
+            waiting = [lesson for lesson in syllabus.lessons if lesson.dialogue_id not in syllabus.held]
+            progress.dialogues += len(waiting)
+            if not waiting:
+                await hand_over(partition)
+            for lesson in waiting:
+                await queue.put((partition, lesson))
+        for _ in range(size):
+            await queue.put(None)
+
+    async def work() -> None:
+        while (item := await queue.get()) is not None:
+            partition, lesson = item
+            row = (await _teach(lesson, room, scope(partition.syllabus.key))).row()
+            partition.rows[lesson.dialogue_id] = row
+            progress.done += 1
+            progress.set_aside += row["status"] == "set_aside"
+            show(progress)
+            if len(partition.rows) == len(partition.syllabus.lessons):
+                await hand_over(partition)
+
+    tasks = [asyncio.create_task(feed()), *(asyncio.create_task(work()) for _ in range(size))]
+    try:
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, *writing, return_exceptions=True)
+    except (BudgetSpent, EndpointUnusable) as error:
+        raise type(error)(f"{error}\n{progress.words()}. What was paid for is kept and is not paid again.") from error
+
+
+async def _teach(lesson: Lesson, room: Classroom, scope: str) -> Dialogue:
+    """Play one lesson; a fault of our own sets aside that lesson and no more."""
+    try:
+        return await teach(lesson, room, scope)
+    except (BudgetSpent, EndpointUnusable, StoreError):
+        raise
+    except Exception as error:
+        logger.exception("dialogue %s of %s was set aside because of a fault", lesson.dialogue_id, scope)
+        dialogue = Dialogue(lesson)
+        dialogue.set_aside("fault", f"{type(error).__name__}: {error}")
+        return dialogue
+
+
+def _note(ended: "asyncio.Task[None]", progress: Progress, key: str) -> None:
+    if not ended.cancelled() and ended.exception() is None:
+        progress.written.append(key)
+
+
+def gate(rows: Sequence[Row], limit: float, minimum: int) -> tuple[Gate, str]:
+    """Whether a partition's own gate is passed, and if not, why.
+
+    Args:
+        rows: the partition's rows of `scenario_dialogues`.
+        limit: the greatest share of dialogues that may be set aside (0..1).
+        minimum: fewer set aside than this never fail a partition: a tiny one says nothing.
+    """
+    asked = [row for row in rows if not _is_retracted(row)]
+    reasons = Counter(str(row["status_reason"]).partition(":")[0] for row in asked if row["status"] == "set_aside")
+    refused = sum(reasons.values())
+    if refused < minimum or refused <= limit * len(asked):
+        return "passed", ""
+    most = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
+    return "failed", f"{refused} of {len(asked)} dialogues were set aside (allowed: {limit:.0%}): {most}"
+
+
+def _is_retracted(row: Row) -> bool:
+    return str(row["status_reason"]).startswith(f"{RETRACTED}:")
