@@ -6,7 +6,9 @@ import signal
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from resources.embedded.lease import ServerFiles, live_server
 from resources.embedded.models import CHAT_PACKAGE, SENTENCE_PACKAGE
@@ -40,6 +42,39 @@ def embedded_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     for state in folder.glob("master-dagster/*.server"):
         if server := live_server(ServerFiles(state.parent, state.stem)):
             os.kill(server.pid, signal.SIGTERM)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """A real S3 server on loopback."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    address = f"http://{host}:{port}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=address,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    client.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    yield address
+    server.stop()
+
+
+@pytest.fixture
+def s3_root(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """An empty prefix of a bucket on that server, with the environment set so that every client finds it."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://lake/{request.node.name.replace('[', '-').rstrip(']')}"
 
 
 @pytest.fixture
