@@ -1,5 +1,6 @@
 """The asset that pins who learns what how."""
 
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +18,7 @@ from dagster import (
 from assets.lesson_plans.configuration import LessonRules
 from assets.lesson_plans.planning import LessonError, pin_shards
 from assets.lesson_plans.schema import LESSON_PLANS
-from assets.lesson_plans.summary import partner_reuse, plans_of, sample_plan, scenario_by_split
+from assets.lesson_plans.summary import partner_reuse, plans_of, sample_plans, scenario_by_split
 from assets.partitions import selected_keys, shards, source_of
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
@@ -57,28 +58,36 @@ def lesson_plans(
         except LessonError as error:
             failures.append(str(error))
             continue
-        for shard in keys:
-            described = describe(lake, source, shard, lesson_rules, new=shard in new)
+        for shard, described in describe(lake, source, keys, new, lesson_rules):
             context.add_asset_metadata(described, partition_key=shard)
     if failures:
         raise Failure("; ".join(failures), allow_retries=False)
 
 
-def describe(lake: Lake, source: str, shard: str, rules: LessonRules, *, new: bool) -> dict[str, Any]:
-    """A shard's metadata, from its written plans."""
-    plans = plans_of(lake, [shard])
-    facts = lake.facts(LESSON_PLANS, {"shard": shard})
-    reuse = partner_reuse(plans_of(lake, held_shards(lake, source)))
-    return {
-        "sample plan": MetadataValue.md(quoted(sample_plan(lake, source, held_shards(lake, source), plans))),
-        "plans by scenario and split": table_markdown(scenario_by_split(plans)),
-        "analogies without partner": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
-        "partners in the source": reuse.partners,
-        "partners of several askers": reuse.serve_several,
-        "partners that ask themselves": reuse.ask_themselves,
-        "planned": "now" if new else "earlier: left as it is",
-        "rules": "the present ones" if facts["rules"] == rules.identity else "earlier ones, which differ now",
-        "embedder": facts["embedder"] or "none was needed",
-        "file": lake.path(LESSON_PLANS, {"shard": shard}),
-        "dagster/partition_row_count": plans.height,
-    }
+def describe(
+    lake: Lake, source: str, keys: Sequence[str], new: Sequence[str], rules: LessonRules
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The metadata of each of a source's shards, from its written plans."""
+    held = held_shards(lake, source)
+    plans = plans_of(lake, held)
+    reuse = partner_reuse(plans)
+    samples = sample_plans(lake, source, held, plans.filter(plans["shard"].is_in(keys)))
+    for shard in keys:
+        of_shard = plans.filter(plans["shard"] == shard)
+        facts = lake.facts(LESSON_PLANS, {"shard": shard})
+        yield (
+            shard,
+            {
+                "sample plan": MetadataValue.md(quoted(samples[shard])),
+                "plans by scenario and split": table_markdown(scenario_by_split(of_shard)),
+                "analogies without partner": of_shard.filter(of_shard["scenario"] != of_shard["drawn_scenario"]).height,
+                "partners in the source": reuse.partners,
+                "partners of several askers": reuse.serve_several,
+                "partners that ask themselves": reuse.ask_themselves,
+                "planned": "now" if shard in new else "earlier: left as it is",
+                "rules": "the present ones" if facts["rules"] == rules.identity else "earlier ones, which differ now",
+                "embedder": facts["embedder"] or "none was needed",
+                "file": lake.path(LESSON_PLANS, {"shard": shard}),
+                "dagster/partition_row_count": of_shard.height,
+            },
+        )

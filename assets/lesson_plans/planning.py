@@ -6,6 +6,7 @@ partner bind the plans that follow, under whatever rules those are made.
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ from assets.partitions import Scenario
 from assets.seeds.schema import EMBEDDINGS, SEEDS
 from assets.seeds.shards import held_shards
 from resources.identity import draw_index, draw_one, stable_hash
-from resources.lake import Lake
+from resources.lake import AlreadyWritten, Lake
 
 SCENARIOS = tuple(Scenario)
 PLANNED_FROM = ["seed_id", "source", "shard", "reading", "domain", "representative"]
@@ -62,17 +63,15 @@ def pin_shards(
         vectors, embedder = read_vectors(lake, source, held, seeds["seed_id"])
         plans = draw_partners(plans, seeds, vectors, asking, rules, retracted)
     plans = draw_rounds(plans, rules)
+    written = []
     for shard in new:
-        rows = plans.filter(pl.col("shard") == shard).select(LESSON_PLANS.columns)
-        lake.write(
-            LESSON_PLANS,
-            {"shard": shard},
-            rows,
-            fingerprint=stable_hash("lesson_plans", rows.rows()),
-            facts={"rules": rules.identity, "embedder": embedder},
-            once=True,
-        )
-    return new
+        rows = plans.filter(pl.col("shard") == shard).select(*LESSON_PLANS.columns)
+        facts = {"rules": rules.identity, "embedder": embedder}
+        fingerprint = stable_hash("lesson_plans", rows.rows())
+        with suppress(AlreadyWritten):  # another run was faster: its plans stand
+            lake.write(LESSON_PLANS, {"shard": shard}, rows, fingerprint=fingerprint, facts=facts, once=True)
+            written.append(shard)
+    return written
 
 
 def pinned_splits(lake: Lake, source: str, seeds: pl.DataFrame) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """What plans come to, for the UI."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -39,20 +41,29 @@ def scenario_by_split(plans: pl.DataFrame) -> list[dict[str, object]]:
     ]
 
 
-def sample_plan(lake: Lake, source: str, shards: list[str], plans: pl.DataFrame) -> str:
-    """One plan in words with its question: an analogy with its partner's where there is one, else the first."""
-    plan = plans.sort(pl.col("scenario") != Scenario.ANALOGY, maintain_order=True).row(0, named=True)
-    wanted = [plan["seed_id"], plan["partner_seed_id"]]
+def sample_plans(lake: Lake, source: str, held: Sequence[str], plans: pl.DataFrame) -> dict[str, str]:
+    """For each shard of `plans` one plan in words with its question, an analogy with its partner's where it has one.
+
+    Questions are looked up in one pass over the source's shards, `held`.
+    """
+    first = plans.sort(pl.col("scenario") != Scenario.ANALOGY, maintain_order=True).unique("shard", keep="first")
+    wanted = {*first["seed_id"], *first["partner_seed_id"].drop_nulls()}
     questions: dict[str, str] = {}
-    for shard in shards:
+    for shard in held:
         seeds = lake.read(SEEDS, [{"source": source, "shard": shard}], ["seed_id", "question"])
-        questions |= dict(seeds.filter(pl.col("seed_id").is_in(wanted)).iter_rows())
-    lines = [f"{plan['split']}, {plan['scenario'].replace('_', ' ')}", questions[plan["seed_id"]]]
+        found = seeds.filter(pl.col("seed_id").is_in(wanted))
+        questions |= dict(zip(found["seed_id"], found["question"], strict=True))
+    return {plan["shard"]: _in_words(plan, questions) for plan in first.iter_rows(named=True)}
+
+
+def _in_words(plan: dict[str, Any], questions: dict[str, str]) -> str:
+    lines = [f"{plan['split']}, {plan['scenario'].replace('_', ' ')}", questions.get(plan["seed_id"], "")]
     if plan["partner_seed_id"]:
-        lines += [f"and then, at a similarity of {plan['partner_similarity']:.2f}:", questions[plan["partner_seed_id"]]]
+        similar = f"and then, at a similarity of {plan['partner_similarity']:.2f}:"
+        lines += [similar, questions.get(plan["partner_seed_id"], "")]
     return "\n\n".join(lines)
 
 
-def plans_of(lake: Lake, shards: list[str]) -> pl.DataFrame:
+def plans_of(lake: Lake, shards: Sequence[str]) -> pl.DataFrame:
     """The written plans of the given shards."""
     return lake.read(LESSON_PLANS, [{"shard": shard} for shard in shards])
