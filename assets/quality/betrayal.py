@@ -31,7 +31,7 @@ def betrays_reference(taught: Taught) -> bool:
 
     Words that the question itself uses betray nothing ("compare it with the standard solution").
     """
-    asked = _plain(" ".join(question.text for question in taught.questions))
+    asked = _plain(" ".join(question.in_full for question in taught.questions))
     return any(
         passage not in asked
         for turn in taught.spoken

@@ -96,7 +96,7 @@ def judge_messages(prompts: PromptBook, taught: Taught, *, reminded: bool = Fals
     """What the judge is asked. All that others wrote stands inside fences that the prompt book sees to."""
     messages = prompts.render(
         PROMPT,
-        question=_numbered([question.text for question in taught.questions], "Question"),
+        question=_numbered([question.in_full for question in taught.questions], "Question"),
         reference=_numbered([question.reference for question in taught.questions], "Answer"),
         dialogue=as_transcript(taught),
         scenario=taught.scenario.value.replace("_", " "),

@@ -41,7 +41,9 @@ SCORED = Table(
             "first_answer": pa.Column(
                 pl.String, pa.Check.isin(["right", "wrong", "unknown"]), description="The first student's own answer."
             ),
-            "reference_overlap": share("Share of the reference's content words that the closing answer holds."),
+            "reference_overlap": share(
+                "Share of what the reference says beyond the question that the closing answer holds."
+            ),
             "code_parses": flag("Code blocks parse; null where there is no code to parse.", nullable=True),
             "gave_away_result": flag("A teacher told the result before the student did; null: unknown.", nullable=True),
             "false_claim": flag(
@@ -63,11 +65,13 @@ SCORED = Table(
             ),
             "judge_correct": flag("The judge finds the reasoning correct.", nullable=True),
             "judge_error_class": text("The judge's class of error, `none` where there is none.", nullable=True),
-            "judge_reason": text("The judge's sentence.", nullable=True),
+            "judge_reason": text("The judge's sentence; of one not judged, why.", nullable=True),
             "judge_model": text("Who judged.", nullable=True),
             "quality_score": share("Weighted signals, by the quality rules."),
             "accepted": flag("Whether it may enter BOOST-QA."),
-            "rejection_reasons": pa.Column(pl.List(pl.String), description="Codes of the rules that it fails."),
+            "rejection_reasons": pa.Column(
+                pl.List(pl.String), description="Codes of the rules that it fails, also where a hand accepted it."
+            ),
             "decided_by": pa.Column(pl.String, pa.Check.isin(["rules", "manual"]), description="Who decided."),
             "decision_note": text("Why, where it was decided by hand.", nullable=True),
         },

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assets.answers import check_answer, mentions_result
+from assets.dialogues.lesson import Question
 from assets.dialogues.screening import NGRAM_WORDS, is_english, is_refusal, is_repetitive
 from assets.dialogues.sides import SIDES, speakers
 from assets.partitions import Scenario
@@ -20,14 +21,13 @@ FinalAnswer = Literal["right", "wrong", "missing", "unknown"]
 _DEBATERS = (Role.DEBATER_A, Role.DEBATER_B)
 _WORST_FIRST: tuple[FinalAnswer, ...] = ("wrong", "missing", "unknown", "right")
 _REPETITION_MIN_WORDS = 20  # a shorter utterance says its one thing twice and means it
-_COMMON_WORDS = frozenset(
-    """
+_COMMON = """
     a about after all also an and any are as at be because been before but by can could did do does for from had has
     have he her here him his how i if in into is it its just may me more most my no nor not of on one only or other
     our out over own s same she should so some such t than that the their them then there these they this those
     through to too under up us very was we were what when where which while who will with would you your
-    """.split()
-)
+"""
+_COMMON_WORDS = frozenset(_COMMON.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +120,24 @@ def _answer_to(answer: str, reference_final: str | None, domain: str) -> FinalAn
 
 
 def reference_overlap(taught: Taught) -> float:
-    """Share of the reference's content words (numbers and names in code among them) that the closing answer holds."""
-    return min(
-        _held_share(set(words(question.reference)), set(words(answer)))
-        for answer, question in zip(taught.answers, taught.questions, strict=True)
-    )
+    """Share of what the reference brings that the closing answer holds (0..1); of an analogy's two the smaller.
+
+    What it brings are its content words, numbers and names, less those of the question: an answer that only says the
+    question again holds nothing of them. Where the question has them all, all count.
+    """
+    return min(_held_share(question, answer) for answer, question in zip(taught.answers, taught.questions, strict=True))
 
 
-def _held_share(reference: set[str], answer: set[str]) -> float:
+def _held_share(question: Question, answer: str) -> float:
+    reference = _stems(question.reference)
     content = reference - _COMMON_WORDS or reference
-    return len(content & answer) / len(content) if content else 0.0
+    brought = content - _stems(question.in_full) or content
+    return len(brought & _stems(answer)) / len(brought) if brought else 0.0
+
+
+def _stems(text: str) -> set[str]:
+    """The text's words without their commonest ending, so that a plural is no other word."""
+    return {word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(text)}
 
 
 def repetition(taught: Taught) -> float:

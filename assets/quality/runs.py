@@ -1,0 +1,180 @@
+"""Scoring the partitions of a run through one engine: each is written as soon as it is done."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from assets.dialogues.prompts import PromptBook
+from assets.dialogues.schema import DIALOGUES
+from assets.dialogues.summary import usage_facts
+from assets.partitions import lesson_key
+from assets.quality.configuration import QualityRules
+from assets.quality.decisions import load_decisions
+from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
+from assets.quality.judge import PROMPT, Verdict
+from assets.quality.reading import MissingSeed, Questions, partner_questions, read_taught
+from assets.quality.schema import SCORED
+from assets.quality.scored import Bench, all_or_first_error, held_verdicts, score_partition
+from resources.chat.calls import Usage
+from resources.chat.engine import ChatEngine
+from resources.chat.profile import Role
+from resources.chat.service import ChatService
+from resources.lake import Gate, Lake, PartitionRecord, TableError
+
+PARTITIONS_AT_ONCE = 2  # the next one's dialogues fill the slots that the last of this one leave empty
+
+Update = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPartition:
+    """A partition of scores as the lake holds it now."""
+
+    keys: Mapping[str, str]
+    scores: pl.DataFrame
+    gate: Gate
+    usage: Usage | None  # None: it was there already, and nothing was asked
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What a run scores with."""
+
+    lake: Lake
+    service: ChatService
+    prompts: PromptBook
+    rules: QualityRules
+
+    def fingerprint(self, dialogues: PartitionRecord) -> str:
+        """What the scores of these dialogues should be made of."""
+        return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules)
+
+    def is_current(self, dialogues: PartitionRecord) -> bool:
+        """Whether these dialogues have scores of that make, younger than they are, whose gate passed."""
+        held = self.lake.record(SCORED, dialogues.keys)
+        return (
+            held is not None
+            and held.gate == "passed"
+            and held.written_at >= dialogues.written_at
+            and held.fingerprint == self.fingerprint(dialogues)
+        )
+
+    def judging(self, dialogues: PartitionRecord) -> str:
+        """What the verdicts of these dialogues should be made of."""
+        return judging_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts)
+
+
+async def score_partitions(
+    scoring: Scoring, partitions: Iterable[str], done: Callable[[str, ScoredPartition], None], update: Update
+) -> list[str]:
+    """Score those of the partitions that are not current; tell `done` of each, at once the current ones.
+
+    Args:
+        scoring: lake, judge, prompts and rules.
+        partitions: keys as Dagster writes them, `debate|x-0003`.
+        done: called with each partition as it is written, or found as it should be.
+        update: told how many dialogues are through, of how many.
+
+    Returns:
+        What went wrong, one message for each partition that could not be scored.
+
+    Raises:
+        EndpointUnusable, BudgetSpent: the run is to stop; what is written stays.
+    """
+    faults: list[str] = []
+    due: dict[str, PartitionRecord] = {}
+    for partition in partitions:
+        keys = lesson_key(partition)
+        dialogues = scoring.lake.record(DIALOGUES, keys)
+        if dialogues is None:
+            faults.append(f"{partition}: it has no dialogues yet; materialise scenario_dialogues for it first")
+            continue
+        if scoring.is_current(dialogues):
+            done(partition, ScoredPartition(keys, scoring.lake.read(SCORED, [keys]), "passed", None))
+        else:
+            due[partition] = dialogues
+    if not due:
+        return faults
+    partners = partner_questions(scoring.lake, due)
+    counter = _Counter(sum(record.rows for record in due.values()), update)
+    places = asyncio.Semaphore(PARTITIONS_AT_ONCE)
+    async with scoring.service.engine([Role.JUDGE]) as engine:
+        seats = asyncio.Semaphore(engine.appetite)
+
+        async def score(partition: str, record: PartitionRecord) -> None:
+            async with places:
+                try:
+                    done(partition, await _score(scoring, engine, seats, partition, record, partners, counter))
+                except (MissingSeed, TableError) as error:
+                    faults.append(f"{partition}: {error}")
+
+        await all_or_first_error(score(partition, record) for partition, record in due.items())
+    return faults
+
+
+class _Counter:
+    def __init__(self, total: int, update: Update) -> None:
+        self._total, self._update, self._done = total, update, 0
+
+    def one_more(self) -> None:
+        self._done += 1
+        self._update(self._done, self._total, "")
+
+
+async def _score(
+    scoring: Scoring,
+    engine: ChatEngine,
+    seats: asyncio.Semaphore,
+    partition: str,
+    record: PartitionRecord,
+    partners: Questions,
+    counter: _Counter,
+) -> ScoredPartition:
+    judge_model = scoring.service.profile.roles[Role.JUDGE].model
+    rules = scoring.rules
+    bench = Bench(engine, scoring.prompts, rules, load_decisions(rules.decisions), judge_model, seats, counter.one_more)
+    scope = f"{SCORED.name}/{partition}"
+    rows, lessons = read_taught(scoring.lake, record.keys, partners)
+    known = _verdicts_that_hold(scoring, record)
+    scores = await score_partition(rows, lessons, bench, scope=scope, known=known)
+    gate = gate_of(scores, rules)
+    usage = engine.usage(scope)
+    scoring.lake.write(
+        SCORED,
+        record.keys,
+        scores,
+        fingerprint=scoring.fingerprint(record),
+        gate=gate,
+        facts={
+            "profile": scoring.service.profile.name,
+            "rules": rules.name,
+            "judging": scoring.judging(record),
+            "judge_prompt": scoring.prompts.version(PROMPT),
+            "usage": usage_facts(usage),
+        },
+    )
+    return ScoredPartition(record.keys, scores, gate, usage)
+
+
+def _verdicts_that_hold(scoring: Scoring, dialogues: PartitionRecord) -> dict[str, Verdict]:
+    """Verdicts of the same judge on the same dialogues: changed rules or decisions are no reason to pay again."""
+    held = scoring.lake.record(SCORED, dialogues.keys)
+    if held is None or held.written_at < dialogues.written_at:
+        return {}
+    if scoring.lake.facts(SCORED, dialogues.keys).get("judging") != scoring.judging(dialogues):
+        return {}
+    return held_verdicts(scoring.lake.read(SCORED, [dialogues.keys]))
+
+
+def gate_of(scores: pl.DataFrame, rules: QualityRules) -> Gate:
+    """Whether enough of the dialogues that the judge was asked about have a verdict."""
+    coverage = judge_coverage(scores)
+    return "passed" if coverage is None or coverage >= rules.judge.minimum_coverage else "failed"
+
+
+def judge_coverage(scores: pl.DataFrame) -> float | None:
+    """Share of the dialogues asked about that have a verdict (0..1); None where the judge was not asked at all."""
+    asked = scores.filter(pl.col("judge_status") != "not_asked")
+    return asked.filter(pl.col("judge_status") == "judged").height / asked.height if asked.height else None

@@ -1,0 +1,107 @@
+"""What the UI shows of a partition of scores."""
+
+from collections import Counter
+from typing import Any
+
+import polars as pl
+from dagster import MarkdownMetadataValue, MetadataValue
+
+from assets.dialogues.summary import dialogue_markdown
+from assets.quality.runs import ScoredPartition, judge_coverage
+from assets.quality.scoring import REASONS
+from assets.shown import COLOURS, new_figure, picture, quoted, table_markdown
+
+PAPER_ERROR_RATE = 0.041  # METHOD: procedural errors in the paper's augmented data
+
+
+def describe(partition: ScoredPartition, dialogues: pl.DataFrame, path: str) -> dict[str, Any]:
+    """A partition's metadata, in order of interest.
+
+    Args:
+        partition: its scores.
+        dialogues: the rows of `scenario_dialogues` that were scored.
+        path: its file, relative to the lake.
+    """
+    scores = partition.scores
+    ranked = scores.sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
+    coverage = judge_coverage(scores)
+    facts: dict[str, Any] = {
+        "best dialogue": _sample(ranked.head(1), dialogues),
+        "worst dialogue": _sample(ranked.tail(1), dialogues),
+        "accepted": scores["accepted"].sum(),
+        "rejected": scores.height - scores["accepted"].sum(),
+        "rejected because": table_markdown(_reasons(scores)),
+        "procedural errors": table_markdown(error_rates(scores)),
+        "scores": _histogram(scores) if scores.height else "no dialogue",
+        "judge coverage": "nobody was asked about" if coverage is None else f"{coverage:.1%} of those asked about",
+        "decided by hand": scores.filter(pl.col("decided_by") == "manual").height,
+        "gate": partition.gate if partition.gate == "passed" else "failed: too few verdicts in form from the judge",
+        "made": "earlier: already there" if partition.usage is None else "now",
+    }
+    if partition.usage is not None:
+        usage = partition.usage
+        facts |= {
+            "cost in US dollars": MetadataValue.float(usage.cost),
+            "calls": table_markdown(
+                [
+                    {"what": "paid for now", "calls": usage.calls},
+                    {"what": "from the journal", "calls": usage.replayed},
+                    {"what": "retried", "calls": usage.retries},
+                    {"what": "wasted", "calls": usage.wasted},
+                ]
+            ),
+        }
+    return facts | {"file": path, "dagster/partition_row_count": scores.height}
+
+
+def error_rates(scores: pl.DataFrame) -> list[dict[str, object]]:
+    """The procedural-error rate, each with the dialogues it speaks of, beside the paper's (METHOD: 4.1 %).
+
+    The paper's judge read all its data. Ours is by default asked only about dialogues that fail no rule, so its rate
+    says what the rules let through; the second row counts the rules' wrong results too, over all whole dialogues.
+    """
+    complete = scores.filter(pl.col("status") == "complete")
+    judged = scores.filter(pl.col("judge_status") == "judged")
+    faulty = complete.filter(
+        pl.col("judge_correct").not_().fill_null(False) | pl.col("final_answer").is_in(["wrong", "missing"])
+    )
+    return [
+        _rate("judged wrong, of those judged", judged.filter(pl.col("judge_correct").not_()).height, judged.height),
+        _rate("judged wrong or no right result, of all complete", faulty.height, complete.height),
+        {"errors": "the paper's, judged by Qwen2.5-32B", "share": f"{PAPER_ERROR_RATE:.1%}", "of": "all"},
+    ]
+
+
+def _rate(what: str, errors: int, of: int) -> dict[str, object]:
+    return {"errors": what, "share": f"{errors / of:.1%}" if of else "none", "of": of}
+
+
+def _reasons(scores: pl.DataFrame) -> list[dict[str, object]]:
+    rejected = scores.filter(pl.col("accepted").not_())
+    counts = Counter(rejected["rejection_reasons"].explode().drop_nulls().to_list())
+    return [
+        {"reason": code, "meaning": REASONS.get(code, ""), "dialogues": count} for code, count in counts.most_common()
+    ]
+
+
+def _sample(score: pl.DataFrame, dialogues: pl.DataFrame) -> MarkdownMetadataValue:
+    if score.is_empty():
+        return MetadataValue.md("there is none")
+    row = score.row(0, named=True)
+    dialogue = dialogues.row(by_predicate=pl.col("dialogue_id") == row["dialogue_id"], named=True)
+    verdict = "accepted" if row["accepted"] else "rejected: " + ", ".join(row["rejection_reasons"])
+    heading = f"{verdict}; score {row['quality_score']:.2f}; {row['dialogue_id']}"
+    said = dialogue_markdown(dialogue).md_str
+    judged = f"\n\n**Judge**\n\n{quoted(row['judge_reason'], 400)}" if row["judge_reason"] else ""
+    return MetadataValue.md(f"{quoted(heading)}\n\n{said}{judged}")
+
+
+def _histogram(scores: pl.DataFrame) -> MarkdownMetadataValue:
+    figure = new_figure(5.6, 2.6)
+    axes = figure.subplots()
+    parts = [scores.filter(pl.col("accepted") == accepted)["quality_score"].to_list() for accepted in (True, False)]
+    axes.hist(parts, bins=20, range=(0, 1), stacked=True, color=COLOURS[:2], label=["accepted", "rejected"])
+    axes.set_xlabel("quality score")
+    axes.set_ylabel("dialogues")
+    axes.legend(frameon=False)
+    return picture(figure, "Distribution of the quality score, accepted and rejected")
