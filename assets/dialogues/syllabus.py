@@ -53,16 +53,8 @@ def read_syllabus(
     """
     columns = lesson_key(key)
     scenario, shard = Scenario(columns["scenario"]), columns["shard"]
-    plan = lake.record(LESSON_PLANS, {"shard": shard})
-    if plan is None:
-        raise SyllabusError(f"{key}: shard {shard} has no lesson plans; materialise lesson_plans for it first")
-    asked_anew = lake.record(REGENERATIONS, columns)
-    made_by = dialogue_fingerprint(plan.fingerprint, "", scenario, prompts, profile)
-    fingerprint = dialogue_fingerprint(
-        plan.fingerprint, asked_anew.fingerprint if asked_anew else "", scenario, prompts, profile
-    )
-    written = lake.record(DIALOGUES, columns)
-    if written and written.fingerprint == fingerprint and written.gate == "passed":
+    made_by, fingerprint = _fingerprints(lake, key, prompts, profile)
+    if is_current(lake, key, prompts, profile):
         return Syllabus(key, scenario, shard, fingerprint, made_by, True, (), {})
     plans = lake.read(LESSON_PLANS, [{"shard": shard}]).filter(pl.col("scenario") == scenario.value)
     generations = dict(lake.read(REGENERATIONS, [columns]).select("dialogue_id", "generation").iter_rows())
@@ -73,7 +65,7 @@ def read_syllabus(
             f"{key}: the seed {missing.args[0]} is planned but not in raw_seeds; restore the lake's raw_seeds files"
         ) from None
     held: dict[str, Mapping[str, Any]] = {}
-    if written and lake.facts(DIALOGUES, columns).get("made_by") == made_by:
+    if lake.record(DIALOGUES, columns) and lake.facts(DIALOGUES, columns).get("made_by") == made_by:
         complete = lake.read(DIALOGUES, [columns]).filter(pl.col("status") == "complete")
         wanted = {(lesson.dialogue_id, lesson.generation) for lesson in lessons if not lesson.retracted}
         held = {
@@ -82,6 +74,33 @@ def read_syllabus(
             if (row["dialogue_id"], row["generation"]) in wanted
         }
     return Syllabus(key, scenario, shard, fingerprint, made_by, False, tuple(lessons), held)
+
+
+def is_current(lake: Lake, key: str, prompts: PromptBook, profile: Profile) -> bool:
+    """Whether a partition is written, passed its gate, and was made by the present plans, prompts and models."""
+    written = lake.record(DIALOGUES, lesson_key(key))
+    if written is None or written.gate == "failed":
+        return False
+    try:
+        return written.fingerprint == _fingerprints(lake, key, prompts, profile)[1]
+    except SyllabusError:
+        return False
+
+
+def _fingerprints(lake: Lake, key: str, prompts: PromptBook, profile: Profile) -> tuple[str, str]:
+    """What the partition's dialogues are made by, without and with what was asked for anew."""
+    columns = lesson_key(key)
+    plan = lake.record(LESSON_PLANS, {"shard": columns["shard"]})
+    if plan is None:
+        raise SyllabusError(
+            f"{key}: shard {columns['shard']} has no lesson plans; materialise lesson_plans for it first"
+        )
+    asked_anew = lake.record(REGENERATIONS, columns)
+    scenario = Scenario(columns["scenario"])
+    made_by = dialogue_fingerprint(plan.fingerprint, "", scenario, prompts, profile)
+    if asked_anew is None:
+        return made_by, made_by
+    return made_by, dialogue_fingerprint(plan.fingerprint, asked_anew.fingerprint, scenario, prompts, profile)
 
 
 def _seeds(lake: Lake, shard: str, plans: pl.DataFrame) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,190 @@
+"""A dry run: what teaching some partitions would take, before anything is spent.
+
+Counts come from the plans. Tokens, refused utterances and seconds come from dialogues that the same models already
+held, where there are any; the stated defaults stand in for the rest. What a journal already holds is not known here,
+so a run that was broken off takes less than this says.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from assets.dialogues.lesson import Lesson, Question
+from assets.dialogues.prompts import PromptBook
+from assets.dialogues.scenarios import SCENARIOS
+from assets.dialogues.schema import DIALOGUES
+from assets.dialogues.script import Spoken
+from assets.dialogues.syllabus import is_current
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.partitions import Scenario, lesson_key
+from resources.chat.profile import Profile, Role
+from resources.lake import Lake
+
+LATENCY_PARTITIONS = 50  # the newest ones, whose footers say how long calls took
+
+
+@dataclass(frozen=True, slots=True)
+class CallAverage:
+    """What one turn of a role takes, on average."""
+
+    prompt_tokens: float  # of one call
+    completion_tokens: float  # of one call
+    calls: float  # for a turn: refused utterances are asked for again
+    seconds: float  # of one call
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoleEstimate:
+    """What one role would take."""
+
+    role: Role
+    model: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float  # US dollars, by the profile's prices
+    measured: bool  # False: by the defaults
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the partitions would take together."""
+
+    partitions: int  # that are to be made
+    current: int  # partitions that are already there and would take nothing
+    dialogues: int
+    roles: tuple[RoleEstimate, ...]
+    hours: float  # of the busiest endpoint, at its concurrency and its limits
+
+    @property
+    def calls(self) -> int:
+        """Completions to be had."""
+        return sum(role.calls for role in self.roles)
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens."""
+        return sum(role.prompt_tokens + role.completion_tokens for role in self.roles)
+
+    @property
+    def cost(self) -> float:
+        """US dollars, by the profile's prices; models without a price cost nothing."""
+        return sum(role.cost for role in self.roles)
+
+
+def default_average(profile: Profile, role: Role) -> CallAverage:
+    """What is assumed of a role that was never heard: 600 tokens read, 200 written (or the limit), one call in eight
+    repeated, 30 tokens a second."""
+    written = min(200, profile.roles[role].max_tokens)
+    return CallAverage(
+        prompt_tokens=600, completion_tokens=written, calls=1.125, seconds=1 + written / 30, measured=False
+    )
+
+
+def turns_of(scenario: Scenario, debate_rounds: int | None = None) -> Counter[Role]:
+    """How many turns of each role a dialogue has, by playing its script to an empty room."""
+    blank = Question("", "", "", None, "general")
+    script = SCENARIOS[scenario].play(Lesson("", scenario, "", "", "", "", blank, blank, debate_rounds))
+    turns: Counter[Role] = Counter()
+    step = next(script)
+    while True:
+        if isinstance(step, Spoken):
+            turns[step.role] += 1
+        try:
+            step = script.send("")
+        except StopIteration:
+            return turns
+
+
+def estimate(
+    plans: pl.DataFrame,
+    profile: Profile,
+    averages: Mapping[Role, CallAverage],
+    *,
+    judged: bool = True,
+    partitions: int = 0,
+    current: int = 0,
+) -> Estimate:
+    """What these plans would take.
+
+    Args:
+        plans: rows with `scenario` and `debate_rounds`, one a dialogue.
+        profile: who plays the roles, at what price and under which limits.
+        averages: what is known of each role; the defaults stand in for the others.
+        judged: whether each dialogue is judged afterwards, at one call.
+        partitions, current: told on.
+    """
+    turns: Counter[Role] = Counter()
+    for scenario, rounds, count in plans.group_by("scenario", "debate_rounds").len().iter_rows():
+        for role, times in turns_of(Scenario(scenario), rounds).items():
+            turns[role] += times * count
+    if judged:
+        turns[Role.JUDGE] = plans.height
+    roles, load = [], dict.fromkeys(profile.endpoints, 0.0)
+    for role in Role:
+        if not turns[role]:
+            continue
+        cast = profile.roles[role]
+        endpoint = profile.endpoints[cast.endpoint]
+        average = averages.get(role) or default_average(profile, role)
+        calls = round(turns[role] * average.calls)
+        price = profile.prices.get(cast.model)
+        read, written = round(calls * average.prompt_tokens), round(calls * average.completion_tokens)
+        cost = (read * price.prompt + written * price.completion) / 1e6 if price else 0.0
+        roles.append(RoleEstimate(role, cast.model, calls, read, written, cost, average.measured))
+        load[cast.endpoint] += max(
+            calls * average.seconds / endpoint.max_concurrency,
+            60 * calls / endpoint.requests_per_minute if endpoint.requests_per_minute else 0.0,
+            60 * (read + written) / endpoint.tokens_per_minute if endpoint.tokens_per_minute else 0.0,
+        )
+    return Estimate(partitions, current, plans.height, tuple(roles), max(load.values()) / 3600)
+
+
+def measured_averages(lake: Lake, profile: Profile) -> dict[Role, CallAverage]:
+    """What the roles took in the dialogues that this profile's models already held; nothing of other models."""
+    query = """
+        SELECT turn.role, turn.model, avg(turn.prompt_tokens), avg(turn.completion_tokens), count(*)
+        FROM (SELECT unnest(turns) AS turn FROM scenario_dialogues)
+        WHERE turn.role IS NOT NULL GROUP BY ALL
+    """
+    with lake.connect([DIALOGUES]) as connection:
+        rows = connection.execute(query).fetchall()
+        ((refused, spoken),) = connection.execute(
+            "SELECT coalesce(sum(len(discarded)), 0), coalesce(sum(len([t FOR t IN turns IF t.role IS NOT NULL])), 0) "
+            "FROM scenario_dialogues"
+        ).fetchall()
+    seconds = _seconds_a_call(lake)
+    found = {}
+    for name, model, read, written, _ in rows:
+        role = Role(name)
+        if profile.roles[role].model == model:
+            default = default_average(profile, role)
+            found[role] = CallAverage(read, written, 1 + refused / spoken, seconds or default.seconds, measured=True)
+    return found
+
+
+def dry_run(lake: Lake, keys: Iterable[str], prompts: PromptBook, profile: Profile) -> Estimate:
+    """What making these partitions (`debate|x-0003`) and judging them would take; current ones take nothing.
+
+    Shards without lesson plans add nothing.
+    """
+    keys = list(keys)
+    due = [lesson_key(key) for key in keys if not is_current(lake, key, prompts, profile)]
+    wanted = pl.DataFrame(due, schema={"scenario": pl.String, "shard": pl.String}, orient="row")
+    plans = lake.read(
+        LESSON_PLANS,
+        [{"shard": shard} for shard in wanted["shard"].unique(maintain_order=True)],
+        columns=["scenario", "shard", "debate_rounds"],
+    ).join(wanted, on=["scenario", "shard"])
+    return estimate(plans, profile, measured_averages(lake, profile), partitions=len(due), current=len(keys) - len(due))
+
+
+def _seconds_a_call(lake: Lake) -> float | None:
+    """Mean latency over the newest partitions; None where no call was made."""
+    newest = sorted(lake.records(DIALOGUES), key=lambda record: record.written_at)[-LATENCY_PARTITIONS:]
+    usages = [lake.facts(DIALOGUES, record.keys).get("usage", {}) for record in newest]
+    calls = sum(usage.get("calls", 0) for usage in usages)
+    return sum(usage.get("wait_seconds", 0.0) for usage in usages) / calls if calls else None
