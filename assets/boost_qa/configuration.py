@@ -14,7 +14,7 @@ class Benchmark(Configuration):
 
     name: str = Field(min_length=1, description="How removals name it.")
     path: str = Field(
-        min_length=1, description="JSONL, JSON, CSV or Parquet (`.gz` allowed), local (relative to this file) or s3://."
+        min_length=1, description="JSONL, JSON, CSV or Parquet, plain, .gz or .zst; relative to this file, or s3://."
     )
     question: tuple[str, ...] = Field(
         min_length=1, description="Fields that make the question; several are joined with a line break."

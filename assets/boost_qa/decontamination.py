@@ -1,17 +1,16 @@
 """Keeping benchmark questions out of a release: overlaps of several words, and questions that are the same."""
 
-import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from assets.boost_qa.configuration import Benchmark
+from assets.seeds.reading import Fault, SeedsError, file_rows
 from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
 
@@ -110,47 +109,26 @@ class BenchmarkScreen:
 
 
 def read_benchmark(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
-    """(name, question) of every row of a benchmark's files.
+    """(name, question) of every row of a benchmark's file.
 
     Raises:
-        ConfigurationError: no file is there, one cannot be read, or a field is unknown (the known ones are named).
+        ConfigurationError: the file is not there, a row of it cannot be read, or a field is unknown (the known ones
+            are named): a release is screened against the whole benchmark or not at all.
     """
-    import fsspec
-
-    where = f"benchmark {benchmark.name!r} ({benchmark.path})"
+    where = f"benchmark {benchmark.name!r}"
     try:
-        files = fsspec.open_files(benchmark.path, mode="rb", compression="infer")
-        if not files:
-            raise FileNotFoundError(benchmark.path)
-        for file in files:
-            with file as stream:
-                for row in _rows(stream, file.path):
-                    missing = [field for field in benchmark.question if field not in row]
-                    if missing:
-                        known = ", ".join(sorted(row))
-                        raise ConfigurationError(f"{where}: no field {missing[0]!r}; there are: {known}")
-                    yield benchmark.name, "\n".join(str(row[field] or "") for field in benchmark.question)
-    except FileNotFoundError:
-        raise ConfigurationError(f"{where}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, ConfigurationError):
-            raise
-        raise ConfigurationError(f"{where}: cannot be read: {error}") from error
-
-
-def _rows(stream: Any, path: str) -> Iterator[Mapping[str, Any]]:
-    name = re.sub(r"\.(gz|zst|bz2|xz)$", "", path)
-    if name.endswith(".parquet"):
-        import pyarrow.parquet as pq
-
-        for batch in pq.ParquetFile(stream).iter_batches(2000):
-            yield from batch.to_pylist()
-    elif name.endswith(".json"):
-        yield from json.load(stream)
-    elif name.endswith(".jsonl"):
-        yield from (json.loads(line) for line in stream if line.strip())
-    else:
-        raise ValueError("its name should end in .jsonl, .json or .parquet")
+        for row in file_rows(benchmark.path, benchmark.path, benchmark.question):
+            if isinstance(row, Fault):
+                raise ConfigurationError(
+                    f"{where}: {row.origin_file}, row {row.origin_row}: {row.reason}: {row.detail}"
+                )
+            missing = [field for field in benchmark.question if field not in row.values]
+            if missing:
+                known = ", ".join(sorted(row.values))
+                raise ConfigurationError(f"{where}: {row.origin_file} has no field {missing[0]!r}; there are: {known}")
+            yield benchmark.name, "\n".join(str(row.values[field] or "") for field in benchmark.question)
+    except SeedsError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
 
 
 def open_screen(benchmarks: Iterable[Benchmark], length: int) -> BenchmarkScreen:

@@ -1,18 +1,22 @@
 """A tiny, consistent lake of seeds, plans, dialogues and scores, for the stages that come after them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assets.boost_qa.configuration import ReleaseRules
+from assets.boost_qa.release import Release, make_release
+from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sides import side_of, speakers
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.partitions import Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
+from resources.chat.profile import load_profile
 from resources.identity import stable_hash
 from resources.lake import Gate, Lake
 
@@ -72,6 +76,17 @@ class TinyLake:
         """Write every table without one."""
         del self.taught[name]
         self.write()
+
+    def release(self, retracted: Collection[str] = (), **rules: Any) -> Release:
+        """Publish, under standard rules but for those given."""
+        return make_release(
+            self.lake,
+            ReleaseRules(**rules),
+            load_profile(PROFILE),
+            load_prompts("standard"),
+            self.expected,
+            retracted,
+        )
 
     @staticmethod
     def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
@@ -239,14 +254,23 @@ SPLITS = ("train", "train", "train", "train", "train", "train", "validation", "t
 @pytest.fixture
 def tiny_lake(tmp_path: Path) -> TinyLake:
     """Eight seeds of one source in three splits and three scenarios; one analogy has a partner, one is rejected."""
-    made = TinyLake(Lake.at(str(tmp_path / "lake")))
+    return eight_seeds(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def tiny_s3_lake(s3_root: str) -> TinyLake:
+    """The same on S3."""
+    return eight_seeds(s3_root)
+
+
+def eight_seeds(root: str) -> TinyLake:
     scenarios = list(Scenario)
-    made.teach(
-        *(
-            Taught(name, question, answer, scenarios[place % 3], SPLITS[place])
-            for place, (name, question, answer) in enumerate(QUESTIONS)
-        ),
-    )
-    made.change("loop", partner="apples")
-    made.change("moon", accepted=False)
+    taught = [
+        Taught(name, question, answer, scenarios[place % 3], SPLITS[place])
+        for place, (name, question, answer) in enumerate(QUESTIONS)
+    ]
+    made = TinyLake(Lake.at(root), {one.name: one for one in taught})
+    made.taught["loop"] = replace(made.taught["loop"], partner="apples")
+    made.taught["moon"] = replace(made.taught["moon"], accepted=False)
+    made.write()
     return made
