@@ -1,9 +1,14 @@
 """The asset that judges dialogues."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from dagster import (
     AllPartitionMapping,
     AssetDep,
     AssetExecutionContext,
+    AssetMaterialization,
+    AssetObservation,
     BackfillPolicy,
     Failure,
     IdentityPartitionMapping,
@@ -18,7 +23,7 @@ from assets.partitions import lessons, selected_keys
 from assets.quality.configuration import QualityRules
 from assets.quality.runs import ScoredPartition, Scoring, score_partitions
 from assets.quality.schema import SCORED
-from assets.quality.summary import describe
+from assets.quality.summary import GATE_FAILED, describe
 from assets.shown import OWNERS, column_schema
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
@@ -51,16 +56,40 @@ def scored_dialogues(
     quality_rules: ResourceParam[QualityRules],
 ) -> None:
     """Score the partitions of this run, each written as soon as its last verdict is in."""
+    described: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
 
     def done(key: str, partition: ScoredPartition) -> None:
         dialogues = lake.read(DIALOGUES, [partition.keys])
-        context.add_asset_metadata(describe(partition, dialogues, lake.path(SCORED, partition.keys)), partition_key=key)
+        described[key] = describe(partition, dialogues, lake.path(SCORED, partition.keys))
+        if partition.gate == "failed":
+            failed[key] = GATE_FAILED
 
-    scoring = Scoring(lake, chat, prompts, quality_rules)
+    keys = selected_keys(context)
     try:
-        with progress("judging dialogues", context.log.info) as update:
-            faults = run_async(score_partitions(scoring, selected_keys(context), done, update))
+        with progress("judging", context.log.info) as update:
+            faults = run_async(score_partitions(Scoring(lake, chat, prompts, quality_rules), keys, done, update))
+        faults |= failed
+        if faults:
+            reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(faults.items()))
+            raise Failure(f"{len(faults)} of {len(keys)} partitions failed:\n{reasons}", allow_retries=False)
     except (EndpointUnusable, BudgetSpent, ConfigurationError) as error:
-        raise Failure(f"{error}\nPartitions already written, and verdicts paid for, are kept.") from error
-    if faults:
-        raise Failure("\n".join(faults))
+        _report_written(context, described, failed)
+        raise Failure(
+            f"{error}\n{len(described)} of {len(keys)} partitions are written. What was paid for is not paid again.",
+            allow_retries=False,
+        ) from error
+    except BaseException:
+        _report_written(context, described, failed)
+        raise
+    for key, metadata in described.items():
+        context.add_asset_metadata(metadata, partition_key=key)
+
+
+def _report_written(
+    context: AssetExecutionContext, described: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]
+) -> None:
+    """Tell Dagster at once of every written partition: a run that fails records nothing of them by itself."""
+    for key, metadata in described.items():
+        event = AssetObservation if key in failed else AssetMaterialization
+        context.log_event(event(asset_key=context.asset_key, partition=key, metadata=metadata))

@@ -68,28 +68,28 @@ class Scoring:
 
 async def score_partitions(
     scoring: Scoring, partitions: Iterable[str], done: Callable[[str, ScoredPartition], None], update: Update
-) -> list[str]:
+) -> dict[str, str]:
     """Score those of the partitions that are not current; tell `done` of each, at once the current ones.
 
     Args:
         scoring: lake, judge, prompts and rules.
         partitions: keys as Dagster writes them, `debate|x-0003`.
-        done: called with each partition as it is written, or found as it should be.
+        done: called with each partition, one thread at a time or several, when it is written or found current.
         update: told how many dialogues are through, of how many.
 
     Returns:
-        What went wrong, one message for each partition that could not be scored.
+        The partitions that could not be scored, and why.
 
     Raises:
         EndpointUnusable, BudgetSpent: the run is to stop; what is written stays.
     """
-    faults: list[str] = []
+    faults: dict[str, str] = {}
     due: dict[str, PartitionRecord] = {}
     for partition in partitions:
         keys = lesson_key(partition)
         dialogues = scoring.lake.record(DIALOGUES, keys)
         if dialogues is None:
-            faults.append(f"{partition}: it has no dialogues yet; materialise scenario_dialogues for it first")
+            faults[partition] = "it has no dialogues yet; materialise scenario_dialogues for it first"
             continue
         if scoring.is_current(dialogues):
             done(partition, ScoredPartition(keys, scoring.lake.read(SCORED, [keys]), "passed", None))
@@ -106,9 +106,10 @@ async def score_partitions(
         async def score(partition: str, record: PartitionRecord) -> None:
             async with places:
                 try:
-                    done(partition, await _score(scoring, engine, seats, partition, record, partners, counter))
+                    scored = await _score(scoring, engine, seats, partition, record, partners, counter)
+                    await asyncio.to_thread(done, partition, scored)
                 except (MissingSeed, TableError) as error:
-                    faults.append(f"{partition}: {error}")
+                    faults[partition] = str(error)
 
         await all_or_first_error(score(partition, record) for partition, record in due.items())
     return faults
@@ -136,12 +137,13 @@ async def _score(
     rules = scoring.rules
     bench = Bench(engine, scoring.prompts, rules, load_decisions(rules.decisions), judge_model, seats, counter.one_more)
     scope = f"{SCORED.name}/{partition}"
-    rows, lessons = read_taught(scoring.lake, record.keys, partners)
-    known = _verdicts_that_hold(scoring, record)
+    rows, lessons = await asyncio.to_thread(read_taught, scoring.lake, record.keys, partners)
+    known = await asyncio.to_thread(_verdicts_that_hold, scoring, record)
     scores = await score_partition(rows, lessons, bench, scope=scope, known=known)
     gate = gate_of(scores, rules)
     usage = engine.usage(scope)
-    scoring.lake.write(
+    await asyncio.to_thread(
+        scoring.lake.write,
         SCORED,
         record.keys,
         scores,

@@ -11,6 +11,7 @@ from assets.quality.runs import ScoredPartition, judge_coverage
 from assets.quality.scoring import REASONS
 from assets.shown import COLOURS, new_figure, picture, quoted, table_markdown
 
+GATE_FAILED = "the judge gave too few verdicts in form; look at judge_reason, ask a better judge, and score it again"
 PAPER_ERROR_RATE = 0.041  # METHOD: procedural errors in the paper's augmented data
 
 
@@ -35,7 +36,7 @@ def describe(partition: ScoredPartition, dialogues: pl.DataFrame, path: str) -> 
         "scores": _histogram(scores) if scores.height else "no dialogue",
         "judge coverage": "nobody was asked about" if coverage is None else f"{coverage:.1%} of those asked about",
         "decided by hand": scores.filter(pl.col("decided_by") == "manual").height,
-        "gate": partition.gate if partition.gate == "passed" else "failed: too few verdicts in form from the judge",
+        "gate": partition.gate if partition.gate == "passed" else f"failed: {GATE_FAILED}",
         "made": "earlier: already there" if partition.usage is None else "now",
     }
     if partition.usage is not None:

@@ -1,0 +1,10 @@
+-- Scores and shares that are no numbers from 0 to 1.
+SELECT dialogue_id, quality_score, reference_overlap, copied_share, repetition
+FROM this_run
+WHERE NOT (
+    quality_score BETWEEN 0 AND 1
+    AND reference_overlap BETWEEN 0 AND 1
+    AND copied_share BETWEEN 0 AND 1
+    AND repetition BETWEEN 0 AND 1
+)
+ORDER BY dialogue_id
