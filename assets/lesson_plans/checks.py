@@ -1,7 +1,8 @@
 """Checks of the lesson plans. What each looks for is its file in `checks/`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dagster import (
     AssetCheckExecutionContext,
@@ -60,18 +61,13 @@ def shares(
 ) -> Iterator[AssetCheckResult]:
     """Compare the plans' mix with the rules' shares."""
     asked = {key.name for key in context.selected_asset_check_keys}
-    query = (QUERIES / "shares.sql").read_text(encoding="utf-8")
     many = sum(record.rows for record in lake.records(LESSON_PLANS)) > FEW_PLANS
-    with lake.connect([LESSON_PLANS]) as connection:
-        for name, column, expected, strict in (
-            ("scenario_balance", "scenario", lesson_rules.scenarios.expected, many),
-            ("split_shares", "split", lesson_rules.splits.expected, False),
-        ):
-            if name not in asked:
-                continue
-            parameters = {"column": column, "values": list(expected), "shares": list(expected.values())}
-            rows = connection.execute(query, parameters).fetchall()
-            found = [dict(zip((column, "plans", "share", "expected"), row, strict=True)) for row in rows]
+    for name, column, expected, strict in (
+        ("scenario_balance", "scenario", lesson_rules.scenarios.expected, many),
+        ("split_shares", "split", lesson_rules.splits.expected, False),
+    ):
+        if name in asked:
+            found = uneven(lake, column, expected)
             yield AssetCheckResult(
                 check_name=name,
                 asset_key=LESSON_PLANS.name,
@@ -79,6 +75,15 @@ def shares(
                 severity=AssetCheckSeverity.ERROR if strict else AssetCheckSeverity.WARN,
                 metadata={"failures": MetadataValue.int(len(found)), "rows": table_markdown(found)},
             )
+
+
+def uneven(lake: Lake, column: str, expected: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Values of `scenario` or `split` over all plans whose share is not about the expected one (`shares.sql`)."""
+    query = (QUERIES / "shares.sql").read_text(encoding="utf-8")
+    parameters = {"column": column, "values": list(expected), "shares": list(expected.values())}
+    with lake.connect([LESSON_PLANS]) as connection:
+        rows = connection.execute(query, parameters).fetchall()
+    return [dict(zip((column, "plans", "share", "expected"), row, strict=True)) for row in rows]
 
 
 CHECKS: list[AssetChecksDefinition] = [sql_checks(LESSON_PLANS, PLANS, QUERIES, [SEEDS]), shares]
