@@ -168,8 +168,8 @@ def _use(dialogue: Dialogue, step: Spoken, room: Classroom, completion: Completi
 
 def _add_turn(dialogue: Dialogue, speaker: str, text: str, **known: Any) -> None:
     side = side_of(dialogue.lesson.scenario, speaker)
-    unknown = dict.fromkeys(column.name for column in TURN.fields)
-    dialogue.turns.append({"speaker": speaker, "side": side, "text": text, "trains": side == "gpt", **unknown, **known})
+    turn: dict[str, Any] = dict.fromkeys(column.name for column in TURN.fields)
+    dialogue.turns.append(turn | {"speaker": speaker, "side": side, "text": text, "trains": side == "gpt"} | known)
 
 
 def one_paragraph(text: str, domain: str) -> str:

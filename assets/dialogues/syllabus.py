@@ -106,7 +106,9 @@ def _fingerprints(lake: Lake, key: str, prompts: PromptBook, profile: Profile) -
 def _seeds(lake: Lake, shard: str, plans: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Every seed and partner of `plans`, by seed_id; partners may lie in other shards of the source."""
     source = source_of(shard)
-    rows = lake.read(SEEDS, [{"source": source, "shard": shard}]).rows_by_key("seed_id", named=True, unique=True)
+    rows = lake.read(SEEDS, [{"source": source, "shard": shard}]).rows_by_key(
+        "seed_id", named=True, unique=True, include_key=True
+    )
     elsewhere = [seed_id for seed_id in plans["partner_seed_id"].drop_nulls().unique() if seed_id not in rows]
     if elsewhere:
         others = [

@@ -1,0 +1,125 @@
+"""A class that says what the test wants it to say, without any server."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets.dialogues.classroom import Classroom
+from assets.dialogues.lesson import Lesson, Question, dialogue_id
+from assets.dialogues.prompts import PromptBook, load_prompts
+from assets.partitions import Scenario
+from resources.chat.calls import Call, Completion
+from resources.chat.profile import Profile, Role, load_profile
+from resources.identity import stable_hash
+from resources.lake import Lake
+
+SAYS = {
+    Role.WEAK_STUDENT: "I count on my fingers and get nine apples. The answer is 9.",
+    Role.CRITIC_TEACHER: "Look at the second step again and think about what the word more asks of you.",
+    Role.STRONG_STUDENT: "You are right, I added wrongly. Three apples and four more are seven. The answer is 7.",
+    Role.DEBATER_A: "I would put both numbers together and count on. The answer is 8.",
+    Role.DEBATER_B: "That seems one too many to me, so I counted again. The answer is 7.",
+    Role.DEBATE_CLOSER: "Student B is right, because three and four are seven. The answer is 7.",
+    Role.EXPLAINING_TEACHER: "Think about what is there at first and what comes on top of it.",
+    Role.ANALOGY_STUDENT: "I start with three and add four, which makes seven. The answer is 7.",
+}
+
+
+@dataclass
+class ScriptedChat:
+    """Implements `Chat`: `rule` gives a text, a completion, or an exception to be raised."""
+
+    rule: Callable[[Call], str | Completion | Exception] = lambda call: SAYS[call.role]
+    appetite: int = 4
+    calls: list[tuple[str, Call]] = field(default_factory=list)
+    open: int = 0
+    most_open: int = 0
+
+    async def complete(self, call: Call, *, scope: str) -> Completion:
+        self.calls.append((scope, call))
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            await asyncio.sleep(0)
+            given = self.rule(call)
+        finally:
+            self.open -= 1
+        if isinstance(given, Exception):
+            raise given
+        return given if isinstance(given, Completion) else said(given)
+
+
+def said(text: str, finish_reason: str = "stop", reasoning: str | None = None) -> Completion:
+    """A completion of 10 and 5 tokens."""
+    return Completion(text, reasoning, finish_reason, prompt_tokens=10, completion_tokens=5, replayed=False)
+
+
+@pytest.fixture(scope="session")
+def says() -> Callable[..., Completion]:
+    """Makes a completion: `says(text, finish_reason, reasoning)`."""
+    return said
+
+
+@pytest.fixture(scope="session")
+def scripted_chat() -> type[ScriptedChat]:
+    """The chat to be scripted; without a rule every role says something sensible."""
+    return ScriptedChat
+
+
+@pytest.fixture(scope="session")
+def prompts() -> PromptBook:
+    """The shipped prompts."""
+    return load_prompts("standard")
+
+
+@pytest.fixture(scope="session")
+def profile() -> Profile:
+    """The default profile."""
+    return load_profile("laptop")
+
+
+@pytest.fixture(scope="session")
+def make_lesson() -> Callable[..., Lesson]:
+    """Makes a lesson about apples: `make_lesson(scenario, number=0, **changes)`."""
+
+    def make(scenario: Scenario, number: int = 0, question: str = "", **changes: Any) -> Lesson:
+        def asked(name: str, text: str, reference: str) -> Question:
+            return Question(stable_hash(name, number), text, reference, reference.split()[-1].strip("."), "math")
+
+        first = asked("first", question or "Tom has 3 apples and buys 4 more. How many?", "3 + 4 = 7. The answer is 7.")
+        second = asked("second", "Ann has 2 pears and buys 5 more. How many?", "2 + 5 = 7. The answer is 7.")
+        similar = second if scenario is Scenario.ANALOGY else None
+        values = {
+            "dialogue_id": dialogue_id(scenario.value, first.seed_id, similar.seed_id if similar else None),
+            "scenario": scenario,
+            "shard": "sums-0000",
+            "source": "sums",
+            "domain": "math",
+            "split": "train",
+            "question": first,
+            "similar": similar,
+            "debate_rounds": 1 if scenario is Scenario.DEBATE else None,
+        }
+        return Lesson(**(values | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_room(prompts: PromptBook, profile: Profile) -> Callable[..., Classroom]:
+    """Makes a classroom around a chat: `make_room(chat, regenerations=2)`."""
+
+    def make(chat: Any, regenerations: int = 2) -> Classroom:
+        return Classroom(chat, prompts, profile, regenerations)
+
+    return make
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty lake."""
+    return Lake.at(str(tmp_path / "lake"))

@@ -1,0 +1,95 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from assets.dialogues.lesson import Lesson
+from assets.dialogues.prompts import PromptBook
+from assets.dialogues.scenarios import SCENARIOS
+from assets.dialogues.script import Posed, Spoken
+from assets.partitions import Scenario
+from resources.chat.profile import Role
+
+MakeLesson = Callable[..., Lesson]
+
+
+def played(lesson: Lesson) -> list[Posed | Spoken]:
+    """Every step, each utterance being `said <number>`."""
+    script, steps = SCENARIOS[lesson.scenario].play(lesson), []
+    step = next(script)
+    while True:
+        steps.append(step)
+        try:
+            step = script.send(f"said {len(steps)}")
+        except StopIteration:
+            return steps
+
+
+def sees(steps: list[Posed | Spoken], role: Role) -> list[dict[str, str]]:
+    return [dict(step.sees) for step in steps if isinstance(step, Spoken) and step.role is role]
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_every_role_and_prompt_that_is_used_is_declared(scenario: Scenario, make_lesson: MakeLesson) -> None:
+    rounds = 2 if scenario is Scenario.DEBATE else None
+    steps = played(make_lesson(scenario, debate_rounds=rounds))
+    used = {step.prompt for step in steps if step.prompt}
+    assert used == set(SCENARIOS[scenario].prompt_names)
+    assert {step.role for step in steps if isinstance(step, Spoken)} == set(SCENARIOS[scenario].roles)
+
+
+@pytest.mark.parametrize("scenario", list(Scenario))
+def test_every_prompt_can_be_filled(scenario: Scenario, make_lesson: MakeLesson, prompts: PromptBook) -> None:
+    for step in played(make_lesson(scenario)):
+        if isinstance(step, Spoken):
+            assert prompts.render(step.prompt, **step.sees)
+
+
+def test_the_weak_student_sees_the_question_only(make_lesson: MakeLesson) -> None:
+    lesson = make_lesson(Scenario.ERROR_CORRECTION)
+    assert sees(played(lesson), Role.WEAK_STUDENT) == [{"question": lesson.question.text}]
+
+
+def test_teacher_and_strong_student_see_the_dialogue_and_the_reference(make_lesson: MakeLesson) -> None:
+    lesson = make_lesson(Scenario.ERROR_CORRECTION)
+    before = {"question": lesson.question.text, "answer": "said 2", "reference": lesson.question.reference}
+    steps = played(lesson)
+    assert sees(steps, Role.CRITIC_TEACHER) == [before]
+    assert sees(steps, Role.STRONG_STUDENT) == [before | {"advice": "said 3"}]
+
+
+def test_each_debater_sees_the_whole_debate_so_far_and_no_reference(make_lesson: MakeLesson) -> None:
+    steps = played(make_lesson(Scenario.DEBATE, debate_rounds=2))
+    assert [seen["transcript"] for seen in sees(steps, Role.DEBATER_B)] == [
+        "Student A: said 2",
+        "Student A: said 2\n\nStudent B: said 3\n\nStudent A: said 4",
+    ]
+    assert all("reference" not in seen for role in (Role.DEBATER_A, Role.DEBATER_B) for seen in sees(steps, role))
+
+
+def test_student_c_sees_the_debate_and_the_reference(make_lesson: MakeLesson) -> None:
+    lesson = make_lesson(Scenario.DEBATE)
+    (seen,) = sees(played(lesson), Role.DEBATE_CLOSER)
+    assert (seen["transcript"], seen["reference"]) == (
+        "Student A: said 2\n\nStudent B: said 3",
+        lesson.question.reference,
+    )
+
+
+def test_the_explaining_teacher_poses_the_question_and_sees_no_reference(make_lesson: MakeLesson) -> None:
+    lesson = make_lesson(Scenario.ANALOGY)
+    step: Any = played(lesson)[0]
+    assert step.opening == lesson.question.text
+    assert step.sees == {"question": lesson.question.text}
+
+
+def test_the_second_answer_of_an_analogy_is_to_the_second_question(make_lesson: MakeLesson) -> None:
+    lesson = make_lesson(Scenario.ANALOGY)
+    assert lesson.similar is not None
+    _, second = sees(played(lesson), Role.ANALOGY_STUDENT)
+    assert (second["question"], second["reference"]) == (lesson.similar.text, lesson.similar.reference)
+
+
+def test_an_analogy_without_a_partner_cannot_be_played(make_lesson: MakeLesson) -> None:
+    with pytest.raises(ValueError, match="an analogy without a partner"):
+        played(make_lesson(Scenario.ANALOGY, similar=None))

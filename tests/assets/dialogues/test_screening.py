@@ -1,0 +1,65 @@
+import pytest
+
+from assets.dialogues.screening import screen, without_heading
+
+GOOD = (
+    "We start with three apples and add four more, so 3 + 4 = 7. The answer is 7.",
+    "7",
+    "x = 3; y = 4",
+    "The answer is `len(items)`.",
+    "```python\ndef longest(words):\n    return max(words, key=len)\n```",
+    "for i in range(10):\n    print(i)\n    total += values[i]\nreturn total",
+    r"$$\int_0^1 x^2\,dx = \frac{1}{3}$$",
+    "Let α and β be the roots; then α + β = 5 and αβ = 6.",
+    "I'm sorry, I forgot to carry the one. I can't believe I missed it: 17 + 5 = 22.",
+    "Dear Ms Müller, I cannot help but admire the Eiffel Tower and Sacré-Cœur. It was a lovely trip to Paris.",
+    "The teacher: a person who helps pupils learn.",
+    "- Ragù alla Bolognese\n- Risotto alla Milanese\n- Spaghetti alla Carbonara\n- Pizza Napoletana",
+    "Step 1: add. Step 2: add. Step 3: add. Answer: 9",
+    "| a | b |\n|---|---|\n| 1 | 2 |\n" + "".join(f"| {n} | {n * n} |\n" for n in range(3, 30)),
+)
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_what_is_said_in_good_faith_passes(text: str) -> None:
+    assert screen(text, "stop") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ("empty", ""),
+        ("empty", " \n ... \n"),
+        ("control_tokens", "The answer is 7.<|im_end|>"),
+        ("other_speaker", "The answer is 7.\nTeacher: Well done!"),
+        ("other_speaker", "I agree.\n\n**Student B:** I do not."),
+        ("other_speaker", "Sure.\nUser: And 5 + 5?\nAssistant: 10"),
+        ("repetition", "We add one and one to get two. " * 8),
+        ("repetition", "so it is the same as before and then " * 12),
+        ("repetition", "1/3 = 0." + "3" * 600),
+        ("refusal", "I'm sorry, but I can't help with that."),
+        ("refusal", "As an AI language model, I do not have personal opinions about apples."),
+        ("refusal", "I cannot answer this question."),
+        ("not_english", "Tom tiene tres manzanas y compra cuatro más, así que ahora tiene siete manzanas en total."),
+        ("not_english", "汤姆有三个苹果，又买了四个，所以现在一共有七个苹果。"),
+        ("not_english", "У Тома три яблока, он покупает ещё четыре, значит, теперь у него семь яблок."),
+    ],
+)
+def test_what_is_broken_is_refused(reason: str, text: str) -> None:
+    assert screen(text, "stop") == reason
+
+
+@pytest.mark.parametrize(("finish_reason", "reason"), [("length", "cut_off"), ("content_filter", "filtered")])
+def test_what_the_endpoint_broke_off_is_refused(finish_reason: str, reason: str) -> None:
+    assert screen("The answer is", finish_reason) == reason
+
+
+@pytest.mark.parametrize(
+    "heading", ["Student A: ", "**Student A:** ", "student A:\n", "[Student A]: ", "# Student A: "]
+)
+def test_ones_own_heading_is_taken_off(heading: str) -> None:
+    assert without_heading(f"{heading}I think it is 7.", "student A") == "I think it is 7."
+
+
+def test_anothers_heading_is_left_to_the_screen() -> None:
+    assert without_heading("Student B: it is 7.", "student A") == "Student B: it is 7."
