@@ -7,6 +7,7 @@ from assets.quality.taught import Taught, Turn
 from resources.chat.profile import Role
 
 RUN_WORDS = 6
+Run = tuple[str, ...]
 DEBATERS = (Role.DEBATER_A.value, Role.DEBATER_B.value)
 _WORD = re.compile(r"[^\W_]+(?:[.,'’]\w+)*")
 
@@ -26,29 +27,36 @@ def copied_share(taught: Taught) -> float:
     question = {run for asked in taught.questions for run in runs(words(asked.text))}
     return max(
         (
-            covered_share(words(turn.text), _said_before(turns[:place], turn.role) - question)
+            _taken_over(words(turn.text), _said_before(turns[:place], turn.role), question)
             for place, turn in enumerate(turns)
         ),
         default=0.0,
     )
 
 
-def _said_before(turns: Sequence[Turn], role: str | None) -> set[tuple[str, ...]]:
+def _taken_over(text: Sequence[str], said: set[Run], question: set[Run]) -> float:
+    restated = covered_places(text, question)
+    own = ["" if place in restated else word for place, word in enumerate(text)]  # no run of `said` holds ""
+    return len(covered_places(own, said)) / len(text) if text else 0.0
+
+
+def _said_before(turns: Sequence[Turn], role: str | None) -> set[Run]:
     return {run for turn in turns if turn.role != role for run in runs(words(turn.text))}
 
 
-def runs(text: Sequence[str], length: int = RUN_WORDS) -> set[tuple[str, ...]]:
+def runs(text: Sequence[str], length: int = RUN_WORDS) -> set[Run]:
     """Every run of `length` words in a row."""
     return {tuple(text[place : place + length]) for place in range(len(text) - length + 1)}
 
 
-def covered_share(text: Sequence[str], known: set[tuple[str, ...]], length: int = RUN_WORDS) -> float:
-    """Share of the words of `text` that stand in one of the `known` runs (0..1; 0.0 for an empty text)."""
-    covered: set[int] = set()
-    for place in range(len(text) - length + 1):
-        if tuple(text[place : place + length]) in known:
-            covered.update(range(place, place + length))
-    return len(covered) / len(text) if text else 0.0
+def covered_places(text: Sequence[str], known: set[Run], length: int = RUN_WORDS) -> set[int]:
+    """Places of the words of `text` that stand in one of the `known` runs."""
+    return {
+        place + step
+        for place in range(len(text) - length + 1)
+        if tuple(text[place : place + length]) in known
+        for step in range(length)
+    }
 
 
 def repeated_share(text: Sequence[str], length: int) -> float:

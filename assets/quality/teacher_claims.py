@@ -36,6 +36,12 @@ _SAYS_WRONG = re.compile(
     r"|(?:made|make|contains?|has|have|is|was) (?:a|an|some|several|one|the) (?:\w+ )?(?:mistakes?|errors?)"
     r"|(?:mistake|error) (?:is|was|lies|occurs|occurred|in)|incorrect|(?:went|goes|going) wrong|wrong[!,.])"
 )
+# In this order, and what was read is taken out: "no mistake" is no mistake, "not right" is not right.
+_CLAIMS: tuple[tuple[Claim, re.Pattern[str]], ...] = (
+    ("right", _NOTHING_WRONG),
+    ("wrong", _SAYS_WRONG),
+    ("right", _SAYS_RIGHT),
+)
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 # A condition or a task speaks of no answer that was given: "check whether it is right", "the correct answer should …".
 _HYPOTHETICAL = re.compile(r"\b(?:if|whether|make sure|ensure|to be sure|until|so that)\b")
@@ -51,13 +57,10 @@ def claim_of(text: str) -> Claim:
     for sentence in _SENTENCE.findall(" ".join(text.lower().replace("’", "'").split())):
         if _HYPOTHETICAL.search(sentence):
             continue
-        if _NOTHING_WRONG.search(sentence):
-            said.add("right")
-            sentence = _NOTHING_WRONG.sub(" ", sentence)
-        if _SAYS_WRONG.search(sentence):
-            said.add("wrong")
-        elif _SAYS_RIGHT.search(sentence):
-            said.add("right")
+        for claim, pattern in _CLAIMS:
+            sentence, found = pattern.subn(" … ", sentence)
+            if found:
+                said.add(claim)
     return said.pop() if len(said) == 1 else "unclear"
 
 
