@@ -2,8 +2,6 @@
 
 from collections import Counter
 
-from assets.quality.configuration import QualityRules
-from assets.seeds.mirror import mirror_shards
 from dagster import (
     AssetSelection,
     DagsterInstance,
@@ -21,11 +19,13 @@ from dagster import (
     op,
     schedule,
 )
-from resources.chat.service import ChatService
 
 from assets.dialogues.prompts import PromptBook
 from assets.partitions import lessons
+from assets.quality.configuration import QualityRules
+from assets.seeds.mirror import mirror_shards
 from master_dagster.due import due_lessons
+from resources.chat.service import ChatService
 from resources.lake import Lake
 
 # Runs that talk to models carry this tag; the instance lets one through at a time (infra/dagster.yaml).

@@ -1,6 +1,5 @@
 """What Dagster loads: every asset, check, job and schedule, with this deployment's resources."""
 
-from assets.seeds.assets import seed_assets
 from dagster import Definitions, in_process_executor
 
 from assets.boost_qa import assets as boost_qa
@@ -13,6 +12,7 @@ from assets.partitions import sources
 from assets.quality import assets as quality
 from assets.quality import checks as quality_checks
 from assets.seeds import checks as seeds_checks
+from assets.seeds.assets import seed_assets
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
 from master_dagster.automation import mirror_lake, nightly_schedule, publish, teach_and_score

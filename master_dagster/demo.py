@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 import polars as pl
-from assets.boost_qa.release import latest_release
 from dagster import DagsterInstance, Definitions
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from assets.boost_qa.release import latest_release
 from assets.dialogues.schema import DIALOGUES
 from assets.partitions import VARIANTS, Scenario
 from assets.quality.schema import SCORED

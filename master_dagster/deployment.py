@@ -4,18 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
-from assets.lesson_plans.configuration import LessonRules, load_lesson_rules
-from assets.quality.configuration import QualityRules, load_quality_rules
-from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
-from dagster import ConfigurableResourceFactory, InitResourceContext
+from dagster import InitResourceContext, Noneable, resource
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from resources.chat.service import ChatService
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
 from assets.dialogues.prompts import PromptBook, load_prompts
+from assets.lesson_plans.configuration import LessonRules, load_lesson_rules
+from assets.quality.configuration import QualityRules, load_quality_rules
+from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
 from resources.chat.engine import Budget
 from resources.chat.profile import Profile, load_profile
+from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.embedder import Embedder, open_embedder
 from resources.lake import Lake
@@ -91,14 +91,16 @@ class Deployment:
         """Dagster's resources by name; the assets take them as parameters of the same names."""
         settings = self.settings
         return {
-            "lake": LakeResource(root=settings.lake_root),
-            "chat": ChatResource(
-                profile=settings.profile,
-                lake_root=settings.lake_root,
-                budget_tokens=settings.budget_tokens,
-                budget_usd=settings.budget_usd,
+            "lake": lake_resource.configured({"root": settings.lake_root}),
+            "chat": chat_resource.configured(
+                {
+                    "profile": settings.profile,
+                    "lake_root": settings.lake_root,
+                    "budget_tokens": settings.budget_tokens,
+                    "budget_usd": settings.budget_usd,
+                }
             ),
-            "embedder": EmbedderResource(profile=settings.profile),
+            "embedder": embedder_resource.configured({"profile": settings.profile}),
             "seeds_configuration": self.seeds,
             "prompts": self.prompts,
             "lesson_rules": self.lesson_rules,
@@ -136,32 +138,24 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     return Deployment(settings=settings, **read_files)
 
 
-class LakeResource(ConfigurableResourceFactory[Lake]):
+@resource(config_schema={"root": str}, description="The lake: every table and release, as files.")
+def lake_resource(context: InitResourceContext) -> Lake:
     """Opens the lake."""
-
-    root: str = Field(description="Folder or s3://bucket/prefix.")
-
-    def create_resource(self, context: InitResourceContext) -> Lake:
-        return Lake.at(self.root)
+    return Lake.at(context.resource_config["root"])
 
 
-class ChatResource(ConfigurableResourceFactory[ChatService]):
-    """Models behind OpenAI-compatible endpoints, with their journal in the lake."""
-
-    profile: str = Field(description="Name or path of the profile.")
-    lake_root: str = Field(description="Where the journal is kept.")
-    budget_tokens: int | None = Field(default=None, description="Most tokens that one run may pay for.")
-    budget_usd: float | None = Field(default=None, description="Most money that one run may spend.")
-
-    def create_resource(self, context: InitResourceContext) -> ChatService:
-        budget = Budget(tokens=self.budget_tokens, cost=self.budget_usd)
-        return ChatService(load_profile(self.profile), Lake.at(self.lake_root).store, budget)
+@resource(
+    config_schema={"profile": str, "lake_root": str, "budget_tokens": Noneable(int), "budget_usd": Noneable(float)},
+    description="Models behind OpenAI-compatible endpoints; what they said is journalled in the lake.",
+)
+def chat_resource(context: InitResourceContext) -> ChatService:
+    """Makes the service that hands out engines."""
+    given = context.resource_config
+    budget = Budget(tokens=given["budget_tokens"], cost=given["budget_usd"])
+    return ChatService(load_profile(given["profile"]), Lake.at(given["lake_root"]).store, budget)
 
 
-class EmbedderResource(ConfigurableResourceFactory[Embedder]):
-    """Sentence embeddings."""
-
-    profile: str = Field(description="Name or path of the profile that names the embedder.")
-
-    def create_resource(self, context: InitResourceContext) -> Embedder:
-        return open_embedder(load_profile(self.profile))
+@resource(config_schema={"profile": str}, description="Sentence embeddings, by the profile's embedder.")
+def embedder_resource(context: InitResourceContext) -> Embedder:
+    """Opens the embedder; nothing is loaded before it is used."""
+    return open_embedder(load_profile(context.resource_config["profile"]))

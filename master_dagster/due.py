@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Literal
 
 from assets.dialogues.fingerprint import dialogue_fingerprint
-from assets.quality.configuration import QualityRules
-from assets.quality.fingerprint import scored_fingerprint
-
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.partitions import Scenario
+from assets.quality.configuration import QualityRules
+from assets.quality.fingerprint import scored_fingerprint
 from assets.quality.schema import SCORED
 from resources.chat.profile import Profile
 from resources.lake import Lake, PartitionRecord, Table

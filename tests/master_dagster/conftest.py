@@ -1,116 +1,21 @@
-"""A whole deployment in a temporary folder: its own seeds, a profile on the fake endpoint, its own lake."""
-
-import json
-import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from dagster import DagsterInstance
 
-from master_dagster.deployment import Deployment, Settings, load_deployment
-from resources.chat.profile import Role
-from tests.fake_endpoint import FakeEndpoint, SeenRequest
-
-NAMES = ("Tom", "Anna", "Ben", "Sara", "Max", "Lily", "Omar", "Ines", "Paul", "Mia", "Finn", "Zoe")
-THINGS = ("apples", "pencils", "books", "coins", "shells", "cards")
-
-
-def question(number: int) -> dict[str, str]:
-    """A small sum, another for each number."""
-    name, thing = NAMES[number % len(NAMES)], THINGS[number % len(THINGS)]
-    first, second = number + 2, 2 * number + 3
-    return {
-        "question": f"{name} has {first} {thing} and then finds {second} more {thing}. How many {thing} are there now?",
-        "answer": f"We add the {second} {thing} to the {first} {thing} that {name} has. "
-        f"{first} + {second} = {first + second}. #### {first + second}",
-    }
-
-
-def play(request: SeenRequest) -> str:
-    """What a class of good actors says: the weak ones err, those who see the reference answer follow it."""
-    role = request.model
-    reference = re.search(r"\n((?:We add|Reference)[^\n]*#### (\d+))", request.text)
-    if role == Role.JUDGE:
-        return json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
-    if role in (Role.CRITIC_TEACHER, Role.EXPLAINING_TEACHER):
-        return (
-            "Look at what is there at first and at what comes on top of it, and think about which operation joins them."
-        )
-    if reference:
-        working, result = reference.groups()
-        sentence = working.split(" #### ")[0]
-        return f"Let me work through it with care. {sentence} So the answer is {result}."
-    wrong = {Role.WEAK_STUDENT: 999, Role.DEBATER_A: 998, Role.DEBATER_B: 997}[Role(role)]
-    own = {
-        Role.WEAK_STUDENT: "I count all the things one after the other and then guess a little.",
-        Role.DEBATER_A: "In my view both numbers belong together, so I put them side by side.",
-        Role.DEBATER_B: "That looks doubtful to me, because I would rather count every single thing again.",
-    }[Role(role)]
-    return f"{own} The answer is {wrong}."
-
-
-@dataclass(frozen=True)
-class School:
-    """The deployment and where its files lie."""
-
-    folder: Path
-    settings: Settings
-    endpoint: FakeEndpoint
-
-    @property
-    def deployment(self) -> Deployment:
-        return load_deployment(self.settings)
-
-    def write_seeds(self, numbers: range) -> None:
-        """The source's file with these questions."""
-        lines = [json.dumps(question(number)) for number in numbers]
-        (self.folder / "sums.jsonl").write_text("\n".join(lines) + "\n")
+from tests.fake_endpoint import FakeEndpoint
+from tests.school import School, found_school
 
 
 @pytest.fixture
 def school(tmp_path: Path, fake_endpoint: FakeEndpoint) -> School:
-    """Twelve sums in one source, and models that play their parts well."""
-    fake_endpoint.answer_with(play)
-    cast = {
-        role.value: {"endpoint": "fake", "model": role.value, "temperature": 0.2, "max_tokens": 200} for role in Role
-    }
-    profile = {
-        "name": "school",
-        "endpoints": {"fake": {"base_url": fake_endpoint.base_url, "max_concurrency": 8}},
-        "roles": cast,
-        "embedder": {"kind": "openai", "endpoint": "fake", "model": "fake-embedder"},
-        "prices": {Role.STRONG_STUDENT.value: {"prompt": 1.0, "completion": 2.0}},
-    }
-    seeds = {
-        "sources": [
-            {
-                "name": "sums",
-                "files": ["sums.jsonl"],
-                "fields": {"question": "question", "answer": "answer"},
-                "domain": "math",
-                "licence": "CC0-1.0",
-            }
-        ]
-    }
-    (tmp_path / "profile.yaml").write_text(yaml.safe_dump(profile))
-    (tmp_path / "seeds.yaml").write_text(yaml.safe_dump(seeds))
-    school = School(
-        folder=tmp_path,
-        settings=Settings(
-            _env_file=None,
-            lake_root=str(tmp_path / "lake"),
-            seeds=str(tmp_path / "seeds.yaml"),
-            profile=str(tmp_path / "profile.yaml"),
-        ),
-        endpoint=fake_endpoint,
-    )
-    school.write_seeds(range(12))
-    return school
+    """A whole deployment in a temporary folder: its own seeds, a profile on the fake endpoint, its own lake."""
+    return found_school(tmp_path, fake_endpoint)
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> DagsterInstance:
+def instance() -> Iterator[DagsterInstance]:
     """A Dagster instance that forgets."""
-    return DagsterInstance.ephemeral()
+    with DagsterInstance.ephemeral() as instance:
+        yield instance

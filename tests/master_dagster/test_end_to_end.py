@@ -11,8 +11,7 @@ from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import drive
-
-from .conftest import School
+from tests.school import School
 
 pytestmark = pytest.mark.end_to_end
 
