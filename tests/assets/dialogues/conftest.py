@@ -31,20 +31,27 @@ SAYS = {
 
 @dataclass
 class ScriptedChat:
-    """Implements `Chat`: `rule` gives a text, a completion, or an exception to be raised."""
+    """Implements `Chat`: `rule` gives a text, a completion, or an exception to be raised.
+
+    With `company`, no call is answered before so many have been open at once.
+    """
 
     rule: Callable[[Call], str | Completion | Exception] = lambda call: SAYS[call.role]
     appetite: int = 4
+    company: int = 1
     calls: list[tuple[str, Call]] = field(default_factory=list)
     open: int = 0
     most_open: int = 0
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def complete(self, call: Call, *, scope: str) -> Completion:
         self.calls.append((scope, call))
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
-            await asyncio.sleep(0)
+            if self.open >= self.company:
+                self.enough.set()
+            await asyncio.wait_for(self.enough.wait(), 10)
             given = self.rule(call)
         finally:
             self.open -= 1

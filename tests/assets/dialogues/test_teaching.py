@@ -1,0 +1,238 @@
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from assets.dialogues.classroom import Classroom
+from assets.dialogues.lesson import Lesson
+from assets.dialogues.syllabus import Syllabus, SyllabusError
+from assets.dialogues.teaching import Progress, Row, gate, teach_partitions
+from assets.partitions import Scenario
+from resources.chat.calls import BudgetSpent, Call, CallFailed, EndpointUnusable
+
+MakeRoom = Callable[..., Classroom]
+
+
+class Shelf:
+    """Partitions to be taught, and what was handed over, in order."""
+
+    def __init__(self, syllabuses: Sequence[Syllabus]) -> None:
+        self.syllabuses = {syllabus.key: syllabus for syllabus in syllabuses}
+        self.written: dict[str, list[Row]] = {}
+
+    def read(self, key: str) -> Syllabus:
+        if key not in self.syllabuses:
+            raise SyllabusError(f"{key}: there is no such shard")
+        return self.syllabuses[key]
+
+    def write(self, syllabus: Syllabus, rows: list[Row]) -> None:
+        self.written[syllabus.key] = rows
+
+
+def taught(shelf: Shelf, room: Classroom, keys: Sequence[str] | None = None) -> Progress:
+    progress = Progress(list(keys or shelf.syllabuses))
+    asyncio.run(run(shelf, room, progress))
+    return progress
+
+
+async def run(shelf: Shelf, room: Classroom, progress: Progress, show: Callable[[Progress], None] | None = None) -> None:
+    await teach_partitions(
+        progress,
+        read=shelf.read,
+        room=room,
+        scope=lambda key: f"scope {key}",
+        written=shelf.write,
+        show=show or (lambda _: None),
+    )
+
+
+@pytest.fixture
+def syllabus(make_lesson: Callable[..., Lesson]) -> Callable[..., Syllabus]:
+    """Makes a partition of error corrections: `syllabus(shard, how many)`."""
+
+    def make(shard: str, count: int, **changes: Any) -> Syllabus:
+        lessons = tuple(
+            make_lesson(Scenario.ERROR_CORRECTION, number, dialogue_id=f"{shard}.{number}", shard=shard)
+            for number in range(count)
+        )
+        values = {"current": False, "lessons": lessons, "held": {}} | changes
+        return Syllabus(f"error_correction|{shard}", Scenario.ERROR_CORRECTION, shard, "f", "m", **values)
+
+    return make
+
+
+def test_each_partition_is_handed_over_with_all_its_dialogues_in_order(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    shelf = Shelf([syllabus("a", 3), syllabus("b", 5)])
+    taught(shelf, make_room(scripted_chat()))
+    assert {key: [row["dialogue_id"] for row in rows] for key, rows in shelf.written.items()} == {
+        "error_correction|a": ["a.0", "a.1", "a.2"],
+        "error_correction|b": ["b.0", "b.1", "b.2", "b.3", "b.4"],
+    }
+
+
+def test_calls_go_on_their_partitions_scope(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    chat = scripted_chat()
+    taught(Shelf([syllabus("a", 1)]), make_room(chat))
+    assert {scope for scope, _ in chat.calls} == {"scope error_correction|a"}
+
+
+def test_as_many_dialogues_are_open_as_the_chat_has_appetite_for(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    chat = scripted_chat(appetite=6, company=6)
+    taught(Shelf([syllabus("a", 20)]), make_room(chat))
+    assert chat.most_open == 6
+
+
+def test_a_partitions_tail_leaves_no_slot_idle(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    chat = scripted_chat(appetite=6, company=6)
+    taught(Shelf([syllabus(name, 2) for name in "abcdef"]), make_room(chat))
+    assert chat.most_open == 6
+
+
+def test_a_partition_without_lessons_is_written_empty(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    shelf = Shelf([syllabus("a", 0)])
+    taught(shelf, make_room(scripted_chat()))
+    assert shelf.written == {"error_correction|a": []}
+
+
+def test_a_current_partition_is_neither_taught_nor_written(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    chat, shelf = scripted_chat(), Shelf([syllabus("a", 2, current=True)])
+    progress = taught(shelf, make_room(chat))
+    assert (chat.calls, shelf.written, progress.written) == ([], {}, ["error_correction|a"])
+
+
+def test_rows_that_are_held_are_handed_over_without_a_call(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    chat, kept = scripted_chat(), {"dialogue_id": "a.1", "status": "complete"}
+    shelf = Shelf([syllabus("a", 2, held={"a.1": kept})])
+    taught(shelf, make_room(chat))
+    assert shelf.written["error_correction|a"][1] is kept
+    assert {call.sample for _, call in chat.calls} == {"a.0"}
+
+
+def test_a_partition_that_cannot_be_read_does_not_keep_the_others_back(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    shelf = Shelf([syllabus("b", 2)])
+    progress = taught(shelf, make_room(scripted_chat()), ["error_correction|a", "error_correction|b"])
+    assert list(shelf.written) == ["error_correction|b"]
+    assert progress.failed == {"error_correction|a": "error_correction|a: there is no such shard"}
+
+
+def test_one_bad_dialogue_does_not_end_the_run(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    def rule(call: Call) -> str | Exception:
+        return CallFailed("bad_request", "no") if call.sample == "a.1" else "I get seven. The answer is 7."
+
+    shelf = Shelf([syllabus("a", 3)])
+    taught(shelf, make_room(scripted_chat(rule)))
+    assert [row["status"] for row in shelf.written["error_correction|a"]] == ["complete", "set_aside", "complete"]
+
+
+def test_a_fault_of_our_own_sets_one_dialogue_aside(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    def rule(call: Call) -> str | Exception:
+        return ZeroDivisionError("oops") if call.sample == "a.0" else "I get seven. The answer is 7."
+
+    shelf = Shelf([syllabus("a", 2)])
+    taught(shelf, make_room(scripted_chat(rule)))
+    assert [row["status_reason"] for row in shelf.written["error_correction|a"]] == [
+        "fault: ZeroDivisionError: oops",
+        None,
+    ]
+
+
+@pytest.mark.parametrize("stop", [BudgetSpent, EndpointUnusable])
+def test_what_stops_the_run_says_what_is_done_and_what_is_left(
+    stop: type[Exception], syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    def rule(call: Call) -> str | Exception:
+        return stop("100 tokens are spent") if call.sample.startswith("b") else "I get seven. The answer is 7."
+
+    shelf = Shelf([syllabus("a", 1), syllabus("b", 2), syllabus("c", 2)])
+    with pytest.raises(stop) as caught:
+        taught(shelf, make_room(scripted_chat(rule, appetite=1)))
+    assert list(shelf.written) == ["error_correction|a"]
+    assert str(caught.value) == (
+        "100 tokens are spent\n1 of 3 partitions are written; left: error_correction|b, error_correction|c. "
+        "What was paid for is kept and is not paid again."
+    )
+
+
+def test_a_cancelled_run_still_writes_the_partition_that_is_done(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    shelf = Shelf([syllabus("a", 1), syllabus("b", 50)])
+    writing, may_write = threading.Event(), threading.Event()
+
+    def write_slowly(syllabus: Syllabus, rows: list[Row]) -> None:
+        writing.set()
+        may_write.wait(10)
+        Shelf.write(shelf, syllabus, rows)
+
+    shelf.write = write_slowly  # type: ignore[method-assign]
+    progress = Progress(list(shelf.syllabuses))
+
+    async def cancel_while_writing() -> None:
+        task = asyncio.create_task(run(shelf, make_room(scripted_chat(appetite=1)), progress))
+        await asyncio.to_thread(writing.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        may_write.set()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancel_while_writing())
+    assert list(shelf.written) == progress.written == ["error_correction|a"]
+    assert progress.left == ["error_correction|b"]
+
+
+def test_what_writing_raises_ends_the_run(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    shelf = Shelf([syllabus("a", 1), syllabus("b", 1)])
+
+    def full(syllabus: Syllabus, rows: list[Row]) -> None:
+        raise OSError("disk full")
+
+    shelf.write = full  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="disk full"):
+        taught(shelf, make_room(scripted_chat(appetite=1)))
+
+
+def test_progress_is_shown_after_each_dialogue(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    shelf, seen = Shelf([syllabus("a", 2), syllabus("b", 1)]), []
+    progress = Progress(list(shelf.syllabuses))
+    asyncio.run(run(shelf, make_room(scripted_chat()), progress, lambda now: seen.append(now.done)))
+    assert seen == [1, 2, 3]
+
+
+def rows(complete: int, set_aside: int, retracted: int = 0) -> list[Row]:
+    return [
+        *({"status": "complete", "status_reason": None} for _ in range(complete)),
+        *({"status": "set_aside", "status_reason": "refusal: turn 2"} for _ in range(set_aside)),
+        *({"status": "set_aside", "status_reason": "retracted: taken down"} for _ in range(retracted)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        (rows(10, 10), "passed"),
+        (rows(10, 11), "failed"),
+        (rows(0, 4), "passed"),
+        (rows(0, 5), "failed"),
+        (rows(1, 0, retracted=50), "passed"),
+        ([], "passed"),
+    ],
+)
+def test_the_gate_fails_when_too_many_dialogues_are_set_aside(given: list[Row], verdict: str) -> None:
+    assert gate(given, limit=0.5, minimum=5)[0] == verdict
+
+
+def test_a_failed_gate_says_why() -> None:
+    assert gate(rows(1, 9), limit=0.5, minimum=5)[1] == "9 of 10 dialogues were set aside (allowed: 50%): 9 refusal"
