@@ -4,6 +4,7 @@ from collections import Counter
 
 from dagster import (
     AssetSelection,
+    Config,
     DagsterInstance,
     DagsterRunStatus,
     DefaultScheduleStatus,
@@ -19,12 +20,17 @@ from dagster import (
     op,
     schedule,
 )
+from pydantic import Field
 
+from assets.dialogues.estimate import dry_run
 from assets.dialogues.prompts import PromptBook
 from assets.partitions import lessons
+from assets.quality.anew import ask_anew
 from assets.quality.configuration import QualityRules
 from assets.seeds.mirror import mirror_shards
+from assets.shown import table_markdown
 from master_dagster.due import due_lessons
+from master_dagster.estimate import headline, matching_lessons, role_rows
 from resources.chat.service import ChatService
 from resources.lake import Lake
 
@@ -51,6 +57,57 @@ publish = define_asset_job(
     selection=AssetSelection.assets("boost_qa"),
     description="Assemble a BOOST-QA release from every accepted dialogue; latest.json moves if its gates pass.",
 )
+
+
+class LessonsConfig(Config):
+    """Which lessons."""
+
+    lessons: list[str] = Field(
+        default_factory=list, description="Keys or shell patterns, such as 'debate|*'; every planned one by default."
+    )
+
+
+class AskAnewConfig(LessonsConfig):
+    """Which dialogues to make anew."""
+
+    reasons: list[str] = Field(min_length=1, description="Rejection reasons, such as wrong_final_answer.")
+
+
+@op(description="What the lessons would take under the profile in force: calls, tokens, money, hours.")
+def estimate_lessons(
+    context: OpExecutionContext,
+    config: LessonsConfig,
+    lake: ResourceParam[Lake],
+    chat: ResourceParam[ChatService],
+    prompts: ResourceParam[PromptBook],
+) -> None:
+    estimate = dry_run(lake, matching_lessons(lake, config.lessons), prompts, chat.profile)
+    context.log.info(headline(estimate))
+    context.add_output_metadata(
+        {
+            "calls": estimate.calls,
+            "tokens": estimate.tokens,
+            "US dollars": estimate.cost,
+            "hours": estimate.hours,
+            "roles": table_markdown(role_rows(estimate)),
+        }
+    )
+
+
+@job(description="Dry run: what the chosen lessons would take, before any money is spent. Calls no model.")
+def estimate_cost() -> None:
+    estimate_lessons()
+
+
+@op(description="Mark rejected dialogues of chosen reasons; their lessons are stale from then on.")
+def mark_rejected(context: OpExecutionContext, config: AskAnewConfig, lake: ResourceParam[Lake]) -> None:
+    marked = ask_anew(lake, matching_lessons(lake, config.lessons), config.reasons)
+    context.log.info(f"{marked} dialogues are marked; materialise scenario_dialogues and scored_dialogues for them")
+
+
+@job(description="Have rejected dialogues of chosen reasons generated anew at the next run of their lessons.")
+def make_rejected_anew() -> None:
+    mark_rejected()
 
 
 @op(description="Make the instance's shard partitions equal to the lake's.")

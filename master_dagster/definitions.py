@@ -15,7 +15,14 @@ from assets.seeds import checks as seeds_checks
 from assets.seeds.assets import seed_assets
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
-from master_dagster.automation import mirror_lake, nightly_schedule, publish, teach_and_score
+from master_dagster.automation import (
+    estimate_cost,
+    make_rejected_anew,
+    mirror_lake,
+    nightly_schedule,
+    publish,
+    teach_and_score,
+)
 from master_dagster.deployment import Deployment, load_deployment
 
 
@@ -40,7 +47,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *boost_qa_checks.CHECKS,
             *training_sets_checks.CHECKS,
         ],
-        jobs=[teach_and_score, publish, mirror_lake],
+        jobs=[teach_and_score, publish, estimate_cost, make_rejected_anew, mirror_lake],
         schedules=[nightly_schedule(settings.nightly_cron, settings.nightly_partitions)],
         resources=deployment.resources(),
         # A step that needs its own process costs about three seconds, and every check is a step.

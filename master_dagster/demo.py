@@ -17,7 +17,7 @@ from rich.text import Text
 
 from assets.boost_qa.release import latest_release
 from assets.dialogues.schema import DIALOGUES
-from assets.partitions import VARIANTS, Scenario
+from assets.partitions import SHARDS, VARIANTS, Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.deployment import Deployment, load_deployment
@@ -71,9 +71,8 @@ def drive(deployment: Deployment, definitions: Definitions, instance: DagsterIns
     """Materialise every asset from the raw seeds to the training sets."""
     sources = [source.name for source in deployment.seeds.sources]
     run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], sources)
-    shards = [record.keys["shard"] for record in deployment.lake().records(SEEDS)]
-    run_step(definitions, instance, ["lesson_plans"], instance.get_dynamic_partitions("shards"))
-    shards = instance.get_dynamic_partitions("shards")
+    shards = instance.get_dynamic_partitions(SHARDS)
+    run_step(definitions, instance, ["lesson_plans"], shards)
     scenarios = [scenario.value for scenario in Scenario]
     ends = [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
     run_step(definitions, instance, ["scenario_dialogues", "scored_dialogues"], ends)
@@ -98,7 +97,7 @@ def summary(lake: Lake, seconds: float) -> RichTable:
             str(ours.height),
             str(ours.filter(pl.col("status") == "complete").height),
             str(judged["accepted"].sum()),
-            f"{ours['prompt_tokens'].sum() + ours['completion_tokens'].sum():,}",
+            f"{ours.select(pl.col('prompt_tokens') + pl.col('completion_tokens')).sum().item():,}",
             end_section=name == names[-1],
         )
     return table
