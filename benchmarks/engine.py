@@ -224,7 +224,7 @@ async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
     meter = Meter()
     lost: list[str] = []
 
-    async def generate() -> float:
+    async def generate() -> tuple[float, int]:
         started = time.monotonic()
         async with ChatEngine(profile, open_store(options.lake)) as engine:
 
@@ -241,15 +241,15 @@ async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
             # Without refusals the hundred dialogues of the bare loop, else the engine's own appetite.
             hungry = options.faults or options.cap or options.bucket or options.tail
             await at_once(options.dialogues, engine.appetite if hungry else options.at_once, dialogue)
-        return started
+        return started, engine.total.retries
 
-    started = await generate()
+    started, retries = await generate()
     cpu = meter.milliseconds_a_call()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     replay_started = time.monotonic()
     await generate()
     replay = options.dialogues / (time.monotonic() - replay_started)
-    return {"started": started, "cpu_ms": cpu, "peak_mb": peak, "replay": replay, "lost": len(lost)}
+    return {"started": started, "cpu_ms": cpu, "peak_mb": peak, "replay": replay, "lost": len(lost), "retries": retries}
 
 
 def measure(client: str, options: argparse.Namespace, url: str, lake: str) -> dict[str, Any]:
@@ -331,7 +331,7 @@ def compare(options: argparse.Namespace) -> None:
     print(f"peak memory            {engine['peak_mb']:8.0f} MB")
     print(f"replay                 {engine['replay']:8.0f} dialogues/s")
     refused = engine["refused"] / (calls + engine["refused"])
-    print(f"lost, refused          {engine['lost']:8d} dialogues, {refused:.1%} of calls")
+    print(f"lost, refused, retried {engine['lost']:8d} dialogues, {refused:.1%} of calls; {engine['retries']} retries")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class RetryPolicy:
     attempts: int = 6
     first_wait: float = 0.25  # seconds
     longest_wait: float = 30.0
-    longest_refusal_wait: float = 15.0
+    longest_refusal_wait: float = 2.0
     jitter: float = 0.25  # share by which a wait is shorter or longer
 
     def after_failure(self, failures: int) -> float:

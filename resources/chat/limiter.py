@@ -184,6 +184,8 @@ class Limiter:
         self._peak = self.in_flight
 
     def _window_end(self) -> float:
+        if not self._latency and self.in_flight:
+            return math.inf  # nothing has been served yet: how long a window is to be is not known
         length = max(SHORTEST_WINDOW, self._latency)
         return self._opened + (length if self._served + self._refused >= MIN_OUTCOMES else 5 * length)
 
@@ -191,7 +193,7 @@ class Limiter:
         """At the window's end, set the level and open the next one."""
         if now < self._window_end():
             return
-        # At the beginning of long calls none is served yet: those still in flight were let in.
+        # Of long calls, few end within a window: those still in flight were let in too.
         outcomes = self._refused + max(self._served, self.in_flight)
         if outcomes:
             share = self._refused / outcomes

@@ -1,14 +1,10 @@
 """One endpoint's connection: bytes out, status and bytes back. Nothing is retried or interpreted here."""
 
 import asyncio
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from resources.chat.profile import Endpoint
 from resources.chat.replies import AttemptFailed, Reply
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 CONNECT_SECONDS = 10.0
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -27,11 +23,25 @@ class Connection:
     """
 
     def __init__(self, endpoint: Endpoint, base_url: str, key: str | None) -> None:
+        import httpx2  # half a second with openai, so only where a call is really made
+        import openai
+
         self.base_url = base_url
         self._timeout = endpoint.timeout_seconds
-        self._connections = endpoint.max_concurrency
         self._key = key
-        self._client: AsyncOpenAI | None = None
+        parts = urlsplit(base_url)
+        http_client = openai.DefaultAioHttpClient(
+            limits=httpx2.Limits(
+                max_connections=endpoint.max_concurrency, max_keepalive_connections=endpoint.max_concurrency
+            ),
+            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
+            follow_redirects=False,  # a redirect would carry the key elsewhere
+            trust_env=parts.hostname not in LOOPBACK,  # a proxy cannot reach this machine's own server
+            verify=parts.scheme == "https",  # loading certificates takes a tenth of a second
+        )
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url, api_key=key or "none", max_retries=0, http_client=http_client
+        )
 
     @property
     def address(self) -> str:
@@ -49,16 +59,9 @@ class Connection:
         import httpx2
         import openai
 
-        if self._client is None:
-            self._client = self._open()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._client.post(
-                    "/chat/completions",
-                    content=body,
-                    options={"headers": {"Content-Type": "application/json"}},
-                    cast_to=httpx2.Response,
-                )
+                response = await self._client.post("/chat/completions", content=body, cast_to=httpx2.Response)
         except openai.APIStatusError as error:
             response = error.response
         except TimeoutError:
@@ -73,25 +76,7 @@ class Connection:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
-
-    def _open(self) -> "AsyncOpenAI":
-        import httpx2
-        import openai
-
-        parts = urlsplit(self.base_url)
-        http_client = openai.DefaultAioHttpClient(
-            limits=httpx2.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
-            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-            follow_redirects=False,  # a redirect would carry the key elsewhere
-            trust_env=parts.hostname not in LOOPBACK,  # a proxy cannot reach this machine's own server
-            verify=parts.scheme == "https",  # loading certificates takes a tenth of a second
-        )
-        return openai.AsyncOpenAI(
-            base_url=self.base_url, api_key=self._key or "none", max_retries=0, http_client=http_client
-        )
+        await self._client.close()
 
 
 def _no_reply(error: BaseException) -> AttemptFailed:
@@ -101,10 +86,9 @@ def _no_reply(error: BaseException) -> AttemptFailed:
     causes = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
-    names = " from ".join(type(cause).__name__ for cause in causes[-1:])
     for cause in causes:
         if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             system = getattr(cause, "os_error", None)
             why = getattr(system, "strerror", None) or type(system or cause).__name__
             return AttemptFailed("unreachable", f"no connection: {why}")
-    return AttemptFailed("connection_lost", f"the connection broke off ({names})")
+    return AttemptFailed("connection_lost", f"the connection broke off ({type(causes[-1]).__name__})")

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -582,6 +585,42 @@ def test_cancelling_ends_the_calls_in_flight_and_keeps_the_journal(
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancelled())
     assert ask(make_engine(), make_call(sample="d0")).replayed
+
+
+KILLED_IN_THE_MIDDLE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from resources.chat.calls import Call, Message
+from resources.chat.engine import ChatEngine
+from resources.chat.profile import Profile, Role
+from resources.store import LocalStore
+
+async def main():
+    async with ChatEngine(Profile.model_validate_json(sys.argv[1]), LocalStore(Path(sys.argv[2]))) as engine:
+        for number in range(3):
+            question = (Message("user", "What is 6 x 7?"),)
+            call = Call(Role.STRONG_STUDENT, question, f"d{number}", "2-strong_student")
+            await engine.complete(call, scope=sys.argv[3])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def test_what_was_answered_outlives_sigkill(
+    fake_endpoint: "FakeEndpoint",
+    make_engine: MakeEngine,
+    make_profile: MakeProfile,
+    make_call: MakeCall,
+    tmp_path: Path,
+) -> None:
+    profile = make_profile()
+    command = [sys.executable, "-c", KILLED_IN_THE_MIDDLE, profile.model_dump_json(), str(tmp_path), SCOPE]
+    killed = subprocess.run(command, cwd=Path(__file__).parents[3], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    again = make_engine(profile)
+    ask_all(again, *(make_call(sample=f"d{number}") for number in range(4)))
+    assert (again.total.replayed, again.total.calls) == (3, 1)
 
 
 def test_nothing_is_left_running(make_engine: MakeEngine, make_call: MakeCall) -> None:
