@@ -122,9 +122,9 @@ def test_a_server_that_hangs_is_killed_and_replaced(files: ServerFiles) -> None:
 def test_a_server_still_loading_is_found_again_when_its_starter_was_killed(files: ServerFiles, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     with holders(files, 1, "--gate", str(gate)) as (starter,):
-        while live_server(files) is None:
+        while (server := live_server(files)) is None or not server.pid:
             assert starter.poll() is None
-        loading = pid_of_server(files)
+        loading = server.pid
     gate.touch()
 
     with lease(files, tiny_server(files)):

@@ -39,6 +39,11 @@ def test_it_answers_to_any_model_name_with_its_own(client: OpenAI) -> None:
 
 
 @pytest.mark.embedded
+def test_the_model_is_in_its_right_mind(client: OpenAI) -> None:
+    assert "4" in ask(client, "What is 2 + 2?", max_tokens=20).choices[0].message.content
+
+
+@pytest.mark.embedded
 def test_it_counts_the_tokens(client: OpenAI) -> None:
     usage = ask(client, "Say hello.").usage
 
