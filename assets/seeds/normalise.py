@@ -9,7 +9,6 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
-_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -19,10 +18,9 @@ def normalise(text: str) -> str:
     Spaces within a line stay as they are, since code depends on them; more than one empty line becomes one.
     Normalising twice gives the same as once.
     """
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", _LINE_BREAKS.sub("\n", text))
-        text = _SPACES.sub(" ", text)
-    elif "\r" in text:
-        text = _LINE_BREAKS.sub("\n", text)
-    text = _TRAILING.sub("", _INVISIBLE.sub("", text))
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    text = _LINE_BREAKS.sub("\n", text)
+    text = _INVISIBLE.sub("", _SPACES.sub(" ", text))
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
     return unicodedata.normalize("NFC", _BLANK_LINES.sub("\n\n", text).strip())

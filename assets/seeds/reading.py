@@ -79,8 +79,10 @@ def find_files(given: str, configuration: SeedsConfiguration) -> list[tuple[str,
     address = configuration.address(given)
     with _explained(address):
         system, path = _file_system(address)
-        found = [path] if system.isfile(path) else sorted(map(str, system.glob(path)))
-        found = [file for file in found if system.isfile(file)]
+        found = [path] if system.isfile(path) else []
+        found = found or sorted(
+            file for file, facts in system.glob(path, detail=True).items() if facts["type"] == "file"
+        )
     if not found:
         raise SeedsError(f"{address}: there is no such file; relative paths start at {configuration.folder}")
     for file in found:
@@ -100,7 +102,8 @@ def file_rows(path: str, shown: str, wanted: tuple[str, ...]) -> Iterator[Row | 
     """The rows of one file, which the tables call `shown`. Parquet gives the fields in `wanted` if it has them all."""
     with _explained(path):
         system, name = _file_system(path)
-        with system.open(name, "rb") as raw, _decompressed(raw, path) as stream:
+        # fsspec's remote files have no readline with a limit.
+        with system.open(name, "rb") as opened, io.BufferedReader(opened) as raw, _decompressed(raw, path) as stream:
             kind = _format(path)
             if kind == ".parquet":
                 yield from _parquet_rows(stream, shown, wanted)
@@ -219,7 +222,7 @@ def _json_array_rows(stream: BinaryIO, shown: str) -> Iterator[Row | Fault]:
                 return
             try:
                 value, end = decoder.raw_decode(window, position)
-                complete = end < len(window)  # a number may go on behind the window
+                complete = end < len(window) or ended  # a number may go on behind the window
             except ValueError as error:
                 if ended or len(window) - position > LONGEST_ROW:
                     raise SeedsError(

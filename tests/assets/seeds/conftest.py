@@ -1,0 +1,75 @@
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from assets.seeds.configuration import SeedsConfiguration
+from resources.lake import Lake
+
+Configure = Callable[..., SeedsConfiguration]
+WriteRows = Callable[..., Path]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """An empty lake on disk."""
+    return Lake.at(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Configure:
+    """Makes a configuration of one source `sums` that reads `sums.jsonl` of the test's folder; keywords change it."""
+
+    def make(source: dict[str, Any] | None = None, **settings: Any) -> SeedsConfiguration:
+        given: dict[str, Any] = {"name": "sums", "domain": "math", "licence": "CC0-1.0"} | (source or {})
+        if "hub" not in given:
+            given.setdefault("files", ["sums.jsonl"])
+        if "conversations" not in given:
+            given.setdefault("fields", {"question": "question", "answer": "answer"})
+        return SeedsConfiguration.model_validate({"sources": [given], "folder": tmp_path} | settings)
+
+    return make
+
+
+@pytest.fixture
+def write_rows(tmp_path: Path) -> WriteRows:
+    """Writes rows as JSON lines into the test's folder; text goes in as the line it is."""
+
+    def write(rows: Iterable[Any], name: str = "sums.jsonl") -> Path:
+        path = tmp_path / name
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def s3_address() -> Iterator[str]:
+    """A real S3 server on loopback."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_client(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of that server, which every other client finds through the environment; the bucket `seeds` is there."""
+    import boto3
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_address,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="seeds")
+    return client
