@@ -1,7 +1,7 @@
 """A class that says what the test wants it to say, without any server."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,10 @@ import pytest
 from assets.dialogues.classroom import Classroom
 from assets.dialogues.lesson import Lesson, Question, dialogue_id
 from assets.dialogues.prompts import PromptBook, load_prompts
+from assets.dialogues.schema import REGENERATIONS
+from assets.lesson_plans.schema import LESSON_PLANS
 from assets.partitions import Scenario
+from assets.seeds.schema import SEEDS
 from resources.chat.calls import Call, Completion
 from resources.chat.profile import Profile, Role, load_profile
 from resources.identity import stable_hash
@@ -130,3 +133,68 @@ def make_room(prompts: PromptBook, profile: Profile) -> Callable[..., Classroom]
 def lake(tmp_path: Path) -> Lake:
     """An empty lake."""
     return Lake.at(str(tmp_path / "lake"))
+
+
+@dataclass(frozen=True)
+class PlannedLake:
+    """A lake with seeds and plans, and nothing taught yet."""
+
+    lake: Lake
+
+    def plan(self, shard: str, scenarios: Sequence[Scenario], partner_of_first: str | None = None) -> list[str]:
+        """Write a shard of the source `sums`: a seed and a plan for each scenario named; the seed_ids, in order.
+
+        Args:
+            shard: its name, `sums-0000`.
+            scenarios: how each of its seeds is taught.
+            partner_of_first: whom the first analogy is paired with; by default the last seed of the shard.
+        """
+        seed_ids = sorted(stable_hash(shard, place) for place in range(len(scenarios)))
+        seeds = [self._seed(seed_id, shard, place) for place, seed_id in enumerate(seed_ids)]
+        self.lake.write(SEEDS, {"source": "sums", "shard": shard}, SEEDS.frame(seeds), fingerprint=shard)
+        plans = [
+            {
+                "seed_id": seed_id,
+                "source": "sums",
+                "shard": shard,
+                "domain": "math",
+                "representative": seed_id,
+                "split": "train",
+                "scenario": scenario.value,
+                "drawn_scenario": scenario.value,
+                "debate_rounds": 1 + place % 2 if scenario is Scenario.DEBATE else None,
+                "partner_seed_id": (partner_of_first or seed_ids[-1]) if scenario is Scenario.ANALOGY else None,
+            }
+            for place, (seed_id, scenario) in enumerate(zip(seed_ids, scenarios, strict=True))
+        ]
+        self.lake.write(LESSON_PLANS, {"shard": shard}, LESSON_PLANS.frame(plans), fingerprint=stable_hash(plans))
+        return seed_ids
+
+    def ask_anew(self, scenario: Scenario, shard: str, dialogue: str, generation: int = 1) -> None:
+        """Have one dialogue asked for anew."""
+        row = {"dialogue_id": dialogue, "generation": generation, "reason": "judged_wrong"}
+        keys = {"scenario": scenario.value, "shard": shard}
+        self.lake.write(REGENERATIONS, keys, REGENERATIONS.frame([row | keys]), fingerprint=f"{dialogue}{generation}")
+
+    @staticmethod
+    def _seed(seed_id: str, shard: str, place: int) -> dict[str, Any]:
+        return {
+            "seed_id": seed_id,
+            "source": "sums",
+            "shard": shard,
+            "reading": 1,
+            "domain": "math",
+            "question": f"Tom has {place} apples and buys 4 more. How many apples does he have now?",
+            "answer": f"{place} + 4 = {place + 4}. The answer is {place + 4}.",
+            "reference_final": str(place + 4),
+            "representative": seed_id,
+            "licence": "CC0-1.0",
+            "origin_file": f"{shard}.jsonl",
+            "origin_row": place,
+        }
+
+
+@pytest.fixture
+def planned(lake: Lake) -> PlannedLake:
+    """A lake to be planned: `planned.plan("sums-0000", [Scenario.DEBATE, …])`."""
+    return PlannedLake(lake)

@@ -37,7 +37,9 @@ def taught(shelf: Shelf, room: Classroom, keys: Sequence[str] | None = None) -> 
     return progress
 
 
-async def run(shelf: Shelf, room: Classroom, progress: Progress, show: Callable[[Progress], None] | None = None) -> None:
+async def run(
+    shelf: Shelf, room: Classroom, progress: Progress, show: Callable[[Progress], None] | None = None
+) -> None:
     await teach_partitions(
         progress,
         read=shelf.read,
