@@ -29,12 +29,6 @@ def test_what_is_no_formula_cannot_be_said(formula: str) -> None:
     assert equal_formulas(formula, r"x^{3} + 1") is not True
 
 
-def test_a_formula_that_takes_for_ever_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    equal_formulas("x", "x")
-    monkeypatch.setattr(formulas, "SECONDS_A_PAIR", 0.2)
-    assert equal_formulas("9^{9^{9^{9}}}", "x + 1") is None
-
-
 def test_a_process_that_was_killed_is_replaced() -> None:
     equal_formulas("x", "x")
     assert formulas._worker is not None
@@ -54,3 +48,9 @@ def test_threads_share_one_process() -> None:
     for thread in threads:
         thread.join()
     assert verdicts == dict.fromkeys(range(1, 6), True)
+
+
+def test_a_formula_that_takes_for_ever_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    equal_formulas("x", "x")
+    monkeypatch.setattr(formulas, "SECONDS_A_PAIR", 0.2)
+    assert equal_formulas("9^{9^{9^{9}}}", "x + 1") is None

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -20,11 +20,12 @@ def by_hand(
     return set(sorted(others, key=lambda row: -float(vectors[query] @ vectors[row]))[:k])
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     rows=st.integers(1, 60),
     k=st.integers(1, 7),
-    block=st.integers(1, 20),
+    block=st.integers(3, 20),
     sizes=st.integers(1, 10),
     share=st.floats(0, 1),
 )
