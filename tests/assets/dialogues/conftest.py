@@ -184,7 +184,7 @@ class PlannedLake:
             "shard": shard,
             "reading": 1,
             "domain": "math",
-            "question": f"Tom has {place} apples and buys 4 more. How many apples does he have now?",
+            "question": f"In class {shard} Tom has {place} apples and buys 4 more. How many apples does he have now?",
             "answer": f"{place} + 4 = {place + 4}. The answer is {place + 4}.",
             "reference_final": str(place + 4),
             "representative": seed_id,

@@ -1,0 +1,224 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
+
+from assets.dialogues.assets import scenario_dialogues
+from assets.dialogues.prompts import PromptBook
+from assets.dialogues.schema import DIALOGUES
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.partitions import SHARDS, Scenario
+from assets.seeds.configuration import Fields, SeedsConfiguration, SourceConfiguration
+from resources.chat.engine import Budget, RetryPolicy
+from resources.chat.profile import Endpoint, Profile, Role, RoleModel
+from resources.chat.service import ChatService
+from resources.lake import Lake
+from tests.fake_endpoint import FakeEndpoint
+
+ASSET = AssetKey("scenario_dialogues")
+DEBATES = [Scenario.DEBATE] * 2
+REFUSAL = "I'm sorry, but I can't help with that."
+
+
+@dataclass
+class School:
+    """Two planned shards, a fake endpoint and a Dagster instance."""
+
+    lake: Lake
+    endpoint: FakeEndpoint
+    prompts: PromptBook
+    instance: DagsterInstance
+    folder: Path
+    budget: Budget | None = None
+    retractions: str | None = None
+
+    def run(self, *keys: str, **config: Any) -> ExecuteInProcessResult:
+        """Materialise one partition, or the range from the first to the last of them."""
+        seeds = SeedsConfiguration(
+            sources=[
+                SourceConfiguration(
+                    name="sums",
+                    files=["sums.jsonl"],
+                    fields=Fields(question=["question"], answer=["answer"]),
+                    domain="math",
+                    licence="CC0-1.0",
+                )
+            ],
+            folder=self.folder,
+            retractions=self.retractions,
+        )
+        single = {"dagster/partition": keys[0]}
+        several = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+        return materialize(
+            [scenario_dialogues],
+            instance=self.instance,
+            tags=several if len(keys) > 1 else single,
+            resources={
+                "lake": self.lake,
+                "chat": ChatService(self.profile, self.lake.store, self.budget, RetryPolicy(attempts=1)),
+                "prompts": self.prompts,
+                "seeds_configuration": seeds,
+            },
+            run_config={"ops": {"scenario_dialogues": {"config": config}}},
+            raise_on_error=False,
+            # The asset's upstream is in the lake.
+            selection=[scenario_dialogues],
+        )
+
+    @property
+    def profile(self) -> Profile:
+        cast = RoleModel(endpoint="fake", model="fake", temperature=0.2, max_tokens=100)
+        endpoint = Endpoint(base_url=self.endpoint.base_url, max_concurrency=1)
+        return Profile(name="school", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
+
+    def statuses(self) -> dict[str, list[str]]:
+        """Partition key to the statuses of its dialogues."""
+        return {
+            record.name: self.lake.read(DIALOGUES, [record.keys])["status"].to_list()
+            for record in self.lake.records(DIALOGUES)
+        }
+
+    def recorded(self) -> set[str]:
+        """The partitions that Dagster knows to be materialised."""
+        return set(self.instance.get_materialized_partitions(ASSET))
+
+
+@pytest.fixture
+def school(
+    lake: Lake, planned: Any, fake_endpoint: FakeEndpoint, prompts: PromptBook, tmp_path: Path
+) -> Iterator[School]:
+    for shard in ("sums-0000", "sums-0001"):
+        planned.plan(shard, DEBATES)
+    with DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(SHARDS, ["sums-0000", "sums-0001"])
+        yield School(lake, fake_endpoint, prompts, instance, tmp_path)
+
+
+FIRST, SECOND = "debate|sums-0000", "debate|sums-0001"
+
+
+def failure(result: ExecuteInProcessResult) -> str:
+    """What a failed run says to the one who started it."""
+    (failed,) = [event for event in result.all_events if event.is_step_failure]
+    data = failed.step_failure_data
+    return str(data.user_failure_data.description if data.user_failure_data else data.error)
+
+
+def metadata(result: ExecuteInProcessResult) -> dict[str, Any]:
+    (event,) = result.get_asset_materialization_events()
+    return {name: value.value for name, value in event.materialization.metadata.items()}
+
+
+def test_a_run_over_several_partitions_writes_each(school: School) -> None:
+    assert school.run(FIRST, SECOND).success
+    assert school.statuses() == {FIRST: ["complete"] * 2, SECOND: ["complete"] * 2}
+    assert school.recorded() == {FIRST, SECOND}
+
+
+def test_a_second_run_calls_nobody_and_writes_nothing(school: School) -> None:
+    school.run(FIRST)
+    before, calls = school.lake.records(DIALOGUES), len(school.endpoint.chats)
+    result = school.run(FIRST)
+    assert result.success
+    assert (school.lake.records(DIALOGUES), len(school.endpoint.chats)) == (before, calls)
+    assert metadata(result)["made"] == "earlier: already there"
+
+
+def test_the_ui_shows_a_dialogue_as_text_that_does_nothing(school: School) -> None:
+    school.endpoint.answer_with(lambda request: "I say <b>seven</b>. The answer is 7.")
+    shown = metadata(school.run(FIRST))["sample dialogue"]
+    assert "**Student A**" in shown
+    assert "&lt;b&gt;seven" in shown
+    assert "<b>" not in shown
+
+
+def test_what_calls_took_is_told(school: School) -> None:
+    told = metadata(school.run(FIRST))
+    assert told["dagster/partition_row_count"] == 2
+    assert "| paid for now | 8 |" in told["calls"]
+    assert told["tokens"] == 8 * 15
+
+
+def test_the_footer_says_what_made_the_dialogues(school: School) -> None:
+    school.run(FIRST)
+    facts = school.lake.facts(DIALOGUES, {"scenario": "debate", "shard": "sums-0000"})
+    assert (facts["profile"], facts["models"]["debater_a"], facts["usage"]["calls"]) == ("school", "fake", 8)
+    assert set(facts["prompts"]) == {"debater_opening", "debater_reply", "debate_closer"}
+
+
+def test_a_failed_gate_fails_the_run_and_keeps_every_row(school: School) -> None:
+    school.endpoint.answer_with(lambda request: REFUSAL if "sums-0000" in request.text else "It is 7.")
+    result = school.run(FIRST, SECOND, set_aside_minimum=1)
+    assert not result.success
+    assert f"{FIRST}: 2 of 2 dialogues were set aside (allowed: 50%): 2 refusal" in failure(result)
+    assert school.statuses() == {FIRST: ["set_aside"] * 2, SECOND: ["complete"] * 2}
+
+
+def test_a_failed_run_still_records_the_partitions_that_are_good(school: School) -> None:
+    school.endpoint.answer_with(lambda request: REFUSAL if "sums-0000" in request.text else "It is 7.")
+    school.run(FIRST, SECOND, set_aside_minimum=1)
+    assert school.recorded() == {SECOND}
+
+
+def test_a_partition_whose_gate_failed_is_made_anew(school: School) -> None:
+    school.endpoint.answer_with(lambda request: REFUSAL)
+    school.run(FIRST, set_aside_minimum=1, regenerations=0)
+    school.endpoint.answer_with(lambda request: "It is 7.")
+    assert school.run(FIRST, set_aside_minimum=1, regenerations=1).success
+    assert school.statuses() == {FIRST: ["complete"] * 2}
+
+
+def test_a_spent_budget_ends_the_run_and_says_what_is_left(school: School) -> None:
+    school.budget = Budget(tokens=8 * 15 + 1)  # what the eight calls of the first partition take
+    result = school.run(FIRST, SECOND)
+    assert not result.success
+    assert f"1 of 2 partitions are written; left: {SECOND}" in failure(result)
+    assert school.recorded() == {FIRST}
+
+
+def test_what_a_spent_budget_paid_for_is_not_paid_again(school: School) -> None:
+    school.budget = Budget(tokens=50)
+    school.run(FIRST)
+    paid = len(school.endpoint.chats)
+    school.budget = None
+    assert school.run(FIRST).success
+    assert 0 < paid < 8
+    assert len(school.endpoint.chats) == 8
+
+
+def test_a_wrong_key_ends_the_run_at_once(school: School) -> None:
+    school.endpoint.answer_with(lambda request: school.endpoint.fails(401, "wrong key"))
+    result = school.run(FIRST)
+    assert f"0 of 1 partitions are written; left: {FIRST}" in failure(result)
+    assert school.statuses() == {}
+
+
+def test_a_shard_without_plans_says_what_to_do(school: School) -> None:
+    school.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
+    result = school.run("debate|sums-0002")
+    assert "shard sums-0002 has no lesson plans; materialise lesson_plans for it first" in failure(result)
+
+
+def test_a_retracted_seed_is_not_asked_about(school: School) -> None:
+    keys = {"shard": "sums-0000"}
+    seed_id = school.lake.read(LESSON_PLANS, [keys])["seed_id"][0]
+    (school.folder / "down.txt").write_text(seed_id)
+    school.retractions = "down.txt"
+    assert school.run(FIRST).success
+    assert sorted(school.statuses()[FIRST]) == ["complete", "set_aside"]
+
+
+def test_what_was_asked_for_anew_is_the_only_dialogue_made(school: School, planned: Any) -> None:
+    school.run(FIRST)
+    keys = {"scenario": "debate", "shard": "sums-0000"}
+    anew, kept = school.lake.read(DIALOGUES, [keys])["dialogue_id"]
+    planned.ask_anew(Scenario.DEBATE, "sums-0000", anew)
+    school.endpoint.answer_with(lambda request: "Another view. The answer is 7.")
+    assert school.run(FIRST).success
+    rows = school.lake.read(DIALOGUES, [keys]).rows_by_key("dialogue_id", named=True, unique=True)
+    assert (rows[anew]["generation"], rows[kept]["generation"]) == (1, 0)
+    assert rows[anew]["turns"][1]["text"] == "Another view. The answer is 7."
+    assert rows[kept]["turns"][1]["text"] != "Another view. The answer is 7."
