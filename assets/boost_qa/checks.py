@@ -95,6 +95,11 @@ def boost_qa_checks(
         return
     if COMPLETE.name in asked:
         yield found_result(HOME, COMPLETE.name, wrong_files(lake, release.folder, release.manifest["files"]))
+    absent = [path for path in release.files("") if not lake.store.exists(path)]
+    if absent:
+        for name in sorted(asked - {COMPLETE.name}):
+            yield found_result(HOME, name, [{"file": path, "fault": "is missing"} for path in absent])
+        return
     lineage = {(entry["lesson"], entry["scores"]) for entry in release.manifest["lineage"]}
     unchanged = [record for record in lake.records(SCORED) if (record.name, record.fingerprint) in lineage]
     with lake.connect([SCORED, SEEDS, LESSON_PLANS], only={"taken_scores": unchanged}) as connection:

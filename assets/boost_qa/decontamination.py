@@ -119,9 +119,7 @@ def read_benchmark(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
     try:
         for row in file_rows(benchmark.path, benchmark.path, benchmark.question):
             if isinstance(row, Fault):
-                raise ConfigurationError(
-                    f"{where}: {row.origin_file}, row {row.origin_row}: {row.reason}: {row.detail}"
-                )
+                raise ConfigurationError(f"{where}: {row.origin_file}, row {row.origin_row}: {row.detail}")
             missing = [field for field in benchmark.question if field not in row.values]
             if missing:
                 known = ", ".join(sorted(row.values))

@@ -1,276 +1,31 @@
-"""A tiny, consistent lake of seeds, plans, dialogues and scores, for the stages that come after them."""
+"""A tiny, consistent lake for the stages that come after the scores."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from assets.boost_qa.configuration import ReleaseRules
-from assets.boost_qa.release import Release, make_release
-from assets.dialogues.prompts import load_prompts
-from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sides import side_of, speakers
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario
-from assets.quality.schema import SCORED
-from assets.seeds.schema import SEEDS
-from resources.chat.profile import load_profile
-from resources.identity import stable_hash
-from resources.lake import Gate, Lake
-
-PROFILE = "laptop"
-
-
-@dataclass(frozen=True)
-class Taught:
-    """One seed and the dialogue that was made of it."""
-
-    name: str
-    question: str
-    answer: str
-    scenario: Scenario
-    split: str = "train"
-    source: str = "sums"
-    partner: str | None = None  # name of another one
-    system: str | None = None
-    licence: str = "MIT"
-    representative: str | None = None  # name of another one
-    accepted: bool = True
-    reasons: tuple[str, ...] = ()
-    status: str = "complete"
-    score: float = 0.9
-    words: tuple[str, ...] | None = None  # what is said, turn by turn, instead of the usual
-
-    @property
-    def seed_id(self) -> str:
-        return stable_hash("seed", self.name)
-
-    @property
-    def dialogue_id(self) -> str:
-        return stable_hash("dialogue", self.name)
-
-    @property
-    def shard(self) -> str:
-        return f"{self.source}-0000"
-
-
-@dataclass
-class TinyLake:
-    """What was taught, and the lake it is written to."""
-
-    lake: Lake
-    taught: dict[str, Taught] = field(default_factory=dict)
-
-    def teach(self, *lessons: Taught) -> None:
-        """Add or change what was taught, by name, and write every table anew."""
-        self.taught |= {lesson.name: lesson for lesson in lessons}
-        self.write()
-
-    def change(self, name: str, **values: Any) -> None:
-        """Teach one of them otherwise."""
-        self.teach(replace(self.taught[name], **values))
-
-    def forget(self, name: str) -> None:
-        """Write every table without one."""
-        del self.taught[name]
-        self.write()
-
-    def release(self, retracted: Collection[str] = (), **rules: Any) -> Release:
-        """Publish, under standard rules but for those given."""
-        return make_release(
-            self.lake,
-            ReleaseRules(**rules),
-            load_profile(PROFILE),
-            load_prompts("standard"),
-            self.expected,
-            retracted,
-        )
-
-    @staticmethod
-    def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
-        """The fingerprints that `write` gives, as `assets.boost_qa.selection.Expected`."""
-        return stable_hash("told", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
-
-    def write(self) -> None:
-        """Write seeds, plans, and every lesson."""
-        for shard, members in self._groups(lambda one: one.shard):
-            source = members[0].source
-            seeds = SEEDS.frame(self._seed(one, row) for row, one in enumerate(members))
-            self.lake.write(SEEDS, {"source": source, "shard": shard}, seeds, fingerprint=stable_hash(shard))
-            plans = LESSON_PLANS.frame(map(self._plan, members))
-            self.lake.write(LESSON_PLANS, {"shard": shard}, plans, fingerprint=self.plans_fingerprint(shard))
-        for (scenario, shard), _ in self._groups(lambda one: (one.scenario, one.shard)):
-            self.write_lesson(scenario, shard)
-
-    def plans_fingerprint(self, shard: str) -> str:
-        """Changes whenever anything that was taught from the shard does."""
-        return stable_hash("plans", shard, [repr(one) for one in self.taught.values() if one.shard == shard])
-
-    def write_lesson(
-        self,
-        scenario: Scenario,
-        shard: str,
-        fingerprints: tuple[str, str] | None = None,
-        gate: Gate = "passed",
-        profile: str = PROFILE,
-    ) -> None:
-        """Write one partition of dialogues and scores, current unless other fingerprints are given."""
-        members = [one for one in self.taught.values() if (one.scenario, one.shard) == (scenario, shard)]
-        keys = {"scenario": scenario.value, "shard": shard}
-        told, judged = fingerprints or self.expected(self.plans_fingerprint(shard), "", scenario)
-        facts = {"profile": profile}
-        dialogues = DIALOGUES.frame(map(self._dialogue, members))
-        self.lake.write(DIALOGUES, keys, dialogues, fingerprint=told, facts=facts)
-        scores = SCORED.frame(map(self._scores, members))
-        self.lake.write(SCORED, keys, scores, fingerprint=judged, gate=gate, facts=facts)
-
-    def _groups(self, key: Any) -> list[tuple[Any, list[Taught]]]:
-        found: dict[Any, list[Taught]] = {}
-        for one in self.taught.values():
-            found.setdefault(key(one), []).append(one)
-        return list(found.items())
-
-    def _seed(self, one: Taught, row: int) -> dict[str, Any]:
-        return {
-            "seed_id": one.seed_id,
-            "source": one.source,
-            "shard": one.shard,
-            "reading": 1,
-            "domain": "math",
-            "system": one.system,
-            "question": one.question,
-            "answer": one.answer,
-            "representative": self.taught[one.representative or one.name].seed_id,
-            "licence": one.licence,
-            "origin_file": "sums.jsonl",
-            "origin_row": row,
-        }
-
-    def _plan(self, one: Taught) -> dict[str, Any]:
-        return {
-            "seed_id": one.seed_id,
-            "source": one.source,
-            "shard": one.shard,
-            "domain": "math",
-            "representative": self.taught[one.representative or one.name].seed_id,
-            "split": one.split,
-            "scenario": one.scenario.value,
-            "drawn_scenario": one.scenario.value,
-            "debate_rounds": 1 if one.scenario is Scenario.DEBATE else None,
-            "partner_seed_id": self._partner(one),
-        }
-
-    def _partner(self, one: Taught) -> str | None:
-        return self.taught[one.partner].seed_id if one.partner else None
-
-    def _of_lesson(self, one: Taught) -> dict[str, Any]:
-        return {
-            "dialogue_id": one.dialogue_id,
-            "scenario": one.scenario.value,
-            "shard": one.shard,
-            "source": one.source,
-            "domain": "math",
-            "split": one.split,
-            "seed_id": one.seed_id,
-            "status": one.status,
-            "first_answer": "unknown",
-        }
-
-    def _dialogue(self, one: Taught) -> dict[str, Any]:
-        return {
-            **self._of_lesson(one),
-            "partner_seed_id": self._partner(one),
-            "generation": 0,
-            "status_reason": None if one.status == "complete" else "endless: the weak student repeats itself",
-            "turns": self._turns(one),
-            "discarded": [],
-            "prompt_tokens": 100,
-            "completion_tokens": 20,
-        }
-
-    def _turns(self, one: Taught) -> list[dict[str, Any]]:
-        usual = (one.question, f"I think {one.name} makes one.", f"Look at {one.name} again.", f"So {one.answer}.")
-        said = zip(speakers(one.scenario, 1), one.words or usual, strict=True)
-        return [
-            {
-                "speaker": speaker,
-                "role": None if turn == 0 else "weak_student",
-                "side": side_of(one.scenario, speaker),
-                "text": text,
-                "trains": side_of(one.scenario, speaker) == "gpt",
-                "model": "SmolLM2-135M-Instruct",
-                "temperature": 0.8,
-                "finish_reason": "stop",
-                "prompt_version": "0123456789abcdef",
-            }
-            for turn, (speaker, text) in enumerate(said)
-        ]
-
-    def _scores(self, one: Taught) -> dict[str, Any]:
-        accepted = one.accepted and one.status == "complete"
-        values = {
-            **self._of_lesson(one),
-            "structure_ok": True,
-            "final_answer": "right",
-            "reference_overlap": 1.0,
-            "code_parses": None,
-            "gave_away_result": False,
-            "false_claim": False,
-            "betrays_reference": False,
-            "copied_share": 0.0,
-            "english": True,
-            "repetition": 0.0,
-            "words": 20,
-            "truncated": False,
-            "refused": False,
-            "secrets": 0,
-            "judge_status": "judged",
-            "judge_correct": accepted,
-            "judge_error_class": "none",
-            "judge_model": "SmolLM2-135M-Instruct",
-            "quality_score": one.score,
-            "accepted": accepted,
-            "rejection_reasons": [] if accepted else list(one.reasons or ("judged_wrong",)),
-            "decided_by": "rules",
-        }
-        return {name: values[name] for name in SCORED.columns if name in values}
-
-
-QUESTIONS: Sequence[tuple[str, str, str]] = (
-    ("apples", "Ann has three apples and buys four more. How many apples does she have now?", "7"),
-    ("trains", "A train covers sixty miles in an hour. How far does it go in three hours?", "180"),
-    ("loop", "Write a Python loop that prints the numbers from one to five.", "for n in range(1, 6): print(n)"),
-    ("capital", "Which city is the capital of France?", "Paris"),
-    ("eggs", "A box holds a dozen eggs and two are broken. How many are whole?", "10"),
-    ("moon", "How many moons does the planet Mars have?", "2"),
-    ("paint", "One tin paints five doors. How many tins do twenty doors need?", "4"),
-    ("verbs", "Name the past tense of the verb to swim.", "swam"),
-)
-SPLITS = ("train", "train", "train", "train", "train", "train", "validation", "test")
+from tests.tiny_lake import TinyLake, eight_seeds
 
 
 @pytest.fixture
-def tiny_lake(tmp_path: Path) -> TinyLake:
-    """Eight seeds of one source in three splits and three scenarios; one analogy has a partner, one is rejected."""
+def pictures() -> None:
+    """Ask for it to have the pictures of a release drawn: they take most of the time of a tiny one."""
+
+
+@pytest.fixture
+def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Releases without pictures, where the test does not ask for them."""
+    if "pictures" not in request.fixturenames:
+        monkeypatch.setattr("assets.boost_qa.release.draw_plots", lambda *_: None)
+
+
+@pytest.fixture
+def tiny_lake(tmp_path: Path, no_pictures: None) -> TinyLake:
+    """Eight seeds taught, on this machine's disk."""
     return eight_seeds(str(tmp_path / "lake"))
 
 
 @pytest.fixture
-def tiny_s3_lake(s3_root: str) -> TinyLake:
+def tiny_s3_lake(s3_root: str, no_pictures: None) -> TinyLake:
     """The same on S3."""
     return eight_seeds(s3_root)
-
-
-def eight_seeds(root: str) -> TinyLake:
-    scenarios = list(Scenario)
-    taught = [
-        Taught(name, question, answer, scenarios[place % 3], SPLITS[place])
-        for place, (name, question, answer) in enumerate(QUESTIONS)
-    ]
-    made = TinyLake(Lake.at(root), {one.name: one for one in taught})
-    made.taught["loop"] = replace(made.taught["loop"], partner="apples")
-    made.taught["moon"] = replace(made.taught["moon"], accepted=False)
-    made.write()
-    return made

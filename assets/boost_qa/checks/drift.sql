@@ -1,4 +1,5 @@
 -- What moved against the previous release: fewer rows, another mix, other lengths, other scores. Empty without one.
+-- A share may move by its standard error on top, so that tiny releases do not warn for nothing.
 WITH measures AS (
     SELECT * FROM (
         SELECT 'rows' AS measure, count(*)::DOUBLE AS now FROM released
@@ -24,7 +25,9 @@ FROM measures
 WHERE (SELECT count(*) FROM previous) > 0
   AND CASE
       WHEN measure = 'rows' THEN now < 0.9 * before
-      WHEN measure LIKE 'share of %' THEN abs(coalesce(now, 0) - coalesce(before, 0)) > $share_points
+      WHEN measure LIKE 'share of %' THEN abs(coalesce(now, 0) - coalesce(before, 0))
+          > $share_points
+          + sqrt(0.25 / (SELECT count(*) FROM released) + 0.25 / (SELECT count(*) FROM previous))
       ELSE abs(now - before) > $relative * before
   END
 ORDER BY measure

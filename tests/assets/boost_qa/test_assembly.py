@@ -1,0 +1,93 @@
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.boost_qa.assembly import AssemblyError, conversation_fault, sharegpt_row
+from assets.partitions import Scenario
+from tests.tiny_lake import TinyLake
+
+MESSAGES = st.lists(
+    st.fixed_dictionaries(
+        {"from": st.sampled_from(["human", "gpt", "system"]), "value": st.sampled_from(["", " ", "x"])}
+    ),
+    max_size=6,
+)
+
+
+def llama_factory_keeps(messages: Sequence[dict[str, str]]) -> bool:
+    """LLaMA-Factory's ShareGPT rules: from its converter (tags by place, even count) and its supervised form (an odd
+    number of prompts, one response)."""
+    tags = ["human" if place % 2 == 0 else "gpt" for place in range(len(messages))]
+    if [message["from"] for message in messages] != tags or len(messages) % 2:
+        return False
+    return len(messages[:-1]) % 2 == 1 and len(messages[-1:]) == 1
+
+
+@given(MESSAGES)
+def test_what_is_in_order_is_what_llama_factory_keeps_and_says_something(messages: list[dict[str, str]]) -> None:
+    keeps = llama_factory_keeps(messages) and all(message["value"].strip() for message in messages)
+    assert (conversation_fault(messages) is None) == keeps
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    turns = [
+        {"speaker": speaker, "text": text, "trains": speaker == "student"}
+        for speaker, text in [("teacher", "1+1?"), ("student", "3"), ("teacher", "Look again."), ("student", "2")]
+    ]
+    return {
+        "dialogue_id": "d1",
+        "status": "complete",
+        "scenario": Scenario.ERROR_CORRECTION.value,
+        "source": "sums",
+        "domain": "math",
+        "split": "train",
+        "seed_id": "s1",
+        "partner_seed_id": None,
+        "turns": turns,
+        "quality_score": 0.9,
+        "question": "1+1?",
+        "answer": "2",
+        "system": None,
+        "licence": "MIT",
+        "partner_question": None,
+        "partner_answer": None,
+        **changes,
+    }
+
+
+def test_a_dialogue_becomes_a_sharegpt_row() -> None:
+    row = sharegpt_row(record())
+    assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "human", "gpt"]
+    assert row["conversations"][1] == {"from": "gpt", "value": "3"}
+    assert row["trains"] == [False, True, False, True]
+    assert row["system"] == ""
+
+
+def test_a_system_prompt_of_the_seed_is_kept() -> None:
+    assert sharegpt_row(record(system="Be brief."))["system"] == "Be brief."
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"turns": record()["turns"][:3]}, "do not alternate"),
+        ({"turns": record()["turns"][1:]}, "do not alternate"),
+        ({"turns": [{**turn, "text": " "} for turn in record()["turns"]]}, "turn 1 is empty"),
+        ({"turns": [{**turn, "speaker": "parrot"} for turn in record()["turns"]]}, "parrot"),
+        ({"status": "set_aside"}, "no complete dialogue"),
+        ({"question": None}, "its seed is not in raw_seeds"),
+    ],
+)
+def test_what_llama_factory_would_skip_is_an_error_that_names_the_dialogue(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(AssemblyError, match=f"dialogue d1 .*{fault}"):
+        sharegpt_row(record(**changes))
+
+
+def test_no_release_is_published_with_a_dialogue_that_would_be_skipped(tiny_lake: TinyLake) -> None:
+    tiny_lake.change("apples", words=("Q", "", "C", "D"))
+    with pytest.raises(AssemblyError, match=f"dialogue {tiny_lake.taught['apples'].dialogue_id} .* turn 2 is empty"):
+        tiny_lake.release()
+    assert tiny_lake.lake.store.list("boost_qa") == []
