@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from assets.dialogues.prompts import PromptBook
+from assets.partitions import Scenario
 from assets.quality.taught import Taught
 from resources.chat.calls import Call, CallFailed, Chat, Message
 from resources.chat.profile import Role
@@ -107,10 +108,18 @@ def judge_messages(prompts: PromptBook, taught: Taught, *, reminded: bool = Fals
 
 
 def as_transcript(taught: Taught) -> str:
-    """The dialogue as text: a heading for each turn, its words indented, so that no utterance can pose as a turn."""
+    """The dialogue as text: a heading for each turn, its words indented, so that no utterance can pose as a turn.
+
+    The heading says which turn is to be judged: the last answer, or an analogy's answer to each question.
+    """
+    places = [place for place, turn in enumerate(taught.turns) if turn.side == "gpt"]
+    marks = {place: f", answer to question {number}" for number, place in enumerate(places, 1)}
+    if taught.scenario is not Scenario.ANALOGY:
+        marks = dict.fromkeys(places[-1:], ", last answer")
     return "\n".join(
-        f"Turn {number}, {turn.speaker}:\n" + "\n".join(f"    {line}" for line in turn.text.strip().splitlines())
-        for number, turn in enumerate(taught.turns, 1)
+        f"Turn {place + 1}, {turn.speaker}{marks.get(place, '')}:\n"
+        + "\n".join(f"    {line}" for line in turn.text.strip().splitlines())
+        for place, turn in enumerate(taught.turns)
     )
 
 

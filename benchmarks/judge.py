@@ -1,0 +1,98 @@
+"""How well a profile's judge tells right answers from wrong ones, on the hand-made lessons of judge_cases.yaml.
+
+    python -m benchmarks.judge                       the embedded model
+    python -m benchmarks.judge --profile my.yaml     another judge
+    python -m benchmarks.judge --prompts my_prompts  another prompt
+
+Prints, by domain and for right and wrong answers: accepted, rejected, not judged; and what the rules that need no
+judge make of the same answers. A judge without judgement accepts as many wrong answers as right ones.
+"""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assets.answers import read_final
+from assets.dialogues.lesson import Question
+from assets.dialogues.prompts import load_prompts
+from assets.partitions import Scenario
+from assets.quality.configuration import load_quality_rules
+from assets.quality.judge import judge
+from assets.quality.scoring import failed_rules
+from assets.quality.signals import read_signals
+from assets.quality.taught import Taught, Turn
+from resources.chat.profile import Role, load_profile
+from resources.chat.service import ChatService
+from resources.identity import stable_hash
+from resources.store import open_store
+
+CASES = Path(__file__).parent / "judge_cases.yaml"
+ADVICE = "Look at your steps again, and think about what the question asks."
+
+
+def lesson(case: dict[str, Any], which: str) -> Taught:
+    """An error correction that ends with the case's right or wrong answer."""
+    final = read_final(case["reference"], case["domain"])
+    return Taught(
+        dialogue_id=stable_hash(case["question"], which),
+        scenario=Scenario.ERROR_CORRECTION,
+        domain=case["domain"],
+        complete=True,
+        turns=(
+            Turn("teacher", None, "human", case["question"]),
+            Turn("student", Role.WEAK_STUDENT.value, "gpt", case["first"], "stop"),
+            Turn("teacher", Role.CRITIC_TEACHER.value, "human", ADVICE, "stop"),
+            Turn("student", Role.STRONG_STUDENT.value, "gpt", case[which], "stop"),
+        ),
+        questions=(Question("seed", case["question"], case["reference"], final, case["domain"]),),
+        first_answer="unknown",
+    )
+
+
+async def measure(profile: str, prompts: str, show: bool) -> None:
+    cases = yaml.safe_load(CASES.read_text(encoding="utf-8"))
+    lessons = [(which, lesson(case, which)) for case in cases for which in ("right", "wrong")]
+    rules, book = load_quality_rules("standard"), load_prompts(prompts)
+    with tempfile.TemporaryDirectory() as folder:
+        async with ChatService(load_profile(profile), open_store(folder)).engine([Role.JUDGE]) as engine:
+            seats = asyncio.Semaphore(engine.appetite)
+
+            async def ask(taught: Taught) -> str:
+                async with seats:
+                    found = await judge(engine, book, taught, regenerations=rules.judge.regenerations, scope="bench")
+                if show:
+                    print(found)
+                if found.verdict is None:
+                    return "not judged"
+                return "accepted" if found.verdict.correct else "rejected"
+
+            started = time.monotonic()
+            verdicts = await asyncio.gather(*(ask(taught) for _, taught in lessons))
+            seconds = time.monotonic() - started
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for (which, taught), verdict in zip(lessons, verdicts, strict=True):
+        failed = failed_rules(read_signals(taught), taught.domain, rules, complete=True)
+        for domain in (taught.domain, "all"):
+            counts[domain, which, verdict] += 1
+            counts[domain, which, "rules pass"] += not failed
+            counts[domain, which, "both pass"] += not failed and verdict == "accepted"
+    columns = ("accepted", "rejected", "not judged", "rules pass", "both pass")
+    print(f"{len(lessons)} lessons, {seconds:.0f} s\n{'answers':18}" + "".join(f"{name:>12}" for name in columns))
+    for domain in ("math", "code", "general", "all"):
+        for which in ("right", "wrong"):
+            print(f"{f'{domain}, {which}':18}" + "".join(f"{counts[domain, which, name]:12}" for name in columns))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", default="laptop")
+    parser.add_argument("--prompts", default="standard")
+    parser.add_argument("--show", action="store_true", help="print every verdict")
+    options = parser.parse_args()
+    asyncio.run(measure(options.profile, options.prompts, options.show))
