@@ -58,7 +58,12 @@ class SourceConfiguration(Configuration):
     )
     domain: Domain
     licence: str = Field(min_length=1, description="Goes into every release's card.")
-    sample: int | None = Field(default=None, ge=1, description="How many seeds to hold of what the source has; all.")
+    sample: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many seeds to take of what the source has at each reading, the same ones as long as it has "
+        "them; where rows come or change, further seeds join those held. All, if not given.",
+    )
     random_seed: int = Field(default=0, description="Another one draws another sample.")
     multi_turn: Literal["first", "set_aside"] = Field(
         default="first", description="Of a longer conversation take the first question and answer, or nothing."

@@ -2,7 +2,7 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from resources.lake import Lake, Table, TableError
+from resources.lake import AlreadyWritten, Lake, Table, TableError
 from resources.store import Store, StoreError
 
 APPLES = Table(
@@ -75,6 +75,18 @@ def test_an_index_that_was_lost_is_mended_from_the_footer(lake: Lake) -> None:
     assert lake.records(APPLES) == []
     assert lake.record(APPLES, KEYS) == written
     assert lake.records(APPLES) == [written]
+
+
+def test_what_is_written_once_is_never_replaced(lake: Lake) -> None:
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True)
+    with pytest.raises(AlreadyWritten, match="apples/orchard=north/tree=1"):
+        lake.write(APPLES, KEYS, rows(90), fingerprint="f2", once=True)
+    assert lake.read(APPLES).equals(rows(100))
+
+
+def test_writing_once_what_is_there_already_changes_nothing(lake: Lake) -> None:
+    written = lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True)
+    assert lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True) == written
 
 
 def test_sql_sees_every_partition_and_named_subsets(lake: Lake) -> None:

@@ -1,0 +1,111 @@
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dagster import DagsterInstance, ExecuteInProcessResult, materialize
+
+from assets.partitions import SHARDS, sources
+from assets.seeds.assets import seed_assets
+from assets.seeds.checks import CHECKS
+from assets.seeds.configuration import SeedsConfiguration
+from assets.seeds.schema import EMBEDDINGS, SEEDS
+from resources.configuration import ConfigurationError
+from resources.lake import Lake
+
+ATTACK = "![x](javascript:alert(1)) <script>alert(1)</script>"
+
+
+class FlatEmbedder:
+    identity = "test:flat"
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        return np.tile(np.array([0.6, 0.8], dtype=np.float32), (len(texts), 1))
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> SeedsConfiguration:
+    """Two sources: `good` of three rows in two shards, `bad` whose file is not there."""
+    lines = ["question,answer", f'"{ATTACK}",1', "What is 1 + 1?,2", "What is 2 + 2?,4"]
+    (tmp_path / "good.csv").write_text("\n".join(lines))
+    fields = {"question": "question", "answer": "answer"}
+    given = [
+        {"name": name, "files": [f"{name}.csv"], "fields": fields, "domain": "math", "licence": "CC0-1.0"}
+        for name in ("good", "bad")
+    ]
+    return SeedsConfiguration.model_validate({"sources": given, "folder": tmp_path, "shard_size": 2})
+
+
+def run(
+    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance, *partitions: str, **options: Any
+) -> ExecuteInProcessResult:
+    tags = {"dagster/asset_partition_range_start": partitions[0], "dagster/asset_partition_range_end": partitions[-1]}
+    return materialize(
+        [*seed_assets(sources(configuration.source_names)), *CHECKS],
+        instance=instance,
+        resources={"lake": lake, "seeds_configuration": configuration, "embedder": FlatEmbedder()},
+        **({"partition_key": partitions[0]} if len(partitions) == 1 else {"tags": tags}),
+        **options,
+    )
+
+
+def test_a_source_is_read_and_embedded_and_its_checks_pass(
+    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
+) -> None:
+    result = run(lake, configuration, instance, "good")
+    assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
+    assert lake.read(SEEDS).height == lake.read(EMBEDDINGS).height == 3
+
+
+def test_the_new_shards_become_partitions(
+    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
+) -> None:
+    run(lake, configuration, instance, "good")
+    assert instance.get_dynamic_partitions(SHARDS) == ["good-0000", "good-0001"]
+
+
+def test_seed_text_is_shown_and_does_nothing(
+    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
+) -> None:
+    (tmp := configuration.folder / "good.csv").write_text(f'question,answer\n"{ATTACK}",1\n')
+    assert tmp.is_file()
+    (materialization,) = run(lake, configuration, instance, "good").asset_materializations_for_node("raw_seeds")
+    shown = materialization.metadata["sample"].value
+    assert "alert" in str(shown)
+    assert "<script>" not in str(shown)
+    assert "![x]" not in str(shown)
+
+
+def test_the_first_thing_shown_is_a_sample(
+    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
+) -> None:
+    (materialization,) = run(lake, configuration, instance, "good").asset_materializations_for_node("raw_seeds")
+    assert next(iter(materialization.metadata)) == "sample"
+    assert materialization.metadata["dagster/partition_row_count"].value == 3
+
+
+def test_one_bad_source_fails_the_run_and_the_others_are_written(
+    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
+) -> None:
+    result = run(lake, configuration, instance, "good", "bad", raise_on_error=False)
+    assert not result.success
+    failure = result.failure_data_for_node("raw_seeds")
+    assert failure is not None
+    assert "1 of 2 sources failed" in str(failure.user_failure_data)
+    assert "bad.csv: there is no such file" in str(failure.user_failure_data)
+    assert set(lake.read(SEEDS)["source"]) == {"good"}
+
+
+def test_a_wrong_retraction_list_stops_the_run_before_anything_is_read(
+    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
+) -> None:
+    with pytest.raises(ConfigurationError, match="retractions"):
+        run(lake, configuration.model_copy(update={"retractions": "nowhere.txt"}), instance, "good")
+    assert lake.records(SEEDS) == []

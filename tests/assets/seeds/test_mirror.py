@@ -1,0 +1,55 @@
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from dagster import DagsterInstance
+
+from assets.partitions import SHARDS
+from assets.seeds.intake import take_in
+from assets.seeds.mirror import mirror_shards
+from resources.lake import Lake
+
+if TYPE_CHECKING:
+    from tests.assets.seeds.conftest import Configure, WriteRows
+
+IN_LAKE = ["pears-0000", "sums-0000", "sums-0001", "sums-0002"]
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def filled(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> Lake:
+    """A lake with the shards `IN_LAKE`, those of `sums` written first."""
+    write_rows({"question": f"{number} + 1?", "answer": f"{number + 1}"} for number in range(3))
+    take_in(lake, configure(shard_size=1), "sums")
+    take_in(lake, configure({"name": "pears"}), "pears")
+    return lake
+
+
+def test_a_fresh_instance_gets_every_shard_in_canonical_order(filled: Lake, instance: DagsterInstance) -> None:
+    assert mirror_shards(filled, instance) == IN_LAKE
+    assert instance.get_dynamic_partitions(SHARDS) == IN_LAKE
+
+
+def test_mirroring_again_adds_nothing(filled: Lake, instance: DagsterInstance) -> None:
+    mirror_shards(filled, instance)
+    assert mirror_shards(filled, instance) == []
+
+
+def test_only_what_is_missing_is_added(filled: Lake, instance: DagsterInstance) -> None:
+    instance.add_dynamic_partitions(SHARDS, ["sums-0001"])
+    assert mirror_shards(filled, instance) == ["pears-0000", "sums-0000", "sums-0002"]
+
+
+def test_a_shard_that_the_lake_does_not_hold_goes(filled: Lake, instance: DagsterInstance) -> None:
+    instance.add_dynamic_partitions(SHARDS, ["gone-0000"])
+    mirror_shards(filled, instance)
+    assert set(instance.get_dynamic_partitions(SHARDS)) == set(IN_LAKE)
+
+
+def test_an_empty_lake_has_no_shards(lake: Lake, instance: DagsterInstance) -> None:
+    assert mirror_shards(lake, instance) == []

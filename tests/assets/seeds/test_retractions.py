@@ -1,0 +1,38 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from assets.seeds.retractions import load_retractions
+from resources.configuration import ConfigurationError
+
+if TYPE_CHECKING:
+    from tests.assets.seeds.conftest import Configure
+
+ONE, OTHER = "a" * 32, "0123456789abcdef" * 2
+
+
+def test_without_a_list_nothing_is_retracted(configure: "Configure") -> None:
+    assert load_retractions(configure()) == frozenset()
+
+
+def test_ids_are_read_and_comments_are_not(tmp_path: Path, configure: "Configure") -> None:
+    (tmp_path / "off.txt").write_text(f"# asked for by its author\n{ONE}\n\n  {OTHER}  # wrong answer\n")
+    assert load_retractions(configure(retractions="off.txt")) == {ONE, OTHER}
+
+
+def test_a_missing_list_is_a_fault(configure: "Configure") -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no file .*off\.txt"):
+        load_retractions(configure(retractions="off.txt"))
+
+
+def test_every_line_that_is_no_seed_id_is_named(tmp_path: Path, configure: "Configure") -> None:
+    (tmp_path / "off.txt").write_text(f"{ONE[:-1]}\n{ONE}\nthe third\n")
+    with pytest.raises(ConfigurationError, match=r"(?s)line 1: .*line 3: 'the third' is not a seed id"):
+        load_retractions(configure(retractions="off.txt"))
+
+
+def test_a_list_that_is_not_text_is_a_fault(tmp_path: Path, configure: "Configure") -> None:
+    (tmp_path / "off.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_retractions(configure(retractions="off.txt"))
