@@ -16,7 +16,7 @@ import pytest
 from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Message
 from resources.chat.engine import Budget, ChatEngine, RetryPolicy, fold_system
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore
+from resources.store import LocalStore, open_store
 
 if TYPE_CHECKING:
     from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
@@ -593,7 +593,7 @@ from pathlib import Path
 from resources.chat.calls import Call, Message
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore
+from resources.store import LocalStore, open_store
 
 async def main():
     async with ChatEngine(Profile.model_validate_json(sys.argv[1]), LocalStore(Path(sys.argv[2]))) as engine:
@@ -632,21 +632,15 @@ def test_nothing_is_left_running(make_engine: MakeEngine, make_call: MakeCall) -
     assert asyncio.run(work()) == 1
 
 
-class RemoteStore(LocalStore):
-    """A store without a disk of its own, as S3 is."""
-
-    def local_path(self, path: str) -> None:
-        return None
-
-
-def test_on_a_remote_store_everything_is_kept_when_the_engine_ends(
-    make_profile: MakeProfile, make_call: MakeCall, tmp_path: Path
+def test_on_s3_everything_is_kept_when_the_engine_ends(
+    make_profile: MakeProfile, make_call: MakeCall, s3_root: str
 ) -> None:
-    ask_all(ChatEngine(make_profile(), RemoteStore(tmp_path)), *(make_call(sample=f"d{n}") for n in range(5)))
-    engine = ChatEngine(make_profile(), RemoteStore(tmp_path))
-    ask_all(engine, *(make_call(sample=f"d{n}") for n in range(5)))
+    calls = [make_call(sample=f"d{number}") for number in range(5)]
+    ask_all(ChatEngine(make_profile(), open_store(s3_root)), *calls)
+    engine = ChatEngine(make_profile(), open_store(s3_root))
+    ask_all(engine, *calls)
     assert engine.total.replayed == 5
-    assert len(RemoteStore(tmp_path).list("_journal")) == 1
+    assert len(open_store(s3_root).list("_journal")) == 1
 
 
 def test_the_roles_are_cast_by_the_profile(
