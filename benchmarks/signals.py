@@ -1,0 +1,103 @@
+"""How many dialogues a second the signals take, on made-up dialogues of about 250 words.
+
+    python -m benchmarks.signals                 200 dialogues
+    python -m benchmarks.signals --dialogues 2000
+
+Prints dialogues a second for all signals together and milliseconds a dialogue for the costly ones, then for the search
+for near-duplicates. One process, one thread.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+
+from assets.dialogues.lesson import Question
+from assets.dialogues.screening import is_english, is_refusal
+from assets.partitions import Scenario
+from assets.quality.betrayal import betrays_reference
+from assets.quality.code_blocks import code_parses
+from assets.quality.copying import copied_share
+from assets.quality.near_duplicates import near_duplicates
+from assets.quality.secrets_scan import count_secrets
+from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition
+from assets.quality.taught import Taught, Turn
+from assets.quality.teacher_claims import false_claim, gave_away_result
+from resources.chat.profile import Role
+
+WORDS = [
+    "we",
+    "then",
+    "take",
+    "the",
+    "number",
+    "of",
+    "apples",
+    "away",
+    "from",
+    "all",
+    "those",
+    "on",
+    "her",
+    "table",
+    "and",
+    "count",
+]
+CODE = "```python\ndef count(apples, eaten):\n    return apples - eaten\n```"
+
+
+def made_up(number: int) -> Taught:
+    """A debate about a sum, of random words."""
+    draw = random.Random(number)
+
+    def speech() -> str:
+        sentences = (" ".join(draw.choices(WORDS, k=12)).capitalize() + "." for _ in range(5))
+        return f"{' '.join(sentences)}\n{CODE if draw.random() < 0.2 else ''}\nThe answer is {draw.randint(1, 99)}."
+
+    question = Question("seed", f"Ann has {number} apples and eats 3.", f"{number} - 3 = 7. #### 7", "7", "math")
+    turns = (
+        Turn("teacher", None, "human", question.text),
+        Turn("student A", Role.DEBATER_A.value, "gpt", speech(), "stop"),
+        Turn("student B", Role.DEBATER_B.value, "human", speech(), "stop"),
+        Turn("student C", Role.DEBATE_CLOSER.value, "gpt", speech(), "stop"),
+    )
+    return Taught(str(number), Scenario.DEBATE, "math", True, turns, (question,), "wrong", 1)
+
+
+SIGNALS: dict[str, Callable[[Taught], object]] = {
+    "language": lambda one: [is_english(turn.text) for turn in one.spoken],
+    "secrets": lambda one: count_secrets("\n".join(turn.text for turn in one.turns)),
+    "final answer": final_answer,
+    "overlap": reference_overlap,
+    "repetition": repetition,
+    "refusal": lambda one: [is_refusal(turn.text) for turn in one.spoken],
+    "betrayal": betrays_reference,
+    "copying": copied_share,
+    "teacher": lambda one: (false_claim(one), gave_away_result(one)),
+    "code": lambda one: code_parses(one.answers),
+}
+
+
+def main(count: int) -> None:
+    dialogues = [made_up(number) for number in range(count)]
+    for one in dialogues[:5]:
+        read_signals(one)  # the language models are loaded with the first
+    started = time.perf_counter()
+    for one in dialogues:
+        read_signals(one)
+    seconds = time.perf_counter() - started
+    print(f"all signals: {count / seconds:,.0f} dialogues/s, {1000 * seconds / count:.2f} ms each")
+    for name, signal in SIGNALS.items():
+        started = time.perf_counter()
+        for one in dialogues:
+            signal(one)
+        print(f"  {name:14} {1000 * (time.perf_counter() - started) / count:6.2f} ms")
+    started = time.perf_counter()
+    near_duplicates({one.dialogue_id: "\n".join(turn.text for turn in one.turns) for one in dialogues}, 0.85)
+    print(f"near-duplicates: {1000 * (time.perf_counter() - started) / count:.2f} ms a dialogue")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dialogues", type=int, default=200)
+    main(parser.parse_args().dialogues)
