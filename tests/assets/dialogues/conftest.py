@@ -103,7 +103,7 @@ def make_lesson() -> Callable[..., Lesson]:
         first = asked("first", question or "Tom has 3 apples and buys 4 more. How many?", "3 + 4 = 7. The answer is 7.")
         second = asked("second", "Ann has 2 pears and buys 5 more. How many?", "2 + 5 = 7. The answer is 7.")
         similar = second if scenario is Scenario.ANALOGY else None
-        values = {
+        values: dict[str, Any] = {
             "dialogue_id": dialogue_id(scenario.value, first.seed_id, similar.seed_id if similar else None),
             "scenario": scenario,
             "shard": "sums-0000",

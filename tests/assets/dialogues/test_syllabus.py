@@ -23,7 +23,7 @@ def read(lake: Lake, prompts: PromptBook, profile: Profile) -> Any:
 
 def write(lake: Lake, syllabus: Syllabus, statuses: Sequence[str] = (), gate: Any = "passed") -> None:
     """Write a partition as if it had been taught, each dialogue with a status (complete by default)."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "dialogue_id": lesson.dialogue_id,
             "scenario": lesson.scenario.value,

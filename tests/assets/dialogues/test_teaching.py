@@ -59,7 +59,7 @@ def syllabus(make_lesson: Callable[..., Lesson]) -> Callable[..., Syllabus]:
             make_lesson(Scenario.ERROR_CORRECTION, number, dialogue_id=f"{shard}.{number}", shard=shard)
             for number in range(count)
         )
-        values = {"current": False, "lessons": lessons, "held": {}} | changes
+        values: dict[str, Any] = {"current": False, "lessons": lessons, "held": {}} | changes
         return Syllabus(f"error_correction|{shard}", Scenario.ERROR_CORRECTION, shard, "f", "m", **values)
 
     return make
