@@ -58,10 +58,8 @@ def release_rows(
     """
     for record in stream(connection, query("rows.sql")):
         row = sharegpt_row(record)
-        questions = [record["question"], *filter(None, [record["partner_question"]])]
-        answers = [record["answer"], *filter(None, [record["partner_answer"]])]
-        spoken = [turn["value"] for turn in row["conversations"]]
-        found = screen.find([*questions, *spoken], [*questions, *answers, *spoken])
+        texts = [record[name] for name in ("question", "answer", "partner_question", "partner_answer")]
+        found = screen.find([*filter(None, texts), *(turn["value"] for turn in row["conversations"])])
         if found:
             contaminated.append(_removed(row, found))
         else:

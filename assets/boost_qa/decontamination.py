@@ -15,6 +15,7 @@ from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
 
 _WORD = re.compile(r"\w+|[+\-*/^=<>%]")
+_BORDER = "\n"  # never a word: between two texts
 
 
 def words(text: str) -> list[str]:
@@ -72,31 +73,28 @@ class BenchmarkScreen:
         self.questions = len(digest)
         self.fingerprint = stable_hash("benchmarks", length, sorted(digest))
 
-    def find(self, questions: Sequence[str], texts: Sequence[str]) -> Contamination | None:
-        """The first contamination of a dialogue, or None.
+    def find(self, texts: Iterable[str]) -> Contamination | None:
+        """The first contamination of a dialogue's texts (questions, answers, turns), or None.
 
-        Args:
-            questions: each is compared whole with the benchmarks' questions.
-            texts: each is searched for overlaps; name the questions here too.
+        Each is compared whole with the benchmarks' questions and searched for overlaps; no overlap spans two texts.
         """
-        for question in questions:
-            text = " ".join(words(question))
-            if text in self._exact:
-                return Contamination(self._exact[text], "same_question", text)
-        if not len(self._known):
-            return None
+        found: list[str] = []
         for text in texts:
-            found = words(text)
-            numbers = self._overlaps(found)
-            if not len(numbers):
-                continue
-            places = np.minimum(np.searchsorted(self._known, numbers), len(self._known) - 1)
-            hits = np.flatnonzero(self._known[places] == numbers)
-            if len(hits):
-                first = int(hits[0])
-                shared = " ".join(found[first : first + self._length])
-                return Contamination(self._names[int(self._owners[places[first]])], "overlap", shared)
-        return None
+            spoken = words(text)
+            whole = " ".join(spoken)
+            if whole in self._exact:
+                return Contamination(self._exact[whole], "same_question", whole)
+            found += [*spoken, _BORDER]
+        numbers = self._overlaps(found)
+        if not len(self._known) or not len(numbers):
+            return None
+        places = np.minimum(np.searchsorted(self._known, numbers), len(self._known) - 1)
+        hits = np.flatnonzero(self._known[places] == numbers)
+        if not len(hits):
+            return None
+        first = int(hits[0])
+        shared = " ".join(found[first : first + self._length])
+        return Contamination(self._names[int(self._owners[places[first]])], "overlap", shared)
 
     def _overlaps(self, found: Sequence[str]) -> NDArray[np.uint64]:
         """One number for each run of `length` words; 0 where a word is in no benchmark."""

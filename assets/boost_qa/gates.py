@@ -65,7 +65,6 @@ def contaminated_rows(rows: Iterator[Row], screen: BenchmarkScreen) -> list[str]
 
 def _screened(rows: Iterator[Row], screen: BenchmarkScreen, contaminated: list[str]) -> Iterator[Row]:
     for row in rows:
-        texts = [turn["value"] for turn in row["conversations"]]
-        if screen.find(texts, texts):
+        if screen.find(turn["value"] for turn in row["conversations"]):
             contaminated.append(row["id"])
         yield row
