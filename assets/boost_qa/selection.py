@@ -18,6 +18,7 @@ from assets.seeds.schema import SEEDS
 from resources.lake import Lake, PartitionRecord, Table
 
 QUERIES = Path(__file__).parent / "queries"
+MEMORY = "512MB"  # what DuckDB may hold of a release; the rest spills
 # (fingerprint of the shard's plans, of its regenerations, scenario) -> fingerprints of dialogues and of scores.
 Expected = Callable[[str, str, Scenario], tuple[str, str]]
 Why = Literal["missing", "stale", "failed its gate", "of another profile"]
@@ -120,7 +121,7 @@ def open_lessons(
         "taken_dialogues": [lesson.dialogues for lesson in selection.taken if lesson.dialogues],
         "taken_scores": [lesson.scored for lesson in selection.taken if lesson.scored],
     }
-    with lake.connect([SEEDS, LESSON_PLANS, DIALOGUES, SCORED], only=only) as connection:
+    with lake.connect([SEEDS, LESSON_PLANS, DIALOGUES, SCORED], MEMORY, only) as connection:
         connection.execute(f"SET temp_directory = '{scratch / 'spill'}'")
         _register_retracted(connection, retracted)
         yield connection
