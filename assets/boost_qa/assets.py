@@ -8,7 +8,7 @@ from assets.boost_qa.assembly import AssemblyError
 from assets.boost_qa.card import scenarios_figure
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.current import expected_fingerprints
-from assets.boost_qa.release import Release, ReleaseRefused, make_release, offer_release
+from assets.boost_qa.release import HOME, Release, ReleaseRefused, make_release, offer_release
 from assets.boost_qa.schema import RELEASED
 from assets.boost_qa.selection import query
 from assets.dialogues.prompts import PromptBook
@@ -82,5 +82,5 @@ def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[An
         "not released": table_markdown(told["removed"]),
         "coverage": MetadataValue.float(told["coverage"]),
         "lessons left out": table_markdown(lessons),
-        "previous release": MetadataValue.text(told["previous"] or "none"),
+        "previous release": MetadataValue.text(f"{HOME}/releases/{told['previous']}" if told["previous"] else "none"),
     }

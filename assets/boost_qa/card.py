@@ -1,5 +1,6 @@
 """The dataset card: what is in a release, how it was made, what is not in it, how to load it."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import polars as pl
 import yaml
 
 from assets.boost_qa.configuration import ReleaseRules
@@ -106,7 +108,6 @@ def write_card(
         questions_screened: benchmark questions that it was compared with.
     """
     splits = list(dict.fromkeys(row["split"] for row in told.rows))
-    patterns = ", ".join(f'"{split}": f"{{release}}/data/{split}-*.parquet"' for split in splits)
     header = yaml.safe_dump(card_header(rules, told, splits), sort_keys=False, allow_unicode=True)
     body = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=rules.pretty_name,
@@ -114,7 +115,7 @@ def write_card(
         id=release_id,
         folder=place,
         rows=f"{told.total:,}",
-        data_files=patterns,
+        splits=json.dumps(splits),
         rows_table=_markdown(_by_split(told.rows, splits)),
         sources_table=_markdown(told.sources),
         sample_scenario=told.sample["scenario"].replace("_", " "),
@@ -181,7 +182,7 @@ def scenarios_figure(rows: Iterable[Mapping[str, Any]]) -> "Figure":
         axes.bar([name.replace("_", " ") for name in names], heights, bottom=below, color=colour, label=split.value)
         below = [low + height for low, height in zip(below, heights, strict=True)]
     axes.set_ylabel("rows")
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=len(Split))
     return figure
 
 
@@ -189,27 +190,23 @@ def draw_plots(connection: duckdb.DuckDBPyConnection, folder: Path, told: Conten
     """Write the card's pictures into `folder`/plots: rows by scenario and split, scores, lengths."""
     (folder / "plots").mkdir()
     scenarios_figure(told.rows).savefig(folder / "plots/scenarios.png", dpi=110)
-    measures = {
-        "scores.png": ("quality score", "quality_score"),
-        "words.png": (
-            "words of all turns",
-            "list_sum(list_transform(conversations, lambda turn: len(string_split_regex(trim(turn.value), '\\s+'))))",
-        ),
-    }
-    for file, (label, expression) in measures.items():
+    names = [scenario.value for scenario in Scenario]
+    measured = pl.DataFrame(pl.from_arrow(connection.sql(query("measures.sql")).to_arrow_table()))
+    for name, label in {"scores": "quality score", "words": "words of all turns"}.items():
+        values = measured.filter(pl.col("scenario").is_in(names)).partition_by("scenario", as_dict=True)
         figure = new_figure()
         axes = figure.add_subplot()
-        for colour, name in zip(COLOURS, [scenario.value for scenario in Scenario], strict=False):
-            values = connection.execute(
-                f"SELECT {expression} AS value FROM released WHERE scenario = $name",  # noqa: S608 - our expressions
-                {"name": name},
-            ).fetchnumpy()["value"]
-            if len(values):
-                axes.hist(values, bins=20, histtype="step", linewidth=1.5, color=colour, label=name.replace("_", " "))
+        axes.hist(
+            [values[(scenario,)][name].to_numpy() if (scenario,) in values else [] for scenario in names],
+            bins=20,
+            range=(0, 1) if name == "scores" else None,
+            color=COLOURS[: len(names)],
+            label=[scenario.replace("_", " ") for scenario in names],
+        )
         axes.set_xlabel(label)
         axes.set_ylabel("rows")
-        axes.legend()
-        figure.savefig(folder / "plots" / file, dpi=110)
+        figure.legend(loc="outside upper center", ncols=len(names))
+        figure.savefig(folder / f"plots/{name}.png", dpi=110)
 
 
 def _by_split(rows: Iterable[Mapping[str, Any]], splits: Sequence[str]) -> Table:
