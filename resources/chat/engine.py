@@ -42,14 +42,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how soon a call is tried again. The waits rise fourfold, 51 s in all: a restart is outlived.
+    """How often and how soon a call is tried again. The waits rise fourfold, 47 s in all: a restart is outlived.
 
     Refusals (429, 503 with Retry-After) are not attempts: they wait as told, or `first_wait` doubling up to
     `longest_refusal_wait`, until the endpoint's `retry_deadline_seconds`.
     """
 
     attempts: int = 6
-    first_wait: float = 0.25  # seconds
+    first_wait: float = 0.2  # seconds
     longest_wait: float = 30.0
     longest_refusal_wait: float = 2.0
     jitter: float = 0.25  # share by which a wait is shorter or longer

@@ -14,6 +14,7 @@ Loading merges all files of a scope. A damaged record is dropped and counted, an
 import os
 import secrets
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +164,7 @@ class _SegmentWriter:
         self._path = path
         self._pending: list[bytes] = []
         self._number = 0
+        self._lock = threading.Lock()
         self._failing_since: float | None = None
 
     def append(self, record: bytes) -> None:
@@ -171,18 +173,19 @@ class _SegmentWriter:
         self._pending.append(record)
 
     def flush(self) -> None:
-        taken = len(self._pending)
-        if not taken:
-            return
-        path = self._path.replace(".journal", f"-{self._number:05d}.journal")
-        try:
-            self._store.put(path, b"".join([file_header(), *self._pending[:taken]]))
-        except Exception:
-            self._failing_since = self._failing_since or time.monotonic()
-            raise
-        self._failing_since = None
-        self._number += 1
-        del self._pending[:taken]
+        with self._lock:  # a flush that was cancelled goes on in its thread
+            taken = len(self._pending)
+            if not taken:
+                return
+            path = self._path.replace(".journal", f"-{self._number:05d}.journal")
+            try:
+                self._store.put(path, b"".join([file_header(), *self._pending[:taken]]))
+            except Exception:
+                self._failing_since = self._failing_since or time.monotonic()
+                raise
+            self._failing_since = None
+            self._number += 1
+            del self._pending[:taken]
 
     def close(self) -> None:
         self.flush()

@@ -18,6 +18,7 @@ MIN_OUTCOMES = 20  # a window is not judged on fewer answers, unless it is long
 SHORTEST_WINDOW = 0.05  # seconds
 LONGEST_PATIENCE = 16  # clean windows before the level is tried higher again
 LONGEST_PAUSE = 60.0  # seconds that one answer can hold up the whole endpoint
+SPACING = 0.8  # of the even distance between starts
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 
 
@@ -82,6 +83,9 @@ class Limiter:
     - Clean windows in a row raise the level by 1, 2, 4, … calls, so that what a passing fault took is back in a few
       windows; each failed attempt doubles how many clean windows the next one waits for.
 
+    Below the hard cap, calls start at a distance from each other: many endpoints count calls a second as well, and
+    calls that were answered together would ask together again.
+
     When not even one call is served, the endpoint is left alone for a growing while.
     """
 
@@ -94,6 +98,7 @@ class Limiter:
         self._calls = Bucket.for_calls(requests_per_minute) if requests_per_minute else None
         self._tokens = Bucket.for_tokens(tokens_per_minute) if tokens_per_minute else None
         self._paused_until = -math.inf
+        self._spaced_until = -math.inf
         self._pauses = 0  # in a row
         self._latency = 0.0  # smoothed, seconds
         self._call_tokens = 0.0  # smoothed, of one call
@@ -116,7 +121,7 @@ class Limiter:
         self._judge(now)
         if self.in_flight >= self.slots:
             return max(0.001, self._window_end() - now) if self._refused else math.inf
-        waits = [self._paused_until - now]
+        waits = [max(self._paused_until, self._spaced_until) - now]
         if self._calls:
             waits.append(self._calls.delay(now, 1))
         if self._tokens:
@@ -127,6 +132,8 @@ class Limiter:
         """Count a call in, for which `delay` was 0."""
         self.in_flight += 1
         self._peak = max(self._peak, self.in_flight)
+        if self.level < self.cap:
+            self._spaced_until = max(now, self._spaced_until) + SPACING * self._latency / self.level
         self._call_tokens += (tokens - self._call_tokens) * 0.1
         if self._calls:
             self._calls.take(now, 1)

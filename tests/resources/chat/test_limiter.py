@@ -134,6 +134,20 @@ def test_a_hard_cap_behind_the_endpoint_is_found() -> None:
     assert server.refused < 0.05 * 3000
 
 
+def test_a_token_bucket_behind_the_endpoint_is_kept_to() -> None:
+    bucket = Bucket(rate=300, burst=20, level=20)
+
+    def accepts(now: float, in_flight: int) -> bool:
+        if bucket.delay(now, 1) > 0:
+            return False
+        bucket.take(now, 1)
+        return True
+
+    server = Server(accepts)
+    assert server.seconds(Limiter(100), calls=3000) < 1.15 * 3000 / 300
+    assert server.refused < 0.15 * 3000
+
+
 def test_refusals_that_no_lower_level_cures_are_tolerated() -> None:
     draw = random.Random(3)
     server = Server(lambda now, in_flight: draw.random() > 0.05)
