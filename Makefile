@@ -69,5 +69,4 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.local
 .env: infra/dagster.yaml
 	@mkdir -p .dagster && cp infra/dagster.yaml .dagster/dagster.yaml
 	@touch .env && grep -q '^DAGSTER_HOME=' .env || echo "DAGSTER_HOME=$(DAGSTER_HOME)" >> .env
-	@grep -q '^DAGSTER_MODULE_NAME=' .env || echo "DAGSTER_MODULE_NAME=master_dagster.definitions" >> .env
 	@touch .env
