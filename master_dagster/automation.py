@@ -9,6 +9,7 @@ from dagster import (
     DagsterRunStatus,
     DefaultScheduleStatus,
     OpExecutionContext,
+    PartitionKeyRange,
     ResourceParam,
     RunRequest,
     RunsFilter,
@@ -27,9 +28,9 @@ from assets.dialogues.prompts import PromptBook
 from assets.partitions import lessons
 from assets.quality.anew import ask_anew
 from assets.quality.configuration import QualityRules
+from assets.quality.standing import expected_fingerprints, lesson_standings
 from assets.seeds.mirror import mirror_shards
 from assets.shown import table_markdown
-from master_dagster.due import due_lessons
 from master_dagster.estimate import headline, matching_lessons, role_rows
 from resources.chat.service import ChatService
 from resources.lake import Lake
@@ -134,8 +135,6 @@ def lessons_in_flight(instance: DagsterInstance) -> set[str]:
 
 
 def _keys_between(start: str, end: str, instance: DagsterInstance) -> list[str]:
-    from dagster import PartitionKeyRange
-
     return list(lessons.get_partition_keys_in_range(PartitionKeyRange(start, end), dynamic_partitions_store=instance))
 
 
@@ -157,7 +156,10 @@ def nightly_schedule(cron: str, most: int) -> ScheduleDefinition:
         quality_rules: ResourceParam[QualityRules],
     ) -> list[RunRequest] | SkipReason:
         mirror_shards(lake, context.instance)
-        due = due_lessons(lake, chat.profile, prompts, quality_rules)
+        standings = lesson_standings(lake, expected_fingerprints(chat.profile, prompts, quality_rules))
+        due = sorted(
+            (lesson for lesson in standings if lesson.why), key=lambda lesson: (lesson.plans.written_at, lesson.key)
+        )
         running = lessons_in_flight(context.instance)
         waiting = [lesson for lesson in due if lesson.key not in running]
         chosen = waiting[:most]
@@ -171,7 +173,7 @@ def nightly_schedule(cron: str, most: int) -> ScheduleDefinition:
         context.log.info(summary)
         tick = context.scheduled_execution_time.isoformat()
         return [
-            RunRequest(run_key=f"{tick} {lesson.key}", partition_key=lesson.key, tags={"master/due": lesson.why})
+            RunRequest(run_key=f"{tick} {lesson.key}", partition_key=lesson.key, tags={"master/due": str(lesson.why)})
             for lesson in chosen
         ]
 

@@ -91,7 +91,7 @@ class TinyLake:
 
     @staticmethod
     def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
-        """The fingerprints that `write` gives, as `assets.boost_qa.selection.Expected`."""
+        """The fingerprints that `write` gives, as `assets.quality.standing.Expected`."""
         return stable_hash("told", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
 
     def write(self) -> None:

@@ -7,12 +7,12 @@ from dagster import AllPartitionMapping, AssetDep, Failure, MaterializeResult, M
 from assets.boost_qa.assembly import AssemblyError
 from assets.boost_qa.card import scenarios_figure
 from assets.boost_qa.configuration import ReleaseRules
-from assets.boost_qa.current import expected_fingerprints
 from assets.boost_qa.release import HOME, Release, ReleaseRefused, make_release, offer_release
 from assets.boost_qa.schema import RELEASED
 from assets.boost_qa.selection import query
 from assets.dialogues.prompts import PromptBook
 from assets.quality.configuration import QualityRules
+from assets.quality.standing import expected_fingerprints
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from assets.shown import OWNERS, column_schema, picture, quoted, table_markdown

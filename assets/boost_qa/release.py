@@ -32,8 +32,9 @@ from assets.boost_qa.files import (
 )
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
-from assets.boost_qa.selection import Expected, Selection, open_lessons, select_lessons
+from assets.boost_qa.selection import Selection, open_lessons, select_lessons
 from assets.dialogues.prompts import FORMS, PromptBook
+from assets.quality.standing import Expected
 from resources.chat.profile import Profile
 from resources.configuration import fault_list
 from resources.identity import stable_hash

@@ -1,6 +1,6 @@
 """Which lessons a release takes: those that are current and passed their gate, all of one profile."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,15 @@ import duckdb
 import pyarrow as pa
 
 from assets.boost_qa.configuration import ReleaseRules
-from assets.dialogues.schema import DIALOGUES, REGENERATIONS
+from assets.dialogues.schema import DIALOGUES
 from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario
 from assets.quality.schema import SCORED
+from assets.quality.standing import Expected, Standing, lesson_standings
 from assets.seeds.schema import SEEDS
-from resources.lake import Lake, PartitionRecord, Table
+from resources.lake import Lake, PartitionRecord
 
 QUERIES = Path(__file__).parent / "queries"
 MEMORY = "512MB"  # what DuckDB may hold of a release; the rest spills
-# (fingerprint of the shard's plans, of its regenerations, scenario) -> fingerprints of dialogues and of scores.
-Expected = Callable[[str, str, Scenario], tuple[str, str]]
 Why = Literal["missing", "stale", "failed its gate", "of another profile"]
 
 
@@ -84,27 +82,12 @@ def select_lessons(
         expected: the fingerprints that current lessons have.
         retracted: seeds that no longer count as planned.
     """
-    plans = _by_name(lake, LESSON_PLANS)
-    dialogues, scored = _by_name(lake, DIALOGUES), _by_name(lake, SCORED)
-    regenerations = _by_name(lake, REGENERATIONS)
+    standings = {(standing.scenario.value, standing.shard): standing for standing in lesson_standings(lake, expected)}
     lessons = []
     for scenario, shard, planned in _planned(lake, retracted):
-        key = f"{scenario}|{shard}"
-        asked_anew = regenerations.get(key)
-        current = expected(plans[shard].fingerprint, asked_anew.fingerprint if asked_anew else "", Scenario(scenario))
-        told, judged = dialogues.get(key), scored.get(key)
-        why: Why | None
-        if told is None or judged is None:
-            why = "missing"
-        elif "failed" in (told.gate, judged.gate):
-            why = "failed its gate"
-        elif (told.fingerprint, judged.fingerprint) == current:
-            why = None
-        elif not rules.take_stale or judged.written_at < told.written_at:
-            why = "stale"
-        else:
-            why = None if lake.facts(DIALOGUES, told.keys).get("profile") == profile else "of another profile"
-        lessons.append(Lesson(scenario, shard, planned, why, told, judged))
+        standing = standings[scenario, shard]
+        why = _why(lake, standing, rules, profile)
+        lessons.append(Lesson(scenario, shard, planned, why, standing.dialogues, standing.scored))
     return Selection(tuple(lessons))
 
 
@@ -132,6 +115,15 @@ def query(name: str) -> str:
     return (QUERIES / name).read_text(encoding="utf-8")
 
 
+def _why(lake: Lake, standing: Standing, rules: ReleaseRules, profile: str) -> Why | None:
+    if standing.why == "failed":
+        return "failed its gate"
+    if standing.why != "stale" or not rules.take_stale or standing.scores_are_older or standing.dialogues is None:
+        return standing.why
+    made_by = lake.facts(DIALOGUES, standing.dialogues.keys).get("profile")
+    return None if made_by == profile else "of another profile"
+
+
 def _planned(lake: Lake, retracted: Collection[str]) -> list[tuple[str, str, int]]:
     with lake.connect([LESSON_PLANS]) as connection:
         _register_retracted(connection, retracted)
@@ -140,7 +132,3 @@ def _planned(lake: Lake, retracted: Collection[str]) -> list[tuple[str, str, int
 
 def _register_retracted(connection: duckdb.DuckDBPyConnection, retracted: Collection[str]) -> None:
     connection.register("retracted", pa.table({"seed_id": pa.array(sorted(retracted), pa.string())}))
-
-
-def _by_name(lake: Lake, table: Table) -> Mapping[str, PartitionRecord]:
-    return {record.name: record for record in lake.records(table)}

@@ -1,7 +1,6 @@
 """What made a partition of scores, as one hash: another hash means that the partition is stale."""
 
 from assets.dialogues.prompts import PromptBook
-from assets.quality.configuration import QualityRules
 from assets.quality.judge import PROMPT
 from resources.chat.profile import Profile, Role
 from resources.identity import stable_hash
@@ -16,6 +15,6 @@ def judging_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: P
     return stable_hash("judging", SCHEMA_VERSION, dialogues_fingerprint, judge, prompts.version(PROMPT))
 
 
-def scored_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook, rules: QualityRules) -> str:
-    """32 hex digits over all that a partition's scores depend on, the manual decisions' content included."""
-    return stable_hash("scored_dialogues", judging_fingerprint(dialogues_fingerprint, profile, prompts), rules.identity)
+def scored_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook, rules_identity: str) -> str:
+    """32 hex digits over all that a partition's scores depend on: its verdicts, and `QualityRules.identity`."""
+    return stable_hash("scored_dialogues", judging_fingerprint(dialogues_fingerprint, profile, prompts), rules_identity)

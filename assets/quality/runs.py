@@ -49,7 +49,7 @@ class Scoring:
 
     def fingerprint(self, dialogues: PartitionRecord) -> str:
         """What the scores of these dialogues should be made of."""
-        return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules)
+        return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules.identity)
 
     def is_current(self, dialogues: PartitionRecord) -> bool:
         """Whether these dialogues have scores of that make, younger than they are, whose gate passed."""

@@ -2,6 +2,7 @@ from collections.abc import Collection
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.selection import Selection, select_lessons
+from assets.dialogues.schema import DIALOGUES
 from assets.partitions import Scenario
 from tests.tiny_lake import PROFILE, TinyLake
 
@@ -58,3 +59,11 @@ def test_a_retracted_seed_no_longer_counts_as_planned_nor_does_one_that_it_is_th
 ) -> None:
     retracted = [tiny_lake.taught["apples"].seed_id]  # also the partner of `loop`
     assert select(tiny_lake, retracted).planned == 6
+
+
+def test_scores_older_than_their_dialogues_are_left_out_even_where_stale_lessons_are_taken(tiny_lake: TinyLake) -> None:
+    keys = {"scenario": "debate", "shard": SHARD}
+    held = tiny_lake.lake.read(DIALOGUES, [keys])
+    told = tiny_lake.expected(tiny_lake.plans_fingerprint(SHARD), "", Scenario.DEBATE)[0]
+    tiny_lake.lake.write(DIALOGUES, keys, held, fingerprint=told, facts={"profile": PROFILE})
+    assert whys(select(tiny_lake, take_stale=True))["debate"] == "stale"

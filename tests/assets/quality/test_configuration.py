@@ -107,9 +107,9 @@ def test_another_judge_makes_scores_stale_and_another_student_does_not() -> None
 
     def with_model(role: Role) -> str:
         roles = {**laptop.roles, role: laptop.roles[role].model_copy(update={"model": "another"})}
-        return scored_fingerprint("d", laptop.model_copy(update={"roles": roles}), book, rules)
+        return scored_fingerprint("d", laptop.model_copy(update={"roles": roles}), book, rules.identity)
 
-    now = scored_fingerprint("d", laptop, book, rules)
+    now = scored_fingerprint("d", laptop, book, rules.identity)
     assert with_model(Role.JUDGE) != now
     assert with_model(Role.WEAK_STUDENT) == now
 
@@ -117,5 +117,7 @@ def test_another_judge_makes_scores_stale_and_another_student_does_not() -> None
 def test_other_rules_make_scores_stale_but_not_verdicts(rule_file: Path) -> None:
     book, laptop = load_prompts("standard"), load_profile("laptop")
     standard, mine = load_quality_rules("standard"), load_quality_rules(str(rule_file))
-    assert scored_fingerprint("d", laptop, book, standard) != scored_fingerprint("d", laptop, book, mine)
+    assert scored_fingerprint("d", laptop, book, standard.identity) != scored_fingerprint(
+        "d", laptop, book, mine.identity
+    )
     assert judging_fingerprint("d", laptop, book) != judging_fingerprint("e", laptop, book)
