@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
-from dagster import InitResourceContext, Noneable, resource
-from pydantic import Field, ValidationError, model_validator
+from dagster import DagsterInvalidDefinitionError, InitResourceContext, Noneable, ScheduleDefinition, resource
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
@@ -49,6 +49,15 @@ class Settings(BaseSettings):
     nightly_cron: str = Field(default="0 2 * * *", description="When the nightly schedule ticks.")
     nightly_partitions: int = Field(default=50, ge=1, description="Most partitions that one nightly tick launches.")
 
+    @field_validator("nightly_cron")
+    @classmethod
+    def _schedule_ticks(cls, value: str) -> str:
+        try:
+            ScheduleDefinition(job_name="any", cron_schedule=value)
+        except DagsterInvalidDefinitionError:
+            raise ValueError("should be a cron expression of five fields, such as '0 2 * * *'") from None
+        return value
+
     @model_validator(mode="after")
     def _aws_keeps_its_lake_on_s3(self) -> Self:
         if self.deployment == "aws" and not self.lake_root.startswith("s3://"):
@@ -65,9 +74,10 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = [
-            f"MASTER_{fault[0].upper()}{fault[1:]}" if fault[0] != "(" else fault for fault in describe_faults(error)
-        ]
+        faults = []
+        for fault in describe_faults(error):
+            setting, _, message = fault.partition(": ")
+            faults.append(message if setting.startswith("(") else f"MASTER_{setting.upper()}: {message}")
         raise ConfigurationError(fault_list("settings (environment or .env) are not valid:", faults)) from None
 
 

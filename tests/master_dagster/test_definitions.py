@@ -1,0 +1,156 @@
+"""The code location as a whole: what there is, how it hangs together, and that all of it is described."""
+
+from functools import cache
+
+import pytest
+from dagster import (
+    AssetKey,
+    AssetsDefinition,
+    Definitions,
+    DynamicPartitionsDefinition,
+    MultiPartitionsDefinition,
+    PartitionsDefinition,
+    StaticPartitionsDefinition,
+)
+
+from master_dagster.definitions import build_definitions
+from master_dagster.deployment import Settings, load_deployment
+
+ASSETS = {  # name: (group, partitions, upstream)
+    "raw_seeds": ("seeds", "demo_math demo_code demo_general", ""),
+    "seed_embeddings": ("seeds", "demo_math demo_code demo_general", "raw_seeds"),
+    "lesson_plans": ("seeds", "dynamic shards", "raw_seeds seed_embeddings"),
+    "scenario_dialogues": ("dialogues", "scenario and shard", "lesson_plans raw_seeds"),
+    "scored_dialogues": ("dialogues", "scenario and shard", "lesson_plans raw_seeds scenario_dialogues"),
+    "boost_qa": ("releases", "none", "lesson_plans raw_seeds scenario_dialogues scored_dialogues"),
+    "training_sets": ("releases", "boost_qa ori", "boost_qa raw_seeds"),
+}
+CHECKS = [
+    "boost_qa: alternation",
+    "boost_qa: complete",
+    "boost_qa: contamination",
+    "boost_qa: drift",
+    "boost_qa: reconcile",
+    "boost_qa: scenario_mix",
+    "boost_qa: split_leakage",
+    "boost_qa: split_pinned",
+    "boost_qa: unique",
+    "lesson_plans: debates_have_rounds",
+    "lesson_plans: duplicates_in_one_split",
+    "lesson_plans: one_plan_a_seed",
+    "lesson_plans: partner_fits",
+    "lesson_plans: scenario_balance",
+    "lesson_plans: split_shares",
+    "raw_seeds: final_answers_read",
+    "raw_seeds: near_duplicate_share",
+    "raw_seeds: rejected_share",
+    "raw_seeds: representatives_stand",
+    "raw_seeds: rows_accounted_for",
+    "raw_seeds: seed_ids_match",
+    "raw_seeds: seed_ids_unique",
+    "raw_seeds: shards_within_size",
+    "raw_seeds: texts_are_clean",
+    "scenario_dialogues: as_planned",
+    "scenario_dialogues: counts_reconcile",
+    "scenario_dialogues: dialogue_ids_unique",
+    "scenario_dialogues: every_plan_taught",
+    "scenario_dialogues: scenario_balance",
+    "scenario_dialogues: set_aside_has_reason",
+    "scenario_dialogues: set_aside_share",
+    "scenario_dialogues: turns_in_order",
+    "scenario_dialogues: weak_student_errs",
+    "scored_dialogues: accepted_by_scenario",
+    "scored_dialogues: accepted_without_fault",
+    "scored_dialogues: as_told",
+    "scored_dialogues: counts_reconcile",
+    "scored_dialogues: judge_coverage",
+    "scored_dialogues: judge_discriminates",
+    "scored_dialogues: one_score_a_dialogue",
+    "scored_dialogues: procedural_errors",
+    "scored_dialogues: rejected_with_reason",
+    "scored_dialogues: scores_in_range",
+    "scored_dialogues: verdicts_in_form",
+    "seed_embeddings: every_seed_embedded",
+    "seed_embeddings: no_vector_without_seed",
+    "seed_embeddings: one_embedder",
+    "seed_embeddings: unit_length",
+    "training_sets: complete",
+    "training_sets: own_answers",
+    "training_sets: same_release",
+    "training_sets: same_seeds",
+    "training_sets: split_leakage",
+]
+
+
+@cache
+def definitions() -> Definitions:
+    return build_definitions(load_deployment(Settings(_env_file=None)))
+
+
+def asset(name: str) -> AssetsDefinition:
+    return definitions().resolve_assets_def(name)
+
+
+def partitions(definition: PartitionsDefinition | None) -> str:
+    match definition:
+        case None:
+            return "none"
+        case StaticPartitionsDefinition():
+            return " ".join(definition.get_partition_keys())
+        case DynamicPartitionsDefinition():
+            return f"dynamic {definition.name}"
+        case MultiPartitionsDefinition():
+            return " and ".join(definition.partition_dimension_names)
+    raise AssertionError(definition)
+
+
+def test_the_assets_are_those_of_the_graph() -> None:
+    keys = definitions().resolve_asset_graph().get_all_asset_keys()
+    assert {key.to_user_string() for key in keys} == set(ASSETS)
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_an_asset_has_its_group_partitions_and_upstream(name: str) -> None:
+    made, key = asset(name), AssetKey(name)
+    upstream = sorted(dependency.asset_key.to_user_string() for dependency in made.specs_by_key[key].deps)
+    found = (made.group_names_by_key[key], partitions(made.partitions_def), " ".join(upstream))
+    assert found == ASSETS[name]
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_an_asset_says_what_it_is_who_owns_it_and_what_it_is_made_with(name: str) -> None:
+    spec = asset(name).specs_by_key[AssetKey(name)]
+    assert spec.description
+    assert spec.owners
+    assert spec.kinds
+    assert spec.code_version
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_an_asset_shows_its_columns_each_described(name: str) -> None:
+    schema = asset(name).specs_by_key[AssetKey(name)].metadata["dagster/column_schema"]
+    assert [column.name for column in schema.columns if not column.description] == []
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_an_asset_is_checked(name: str) -> None:
+    checks = definitions().resolve_asset_graph().get_check_keys_for_assets({AssetKey(name)})
+    assert checks
+
+
+def test_the_checks_are_these() -> None:
+    checks = definitions().resolve_asset_graph().asset_check_keys
+    assert sorted(f"{key.asset_key.to_user_string()}: {key.name}" for key in checks) == CHECKS
+
+
+def test_jobs_and_the_schedule_are_described() -> None:
+    repository = definitions().get_repository_def()
+    jobs = {job.name: job.description for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    assert set(jobs) == {"teach_and_score", "publish", "estimate_cost", "make_rejected_anew", "mirror_lake"}
+    schedules = {schedule.name: schedule.description for schedule in repository.schedule_defs}
+    assert set(schedules) == {"nightly_lessons"}
+    assert all([*jobs.values(), *schedules.values()])
+
+
+def test_everything_can_be_loaded_and_bound() -> None:
+    Definitions.validate_loadable(definitions())

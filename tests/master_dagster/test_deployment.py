@@ -1,0 +1,111 @@
+"""Settings and configuration files: everything that is wrong is told at once, by its own name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from master_dagster.deployment import Settings, load_deployment, load_settings
+from resources.configuration import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory: no .env speaks."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def fault_of_settings() -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    return str(caught.value)
+
+
+def fault_of_deployment(**settings: Any) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_deployment(Settings(_env_file=None, **settings))
+    return str(caught.value)
+
+
+def test_without_any_setting_everything_has_a_default_that_works() -> None:
+    deployment = load_deployment()
+    assert (deployment.profile.name, deployment.settings.lake_root) == ("laptop", "data")
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_PROFILE", "paper")
+    assert load_deployment().profile.name == "paper"
+
+
+def test_settings_come_from_a_file_named_dot_env(bare_folder: Path) -> None:
+    (bare_folder / ".env").write_text("MASTER_NIGHTLY_PARTITIONS=7\nDAGSTER_HOME=/somewhere\n")
+    assert load_settings().nightly_partitions == 7
+
+
+def test_every_wrong_setting_is_told_at_once_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_BUDGET_USD", "much")
+    monkeypatch.setenv("MASTER_NIGHTLY_PARTITIONS", "0")
+    told = fault_of_settings()
+    assert "MASTER_BUDGET_USD" in told
+    assert "MASTER_NIGHTLY_PARTITIONS" in told
+
+
+def test_a_wrong_setting_is_told_with_what_was_given_and_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_DEPLOYMENT", "azure")
+    told = fault_of_settings()
+    assert "MASTER_DEPLOYMENT: Input should be 'local' or 'aws' (given: 'azure')" in told
+
+
+def test_a_schedule_that_never_ticks_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_NIGHTLY_CRON", "every night")
+    assert "MASTER_NIGHTLY_CRON: should be a cron expression" in fault_of_settings()
+
+
+def test_aws_without_a_lake_on_s3_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_DEPLOYMENT", "aws")
+    assert "  - MASTER_DEPLOYMENT=aws needs MASTER_LAKE_ROOT=s3://bucket/prefix" in fault_of_settings()
+
+
+def test_aws_with_a_lake_on_s3_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_DEPLOYMENT", "aws")
+    monkeypatch.setenv("MASTER_LAKE_ROOT", "s3://bucket/lake")
+    assert load_settings().deployment == "aws"
+
+
+def test_every_fault_of_every_file_is_told_at_once_under_its_setting(bare_folder: Path) -> None:
+    (bare_folder / "seeds.yaml").write_text("sources: []\nshard_size: -1\n")
+    (bare_folder / "rules.yaml").write_text("neighbours: none\n")
+    told = fault_of_deployment(
+        seeds="seeds.yaml",
+        lesson_rules="rules.yaml",
+        prompts="nowhere",
+        quality_rules="nowhere",
+        release_rules="nowhere",
+    )
+    for expected in (
+        "MASTER_SEEDS: ",
+        "shard_size",
+        "MASTER_LESSON_RULES: rules.yaml",
+        "neighbours",
+        "MASTER_PROMPTS: 'nowhere'",
+        "MASTER_QUALITY_RULES: 'nowhere'",
+        "MASTER_RELEASE_RULES: 'nowhere'",
+    ):
+        assert expected in told
+
+
+def test_an_unknown_profile_is_told_with_the_names_there_are() -> None:
+    told = fault_of_deployment(profile="desktop")
+    assert "MASTER_PROFILE: 'desktop' is neither a file nor one of the shipped names: hosted, laptop, paper" in told
+
+
+def test_a_profile_that_lacks_a_role_and_names_an_unknown_endpoint_is_told_of_both(bare_folder: Path) -> None:
+    (bare_folder / "profile.yaml").write_text(
+        "name: mine\n"
+        "endpoints: {fleet: {base_url: 'http://localhost:8000/v1'}}\n"
+        "roles: {judge: {endpoint: float, model: m, temperature: 0, max_tokens: 10}}\n"
+    )
+    told = fault_of_deployment(profile="profile.yaml")
+    assert "role 'weak_student' is missing" in told
+    assert "roles.judge.endpoint: unknown endpoint 'float'; known: fleet" in told
