@@ -24,7 +24,7 @@ LONGEST_FINAL = 200  # characters; what is longer is an explanation
 
 _CALCULATOR_NOTE = re.compile(r"<<[^<>\n]*>>")  # GSM8K writes 3*4=<<3*4=12>>12
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_HASHES = re.compile(r"^[ \t]*####[ \t]+(?=\S)", re.MULTILINE)
+_HASHES = re.compile(r"(?:^|(?<=\s))####[ \t]+(?=\S)", re.MULTILINE)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 _PHRASE = re.compile(
     r"\b(?:final[ ]+(?:answer|result)|answer|(?:correct|right|best)[ ]+(?:option|choice))\b[*_`\"']{0,4}"

@@ -4,16 +4,21 @@ Sources are static: they are what the seeds configuration lists. Shards are dyna
 that it writes, and the lake is the truth; `mirror_lake` rebuilds them in a fresh Dagster instance.
 """
 
+import warnings
 from collections.abc import Iterable
 from enum import StrEnum
 
 from dagster import (
     AssetExecutionContext,
+    BetaWarning,
     DynamicPartitionsDefinition,
     Failure,
     MultiPartitionsDefinition,
     StaticPartitionsDefinition,
 )
+
+# Dagster 1.13 marks both as beta and says so once an asset. Can go when they no longer are.
+warnings.filterwarnings("ignore", r".*(`backfill_policy`|`MultiToSingleDimensionPartitionMapping`)", BetaWarning)
 
 
 class Scenario(StrEnum):

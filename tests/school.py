@@ -22,14 +22,14 @@ def question(number: int) -> dict[str, str]:
     return {
         "question": f"{name} has {first} {thing} and then finds {second} more {thing}. How many {thing} are there now?",
         "answer": f"We add the {second} {thing} to the {first} {thing} that {name} has. "
-        f"{first} + {second} = {first + second}. #### {first + second}",
+        f"{first} + {second} = {first + second}.\n#### {first + second}",
     }
 
 
 def play(request: SeenRequest) -> str:
     """What a class of good actors says: the weak ones err, those who see the reference answer follow it."""
     role = request.model
-    reference = re.search(r"\n((?:We add|Reference)[^\n]*#### (\d+))", request.text)
+    reference = re.search(r"\n(We add[^\n]*)\n#### (\d+)", request.text)
     if role == Role.JUDGE:
         return json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
     if role in (Role.CRITIC_TEACHER, Role.EXPLAINING_TEACHER):
@@ -38,8 +38,7 @@ def play(request: SeenRequest) -> str:
         )
     if reference:
         working, result = reference.groups()
-        sentence = working.split(" #### ")[0]
-        return f"Let me work through it with care. {sentence} So the answer is {result}."
+        return f"Let me work through it with care. {working} So the answer is {result}."
     wrong = {Role.WEAK_STUDENT: 999, Role.DEBATER_A: 998, Role.DEBATER_B: 997}[Role(role)]
     own = {
         Role.WEAK_STUDENT: "I count all the things one after the other and then guess a little.",
