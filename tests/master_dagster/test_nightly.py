@@ -1,0 +1,226 @@
+"""The nightly schedule, ticking against a Dagster instance of its own and a lake of empty lessons."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from dagster import (
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DefaultScheduleStatus,
+    RunRequest,
+    ScheduleDefinition,
+    build_schedule_context,
+)
+
+from assets.dialogues.schema import DIALOGUES
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.partitions import SHARDS, Scenario
+from assets.quality.schema import SCORED
+from assets.quality.standing import expected_fingerprints
+from assets.seeds.schema import SEEDS
+from master_dagster.automation import lessons_in_flight
+from master_dagster.definitions import build_definitions
+from master_dagster.deployment import Deployment, Settings, load_deployment
+from resources.chat.service import ChatService
+from resources.identity import stable_hash
+from resources.lake import Gate
+
+SHARD = "sums-{:04d}"
+ONE_NIGHT = datetime(2026, 1, 5, 2, tzinfo=UTC)
+NEXT_NIGHT = datetime(2026, 1, 6, 2, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Night:
+    """A deployment with `planned` shards, and the instance that its schedule ticks against."""
+
+    deployment: Deployment
+    instance: DagsterInstance
+
+    def plan(self, *numbers: int) -> None:
+        """Write seeds and plans of these shards, in this order."""
+        lake = self.deployment.lake()
+        for shard in map(SHARD.format, numbers):
+            lake.write(SEEDS, {"source": "sums", "shard": shard}, SEEDS.empty(), fingerprint=stable_hash(shard))
+            lake.write(LESSON_PLANS, {"shard": shard}, LESSON_PLANS.empty(), fingerprint=stable_hash("plans", shard))
+
+    def teach(self, key: str, gate: Gate = "passed", *, stale: bool = False) -> None:
+        """Write dialogues and scores of a lesson."""
+        lake, ours = self.deployment.lake(), self.deployment
+        scenario, shard = key.split("|")
+        expected = expected_fingerprints(ours.profile, ours.prompts, ours.quality_rules)
+        told, judged = expected(stable_hash("plans", shard), "", Scenario(scenario))
+        keys = {"scenario": scenario, "shard": shard}
+        lake.write(DIALOGUES, keys, DIALOGUES.empty(), fingerprint="0" * 32 if stale else told, gate=gate)
+        lake.write(SCORED, keys, SCORED.empty(), fingerprint=judged)
+
+    def teach_all_but(self, *keys: str) -> None:
+        """Write every planned lesson but these."""
+        for plans in self.deployment.lake().records(LESSON_PLANS):
+            for scenario in Scenario:
+                if (key := f"{scenario.value}|{plans.keys['shard']}") not in keys:
+                    self.teach(key)
+
+    def schedule(self, most: int = 50) -> ScheduleDefinition:
+        """The schedule as it is loaded, with the most lessons of a tick as given."""
+        settings = self.deployment.settings.model_copy(update={"nightly_partitions": most})
+        changed = Deployment(**{**vars(self.deployment), "settings": settings})
+        return build_definitions(changed).resolve_schedule_def("nightly_lessons")
+
+    def tick(self, most: int = 50, when: datetime = ONE_NIGHT) -> tuple[list[RunRequest], str | None]:
+        """What a tick launches, or why it launches nothing."""
+        ours = self.deployment
+        context = build_schedule_context(
+            self.instance,
+            when,
+            resources={
+                "lake": ours.lake(),
+                "chat": ChatService(ours.profile, ours.lake().store),
+                "prompts": ours.prompts,
+                "quality_rules": ours.quality_rules,
+            },
+            repository_def=build_definitions(ours).get_repository_def(),
+        )
+        with context:
+            told = self.schedule(most).evaluate_tick(context)
+        return list(told.run_requests or []), told.skip_message
+
+    def launched(self, most: int = 50) -> list[str | None]:
+        """Keys of the lessons that a tick launches, in order."""
+        return [request.partition_key for request in self.tick(most)[0]]
+
+    def add_run(self, status: DagsterRunStatus, **tags: str) -> None:
+        """A run with `dagster/…` tags."""
+        named = {f"dagster/{name}": value for name, value in tags.items()}
+        self.instance.add_run(DagsterRun(job_name="teach_and_score", status=status, tags=named))
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterInstance]:
+    """A persistent instance: a schedule's context wants one."""
+    with DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance"))) as instance:
+        yield instance
+
+
+@pytest.fixture
+def night(tmp_path: Path, instance: DagsterInstance) -> Iterator[Night]:
+    """Nothing is planned, no run is known."""
+    yield Night(load_deployment(Settings(_env_file=None, lake_root=str(tmp_path / "lake"))), instance)
+    for run in instance.get_runs():
+        instance.delete_run(run.run_id)
+
+
+def test_it_is_off_until_somebody_switches_it_on(night: Night) -> None:
+    assert night.schedule().default_status is DefaultScheduleStatus.STOPPED
+
+
+def test_it_ticks_when_the_settings_say(night: Night) -> None:
+    assert night.schedule().cron_schedule == night.deployment.settings.nightly_cron
+
+
+def test_missing_failed_and_stale_lessons_are_launched_and_current_ones_are_not(night: Night) -> None:
+    night.plan(0, 1)
+    night.teach_all_but("debate|sums-0000", "analogy|sums-0001")
+    night.teach("analogy|sums-0001", gate="failed")
+    night.teach("error_correction|sums-0001", stale=True)
+    requests, _ = night.tick()
+    assert {request.partition_key: request.tags["master/due"] for request in requests} == {
+        "debate|sums-0000": "missing",
+        "analogy|sums-0001": "failed",
+        "error_correction|sums-0001": "stale",
+    }
+
+
+def test_what_was_planned_first_is_launched_first(night: Night) -> None:
+    night.plan(3, 1, 2)
+    shards = [str(key).partition("|")[2] for key in night.launched()]
+    assert list(dict.fromkeys(shards)) == ["sums-0003", "sums-0001", "sums-0002"]
+
+
+def test_a_tick_launches_no_more_than_it_may(night: Night) -> None:
+    night.plan(0, 1)
+    assert len(night.launched(most=4)) == 4
+
+
+def test_a_run_makes_one_lesson(night: Night) -> None:
+    night.plan(0)
+    assert [request.tags["dagster/partition"] for request in night.tick(most=1)[0]] == ["analogy|sums-0000"]
+
+
+def test_its_runs_wait_for_others_that_talk_to_models(night: Night) -> None:
+    """The instance lets one run with this tag through at a time (infra/dagster.yaml)."""
+    job = build_definitions(night.deployment).resolve_job_def(night.schedule().job_name)
+    assert job.tags["master/models"] == "true"
+
+
+def test_a_lesson_that_a_run_is_making_is_left_out(night: Night) -> None:
+    night.plan(0)
+    night.add_run(DagsterRunStatus.STARTED, partition="debate|sums-0000")
+    assert night.launched() == ["analogy|sums-0000", "error_correction|sums-0000"]
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED])
+def test_a_lesson_whose_run_has_ended_is_launched_again_if_it_is_still_due(
+    night: Night, status: DagsterRunStatus
+) -> None:
+    night.plan(0)
+    night.add_run(status, partition="debate|sums-0000")
+    assert "debate|sums-0000" in night.launched()
+
+
+def test_the_lessons_of_a_range_that_waits_are_left_out(night: Night) -> None:
+    night.plan(0, 1, 2)
+    night.tick()  # makes the shards known to the instance
+    night.add_run(
+        DagsterRunStatus.NOT_STARTED,
+        asset_partition_range_start="debate|sums-0000",
+        asset_partition_range_end="debate|sums-0001",
+    )
+    launched = night.launched()
+    assert "debate|sums-0002" in launched
+    assert not {"debate|sums-0000", "debate|sums-0001"} & set(launched)
+
+
+def test_a_range_over_shards_that_are_gone_stops_no_night(night: Night) -> None:
+    night.add_run(
+        DagsterRunStatus.NOT_STARTED,
+        asset_partition_range_start="debate|gone-0000",
+        asset_partition_range_end="debate|gone-0001",
+    )
+    assert lessons_in_flight(night.instance) == set()
+
+
+def test_a_night_with_nothing_due_says_so(night: Night) -> None:
+    night.plan(0)
+    night.teach_all_but()
+    assert night.tick() == ([], "0 lessons due (none), 0 of them in flight, 0 launched, 0 left for the next tick")
+
+
+def test_a_night_whose_lessons_are_all_in_flight_says_so(night: Night) -> None:
+    night.plan(0)
+    night.teach_all_but("debate|sums-0000")
+    night.add_run(DagsterRunStatus.STARTED, partition="debate|sums-0000")
+    message = night.tick()[1]
+    assert message == "1 lessons due (1 missing), 1 of them in flight, 0 launched, 0 left for the next tick"
+
+
+def test_the_next_night_may_launch_the_same_lesson_again(night: Night) -> None:
+    """Dagster runs a run key once for ever."""
+    night.plan(0)
+    keys = [{request.run_key for request in night.tick(when=when)[0]} for when in (ONE_NIGHT, NEXT_NIGHT)]
+    assert not keys[0] & keys[1]
+
+
+def test_one_tick_evaluated_twice_launches_nothing_twice(night: Night) -> None:
+    night.plan(0)
+    assert [request.run_key for request in night.tick()[0]] == [request.run_key for request in night.tick()[0]]
+
+
+def test_the_instances_shards_become_those_of_the_lake(night: Night) -> None:
+    night.plan(0, 1)
+    night.tick()
+    assert list(night.instance.get_dynamic_partitions(SHARDS)) == ["sums-0000", "sums-0001"]
