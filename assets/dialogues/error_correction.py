@@ -6,8 +6,12 @@
 | 2 | weak student | the question only | try, step by step, with a final answer |
 | 3 | teacher | question, attempt, reference | say what is wrong, missing or right; hint, not tell |
 | 4 | strong student | all of it, and the reference | own what was wrong, redo it, reach the right result |
+
+A weak student may be right by accident. Where a rule finds the result to agree with the reference, teacher and strong
+student get prompts that say so and ask only for what is missing; no prompt ever says that a result is wrong.
 """
 
+from assets.answers import check_answer
 from assets.dialogues.lesson import Lesson
 from assets.dialogues.script import Posed, Script, Spoken
 from assets.dialogues.sides import STUDENT, TEACHER
@@ -15,8 +19,8 @@ from resources.chat.profile import Role
 
 PROMPTS = {
     Role.WEAK_STUDENT: ("weak_student",),
-    Role.CRITIC_TEACHER: ("critic_teacher",),
-    Role.STRONG_STUDENT: ("strong_student",),
+    Role.CRITIC_TEACHER: ("critic_teacher", "critic_teacher_right"),
+    Role.STRONG_STUDENT: ("strong_student", "strong_student_right"),
 }
 
 
@@ -25,16 +29,17 @@ def error_correction(lesson: Lesson) -> Script:
     asked = lesson.question
     yield Posed(TEACHER, asked.text)
     attempt = yield Spoken(STUDENT, Role.WEAK_STUDENT, "weak_student", sees={"question": asked.in_full}, answers=asked)
+    agrees = check_answer(attempt, asked.reference_final, asked.domain) == "right"
     advice = yield Spoken(
         TEACHER,
         Role.CRITIC_TEACHER,
-        "critic_teacher",
+        "critic_teacher_right" if agrees else "critic_teacher",
         sees={"question": asked.in_full, "answer": attempt, "reference": asked.reference},
     )
     yield Spoken(
         STUDENT,
         Role.STRONG_STUDENT,
-        "strong_student",
+        "strong_student_right" if agrees else "strong_student",
         sees={"question": asked.in_full, "answer": attempt, "advice": advice, "reference": asked.reference},
         answers=asked,
     )

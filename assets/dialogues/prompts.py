@@ -36,10 +36,12 @@ def _form(needs: str, may: str = "", *, plain: bool = False) -> PromptForm:
 
 
 FORMS: Mapping[str, PromptForm] = {
-    # error correction
+    # error correction; `…_right` where a rule finds that the weak student's result agrees with the reference
     "weak_student": _form("question"),
     "critic_teacher": _form("question answer reference"),
+    "critic_teacher_right": _form("question answer", "reference"),
     "strong_student": _form("question answer advice reference"),
+    "strong_student_right": _form("question answer advice reference"),
     # debate: the first word of A, and every later word of A and B
     "debater_opening": _form("question", "name"),
     "debater_reply": _form("question transcript", "name"),

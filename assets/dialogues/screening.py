@@ -33,6 +33,7 @@ LANGUAGE_MIN_LETTERS = 60  # shorter texts ("x = 4, so Ann has 4") are too littl
 ENGLISH_MIN_CONFIDENCE = 0.05  # of lingua's, among the languages below
 FOREIGN_LETTERS_SHARE = 0.4
 
+_STUTTER = re.compile(r"([a-z]{2,12}?)\1{7,}", re.IGNORECASE)  # "jimjimjimjimjimjimjimjim"
 _SPEAKERS = r"(?:teacher|pupil|student(?:[ _-]?[a-z])?|user|human|assistant|system)"
 _HEADING = re.compile(rf"^[ \t>]*(?:\*\*|__|#+[ \t]*)?({_SPEAKERS})(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M)
 _REFUSAL = re.compile(
@@ -99,6 +100,8 @@ def is_repetitive(text: str) -> bool:
         return True
     sentences = [part.strip().lower() for part in re.split(r"[\n.!?]+", text) if len(part.split()) >= 3]
     if sentences and max(map(sentences.count, set(sentences))) >= REPEATED_LINE:
+        return True
+    if _STUTTER.search(text):
         return True
     data = text.encode("utf-8", "replace")
     return len(data) >= COMPRESSED_MIN_CHARACTERS and len(zlib.compress(data)) / len(data) < COMPRESSED_SHARE

@@ -13,14 +13,14 @@ from resources.chat.profile import Role
 MakeLesson = Callable[..., Lesson]
 
 
-def played(lesson: Lesson) -> list[Posed | Spoken]:
-    """Every step, each utterance being `said <number>`."""
+def played(lesson: Lesson, ending: str = "") -> list[Posed | Spoken]:
+    """Every step, each utterance being `said <number>` and the ending."""
     script, steps = SCENARIOS[lesson.scenario].play(lesson), []
     step = next(script)
     while True:
         steps.append(step)
         try:
-            step = script.send(f"said {len(steps)}")
+            step = script.send(f"said {len(steps)}{ending}")
         except StopIteration:
             return steps
 
@@ -31,8 +31,8 @@ def sees(steps: list[Posed | Spoken], role: Role) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("scenario", list(Scenario))
 def test_every_role_and_prompt_that_is_used_is_declared(scenario: Scenario, make_lesson: MakeLesson) -> None:
-    rounds = 2 if scenario is Scenario.DEBATE else None
-    steps = played(make_lesson(scenario, debate_rounds=rounds))
+    lesson = make_lesson(scenario, debate_rounds=2 if scenario is Scenario.DEBATE else None)
+    steps = [*played(lesson), *played(lesson, ". The answer is 7.")]
     used = {step.prompt for step in steps if step.prompt}
     assert used == set(SCENARIOS[scenario].prompt_names)
     assert {step.role for step in steps if isinstance(step, Spoken)} == set(SCENARIOS[scenario].roles)
@@ -56,6 +56,17 @@ def test_teacher_and_strong_student_see_the_dialogue_and_the_reference(make_less
     steps = played(lesson)
     assert sees(steps, Role.CRITIC_TEACHER) == [before]
     assert sees(steps, Role.STRONG_STUDENT) == [before | {"advice": "said 3"}]
+
+
+def test_of_a_right_answer_only_what_is_missing_is_asked_for(make_lesson: MakeLesson) -> None:
+    steps = played(make_lesson(Scenario.ERROR_CORRECTION), ". The answer is 7.")
+    assert [step.prompt for step in steps[2:]] == ["critic_teacher_right", "strong_student_right"]
+
+
+@pytest.mark.parametrize("ending", [". The answer is 9.", ", I think."])
+def test_of_any_other_answer_the_teacher_finds_out(ending: str, make_lesson: MakeLesson) -> None:
+    steps = played(make_lesson(Scenario.ERROR_CORRECTION), ending)
+    assert [step.prompt for step in steps[2:]] == ["critic_teacher", "strong_student"]
 
 
 def test_each_debater_sees_the_whole_debate_so_far_and_no_reference(make_lesson: MakeLesson) -> None:

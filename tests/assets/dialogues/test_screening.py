@@ -36,6 +36,7 @@ def test_what_is_said_in_good_faith_passes(text: str) -> None:
         ("other_speaker", "Sure.\nUser: And 5 + 5?\nAssistant: 10"),
         ("repetition", "We add one and one to get two. " * 8),
         ("repetition", "so it is the same as before and then " * 12),
+        ("repetition", "Only the first names, which are jimjimjimjimjimjimjimjimjim."),
         ("repetition", "1/3 = 0." + "3" * 600),
         ("refusal", "I'm sorry, but I can't help with that."),
         ("refusal", "As an AI language model, I do not have personal opinions about apples."),
