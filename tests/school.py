@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from dagster import DagsterInstance, Definitions
 
 from master_dagster.deployment import Deployment, Settings, load_deployment
 from resources.chat.profile import Role
@@ -64,6 +65,15 @@ class School:
         """The source's file with these questions."""
         lines = [json.dumps(question(number)) for number in numbers]
         (self.folder / "sums.jsonl").write_text("\n".join(lines) + "\n")
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A school in which every asset is made, and the instance that made it."""
+
+    school: School
+    definitions: Definitions
+    instance: DagsterInstance
 
 
 def found_school(folder: Path, endpoint: FakeEndpoint) -> School:
