@@ -4,7 +4,7 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from enum import Enum
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -16,8 +16,9 @@ from assets.lesson_plans.configuration import LessonRules
 from assets.quality.configuration import QualityRules
 from assets.seeds.configuration import SeedsConfiguration
 from master_dagster.deployment import Settings
-from resources.chat.profile import Profile
+from resources.chat.profile import Profile, Role
 
+PROJECT = Path(__file__).parents[1]
 INTRODUCTION = """\
 # Configuration
 
@@ -28,8 +29,10 @@ the bare name of a shipped file or the path of your own. Everything is read and 
 loaded; every fault of every file is reported at once. Keys are never settings: a profile names the environment
 variable that holds one.
 
-`make` writes two lines of Dagster's own into `.env`: `DAGSTER_HOME` (the instance that the UI, the schedules and the
-command line share) and `DAGSTER_MODULE_NAME`.
+`make` writes one line of Dagster's own into `.env`: `DAGSTER_HOME`, the instance that the UI, the schedules and the
+command line share. For Dagster's commands, a line in `.env` counts more than the environment.
+
+An empty default means: not set.
 """
 
 FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
@@ -45,7 +48,8 @@ def document() -> str:
     """The whole page as Markdown."""
     lines = [INTRODUCTION, "## Settings", "", *_table(Settings, prefix="MASTER_")]
     for setting, (title, model, folder) in FILES.items():
-        lines += ["", f"## {title} (`{setting}`)", "", f"Shipped in `{folder}`.", ""]
+        shipped = ", ".join(f"`{file.stem}`" for file in sorted((PROJECT / folder).glob("*.yaml")))
+        lines += ["", f"## {title} (`{setting}`)", "", f"Shipped: {shipped}, in `{folder}`.", ""]
         for name, nested in _with_nested(model, title):
             lines += [f"### {name}", ""] if nested is not model else []
             lines += [*_table(nested), ""]
@@ -81,21 +85,21 @@ def _first_line(model: type[BaseModel] | None) -> str:
 
 
 def _kind(annotation: Any) -> str:
-    origin = get_origin(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is typing.Annotated:
-        return _kind(get_args(annotation)[0])
+        return _kind(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_kind(argument) for argument in get_args(annotation) if argument is not type(None))
+        return " or ".join(_kind(argument) for argument in arguments if argument is not type(None))
     if origin is Literal:
-        return " or ".join(f"`{argument}`" for argument in get_args(annotation))
+        return " or ".join(f"`{argument}`" for argument in arguments)
+    if origin is dict:
+        by = "role" if arguments[0] is Role else "name"
+        return "mapping" if arguments[1] is object else f"mappings by {by}, below"
     if origin is not None:
-        inner = ", ".join(_kind(argument) for argument in get_args(annotation) if argument is not Ellipsis)
-        return f"{origin.__name__} of {inner}"
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return " or ".join(f"`{member.value}`" for member in annotation)
+        return "list of mappings, below" if _model_in(arguments[0]) else f"list of {_kind(arguments[0])}s"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping, below"
-    names = {"str": "text", "int": "whole number", "float": "number", "bool": "yes or no", "Path": "path"}
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "`true` or `false`", "Path": "path"}
     name = getattr(annotation, "__name__", str(annotation))
     return names.get(name, name)
 
@@ -104,9 +108,13 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    if value is PydanticUndefined or value is None or isinstance(value, BaseModel):
+    if isinstance(value, BaseModel):
+        return "as below"
+    if value is PydanticUndefined or value is None:
         return ""
-    return f"`{value}`" if not isinstance(value, dict | list | tuple) or value else ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if value or value == 0 else ""
 
 
 if __name__ == "__main__":

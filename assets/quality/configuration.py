@@ -30,9 +30,9 @@ class JudgeRules(Configuration):
 class OverlapLimits(Configuration):
     """Smallest share of the reference's content words in a closing answer whose result cannot be compared."""
 
-    math: float = Field(ge=0, le=1)
-    code: float = Field(ge=0, le=1)
-    general: float = Field(ge=0, le=1)
+    math: float = Field(ge=0, le=1, description="For seeds of the domain `math`.")
+    code: float = Field(ge=0, le=1, description="For seeds of the domain `code`.")
+    general: float = Field(ge=0, le=1, description="For seeds of the domain `general`.")
 
 
 class Limits(Configuration):

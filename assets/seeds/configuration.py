@@ -33,9 +33,9 @@ class HubDataset(Configuration):
 class Fields(Configuration):
     """Which fields of a row hold what. A list is joined with an empty line between, what is empty left out."""
 
-    question: FieldNames
-    answer: FieldNames
-    system: FieldName | None = None
+    question: FieldNames = Field(description="One field or a list of them.")
+    answer: FieldNames = Field(description="One field or a list of them.")
+    system: FieldName | None = Field(default=None, description="The field of a system prompt, if rows have one.")
 
 
 class SourceConfiguration(Configuration):
@@ -56,7 +56,7 @@ class SourceConfiguration(Configuration):
         description="Instead of `fields`: rows hold ShareGPT (from, value) or chat (role, content) messages in the "
         "field `conversations` (`true`) or in the one named here.",
     )
-    domain: Domain
+    domain: Domain = Field(description="What the questions are about; it decides how answers are compared.")
     licence: str = Field(min_length=1, description="Goes into every release's card.")
     sample: int | None = Field(
         default=None,

@@ -58,7 +58,7 @@ class Endpoint(Configuration):
     context_tokens: int = Field(default=32768, ge=256, description="Context window of one call.")
     system_role: bool = Field(
         default=True,
-        description="False for models without a system role: the text then heads the first user message.",
+        description="`false` for models without a system role: the text then heads the first user message.",
     )
     model_file: str | None = Field(
         default=None, description="Embedded only: a GGUF file; by default the one that comes along."
@@ -81,8 +81,8 @@ class Endpoint(Configuration):
 class ModelPrice(Configuration):
     """Price in US dollars a million tokens."""
 
-    prompt: float = Field(ge=0)
-    completion: float = Field(ge=0)
+    prompt: float = Field(ge=0, description="Of what the model reads.")
+    completion: float = Field(ge=0, description="Of what it writes.")
 
 
 class RoleModel(Configuration):
@@ -90,9 +90,9 @@ class RoleModel(Configuration):
 
     endpoint: str = Field(description="A key of `endpoints`.")
     model: str = Field(min_length=1, description="The model's name as the endpoint knows it.")
-    temperature: float = Field(ge=0, le=2)
+    temperature: float = Field(ge=0, le=2, description="Sampling temperature; 0 takes the likeliest token.")
     max_tokens: int = Field(ge=1, description="Limit of one utterance, in tokens.")
-    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling; 1 keeps every token.")
     seed: int | None = Field(default=None, description="Sampling seed, for servers that honour it.")
     structured_output: Literal["json_schema", "json_object", "none"] = Field(
         default="json_schema", description="How the judge's form is asked for; others ignore it."
@@ -103,17 +103,21 @@ class RoleModel(Configuration):
 class EmbedderModel(Configuration):
     """Who turns questions into vectors for the analogy's retrieval."""
 
-    kind: Literal["embedded", "openai", "sentence_transformers"] = "embedded"
+    kind: Literal["embedded", "openai", "sentence_transformers"] = Field(
+        default="embedded",
+        description="`embedded`: the model that comes along; `openai`: an `/v1/embeddings` endpoint; "
+        "`sentence_transformers`: that library, where it is installed.",
+    )
     endpoint: str | None = Field(default=None, description="Kind `openai`: a key of `endpoints`.")
-    model: str = Field(default="all-MiniLM-L6-v2", min_length=1)
-    batch_size: int = Field(default=64, ge=1)
+    model: str = Field(default="all-MiniLM-L6-v2", min_length=1, description="The model's name.")
+    batch_size: int = Field(default=64, ge=1, description="Questions a call.")
 
 
 class Profile(Configuration):
     """The whole cast."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
-    description: str = ""
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="How releases and dialogues name it.")
+    description: str = Field(default="", description="One line for people.")
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     prices: dict[str, ModelPrice] = Field(default_factory=dict, description="By model name; unknown models cost 0.")
     roles: dict[Role, RoleModel]
