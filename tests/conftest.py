@@ -8,12 +8,37 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 import boto3
 import pytest
+from hypothesis import settings
 from moto.server import ThreadedMotoServer
 
 from resources.embedded.lease import ServerFiles, live_server
 from resources.embedded.models import CHAT_PACKAGE, SENTENCE_PACKAGE
 
 from .fake_endpoint import FakeEndpoint
+
+# How long an example takes says nothing on a machine that others use too.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
+
+
+def wrongly_skipped(config: pytest.Config) -> list[str]:
+    """Tests and modules that were skipped where nothing may be (.ci/run), each with its reason."""
+    if os.environ.get("MASTER_TESTS_SKIP_NOTHING") != "1":
+        return []
+    reports = config.pluginmanager.get_plugin("terminalreporter").stats.get("skipped", [])
+    return [f"{report.nodeid}: {report.longrepr[2]}" for report in reports]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that was wrongly skipped fails the session."""
+    if wrongly_skipped(session.config):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name those tests."""
+    for skipped in wrongly_skipped(config):
+        terminalreporter.write_line(f"FAILED, for nothing may be skipped here (MASTER_TESTS_SKIP_NOTHING=1): {skipped}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import yaml
 from dagster import DagsterInstance, ExecuteInProcessResult
 
 from assets.boost_qa.release import latest_release
@@ -71,6 +72,20 @@ def test_a_lesson_is_taught_and_scored(planned_school: School, instance: Dagster
     run(planned_school, instance, "teach_and_score", partition_key=LESSON)
     lake = planned_school.deployment.lake()
     assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [LESSON, LESSON]
+
+
+def test_an_unset_key_variable_is_told_before_any_call(planned_school: School, instance: DagsterInstance) -> None:
+    path = planned_school.folder / "profile.yaml"
+    profile = yaml.safe_load(path.read_text())
+    profile["endpoints"]["fake"]["api_key_env"] = "NOBODYS_KEY"
+    path.write_text(yaml.safe_dump(profile))
+    run(planned_school, instance, "mirror_lake")
+    result = run(planned_school, instance, "teach_and_score", partition_key=LESSON, raise_on_error=False)
+    (failure,) = result.filter_events(lambda event: event.is_step_failure)
+    error = failure.step_failure_data.error
+    assert error
+    assert "takes its key from NOBODYS_KEY, which is not set" in str(error.cause or error)
+    assert planned_school.endpoint.chats == []
 
 
 def test_publishing_what_is_published_changes_nothing(taught: Taught) -> None:

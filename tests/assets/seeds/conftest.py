@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from assets.seeds.configuration import SeedsConfiguration
 from resources.lake import Lake
@@ -47,29 +46,14 @@ def write_rows(tmp_path: Path) -> WriteRows:
     return write
 
 
-@pytest.fixture(scope="module")
-def s3_address() -> Iterator[str]:
-    """A real S3 server on loopback."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def s3_client(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of that server, which every other client finds through the environment; the bucket `seeds` is there."""
+def s3_client(s3_root: str) -> Iterator[Any]:
+    """A client of the S3 server that every other client finds through the environment; the bucket `seeds` is there."""
     import boto3
 
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_address,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
     client = boto3.client("s3")
-    client.create_bucket(Bucket="seeds")
-    return client
+    client.create_bucket(Bucket="seeds", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    yield client
+    for listed in client.list_objects_v2(Bucket="seeds").get("Contents", []):
+        client.delete_object(Bucket="seeds", Key=listed["Key"])
+    client.delete_bucket(Bucket="seeds")

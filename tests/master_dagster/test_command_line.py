@@ -1,0 +1,133 @@
+"""`dagster asset materialize` as people type it, in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+from dagster import DagsterInstance
+
+from assets.dialogues.schema import DIALOGUES
+from assets.quality.schema import SCORED
+from assets.seeds.mirror import mirror_shards
+from tests.fake_endpoint import AnswerRule, FakeEndpoint, SeenRequest
+from tests.school import School, play
+
+LESSON = "error_correction|sums-0000"
+DAGSTER = str(Path(sys.executable).parent / "dagster")
+SECONDS = 60  # after which a command counts as hanging
+
+pytestmark = pytest.mark.end_to_end
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A folder with a `.env` of its own, in which commands run."""
+
+    school: School
+    folder: Path
+
+    def set(self, **settings: str) -> None:
+        """Add `MASTER_` settings to the `.env`; the last one of a name counts."""
+        lines = [f"MASTER_{name.upper()}={value}\n" for name, value in settings.items()]
+        with (self.folder / ".env").open("a") as file:
+            file.writelines(lines)
+
+    def start(self, *arguments: str, select: str = "scenario_dialogues,scored_dialogues") -> "subprocess.Popen[str]":
+        """Begin to materialise."""
+        command = [DAGSTER, "asset", "materialize", "-m", "master_dagster.definitions", "--select", select, *arguments]
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MASTER_", "DAGSTER_"))
+        }
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def materialise(self, *arguments: str, select: str = "scenario_dialogues,scored_dialogues") -> tuple[int, str]:
+        """Exit code, and all that was printed."""
+        process = self.start(*arguments, select=select)
+        output, _ = process.communicate(timeout=SECONDS)
+        return process.returncode, output
+
+
+@pytest.fixture
+def shell(planned_school: School, tmp_path: Path) -> Shell:
+    """Seeds and plans are in the lake, and the instance knows the shard."""
+    folder, home = tmp_path / "elsewhere", tmp_path / "dagster_home"
+    folder.mkdir()
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with DagsterInstance.from_config(str(home)) as instance:
+        mirror_shards(planned_school.deployment.lake(), instance)
+    (folder / ".env").write_text(f"DAGSTER_HOME={home}\n")
+    shell = Shell(planned_school, folder)
+    settings = planned_school.settings
+    shell.set(lake_root=settings.lake_root, seeds=settings.seeds, profile=settings.profile)
+    return shell
+
+
+def keys_of(calls: list[SeenRequest]) -> list[tuple[str, str]]:
+    return [(call.model, call.text) for call in calls]
+
+
+def slow_after(answers: int) -> AnswerRule:
+    """The class, of which only the first answers come; the others hang."""
+    count = iter(range(10**6))
+    return lambda request: play(request) if next(count) < answers else FakeEndpoint.hangs()
+
+
+def test_a_lesson_is_taught_and_scored(shell: Shell) -> None:
+    code, output = shell.materialise("--partition", LESSON)
+    assert code == 0, output
+    lake = shell.school.deployment.lake()
+    assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [LESSON, LESSON]
+
+
+def test_an_unknown_partition_is_told_by_its_name(shell: Shell) -> None:
+    code, output = shell.materialise("--partition", "debate|sums-0009")
+    assert code != 0
+    assert "sums-0009" in output
+
+
+def test_a_reversed_range_is_told(shell: Shell) -> None:
+    code, output = shell.materialise("--partition-range", "debate|sums-0000...error_correction|sums-0000")
+    assert code != 0
+    assert "give its first key before its last" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_keeps_what_was_paid_for(shell: Shell, number: signal.Signals) -> None:
+    endpoint = shell.school.endpoint
+    endpoint.answer_with(slow_after(5))
+    process = shell.start("--partition", LESSON)
+    endpoint.wait_for(5 + 4)  # four dialogues at a time: five answers came, and four calls hang
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=10)
+    assert process.returncode != 0, output
+    answered = set(keys_of(endpoint.chats[:5]))
+    endpoint.answer_with(play)
+    before = len(endpoint.chats)
+    code, output = shell.materialise("--partition", LESSON)
+    assert code == 0, output
+    assert not answered & set(keys_of(endpoint.chats[before:]))
+    dialogues = shell.school.deployment.lake().read(DIALOGUES)
+    assert dialogues.filter(pl.col("status") != "complete").is_empty()
+
+
+def test_a_lake_that_cannot_be_written_is_told(shell: Shell) -> None:
+    (shell.folder / "file").write_text("no folder")
+    shell.set(lake_root=str(shell.folder / "file" / "lake"))
+    code, output = shell.materialise("--partition", "sums", select="raw_seeds")
+    assert code == 1
+    assert "cannot write" in output
+
+
+def test_a_wrong_key_is_told(shell: Shell) -> None:
+    shell.school.endpoint.answer_with(lambda _: FakeEndpoint.fails(401, "Incorrect API key provided"))
+    code, output = shell.materialise("--partition", LESSON)
+    assert code == 1
+    assert "Incorrect API key provided" in output
