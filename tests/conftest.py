@@ -25,7 +25,8 @@ def wrongly_skipped(config: pytest.Config) -> list[str]:
     """Tests and modules that were skipped where nothing may be (.ci/run), each with its reason."""
     if os.environ.get("MASTER_TESTS_SKIP_NOTHING") != "1":
         return []
-    reports = config.pluginmanager.get_plugin("terminalreporter").stats.get("skipped", [])
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", []) if reporter else []
     return [f"{report.nodeid}: {report.longrepr[2]}" for report in reports]
 
 

@@ -20,7 +20,7 @@ def by_hand(
     return set(sorted(others, key=lambda row: -float(vectors[query] @ vectors[row]))[:k])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     rows=st.integers(1, 60),

@@ -161,7 +161,7 @@ def test_a_bigger_sample_adds_to_the_smaller_one(lake: Lake, configure: "Configu
 UPSTREAM = st.lists(st.lists(st.integers(0, 25), min_size=1, max_size=20), min_size=1, max_size=5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(UPSTREAM, st.integers(1, 6), st.one_of(st.none(), st.integers(1, 8)))
 def test_whatever_comes_and_goes_upstream_nothing_written_moves(
     upstream: list[list[int]], shard_size: int, sample: int | None
@@ -183,7 +183,7 @@ def test_whatever_comes_and_goes_upstream_nothing_written_moves(
             assert set(seeds["seed_id"]) == {sum_id(number) for numbers in upstream for number in numbers}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.sets(st.integers(0, 60), min_size=1, max_size=20), st.randoms(use_true_random=False), st.integers(1, 9))
 def test_the_shards_do_not_depend_on_the_order_upstream(numbers: set[int], random: Random, sample: int) -> None:
     written = []
