@@ -74,11 +74,12 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = []
-        for fault in describe_faults(error):
-            setting, _, message = fault.partition(": ")
-            faults.append(message if setting.startswith("(") else f"MASTER_{setting.upper()}: {message}")
-        raise ConfigurationError(fault_list("settings (environment or .env) are not valid:", faults)) from None
+        faults = describe_faults(error)
+    named = []
+    for fault in faults:
+        setting, _, message = fault.partition(": ")
+        named.append(message if setting.startswith("(") else f"MASTER_{setting.upper()}: {message}")
+    raise ConfigurationError(fault_list("settings (environment or .env) are not valid:", named))
 
 
 @dataclass(frozen=True)

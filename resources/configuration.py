@@ -70,7 +70,9 @@ def load_configuration(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ConfigurationError(fault_list(f"{path} is not valid:", describe_faults(error))) from None
+        faults = describe_faults(error)
+    # Raised outside the except clause: pydantic's error keeps its frames alive, and no collector sees through it.
+    raise ConfigurationError(fault_list(f"{path} is not valid:", faults))
 
 
 def shipped_or_path(value: str, folder: Path) -> Path:
