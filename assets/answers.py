@@ -32,6 +32,11 @@ _PHRASE = re.compile(
     r"(?:[ ]+(?:is|are|was|would be|will be|should be)\b[ ]*:?|[ ]*[:=])[*_]{0,4}",
     re.IGNORECASE,
 )
+_OPENS_SENTENCE = re.compile(
+    r"(?:\A|[.!?:\n])[\s*_>]*(?:(?:so|thus|hence|then|therefore|and)\b,?\s+)?(?:(?:the|my|your|our)\s+)?"
+    r"(?:(?:correct|right|final)\s+)?\Z",
+    re.IGNORECASE,
+)
 _FINAL_HEADING = re.compile(r"^[#*_ \t]*final answer[*_ \t]*$", re.IGNORECASE | re.MULTILINE)
 _CLOSING_LABEL = re.compile(r"(?:^|(?<=\s))[*_]{0,2}\[([A-J])\][*_.\s]*\Z")
 _END_OF_ANSWER = re.compile(r"[.!?](?=[*_\"')\]$]*(?:\s|\Z))|;\s|,?\s(?:because|since|which|where)\s", re.IGNORECASE)
@@ -63,6 +68,27 @@ def read_final(text: str, domain: str) -> str | None:
     if marked is None and domain == "math":
         return _read_conclusion(text)
     return marked
+
+
+def stated_answers(text: str) -> list[str]:
+    """Every answer that a sentence of its own states ("The answer is 7."), in order; those of others are left out.
+
+    "Anna says that the answer is 6" is no statement of the speaker's, "The answer is right" is no answer.
+    """
+    return [answer for start, answer in sorted(_phrase_answers(text)) if _OPENS_SENTENCE.search(text[:start])]
+
+
+def tells_result(text: str, reference_final: str | None, known: str) -> bool:
+    """Whether a teacher's words tell the result: they state an answer, or name a result that `known` does not hold.
+
+    Args:
+        text: the teacher's own words.
+        reference_final: the result; None where there is none to look for.
+        known: what everybody has read before: the question, what the student said.
+    """
+    if stated_answers(text):
+        return True
+    return mentions_result(text, reference_final) and not mentions_result(known, reference_final)
 
 
 def _answering_part(text: str, domain: str) -> str:

@@ -29,6 +29,7 @@ def analogy(lesson: Lesson) -> Script:
         Role.EXPLAINING_TEACHER,
         "explaining_teacher",
         sees={"question": asked.in_full},
+        keeps=asked,
         opening=asked.text,
         one_paragraph=True,
     )

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from assets.answers import check_answer
+from assets.answers import check_answer, tells_result
 from assets.dialogues.lesson import Lesson
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
@@ -19,6 +19,7 @@ from resources.chat.calls import Call, CallFailed, Chat, Completion
 from resources.chat.profile import Profile
 
 RETRACTED = "retracted"
+TOLD_RESULT = "told_result"  # a teacher says what is the student's to find
 _LINE_BREAKS = re.compile(r"[ \t]*\n\s*")
 
 
@@ -135,6 +136,8 @@ async def _speak(dialogue: Dialogue, step: Spoken, room: Classroom, scope: str) 
         dialogue.completion_tokens += completion.completion_tokens
         text = without_heading(completion.text, step.speaker)
         reason = screen(text, completion.finish_reason)
+        if reason is None and regeneration < room.regenerations and _tells(step, text):
+            reason = TOLD_RESULT  # the last try is used as it is: whether it may be published, quality decides
         if reason is None:
             return _use(dialogue, step, room, completion, text)
         refused.append(reason)
@@ -142,6 +145,11 @@ async def _speak(dialogue: Dialogue, step: Spoken, room: Classroom, scope: str) 
             {"turn": place, "regeneration": regeneration, "reason": reason, "text": completion.text}
         )
     raise _NobodyAnswers(refused[-1], f"turn {place}, {step.role.value}: refused {', '.join(refused)}")
+
+
+def _tells(step: Spoken, text: str) -> bool:
+    kept = step.keeps
+    return kept is not None and tells_result(text, kept.reference_final, f"{kept.in_full}\n{step.heard}")
 
 
 def _use(dialogue: Dialogue, step: Spoken, room: Classroom, completion: Completion, text: str) -> str:

@@ -35,6 +35,8 @@ def error_correction(lesson: Lesson) -> Script:
         Role.CRITIC_TEACHER,
         "critic_teacher_right" if agrees else "critic_teacher",
         sees={"question": asked.in_full, "answer": attempt, "reference": asked.reference},
+        keeps=asked,
+        heard=attempt,
     )
     yield Spoken(
         STUDENT,

@@ -1,5 +1,8 @@
 """Prompts are text files in one folder: one a role and phase, versioned by the hash of their content.
 
+Two sets are shipped in `prompts/`: `standard` holds instructions only, `by_example` adds worked examples, which very
+small models need and which cost large ones tokens and freedom. A profile names the set that suits its models.
+
 A prompt file is a chat: each part begins with `[system]`, `[user]` or `[assistant]` on a line of its own and may hold
 placeholders such as `{question}`. What a placeholder stands for (a seed, what a student said) is data that others
 wrote: it is shown inside a fence that it cannot close, with chat-template tokens disarmed, and never read as a
@@ -16,7 +19,7 @@ from resources.chat.calls import Message
 from resources.configuration import ConfigurationError, fault_list
 from resources.identity import stable_hash
 
-SHIPPED = Path(__file__).parent / "prompts"
+SHIPPED = Path(__file__).parent / "prompts"  # a folder a set
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,7 @@ class PromptBook:
         self._prompts = {name: _read(folder, name, form, faults) for name, form in FORMS.items()}
         if faults:
             raise ConfigurationError(
-                fault_list(
-                    f"the prompts in {folder} cannot be used (the shipped ones, {SHIPPED.name}/, show how):", faults
-                )
+                fault_list(f"the prompts in {folder} cannot be used (the shipped set `standard` shows how):", faults)
             )
 
     def version(self, name: str) -> str:
@@ -116,15 +117,23 @@ class PromptBook:
 
 
 def load_prompts(name_or_folder: str) -> PromptBook:
-    """The shipped prompts (`standard`), or those in a folder of the user's own.
+    """The shipped set of that name, or the prompts in a folder of the user's own.
 
     Raises:
-        ConfigurationError: there is no such folder, or its prompts cannot be used.
+        ConfigurationError: there is neither, or the prompts cannot be used.
     """
-    folder = SHIPPED if name_or_folder == "standard" else Path(name_or_folder).expanduser()
+    names = shipped_sets()
+    folder = SHIPPED / name_or_folder if name_or_folder in names else Path(name_or_folder).expanduser()
     if not folder.is_dir():
-        raise ConfigurationError(f"{name_or_folder!r} is neither a folder of prompts nor the shipped name: standard")
+        raise ConfigurationError(
+            f"{name_or_folder!r} is neither a folder of prompts nor one of the shipped names: {', '.join(names)}"
+        )
     return PromptBook(folder)
+
+
+def shipped_sets() -> list[str]:
+    """The names of the sets that come along, sorted."""
+    return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir())
 
 
 def disarmed(text: str) -> str:

@@ -17,6 +17,7 @@ REFUSED_REASONS = (
     "cut_off",
     "filtered",
     "control_tokens",
+    "prompt_marks",
     "other_speaker",
     "repetition",
     "refusal",
@@ -33,6 +34,8 @@ LANGUAGE_MIN_LETTERS = 60  # shorter texts ("x = 4, so Ann has 4") are too littl
 ENGLISH_MIN_CONFIDENCE = 0.05  # of lingua's, among the languages below
 FOREIGN_LETTERS_SHARE = 0.4
 
+_PROMPT_MARKS = re.compile(r"^[ \t]*\"{3}[ \t]*$", re.MULTILINE)  # the fences that prompts put around data
+_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _STUTTER = re.compile(r"([a-z]{2,12}?)\1{7,}", re.IGNORECASE)  # "jimjimjimjimjimjimjimjim"
 _SPEAKERS = r"(?:teacher|pupil|student(?:[ _-]?[a-z])?|user|human|assistant|system)"
 _HEADING = re.compile(rf"^[ \t>]*(?:\*\*|__|#+[ \t]*)?({_SPEAKERS})(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M)
@@ -70,6 +73,8 @@ def screen(text: str, finish_reason: str) -> str | None:
         return "empty"
     if has_control_tokens(text):
         return "control_tokens"
+    if _PROMPT_MARKS.search(_FENCED.sub(" ", text)):
+        return "prompt_marks"
     if speaks_for_others(text):
         return "other_speaker"
     if is_repetitive(text):

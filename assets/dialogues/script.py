@@ -29,6 +29,8 @@ class Spoken:
     prompt: str
     sees: Mapping[str, str]  # the prompt's values
     answers: Question | None = None  # whose reference the utterance's final answer is compared with
+    keeps: Question | None = None  # whose result the speaker is not to tell
+    heard: str = ""  # where that result may stand already
     opening: str = ""  # what the speaker says before, without a model
     one_paragraph: bool = False  # line breaks outside of code become spaces
 

@@ -98,7 +98,9 @@ def judge_coverage(
     """Compare each lesson's judge coverage with the rules' `judge.minimum_coverage`."""
     query = (QUERIES / "judge_coverage.sql").read_text(encoding="utf-8")
     with lake.connect([SCORED]) as connection:
-        rows = connection.execute(query, {"limit": quality_rules.judge.minimum_coverage}).fetchall()
+        rows = connection.execute(
+            query, {"limit": quality_rules.judge.minimum_coverage, "tolerated": quality_rules.judge.tolerated}
+        ).fetchall()
     found = [
         {"lesson": f"{scenario}|{shard}", "asked about": asked, "judged": judged}
         for scenario, shard, asked, judged in rows

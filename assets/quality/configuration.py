@@ -25,6 +25,9 @@ class JudgeRules(Configuration):
     minimum_coverage: float = Field(
         default=0.9, ge=0, le=1, description="Share of the asked that must be judged, else the partition's gate fails."
     )
+    tolerated: int = Field(
+        default=2, ge=0, description="So many without a verdict never fail a gate; they are rejected one by one."
+    )
 
 
 class OverlapLimits(Configuration):

@@ -173,7 +173,10 @@ def _verdicts_that_hold(scoring: Scoring, dialogues: PartitionRecord) -> dict[st
 def gate_of(scores: pl.DataFrame, rules: QualityRules) -> Gate:
     """Whether enough of the dialogues that the judge was asked about have a verdict."""
     coverage = judge_coverage(scores)
-    return "passed" if coverage is None or coverage >= rules.judge.minimum_coverage else "failed"
+    if coverage is None or coverage >= rules.judge.minimum_coverage:
+        return "passed"
+    unjudged = scores.filter(pl.col("judge_status") == "not_judged").height
+    return "passed" if unjudged <= rules.judge.tolerated else "failed"
 
 
 def judge_coverage(scores: pl.DataFrame) -> float | None:

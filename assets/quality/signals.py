@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from assets.answers import check_answer, mentions_result
+from assets.answers import check_answer, compare_final, mentions_result, stated_answers
 from assets.dialogues.lesson import Question
 from assets.dialogues.screening import NGRAM_WORDS, is_english, is_refusal, is_repetitive
 from assets.dialogues.sides import SIDES, speakers
@@ -101,7 +101,8 @@ def final_answer(taught: Taught) -> FinalAnswer:
     """The closing answer against the reference's result; of an analogy's two answers the worse.
 
     `missing`: the reference has a result, and the answer neither ends with one nor names it anywhere. `unknown`: the
-    reference has no result, or the answer names it in a way that no rule can compare.
+    reference has no result, or the answer names it in a way that no rule can compare. An answer that states another
+    result beside the right one is `wrong`.
     """
     found = [
         _answer_to(answer, question.reference_final, taught.domain)
@@ -114,9 +115,16 @@ def _answer_to(answer: str, reference_final: str | None, domain: str) -> FinalAn
     if not reference_final:
         return "unknown"
     verdict = check_answer(answer, reference_final, domain)
+    if verdict == "right" and any(_differs(stated, reference_final, domain) for stated in stated_answers(answer)):
+        return "wrong"  # it states two answers
     if verdict == "unknown" and not mentions_result(answer, reference_final):
         return "missing"
     return verdict
+
+
+def _differs(stated: str, reference_final: str, domain: str) -> bool:
+    verdict = compare_final(stated, reference_final, domain)
+    return verdict == "wrong" or (verdict == "unknown" and not mentions_result(stated, reference_final))
 
 
 def reference_overlap(taught: Taught) -> float:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from assets.answers import mentions_result
+from assets.answers import mentions_result, tells_result
 from assets.partitions import Scenario
 from assets.quality.taught import Taught, Turn
 from resources.chat.profile import Role
@@ -80,22 +80,24 @@ def false_claim(taught: Taught) -> bool | None:
 
 
 def gave_away_result(taught: Taught) -> bool | None:
-    """Whether a teacher told the result before a student did (METHOD: neither the result nor the calculation).
+    """Whether a teacher stated an answer, or told the result before a student did (METHOD: neither is theirs to say).
 
-    None where that cannot be told: the seed has no result to look for, or its question names the result itself.
+    None where that cannot be told: nothing is stated, and the seed has no result to look for, or its question names it.
     """
     if taught.scenario is Scenario.DEBATE:
         return False
     asked = taught.questions[0]
-    if not asked.reference_final or mentions_result(asked.text, asked.reference_final):
-        return None
-    return any(
-        turn.role in _TEACHERS
-        and mentions_result(taught.own_words(turn), asked.reference_final)
-        and not _student_said(taught.turns[:place], asked.reference_final)
+    told = [
+        tells_result(
+            taught.own_words(turn), asked.reference_final, "\n".join([asked.text, *_students(taught.turns[:place])])
+        )
         for place, turn in enumerate(taught.turns)
-    )
+        if turn.role in _TEACHERS
+    ]
+    if any(told):
+        return True
+    return None if not asked.reference_final or mentions_result(asked.text, asked.reference_final) else False
 
 
-def _student_said(turns: Sequence[Turn], result: str) -> bool:
-    return any(turn.side == "gpt" and mentions_result(turn.text, result) for turn in turns)
+def _students(turns: Sequence[Turn]) -> list[str]:
+    return [turn.text for turn in turns if turn.side == "gpt"]

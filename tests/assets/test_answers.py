@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.answers import check_answer, compare_final, mentions_result, read_final, read_quantity
+from assets.answers import (
+    check_answer,
+    compare_final,
+    mentions_result,
+    read_final,
+    read_quantity,
+    stated_answers,
+    tells_result,
+)
 
 MARKED = [
     ("18 + 24 = 42\n#### 42", "42"),
@@ -330,3 +338,30 @@ def test_a_stated_result_is_noticed(text: str, reference: str) -> None:
 )
 def test_what_only_looks_like_the_result_is_not_it(text: str, reference: str | None) -> None:
     assert not mentions_result(text, reference)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("We add. The answer is 7. So my final answer is 8.", ["7", "8"]),
+        ("Anna says that the answer is 6, but that is wrong. The answer is 8.", ["8"]),
+        ("The answer is right, but the steps are missing.", []),
+        ("The correct answer is Earth.\nThe answer is Earth.", ["Earth", "Earth"]),
+        ("Think about which answer is bigger.", []),
+    ],
+)
+def test_answers_that_the_speaker_states_are_told_from_those_of_others(text: str, expected: list[str]) -> None:
+    assert stated_answers(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "expected"),
+    [
+        ("The answer is 25.", "", True),
+        ("Count on until you are at 7.", "", True),
+        ("Count on until you are at 7.", "I get 7.", False),
+        ("Your answer is right, now write the steps.", "", False),
+    ],
+)
+def test_a_teacher_tells_a_result_by_stating_or_first_naming_it(text: str, known: str, expected: bool) -> None:
+    assert tells_result(text, "7", known) is expected

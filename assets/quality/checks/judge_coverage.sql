@@ -6,5 +6,5 @@ SELECT
     count(*) FILTER (judge_status = 'judged') AS judged
 FROM scored_dialogues
 GROUP BY scenario, shard
-HAVING asked > 0 AND judged < $limit * asked
+HAVING asked > 0 AND judged < $limit * asked AND asked - judged > $tolerated
 ORDER BY scenario, shard

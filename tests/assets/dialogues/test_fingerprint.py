@@ -11,7 +11,7 @@ from resources.chat.profile import Profile, Role
 @pytest.fixture
 def edited(tmp_path: Path) -> PromptBook:
     """The shipped prompts with another word for the closer of a debate."""
-    for file in SHIPPED.glob("*.txt"):
+    for file in (SHIPPED / "standard").glob("*.txt"):
         (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     closer = tmp_path / "debate_closer.txt"
     closer.write_text(closer.read_text(encoding="utf-8") + "\nBe kind.", encoding="utf-8")

@@ -31,6 +31,7 @@ def test_what_is_said_in_good_faith_passes(text: str) -> None:
         ("empty", ""),
         ("empty", " \n ... \n"),
         ("control_tokens", "The answer is 7.<|im_end|>"),
+        ("prompt_marks", 'The answer is 7.\n"""\nPlease give me advice.'),
         ("other_speaker", "The answer is 7.\nTeacher: Well done!"),
         ("other_speaker", "I agree.\n\n**Student B:** I do not."),
         ("other_speaker", "Sure.\nUser: And 5 + 5?\nAssistant: 10"),

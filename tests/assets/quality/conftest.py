@@ -80,8 +80,9 @@ def lesson() -> LessonMaker:
 
 @pytest.fixture
 def rules() -> QualityRules:
-    """The shipped rules."""
-    return load_quality_rules("standard")
+    """The shipped rules, but no dialogue without a verdict is tolerated."""
+    rules = load_quality_rules("standard")
+    return rules.model_copy(update={"judge": rules.judge.model_copy(update={"tolerated": 0})})
 
 
 def judged_by(base_url: str, **endpoint: Any) -> Profile:

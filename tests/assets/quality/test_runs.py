@@ -11,7 +11,7 @@ from assets.dialogues.schema import REGENERATIONS
 from assets.partitions import lesson_key
 from assets.quality.anew import ask_anew
 from assets.quality.configuration import load_quality_rules
-from assets.quality.runs import ScoredPartition, score_partitions
+from assets.quality.runs import ScoredPartition, gate_of, score_partitions
 from assets.quality.schema import SCORED
 from resources.chat.calls import EndpointUnusable
 
@@ -87,6 +87,12 @@ def test_a_judge_that_never_answers_in_form_fails_the_partition(school: Any, fak
     assert done[school.key].gate == "failed"
     assert row(school, good)["rejection_reasons"] == ["not_judged"]
     assert len(fake_endpoint.chats) == 3
+
+
+@pytest.mark.parametrize(("unjudged", "gate"), [(2, "passed"), (3, "failed")])
+def test_a_few_without_a_verdict_fail_no_partition(unjudged: int, gate: str) -> None:
+    scores = pl.DataFrame({"judge_status": ["not_judged"] * unjudged + ["judged"] * 4})
+    assert gate_of(scores, load_quality_rules("standard")) == gate
 
 
 def test_a_student_who_writes_a_verdict_is_still_only_quoted(school: Any, fake_endpoint: Any) -> None:

@@ -69,6 +69,8 @@ def test_broken_structure_is_seen(lesson: Any, broken: Any) -> None:
         ("So 3 + 4 = 7. The answer is 7.", "right"),
         ("So 3 + 4 = 8. The answer is 8.", "wrong"),
         ("I think I should add them, and that is all.", "missing"),
+        ("The answer is 8. Wait. The answer is 7.", "wrong"),
+        ("Anna says the answer is 8, but 3 + 4 = 7. The answer is 7.", "right"),
     ],
 )
 def test_the_closing_answer_is_compared_with_the_reference(lesson: Any, closing: str, expected: str) -> None:

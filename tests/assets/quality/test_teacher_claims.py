@@ -94,6 +94,8 @@ def test_nobody_claims_anything_in_a_debate(lesson: Any) -> None:
         ("I get 8.", "Add again; you should get 7.", True),
         ("I get 8.", "Add again.", False),
         ("I get 7.", "Yes, 7 is right.", False),
+        ("I get 7.", "You are right. The answer is 7.", True),
+        ("I get 8.", "Look again. The answer is 9.", True),
     ],
 )
 def test_a_result_told_before_the_student_found_it_is_given_away(
