@@ -55,12 +55,13 @@ def lesson(case: dict[str, Any], which: str) -> Taught:
     )
 
 
-async def measure(profile: str, prompts: str, show: bool) -> None:
+async def measure(profile_name: str, prompts: str | None, show: bool) -> None:
     cases = yaml.safe_load(CASES.read_text(encoding="utf-8"))
     lessons = [(which, lesson(case, which)) for case in cases for which in ("right", "wrong")]
-    rules, book = load_quality_rules("standard"), load_prompts(prompts)
+    rules, profile = load_quality_rules("standard"), load_profile(profile_name)
+    book = load_prompts(prompts or profile.prompts)
     with tempfile.TemporaryDirectory() as folder:
-        async with ChatService(load_profile(profile), open_store(folder)).engine([Role.JUDGE]) as engine:
+        async with ChatService(profile, open_store(folder)).engine([Role.JUDGE]) as engine:
             seats = asyncio.Semaphore(engine.appetite)
 
             async def ask(taught: Taught) -> str:
@@ -92,7 +93,7 @@ async def measure(profile: str, prompts: str, show: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="laptop")
-    parser.add_argument("--prompts", default="standard")
+    parser.add_argument("--prompts", help="a shipped set or a folder; by default the profile's")
     parser.add_argument("--show", action="store_true", help="print every verdict")
     options = parser.parse_args()
     asyncio.run(measure(options.profile, options.prompts, options.show))

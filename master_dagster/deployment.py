@@ -36,8 +36,10 @@ class Settings(BaseSettings):
     profile: str = Field(
         default="laptop", description="Models: `laptop`, `paper`, `hosted`, or the path of a YAML file."
     )
-    prompts: str = Field(
-        default="standard", description="Prompts: `standard`, or a folder with files of the same names."
+    prompts: str | None = Field(
+        default=None,
+        description="Prompts other than those that the profile names: `standard`, `by_example`, or a folder with files "
+        "of the same names.",
     )
     lesson_rules: str = Field(default="standard", description="Splits, scenario shares, debate rounds, retrieval.")
     quality_rules: str = Field(default="standard", description="Thresholds, weights and manual decisions.")
@@ -129,17 +131,26 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     settings = settings or load_settings()
     faults: list[str] = []
 
-    def read(setting: str, load: Callable[[str], Loaded]) -> Loaded | None:
+    def read_named(where: str, name_or_path: str, load: Callable[[str], Loaded]) -> Loaded | None:
         try:
-            return load(getattr(settings, setting))
+            return load(name_or_path)
         except ConfigurationError as error:
-            faults.append(f"MASTER_{setting.upper()}: {error}")
+            faults.append(f"{where}: {error}")
             return None
 
+    def read(setting: str, load: Callable[[str], Loaded]) -> Loaded | None:
+        return read_named(f"MASTER_{setting.upper()}", getattr(settings, setting), load)
+
+    profile = read("profile", load_profile)
+    prompts = None
+    if settings.prompts:
+        prompts = read("prompts", load_prompts)
+    elif profile:
+        prompts = read_named("MASTER_PROFILE: prompts", profile.prompts, load_prompts)
     read_files: Mapping[str, Any] = {
         "seeds": read("seeds", load_seeds_configuration),
-        "profile": read("profile", load_profile),
-        "prompts": read("prompts", load_prompts),
+        "profile": profile,
+        "prompts": prompts,
         "lesson_rules": read("lesson_rules", load_lesson_rules),
         "quality_rules": read("quality_rules", load_quality_rules),
         "release_rules": read("release_rules", load_release_rules),

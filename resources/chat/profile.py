@@ -118,6 +118,12 @@ class Profile(Configuration):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="How releases and dialogues name it.")
     description: str = Field(default="", description="One line for people.")
+    prompts: str = Field(
+        default="standard",
+        min_length=1,
+        description="The prompts that suit these models: `standard` (instructions only), `by_example` (with worked "
+        "examples, which very small models need), or a folder with files of the same names.",
+    )
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     prices: dict[str, ModelPrice] = Field(default_factory=dict, description="By model name; unknown models cost 0.")
     roles: dict[Role, RoleModel]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from master_dagster.deployment import Settings, load_deployment, load_settings
+from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
 
 
@@ -93,6 +94,23 @@ def test_every_fault_of_every_file_is_told_at_once_under_its_setting(bare_folder
         "MASTER_RELEASE_RULES: 'nowhere'",
     ):
         assert expected in told
+
+
+def test_the_profile_names_the_prompts_that_suit_its_models() -> None:
+    laptop, paper = (load_deployment(Settings(_env_file=None, profile=name)) for name in ("laptop", "paper"))
+    assert (laptop.prompts.folder.name, paper.prompts.folder.name) == ("by_example", "standard")
+
+
+def test_a_setting_overrides_the_prompts_of_the_profile() -> None:
+    deployment = load_deployment(Settings(_env_file=None, profile="laptop", prompts="standard"))
+    assert deployment.prompts.folder.name == "standard"
+
+
+def test_prompts_that_a_profile_names_but_nobody_has_are_told_under_the_profile(bare_folder: Path) -> None:
+    profile = (PROFILES / "laptop.yaml").read_text().replace("prompts: by_example", "prompts: nowhere")
+    (bare_folder / "profile.yaml").write_text(profile)
+    told = fault_of_deployment(profile="profile.yaml")
+    assert "MASTER_PROFILE: prompts: 'nowhere' is neither a folder of prompts" in told
 
 
 def test_an_unknown_profile_is_told_with_the_names_there_are() -> None:
