@@ -119,7 +119,10 @@ class LocalStore:
             return True
 
     def get(self, path: str) -> bytes:
-        return self._at(path).read_bytes()
+        try:
+            return self._at(path).read_bytes()
+        except NotADirectoryError as error:  # the lake's folder is a file: nothing is there, and writing will say so
+            raise FileNotFoundError(str(error)) from error
 
     def get_with_version(self, path: str) -> tuple[bytes, str]:
         data = self.get(path)

@@ -168,14 +168,14 @@ class FakeEndpoint:
         """No answer until the client goes away."""
         return Answer(hang=True)
 
-    def wait_for(self, chats: int) -> None:
+    def wait_for(self, chats: int, seconds: float = 10) -> None:
         """Block until that many chat requests have arrived; from a coroutine, use `asyncio.to_thread`.
 
         Raises:
-            TimeoutError: they have not within ten seconds.
+            TimeoutError: they have not within that many seconds.
         """
         with self._arrival:
-            if not self._arrival.wait_for(lambda: len(self.chats) >= chats, timeout=10):
+            if not self._arrival.wait_for(lambda: len(self.chats) >= chats, timeout=seconds):
                 raise TimeoutError(f"{len(self.chats)} of {chats} chat requests arrived")
 
     # ---- the server

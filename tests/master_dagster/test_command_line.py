@@ -104,9 +104,9 @@ def test_a_run_that_is_ended_keeps_what_was_paid_for(shell: Shell, number: signa
     endpoint = shell.school.endpoint
     endpoint.answer_with(slow_after(5))
     process = shell.start("--partition", LESSON)
-    endpoint.wait_for(5 + 4)  # four dialogues at a time: five answers came, and four calls hang
+    endpoint.wait_for(5 + 4, SECONDS)  # four dialogues at a time: five answers came, and four calls hang
     process.send_signal(number)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=SECONDS)
     assert process.returncode != 0, output
     answered = set(keys_of(endpoint.chats[:5]))
     endpoint.answer_with(play)
