@@ -12,6 +12,7 @@ from typing import Any
 
 from assets.dialogues.classroom import RETRACTED, Classroom, Dialogue, teach
 from assets.dialogues.lesson import Lesson
+from assets.dialogues.screening import REFUSED_REASONS
 from assets.dialogues.syllabus import Syllabus, SyllabusError
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.lake import Gate
@@ -158,12 +159,15 @@ def gate(rows: Sequence[Row], limit: float, minimum: int) -> tuple[Gate, str]:
     Args:
         rows: the partition's rows of `scenario_dialogues`.
         limit: the greatest share of dialogues that may be set aside (0..1).
-        minimum: fewer set aside than this never fail a partition: a tiny one says nothing.
+        minimum: fewer set aside than this fail no partition, a tiny one says nothing; unless the models' endpoint
+            answered none of its dialogues, which has little to do with chance.
     """
     asked = [row for row in rows if not _is_retracted(row)]
     reasons = Counter(str(row["status_reason"]).partition(":")[0] for row in asked if row["status"] == "set_aside")
     refused = sum(reasons.values())
-    if refused < minimum or refused <= limit * len(asked):
+    unanswered = sum(count for reason, count in reasons.items() if reason not in REFUSED_REASONS)
+    few = refused < minimum or refused <= limit * len(asked)
+    if few and not (asked and unanswered == len(asked)):
         return "passed", ""
     most = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
     return "failed", f"{refused} of {len(asked)} dialogues were set aside (allowed: {limit:.0%}): {most}"

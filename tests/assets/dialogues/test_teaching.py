@@ -236,5 +236,11 @@ def test_the_gate_fails_when_too_many_dialogues_are_set_aside(given: list[Row], 
     assert gate(given, limit=0.5, minimum=5)[0] == verdict
 
 
+@pytest.mark.parametrize(("complete", "verdict"), [(0, "failed"), (1, "passed")])
+def test_an_endpoint_that_answered_nothing_fails_even_a_small_partition(complete: int, verdict: str) -> None:
+    unanswered = [{"status": "set_aside", "status_reason": "malformed_body: HTML"}] * 2
+    assert gate([*unanswered, *rows(complete, 0)], limit=0.5, minimum=5)[0] == verdict
+
+
 def test_a_failed_gate_says_why() -> None:
     assert gate(rows(1, 9), limit=0.5, minimum=5)[1] == "9 of 10 dialogues were set aside (allowed: 50%): 9 refusal"
