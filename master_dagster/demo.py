@@ -144,12 +144,11 @@ def main() -> int:
     except (ConfigurationError, StoreError, StepFailed) as error:
         console.print(f"[red]failed[/] {error}", markup=True)
         return 1
-    console.print(f"The release: {lake.store.uri(release.folder)}")
-    console.print("Next:\n  make ui                       see the graph, the runs and every dialogue")
-    console.print(
-        '  .venv/bin/python -c "from datasets import load_dataset; '
-        f"print(load_dataset('{lake.store.uri(release.folder)}'))\""
-    )
+    where = lake.store.uri(release.folder)
+    console.print(f"The release: {where}", soft_wrap=True)
+    console.print("Next:\n  make ui    # the graph, the runs and every dialogue, on http://localhost:3000")
+    load = f"import datasets; print(datasets.load_dataset('{where}'))"
+    console.print(f'  .venv/bin/python -c "{load}"', soft_wrap=True, markup=False)
     return 0
 
 
