@@ -131,18 +131,21 @@ def main() -> int:
         deployment = load_deployment()
         from master_dagster.definitions import build_definitions
 
-        console.print(
-            f"Teaching the seeds of [bold]{deployment.settings.seeds}[/] with profile "
-            f"[bold]{deployment.profile.name}[/]: {deployment.profile.description}"
-        )
-        with DagsterInstance.get() as instance:
-            drive(deployment, build_definitions(deployment), instance)
         lake = deployment.lake()
-        console.print(summary(lake, time.monotonic() - started))
-        show_best(lake)
+        introduction = (
+            f"Teaching the seeds of {deployment.settings.seeds!r} with the profile {deployment.profile.name!r}"
+        )
+        console.print(f"{introduction}. {deployment.profile.description}", markup=False)
+        with DagsterInstance.get() as instance:
+            try:
+                drive(deployment, build_definitions(deployment), instance)
+            finally:
+                if lake.records(SCORED):
+                    console.print(summary(lake, time.monotonic() - started))
+                    show_best(lake)
         release = latest_release(lake)
     except (ConfigurationError, StoreError, StepFailed) as error:
-        console.print(f"[red]failed[/] {error}", markup=True)
+        console.print(f"failed: {error}", style="red", markup=False)
         return 1
     where = lake.store.uri(release.folder)
     console.print(f"The release: {where}", soft_wrap=True)
