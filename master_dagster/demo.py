@@ -19,6 +19,7 @@ from assets.boost_qa.release import latest_release
 from assets.dialogues.schema import DIALOGUES
 from assets.partitions import SHARDS, VARIANTS, Scenario
 from assets.quality.schema import SCORED
+from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
 from master_dagster.deployment import Deployment, load_deployment
 from resources.configuration import ConfigurationError
@@ -71,6 +72,7 @@ def drive(deployment: Deployment, definitions: Definitions, instance: DagsterIns
     """Materialise every asset from the raw seeds to the training sets."""
     sources = [source.name for source in deployment.seeds.sources]
     run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], sources)
+    mirror_shards(deployment.lake(), instance)  # an instance may have seen another lake before
     shards = instance.get_dynamic_partitions(SHARDS)
     run_step(definitions, instance, ["lesson_plans"], shards)
     scenarios = [scenario.value for scenario in Scenario]
