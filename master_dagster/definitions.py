@@ -24,6 +24,7 @@ from master_dagster.automation import (
     teach_and_score,
 )
 from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.maintenance import sweep_journals
 
 
 def build_definitions(deployment: Deployment) -> Definitions:
@@ -47,7 +48,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *boost_qa_checks.CHECKS,
             *training_sets_checks.CHECKS,
         ],
-        jobs=[teach_and_score, publish, estimate_cost, make_rejected_anew, mirror_lake],
+        jobs=[teach_and_score, publish, estimate_cost, make_rejected_anew, mirror_lake, sweep_journals],
         schedules=[nightly_schedule(settings.nightly_cron, settings.nightly_partitions)],
         resources=deployment.resources(),
         # A step that needs its own process costs about three seconds, and every check is a step.

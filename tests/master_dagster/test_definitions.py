@@ -146,7 +146,14 @@ def test_the_checks_are_these() -> None:
 def test_jobs_and_the_schedule_are_described() -> None:
     repository = definitions().get_repository_def()
     jobs = {job.name: job.description for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert set(jobs) == {"teach_and_score", "publish", "estimate_cost", "make_rejected_anew", "mirror_lake"}
+    assert set(jobs) == {
+        "teach_and_score",
+        "publish",
+        "estimate_cost",
+        "make_rejected_anew",
+        "mirror_lake",
+        "sweep_journals",
+    }
     schedules = {schedule.name: schedule.description for schedule in repository.schedule_defs}
     assert set(schedules) == {"nightly_lessons"}
     assert all([*jobs.values(), *schedules.values()])
