@@ -1,5 +1,6 @@
 """Reading configuration files: one reader, one error that names every fault at once."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,16 +22,26 @@ class Configuration(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
+# Faults whose input may be a key in the wrong place: it is never shown, for messages end in logs and metadata.
+NEVER_SHOWN = {"extra_forbidden", "missing"}
+MAY_HOLD_A_SECRET = re.compile("key|token(?!s)|secret|password|url", re.IGNORECASE)
+
+
 def describe_faults(error: ValidationError) -> list[str]:
-    """One line a fault: `endpoints.openai.max_concurrency: Input should be greater than 0 (given: 0)`."""
+    """One line a fault: `endpoints.openai.max_concurrency: Input should be greater than 0 (given: 0)`.
+
+    What was given is left out where it may be a secret: under an unknown key, and under a name that speaks of keys,
+    tokens, secrets, passwords or addresses.
+    """
     lines = []
     for fault in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
         message = fault["msg"].removeprefix("Value error, ")
         given = fault["input"]
-        shown = (
-            "" if isinstance(given, Mapping | BaseModel) or fault["type"] == "missing" else f" (given: {given!r:.120})"
+        hidden = (
+            isinstance(given, Mapping | BaseModel) or fault["type"] in NEVER_SHOWN or MAY_HOLD_A_SECRET.search(where)
         )
+        shown = "" if hidden else f" (given: {given!r:.120})"
         lines.append(f"{where}: {message}{shown}")
     return lines
 

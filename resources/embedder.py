@@ -116,7 +116,10 @@ class EndpointEmbedder:
             )
             answer = json.loads(response.http_response.content)
         except OpenAIError as error:
-            raise EndpointUnusable(f"{where}: {error!s:.500}; check its address, key and model") from error
+            words = str(error)
+            if self._endpoint.api_key_env:
+                words = words.replace(client.api_key, "[key]")  # some servers quote the key that they refuse
+            raise EndpointUnusable(f"{where}: {words:.500}; check its address, key and model") from None
         except ValueError as error:
             raise EndpointUnusable(f"{where}: the answer is not JSON; check the address") from error
         return _unit_vectors(answer, len(texts), where)

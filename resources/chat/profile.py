@@ -5,12 +5,14 @@ never keys. The endpoint's *name* is its identity in the journal; its address ma
 """
 
 import os
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from resources.configuration import (
     Configuration,
@@ -67,14 +69,38 @@ class Endpoint(Configuration):
         default_factory=dict, description="Further fields of every request, for servers that want them."
     )
 
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError(
+                "should be the NAME of an environment variable, such as OPENAI_API_KEY; the key itself goes into that "
+                "variable, never into a profile"
+            )
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            parts.port  # noqa: B018 - reading it checks it
+        except ValueError:
+            raise ValueError("is no address that can be read: check host and port") from None
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must hold no user name and no password: name a variable in api_key_env instead")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must start with http:// or https:// and name a host, such as http://localhost:8000/v1")
+        return value
+
     @model_validator(mode="after")
     def _address_fits_kind(self) -> Self:
         if self.kind == "openai" and not self.base_url:
             raise ValueError("an endpoint of kind 'openai' needs a base_url such as http://localhost:8000/v1")
         if self.kind == "openai" and self.model_file:
             raise ValueError("model_file is for endpoints of kind 'embedded'")
-        if self.base_url and not self.base_url.startswith(("http://", "https://")):
-            raise ValueError(f"base_url must start with http:// or https:// (given: {self.base_url!r:.80})")
         return self
 
 

@@ -53,3 +53,18 @@ def test_an_unknown_name_lists_the_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "red.yaml").touch()
     with pytest.raises(ConfigurationError, match="blue, red"):
         shipped_or_path("green", tmp_path)
+
+
+class Safe(Configuration):
+    inner: dict[str, int] = Field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    "content", ["apikey: opensesame\n", "handle: opensesame\n", "inner: {the_token: opensesame}\n"]
+)
+def test_what_may_be_a_secret_is_not_shown(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "safe.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(file, Safe)
+    assert "opensesame" not in str(caught.value)

@@ -1,5 +1,8 @@
 import subprocess
 import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -74,6 +77,37 @@ def test_an_endpoint_without_embeddings_is_unusable(fake_endpoint: FakeEndpoint)
 
     with pytest.raises(EndpointUnusable, match=r"'some-model' at endpoint 'remote'.*404"):
         EndpointEmbedder("remote", elsewhere, "some-model").embed(TEXTS)
+
+
+class QuotesTheKey(BaseHTTPRequestHandler):
+    """Refuses every key, and says which one it was."""
+
+    def do_POST(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+        self.wfile.write(f"wrong key: {self.headers['Authorization']}".encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def quoting_server() -> Iterator[str]:
+    """Address of a server that repeats the key it is given."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), QuotesTheKey) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+        server.shutdown()
+
+
+def test_a_key_that_a_server_repeats_is_not_told(quoting_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "a-secret")
+    embedder = EndpointEmbedder("remote", Endpoint(base_url=quoting_server, api_key_env="SOME_KEY"), "some-model")
+
+    with pytest.raises(EndpointUnusable, match=r"wrong key: Bearer \[key\]") as caught:
+        embedder.embed(TEXTS)
+
+    assert caught.value.__suppress_context__  # the client's own error repeats it too
 
 
 def test_a_profile_opens_the_embedder_it_names() -> None:
