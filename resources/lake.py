@@ -10,9 +10,9 @@ _journal/…                                              completions that were 
 import io
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import duckdb
@@ -20,7 +20,7 @@ import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
-from resources.store import S3Store, Store, StoreError, open_store
+from resources.store import S3Store, Store, StoredFile, StoreError, open_store
 
 FORMAT = 1
 Gate = Literal["passed", "failed"]
@@ -81,8 +81,9 @@ class PartitionRecord:
 class Lake:
     """Reads and writes tables. Opening it writes nothing; the first write marks the root with the format's version."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.store = store
+        self._now = now
         self._checked = False
 
     @classmethod
@@ -122,7 +123,11 @@ class Lake:
         """
         self._check_format(write=True)
         checked = self._validate(table, keys, frame)
-        record = PartitionRecord(table.name, dict(keys), datetime.now(UTC), fingerprint, gate, checked.height)
+        older = self._markers(table, keys)
+        # a clock that stepped back must not let an earlier write look like the newest
+        after = [marked.written_at + timedelta(microseconds=1) for marked in self._newest(older, table)]
+        written_at = max([self._now(), *after])
+        record = PartitionRecord(table.name, dict(keys), written_at, fingerprint, gate, checked.height)
         footer = {
             "master.fingerprint": fingerprint,
             "master.gate": gate,
@@ -139,7 +144,7 @@ class Lake:
             if there is None or there.fingerprint != fingerprint:
                 raise AlreadyWritten(f"{self.path(table, keys)} was written by another run and is never replaced")
             return there
-        self._put_marker(table, record)
+        self._put_marker(table, record, older)
         return record
 
     def _validate(self, table: Table, keys: Mapping[str, str], frame: pl.DataFrame) -> pl.DataFrame:
@@ -155,15 +160,15 @@ class Lake:
                 raise TableError(f"rows for {where} hold another {key} than {keys[key]!r}; nothing was written")
         return checked
 
-    def _put_marker(self, table: Table, record: PartitionRecord) -> None:
-        folder = self._index_folder(table, record.keys)
-        older = [file.path for file in self.store.list(folder)]
+    def _put_marker(self, table: Table, record: PartitionRecord, older: Iterable[StoredFile]) -> None:
+        """Let the index say what `record` says, in place of the markers that were listed before its file was there."""
         stamp = record.written_at.strftime("%Y%m%dT%H%M%S%fZ")
+        folder = self._index_folder(table, record.keys)
         name = f"{folder}/{stamp}~{record.fingerprint}~{record.gate}~{record.rows}.json"
         self.store.put(name, b"{}")
-        for path in older:
-            if path < name:
-                self.store.delete(path)
+        for file in older:
+            if file.path != name:
+                self.store.delete(file.path)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +178,8 @@ class Lake:
 
     def record(self, table: Table, keys: Mapping[str, str]) -> PartitionRecord | None:
         """What the partition's own footer says; None where it was never written. Mends the index if it lags."""
+        # listed before the footer is read: then a partition that is written meanwhile never looks older than its marker
+        markers = self._markers(table, keys)
         try:
             footer = pl.read_parquet_metadata(self._source(self.path(table, keys)))
         except FileNotFoundError:
@@ -185,9 +192,8 @@ class Lake:
             "passed" if footer["master.gate"] == "passed" else "failed",
             int(footer["master.rows"]),
         )
-        indexed = self._newest(self.store.list(self._index_folder(table, keys)), table)
-        if [found.fingerprint for found in indexed] != [record.fingerprint]:
-            self._put_marker(table, record)
+        if self._newest(markers, table) != [record]:
+            self._put_marker(table, record, markers)
         return record
 
     def facts(self, table: Table, keys: Mapping[str, str]) -> dict[str, JSON]:
@@ -262,7 +268,10 @@ class Lake:
     def _index_folder(self, table: Table, keys: Mapping[str, str]) -> str:
         return f"_index/{table.name}/{table.folder(keys)}"
 
-    def _newest(self, files: Iterable[Any], table: Table) -> list[PartitionRecord]:
+    def _markers(self, table: Table, keys: Mapping[str, str]) -> list[StoredFile]:
+        return self.store.list(self._index_folder(table, keys))
+
+    def _newest(self, files: Iterable[StoredFile], table: Table) -> list[PartitionRecord]:
         newest: dict[str, str] = {}
         for file in files:
             folder, _, name = file.path.rpartition("/")

@@ -1,8 +1,10 @@
+from datetime import UTC, datetime, timedelta
+
 import pandera.polars as pa
 import polars as pl
 import pytest
 
-from resources.lake import AlreadyWritten, Lake, Table, TableError
+from resources.lake import AlreadyWritten, Gate, Lake, PartitionRecord, Table, TableError
 from resources.store import Store, StoreError
 
 APPLES = Table(
@@ -75,6 +77,43 @@ def test_an_index_that_was_lost_is_mended_from_the_footer(lake: Lake) -> None:
     assert lake.records(APPLES) == []
     assert lake.record(APPLES, KEYS) == written
     assert lake.records(APPLES) == [written]
+
+
+def killed_before_its_marker(lake: Lake, frame: pl.DataFrame, fingerprint: str, gate: Gate) -> PartitionRecord:
+    """Write a partition and put back the index that was there before."""
+    before = [file.path for file in lake.store.list("_index")]
+    written = lake.write(APPLES, KEYS, frame, fingerprint=fingerprint, gate=gate)
+    for file in lake.store.list("_index"):
+        lake.store.delete(file.path)
+    for path in before:
+        lake.store.put(path, b"{}")
+    return written
+
+
+@pytest.mark.parametrize(("frame", "gate"), [(rows(100), "failed"), (rows(100, 90), "passed"), (rows(100), "passed")])
+def test_an_index_that_lags_behind_the_same_fingerprint_is_mended(lake: Lake, frame: pl.DataFrame, gate: Gate) -> None:
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    written = killed_before_its_marker(lake, frame, "f1", gate)
+    assert lake.records(APPLES) != [written]
+    assert lake.record(APPLES, KEYS) == written
+    assert lake.records(APPLES) == [written]
+
+
+def test_a_marker_from_the_future_gives_way_to_the_footer(lake: Lake) -> None:
+    written = lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    lake.store.put("_index/apples/orchard=north/tree=1/29990101T000000000000Z~f0~passed~7.json", b"{}")
+    assert lake.record(APPLES, KEYS) == written
+    assert lake.records(APPLES) == [written]
+
+
+def test_a_clock_that_steps_back_does_not_hide_the_newer_partition(store: Store) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    Lake(store, now=lambda: noon).write(APPLES, KEYS, rows(100), fingerprint="f1")
+    lake = Lake(store, now=lambda: noon - timedelta(hours=1))
+    written = lake.write(APPLES, KEYS, rows(90), fingerprint="f2")
+    assert written.written_at > noon
+    assert lake.records(APPLES) == [written]
+    assert len(store.list("_index")) == 1
 
 
 def test_what_is_written_once_is_never_replaced(lake: Lake) -> None:
