@@ -67,8 +67,9 @@ def scored_dialogues(
 
     keys = selected_keys(context)
     try:
+        scoring = Scoring.begin(lake, chat, prompts, quality_rules)
         with progress("judging", context.log.info) as update:
-            faults = run_async(score_partitions(Scoring(lake, chat, prompts, quality_rules), keys, done, update))
+            faults = run_async(score_partitions(scoring, keys, done, update))
         faults |= failed
         if faults:
             reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(faults.items()))

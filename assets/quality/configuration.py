@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from assets.quality.decisions import load_decisions
+from assets.quality.decisions import Decisions, load_decisions
 from resources.configuration import Configuration, load_configuration, shipped_or_path
 from resources.identity import stable_hash
 
@@ -87,7 +87,10 @@ class QualityRules(Configuration):
     @property
     def identity(self) -> str:
         """Hash of everything that can change a decision, the content of the manual decisions included."""
-        decided = load_decisions(self.decisions)
+        return self.identity_with(load_decisions(self.decisions))
+
+    def identity_with(self, decided: Decisions) -> str:
+        """`identity` where the manual decisions are read already: what is used and what is hashed are the same."""
         return stable_hash(
             "quality_rules",
             self.model_dump(mode="json", exclude={"decisions", "name"}),

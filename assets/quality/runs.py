@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import polars as pl
 
@@ -11,7 +12,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import usage_facts
 from assets.partitions import lesson_key
 from assets.quality.configuration import QualityRules
-from assets.quality.decisions import load_decisions
+from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.judge import PROMPT, Verdict
 from assets.quality.reading import MissingSeed, Questions, partner_questions, read_taught
@@ -40,16 +41,24 @@ class ScoredPartition:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """What a run scores with."""
+    """What a run scores with. The manual decisions are those of its beginning, whatever becomes of their file."""
 
     lake: Lake
     service: ChatService
     prompts: PromptBook
     rules: QualityRules
+    decisions: Decisions
+    rules_identity: str  # `QualityRules.identity` with these decisions
+
+    @classmethod
+    def begin(cls, lake: Lake, service: ChatService, prompts: PromptBook, rules: QualityRules) -> Self:
+        """Read the manual decisions, once for the run. Raises ConfigurationError where they cannot be used."""
+        decisions = load_decisions(rules.decisions)
+        return cls(lake, service, prompts, rules, decisions, rules.identity_with(decisions))
 
     def fingerprint(self, dialogues: PartitionRecord) -> str:
         """What the scores of these dialogues should be made of."""
-        return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules.identity)
+        return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules_identity)
 
     def is_current(self, dialogues: PartitionRecord) -> bool:
         """Whether these dialogues have scores of that make, younger than they are, whose gate passed."""
@@ -135,7 +144,7 @@ async def _score(
 ) -> ScoredPartition:
     judge_model = scoring.service.profile.roles[Role.JUDGE].model
     rules = scoring.rules
-    bench = Bench(engine, scoring.prompts, rules, load_decisions(rules.decisions), judge_model, seats, counter.one_more)
+    bench = Bench(engine, scoring.prompts, rules, scoring.decisions, judge_model, seats, counter.one_more)
     scope = f"{SCORED.name}/{partition}"
     rows, lessons = await asyncio.to_thread(read_taught, scoring.lake, record.keys, partners)
     known = await asyncio.to_thread(_verdicts_that_hold, scoring, record)

@@ -109,7 +109,7 @@ class School:
         roles = {**profile.roles, Role.JUDGE: profile.roles[Role.JUDGE].model_copy(update=judge)}
         profile = profile.model_copy(update={"roles": roles})
         service = ChatService(profile, self.lake.store, retries=RetryPolicy(attempts=2, first_wait=0.001))
-        return Scoring(self.lake, service, load_prompts("standard"), self.rules)
+        return Scoring.begin(self.lake, service, load_prompts("standard"), self.rules)
 
     def teach(self, name: str, said: Sequence[str] = CORRECTED, **row: Any) -> str:
         """Add a lesson, write every table anew, and give its dialogue_id."""

@@ -157,6 +157,23 @@ def test_a_manual_decision_survives_a_new_run(school: Any, fake_endpoint: Any, t
         school.write()
 
 
+def test_scores_are_known_by_the_decisions_they_were_made_with(school: Any, fake_endpoint: Any, tmp_path: Path) -> None:
+    good = school.teach("good")
+    decisions = tmp_path / "by_hand.csv"
+    decisions.write_text("dialogue_id,verdict,why\n")
+    school.rules = school.rules.model_copy(update={"decisions": decisions})
+
+    def edit_while_judging(request: Any) -> str:
+        decisions.write_text(f"dialogue_id,verdict,why\n{good},reject,too short\n")
+        return RIGHT
+
+    fake_endpoint.answer_with(edit_while_judging)
+    score(school)
+    assert row(school, good)["accepted"]
+    score(school)
+    assert not row(school, good)["accepted"]
+
+
 def test_a_partition_without_dialogues_does_not_stop_the_others(school: Any, fake_endpoint: Any) -> None:
     fake_endpoint.answer_with(lambda request: RIGHT)
     school.teach("good")
