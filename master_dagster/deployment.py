@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from dagster import DagsterInvalidDefinitionError, InitResourceContext, Noneable, ScheduleDefinition, resource
+from dotenv import load_dotenv
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -44,9 +45,13 @@ class Settings(BaseSettings):
     lesson_rules: str = Field(default="standard", description="Splits, scenario shares, debate rounds, retrieval.")
     quality_rules: str = Field(default="standard", description="Thresholds, weights and manual decisions.")
     release_rules: str = Field(default="standard", description="Coverage, decontamination and gates of a release.")
-    budget_tokens: int | None = Field(default=None, gt=0, description="Most tokens that one run may pay for.")
+    budget_tokens: int | None = Field(
+        default=None,
+        gt=0,
+        description="Most tokens that each step that talks to models (teaching, judging) may pay for.",
+    )
     budget_usd: float | None = Field(
-        default=None, gt=0, description="Most money that one run may spend, by profile prices."
+        default=None, gt=0, description="Most money that each such step may spend, by the profile's prices."
     )
     nightly_cron: str = Field(default="0 2 * * *", description="When the nightly schedule ticks.")
     nightly_partitions: int = Field(default=50, ge=1, description="Most partitions that one nightly tick launches.")
@@ -70,9 +75,13 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """The settings of this process.
 
+    `.env` of the working folder goes into the environment first, without overriding what is set there: keys that a
+    profile names are read from the environment, whichever command runs.
+
     Raises:
         ConfigurationError: every wrong setting with its name, what was given and what is allowed.
     """
+    load_dotenv(".env")
     try:
         return Settings()
     except ValidationError as error:

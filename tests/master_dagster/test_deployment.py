@@ -1,7 +1,10 @@
 """Settings and configuration files: everything that is wrong is told at once, by its own name."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -11,10 +14,11 @@ from resources.configuration import ConfigurationError
 
 
 @pytest.fixture(autouse=True)
-def bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory: no .env speaks."""
+def bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory: no .env speaks, and what one puts into the environment is gone afterwards."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with patch.dict(os.environ):
+        yield tmp_path
 
 
 def fault_of_settings() -> str:
@@ -42,6 +46,19 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_settings_come_from_a_file_named_dot_env(bare_folder: Path) -> None:
     (bare_folder / ".env").write_text("MASTER_NIGHTLY_PARTITIONS=7\nDAGSTER_HOME=/somewhere\n")
     assert load_settings().nightly_partitions == 7
+
+
+def test_a_key_in_dot_env_reaches_the_environment(bare_folder: Path) -> None:
+    (bare_folder / ".env").write_text("SOME_MODELS_KEY=opensesame\n")
+    load_settings()
+    assert os.environ["SOME_MODELS_KEY"] == "opensesame"
+
+
+def test_dot_env_overrides_nothing_that_is_set(bare_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_MODELS_KEY", "ours")
+    (bare_folder / ".env").write_text("SOME_MODELS_KEY=theirs\n")
+    load_settings()
+    assert os.environ["SOME_MODELS_KEY"] == "ours"
 
 
 def test_every_wrong_setting_is_told_at_once_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,9 +84,12 @@ class QuotesTheKey(BaseHTTPRequestHandler):
     """Refuses every key, and says which one it was."""
 
     def do_POST(self) -> None:
+        body = json.dumps({"error": {"message": f"wrong key: {self.headers['Authorization']}"}}).encode()
         self.send_response(401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(f"wrong key: {self.headers['Authorization']}".encode())
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass
