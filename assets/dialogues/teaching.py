@@ -4,6 +4,7 @@ Partitions follow one another without a gap, and each is handed over as soon as 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +16,23 @@ from assets.dialogues.lesson import Lesson
 from assets.dialogues.screening import REFUSED_REASONS
 from assets.dialogues.syllabus import Syllabus, SyllabusError
 from resources.chat.calls import BudgetSpent, EndpointUnusable
-from resources.lake import Gate
+from resources.lake import Gate, TableError
 from resources.store import StoreError
 
 SHOWN_KEYS = 8
+# The chat's codes (see `resources.chat.replies`) for calls that another hour may answer.
+TRANSIENT_REASONS = frozenset(
+    {
+        "unreachable",
+        "connection_lost",
+        "timeout",
+        "throttled",
+        "server_error",
+        "malformed_body",
+        "empty_choices",
+        "empty_message",
+    }
+)
 
 Row = Mapping[str, Any]
 logger = logging.getLogger(__name__)
@@ -30,7 +44,7 @@ class Progress:
 
     keys: Sequence[str]  # every partition of the run
     written: list[str] = field(default_factory=list)  # handed over, or already current
-    failed: dict[str, str] = field(default_factory=dict)  # could not be taught at all, and why
+    failed: dict[str, str] = field(default_factory=dict)  # could not be taught or written, and why
     dialogues: int = 0  # that are known of: partitions are read shortly before they are taught
     done: int = 0
     set_aside: int = 0
@@ -77,7 +91,7 @@ async def teach_partitions(
 
     Raises:
         BudgetSpent, EndpointUnusable: with the chat's own words, and what is done and what is left.
-        Exception: whatever `read` (other than SyllabusError) and `written` raise.
+        Exception: whatever `read` (other than SyllabusError) and `written` (other than TableError) raise.
     """
     size = max(1, room.chat.appetite)
     queue: asyncio.Queue[tuple[_Open, Lesson] | None] = asyncio.Queue(maxsize=size)
@@ -90,7 +104,8 @@ async def teach_partitions(
         task.add_done_callback(lambda ended: _note(ended, progress, syllabus.key))
         writing.add(task)
         # A partition that is finished is written even when the run is stopped just now.
-        await asyncio.shield(task)
+        with contextlib.suppress(TableError):  # `_note` has it
+            await asyncio.shield(task)
 
     async def feed() -> None:
         for key in progress.keys:
@@ -149,12 +164,20 @@ async def _teach(lesson: Lesson, room: Classroom, scope: str) -> Dialogue:
 
 
 def _note(ended: "asyncio.Task[None]", progress: Progress, key: str) -> None:
-    if not ended.cancelled() and ended.exception() is None:
+    if ended.cancelled():
+        return
+    error = ended.exception()
+    if error is None:
         progress.written.append(key)
+    elif isinstance(error, TableError):
+        progress.failed[key] = str(error)
 
 
 def gate(rows: Sequence[Row], limit: float, minimum: int) -> tuple[Gate, str]:
     """Whether a partition's own gate is passed, and if not, why.
+
+    A single dialogue set aside for a transient reason fails it, so that the partition stays due. What is complete is
+    held meanwhile, and a later run pays only for the rest.
 
     Args:
         rows: the partition's rows of `scenario_dialogues`.
@@ -166,11 +189,19 @@ def gate(rows: Sequence[Row], limit: float, minimum: int) -> tuple[Gate, str]:
     reasons = Counter(str(row["status_reason"]).partition(":")[0] for row in asked if row["status"] == "set_aside")
     refused = sum(reasons.values())
     unanswered = sum(count for reason, count in reasons.items() if reason not in REFUSED_REASONS)
+    transient = Counter({reason: count for reason, count in reasons.items() if reason in TRANSIENT_REASONS})
     few = refused < minimum or refused <= limit * len(asked)
-    if few and not (asked and unanswered == len(asked)):
+    if not few or (asked and unanswered == len(asked)):
+        why = f"{refused} of {len(asked)} dialogues were set aside (allowed: {limit:.0%}): {_most_common(reasons)}"
+    elif transient:
+        why = f"{transient.total()} of {len(asked)} dialogues got no answer this time: {_most_common(transient)}"
+    else:
         return "passed", ""
-    most = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
-    return "failed", f"{refused} of {len(asked)} dialogues were set aside (allowed: {limit:.0%}): {most}"
+    return "failed", f"{why}; the same command again asks only for those" if transient else why
+
+
+def _most_common(reasons: Counter[str]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
 
 
 def _is_retracted(row: Row) -> bool:

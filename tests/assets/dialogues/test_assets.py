@@ -172,6 +172,23 @@ def test_a_partition_whose_gate_failed_is_made_anew(school: School) -> None:
     assert school.statuses() == {FIRST: ["complete"] * 2}
 
 
+def test_a_partition_left_unanswered_is_due_and_asks_only_for_what_is_missing(school: School) -> None:
+    answer = "I put both together. The answer is 7."
+    school.endpoint.answer_with(
+        lambda request: school.endpoint.fails(500, "restarting") if len(school.endpoint.chats) == 8 else answer
+    )
+    told = failure(school.run(FIRST))
+    assert "1 of 2 dialogues got no answer this time: 1 server_error; the same command again asks only" in told
+    school.endpoint.answer_with(lambda request: answer)
+    assert school.run(FIRST).success
+    keys = {"scenario": "debate", "shard": "sums-0000"}
+    usage = school.lake.facts(DIALOGUES, keys)["usage"]
+    spoken = [sum(turn["role"] is not None for turn in turns) for turns in school.lake.read(DIALOGUES, [keys])["turns"]]
+    assert school.statuses() == {FIRST: ["complete"] * 2}
+    assert usage["calls"] == 1
+    assert usage["calls"] + usage["replayed"] in spoken  # of the complete dialogue nothing is even looked up
+
+
 def test_a_spent_budget_ends_the_run_and_says_what_is_left(school: School) -> None:
     school.run(FIRST)
     school.budget = Budget(tokens=1)

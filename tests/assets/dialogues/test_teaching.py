@@ -8,9 +8,10 @@ import pytest
 from assets.dialogues.classroom import Classroom
 from assets.dialogues.lesson import Lesson
 from assets.dialogues.syllabus import Syllabus, SyllabusError
-from assets.dialogues.teaching import Progress, Row, gate, teach_partitions
+from assets.dialogues.teaching import TRANSIENT_REASONS, Progress, Row, gate, teach_partitions
 from assets.partitions import Scenario
 from resources.chat.calls import BudgetSpent, Call, CallFailed, EndpointUnusable
+from resources.lake import TableError
 
 MakeRoom = Callable[..., Classroom]
 
@@ -206,6 +207,22 @@ def test_what_writing_raises_ends_the_run(syllabus: Any, scripted_chat: Any, mak
         taught(shelf, make_room(scripted_chat(appetite=1)))
 
 
+def test_a_partition_that_cannot_be_written_does_not_end_the_run(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    shelf = Shelf([syllabus("a", 1), syllabus("b", 1)])
+
+    def write(syllabus: Syllabus, rows: list[Row]) -> None:
+        if syllabus.shard == "a":
+            raise TableError("a dialogue is there twice")
+        Shelf.write(shelf, syllabus, rows)
+
+    shelf.write = write  # type: ignore[method-assign]
+    progress = taught(shelf, make_room(scripted_chat(appetite=1)))
+    assert progress.failed == {"error_correction|a": "a dialogue is there twice"}
+    assert progress.written == ["error_correction|b"]
+
+
 def test_progress_is_shown_after_each_dialogue(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
     shelf, seen = Shelf([syllabus("a", 2), syllabus("b", 1)]), []
     progress = Progress(list(shelf.syllabuses))
@@ -238,8 +255,23 @@ def test_the_gate_fails_when_too_many_dialogues_are_set_aside(given: list[Row], 
 
 @pytest.mark.parametrize(("complete", "verdict"), [(0, "failed"), (1, "passed")])
 def test_an_endpoint_that_answered_nothing_fails_even_a_small_partition(complete: int, verdict: str) -> None:
-    unanswered = [{"status": "set_aside", "status_reason": "malformed_body: HTML"}] * 2
+    unanswered = [{"status": "set_aside", "status_reason": "bad_request: HTTP 400"}] * 2
     assert gate([*unanswered, *rows(complete, 0)], limit=0.5, minimum=5)[0] == verdict
+
+
+@pytest.mark.parametrize("reason", sorted(TRANSIENT_REASONS))
+def test_one_dialogue_that_another_hour_may_answer_keeps_a_partition_due(reason: str) -> None:
+    unanswered = {"status": "set_aside", "status_reason": f"{reason}: turn 2, weak_student: no answer"}
+    assert gate([unanswered, *rows(99, 0)], limit=0.5, minimum=5) == (
+        "failed",
+        f"1 of 100 dialogues got no answer this time: 1 {reason}; the same command again asks only for those",
+    )
+
+
+@pytest.mark.parametrize("reason", ["bad_request", "content_filter", "context_overflow", "cut_off", "told_result"])
+def test_one_dialogue_that_will_never_be_had_keeps_no_partition_due(reason: str) -> None:
+    refused = {"status": "set_aside", "status_reason": f"{reason}: turn 2, weak_student: no"}
+    assert gate([refused, *rows(9, 0)], limit=0.5, minimum=5) == ("passed", "")
 
 
 def test_a_failed_gate_says_why() -> None:
