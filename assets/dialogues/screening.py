@@ -37,8 +37,14 @@ FOREIGN_LETTERS_SHARE = 0.4
 _PROMPT_MARKS = re.compile(r"^[ \t]*\"{3}[ \t]*$", re.MULTILINE)  # the fences that prompts put around data
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _STUTTER = re.compile(r"([a-z]{2,12}?)\1{7,}", re.IGNORECASE)  # "jimjimjimjimjimjimjimjim"
-_SPEAKERS = r"(?:teacher|pupil|student(?:[ _-]?[a-z])?|user|human|assistant|system)"
-_HEADING = re.compile(rf"^[ \t>]*(?:\*\*|__|#+[ \t]*)?({_SPEAKERS})(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M)
+_MARKED = r"(?:\*\*|__|#+[ \t]*)"
+_HEADING = re.compile(
+    rf"^[ \t>]*{_MARKED}?(?:teacher|pupil|student(?:[ _-]?[a-z])?)(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M
+)
+# One such line may be part of an answer ("System: a set of parts"), unless it is set as a heading.
+_CHAT_HEADING = re.compile(
+    rf"^[ \t>]*({_MARKED}?)(?:user|human|assistant|system)(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M
+)
 _REFUSAL = re.compile(
     r"\bI(?:['’]m|\s+am)\s+(?:very\s+|truly\s+|really\s+)?(?:sorry|afraid)\b[^.!?]{0,30}"
     r"\b(?:can(?:no|['’])t|cannot|unable|not\s+able|won['’]t)\b"
@@ -93,8 +99,14 @@ def without_heading(text: str, speaker: str) -> str:
 
 
 def speaks_for_others(text: str) -> bool:
-    """Whether some line begins as another speaker's, or as a further turn of the same one (`Teacher: …`)."""
-    return _HEADING.search(text) is not None
+    """Whether some line begins as another speaker's, or as a further turn of the same one (`Teacher: …`).
+
+    What stands in fenced code does not count. The parts of a chat (`User:`) count where they are set as a heading
+    (`**User:**`, `### Assistant:`) or come twice.
+    """
+    prose = _FENCED.sub(" ", text)
+    marks = _CHAT_HEADING.findall(prose)
+    return any(marks) or len(marks) > 1 or _HEADING.search(prose) is not None
 
 
 def is_repetitive(text: str) -> bool:

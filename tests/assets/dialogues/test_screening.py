@@ -20,6 +20,18 @@ GOOD = (
 )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Two words matter here.\nSystem: a set of parts that work together.",
+        "Put this into the file:\n```yaml\nuser: admin\nsystem: linux\n```\nThen start the server.",
+        "The program prints this:\n```\nTeacher: Ann\nStudent: Tom\n```",
+    ],
+)
+def test_a_line_that_only_looks_like_anothers_heading_passes(text: str) -> None:
+    assert screen(text, "stop") is None
+
+
 @pytest.mark.parametrize("text", GOOD)
 def test_what_is_said_in_good_faith_passes(text: str) -> None:
     assert screen(text, "stop") is None
@@ -35,6 +47,8 @@ def test_what_is_said_in_good_faith_passes(text: str) -> None:
         ("other_speaker", "The answer is 7.\nTeacher: Well done!"),
         ("other_speaker", "I agree.\n\n**Student B:** I do not."),
         ("other_speaker", "Sure.\nUser: And 5 + 5?\nAssistant: 10"),
+        ("other_speaker", "Sure.\n**User:** And 5 + 5?"),
+        ("other_speaker", "Sure.\n### Assistant: It is 10."),
         ("repetition", "We add one and one to get two. " * 8),
         ("repetition", "so it is the same as before and then " * 12),
         ("repetition", "Only the first names, which are jimjimjimjimjimjimjimjimjim."),
