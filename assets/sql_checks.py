@@ -27,6 +27,7 @@ from assets.shown import table_markdown
 from resources.lake import Lake, Table
 
 SHOWN_ROWS = 12
+CHUNK = 1000
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,11 @@ def sql_result(
     query = (folder / check.sql).read_text(encoding="utf-8")
     cursor = connection.execute(query, dict(check.parameters) or None)
     names = [column[0] for column in cursor.description or []]
-    found = [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(1000)]
-    return found_result(asset, check.name, found, check.severity, partitions)
+    shown = [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(SHOWN_ROWS)]
+    failures = len(shown)
+    while more := cursor.fetchmany(CHUNK):
+        failures += len(more)
+    return found_result(asset, check.name, shown, check.severity, partitions, failures)
 
 
 def found_result(
@@ -98,10 +102,11 @@ def found_result(
     found: Sequence[Mapping[str, Any]],
     severity: AssetCheckSeverity = AssetCheckSeverity.ERROR,
     partitions: int | None = None,
+    failures: int | None = None,
 ) -> AssetCheckResult:
-    """The result of a check that found these offending rows; it passes where there is none."""
+    """The result of a check that found these offending rows, the first of `failures`; it passes where there is none."""
     metadata: dict[str, MetadataValue[Any]] = {
-        "failures": MetadataValue.int(len(found)),
+        "failures": MetadataValue.int(len(found) if failures is None else failures),
         "rows": table_markdown(found, SHOWN_ROWS),
     }
     if partitions is not None:

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pandera.polars as pa
 import polars as pl
 import pytest
@@ -16,7 +18,7 @@ from dagster import (
     materialize,
 )
 
-from assets.sql_checks import SqlCheck, sql_checks
+from assets.sql_checks import SqlCheck, sql_checks, sql_result
 from resources.lake import Lake, Table
 
 APPLES = Table("apples", ("tree",), pa.DataFrameSchema({"tree": pa.Column(pl.String), "grams": pa.Column(pl.Int64)}))
@@ -80,3 +82,12 @@ def test_a_check_run_by_hand_looks_at_the_whole_table(lake: Lake, checks: AssetC
         )
         (evaluation,) = result.get_asset_check_evaluations()
     assert evaluation.metadata["failures"].value == 2
+
+
+def test_every_offending_row_is_counted_though_few_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "light.sql").write_text("SELECT range AS grams FROM range($least)")
+    with duckdb.connect() as connection:
+        result = sql_result(connection, replace(LIGHT, parameters={"least": 2345}), tmp_path, "apples")
+    assert result.metadata["failures"].value == 2345
+    assert "| 11 |" in str(result.metadata["rows"].value)
+    assert "| 12 |" not in str(result.metadata["rows"].value)

@@ -1,14 +1,23 @@
--- Accepted dialogues that are neither in the release nor among what it removed, and rows that quality does not accept.
+-- Accepted dialogues that are neither in the release nor among what it removed, and rows that quality does not accept
+-- or never scored. Lessons that were scored again since are not looked at.
 SELECT dialogue_id, 'accepted, but lost' AS fault
 FROM taken_scores
 WHERE accepted
   AND dialogue_id NOT IN (SELECT id FROM released)
   AND dialogue_id NOT IN (SELECT dialogue_id FROM removed)
 UNION ALL
-SELECT released.id, 'released, but not accepted'
+SELECT released.id, if(scores.dialogue_id IS NULL, 'released, but not scored', 'released, but not accepted')
 FROM released
-JOIN taken_scores ON taken_scores.dialogue_id = released.id
-WHERE NOT taken_scores.accepted
+LEFT JOIN taken_scores AS scores ON scores.dialogue_id = released.id
+LEFT JOIN lesson_plans AS plans ON plans.seed_id = released.seed_id AND plans.scenario = released.scenario
+WHERE NOT scores.accepted
+   OR (
+     scores.dialogue_id IS NULL
+     AND (
+       (plans.scenario, plans.shard) IN (SELECT (scenario, shard) FROM taken_scores)
+       OR (plans.scenario, plans.shard) NOT IN (SELECT (scenario, shard) FROM scored_dialogues)
+     )
+   )
 UNION ALL
 SELECT released.id, 'released and removed'
 FROM released

@@ -109,6 +109,12 @@ def test_a_rejected_dialogue_in_the_release_fails_the_reconciliation(tiny_lake: 
     assert not run_checks(tiny_lake)["reconcile"]
 
 
+def test_a_released_row_that_was_never_scored_fails_the_reconciliation(tiny_lake: TinyLake) -> None:
+    stranger = pl.col("id").str.replace("^.", "z")
+    rewrite(tiny_lake, tiny_lake.release(), lambda rows: pl.concat([rows, rows.head(1).with_columns(stranger)]))
+    assert not run_checks(tiny_lake)["reconcile"]
+
+
 def test_lessons_scored_again_since_do_not_disturb_the_reconciliation(tiny_lake: TinyLake) -> None:
     tiny_lake.release()
     tiny_lake.change("apples", accepted=False)

@@ -114,3 +114,12 @@ def test_a_dry_run_leaves_out_what_is_current(planned: Any, lake: Lake, prompts:
     teach(lake, prompts, profile, "any")
     found = dry_run(lake, ["debate|sums-0000", "debate|sums-0001"], prompts, profile)
     assert (found.partitions, found.current, found.dialogues) == (1, 1, 2)
+
+
+def test_a_dry_run_opens_no_footer_to_see_what_is_current(
+    planned: Any, lake: Lake, prompts: PromptBook, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned.plan("sums-0000", [Scenario.DEBATE])
+    teach(lake, prompts, profile, "any")
+    monkeypatch.delattr(Lake, "record")
+    assert dry_run(lake, ["debate|sums-0000"], prompts, profile).current == 1

@@ -93,6 +93,10 @@ BAD: list[tuple[str, dict[str, list[dict[str, Any]]]]] = [
         {"raw_seeds": [seed(0, representative=seed(1)["seed_id"]), seed(1, representative=seed(0)["seed_id"])]},
     ),
     ("shards_within_size", {"raw_seeds": [seed(0), seed(1), seed(2)]}),
+    (
+        "shards_within_size",
+        {"raw_seeds": [seed(0), seed(1), seed(2)], "seed_readings": [line(reading=2, held=3, added=0)]},
+    ),
     ("rows_accounted_for", {"seed_readings": [line(rows=3)]}),
     ("rows_accounted_for", {"seed_readings": [line(rows=3, added=3)]}),
     ("rejected_share", {"seed_readings": [line(rows=3, rejected=1)]}),
