@@ -122,3 +122,15 @@ def test_a_part_of_one_placeholder_is_the_data_alone(prompts: PromptBook) -> Non
 
 def test_a_plain_prompt_holds_the_question_as_it_is(prompts: PromptBook) -> None:
     assert prompts.utterance("similar_question", question='"""Why?"""').endswith('"""Why?"""')
+
+
+def test_the_second_analogy_shows_all_that_was_said(prompts: PromptBook) -> None:
+    sees = {
+        "question": "Q2",
+        "reference": "R2",
+        "first_question": "the first question",
+        "explanation": "the explanation",
+        "first_answer": "the first answer",
+    }
+    shown = prompts.render("analogy_student_again", **sees)[-1].content
+    assert all(text in shown for text in sees.values())
