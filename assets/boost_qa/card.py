@@ -15,6 +15,7 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.selection import Selection, query
 from assets.dialogues.sides import SIDES
 from assets.partitions import Scenario, Split
+from assets.quality.judge import PAPER_ERROR_RATE
 from assets.shown import COLOURS, new_figure, quoted, table_markdown
 from resources.chat.profile import Profile, Role
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = Path(__file__).parent / "card.md"
-PAPER_ERROR_RATE = 0.041  # procedural errors in the paper's augmented data
 # What the hub's card header accepts as `license`, of those that question-answer data usually has.
 KNOWN_LICENCES = {
     *("mit", "apache-2.0", "bsd-3-clause", "gpl-3.0", "odc-by", "unknown"),

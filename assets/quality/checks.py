@@ -6,8 +6,8 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeve
 
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.configuration import QualityRules
+from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.schema import SCORED
-from assets.quality.summary import PAPER_ERROR_RATE
 from assets.shown import table_markdown
 from assets.sql_checks import SqlCheck, sql_checks
 from resources.lake import Lake

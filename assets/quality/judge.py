@@ -15,6 +15,7 @@ from resources.chat.profile import Role
 
 PROMPT = "judge"
 TURN_NAME = "judge"
+PAPER_ERROR_RATE = 0.041  # METHOD: procedural errors in the paper's augmented data
 _FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
 _REMINDER = (
     "\n\nYour answer before this one was not in form. Answer with one JSON object and nothing else: "
