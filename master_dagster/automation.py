@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from dagster import (
     AssetSelection,
@@ -36,8 +37,6 @@ from master_dagster.estimate import headline, matching_lessons, role_rows
 from resources.chat.service import ChatService
 from resources.lake import Lake
 
-# Runs that talk to models carry this tag; the instance lets one through at a time (infra/dagster.yaml).
-TALKS_TO_MODELS = {"master/models": "true"}
 IN_FLIGHT = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -45,12 +44,15 @@ IN_FLIGHT = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
+# A run whose process was killed outside the daemon's sight (the command line's) stays STARTED for ever. A run's record
+# is updated when its status changes, so a run this old may still be alive: its lessons are then made by two runs, of
+# which the later pays only for what the journal does not hold.
+LONGEST_RUN = timedelta(hours=24)
 
 teach_and_score = define_asset_job(
     "teach_and_score",
     selection=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),
     partitions_def=lessons,
-    tags=TALKS_TO_MODELS,
     description="Make and judge the dialogues of the chosen lessons (scenario and shard).",
 )
 
@@ -123,16 +125,27 @@ def mirror_lake() -> None:
     mirror_lake_shards()
 
 
-def lessons_in_flight(instance: DagsterInstance) -> set[str]:
-    """Keys of the lessons that queued or running runs are going to make, single ones and ranges."""
+def lessons_in_flight(instance: DagsterInstance, now: datetime) -> set[str]:
+    """Keys of the lessons that queued or running runs are going to make at `now`, single ones and ranges.
+
+    A run that started more than `LONGEST_RUN` ago, with nothing heard since, counts as dead.
+    """
     keys: set[str] = set()
-    for run in instance.get_runs(RunsFilter(statuses=IN_FLIGHT)):
+    for record in instance.get_run_records(RunsFilter(statuses=IN_FLIGHT)):
+        run = record.dagster_run
+        if run.status is DagsterRunStatus.STARTED and now - _aware(record.update_timestamp) > LONGEST_RUN:
+            continue
         if "dagster/partition" in run.tags:
             keys.add(run.tags["dagster/partition"])
         start, end = (run.tags.get(f"dagster/asset_partition_range_{side}") for side in ("start", "end"))
         if start and end and "|" in start:
             keys.update(_keys_between(start, end, instance))
     return keys
+
+
+def _aware(stored: datetime) -> datetime:
+    """The run storage keeps UTC; SQLite forgets to say so."""
+    return stored if stored.tzinfo else stored.replace(tzinfo=UTC)
 
 
 def _keys_between(start: str, end: str, instance: DagsterInstance) -> Sequence[str]:
@@ -142,7 +155,11 @@ def _keys_between(start: str, end: str, instance: DagsterInstance) -> Sequence[s
 
 
 def nightly_schedule(cron: str, most: int) -> ScheduleDefinition:
-    """The schedule that launches due lessons, oldest first, at most `most` a tick. Off until switched on."""
+    """The schedule that launches due lessons, at most `most` a tick. Off until switched on.
+
+    Missing and stale ones come first and failed ones last, the oldest first in both: lessons that fail every night
+    never keep new ones waiting.
+    """
 
     @schedule(
         name="nightly_lessons",
@@ -161,9 +178,10 @@ def nightly_schedule(cron: str, most: int) -> ScheduleDefinition:
         mirror_shards(lake, context.instance)
         standings = lesson_standings(lake, expected_fingerprints(chat.profile, prompts, quality_rules))
         due = sorted(
-            (lesson for lesson in standings if lesson.why), key=lambda lesson: (lesson.plans.written_at, lesson.key)
+            (lesson for lesson in standings if lesson.why),
+            key=lambda lesson: (lesson.why == "failed", lesson.plans.written_at, lesson.key),
         )
-        running = lessons_in_flight(context.instance)
+        running = lessons_in_flight(context.instance, datetime.now(UTC))
         waiting = [lesson for lesson in due if lesson.key not in running]
         chosen = waiting[:most]
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(Counter(lesson.why for lesson in due).items()))

@@ -4,8 +4,6 @@ from dagster import (
     AllPartitionMapping,
     AssetDep,
     AssetExecutionContext,
-    AssetMaterialization,
-    AssetObservation,
     BackfillPolicy,
     Config,
     Failure,
@@ -22,7 +20,7 @@ from assets.dialogues.teaching import Progress
 from assets.partitions import lessons, selected_keys
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
-from assets.shown import OWNERS, column_schema
+from assets.shown import OWNERS, column_schema, report_written
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.lake import Lake
@@ -58,6 +56,7 @@ class TeachingConfig(Config):
     "plans, prompts and models is left as it is; what was paid for is never paid again.",
     code_version="1",
     backfill_policy=BackfillPolicy.single_run(),
+    pool="models",  # see infra/dagster.yaml
     metadata=column_schema(DIALOGUES),
 )
 def scenario_dialogues(
@@ -79,18 +78,11 @@ def scenario_dialogues(
             reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(failed.items()))
             raise Failure(f"{len(failed)} of {len(progress.keys)} partitions failed:\n{reasons}", allow_retries=False)
     except (BudgetSpent, EndpointUnusable) as error:
-        report_written(context, school)
+        report_written(context, school.described, school.failed)
         raise Failure(str(error), allow_retries=False) from error
     except BaseException:
-        report_written(context, school)
+        report_written(context, school.described, school.failed)
         context.log.warning(progress.words())
         raise
     for key, metadata in school.described.items():
         context.add_asset_metadata(metadata, partition_key=key)
-
-
-def report_written(context: AssetExecutionContext, school: School) -> None:
-    """Tell Dagster at once of every partition that is written: a run that fails records nothing at its end."""
-    for key, metadata in school.described.items():
-        event = AssetObservation if key in school.failed else AssetMaterialization
-        context.log_event(event(asset_key=context.asset_key, partition=key, metadata=metadata))

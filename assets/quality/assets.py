@@ -1,14 +1,11 @@
 """The asset that judges dialogues."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from dagster import (
     AllPartitionMapping,
     AssetDep,
     AssetExecutionContext,
-    AssetMaterialization,
-    AssetObservation,
     BackfillPolicy,
     Failure,
     IdentityPartitionMapping,
@@ -24,7 +21,7 @@ from assets.quality.configuration import QualityRules
 from assets.quality.runs import ScoredPartition, Scoring, score_partitions
 from assets.quality.schema import SCORED
 from assets.quality.summary import GATE_FAILED, describe
-from assets.shown import OWNERS, column_schema
+from assets.shown import OWNERS, column_schema, report_written
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
@@ -46,6 +43,7 @@ from resources.progress import progress
     "rejected stay, with their reasons. Manual decisions override the rules.",
     code_version="1",
     backfill_policy=BackfillPolicy.single_run(),
+    pool="models",  # see infra/dagster.yaml
     metadata=column_schema(SCORED),
 )
 def scored_dialogues(
@@ -75,22 +73,13 @@ def scored_dialogues(
             reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(faults.items()))
             raise Failure(f"{len(faults)} of {len(keys)} partitions failed:\n{reasons}", allow_retries=False)
     except (EndpointUnusable, BudgetSpent, ConfigurationError) as error:
-        _report_written(context, described, failed)
+        report_written(context, described, failed)
         raise Failure(
             f"{error}\n{len(described)} of {len(keys)} partitions are written. What was paid for is not paid again.",
             allow_retries=False,
         ) from error
     except BaseException:
-        _report_written(context, described, failed)
+        report_written(context, described, failed)
         raise
     for key, metadata in described.items():
         context.add_asset_metadata(metadata, partition_key=key)
-
-
-def _report_written(
-    context: AssetExecutionContext, described: Mapping[str, Mapping[str, Any]], failed: Mapping[str, str]
-) -> None:
-    """Tell Dagster at once of every written partition: a run that fails records nothing of them by itself."""
-    for key, metadata in described.items():
-        event = AssetObservation if key in failed else AssetMaterialization
-        context.log_event(event(asset_key=context.asset_key, partition=key, metadata=metadata))

@@ -1,8 +1,9 @@
 """The nightly schedule, ticking against a Dagster instance of its own and a lake of empty lessons."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from dagster import (
     ScheduleDefinition,
     build_schedule_context,
 )
+from dagster._core.instance.config import PoolGranularity
 
 from assets.dialogues.schema import DIALOGUES
 from assets.lesson_plans.schema import LESSON_PLANS
@@ -22,7 +24,7 @@ from assets.partitions import SHARDS, Scenario
 from assets.quality.schema import SCORED
 from assets.quality.standing import expected_fingerprints
 from assets.seeds.schema import SEEDS
-from master_dagster.automation import lessons_in_flight
+from master_dagster.automation import LONGEST_RUN, lessons_in_flight
 from master_dagster.definitions import build_definitions
 from master_dagster.deployment import Deployment, Settings, load_deployment
 from resources.chat.service import ChatService
@@ -141,6 +143,14 @@ def test_what_was_planned_first_is_launched_first(night: Night) -> None:
     assert list(dict.fromkeys(shards)) == ["sums-0003", "sums-0001", "sums-0002"]
 
 
+def test_lessons_that_fail_every_night_keep_no_others_waiting(night: Night) -> None:
+    night.plan(0, 1, 2)
+    night.teach_all_but("debate|sums-0002")
+    night.teach("debate|sums-0000", gate="failed")
+    night.teach("debate|sums-0001", stale=True)
+    assert night.launched() == ["debate|sums-0001", "debate|sums-0002", "debate|sums-0000"]
+
+
 def test_a_tick_launches_no_more_than_it_may(night: Night) -> None:
     night.plan(0, 1)
     assert len(night.launched(most=4)) == 4
@@ -151,10 +161,30 @@ def test_a_run_makes_one_lesson(night: Night) -> None:
     assert [request.tags["dagster/partition"] for request in night.tick(most=1)[0]] == ["analogy|sums-0000"]
 
 
-def test_its_runs_wait_for_others_that_talk_to_models(night: Night) -> None:
-    """The instance lets one run with this tag through at a time (infra/dagster.yaml)."""
-    job = build_definitions(night.deployment).resolve_job_def(night.schedule().job_name)
-    assert job.tags["master/models"] == "true"
+def test_a_run_that_was_killed_long_ago_hides_no_lesson(night: Night) -> None:
+    night.add_run(DagsterRunStatus.STARTED, partition="debate|sums-0000")
+    in_time, too_late = (datetime.now(UTC) + LONGEST_RUN + timedelta(minutes=by) for by in (-1, 1))
+    assert lessons_in_flight(night.instance, in_time) == {"debate|sums-0000"}
+    assert lessons_in_flight(night.instance, too_late) == set()
+
+
+def test_a_run_that_has_waited_for_days_is_still_in_flight(night: Night) -> None:
+    night.add_run(DagsterRunStatus.NOT_STARTED, partition="debate|sums-0000")
+    assert lessons_in_flight(night.instance, datetime.now(UTC) + 2 * LONGEST_RUN) == {"debate|sums-0000"}
+
+
+@pytest.mark.parametrize("asset", ["scenario_dialogues", "scored_dialogues"])
+def test_whatever_run_talks_to_models_waits_for_others_that_do(night: Night, asset: str) -> None:
+    """The instance lets one run of this pool through at a time (infra/dagster.yaml)."""
+    assert build_definitions(night.deployment).get_assets_def(asset).op.pool == "models"
+
+
+def test_the_instance_that_is_shipped_lets_one_run_of_a_pool_through(tmp_path: Path) -> None:
+    """Enforced by the queue alone: a run that was killed holds no slot that a demo or a command would wait for."""
+    shutil.copy(Path(__file__).parents[2] / "infra" / "dagster.yaml", tmp_path)
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        pools = instance.get_concurrency_config().pool_config
+    assert (pools.default_pool_limit, pools.pool_granularity) == (1, PoolGranularity.RUN)
 
 
 def test_a_lesson_that_a_run_is_making_is_left_out(night: Night) -> None:
@@ -191,7 +221,7 @@ def test_a_range_over_shards_that_are_gone_stops_no_night(night: Night) -> None:
         asset_partition_range_start="debate|gone-0000",
         asset_partition_range_end="debate|gone-0001",
     )
-    assert lessons_in_flight(night.instance) == set()
+    assert lessons_in_flight(night.instance, datetime.now(UTC)) == set()
 
 
 def test_a_night_with_nothing_due_says_so(night: Night) -> None:
