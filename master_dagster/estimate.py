@@ -55,8 +55,12 @@ def headline(estimate: Estimate) -> str:
     return (
         f"{estimate.dialogues:,} dialogues in {estimate.partitions:,} lessons ({estimate.current:,} more are already "
         f"there): about {estimate.calls:,} calls, {estimate.tokens:,} tokens, ${estimate.cost:,.2f}, "
-        f"{estimate.hours:,.1f} hours"
+        f"{_duration(estimate.hours)}"
     )
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:,.1f} hours" if hours >= 2 else f"{max(1, round(60 * hours))} minutes"
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
@@ -78,7 +82,9 @@ def main(arguments: Iterable[str] | None = None) -> int:
         for row in role_rows(estimate):
             table.add_row(*row.values())
         console.print(table)
-        console.print("Assumed: nothing was measured with this model yet. A journal of a broken run makes it cheaper.")
+        console.print(
+            "(assumed): nothing was measured with this model yet. What a broken run paid for is not paid again."
+        )
     return 0
 
 

@@ -20,6 +20,9 @@ from .fake_endpoint import FakeEndpoint
 settings.register_profile("ours", deadline=None)
 settings.load_profile("ours")
 
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def wrongly_skipped(config: pytest.Config) -> list[str]:
     """Tests and modules that were skipped where nothing may be (.ci/run), each with its reason."""
