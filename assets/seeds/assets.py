@@ -89,7 +89,7 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
 def _raise_failed(failed: list[str], sources: int) -> None:
     if failed:
         raise Failure(
-            fault_list(f"{len(failed)} of {sources} sources failed, the others are written:", failed),
+            fault_list(f"{len(failed)} of {sources} sources failed; what could be read of others is written:", failed),
             allow_retries=False,
         )
 
