@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ WINDOW = 2**16  # characters of a JSON array that are read at once
 BATCH_ROWS = 256  # rows of a Parquet file that are decoded at once
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
 COMPRESSIONS = (".gz", ".zst")
-_UNDECODED = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are not UTF-8
 
 
 class SeedsError(RuntimeError):

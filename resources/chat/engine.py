@@ -68,20 +68,6 @@ class RetryPolicy:
         return seconds * (1 + self.jitter * (2 * random.random() - 1))
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Where an engine stands, for a progress bar."""
-
-    calls: int
-    replayed: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float
-    in_flight: int
-    queued: int  # calls waiting for a slot
-    resting: int  # calls waiting to be retried
-
-
 class _Refused(Exception):
     """The endpoint is too busy; `asked` is how many seconds it asked to wait."""
 
@@ -163,7 +149,6 @@ class ChatEngine:
         self._scopes: dict[str, _Scope] = {}
         self._usage: dict[str, Usage] = {}
         self._in_flight = 0
-        self._resting = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._flusher: asyncio.Task[None] | None = None
@@ -199,20 +184,6 @@ class ChatEngine:
     def usage(self, scope: str) -> Usage:
         """The sums of one scope so far."""
         return self._usage.setdefault(scope, Usage())
-
-    def snapshot(self) -> Snapshot:
-        """Where the engine stands just now."""
-        total = self.total
-        return Snapshot(
-            calls=total.calls,
-            replayed=total.replayed,
-            prompt_tokens=total.prompt_tokens,
-            completion_tokens=total.completion_tokens,
-            cost=total.cost,
-            in_flight=self._in_flight,
-            queued=sum(line.gate.waiting for line in self._lines.values()),
-            resting=self._resting,
-        )
 
     async def complete(self, call: Call, *, scope: str) -> Completion:
         """See `Chat.complete`. A second call of the same key waits for the first and takes its answer.
@@ -337,11 +308,7 @@ class ChatEngine:
                 await self._idle.wait()  # what is in flight is paid for: keep it
                 raise
             self._add(ask.scope, retries=1)
-            self._resting += 1
-            try:
-                await asyncio.sleep(wait)
-            finally:
-                self._resting -= 1
+            await asyncio.sleep(wait)
 
     async def _attempt(self, line: _Line, ask: _Ask) -> Completion:
         """One request: queued, sent, judged, journalled and counted.
