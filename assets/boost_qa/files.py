@@ -28,7 +28,12 @@ GROUP_ROWS = 2000
 TRIES = 10
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
+TOLD = ("README.md", "plots/")  # beginnings of the paths of files that the content's hash says nothing of; small
 Row = dict[str, Any]
+
+
+class Overtaken(StoreError):
+    """Another run moved the pointer to the latest while this one worked. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,9 @@ def _sha256(path: Path) -> str:
 def publish(store: Store, staged: Path, folder: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Put a staged folder in its final place: files first, manifest last and only if there is none.
 
+    Two runs may publish the same content at once. The rows' files are the same bytes whoever writes them; what is told
+    about them (`TOLD`) may differ, so it is written once and the manifest lists what is in place.
+
     Args:
         store: where to.
         staged: the local folder.
@@ -185,13 +193,11 @@ def publish(store: Store, staged: Path, folder: str, manifest: Mapping[str, Any]
         manifest: what it says beside the files and the time.
 
     Returns:
-        The manifest that is in place: an earlier one if there was one, and then nothing was written.
+        The manifest that is in place: an earlier one, or that of a run that was faster, if there was one.
     """
     target = f"{folder}/{MANIFEST}"
     if not store.exists(target):
-        files = list_files(staged)
-        for file in files:
-            store.put_file(f"{folder}/{file.path}", staged / file.path)
+        files = [_put_file(store, folder, staged, file) for file in list_files(staged)]
         complete = {
             **manifest,
             "files": [asdict(file) for file in files],
@@ -202,24 +208,57 @@ def publish(store: Store, staged: Path, folder: str, manifest: Mapping[str, Any]
     return found
 
 
-def move_latest(store: Store, path: str, content: Mapping[str, Any]) -> bool:
-    """Let the pointer at `path` hold `content`; say whether it had to be moved.
+def _put_file(store: Store, folder: str, staged: Path, file: File) -> File:
+    """Publish one staged file; what is in place then."""
+    source, target = staged / file.path, f"{folder}/{file.path}"
+    if not file.path.startswith(TOLD):
+        store.put_file(target, source)
+    elif not store.put_if_absent(target, source.read_bytes()):
+        there = store.get(target)
+        return File(file.path, len(there), hashlib.sha256(there).hexdigest())
+    return file
+
+
+def read_latest(store: Store, home: str) -> dict[str, Any] | None:
+    """What the pointer below `home` holds: the latest's `id` and `folder`. None where there is no pointer."""
+    try:
+        found: dict[str, Any] = json.loads(store.get(f"{home}/{LATEST}"))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def move_latest(store: Store, home: str, content: Mapping[str, Any], start: Mapping[str, Any] | None) -> bool:
+    """Let the pointer below `home` hold `content`; say whether it had to be moved.
+
+    Args:
+        store: where the pointer is.
+        home: its folder, which an asset is named by.
+        content: `id` and `folder` of what it is to name.
+        start: what `read_latest` gave before anything that `content` is made of was read.
 
     Raises:
-        StoreError: others keep moving it.
+        Overtaken: it names something else by now, which may be newer.
+        StoreError: it could not be written, though nobody moved it.
     """
+    path = f"{home}/{LATEST}"
     for _ in range(TRIES):
         try:
             data, version = store.get_with_version(path)
-            if json.loads(data) == content:
-                return False
+            found = json.loads(data)
         except FileNotFoundError:
-            version = None
+            found = version = None
+        if found == content:
+            return False
+        if found != start:
+            other = f"published {found['id']}" if found else "took the latest away"
+            raise Overtaken(
+                f"another run {other} meanwhile, so {store.uri(path)} was not moved to {content['id']}; "
+                f"materialise {home} again"
+            )
         if store.replace_if_unchanged(path, json_bytes(content), version):
             return True
-    raise StoreError(
-        f"{store.uri(path)} was changed by others {TRIES} times while it was to be moved; run the same again"
-    )
+    raise StoreError(f"{store.uri(path)} could not be replaced in {TRIES} attempts; materialise {home} again")
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:

@@ -22,11 +22,13 @@ from assets.boost_qa.decontamination import BenchmarkScreen, open_screen
 from assets.boost_qa.files import (
     LATEST,
     MANIFEST,
+    Overtaken,
     dataset_info,
     digest_of,
     move_latest,
     plain_schema,
     publish,
+    read_latest,
     write_json,
     write_splits,
 )
@@ -49,7 +51,7 @@ TOLD_OF_ROLES = {"endpoint", "model", "temperature", "max_tokens", "top_p", "see
 
 
 class ReleaseRefused(RuntimeError):
-    """No release was published, and `latest.json` is where it was. The message says why and what to do."""
+    """`latest.json` was not moved to a new release. The message says why and what to do."""
 
 
 class NoRelease(StoreError):
@@ -75,11 +77,11 @@ def latest_release(lake: Lake) -> Release:
     Raises:
         NoRelease: none was published yet.
     """
-    try:
-        folder = json.loads(lake.store.get(f"{HOME}/{LATEST}"))["folder"]
-    except FileNotFoundError as error:
-        raise NoRelease(f"there is no release yet ({error} is missing); materialise boost_qa first") from None
-    return read_release(lake, folder)
+    latest = read_latest(lake.store, HOME)
+    if latest is None:
+        missing = lake.store.uri(f"{HOME}/{LATEST}")
+        raise NoRelease(f"there is no release yet ({missing} is missing); materialise boost_qa first")
+    return read_release(lake, latest["folder"])
 
 
 def read_release(lake: Lake, folder: str) -> Release:
@@ -114,10 +116,11 @@ def make_release(
         retracted: seeds that were taken down; nothing made from them is taken.
 
     Raises:
-        ReleaseRefused: coverage is too low, nothing was accepted, or a gate failed.
+        ReleaseRefused: coverage is too low, nothing was accepted, a gate failed, or another run published meanwhile.
         AssemblyError: an accepted dialogue cannot be exported.
         ConfigurationError: a benchmark cannot be read.
     """
+    started_from = read_latest(lake.store, HOME)
     screen = open_screen(rules.benchmarks, rules.contamination_words)
     selection = select_lessons(lake, rules, profile.name, expected, retracted)
     _refuse_low_coverage(selection, rules)
@@ -129,7 +132,7 @@ def make_release(
     ]
     inputs = stable_hash(HOME, FORMAT, configuration, lineage, sorted(retracted))
     try:
-        previous: Release | None = latest_release(lake)
+        previous = read_release(lake, started_from["folder"]) if started_from else None
     except NoRelease:
         previous = None
     if previous and previous.manifest["inputs"] == inputs:
@@ -190,7 +193,10 @@ def make_release(
                 "changes": told.changes,
             },
         )
-    move_latest(lake.store, f"{HOME}/{LATEST}", {"id": release_id, "folder": folder})
+    try:
+        move_latest(lake.store, HOME, {"id": release_id, "folder": folder}, started_from)
+    except Overtaken as error:
+        raise ReleaseRefused(str(error)) from error
     return Release(release_id, folder, manifest)
 
 

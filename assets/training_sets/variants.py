@@ -19,6 +19,7 @@ from assets.boost_qa.files import (
     digest_of,
     move_latest,
     publish,
+    read_latest,
     read_lines,
     read_splits,
     write_json,
@@ -81,8 +82,9 @@ def latest_training_set(lake: Lake, variant: str) -> TrainingSet:
 
 def make_boost_qa(lake: Lake, release: Release) -> TrainingSet:
     """The release itself as a training set: a manifest that points to it; no row is written twice."""
+    start, digest = read_latest(lake.store, f"{HOME}/boost_qa"), release.manifest["rows_sha256"]
     with tempfile.TemporaryDirectory(prefix="training_sets-") as nothing:
-        _publish(lake, "boost_qa", release, Path(nothing), release.id, release.manifest["rows_sha256"], release.folder)
+        _publish(lake, "boost_qa", release, Path(nothing), release.id, digest, release.folder, start)
     return latest_training_set(lake, "boost_qa")
 
 
@@ -92,6 +94,7 @@ def make_ori(lake: Lake, release: Release) -> TrainingSet:
     Raises:
         TrainingSetError: a seed of the release is not in raw_seeds, or a row cannot be exported.
     """
+    start = read_latest(lake.store, f"{HOME}/ori")
     try:
         latest = latest_training_set(lake, "ori")
         if latest.manifest["release"] == release.id:
@@ -114,7 +117,7 @@ def make_ori(lake: Lake, release: Release) -> TrainingSet:
             raise TrainingSetError(f"`ori` has {written.counts} rows where the release has {release.manifest['rows']}")
         write_json(staged / "dataset_info.json", dataset_info("ori", written.counts))
         set_id = stable_hash("ori", FORMAT, written.digest, release.id)[:16]
-        _publish(lake, "ori", release, staged, set_id, written.digest, None)
+        _publish(lake, "ori", release, staged, set_id, written.digest, None, start)
     return latest_training_set(lake, "ori")
 
 
@@ -148,7 +151,14 @@ def original_row(pair: Mapping[str, Any]) -> Row:
 
 
 def _publish(
-    lake: Lake, variant: str, release: Release, staged: Path, set_id: str, digest: str, points_to: str | None
+    lake: Lake,
+    variant: str,
+    release: Release,
+    staged: Path,
+    set_id: str,
+    digest: str,
+    points_to: str | None,
+    start: Mapping[str, Any] | None,
 ) -> None:
     folder = f"{HOME}/{variant}/{set_id}"
     manifest = {
@@ -162,4 +172,4 @@ def _publish(
         "rows_sha256": digest,
     }
     publish(lake.store, staged, folder, manifest)
-    move_latest(lake.store, f"{HOME}/{variant}/{LATEST}", {"id": set_id, "folder": folder})
+    move_latest(lake.store, f"{HOME}/{variant}", {"id": set_id, "folder": folder}, start)

@@ -1,9 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from assets.boost_qa.card import write_card
 from assets.boost_qa.configuration import Benchmark
 from assets.boost_qa.release import NoRelease, Release, ReleaseRefused, latest_release
 from assets.partitions import Scenario
@@ -109,6 +111,22 @@ def test_the_latest_release_is_the_one_made_last(tiny_lake: TinyLake) -> None:
     tiny_lake.change("moon", accepted=True)
     second = tiny_lake.release()
     assert latest_release(tiny_lake.lake) == second
+
+
+def test_a_slower_run_does_not_move_the_pointer_back(tiny_lake: TinyLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_lake.release()
+    tiny_lake.change("moon", accepted=True)
+    faster: list[Release] = []
+
+    def while_another_run_publishes(*given: Any) -> None:
+        monkeypatch.undo()
+        write_card(*given)
+        faster.append(tiny_lake.release(near_duplicate_similarity=0.9))
+
+    monkeypatch.setattr("assets.boost_qa.release.write_card", while_another_run_publishes)
+    with pytest.raises(ReleaseRefused, match=r"another run published \w+ meanwhile[\s\S]*materialise boost_qa again"):
+        tiny_lake.release()
+    assert [latest_release(tiny_lake.lake)] == faster
 
 
 def test_going_back_points_to_the_old_release_again(tiny_lake: TinyLake) -> None:
