@@ -35,7 +35,9 @@ class TeachingConfig(Config):
         default=0.5, ge=0, le=1, description="A partition fails when a greater share of its dialogues is set aside."
     )
     set_aside_minimum: int = Field(
-        default=5, ge=1, description="Fewer dialogues set aside than this never fail a partition."
+        default=5,
+        ge=1,
+        description="Fewer refused dialogues than this never fail a partition; one left unanswered does.",
     )
 
     def rules(self) -> TeachingRules:

@@ -23,7 +23,7 @@ class TeachingRules:
 
     regenerations: int  # how often a refused utterance is asked for again
     set_aside_limit: float  # a partition fails when a greater share of its dialogues is set aside (0..1)
-    set_aside_minimum: int  # fewer set aside than this never fail a partition
+    set_aside_minimum: int  # fewer refused than this never fail a partition
 
 
 class School:
