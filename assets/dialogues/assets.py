@@ -37,7 +37,7 @@ class TeachingConfig(Config):
     set_aside_minimum: int = Field(
         default=5,
         ge=1,
-        description="Fewer refused dialogues than this never fail a partition; one left unanswered does.",
+        description="Fewer refused dialogues than this never fail a partition; more than 2 % left unanswered do.",
     )
 
     def rules(self) -> TeachingRules:

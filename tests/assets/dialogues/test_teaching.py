@@ -262,10 +262,16 @@ def test_an_endpoint_that_answered_nothing_fails_even_a_small_partition(complete
 @pytest.mark.parametrize("reason", sorted(TRANSIENT_REASONS))
 def test_one_dialogue_that_another_hour_may_answer_keeps_a_partition_due(reason: str) -> None:
     unanswered = {"status": "set_aside", "status_reason": f"{reason}: turn 2, weak_student: no answer"}
-    assert gate([unanswered, *rows(99, 0)], limit=0.5, minimum=5) == (
+    assert gate([unanswered, *rows(9, 0)], limit=0.5, minimum=5) == (
         "failed",
-        f"1 of 100 dialogues got no answer this time: 1 {reason}; the same command again asks only for those",
+        f"1 of 10 dialogues got no answer this time: 1 {reason}; the same command again asks only for those",
     )
+
+
+@pytest.mark.parametrize(("poisoned", "verdict"), [(2, "passed"), (3, "failed")])
+def test_a_poisoned_seed_keeps_no_large_partition_out_of_the_release(poisoned: int, verdict: str) -> None:
+    unanswered = [{"status": "set_aside", "status_reason": "server_error: HTTP 500"}] * poisoned
+    assert gate([*unanswered, *rows(100 - poisoned, 0)], limit=0.5, minimum=5)[0] == verdict
 
 
 @pytest.mark.parametrize("reason", ["bad_request", "content_filter", "context_overflow", "cut_off", "told_result"])

@@ -225,10 +225,10 @@ def kill_at_shard(monkeypatch: pytest.MonkeyPatch, lake: Lake, number: int, *, i
     """End the reading when it writes its shard of that number; before the index knows of it unless `indexed`."""
     mark = lake._put_marker
 
-    def put_marker(table: Any, record: PartitionRecord) -> None:
+    def put_marker(table: Any, record: PartitionRecord, *older: Any) -> None:
         killed = record.keys.get("shard") == f"sums-{number:04d}"
         if indexed or not killed:
-            mark(table, record)
+            mark(table, record, *older)
         if killed:
             raise Killed
 
