@@ -66,11 +66,10 @@ def sql_checks(
 
     @multi_asset_check(name=f"{name}_checks", specs=specs, can_subset=True)
     def run_checks(context: AssetCheckExecutionContext, lake: ResourceParam[Lake]) -> Iterator[AssetCheckResult]:
-        records = lake.records(table)
-        wanted = set(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else None
+        wanted = keys_of_run(context)
         this_run = [
             record
-            for record in records
+            for record in lake.records(table)
             if wanted is None or record.name in wanted or not wanted.isdisjoint(record.keys.values())
         ]
         asked = {key.name for key in context.selected_asset_check_keys}
@@ -80,6 +79,13 @@ def sql_checks(
                     yield sql_result(connection, check, folder, name, len(this_run))
 
     return run_checks
+
+
+def keys_of_run(context: AssetCheckExecutionContext) -> frozenset[str] | None:
+    """Partition keys of the run that calls a check; None where it is run by hand, over the whole table."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return frozenset(context.partition_keys)
+    return None
 
 
 def sql_result(

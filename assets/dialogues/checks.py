@@ -6,8 +6,7 @@ from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeve
 
 from assets.dialogues.schema import DIALOGUES
 from assets.lesson_plans.schema import LESSON_PLANS
-from assets.shown import table_markdown
-from assets.sql_checks import SqlCheck, sql_checks
+from assets.sql_checks import SqlCheck, found_result, keys_of_run, sql_checks
 from resources.lake import Lake
 
 QUERIES = Path(__file__).parent / "checks"
@@ -62,7 +61,7 @@ def counts_reconcile(context: AssetCheckExecutionContext, lake: ResourceParam[La
     """Compare the index of written partitions with the plans, which no query over rows can do for an empty one."""
     with lake.connect([LESSON_PLANS]) as connection:
         rows = connection.execute("SELECT scenario, shard, count(*) FROM lesson_plans GROUP BY ALL").fetchall()
-    wanted = set(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else None
+    wanted = keys_of_run(context)
     planned = {(scenario, shard): count for scenario, shard, count in rows}
     found = [
         {"lesson": record.name, "planned": count, "dialogues": record.rows}
@@ -70,7 +69,7 @@ def counts_reconcile(context: AssetCheckExecutionContext, lake: ResourceParam[La
         if (wanted is None or record.name in wanted)
         and (count := planned.get((record.keys["scenario"], record.keys["shard"]), 0)) != record.rows
     ]
-    return AssetCheckResult(passed=not found, metadata={"failures": len(found), "rows": table_markdown(found)})
+    return found_result(DIALOGUES.name, "counts_reconcile", found)
 
 
 CHECKS = [

@@ -8,8 +8,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.configuration import QualityRules
 from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.schema import SCORED
-from assets.shown import table_markdown
-from assets.sql_checks import SqlCheck, sql_checks
+from assets.sql_checks import SqlCheck, found_result, keys_of_run, sql_checks
 from resources.lake import Lake
 
 QUERIES = Path(__file__).parent / "checks"
@@ -78,13 +77,14 @@ SCORE_CHECKS = (
 )
 def counts_reconcile(context: AssetCheckExecutionContext, lake: ResourceParam[Lake]) -> AssetCheckResult:
     """Compare the two tables' indexes, which no query over rows can do for an empty partition."""
+    wanted = keys_of_run(context)
     dialogues = {record.name: record.rows for record in lake.records(DIALOGUES)}
     found = [
         {"lesson": record.name, "dialogues": dialogues.get(record.name, 0), "scores": record.rows}
         for record in lake.records(SCORED)
-        if _of_this_run(context, record.name) and dialogues.get(record.name, 0) != record.rows
+        if (wanted is None or record.name in wanted) and dialogues.get(record.name, 0) != record.rows
     ]
-    return AssetCheckResult(passed=not found, metadata={"failures": len(found), "rows": table_markdown(found)})
+    return found_result(SCORED.name, "counts_reconcile", found)
 
 
 @asset_check(
@@ -96,6 +96,7 @@ def judge_coverage(
     context: AssetCheckExecutionContext, lake: ResourceParam[Lake], quality_rules: ResourceParam[QualityRules]
 ) -> AssetCheckResult:
     """Compare each lesson's judge coverage with the rules' `judge.minimum_coverage`."""
+    wanted = keys_of_run(context)
     query = (QUERIES / "judge_coverage.sql").read_text(encoding="utf-8")
     with lake.connect([SCORED]) as connection:
         rows = connection.execute(
@@ -104,15 +105,9 @@ def judge_coverage(
     found = [
         {"lesson": f"{scenario}|{shard}", "asked about": asked, "judged": judged}
         for scenario, shard, asked, judged in rows
-        if _of_this_run(context, f"{scenario}|{shard}")
+        if wanted is None or f"{scenario}|{shard}" in wanted
     ]
-    return AssetCheckResult(passed=not found, metadata={"failures": len(found), "rows": table_markdown(found)})
-
-
-def _of_this_run(context: AssetCheckExecutionContext, partition: str) -> bool:
-    if not (context.has_partition_key or context.has_partition_key_range):
-        return True
-    return partition in context.partition_keys
+    return found_result(SCORED.name, "judge_coverage", found)
 
 
 CHECKS = [sql_checks(SCORED, SCORE_CHECKS, QUERIES, [DIALOGUES]), counts_reconcile, judge_coverage]
