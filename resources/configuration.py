@@ -66,7 +66,10 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
+        # PyYAML's own words quote the line, and a line may hold a key that was put there by mistake.
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigurationError(f"{path}{where}: is not valid YAML: {problem or 'unreadable characters'}") from None
 
 
 def load_configuration(path: Path, model: type[Model]) -> Model:

@@ -38,6 +38,14 @@ def test_a_file_that_is_no_mapping_is_refused_with_its_name(tmp_path: Path, cont
     assert "cup.yaml" in str(caught.value)
 
 
+def test_a_fault_of_form_names_its_place_and_quotes_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "cup.yaml"
+    file.write_text("size: 1\nkey: sk-secret: more\n")
+    with pytest.raises(ConfigurationError, match=r"cup\.yaml, line 2, column \d+: is not valid YAML") as caught:
+        load_configuration(file, Cup)
+    assert "sk-secret" not in str(caught.value)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no such file"):
         load_configuration(tmp_path / "none.yaml", Cup)
