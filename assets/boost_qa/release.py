@@ -19,19 +19,7 @@ from assets.boost_qa.assembly import Row, release_rows, remove_unfit, removed_fr
 from assets.boost_qa.card import contents, draw_plots, write_card
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import BenchmarkScreen, open_screen
-from assets.boost_qa.files import (
-    LATEST,
-    MANIFEST,
-    Overtaken,
-    dataset_info,
-    digest_of,
-    move_latest,
-    plain_schema,
-    publish,
-    read_latest,
-    write_json,
-    write_splits,
-)
+from assets.boost_qa.files import TOLD, dataset_info, digest_of, plain_schema, write_splits
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
 from assets.boost_qa.selection import Selection, open_lessons, select_lessons
@@ -41,6 +29,7 @@ from resources.chat.profile import Profile
 from resources.configuration import fault_list
 from resources.identity import stable_hash
 from resources.lake import Lake
+from resources.publication import LATEST, MANIFEST, Overtaken, move_latest, publish, read_latest, write_json
 from resources.store import StoreError
 
 FORMAT = 1
@@ -192,6 +181,7 @@ def make_release(
                 "previous": previous.id if previous else None,
                 "changes": told.changes,
             },
+            TOLD,
         )
     try:
         move_latest(lake.store, HOME, {"id": release_id, "folder": folder}, started_from)

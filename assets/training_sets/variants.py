@@ -12,23 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from assets.boost_qa.assembly import Row, conversation_fault, stream
-from assets.boost_qa.files import (
-    LATEST,
-    MANIFEST,
-    dataset_info,
-    digest_of,
-    move_latest,
-    publish,
-    read_latest,
-    read_lines,
-    read_splits,
-    write_json,
-    write_splits,
-)
+from assets.boost_qa.files import TOLD, dataset_info, digest_of, read_lines, read_splits, write_splits
 from assets.boost_qa.release import Release, offer_release, read_release
 from assets.seeds.schema import SEEDS
 from resources.identity import stable_hash
 from resources.lake import Lake
+from resources.publication import LATEST, MANIFEST, move_latest, publish, read_latest, write_json
 from resources.store import StoreError
 
 HOME = "training_sets"
@@ -171,5 +160,5 @@ def _publish(
         "rows": release.manifest["rows"],
         "rows_sha256": digest,
     }
-    publish(lake.store, staged, folder, manifest)
+    publish(lake.store, staged, folder, manifest, TOLD)
     move_latest(lake.store, f"{HOME}/{variant}", {"id": set_id, "folder": folder}, start)
