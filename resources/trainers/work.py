@@ -1,0 +1,38 @@
+"""A piece of work for a trainer, and the names of the files in its folder of the lake.
+
+<folder>/specification.json            what to do; written once (If-None-Match) by whoever asks first
+<folder>/attempts/0001/claim.json      who submits this attempt, of which place, under which job name
+<folder>/attempts/0001/context.json    Dagster Pipes: what the run tells the job
+<folder>/attempts/0001/messages/1.json Dagster Pipes: what the job tells the run, in numbered chunks
+<folder>/attempts/0001/heartbeat.json  the job is alive: time, step (every HEARTBEAT_SECONDS)
+<folder>/attempts/0001/parent.json     the run that waits for it is alive: time, run id (every HEARTBEAT_SECONDS)
+<folder>/progress/…                    the program's own checkpoints, to resume from
+<folder>/manifest.json                 the result; the work is done when it is there
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SPECIFICATION = "specification.json"
+HEARTBEAT_SECONDS = 15
+# What the program is given in its environment, beside Dagster Pipes' own two variables.
+LAKE_ROOT = "MASTER_LAKE_ROOT"
+FOLDER = "MASTER_WORK_FOLDER"  # relative to the lake's root
+ATTEMPT = "MASTER_WORK_ATTEMPT"  # 1, 2, …
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a trainer is asked for. The same work always has the same folder and the same specification."""
+
+    name: str  # of its jobs, each attempt adds its number: letters, digits and hyphens, at most 55
+    folder: str  # in the lake, relative to its root
+    specification: Mapping[str, Any]  # plain JSON
+    program: str  # a module of this project that runs without Dagster: "assets.checkpoints.trainer"
+    processes: int = 1
+
+
+def attempt_folder(folder: str, attempt: int) -> str:
+    """`<folder>/attempts/0001`."""
+    return f"{folder}/attempts/{attempt:04d}"
