@@ -8,13 +8,16 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test lint style lock docs bench clean
+.PHONY: help setup demo demo-train ui test lint style lock docs bench clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## turn the bundled questions into a BOOST-QA release with the embedded model
 	@$(BIN)/python -m master_dagster.demo
+
+demo-train: setup $(VENV)/.train ## fine-tune the embedded model on the demo's release, on a CPU or GPU (installs torch)
+	@$(BIN)/python -m master_dagster.demo_training
 
 ui: setup ## open the Dagster UI on http://localhost:3000, with the daemon for schedules
 	@$(BIN)/dagster dev --host 127.0.0.1 --port 3000
@@ -66,8 +69,13 @@ $(VENV)/.local: requirements/local.txt requirements/models.txt pyproject.toml | 
 	@$(INSTALL) --no-deps --editable .
 	@touch $@
 
+$(VENV)/.train: requirements/train.txt $(VENV)/.local
+	@echo "Installing what training needs (once, several GB)..."
+	@$(INSTALL) --require-hashes -r requirements/train.txt
+	@touch $@
+
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.local
-	@echo "Installing what the tests need (once)..."
+	@echo "Installing what the tests need, torch among it (once, several GB)..."
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 

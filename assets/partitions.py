@@ -39,6 +39,7 @@ class Split(StrEnum):
 
 SHARDS = "shards"
 VARIANTS = ("boost_qa", "ori")
+UNTUNED = "untuned"
 
 shards = DynamicPartitionsDefinition(name=SHARDS)
 scenarios = StaticPartitionsDefinition([scenario.value for scenario in Scenario])
@@ -50,6 +51,13 @@ variants = StaticPartitionsDefinition(list(VARIANTS))
 def sources(names: Iterable[str]) -> StaticPartitionsDefinition:
     """One partition a source of the seeds configuration."""
     return StaticPartitionsDefinition(list(names))
+
+
+def tunings(bases: Iterable[str]) -> MultiPartitionsDefinition:
+    """One partition a base model and variant: `smollm2-135m|boost_qa`; `untuned` is the base model as it is."""
+    return MultiPartitionsDefinition(
+        {"base": StaticPartitionsDefinition(list(bases)), "variant": StaticPartitionsDefinition([UNTUNED, *VARIANTS])}
+    )
 
 
 def shard_name(source: str, number: int) -> str:

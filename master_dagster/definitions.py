@@ -4,11 +4,13 @@ from dagster import Definitions, in_process_executor
 
 from assets.boost_qa import assets as boost_qa
 from assets.boost_qa import checks as boost_qa_checks
+from assets.checkpoints import checks as checkpoints_checks
+from assets.checkpoints.assets import checkpoint_asset
 from assets.dialogues import assets as dialogues
 from assets.dialogues import checks as dialogues_checks
 from assets.lesson_plans import assets as lesson_plans
 from assets.lesson_plans import checks as lesson_plans_checks
-from assets.partitions import sources
+from assets.partitions import sources, tunings
 from assets.quality import assets as quality
 from assets.quality import checks as quality_checks
 from assets.seeds import checks as seeds_checks
@@ -39,6 +41,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             quality.scored_dialogues,
             boost_qa.boost_qa,
             training_sets.training_sets,
+            checkpoint_asset(tunings(base.name for base in deployment.training.bases)),
         ],
         asset_checks=[
             *seeds_checks.CHECKS,
@@ -47,6 +50,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *quality_checks.CHECKS,
             *boost_qa_checks.CHECKS,
             *training_sets_checks.CHECKS,
+            *checkpoints_checks.CHECKS,
         ],
         jobs=[teach_and_score, publish, estimate_cost, make_rejected_anew, mirror_lake, sweep_journals],
         schedules=[nightly_schedule(settings.nightly_cron, settings.nightly_partitions)],

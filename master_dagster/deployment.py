@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
+from assets.checkpoints.recipe import Training, load_training
 from assets.dialogues.prompts import PromptBook, load_prompts
 from assets.lesson_plans.configuration import LessonRules, load_lesson_rules
 from assets.quality.configuration import QualityRules, load_quality_rules
@@ -20,6 +21,8 @@ from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.embedder import Embedder, open_embedder
 from resources.lake import Lake
+from resources.trainers.configuration import TrainerConfiguration, load_trainer_configuration
+from resources.trainers.trainer import Trainer, open_trainer
 
 Loaded = TypeVar("Loaded")
 
@@ -45,6 +48,12 @@ class Settings(BaseSettings):
     lesson_rules: str = Field(default="standard", description="Splits, scenario shares, debate rounds, retrieval.")
     quality_rules: str = Field(default="standard", description="Thresholds, weights and manual decisions.")
     release_rules: str = Field(default="standard", description="Coverage, decontamination and gates of a release.")
+    training: str = Field(
+        default="laptop", description="Base models and recipe: `laptop`, `paper`, or the path of a YAML file."
+    )
+    trainer: str = Field(
+        default="local", description="Where models are tuned: `local`, or the path of a YAML file (SageMaker, Batch)."
+    )
     budget_tokens: int | None = Field(
         default=None,
         gt=0,
@@ -104,6 +113,8 @@ class Deployment:
     lesson_rules: LessonRules
     quality_rules: QualityRules
     release_rules: ReleaseRules
+    training: Training
+    trainer: TrainerConfiguration
 
     def lake(self) -> Lake:
         """The lake of this deployment."""
@@ -128,6 +139,8 @@ class Deployment:
             "lesson_rules": self.lesson_rules,
             "quality_rules": self.quality_rules,
             "release_rules": self.release_rules,
+            "training": self.training,
+            "trainer": trainer_resource.configured({"trainer": settings.trainer, "lake_root": settings.lake_root}),
         }
 
 
@@ -163,6 +176,8 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         "lesson_rules": read("lesson_rules", load_lesson_rules),
         "quality_rules": read("quality_rules", load_quality_rules),
         "release_rules": read("release_rules", load_release_rules),
+        "training": read("training", load_training),
+        "trainer": read("trainer", load_trainer_configuration),
     }
     if faults:
         raise ConfigurationError(fault_list("the configuration is not valid:", faults))
@@ -190,3 +205,13 @@ def chat_resource(context: InitResourceContext) -> ChatService:
 def embedder_resource(context: InitResourceContext) -> Embedder:
     """Opens the embedder; nothing is loaded before it is used."""
     return open_embedder(load_profile(context.resource_config["profile"]))
+
+
+@resource(
+    config_schema={"trainer": str, "lake_root": str},
+    description="Where models are tuned: this machine, SageMaker or AWS Batch; jobs read and write the lake.",
+)
+def trainer_resource(context: InitResourceContext) -> Trainer:
+    """Opens the trainer; nothing is called before a job is launched."""
+    given = context.resource_config
+    return open_trainer(load_trainer_configuration(given["trainer"]), Lake.at(given["lake_root"]).store)

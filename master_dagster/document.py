@@ -12,11 +12,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from assets.boost_qa.configuration import ReleaseRules
+from assets.checkpoints.recipe import Training
 from assets.lesson_plans.configuration import LessonRules
 from assets.quality.configuration import QualityRules
 from assets.seeds.configuration import SeedsConfiguration
 from master_dagster.deployment import Settings
 from resources.chat.profile import Profile, Role
+from resources.trainers.configuration import TrainerConfiguration
 
 PROJECT = Path(__file__).parents[1]
 INTRODUCTION = """\
@@ -41,6 +43,8 @@ FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
     "MASTER_LESSON_RULES": ("The lesson rules", LessonRules, "assets/lesson_plans/configurations/"),
     "MASTER_QUALITY_RULES": ("The quality rules", QualityRules, "assets/quality/configurations/"),
     "MASTER_RELEASE_RULES": ("The release rules", ReleaseRules, "assets/boost_qa/configurations/"),
+    "MASTER_TRAINING": ("Base models and recipe", Training, "assets/checkpoints/configurations/"),
+    "MASTER_TRAINER": ("The trainer", TrainerConfiguration, "resources/trainers/configurations/"),
 }
 
 

@@ -109,13 +109,14 @@ class BaseModel(Configuration):
 class Training(Configuration):
     """The whole file: which models, and how."""
 
-    bases: tuple[BaseModel, ...] = Field(min_length=1, description="Base models, one partition each.")
+    bases: tuple[BaseModel, ...] = Field(description="Base models, one partition each.")
     recipe: Recipe = Field(default=Recipe(), description="How each of them is tuned.")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         names = [base.name for base in self.bases]
-        faults = [f"two base models are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+        faults = [] if names else ["bases should name at least one model"]
+        faults += [f"two base models are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
         faults += [
             f"recipe.max_tokens {self.recipe.max_tokens} is more than {base.name} takes ({base.context_tokens})"
             for base in self.bases

@@ -7,7 +7,9 @@ checkpoints/<base>/<variant>/<id>/    specification.json, attempts/, progress/ (
     trainer_state.json     steps, losses
     metrics.jsonl          a line a logged step: step, epoch, loss, learning_rate, gradient_norm, tokens, …
     README.md              the model card
-    manifest.json          sha256 and size of every file, results; written last, once
+    manifest.json          sha256 and size of every file, results; written last, once. Among the results:
+                           `reference_loss`, of the tuned model on some conversations, and `reloaded_loss`, the same
+                           with the saved adapter loaded onto the base again
 checkpoints/<base>/<variant>/latest.json
 """
 
@@ -21,7 +23,6 @@ from resources.identity import stable_hash
 
 HOME = "checkpoints"
 FORMAT = 1
-UNTUNED = "untuned"
 
 
 class DataFile(Configuration):

@@ -23,6 +23,11 @@ class Trainer:
         self.store = store
         self.place = place
 
+    @property
+    def image(self) -> str:
+        """What runs the program: the image's address, or `local` for this environment."""
+        raise NotImplementedError
+
     def train(self, context: "AssetExecutionContext", work: Work) -> None:
         """Return when `<work.folder>/manifest.json` is there.
 
@@ -36,3 +41,8 @@ class Trainer:
             StoreError: the lake cannot be used.
         """
         raise NotImplementedError
+
+
+def open_trainer(configuration: TrainerConfiguration, store: Store) -> Trainer:
+    """The trainer of a configuration. Nothing is called before work is launched."""
+    raise NotImplementedError

@@ -1,0 +1,95 @@
+"""The `checkpoints` asset: base models tuned on each training set, one pair a partition."""
+
+from typing import Any
+
+from dagster import (
+    AllPartitionMapping,
+    AssetDep,
+    AssetExecutionContext,
+    AssetsDefinition,
+    Failure,
+    MaterializeResult,
+    MultiPartitionsDefinition,
+    ResourceParam,
+    asset,
+)
+
+from assets.checkpoints.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    point_to,
+    publish_untuned,
+    read_checkpoint,
+    specification_for,
+    work_of,
+)
+from assets.checkpoints.recipe import Training
+from assets.checkpoints.schema import METRICS
+from assets.checkpoints.specification import HOME
+from assets.checkpoints.summary import checkpoint_metadata, untuned_metadata
+from assets.partitions import UNTUNED, selected_keys
+from assets.shown import OWNERS, column_schema
+from resources.lake import Lake
+from resources.publication import read_latest
+from resources.store import StoreError
+from resources.trainers.place import PlaceError
+from resources.trainers.trainer import Trainer, TrainingFailed
+
+
+def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
+    """The stage for the base models of a configuration; `tunings` are base × variant."""
+
+    @asset(
+        name=HOME,
+        partitions_def=tunings,
+        # not by the variant alone: `untuned` has no training set, and Dagster would miss it
+        deps=[AssetDep("training_sets", partition_mapping=AllPartitionMapping())],
+        group_name="training",
+        kinds={"huggingface", "pytorch"},
+        owners=OWNERS,
+        code_version="1",
+        pool="training",
+        metadata=column_schema(METRICS),
+        description="LoRA adapters: each base model tuned on each variant of the latest release, by the trainer that "
+        "the deployment names. `untuned` is the base model as it is. The columns are those of metrics.jsonl.",
+    )
+    def checkpoints(
+        context: AssetExecutionContext,
+        lake: ResourceParam[Lake],
+        training: ResourceParam[Training],
+        trainer: ResourceParam[Trainer],
+    ) -> MaterializeResult[Any]:
+        (key,) = selected_keys(context)
+        base, _, variant = key.partition("|")
+        try:
+            checkpoint = make_checkpoint(context, lake, training, trainer, base, variant)
+            shown = (
+                untuned_metadata(lake, checkpoint)
+                if variant == UNTUNED
+                else checkpoint_metadata(lake, checkpoint, trainer.configuration)
+            )
+        except (CheckpointError, TrainingFailed, PlaceError, StoreError) as error:
+            raise Failure(str(error), allow_retries=False) from error
+        return MaterializeResult(metadata=shown)
+
+    return checkpoints
+
+
+def make_checkpoint(
+    context: AssetExecutionContext, lake: Lake, training: Training, trainer: Trainer, base: str, variant: str
+) -> Checkpoint:
+    """Tune one base model on the latest set of one variant, unless that was done, and let `latest.json` name it.
+
+    Raises:
+        CheckpointError, StoreError: there is nothing, too little or something damaged to train on.
+        TrainingFailed, PlaceError: the job failed or could not be started.
+    """
+    start = read_latest(lake.store, f"{HOME}/{base}/{variant}")
+    if variant == UNTUNED:
+        checkpoint = publish_untuned(lake, training.base(base))
+    else:
+        specification = specification_for(lake, training, training.base(base), variant, trainer.image)
+        trainer.train(context, work_of(specification))
+        checkpoint = read_checkpoint(lake, base, variant, specification.folder)
+    point_to(lake, checkpoint, start)
+    return checkpoint

@@ -1,0 +1,175 @@
+"""Checkpoints in the lake: what is asked of the trainer, and what it left."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from assets.boost_qa.checks import wrong_files
+from assets.checkpoints.recipe import BaseModel, Recipe, Training
+from assets.checkpoints.schema import METRICS
+from assets.checkpoints.specification import (
+    FORMAT,
+    HOME,
+    DataFile,
+    Specification,
+    TrainingData,
+    checkpoint_folder,
+    specify,
+)
+from assets.partitions import UNTUNED
+from assets.training_sets.variants import TrainingSet, latest_training_set
+from resources.identity import stable_hash
+from resources.lake import Lake
+from resources.publication import LATEST, MANIFEST, move_latest, publish, read_latest
+from resources.store import StoreError
+from resources.trainers.work import Work
+
+PROGRAM = "assets.checkpoints.trainer"
+USED_SPLITS = ("train", "validation")
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be made, or is not what it claims to be. The message says why and what to do."""
+
+
+class NoCheckpoint(StoreError):
+    """The base model was not tuned on that variant yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A finished checkpoint. That of the variant `untuned` has no files."""
+
+    base: str
+    variant: str
+    id: str
+    folder: str  # relative to the lake's root
+    manifest: dict[str, Any]
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """What the trainer measured; empty for `untuned`."""
+        found: Mapping[str, Any] = self.manifest.get("results") or {}
+        return found
+
+
+def latest_checkpoint(lake: Lake, base: str, variant: str) -> Checkpoint:
+    """The newest checkpoint of a base model and variant.
+
+    Raises:
+        NoCheckpoint: there is none, or it is not complete.
+    """
+    latest = read_latest(lake.store, f"{HOME}/{base}/{variant}")
+    if latest is None:
+        missing = lake.store.uri(f"{HOME}/{base}/{variant}/{LATEST}")
+        raise NoCheckpoint(
+            f"{base} was not tuned on {variant!r} yet ({missing} is missing); materialise checkpoints for it"
+        )
+    return read_checkpoint(lake, base, variant, latest["folder"])
+
+
+def read_checkpoint(lake: Lake, base: str, variant: str, folder: str) -> Checkpoint:
+    """The checkpoint in a folder below the lake's root.
+
+    Raises:
+        NoCheckpoint: its manifest is not there.
+    """
+    try:
+        manifest = json.loads(lake.store.get(f"{folder}/{MANIFEST}"))
+    except FileNotFoundError as error:
+        raise NoCheckpoint(f"there is no complete checkpoint in {folder} ({error} is missing)") from None
+    return Checkpoint(base, variant, manifest["id"], folder, manifest)
+
+
+def specification_for(lake: Lake, training: Training, base: BaseModel, variant: str, image: str) -> Specification:
+    """The job that tunes `base` on the latest training set of `variant`.
+
+    Raises:
+        NoTrainingSet, NoRelease: the variant was not made yet, or its release is gone.
+        CheckpointError: it has too few rows, or its files are not what its manifest says.
+    """
+    data = training_data(latest_training_set(lake, variant))
+    refuse_few_rows(data, training.recipe)
+    wrong = wrong_files(lake, "", [file.model_dump() for files in data.files.values() for file in files])
+    if wrong:
+        named = ", ".join(f"{fault['file']} ({fault['fault']})" for fault in wrong[:5])
+        raise CheckpointError(
+            f"the training set {variant!r} ({data.id}) is damaged: {named}; restore these files, "
+            "or remove its manifest and materialise training_sets again"
+        )
+    return specify(base, variant, training.recipe, data, image)
+
+
+def training_data(made: TrainingSet) -> TrainingData:
+    """What the trainer is told of a training set: its files of the splits that are trained and validated on."""
+    rows: dict[str, int] = made.manifest["rows"]
+    files = {
+        split: tuple(
+            DataFile(path=f"{made.data_folder}/{file['path']}", bytes=file["bytes"], sha256=file["sha256"])
+            for file in made.data_files
+            if file["path"].startswith(f"data/{split}-")
+        )
+        for split in USED_SPLITS
+        if rows.get(split)
+    }
+    return TrainingData(
+        variant=made.variant, id=made.id, release=made.manifest["release"], rows=dict(rows), files=files
+    )
+
+
+def refuse_few_rows(data: TrainingData, recipe: Recipe) -> None:
+    """Raise CheckpointError where there is too little to train on."""
+    count = data.rows.get("train", 0)
+    if count < recipe.minimum_rows:
+        raise CheckpointError(
+            f"the training set {data.variant!r} of release {data.release} has {count} conversations to train on, the "
+            f"recipe wants at least {recipe.minimum_rows}; release more dialogues, or lower recipe.minimum_rows"
+        )
+
+
+def work_of(specification: Specification) -> Work:
+    """A specification as a piece of work for a trainer."""
+    return Work(
+        name=specification.job_name,
+        folder=specification.folder,
+        specification=specification.model_dump(mode="json"),
+        program=PROGRAM,
+        processes=specification.recipe.processes,
+    )
+
+
+def publish_untuned(lake: Lake, base: BaseModel) -> Checkpoint:
+    """The base model as it is, in the form of a checkpoint without adapter, so that scores have one to name."""
+    told = base.model_dump(mode="json")
+    identity = stable_hash(HOME, FORMAT, UNTUNED, told)[:16]
+    folder = checkpoint_folder(base.name, UNTUNED, identity)
+    with TemporaryDirectory(prefix="untuned-") as nothing:
+        content = {"format": FORMAT, "kind": HOME, "id": identity, "base": told, "variant": UNTUNED}
+        publish(lake.store, Path(nothing), folder, content)
+    return read_checkpoint(lake, base.name, UNTUNED, folder)
+
+
+def point_to(lake: Lake, checkpoint: Checkpoint, start: Mapping[str, Any] | None) -> None:
+    """Let `latest.json` name the checkpoint. Raises Overtaken as `move_latest` does."""
+    home = f"{HOME}/{checkpoint.base}/{checkpoint.variant}"
+    move_latest(lake.store, home, {"id": checkpoint.id, "folder": checkpoint.folder}, start)
+
+
+def metrics(lake: Lake, checkpoint: Checkpoint) -> pl.DataFrame:
+    """The logged steps of a checkpoint, as `METRICS` has them.
+
+    Raises:
+        CheckpointError: the file is not there, or not of this form.
+    """
+    path = f"{checkpoint.folder}/metrics.jsonl"
+    try:
+        frame = METRICS.frame([json.loads(line) for line in lake.store.get(path).splitlines()])
+        return pl.DataFrame(METRICS.schema.validate(frame, lazy=True))
+    except (FileNotFoundError, ValueError, SchemaErrors, pl.exceptions.PolarsError) as error:
+        raise CheckpointError(f"{lake.store.uri(path)} does not hold a training run's metrics: {error}") from error

@@ -1,0 +1,128 @@
+"""Checks of the newest checkpoints: those of the run's partitions, or all when run by hand."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSpec,
+    ResourceParam,
+    multi_asset_check,
+)
+
+from assets.boost_qa.checks import wrong_files
+from assets.checkpoints.checkpoint import Checkpoint, CheckpointError, NoCheckpoint, latest_checkpoint, metrics
+from assets.checkpoints.recipe import Training
+from assets.checkpoints.specification import HOME
+from assets.partitions import UNTUNED, VARIANTS
+from assets.sql_checks import found_result, keys_of_run
+from assets.training_sets.variants import HOME as TRAINING_SETS
+from resources.lake import Lake
+from resources.publication import MANIFEST
+
+ADAPTER_FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
+Faults = list[str]
+
+
+def incomplete(lake: Lake, checkpoint: Checkpoint) -> Faults:
+    """Files that are missing or are not what the manifest says."""
+    files = checkpoint.manifest["files"]
+    faults = [f"{fault['file']} {fault['fault']}" for fault in wrong_files(lake, checkpoint.folder, files)]
+    if checkpoint.variant != UNTUNED:
+        listed = {file["path"] for file in files}
+        faults += [f"{path} is not listed" for path in ADAPTER_FILES if path not in listed]
+    return faults
+
+
+def unfinished(lake: Lake, checkpoint: Checkpoint) -> Faults:
+    """Training that ended before its last step."""
+    done, planned = checkpoint.manifest["global_step"], checkpoint.manifest["max_steps"]
+    return [] if done == planned else [f"stopped at step {done} of {planned}"]
+
+
+def unloadable(lake: Lake, checkpoint: Checkpoint) -> Faults:
+    """An adapter that the trainer did not load onto its base again, or that scored otherwise when loaded."""
+    reloaded = checkpoint.results.get("reloaded_loss")
+    trained = checkpoint.results.get("reference_loss")
+    if reloaded is None or trained is None:
+        return ["the trainer did not load the adapter again"]
+    if not math.isclose(reloaded, trained, rel_tol=1e-2, abs_tol=1e-3):
+        return [f"loss {reloaded:.4f} when loaded again, {trained:.4f} when trained"]
+    return []
+
+
+def no_learning(lake: Lake, checkpoint: Checkpoint) -> Faults:
+    """A training loss that is not finite, or not lower at the end than at the start."""
+    try:
+        losses = metrics(lake, checkpoint)["loss"].drop_nulls().to_list()
+    except CheckpointError as error:
+        return [str(error)]
+    if not losses or not all(map(math.isfinite, losses)):
+        return ["the loss is not finite"]
+    tail = max(1, len(losses) // 5)
+    first, last = sum(losses[:tail]) / tail, sum(losses[-tail:]) / tail
+    return [] if last < first else [f"loss {first:.3f} at the start, {last:.3f} at the end"]
+
+
+def other_data(lake: Lake, checkpoint: Checkpoint) -> Faults:
+    """A training set that is not in the lake, or is of another release than the checkpoint claims."""
+    claimed = checkpoint.manifest["training_set"]
+    path = f"{TRAINING_SETS}/{checkpoint.variant}/{claimed['id']}/{MANIFEST}"
+    try:
+        release = json.loads(lake.store.get(path))["release"]
+    except FileNotFoundError:
+        return [f"{path} is missing"]
+    return [] if release == claimed["release"] else [f"{path} is of release {release}, not {claimed['release']}"]
+
+
+# Name: what it looks for, in tuned models only, and what passing means.
+CHECKED: Mapping[str, tuple[Callable[[Lake, Checkpoint], Faults], bool, str]] = {
+    "complete": (incomplete, False, "Every file of the manifest is there with its size and hash, the adapter's too."),
+    "all_steps": (unfinished, True, "Training went to its last step."),
+    "adapter_loads": (unloadable, True, "The trainer loaded the saved adapter onto its base: same loss as trained."),
+    "learned": (no_learning, True, "The training loss is finite and lower at the end than at the start."),
+    "claimed_release": (other_data, True, "The training set in the lake is of the release that the checkpoint claims."),
+}
+
+
+@multi_asset_check(
+    name="checkpoints_checks",
+    specs=[AssetCheckSpec(name, asset=HOME, description=told) for name, (_, _, told) in CHECKED.items()],
+    can_subset=True,
+)
+def checkpoints_checks(
+    context: AssetCheckExecutionContext, lake: ResourceParam[Lake], training: ResourceParam[Training]
+) -> Iterator[AssetCheckResult]:
+    """Look at the newest checkpoint of each partition."""
+    asked = {key.name for key in context.selected_asset_check_keys}
+    made = _newest(lake, training, keys_of_run(context))
+    for name, (look, tuned_only, _) in CHECKED.items():
+        if name not in asked:
+            continue
+        looked_at = [one for one in made if not (tuned_only and one.variant == UNTUNED)]
+        found: list[Mapping[str, Any]] = [
+            {"checkpoint": f"{one.base}|{one.variant}", "fault": fault}
+            for one in looked_at
+            for fault in look(lake, one)
+        ]
+        missing = [] if made else [{"checkpoint": "any", "fault": "there is no checkpoint yet"}]
+        yield found_result(HOME, name, [*found, *missing], partitions=len(looked_at))
+
+
+def _newest(lake: Lake, training: Training, wanted: frozenset[str] | None) -> list[Checkpoint]:
+    found = []
+    for base in training.bases:
+        for variant in (UNTUNED, *VARIANTS):
+            if wanted is None or f"{base.name}|{variant}" in wanted:
+                try:
+                    found.append(latest_checkpoint(lake, base.name, variant))
+                except NoCheckpoint:
+                    continue
+    return found
+
+
+CHECKS: list[AssetChecksDefinition] = [checkpoints_checks]
