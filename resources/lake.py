@@ -20,9 +20,10 @@ import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
-from resources.store import S3Store, Store, StoredFile, StoreError, open_store
+from resources.store import S3_AS_USUAL, S3Options, Store, StoredFile, StoreError, open_store
 
 FORMAT = 1
+USUAL_FOOTER = 1 << 16  # bytes; a longer one takes a second request
 Gate = Literal["passed", "failed"]
 JSON = Any
 
@@ -81,15 +82,18 @@ class PartitionRecord:
 class Lake:
     """Reads and writes tables. Opening it writes nothing; the first write marks the root with the format's version."""
 
-    def __init__(self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC), s3: S3Options = S3_AS_USUAL
+    ) -> None:
         self.store = store
+        self.s3 = s3  # also how files that people named by s3:// addresses (seeds, benchmarks) are reached
         self._now = now
         self._checked = False
 
     @classmethod
-    def at(cls, root: str) -> "Lake":
-        """The lake below a local folder or an `s3://bucket/prefix`."""
-        return cls(open_store(root))
+    def at(cls, root: str, s3: S3Options = S3_AS_USUAL) -> "Lake":
+        """The lake below a local folder or an `s3://bucket/prefix`, reached as `s3` says."""
+        return cls(open_store(root, s3), s3=s3)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -181,7 +185,7 @@ class Lake:
         # listed before the footer is read: then a partition that is written meanwhile never looks older than its marker
         markers = self._markers(table, keys)
         try:
-            footer = pl.read_parquet_metadata(self._source(self.path(table, keys)))
+            footer = self._footer(table, keys)
         except FileNotFoundError:
             return None
         record = PartitionRecord(
@@ -198,7 +202,7 @@ class Lake:
 
     def facts(self, table: Table, keys: Mapping[str, str]) -> dict[str, JSON]:
         """The further facts in a partition's footer. Raises FileNotFoundError where it was never written."""
-        footer = pl.read_parquet_metadata(self._source(self.path(table, keys)))
+        footer = self._footer(table, keys)
         facts: dict[str, JSON] = json.loads(footer["master.facts"])
         return facts
 
@@ -219,8 +223,7 @@ class Lake:
         frames = []
         for keys in partitions:
             try:
-                source = self._source(self.path(table, keys))
-                frames.append(pl.read_parquet(source, columns=list(columns) if columns else None))
+                frames.append(self._read(self.path(table, keys), columns))
             except FileNotFoundError:
                 continue
         if not frames:
@@ -243,10 +246,10 @@ class Lake:
         """
         connection = duckdb.connect()
         connection.execute(f"SET memory_limit = '{memory_limit}'; SET preserve_insertion_order = false")
-        if isinstance(self.store, S3Store):
-            import fsspec
+        if "://" in self.store.root:
+            from resources.file_system import StoreFileSystem
 
-            connection.register_filesystem(fsspec.filesystem("s3"))
+            connection.register_filesystem(StoreFileSystem(self.store))
         by_name = {table.name: table for table in tables}
         views = {name: (table, self.records(table)) for name, table in by_name.items()}
         for name, records in (only or {}).items():
@@ -292,9 +295,29 @@ class Lake:
             )
         return records
 
-    def _source(self, path: str) -> Any:
+    def _read(self, path: str, columns: Sequence[str] | None) -> pl.DataFrame:
         local = self.store.local_path(path)
-        return local if local is not None else io.BytesIO(self.store.get(path))
+        if local is not None:
+            return pl.read_parquet(local, columns=list(columns) if columns else None)
+        if not columns:
+            return pl.read_parquet(self.store.get(path))
+        import pyarrow.parquet as pq
+
+        # pyarrow fetches the chunks of these columns; polars would read all of what is not a path.
+        with self.store.open(path) as file:
+            return pl.DataFrame(pl.from_arrow(pq.read_table(file, columns=list(columns)))).select(columns)
+
+    def _footer(self, table: Table, keys: Mapping[str, str]) -> dict[str, str]:
+        """The key-value metadata of a partition's file, without its rows. Raises FileNotFoundError."""
+        path = self.path(table, keys)
+        local = self.store.local_path(path)
+        if local is not None:
+            return pl.read_parquet_metadata(local)
+        tail = self.store.get_tail(path, USUAL_FOOTER)
+        length = int.from_bytes(tail[-8:-4], "little") + 8  # so a Parquet file ends: the footer, its length, "PAR1"
+        if length > len(tail):
+            tail = self.store.get_tail(path, length)
+        return pl.read_parquet_metadata(tail)
 
     def _check_format(self, write: bool = False) -> None:
         if self._checked:

@@ -6,21 +6,79 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol, Self, cast, get_args
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+Encryption = Literal["AES256", "aws:kms"]
+# What the settings of the same names say; a training job elsewhere reads them from its environment.
+S3_SETTINGS = {
+    "endpoint_url": "MASTER_S3_ENDPOINT_URL",
+    "encryption": "MASTER_S3_ENCRYPTION",
+    "kms_key": "MASTER_S3_KMS_KEY",
+}
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # what `LocalStore` stages a file as
 
 
 class StoreError(RuntimeError):
     """The store cannot be used. The message names the place, the call that failed, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """How S3 is reached and what it is asked to do with files. Credentials and region: boto3's usual chain.
+
+    Raises:
+        ValueError: the options contradict each other, or the endpoint is no address.
+    """
+
+    endpoint_url: str | None = None  # of an S3-compatible store; boto3's own (AWS_ENDPOINT_URL…) where None
+    encryption: Encryption | None = None  # the bucket's own default where None
+    kms_key: str | None = None  # id or ARN
+
+    def __post_init__(self) -> None:
+        if self.kms_key and self.encryption != "aws:kms":
+            raise ValueError("MASTER_S3_KMS_KEY needs MASTER_S3_ENCRYPTION=aws:kms")
+        if self.encryption not in (None, *get_args(Encryption)):
+            raise ValueError(f"MASTER_S3_ENCRYPTION should be AES256 or aws:kms, not {self.encryption!r}")
+        if self.endpoint_url is not None:
+            parts = urlsplit(self.endpoint_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("MASTER_S3_ENDPOINT_URL should look like https://host or http://host:port")
+            if parts.username or parts.password:
+                raise ValueError("MASTER_S3_ENDPOINT_URL must not hold credentials; they belong to boto3's usual chain")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """The options that variables with the settings' names give; an empty one counts as not set."""
+        given = {option: environment.get(name) or None for option, name in S3_SETTINGS.items()}
+        return cls(given["endpoint_url"], cast("Encryption | None", given["encryption"]), given["kms_key"])
+
+    def to_environment(self) -> dict[str, str]:
+        """The same as variables, for a program that runs elsewhere. Holds no secret."""
+        given = {name: getattr(self, option) for option, name in S3_SETTINGS.items()}
+        return {name: value for name, value in given.items() if value}
+
+    @property
+    def write_arguments(self) -> dict[str, str]:
+        """What every request that makes an object carries, as boto3 names it."""
+        given = {"ServerSideEncryption": self.encryption, "SSEKMSKeyId": self.kms_key}
+        return {name: value for name, value in given.items() if value}
+
+    @property
+    def reading_options(self) -> dict[str, Any]:
+        """The same place for `fsspec` (s3fs), to read; nothing is kept from an earlier use of the address."""
+        options: dict[str, Any] = {"skip_instance_cache": True}
+        return options | ({"endpoint_url": self.endpoint_url} if self.endpoint_url else {})
+
+
+S3_AS_USUAL = S3Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +119,23 @@ class Store(Protocol):
         """The whole file and its version, for `replace_if_unchanged`. Raises FileNotFoundError."""
         ...
 
+    def get_tail(self, path: str, length: int) -> bytes:
+        """The last `length` bytes of a file, or all of a shorter one. Raises FileNotFoundError."""
+        ...
+
+    def open(self, path: str) -> BinaryIO:
+        """A file to read from at any place; no more of it is fetched than is read, and a little ahead.
+
+        Raises FileNotFoundError.
+        """
+        ...
+
     def exists(self, path: str) -> bool:
         """Whether there is a file at `path`."""
+        ...
+
+    def sweep_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
+        """Remove what writers that died before that moment left half written, seen by no reader; what it was."""
         ...
 
     def list(self, prefix: str) -> list[StoredFile]:
@@ -128,8 +201,32 @@ class LocalStore:
         data = self.get(path)
         return data, hashlib.sha256(data).hexdigest()
 
+    def get_tail(self, path: str, length: int) -> bytes:
+        with self.open(path) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - length))
+            return file.read()
+
+    def open(self, path: str) -> BinaryIO:
+        try:
+            return self._at(path).open("rb")
+        except NotADirectoryError as error:
+            raise FileNotFoundError(str(error)) from error
+
     def exists(self, path: str) -> bool:
         return self._at(path).is_file()
+
+    def sweep_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
+        found = []
+        for folder, folders, names in os.walk(self.folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for file in (Path(folder) / name for name in names if _UNFINISHED.fullmatch(name)):
+                with contextlib.suppress(FileNotFoundError):
+                    if file.stat().st_mtime < before.timestamp():
+                        found.append(file.relative_to(self.folder).as_posix())
+                        if not dry_run:
+                            file.unlink()
+        return sorted(found)
 
     def list(self, prefix: str) -> list[StoredFile]:
         found = []
@@ -192,134 +289,10 @@ class LocalStore:
         return StoreError(f"cannot write {target}: {error.strerror or error}; {advice}")
 
 
-class S3Store:
-    """A prefix of an S3 bucket. Credentials, region and endpoint come from boto3's usual chain."""
+def open_store(root: str, s3: S3Options = S3_AS_USUAL) -> Store:
+    """The store at `root`: an `s3://bucket/prefix`, reached as `s3` says, else a local folder."""
+    if "://" not in root:
+        return LocalStore(Path(root))
+    from resources.s3_store import S3Store  # boto3 takes its time, and a local lake does without
 
-    def __init__(self, root: str) -> None:
-        parts = urlsplit(root)
-        if parts.scheme != "s3" or not parts.netloc:
-            raise StoreError(f"{root!r} is not an S3 address; it should look like s3://bucket/prefix")
-        self.bucket = parts.netloc
-        self.prefix = parts.path.strip("/")
-        self.root = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
-        self._client: S3Client | None = None
-
-    @property
-    def client(self) -> "S3Client":
-        """The boto3 client, made when first used."""
-        if self._client is None:
-            import boto3
-            from botocore.config import Config
-
-            self._client = boto3.client(
-                "s3",
-                config=Config(
-                    retries={"max_attempts": 8, "mode": "standard"},
-                    connect_timeout=10,
-                    read_timeout=60,
-                    max_pool_connections=32,
-                ),
-            )
-        return self._client
-
-    def put(self, path: str, data: bytes) -> None:
-        self._put(path, data)
-
-    def put_file(self, path: str, file: Path) -> None:
-        with file.open("rb") as source, self._explained("PutObject", path):
-            self.client.upload_fileobj(source, self.bucket, self._key(path))
-
-    def put_if_absent(self, path: str, data: bytes) -> bool:
-        return self._put(path, data, IfNoneMatch="*")
-
-    def replace_if_unchanged(self, path: str, data: bytes, version: str | None) -> bool:
-        return self._put(path, data, **({"IfMatch": version} if version else {"IfNoneMatch": "*"}))
-
-    def get(self, path: str) -> bytes:
-        return self.get_with_version(path)[0]
-
-    def get_with_version(self, path: str) -> tuple[bytes, str]:
-        with self._explained("GetObject", path):
-            answer = self.client.get_object(Bucket=self.bucket, Key=self._key(path))
-            return answer["Body"].read(), answer["ETag"]
-
-    def exists(self, path: str) -> bool:
-        try:
-            with self._explained("HeadObject", path):
-                self.client.head_object(Bucket=self.bucket, Key=self._key(path))
-        except FileNotFoundError:
-            return False
-        return True
-
-    def list(self, prefix: str) -> list[StoredFile]:
-        key = self._key(prefix).rstrip("/")
-        found = []
-        with self._explained("ListObjectsV2", prefix):
-            pages = self.client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=f"{key}/" if key else ""
-            )
-            for page in pages:
-                for item in page.get("Contents", []):
-                    path = item["Key"].removeprefix(self.prefix).lstrip("/")
-                    found.append(StoredFile(path=path, size=item["Size"], modified=item["LastModified"]))
-        return found
-
-    def delete(self, path: str) -> None:
-        with self._explained("DeleteObject", path):
-            self.client.delete_object(Bucket=self.bucket, Key=self._key(path))
-
-    def uri(self, path: str = "") -> str:
-        return f"s3://{self.bucket}/{self._key(path)}".rstrip("/")
-
-    def local_path(self, path: str) -> Path | None:
-        return None
-
-    def _key(self, path: str) -> str:
-        return f"{self.prefix}/{path}".strip("/")
-
-    def _put(self, path: str, data: bytes, **conditions: Any) -> bool:
-        from botocore.exceptions import ClientError
-
-        try:
-            with self._explained("PutObject", path):
-                self.client.put_object(Bucket=self.bucket, Key=self._key(path), Body=data, **conditions)
-        except ClientError as error:
-            if conditions and error.response["Error"]["Code"] in (
-                "PreconditionFailed",
-                "ConditionalRequestConflict",
-                "412",
-            ):
-                return False
-            raise
-        return True
-
-    @contextlib.contextmanager
-    def _explained(self, call: str, path: str) -> Iterator[None]:
-        """Turn botocore's errors into ours, except those that a caller decides on."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        where = f"{call} on {self.uri(path)}"
-        try:
-            yield
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in ("NoSuchKey", "404"):
-                raise FileNotFoundError(self.uri(path)) from None
-            advice = {
-                "NoSuchBucket": "create the bucket, or set MASTER_LAKE_ROOT to one that exists",
-                "AccessDenied": "the credentials in use lack this permission; see infra/ for the policies",
-                "403": "the credentials in use lack this permission; see infra/ for the policies",
-                "ExpiredToken": "the credentials have expired: renew them and run the same command again",
-                "PermanentRedirect": "the bucket lies in another region: set AWS_REGION to it",
-                "AuthorizationHeaderMalformed": "the bucket lies in another region: set AWS_REGION to it",
-            }.get(code)
-            if advice is None:
-                raise
-            raise StoreError(f"{where} failed: {code}; {advice}") from error
-        except BotoCoreError as error:
-            raise StoreError(f"{where} failed: {error}; check the network, the region and the credentials") from error
-
-
-def open_store(root: str) -> Store:
-    """The store at `root`: an `s3://bucket/prefix`, else a local folder."""
-    return S3Store(root) if "://" in root else LocalStore(Path(root))
+    return S3Store(root, s3)
