@@ -94,14 +94,14 @@ def specification_for(lake: Lake, training: Training, base: BaseModel, variant: 
         NoTrainingSet, NoRelease: the variant was not made yet, or its release is gone.
         CheckpointError: it has too few rows, or its files are not what its manifest says.
     """
-    data = training_data(latest_training_set(lake, variant))
+    made = latest_training_set(lake, variant)
+    data = training_data(made)
     refuse_few_rows(data, training.recipe)
-    wrong = wrong_files(lake, "", [file.model_dump() for files in data.files.values() for file in files])
+    wrong = wrong_files(lake, made.data_folder, [file for split in USED_SPLITS for file in _files_of(made, split)])
     if wrong:
-        named = ", ".join(f"{fault['file']} ({fault['fault']})" for fault in wrong[:5])
+        named = ", ".join(f"{fault['file']} {fault['fault']}" for fault in wrong[:5])
         raise CheckpointError(
-            f"the training set {variant!r} ({data.id}) is damaged: {named}; restore these files, "
-            "or remove its manifest and materialise training_sets again"
+            f"the training set {variant!r} ({data.id}) in {made.data_folder} is damaged: {named}; restore these files"
         )
     return specify(base, variant, training.recipe, data, image)
 
@@ -112,8 +112,7 @@ def training_data(made: TrainingSet) -> TrainingData:
     files = {
         split: tuple(
             DataFile(path=f"{made.data_folder}/{file['path']}", bytes=file["bytes"], sha256=file["sha256"])
-            for file in made.data_files
-            if file["path"].startswith(f"data/{split}-")
+            for file in _files_of(made, split)
         )
         for split in USED_SPLITS
         if rows.get(split)
@@ -121,6 +120,10 @@ def training_data(made: TrainingSet) -> TrainingData:
     return TrainingData(
         variant=made.variant, id=made.id, release=made.manifest["release"], rows=dict(rows), files=files
     )
+
+
+def _files_of(made: TrainingSet, split: str) -> list[Mapping[str, Any]]:
+    return [file for file in made.data_files if file["path"].startswith(f"data/{split}-")]
 
 
 def refuse_few_rows(data: TrainingData, recipe: Recipe) -> None:

@@ -24,6 +24,7 @@ ASSETS = {  # name: (group, partitions, upstream)
     "scored_dialogues": ("dialogues", "scenario and shard", "lesson_plans raw_seeds scenario_dialogues"),
     "boost_qa": ("releases", "none", "lesson_plans raw_seeds scenario_dialogues scored_dialogues"),
     "training_sets": ("releases", "boost_qa ori", "boost_qa raw_seeds"),
+    "checkpoints": ("training", "base and variant", "training_sets"),
 }
 CHECKS = [
     "boost_qa: alternation",
@@ -35,6 +36,11 @@ CHECKS = [
     "boost_qa: split_leakage",
     "boost_qa: split_pinned",
     "boost_qa: unique",
+    "checkpoints: adapter_loads",
+    "checkpoints: all_steps",
+    "checkpoints: claimed_release",
+    "checkpoints: complete",
+    "checkpoints: learned",
     "lesson_plans: debates_have_rounds",
     "lesson_plans: duplicates_in_one_split",
     "lesson_plans: one_plan_a_seed",
