@@ -1,7 +1,7 @@
 """Settings -> resources: the one place that knows where this deployment keeps its data and which files steer it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from dagster import DagsterInvalidDefinitionError, InitResourceContext, Noneable, ScheduleDefinition, resource
@@ -21,6 +21,7 @@ from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.embedder import Embedder, open_embedder
 from resources.lake import Lake
+from resources.store import S3Options, open_store
 from resources.trainers.configuration import TrainerConfiguration, load_trainer_configuration
 from resources.trainers.trainer import Trainer, open_trainer
 
@@ -36,6 +37,15 @@ class Settings(BaseSettings):
         default="local", description="`local`: this machine; `aws`: the lake must lie on S3."
     )
     lake_root: str = Field(default="data", description="Folder or `s3://bucket/prefix` that holds everything made.")
+    s3_endpoint_url: str | None = Field(
+        default=None,
+        description="Where S3 is, for an S3-compatible store: the lake's and that of every `s3://` address in a file "
+        "below. boto3's own settings (`AWS_ENDPOINT_URL`, …) hold otherwise, as for region and credentials.",
+    )
+    s3_encryption: Literal["AES256", "aws:kms"] | None = Field(
+        default=None, description="Server-side encryption to ask for with every file; else the bucket's default."
+    )
+    s3_kms_key: str | None = Field(default=None, description="Id or ARN of the KMS key; needs encryption `aws:kms`.")
     seeds: str = Field(default="demo", description="Seeds configuration: `demo`, `paper`, or the path of a YAML file.")
     profile: str = Field(
         default="laptop", description="Models: `laptop`, `paper`, `hosted`, or the path of a YAML file."
@@ -75,10 +85,16 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _aws_keeps_its_lake_on_s3(self) -> Self:
+    def _storage_fits(self) -> Self:
+        _ = self.s3
         if self.deployment == "aws" and not self.lake_root.startswith("s3://"):
             raise ValueError("MASTER_DEPLOYMENT=aws needs MASTER_LAKE_ROOT=s3://bucket/prefix")
         return self
+
+    @property
+    def s3(self) -> S3Options:
+        """How S3 is reached. Raises ValueError where the settings contradict each other."""
+        return S3Options(self.s3_endpoint_url or None, self.s3_encryption, self.s3_kms_key or None)
 
 
 def load_settings() -> Settings:
@@ -118,17 +134,18 @@ class Deployment:
 
     def lake(self) -> Lake:
         """The lake of this deployment."""
-        return Lake.at(self.settings.lake_root)
+        return Lake.at(self.settings.lake_root, self.settings.s3)
 
     def resources(self) -> dict[str, Any]:
         """Dagster's resources by name; the assets take them as parameters of the same names."""
         settings = self.settings
         return {
-            "lake": lake_resource.configured({"root": settings.lake_root}),
+            "lake": lake_resource.configured({"root": settings.lake_root, "s3": asdict(settings.s3)}),
             "chat": chat_resource.configured(
                 {
                     "profile": settings.profile,
                     "lake_root": settings.lake_root,
+                    "s3": asdict(settings.s3),
                     "budget_tokens": settings.budget_tokens,
                     "budget_usd": settings.budget_usd,
                 }
@@ -140,7 +157,9 @@ class Deployment:
             "quality_rules": self.quality_rules,
             "release_rules": self.release_rules,
             "training": self.training,
-            "trainer": trainer_resource.configured({"trainer": settings.trainer, "lake_root": settings.lake_root}),
+            "trainer": trainer_resource.configured(
+                {"trainer": settings.trainer, "lake_root": settings.lake_root, "s3": asdict(settings.s3)}
+            ),
         }
 
 
@@ -184,21 +203,30 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     return Deployment(settings=settings, **read_files)
 
 
-@resource(config_schema={"root": str}, description="The lake: every table and release, as files.")
+S3_SCHEMA = {"endpoint_url": Noneable(str), "encryption": Noneable(str), "kms_key": Noneable(str)}
+
+
+@resource(config_schema={"root": str, "s3": S3_SCHEMA}, description="The lake: every table and release, as files.")
 def lake_resource(context: InitResourceContext) -> Lake:
     """Opens the lake."""
-    return Lake.at(context.resource_config["root"])
+    return Lake.at(context.resource_config["root"], S3Options(**context.resource_config["s3"]))
 
 
 @resource(
-    config_schema={"profile": str, "lake_root": str, "budget_tokens": Noneable(int), "budget_usd": Noneable(float)},
+    config_schema={
+        "profile": str,
+        "lake_root": str,
+        "s3": S3_SCHEMA,
+        "budget_tokens": Noneable(int),
+        "budget_usd": Noneable(float),
+    },
     description="Models behind OpenAI-compatible endpoints; what they said is journalled in the lake.",
 )
 def chat_resource(context: InitResourceContext) -> ChatService:
     """Makes the service that hands out engines."""
     given = context.resource_config
     budget = Budget(tokens=given["budget_tokens"], cost=given["budget_usd"])
-    return ChatService(load_profile(given["profile"]), Lake.at(given["lake_root"]).store, budget)
+    return ChatService(load_profile(given["profile"]), open_store(given["lake_root"], S3Options(**given["s3"])), budget)
 
 
 @resource(config_schema={"profile": str}, description="Sentence embeddings, by the profile's embedder.")
@@ -208,10 +236,12 @@ def embedder_resource(context: InitResourceContext) -> Embedder:
 
 
 @resource(
-    config_schema={"trainer": str, "lake_root": str},
+    config_schema={"trainer": str, "lake_root": str, "s3": S3_SCHEMA},
     description="Where models are tuned: this machine, SageMaker or AWS Batch; jobs read and write the lake.",
 )
 def trainer_resource(context: InitResourceContext) -> Trainer:
     """Opens the trainer; nothing is called before a job is launched."""
     given = context.resource_config
-    return open_trainer(load_trainer_configuration(given["trainer"]), Lake.at(given["lake_root"]).store)
+    return open_trainer(
+        load_trainer_configuration(given["trainer"]), open_store(given["lake_root"], S3Options(**given["s3"]))
+    )

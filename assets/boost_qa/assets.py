@@ -55,7 +55,7 @@ def boost_qa(
             chat.profile,
             prompts,
             expected_fingerprints(chat.profile, prompts, quality_rules),
-            load_retractions(seeds_configuration),
+            load_retractions(seeds_configuration, lake.s3),
         )
     except (ReleaseRefused, AssemblyError, ConfigurationError) as error:
         raise Failure(str(error), allow_retries=False) from error

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
 from dagster import (
     AssetCheckExecutionContext,
     AssetCheckResult,
@@ -27,9 +26,10 @@ from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from assets.sql_checks import SqlCheck, found_result, sql_result
 from resources.lake import Lake
+from resources.store import Store
 
 FOLDER = Path(__file__).parent / "checks"
-CHUNK = 2**20
+CHUNK = 8 * 2**20  # bytes a request, on S3
 
 SQL_CHECKS = (
     SqlCheck(
@@ -107,7 +107,7 @@ def boost_qa_checks(
         connection.execute("CREATE VIEW removed AS FROM released_removed")
         offer_release(connection, lake, _previous(lake, release), "previous")
         if CONTAMINATION.name in asked:
-            screen = open_screen(release_rules.benchmarks, release_rules.contamination_words)
+            screen = open_screen(release_rules.benchmarks, release_rules.contamination_words, lake.s3)
             found = contaminated_rows(stream(connection, "FROM released"), screen)
             yield found_result(HOME, CONTAMINATION.name, [{"id": row} for row in found])
         for check in SQL_CHECKS:
@@ -122,7 +122,7 @@ def wrong_files(lake: Lake, folder: str, files: Iterable[Mapping[str, Any]]) -> 
     wrong = []
     for file in files:
         try:
-            size, digest = _measured(lake.store.uri(f"{folder}/{file['path']}"))
+            size, digest = _measured(lake.store, f"{folder}/{file['path']}")
         except FileNotFoundError:
             wrong.append({"file": file["path"], "fault": "is missing"})
             continue
@@ -133,10 +133,9 @@ def wrong_files(lake: Lake, folder: str, files: Iterable[Mapping[str, Any]]) -> 
     return wrong
 
 
-def _measured(address: str) -> tuple[int, str]:
-    options = {"skip_instance_cache": True} if "://" in address else {}
+def _measured(store: Store, path: str) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
-    with fsspec.open(address, "rb", **options) as file:
+    with store.open(path) as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
             size += len(chunk)

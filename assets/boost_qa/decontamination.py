@@ -13,6 +13,7 @@ from assets.boost_qa.configuration import Benchmark
 from assets.seeds.reading import Fault, SeedsError, file_rows
 from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
+from resources.store import S3_AS_USUAL, S3Options
 
 _WORD = re.compile(r"\w+|[+\-*/^=<>%]")
 _BORDER = "\n"  # never a word: between two texts
@@ -106,7 +107,7 @@ class BenchmarkScreen:
         return np.where((windows == 0).any(axis=1), np.uint64(0), sums)
 
 
-def read_benchmark(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
+def read_benchmark(benchmark: Benchmark, s3: S3Options = S3_AS_USUAL) -> Iterator[tuple[str, str]]:
     """(name, question) of every row of a benchmark's file.
 
     Raises:
@@ -115,7 +116,7 @@ def read_benchmark(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
     """
     where = f"benchmark {benchmark.name!r}"
     try:
-        for row in file_rows(benchmark.path, benchmark.path, benchmark.question):
+        for row in file_rows(benchmark.path, benchmark.path, benchmark.question, s3):
             if isinstance(row, Fault):
                 raise ConfigurationError(f"{where}: {row.origin_file}, row {row.origin_row}: {row.detail}")
             missing = [field for field in benchmark.question if field not in row.values]
@@ -127,6 +128,6 @@ def read_benchmark(benchmark: Benchmark) -> Iterator[tuple[str, str]]:
         raise ConfigurationError(f"{where}: {error}") from error
 
 
-def open_screen(benchmarks: Iterable[Benchmark], length: int) -> BenchmarkScreen:
+def open_screen(benchmarks: Iterable[Benchmark], length: int, s3: S3Options = S3_AS_USUAL) -> BenchmarkScreen:
     """The screen over all configured benchmarks. Raises ConfigurationError, see `read_benchmark`."""
-    return BenchmarkScreen((row for benchmark in benchmarks for row in read_benchmark(benchmark)), length)
+    return BenchmarkScreen((row for benchmark in benchmarks for row in read_benchmark(benchmark, s3)), length)

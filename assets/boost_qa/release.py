@@ -110,7 +110,7 @@ def make_release(
         ConfigurationError: a benchmark cannot be read.
     """
     started_from = read_latest(lake.store, HOME)
-    screen = open_screen(rules.benchmarks, rules.contamination_words)
+    screen = open_screen(rules.benchmarks, rules.contamination_words, lake.s3)
     selection = select_lessons(lake, rules, profile.name, expected, retracted)
     _refuse_low_coverage(selection, rules)
     configuration = _configuration(rules, screen, profile, prompts)

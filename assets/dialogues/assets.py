@@ -70,7 +70,7 @@ def scenario_dialogues(
     seeds_configuration: ResourceParam[SeedsConfiguration],
 ) -> None:
     """Hold the classes of this run's partitions; write each as soon as it is done."""
-    school = School(lake, chat, prompts, config.rules(), load_retractions(seeds_configuration))
+    school = School(lake, chat, prompts, config.rules(), load_retractions(seeds_configuration, lake.s3))
     progress = Progress(selected_keys(context))
     try:
         with progress_shown("dialogues", context.log.info) as update:

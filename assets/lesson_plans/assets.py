@@ -49,7 +49,7 @@ def lesson_plans(
     seeds_configuration: ResourceParam[SeedsConfiguration],
 ) -> None:
     """Plan the shards of this run that have no plan yet, source by source."""
-    retracted = load_retractions(seeds_configuration)
+    retracted = load_retractions(seeds_configuration, lake.s3)
     failures = []
     for source, group in groupby(sorted(selected_keys(context), key=source_of), key=source_of):
         keys = list(group)

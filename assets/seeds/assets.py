@@ -45,7 +45,7 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         lake: ResourceParam[Lake],
         seeds_configuration: ResourceParam[SeedsConfiguration],
     ) -> None:
-        retracted = load_retractions(seeds_configuration)
+        retracted = load_retractions(seeds_configuration, lake.s3)
         failed = []
         for source in selected_keys(context):
             try:

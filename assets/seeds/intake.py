@@ -81,7 +81,7 @@ def take_in(
         SeedsError: the source cannot be read, has no usable row, or too many that are not; no shard was written.
     """
     source = configuration.source(name)
-    sifted = sift(read_rows(source, configuration), source, configuration.max_characters, note)
+    sifted = sift(read_rows(source, configuration, lake.s3), source, configuration.max_characters, note)
     unusable = _complaint(sifted, source, configuration.max_rejected_share)
     _write_rejects(lake, name, sifted, failed=unusable is not None)
     if unusable is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from assets.seeds.configuration import HubDataset, SeedsConfiguration, SourceConfiguration
+from resources.store import S3_AS_USUAL, S3Options
 
 LONGEST_ROW = 32 * 2**20  # bytes; what is longer is skipped without being held in memory
 WINDOW = 2**16  # characters of a JSON array that are read at once
@@ -51,8 +52,12 @@ def beginning(value: Any, limit: int = 160) -> str:
     return text if len(text) <= limit else text[:limit] + " …"
 
 
-def read_rows(source: SourceConfiguration, configuration: SeedsConfiguration) -> Iterator[Row | Fault]:
+def read_rows(
+    source: SourceConfiguration, configuration: SeedsConfiguration, s3: S3Options = S3_AS_USUAL
+) -> Iterator[Row | Fault]:
     """Every row of a source, in the order of its sorted files, a bounded part in memory at a time.
+
+    `s3` says how s3:// addresses are reached.
 
     Raises:
         SeedsError: a file is missing, of an unknown kind or broken beyond its rows; a dataset cannot be opened.
@@ -61,14 +66,14 @@ def read_rows(source: SourceConfiguration, configuration: SeedsConfiguration) ->
         yield from _hub_rows(source.hub, source.wanted_fields, configuration.folder)
         return
     for given in source.files or []:
-        for path, shown in find_files(given, configuration):
-            yield from file_rows(path, shown, source.wanted_fields)
+        for path, shown in find_files(given, configuration, s3):
+            yield from file_rows(path, shown, source.wanted_fields, s3)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def find_files(given: str, configuration: SeedsConfiguration) -> list[tuple[str, str]]:
+def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = S3_AS_USUAL) -> list[tuple[str, str]]:
     """The files that a path, glob or s3:// address names, sorted: (what to open, what to call it in tables).
 
     Raises:
@@ -76,7 +81,7 @@ def find_files(given: str, configuration: SeedsConfiguration) -> list[tuple[str,
     """
     address = configuration.address(given)
     with _explained(address):
-        system, path = _file_system(address)
+        system, path = _file_system(address, s3)
         found = [path] if system.isfile(path) else []
         found = found or sorted(
             file for file, facts in system.glob(path, detail=True).items() if facts["type"] == "file"
@@ -96,10 +101,10 @@ def find_files(given: str, configuration: SeedsConfiguration) -> list[tuple[str,
     return [(file, Path(os.path.relpath(file, configuration.folder)).as_posix()) for file in found]
 
 
-def file_rows(path: str, shown: str, wanted: tuple[str, ...]) -> Iterator[Row | Fault]:
+def file_rows(path: str, shown: str, wanted: tuple[str, ...], s3: S3Options = S3_AS_USUAL) -> Iterator[Row | Fault]:
     """The rows of one file, which the tables call `shown`. Parquet gives the fields in `wanted` if it has them all."""
     with _explained(path):
-        system, name = _file_system(path)
+        system, name = _file_system(path, s3)
         # fsspec's remote files have no readline with a limit.
         with system.open(name, "rb") as opened, io.BufferedReader(opened) as raw, _decompressed(raw, path) as stream:
             kind = _format(path)
@@ -113,11 +118,10 @@ def file_rows(path: str, shown: str, wanted: tuple[str, ...]) -> Iterator[Row | 
                 yield from _json_lines_rows(stream, shown)
 
 
-def _file_system(address: str) -> tuple[Any, str]:
+def _file_system(address: str, s3: S3Options) -> tuple[Any, str]:
     import fsspec
 
-    # Not fsspec's cached instance: it would keep the endpoint and the listings of its first use.
-    options: dict[str, Any] = {"skip_instance_cache": True} if address.startswith("s3://") else {}
+    options = s3.reading_options if address.startswith("s3://") else {}
     system, path = fsspec.core.url_to_fs(address, **options)
     return system, str(path)
 

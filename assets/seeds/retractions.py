@@ -4,11 +4,12 @@ import re
 
 from assets.seeds.configuration import SeedsConfiguration
 from resources.configuration import ConfigurationError, fault_list
+from resources.store import S3_AS_USUAL, S3Options
 
 SEED_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def load_retractions(configuration: SeedsConfiguration) -> frozenset[str]:
+def load_retractions(configuration: SeedsConfiguration, s3: S3Options = S3_AS_USUAL) -> frozenset[str]:
     """Seed ids that no release may hold, nor anything made from them; none where the configuration names no list.
 
     Raises:
@@ -20,7 +21,7 @@ def load_retractions(configuration: SeedsConfiguration) -> frozenset[str]:
 
     address = configuration.address(configuration.retractions)
     try:
-        with fsspec.open(address, "rb") as file:
+        with fsspec.open(address, "rb", **(s3.reading_options if "://" in address else {})) as file:
             lines = file.read().decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise ConfigurationError(f"retractions: there is no file {address}") from None
