@@ -1,11 +1,12 @@
 """A trainer's configuration file: which place, and how patient to be."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 from pydantic import Field
 
 from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.trainers.local import LocalPlace
+from resources.trainers.places import AnyPlace
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 
@@ -13,8 +14,13 @@ CONFIGURATIONS = Path(__file__).parent / "configurations"
 class Patience(Configuration):
     """How jobs are watched, whatever the place."""
 
-    tries: int = Field(default=5, ge=1, description="Jobs started for one piece of work: interruptions, lost nodes.")
-    poll_seconds: float = Field(default=15, gt=0, description="Between two looks at a job.")
+    tries: int = Field(
+        default=5, ge=1, description="Jobs started for one piece of work: interruptions, no capacity, lost nodes."
+    )
+    retry_seconds: float = Field(
+        default=30, gt=0, description="Before the second try; each further wait is twice as long, up to ten minutes."
+    )
+    poll_seconds: float = Field(default=15, gt=0, le=60, description="Between two looks at a job.")
     silent_minutes: float = Field(
         default=15, gt=0, description="Without a heartbeat for so long, a running job is described, then stopped."
     )
@@ -24,29 +30,11 @@ class Patience(Configuration):
     detached: bool = Field(default=False, description="Jobs go on without their Dagster run.")
 
 
-class LocalPlace(Configuration):
-    """This machine."""
-
-    kind: Literal["local"] = "local"
-
-
-class SageMakerPlace(Configuration):
-    """SageMaker training jobs."""
-
-    kind: Literal["sagemaker"]
-
-
-class BatchPlace(Configuration):
-    """AWS Batch container jobs."""
-
-    kind: Literal["batch"]
-
-
 class TrainerConfiguration(Configuration):
     """The whole file."""
 
-    place: Annotated[LocalPlace | SageMakerPlace | BatchPlace, Field(discriminator="kind")]
-    patience: Patience = Patience()
+    place: AnyPlace = Field(default=LocalPlace(), description="Where jobs run.")
+    patience: Patience = Field(default=Patience(), description="How jobs are watched.")
     usd_per_hour: float | None = Field(default=None, gt=0, description="Price of the machine, for the cost shown.")
 
 

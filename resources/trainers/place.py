@@ -10,18 +10,30 @@ class PlaceError(RuntimeError):
     """A place cannot be used. The message names the call that failed, why, and what to do."""
 
 
+class PlaceUnreachable(PlaceError):
+    """A place does not answer just now. The same call may work in a minute."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One attempt at a piece of work, as a place runs it.
 
     Every place starts the trainer's image (this machine: this environment) with `command`; what the work is stands in
-    the lake, under the folder that the command names.
+    the lake, under the folder that the environment names.
     """
 
     name: str  # unique in the place for ever: letters, digits and hyphens, at most 63; the same name, the same attempt
     command: tuple[str, ...]  # after the Python interpreter: `-m assets.checkpoints.trainer …`
     environment: Mapping[str, str] = field(default_factory=dict)  # no secrets: places show it
     processes: int = 1  # on one node, one a GPU
+
+    @property
+    def python_arguments(self) -> tuple[str, ...]:
+        """What follows the interpreter: several processes are started by torchrun."""
+        if self.processes == 1:
+            return self.command
+        torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.processes}")
+        return (*torchrun, *self.command)
 
 
 class JobState(StrEnum):
@@ -58,6 +70,8 @@ class Place(Protocol):
     """A place where jobs run. Every operation is safe to repeat; a network's faults are retried inside."""
 
     name: str  # "local", "sagemaker", "batch"
+    where: str  # which one: this host, this region, this queue; jobs of another one are not asked for
+    image: str  # what runs the jobs: the image's address with its digest, or "local"
 
     def submit(self, job: Job) -> None:
         """Start a job. Nothing happens where one of that name was submitted before.

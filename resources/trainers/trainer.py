@@ -1,48 +1,403 @@
 """A trainer: a place and how patient to be with it. It takes a piece of work to its manifest, whatever happens."""
 
-from typing import TYPE_CHECKING
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from resources.store import Store
+from resources.publication import MANIFEST, json_bytes
+from resources.store import Store, StoreError
+from resources.trainers.attempts import (
+    Attempt,
+    claim_attempt,
+    last_heard,
+    newest_attempt,
+    read_end,
+    read_failure,
+    read_heartbeat,
+    read_parent,
+    record_end,
+    still_claimed,
+    take_over,
+    write_parent,
+)
 from resources.trainers.configuration import TrainerConfiguration
-from resources.trainers.place import Place
-from resources.trainers.work import Work
+from resources.trainers.place import (
+    WORTH_ANOTHER_TRY,
+    Job,
+    JobState,
+    JobStatus,
+    Place,
+    PlaceError,
+    PlaceUnreachable,
+)
+from resources.trainers.signals import OneInterruption
+from resources.trainers.work import (
+    ATTEMPT,
+    FOLDER,
+    HEARTBEAT_SECONDS,
+    LAKE_ROOT,
+    ORPHAN_MINUTES,
+    SPECIFICATION,
+    Work,
+)
 
 if TYPE_CHECKING:
     from dagster import AssetExecutionContext
+
+    from resources.trainers.pipes import LakeMessageReader
+
+PARENT_GONE_SECONDS = 4 * HEARTBEAT_SECONDS
+CLAIMER_GONE_SECONDS = 120  # nobody needs so long between claim and submission
+LONGEST_RETRY_SECONDS = 600
+STOP_SECONDS = 1800
 
 
 class TrainingFailed(RuntimeError):
     """The work was not done. The message holds the reason and the job's last lines."""
 
 
+def open_trainer(configuration: TrainerConfiguration, store: Store) -> "Trainer":
+    """The trainer of a configuration, for the work of one lake.
+
+    Raises:
+        PlaceError: the place cannot be used with this lake.
+    """
+    place = configuration.place.open(store, configuration.patience.detached)
+    return Trainer(configuration, store, place)
+
+
 class Trainer:
     """Launches work, or joins what runs already, and waits until it is done."""
 
-    def __init__(self, configuration: TrainerConfiguration, store: Store, place: Place) -> None:
+    def __init__(
+        self,
+        configuration: TrainerConfiguration,
+        store: Store,
+        place: Place,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.configuration = configuration
         self.store = store
         self.place = place
+        self._clock = clock
+        self._sleep = sleep
 
     @property
     def image(self) -> str:
-        """What runs the program: the image's address, or `local` for this environment."""
-        raise NotImplementedError
+        """What runs the jobs: the image's address, or `local`. The result depends on it."""
+        return self.place.image
 
     def train(self, context: "AssetExecutionContext", work: Work) -> None:
         """Return when `<work.folder>/manifest.json` is there.
 
         A job of the same work that runs already is joined. One that was interrupted, or lost, is started again while
         tries are left. When Dagster ends this step (UI, SIGINT, SIGTERM), the job is stopped, and only then does this
-        return.
+        return. The asset that calls this returns MaterializeResult: Dagster Pipes asks for it.
 
         Raises:
             TrainingFailed: it failed by its own fault, or too often by others'; the message says which.
             PlaceError: the place refuses or cannot be reached.
             StoreError: the lake cannot be used.
         """
-        raise NotImplementedError
+        self._specify(work)
+        with OneInterruption() as interruption:
+            tries = 0
+            while not self._done(work):
+                attempt, status = self._try(context, work, interruption)
+                if self._done(work):
+                    break
+                if attempt is None:
+                    continue
+                tries += 1
+                if status.state not in WORTH_ANOTHER_TRY:
+                    raise TrainingFailed(self._account(attempt, status))
+                if tries >= self.configuration.patience.tries:
+                    raise TrainingFailed(
+                        f"{tries} jobs were interrupted or never started; what they saved is kept: materialise again "
+                        f"to go on, or raise patience.tries. {self._account(attempt, status)}"
+                    )
+                wait = min(self.configuration.patience.retry_seconds * 2 ** (tries - 1), LONGEST_RETRY_SECONDS)
+                context.log.warning(f"{attempt.job}: {_words(status)}; another try in {wait:.0f} s")
+                self._sleep(wait)
+
+    def _specify(self, work: Work) -> None:
+        path = f"{work.folder}/{SPECIFICATION}"
+        if self.store.put_if_absent(path, json_bytes(work.specification)):
+            return
+        if json.loads(self.store.get(path)) != json.loads(json_bytes(work.specification)):
+            raise TrainingFailed(
+                f"{self.store.uri(path)} asks for something else than this run: a folder belongs to one specification "
+                "for ever. Has its id changed with what it says? Remove the folder if nobody needs it"
+            )
+
+    def _done(self, work: Work) -> bool:
+        return self.store.exists(f"{work.folder}/{MANIFEST}")
+
+    # -- one attempt -----------------------------------------------------------------------------------------------
+
+    def _try(
+        self, context: "AssetExecutionContext", work: Work, interruption: OneInterruption
+    ) -> tuple[Attempt | None, JobStatus]:
+        """Join the attempt that is under way, or make one; how it ended. No attempt: look again."""
+        nothing = JobStatus(JobState.WAITING)
+        attempt = newest_attempt(self.store, work.folder)
+        if attempt is not None and read_end(self.store, attempt) is None:
+            status = self._status(attempt)
+            if status is None or not status.ended:
+                return attempt, self._follow(context, work, attempt, False, interruption)
+            # It ended while nobody looked. Whoever asks now wants another try, even if it failed by its own fault.
+            record_end(self.store, attempt, status)
+            context.log.warning(f"{attempt.job}, of an earlier run: {_words(status)}")
+            return None, nothing
+        number = attempt.number + 1 if attempt else 1
+        claimed = claim_attempt(self.store, work, number, self.place.where, context.run.run_id, self._clock())
+        if claimed is None:
+            return None, nothing
+        return claimed, self._follow(context, work, claimed, True, interruption)
+
+    def _follow(
+        self,
+        context: "AssetExecutionContext",
+        work: Work,
+        attempt: Attempt,
+        mine: bool,
+        interruption: OneInterruption,
+    ) -> JobStatus:
+        """Follow a job to its end, however it comes; note that in the lake."""
+        from dagster import open_pipes_session
+
+        from resources.trainers.pipes import LakeContextInjector, LakeMessageReader
+
+        reader = LakeMessageReader(self.store, attempt.folder, self._clock)
+        injector = LakeContextInjector(self.store, attempt.folder)
+        with open_pipes_session(context, injector, reader) as session:
+            watch = _Watch(context, work, attempt, reader, dict(session.get_bootstrap_env_vars()), interruption)
+            try:
+                if mine:
+                    self._submit(watch)
+                status = self._watch(watch)
+            except BaseException:
+                if interruption.came:
+                    self._stop_if_ours(watch)
+                raise
+        record_end(self.store, attempt, status)
+        return status
+
+    def _submit(self, watch: "_Watch") -> None:
+        """Start the claimed job, unless the claim is another's by now."""
+        with watch.interruption.held_back():
+            if not still_claimed(self.store, watch.attempt, watch.work):
+                return
+            self._keep(watch)
+            self.place.submit(self._job(watch))
+        watch.submitted = True
+        link = self.place.link(watch.attempt.job)
+        watch.log(f"submitted to {self.place.where}" + (f": {link}" if link else ""))
+
+    def _job(self, watch: "_Watch") -> Job:
+        patience = self.configuration.patience
+        environment = {
+            LAKE_ROOT: self.store.root,
+            FOLDER: watch.work.folder,
+            ATTEMPT: str(watch.attempt.number),
+            **({} if patience.detached else {ORPHAN_MINUTES: str(patience.orphan_minutes)}),
+            **watch.environment,
+        }
+        return Job(watch.attempt.job, ("-m", watch.work.program), environment, watch.work.processes)
+
+    def _watch(self, watch: "_Watch") -> JobStatus:
+        """Look at the job now and then until it has ended."""
+        if not watch.submitted:
+            watch.log(f"joined; run {watch.attempt.run_id} submitted it")
+        while True:
+            try:
+                status = self._look(watch)
+                watch.unreachable_since = None
+                if status is not None and status.ended:
+                    return status
+            except (StoreError, PlaceUnreachable) as error:
+                self._bear(watch, error)
+            self._sleep(self.configuration.patience.poll_seconds)
+
+    def _look(self, watch: "_Watch") -> JobStatus | None:
+        self._keep(watch)
+        watch.reader.read()
+        status = self._status(watch.attempt)
+        if status is None:
+            return self._missing(watch)
+        watch.missing_since = None
+        if status.state != watch.state:
+            watch.state = status.state
+            watch.log(_words(status))
+        if status.state is JobState.RUNNING and self._silent(watch):
+            return self._end_silent(watch)
+        return status
+
+    def _bear(self, watch: "_Watch", error: Exception) -> None:
+        """The lake or the place does not answer: told once, borne for as long as a silent job."""
+        now = self._clock()
+        if watch.unreachable_since is None:
+            watch.unreachable_since = now
+            watch.log(f"trying again until it answers: {error}", urgent=True)
+        if now - watch.unreachable_since > self._silence:
+            raise error
+
+    def _missing(self, watch: "_Watch") -> JobStatus | None:
+        """The place knows no such job: its claimer is about to submit it, or gone; or the place has forgotten it."""
+        now = self._clock()
+        if watch.missing_since is None:
+            watch.missing_since = now
+        if watch.submitted:
+            if now - watch.missing_since > self._silence:
+                return JobStatus(JobState.INTERRUPTED, f"{self.place.where} does not know it any more")
+        elif now - watch.attempt.claimed_at > CLAIMER_GONE_SECONDS:
+            ours = take_over(self.store, watch.attempt, watch.work, watch.context.run.run_id, now)
+            claimed = ours or newest_attempt(self.store, watch.work.folder)
+            if claimed is not None and claimed.number == watch.attempt.number:
+                watch.attempt = claimed
+            if ours:
+                watch.log("its claimer is gone; submitting it")
+                self._submit(watch)
+        return None
+
+    def _status(self, attempt: Attempt) -> JobStatus | None:
+        """What the place says; of a job at another place, what its folder in the lake says."""
+        failure = read_failure(self.store, attempt)
+        if attempt.where == self.place.where:
+            status = self.place.status(attempt.job)
+            if status is not None and status.state is JobState.FAILED and failure.get("retryable") is True:
+                return JobStatus(JobState.INTERRUPTED, status.reason)
+            return status
+        if failure:
+            state = JobState.INTERRUPTED if failure.get("retryable") is True else JobState.FAILED
+            return JobStatus(state, f"exit code {failure.get('exit')} at {attempt.where}")
+        if self._clock() - last_heard(self.store, attempt) > self._silence:
+            return JobStatus(JobState.INTERRUPTED, f"at {attempt.where}, not heard of for long")
+        return JobStatus(JobState.RUNNING, f"at {attempt.where}, as its heartbeat says")
+
+    # -- signs of life ---------------------------------------------------------------------------------------------
+
+    @property
+    def _silence(self) -> float:
+        return self.configuration.patience.silent_minutes * 60
+
+    def _keep(self, watch: "_Watch") -> None:
+        """Say that a run waits for the job: this one, if it keeps the job or the run that kept it is gone."""
+        now = self._clock()
+        if watch.keeps and now - watch.kept_at < HEARTBEAT_SECONDS:
+            return
+        parent = read_parent(self.store, watch.attempt)
+        run_id = watch.context.run.run_id
+        free = parent is None or now - parent.time > PARENT_GONE_SECONDS
+        if parent is not None and parent.run_id != run_id and not free:
+            watch.keeps = False
+            return
+        if parent is None and not watch.submitted and watch.attempt.run_id != run_id:
+            return  # its claimer is about to
+        watch.keeps = write_parent(self.store, watch.attempt, run_id, now, parent)
+        watch.kept_at = now
+
+    def _silent(self, watch: "_Watch") -> bool:
+        """Whether a running job has given no sign of life for too long."""
+        heartbeat, now = read_heartbeat(self.store, watch.attempt), self._clock()
+        if watch.heard_at is None or heartbeat != watch.heartbeat:
+            watch.heartbeat, watch.heard_at = heartbeat, now
+        return now - watch.heard_at > self._silence
+
+    # -- endings ---------------------------------------------------------------------------------------------------
+
+    def _end_silent(self, watch: "_Watch") -> JobStatus:
+        minutes = self.configuration.patience.silent_minutes
+        described = JobStatus(JobState.INTERRUPTED, f"no heartbeat for {minutes:g} minutes")
+        if not watch.keeps or watch.attempt.where != self.place.where:
+            return described
+        watch.log(self._account(watch.attempt, described), urgent=True)
+        self._stop(watch, f"silent for {minutes:g} minutes")
+        return described
+
+    def _stop_if_ours(self, watch: "_Watch") -> None:
+        """Dagster ends this run: stop the job, unless another run waits for it."""
+        attempt = watch.attempt
+        if attempt.where != self.place.where:
+            return
+        parent = read_parent(self.store, attempt)
+        others = parent is not None and parent.run_id != watch.context.run.run_id
+        if others and parent is not None and self._clock() - parent.time <= PARENT_GONE_SECONDS:
+            watch.log(f"left running, for run {parent.run_id} waits for it too")
+        elif self.place.status(attempt.job) is not None:
+            watch.log("stopping it, for this run was asked to end")
+            status = self._stop(watch, f"run {watch.context.run.run_id} was asked to end")
+            record_end(self.store, attempt, status)
+
+    def _stop(self, watch: "_Watch", why: str) -> JobStatus:
+        """Ask the job to end and wait until it has."""
+        until = self._clock() + STOP_SECONDS
+        while True:
+            try:
+                self.place.stop(watch.attempt.job, why)
+                status = self.place.status(watch.attempt.job)
+                if status is None or status.ended:
+                    return status or JobStatus(JobState.STOPPED)
+            except PlaceUnreachable as error:
+                watch.log(f"not stopped yet: {error}", urgent=True)
+            if self._clock() > until:
+                raise PlaceError(
+                    f"{watch.attempt.job} did not end within {STOP_SECONDS // 60} minutes after it was asked to; look "
+                    f"at {self.place.link(watch.attempt.job) or self.place.where} and end it there"
+                )
+            self._sleep(min(self.configuration.patience.poll_seconds, 5))
+
+    def _account(self, attempt: Attempt, status: JobStatus) -> str:
+        """Why an attempt ended, in the place's words and its own, with its last lines."""
+        failure = read_failure(self.store, attempt)
+        parts = [f"{attempt.job}: {_words(status)}"]
+        if status.state is JobState.SUCCEEDED:
+            parts = [f"{attempt.job} ended well, but left no {MANIFEST} in {self.store.uri(attempt.folder)}/../.."]
+        if status.state is JobState.STOPPED:
+            parts.append("Somebody stopped it; materialise again to go on from its last checkpoint")
+        if failure.get("message"):
+            parts.append(str(failure["message"]))
+        link = self.place.link(attempt.job) if attempt.where == self.place.where else None
+        if link:
+            parts.append(f"Look at {link}")
+        lines = self._last_lines(attempt)
+        return "\n".join([". ".join(parts), *([" last lines of the job:", *lines] if lines else [])])
+
+    def _last_lines(self, attempt: Attempt) -> list[str]:
+        if attempt.where != self.place.where:
+            return []
+        try:
+            return self.place.last_lines(attempt.job)
+        except PlaceError as error:
+            return [f"(they cannot be read: {error})"]
 
 
-def open_trainer(configuration: TrainerConfiguration, store: Store) -> Trainer:
-    """The trainer of a configuration. Nothing is called before work is launched."""
-    raise NotImplementedError
+@dataclass
+class _Watch:
+    """What a run knows of the job that it follows."""
+
+    context: "AssetExecutionContext"
+    work: Work
+    attempt: Attempt
+    reader: "LakeMessageReader"
+    environment: Mapping[str, str]  # Dagster Pipes'
+    interruption: OneInterruption
+    submitted: bool = False  # by this run
+    keeps: bool = False  # this run says that somebody waits for the job
+    kept_at: float = 0.0
+    state: JobState | None = None
+    heartbeat: Mapping[str, Any] = field(default_factory=dict)
+    heard_at: float | None = None
+    missing_since: float | None = None
+    unreachable_since: float | None = None
+
+    def log(self, text: str, urgent: bool = False) -> None:
+        """A line of the run's log."""
+        (self.context.log.warning if urgent else self.context.log.info)(f"{self.attempt.job}: {text}")
+
+
+def _words(status: JobStatus) -> str:
+    return f"{status.state}, {status.reason}" if status.reason else str(status.state)

@@ -1,0 +1,15 @@
+"""Every place that a trainer's configuration may name. A new one is a file beside this one and its line here.
+
+A place's file holds its part of the configuration, with `kind` and `open(store, detached)`, which gives the `Place`.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from resources.trainers.local import LocalPlace
+
+AnyPlace = Annotated[
+    LocalPlace,
+    Field(discriminator="kind"),
+]
