@@ -1,0 +1,25 @@
+# Dagster's webserver, daemon, code location and runs; no torch. Built from the project's folder, as docs/deploy-aws.md
+# shows.
+FROM python:3.11.14-slim-bookworm
+
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PYTHONPATH=/opt/master \
+    DAGSTER_HOME=/opt/dagster/dagster_home
+WORKDIR /opt/master
+
+COPY requirements/aws.txt requirements/
+RUN pip install --no-cache-dir --require-hashes -r requirements/aws.txt \
+    && useradd --create-home --uid 1000 master \
+    && install --directory --owner master "$DAGSTER_HOME"
+
+COPY resources resources
+COPY assets assets
+COPY master_dagster master_dagster
+
+USER 1000
+EXPOSE 4000
+# Helm and compose give their own command: the same image is webserver and daemon too.
+CMD ["dagster", "code-server", "start", "-h", "0.0.0.0", "-p", "4000", "-m", "master_dagster.definitions"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
+    CMD ["dagster", "api", "grpc-health-check", "-p", "4000"]

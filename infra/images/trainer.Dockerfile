@@ -1,0 +1,28 @@
+# What runs where the GPU is; no Dagster beyond dagster-pipes.
+# torch's wheels bring their CUDA libraries; the base says which driver they need, and is refused by older ones.
+FROM nvidia/cuda:13.0.1-base-ubuntu24.04
+
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && python3 -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PYTHONPATH=/opt/master \
+    HF_HOME=/tmp/huggingface
+WORKDIR /opt/master
+
+COPY requirements/trainer.txt requirements/
+RUN pip install --no-cache-dir --require-hashes -r requirements/trainer.txt
+
+COPY infra/images/train /usr/local/bin/train
+COPY resources resources
+COPY assets/__init__.py assets/
+COPY assets/checkpoints assets/checkpoints
+
+USER 1000
+# No entry point: SageMaker starts the container with the word `train`, Batch with a command that begins with `python`.
+ENTRYPOINT []
+CMD ["train"]
