@@ -1,0 +1,121 @@
+"""Dagster Pipes over the lake: the context is a file, messages are numbered files (`<folder>/1.json`, …)."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+from dagster_pipes import (
+    PipesBlobStoreMessageWriter,
+    PipesBlobStoreMessageWriterChannel,
+    PipesContext,
+    PipesContextData,
+    PipesContextLoader,
+    PipesEnvVarParamsLoader,
+)
+
+from resources.store import Store
+
+INTERVAL_SECONDS = 5.0
+PATIENCE_SECONDS = 600.0  # how long a chunk is tried while the lake is out of reach
+PAUSE_SECONDS = 5.0
+Params = Mapping[str, Any]
+
+
+class LakeContextLoader(PipesContextLoader):
+    """Reads the context from the file `path` of the lake."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @contextmanager
+    def load_context(self, params: Params) -> Iterator[PipesContextData]:
+        """The context that the run wrote for this attempt."""
+        yield json.loads(self._store.get(params["path"]))
+
+
+class LakeMessageChannel(PipesBlobStoreMessageWriterChannel):
+    """Writes chunks of messages below a folder of the lake."""
+
+    def __init__(self, store: Store, folder: str, interval: float, patience: float, pause: float) -> None:
+        super().__init__(interval=interval)
+        self._store, self._folder, self._patience, self._pause = store, folder, patience, pause
+
+    def upload_messages_chunk(self, payload: StringIO, index: int) -> None:
+        """Write one chunk, however long the lake is out of reach; what is said meanwhile goes with the next one."""
+        data = payload.read().encode()
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                self._store.put(f"{self._folder}/{index}.json", data)
+            except Exception as error:  # an error that escapes here would end the writing thread for good
+                sys.stderr.write(f"pipes: {error}\n")
+                if time.monotonic() > until:
+                    return
+                time.sleep(self._pause)
+            else:
+                return
+
+
+class LakeMessageWriter(PipesBlobStoreMessageWriter[LakeMessageChannel]):
+    """Opens a channel to the folder `folder` of the lake."""
+
+    def __init__(
+        self,
+        store: Store,
+        interval: float = INTERVAL_SECONDS,
+        patience: float = PATIENCE_SECONDS,
+        pause: float = PAUSE_SECONDS,
+    ) -> None:
+        super().__init__(interval=interval)
+        self._store, self._patience, self._pause = store, patience, pause
+
+    def make_channel(self, params: Params) -> LakeMessageChannel:
+        """The channel of this attempt."""
+        return LakeMessageChannel(self._store, params["folder"], self.interval, self._patience, self._pause)
+
+
+class Voice:
+    """What the program says: lines on stderr and, where a Dagster run waits, the same as its log and messages."""
+
+    def __init__(self, context: PipesContext | None = None) -> None:
+        self._context = context
+
+    def say(self, line: str) -> None:
+        """One line for people."""
+        sys.stderr.write(f"trainer: {line}\n")
+        if self._context:
+            self._context.log.info(line)
+
+    def complain(self, message: str) -> None:
+        """Why the program ends without a result."""
+        sys.stderr.write(f"trainer: {message}\n")
+        if self._context:
+            self._context.log.error(message)
+
+    def report(self, payload: Mapping[str, Any]) -> None:
+        """Plain JSON for the run, as a custom message."""
+        if self._context:
+            self._context.report_custom_message(dict(payload))
+
+
+@contextmanager
+def open_voice(store: Store) -> Iterator[Voice]:
+    """A voice for this process; alone, without Pipes, where Dagster did not start it."""
+    params = PipesEnvVarParamsLoader()  # type: ignore[no-untyped-call]
+    if not params.is_dagster_pipes_process():
+        yield Voice()
+        return
+    try:
+        context = PipesContext(params, LakeContextLoader(store), LakeMessageWriter(store))
+    except FileNotFoundError as error:
+        sys.stderr.write(f"trainer: goes on without Dagster Pipes, {error} is missing\n")
+        yield Voice()
+        return
+    try:
+        yield Voice(context)
+    finally:
+        context.close()

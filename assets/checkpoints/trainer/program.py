@@ -1,0 +1,398 @@
+"""The program: what is asked for, the training, the result in the lake."""
+
+import json
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from pydantic import ValidationError
+
+from assets.checkpoints.specification import FORMAT, HOME, Specification
+from assets.checkpoints.trainer import saving
+from assets.checkpoints.trainer.base_models import Weights, fetch, load_tokenizer
+from assets.checkpoints.trainer.data import Tokenized, read_rows, tokenize
+from assets.checkpoints.trainer.faults import CRASHED, DONE, INTERRUPTED, Fault, Stop
+from assets.checkpoints.trainer.heartbeat import Heartbeat
+from assets.checkpoints.trainer.pipes import Voice, open_voice
+from assets.checkpoints.trainer.templates import dress
+from resources.configuration import describe_faults, fault_list
+from resources.publication import MANIFEST, json_bytes, publish, write_json
+from resources.store import Store, open_store
+from resources.trainers.work import SPECIFICATION, attempt_folder
+
+CARD = Path(__file__).parent / "card.md"
+SAVE_PATIENCE = 120.0  # seconds that a checkpoint waits for the lake; the next one may do better
+RESULT_PATIENCE = 1800.0  # seconds that the result does
+LAST_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the environment tells."""
+
+    store: Store
+    folder: str  # of the work, relative to the lake's root
+    attempt: int
+    orphan_minutes: float | None
+    rank: int
+    processes: int
+    started: float  # time.monotonic()
+
+    @property
+    def attempt_folder(self) -> str:
+        """Of this attempt, relative to the lake's root."""
+        return attempt_folder(self.folder, self.attempt)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that talks to the lake."""
+        return self.rank == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the first process brought to this machine for all of them."""
+
+    specification: dict[str, Any]
+    weights: Weights
+    scratch: str
+    resume: str | None
+    data: dict[str, Any]  # counts, see `_counts`
+
+
+def run(task: Task) -> int:
+    """Do the work; the exit code. Whatever goes wrong stands in the attempt's failure.json too."""
+    stop = Stop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, _: stop.ask(INTERRUPTED, f"ended by {signal.Signals(number).name}"))
+    with ExitStack() as stack:
+        voice, heartbeat = Voice(), None
+        try:
+            if task.first:
+                heartbeat = stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
+                voice = stack.enter_context(open_voice(task.store))
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="trainer-"))
+            _tune(task, stop, voice, heartbeat, Path(scratch))
+        except Exception as error:
+            code, message, retryable = explain(error)
+            if code == CRASHED and not isinstance(error, Fault):
+                traceback.print_exc()
+            voice.complain(message)
+            _leave_failure(task, code, message, retryable)
+            return code
+        return DONE
+
+
+def explain(error: Exception) -> tuple[int, str, bool]:
+    """Exit code, message, and whether another try may do better."""
+    if isinstance(error, Fault):
+        return error.exit, str(error), error.retryable
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            Fault.exit,
+            f"out of memory: lower the recipe's batch_size (effective_batch stays) or max_tokens, or turn "
+            f"gradient_checkpointing on ({str(error).splitlines()[0]})",
+            False,
+        )
+    lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
+    return CRASHED, "\n".join(lines), saving.out_of_reach(error)
+
+
+def _leave_failure(task: Task, code: int, message: str, retryable: bool) -> None:
+    """The first process that fails says why; the others fail because of it."""
+    content = {"exit": code, "message": message, "retryable": retryable}
+    try:
+        task.store.put_if_absent(f"{task.attempt_folder}/failure.json", json_bytes(content))
+    except Exception as error:
+        sys.stderr.write(f"trainer: failure.json cannot be written: {error}\n")
+
+
+def _tune(task: Task, stop: Stop, voice: Voice, heartbeat: Heartbeat | None, scratch: Path) -> None:
+    """Everything between the specification and the manifest.
+
+    Raises:
+        Fault: it cannot be done, or somebody asked to end.
+    """
+    from accelerate import PartialState  # type: ignore[import-untyped]
+    from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
+    from torch.cuda import is_available
+
+    _quiet()
+    PartialState(cpu=not is_available())
+    prepared = prepare(task, scratch, stop, voice) if task.first else None
+    if task.processes > 1:
+        (prepared,) = broadcast_object_list([prepared])
+    if prepared is not None:
+        _train(task, prepared, stop, voice, heartbeat)
+
+
+def read_specification(store: Store, folder: str) -> Specification:
+    """What is asked for.
+
+    Raises:
+        Fault: it is not there, or does not fit.
+    """
+    where = store.uri(f"{folder}/{SPECIFICATION}")
+    try:
+        content = json.loads(store.get(f"{folder}/{SPECIFICATION}"))
+        specification = Specification.model_validate(content)
+    except FileNotFoundError:
+        raise Fault(f"{where} is missing: nothing says what to train") from None
+    except json.JSONDecodeError as error:
+        raise Fault(f"{where} is not JSON: {error}") from None
+    except ValidationError as error:
+        raise Fault(fault_list(f"{where} is not valid:", describe_faults(error))) from None
+    if specification.format != FORMAT:
+        raise Fault(f"{where} has format {specification.format}, this program knows {FORMAT}: use the image it names")
+    return specification
+
+
+def prepare(task: Task, scratch: Path, stop: Stop, voice: Voice) -> Prepared | None:
+    """Bring base model, data and the newest checkpoint to this machine; None where the work is done already.
+
+    Raises:
+        Fault: any of it is missing, damaged or unfit.
+    """
+    specification = read_specification(task.store, task.folder)
+    if task.store.exists(f"{task.folder}/{MANIFEST}"):
+        voice.say("done already")
+        return None
+    recipe, base = specification.recipe, specification.base
+    if task.processes != recipe.processes:
+        raise Fault(
+            f"the recipe wants {recipe.processes} processes, {task.processes} run: start the program with "
+            f"`torchrun --nproc_per_node {recipe.processes} -m assets.checkpoints.trainer`"
+        )
+    weights = fetch(base, scratch)
+    stop.look()
+    tokenizer = load_tokenizer(weights)
+    dress(tokenizer, base.template)
+    splits = {
+        split: tokenize(read_rows(task.store, specification.data.files.get(split, ())), tokenizer, recipe.max_tokens)
+        for split in ("train", "validation")
+    }
+    _require_rows(specification, splits["train"])
+    if not splits["validation"].input_ids:
+        voice.say("there are no validation rows: training without validation loss")
+    from assets.checkpoints.trainer.training import as_dataset
+
+    for split, rows in splits.items():
+        if rows.input_ids:
+            as_dataset(rows).save_to_disk(str(scratch / split))
+    tokenizer.save_pretrained(scratch / "tokenizer")
+    stop.look()
+    resume = saving.resume(task.store, task.folder, scratch / "resume", voice.say)
+    counts = _counts(splits)
+    voice.say(
+        f"{counts['trained_conversations']} conversations of {counts['tokens_an_epoch']} tokens to train on, "
+        f"{sum(counts['left_out'].values())} left out, {counts['cut']} cut"
+        + (f"; going on from {resume.name}" if resume else "")
+    )
+    return Prepared(
+        specification.model_dump(mode="json"), weights, str(scratch), str(resume) if resume else None, counts
+    )
+
+
+def _require_rows(specification: Specification, train: Tokenized) -> None:
+    usable, minimum = len(train.input_ids), specification.recipe.minimum_rows
+    if usable < minimum:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(train.left_out.items()))
+        raise Fault(
+            f"the train split of {specification.data.variant!r} ({specification.data.id}) has {usable} usable "
+            f"conversations, the recipe wants at least {minimum}" + (f" (left out: {left_out})" if left_out else "")
+        )
+
+
+def _counts(splits: dict[str, Tokenized]) -> dict[str, Any]:
+    train = splits["train"]
+    return {
+        "trained_conversations": len(train.input_ids),
+        "validation_conversations": len(splits["validation"].input_ids),
+        "left_out": dict(sorted(train.left_out.items())),
+        "cut": train.cut,
+        "tokens_an_epoch": train.tokens,
+        "trained_tokens": train.trained_tokens,
+    }
+
+
+def _train(task: Task, prepared: Prepared, stop: Stop, voice: Voice, heartbeat: Heartbeat | None) -> None:
+    """Train in every process; the first one publishes."""
+    from datasets import load_from_disk
+    from transformers import AutoTokenizer
+
+    from assets.checkpoints.trainer import metrics, training
+
+    specification = Specification.model_validate(prepared.specification)
+    recipe, scratch = specification.recipe, Path(prepared.scratch)
+    numbers = training.choose_numbers(recipe)
+    rows = load_from_disk(str(scratch / "train"))
+    validation = load_from_disk(str(scratch / "validation")) if (scratch / "validation").exists() else None
+    tokenizer = AutoTokenizer.from_pretrained(scratch / "tokenizer")
+    model = training.make_model(prepared.weights, recipe, numbers)
+    stop.look()
+    if heartbeat:
+        heartbeat.state = "training"
+    peak = metrics.peak_of_device(metrics.device_name())
+    effort = metrics.Effort(
+        metrics.flops_per_token(model, [len(ids) for ids in rows["input_ids"]]),
+        peak * task.processes if peak else None,
+    )
+    callbacks = [
+        training.Obedience(stop),
+        training.Saver(task.store if task.first else None, task.folder, voice, SAVE_PATIENCE),
+        metrics.Meter(voice, heartbeat, effort, task.started),
+    ]
+    trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, numbers, scratch / "run", callbacks)
+    state = training.train(trainer, Path(prepared.resume) if prepared.resume else None)
+    if state.global_step < state.max_steps:
+        stop.look()
+        raise Fault(f"training ended by itself at step {state.global_step} of {state.max_steps}")
+    trainer.save_model(str(scratch / "final"))
+    trainer.end()  # type: ignore[no-untyped-call]
+    if not task.first:
+        return
+    if heartbeat:
+        heartbeat.state = "publishing"
+    _publish(
+        task, specification, prepared, trainer.accelerator.unwrap_model(trainer.model), rows, numbers, state, voice
+    )
+
+
+def _publish(
+    task: Task,
+    specification: Specification,
+    prepared: Prepared,
+    model: Any,
+    rows: Any,
+    numbers: Any,
+    state: Any,
+    voice: Voice,
+) -> None:
+    """Stage the result, look whether its adapter loads, and put it into the lake, manifest last."""
+    from assets.checkpoints.trainer import metrics, training
+
+    scratch = Path(prepared.scratch)
+    staged = scratch / "staged"
+    _stage_adapter(scratch / "final", staged / "adapter", specification)
+    shutil.copytree(scratch / "tokenizer", staged / "tokenizer")
+    reference = training.mean_loss(model, rows, numbers)
+    model = training.reload(model, staged / "adapter")
+    reloaded = training.mean_loss(model, rows, numbers)
+    if specification.recipe.merge:
+        training.merge(model, staged / "merged")
+        shutil.copytree(scratch / "tokenizer", staged / "merged", dirs_exist_ok=True)
+    state.save_to_json(str(staged / "trainer_state.json"))
+    (staged / "metrics.jsonl").write_bytes(metrics.as_lines(metrics.rows_of(state.log_history)))
+    manifest = {
+        "format": FORMAT,
+        "kind": HOME,
+        "id": specification.id,
+        "base": specification.base.model_dump(mode="json"),
+        "base_weights": prepared.weights.identity,
+        "variant": specification.variant,
+        "training_set": {"id": specification.data.id, "release": specification.data.release},
+        "recipe": specification.recipe.model_dump(mode="json"),
+        "global_step": state.global_step,
+        "max_steps": state.max_steps,
+        "results": {
+            **metrics.results_of(state.log_history),
+            **prepared.data,
+            "reference_loss": reference,
+            "reloaded_loss": reloaded,
+            "device": metrics.device_name(),
+            "precision": "bf16" if numbers.bf16 else "fp32",
+            "processes": task.processes,
+        },
+        "versions": versions(),
+        "image": specification.image,
+        "attempts": task.attempt,
+    }
+    (staged / "README.md").write_text(card(manifest), encoding="utf-8")
+    publishing = partial(publish, task.store, staged, task.folder, manifest)
+    saving.insist(publishing, RESULT_PATIENCE, voice.say)
+    voice.say(f"done: {task.store.uri(task.folder)}")
+    voice.report({"kind": "done", "folder": task.folder, "id": specification.id})
+    saving.insist(partial(saving.forget, task.store, task.folder), SAVE_PATIENCE, voice.say)
+
+
+def _stage_adapter(source: Path, target: Path, specification: Specification) -> None:
+    """The adapter's two files, naming the base model as the specification does and not where this machine had it."""
+    target.mkdir(parents=True)
+    shutil.copy(source / "adapter_model.safetensors", target)
+    configuration = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    configuration |= {
+        "base_model_name_or_path": specification.base.model,
+        "revision": specification.base.revision,
+        "target_modules": sorted(configuration["target_modules"]),  # peft writes them in a set's order
+    }
+    write_json(target / "adapter_config.json", configuration)
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    names = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def card(manifest: dict[str, Any]) -> str:
+    """The model card of a manifest."""
+    results, recipe, base = manifest["results"], manifest["recipe"], manifest["base"]
+    validation = results["validation_loss"]
+    return Template(CARD.read_text(encoding="utf-8")).substitute(
+        id=manifest["id"],
+        base=base["name"],
+        model=base["model"] + (f" ({base['revision']})" if base["revision"] else ""),
+        weights=manifest["base_weights"],
+        template=base["template"],
+        variant=manifest["variant"],
+        training_set=manifest["training_set"]["id"],
+        release=manifest["training_set"]["release"],
+        conversations=results["trained_conversations"],
+        left_out=sum(results["left_out"].values()),
+        cut=results["cut"],
+        tokens=results["tokens"],
+        steps=manifest["global_step"],
+        first_loss=f"{results['first_loss']:.4f}",
+        last_loss=f"{results['last_loss']:.4f}",
+        validation_loss="not measured" if validation is None else f"{validation:.4f}",
+        device=results["device"],
+        precision=results["precision"],
+        processes=results["processes"],
+        recipe="\n".join(f"- {name}: {json.dumps(value)}" for name, value in recipe.items()),
+        versions=", ".join(f"{name} {number}" for name, number in manifest["versions"].items()),
+    )
+
+
+def _quiet() -> None:
+    """Libraries speak up only when something is wrong."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def task_of(root: str, folder: str, attempt: int, started: float) -> Task:
+    """The task of this process, with what torchrun and the launcher left in the environment."""
+    minutes = os.environ.get("MASTER_ORPHAN_MINUTES")
+    return Task(
+        store=open_store(root),
+        folder=folder.strip("/"),
+        attempt=attempt,
+        orphan_minutes=float(minutes) if minutes else None,
+        rank=int(os.environ.get("RANK", "0")),
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
+        started=started,
+    )
