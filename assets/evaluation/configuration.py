@@ -1,0 +1,204 @@
+"""The benchmarks configuration: which questions, how they are asked, and how an answer is decided."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from assets.seeds.configuration import HubDataset
+from resources.configuration import Configuration, load_configuration, shipped_or_path
+
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+
+Kind = Literal["multiple_choice", "judged", "code"]
+Form = Literal["fields", "human_eval", "mbpp", "tal_scq5k", "arc", "mmlu", "mmlu_pro", "sciq", "math"]
+KIND_OF_FORM: dict[str, Kind] = {
+    "human_eval": "code",
+    "mbpp": "code",
+    "tal_scq5k": "multiple_choice",
+    "arc": "multiple_choice",
+    "mmlu": "multiple_choice",
+    "mmlu_pro": "multiple_choice",
+    "sciq": "multiple_choice",
+    "math": "judged",
+}
+
+
+class Fields(Configuration):
+    """Form `fields`: which fields of a row hold what. `a.b` is the field b of the object in a."""
+
+    question: str = Field(min_length=1, description="The question.")
+    answer: str = Field(
+        min_length=1, description="Label, index or text of the right option; the reference; a function's name."
+    )
+    answer_is: Literal["label", "index", "text"] = Field(
+        default="label", description="Multiple choice: what `answer` holds. An index counts from 0."
+    )
+    options: str | tuple[str, ...] | None = Field(
+        default=None,
+        description="Multiple choice: the field with the options (a list of texts, an object label -> text, or one "
+        "text such as `a ) 38 , b ) 27`), or one field an option.",
+    )
+    tests: str | None = Field(default=None, description="Code: Python source that raises where the answer is wrong.")
+    id: str | None = Field(default=None, description="The question's id; by default the row's number.")
+    cluster: str | None = Field(default=None, description="What questions of one source share: subject, passage.")
+
+
+class Rows(Configuration):
+    """Where a benchmark's rows are: give one."""
+
+    hub: HubDataset | None = Field(default=None, description="A dataset on the hub.")
+    file: str | None = Field(
+        default=None,
+        description="JSONL, JSON, CSV or Parquet, plain, .gz or .zst: a path relative to this file, or s3://.",
+    )
+    package: str | None = Field(
+        default=None, description="A file inside an installed distribution: `human-eval:HumanEval.jsonl.gz`."
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum(place is not None for place in (self.hub, self.file, self.package)) != 1:
+            raise ValueError("give one of hub, file and package")
+        return self
+
+
+class Benchmark(Configuration):
+    """One benchmark."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="How tables name it.")
+    title: str = Field(default="", description="How people call it; by default its name.")
+    paper_column: str | None = Field(default=None, description="Its column in the paper's tables.")
+    kind: Kind = Field(description="How an answer is decided.")
+    form: Form = Field(description="Shape of its rows; `fields` for any, with a mapping.")
+    rows: Rows = Field(description="Where they are.")
+    fields: Fields | None = Field(default=None, description="Form `fields` only.")
+    where: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Take only rows whose fields have one of these values."
+    )
+    domain: Literal["math", "code", "general"] = Field(
+        default="general", description="Judged: how final answers are compared by rule."
+    )
+    temperature: float = Field(
+        default=0.2, ge=0, le=2, description="Sampling temperature (METHOD: 0 for code, else 0.2)."
+    )
+    shots: int = Field(default=0, ge=0, le=32, description="Worked examples before the question (METHOD: none).")
+    shot_rows: Rows | None = Field(default=None, description="Where they come from; needed with shots.")
+    max_tokens: int = Field(default=512, ge=1, description="Token limit of an answer.")
+    sample: int | None = Field(default=None, ge=1, description="How many questions, drawn by smallest hash; else all.")
+    seed: int = Field(default=0, ge=0, description="Of the draw, and of the model's sampling.")
+    samples: int = Field(default=1, ge=1, le=200, description="Answers to each question, for pass@k.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        faults = []
+        if (self.form == "fields") != (self.fields is not None):
+            faults.append("`fields` belongs to form `fields`, and to no other")
+        if self.form != "fields" and KIND_OF_FORM[self.form] != self.kind:
+            faults.append(f"form {self.form!r} is of kind {KIND_OF_FORM[self.form]!r}")
+        if self.fields is not None and self.kind == "multiple_choice" and not self.fields.options:
+            faults.append("multiple choice needs fields.options")
+        if self.fields is not None and self.kind == "code" and not self.fields.tests:
+            faults.append("code needs fields.tests")
+        if self.shots and self.shot_rows is None:
+            faults.append("shots needs shot_rows: examples of the same shape that are not scored")
+        if self.shots and self.kind == "code":
+            faults.append("code is asked without shots")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @property
+    def shown(self) -> str:
+        """What people call it."""
+        return self.title or self.name
+
+
+class Exchange(Configuration):
+    """The exchange at inference time: answer, review, corrected answer (METHOD: what the paper measured)."""
+
+    benchmarks: tuple[str, ...] = Field(default=(), description="Names of the benchmarks that are asked this way too.")
+    reviewer: Literal["tested", "teacher"] = Field(
+        default="tested",
+        description="Who reviews, without the reference: the model under test, or the profile's `critic_teacher`.",
+    )
+    max_tokens: int = Field(default=256, ge=1, description="Token limit of a review.")
+
+
+class Judging(Configuration):
+    """How judged answers are decided where no rule can."""
+
+    regenerations: int = Field(
+        default=2, ge=0, le=10, description="How often a judge that is not in form is asked again."
+    )
+
+
+class SandboxLimits(Configuration):
+    """What code under test may use."""
+
+    seconds: float = Field(default=10, gt=0, description="Wall-clock and CPU time of one answer.")
+    memory_mb: int = Field(default=1024, ge=64, description="Address space of each of its processes.")
+    processes: int = Field(default=16, ge=1, description="Its processes and threads at one time.")
+    file_mb: int = Field(
+        default=16, ge=1, description="Largest file it can write; what it can write in all is twice that."
+    )
+    output_kb: int = Field(default=64, ge=1, description="What it may print before it is ended.")
+    at_once: int = Field(default=2, ge=1, description="Answers that are run at the same time.")
+
+
+class Benchmarks(Configuration):
+    """The whole file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="How reports name it.")
+    benchmarks: tuple[Benchmark, ...] = Field(min_length=1, description="What is asked.")
+    exchange: Exchange = Field(default=Exchange(), description="Which are asked with a review too.")
+    judging: Judging = Field(default=Judging())
+    sandbox: SandboxLimits = Field(default=SandboxLimits())
+    maximum_failed: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Largest share of failed answers of a benchmark with which scores are taken.",
+    )
+    warn_unreadable: float = Field(
+        default=0.2, ge=0, le=1, description="A larger share of unreadable answers of a benchmark makes a check warn."
+    )
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        names = [benchmark.name for benchmark in self.benchmarks]
+        faults = [f"two benchmarks are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+        faults += [
+            f"exchange.benchmarks: there is no {name!r}" for name in self.exchange.benchmarks if name not in names
+        ]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def benchmark(self, name: str) -> Benchmark:
+        """The benchmark of that name. Raises KeyError."""
+        return {benchmark.name: benchmark for benchmark in self.benchmarks}[name]
+
+
+def load_benchmarks(name_or_path: str) -> Benchmarks:
+    """The shipped configuration (`demo`, `paper`) or a YAML file, with file paths resolved against it.
+
+    Raises:
+        ConfigurationError: every fault of the file at once.
+    """
+    path = shipped_or_path(name_or_path, CONFIGURATIONS)
+    found = load_configuration(path, Benchmarks)
+    folder = path.parent.absolute()
+    located = tuple(
+        one.model_copy(
+            update={"rows": _located(one.rows, folder), "shot_rows": one.shot_rows and _located(one.shot_rows, folder)}
+        )
+        for one in found.benchmarks
+    )
+    return found.model_copy(update={"benchmarks": located})
+
+
+def _located(rows: Rows, folder: Path) -> Rows:
+    if rows.file is None or "://" in rows.file:
+        return rows
+    return rows.model_copy(update={"file": str(folder / Path(rows.file).expanduser())})
