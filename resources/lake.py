@@ -246,9 +246,11 @@ class Lake:
         """
         connection = duckdb.connect()
         connection.execute(f"SET memory_limit = '{memory_limit}'; SET preserve_insertion_order = false")
-        if "://" in self.store.root:
+        if self.store.local_path("") is None:
             from resources.file_system import StoreFileSystem
+            from resources.s3_store import S3Store
 
+            assert isinstance(self.store, S3Store)  # noqa: S101 - the one remote store
             connection.register_filesystem(StoreFileSystem(self.store))
         by_name = {table.name: table for table in tables}
         views = {name: (table, self.records(table)) for name, table in by_name.items()}

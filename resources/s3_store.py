@@ -228,7 +228,7 @@ class S3Store:
     def get_tail(self, path: str, length: int) -> bytes:
         return self._tail(path, length)[0]
 
-    def open(self, path: str) -> BinaryIO:
+    def open(self, path: str) -> "RangedFile":
         tail, size, version = self._tail(path, READ_AHEAD)
 
         def fetch(start: int, end: int) -> bytes:
@@ -241,7 +241,7 @@ class S3Store:
                     f"{self.uri(path)} was replaced while it was read; run the same command again"
                 ) from error
 
-        return cast("BinaryIO", RangedFile(fetch, size, tail))
+        return RangedFile(fetch, size, tail)
 
     def exists(self, path: str) -> bool:
         # Not HeadObject, which never says why it was refused.
@@ -365,7 +365,7 @@ class S3Store:
 
     def _advice(self, error: ClientError) -> str | None:
         """What to do about an error that S3 answered; None for one that a caller decides on."""
-        code, told = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        code, told = error.response["Error"]["Code"], error.response["Error"].get("Message") or ""
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if code in ADVICE:
             return ADVICE[code]
@@ -388,16 +388,21 @@ class S3Store:
         return None
 
 
-class RangedFile(io.RawIOBase):
+class RangedFile(io.RawIOBase, BinaryIO):
     """A remote file that is read in pieces: its tail is at hand, the rest is fetched as it is asked for."""
 
-    def __init__(self, fetch: Callable[[int, int], bytes], size: int, tail: bytes) -> None:
-        """`fetch` gives the bytes from its first argument up to, without, its second."""
+    def __init__(self, fetch: Callable[[int, int], bytes], size: int, tail: bytes, ahead: int = READ_AHEAD) -> None:
+        """`fetch` gives the bytes from its first argument up to, without, its second, at least `ahead` at a time."""
+        self._at_least = ahead
         self._fetch = fetch
-        self._size = size
+        self.size = size
         self._tail = tail
         self._ahead, self._ahead_start = b"", 0
         self._position = 0
+
+    def copy(self) -> "RangedFile":
+        """The same file at its start; its tail is not fetched again."""
+        return RangedFile(self._fetch, self.size, self._tail, self._at_least)
 
     def readable(self) -> bool:
         return True
@@ -409,30 +414,30 @@ class RangedFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         return self._position
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._bytes(self._position, min(self._position + len(view), self._size))
+        data = self._bytes(self._position, min(self._position + len(view), self.size))
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
 
     def readall(self) -> bytes:
-        data = self._bytes(self._position, self._size)
+        data = self._bytes(self._position, self.size)
         self._position += len(data)
         return data
 
     def _bytes(self, start: int, end: int) -> bytes:
         if start >= end:
             return b""
-        tail_start = self._size - len(self._tail)
+        tail_start = self.size - len(self._tail)
         if start >= tail_start:
             return self._tail[start - tail_start : end - tail_start]
         if end > tail_start:
             return self._bytes(start, tail_start) + self._tail[: end - tail_start]
         if not self._ahead_start <= start <= end <= self._ahead_start + len(self._ahead):
-            self._ahead = self._fetch(start, min(max(end, start + READ_AHEAD), tail_start))
+            self._ahead = self._fetch(start, min(max(end, start + self._at_least), tail_start))
             self._ahead_start = start
         return self._ahead[start - self._ahead_start : end - self._ahead_start]

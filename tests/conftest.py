@@ -15,6 +15,7 @@ from resources.embedded.lease import ServerFiles, live_server
 from resources.embedded.models import CHAT_PACKAGE, SENTENCE_PACKAGE
 
 from .fake_endpoint import FakeEndpoint
+from .s3_gate import S3Gate
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("ours", deadline=None)
@@ -104,6 +105,15 @@ def s3_root(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
     }.items():
         monkeypatch.setenv(name, value)
     return f"s3://lake/{request.node.name.replace('[', '-').rstrip(']')}"
+
+
+@pytest.fixture
+def s3_gate(s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Gate]:
+    """A gate before that server, which every client goes through; see `S3Gate` for what it can be told to do."""
+    gate = S3Gate(s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", gate.address)
+    yield gate
+    gate.stop()
 
 
 @pytest.fixture

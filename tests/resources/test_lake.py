@@ -4,8 +4,11 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 
-from resources.lake import AlreadyWritten, Gate, Lake, PartitionRecord, Table, TableError
+from resources.identity import stable_hash
+from resources.lake import USUAL_FOOTER, AlreadyWritten, Gate, Lake, PartitionRecord, Table, TableError
+from resources.s3_store import Patience, S3Store
 from resources.store import Store, StoreError
+from tests.s3_gate import S3Gate
 
 APPLES = Table(
     name="apples",
@@ -145,3 +148,66 @@ def test_a_lake_of_a_newer_format_is_refused(lake: Lake) -> None:
     lake.store.put("lake.json", b'{"format": 99}')
     with pytest.raises(StoreError, match="format 99"):
         lake.read(APPLES)
+
+
+@pytest.fixture
+def long_partition(s3_root: str, s3_gate: S3Gate) -> Lake:
+    """A partition of some megabytes on S3, most of them in one column; what is asked for is counted from here."""
+    lake = Lake.at(s3_root)
+    frame = pl.DataFrame(
+        {
+            "orchard": ["north"] * 20_000,
+            "tree": ["1"] * 20_000,
+            "grams": range(1, 20_001),
+            "spots": [[{"x": 0.5, "note": f"{stable_hash(row)}{stable_hash(-row)}"}] for row in range(20_000)],
+        }
+    )
+    lake.write(APPLES, KEYS, frame, fingerprint="f1", facts={"profile": "laptop"})
+    s3_gate.calls.clear()
+    return lake
+
+
+def fetched(gate: S3Gate) -> int:
+    return sum(call.bytes for call in gate.calls if call.name == "GetObject")
+
+
+def test_a_record_and_its_facts_are_read_from_the_end_of_the_file(long_partition: Lake, s3_gate: S3Gate) -> None:
+    record = long_partition.record(APPLES, KEYS)
+    assert record is not None
+    assert record.rows == 20_000
+    assert long_partition.facts(APPLES, KEYS) == {"profile": "laptop"}
+    assert fetched(s3_gate) <= 2 * USUAL_FOOTER
+
+
+def test_a_column_is_read_without_the_others(long_partition: Lake, s3_gate: S3Gate) -> None:
+    size = long_partition.store.list("apples")[0].size
+    assert long_partition.read(APPLES, [KEYS], columns=["grams"])["grams"].sum() == 200_010_000
+    assert fetched(s3_gate) < size / 4
+
+
+def test_sql_reads_the_columns_it_asks_for(long_partition: Lake, s3_gate: S3Gate) -> None:
+    size = long_partition.store.list("apples")[0].size
+    with long_partition.connect([APPLES]) as connection:
+        assert connection.execute("SELECT sum(grams) FROM apples").fetchone() == (200_010_000,)
+    assert fetched(s3_gate) < size / 2
+
+
+def test_a_footer_that_is_longer_than_usual_is_read(lake: Lake) -> None:
+    facts = {"long": "x" * (USUAL_FOOTER + 1)}
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", facts=facts)
+    assert lake.facts(APPLES, KEYS) == facts
+
+
+def test_some_columns_come_in_the_order_asked_for_with_their_types(lake: Lake) -> None:
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    assert lake.read(APPLES, [KEYS], columns=["spots", "grams"]).equals(rows(100).select("spots", "grams"))
+
+
+def test_writing_and_reading_a_partition_survives_an_outage(s3_root: str, s3_gate: S3Gate) -> None:
+    lake = Lake(S3Store(s3_root, patience=Patience(sleep=lambda seconds: None)))
+    for call in ("PutObject", "GetObject", "ListObjectsV2"):
+        s3_gate.drop(call, times=3)
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True)
+    with lake.connect([APPLES]) as connection:
+        s3_gate.refuse("GetObject", 503, "SlowDown", times=3)
+        assert connection.execute("SELECT grams FROM apples").fetchall() == [(100,)]

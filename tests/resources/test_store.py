@@ -1,8 +1,14 @@
+import io
+import os
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from resources.s3_store import RangedFile
 from resources.store import LocalStore, Store, StoreError, open_store
 
 
@@ -22,6 +28,49 @@ def test_a_missing_file_is_not_found(store: Store) -> None:
     with pytest.raises(FileNotFoundError):
         store.get("none")
     assert not store.exists("none")
+
+
+def test_the_tail_of_a_file_is_got_and_all_of_a_shorter_one(store: Store) -> None:
+    store.put("x", b"0123456789")
+    store.put("empty", b"")
+    assert [store.get_tail("x", length) for length in (3, 100)] == [b"789", b"0123456789"]
+    assert store.get_tail("empty", 3) == b""
+
+
+def test_an_empty_file_is_there(store: Store) -> None:
+    store.put("empty", b"")
+    assert store.exists("empty")
+    with store.open("empty") as file:
+        assert file.read() == b""
+
+
+def test_a_file_is_read_at_any_place(store: Store) -> None:
+    store.put("x", b"0123456789")
+    with store.open("x") as file:
+        file.seek(4)
+        assert (file.read(3), file.tell(), file.read()) == (b"456", 7, b"789")
+        assert file.seek(-2, os.SEEK_END) == 8
+        assert file.read(10) == b"89"
+
+
+@given(
+    data=st.binary(max_size=300),
+    tail=st.integers(0, 300),
+    reads=st.lists(st.tuples(st.integers(0, 300), st.integers(-1, 300))),
+)
+def test_a_file_in_pieces_reads_like_one_in_memory(data: bytes, tail: int, reads: list[tuple[int, int]]) -> None:
+    pieces = RangedFile(lambda start, end: data[start:end], len(data), data[max(0, len(data) - tail) :], ahead=16)
+    whole = io.BytesIO(data)
+    for place, length in reads:
+        assert pieces.seek(place) == whole.seek(place)
+        assert pieces.read(length) == whole.read(length)
+
+
+def test_a_missing_file_cannot_be_opened(store: Store) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.open("none")
+    with pytest.raises(FileNotFoundError):
+        store.get_tail("none", 8)
 
 
 def test_only_the_first_put_if_absent_writes(store: Store) -> None:
@@ -71,6 +120,25 @@ def test_an_unfinished_file_is_never_listed(tmp_path: Path) -> None:
     store.put("t/part", b"rows")
     (tmp_path / "t" / ".part.unfinished").write_bytes(b"ro")
     assert [file.path for file in store.list("t")] == ["t/part"]
+
+
+def test_temporary_files_of_dead_writers_are_swept_by_age(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("t/part.parquet", b"rows")
+    for name in ("t/.part.parquet.ab12_x9z", "t/.hidden", ".locks/0123"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"ro")
+    now = datetime.now(UTC)
+    assert store.sweep_unfinished(now - timedelta(hours=1)) == []
+    assert store.sweep_unfinished(now + timedelta(hours=1), dry_run=True) == ["t/.part.parquet.ab12_x9z"]
+    assert store.sweep_unfinished(now + timedelta(hours=1)) == ["t/.part.parquet.ab12_x9z"]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".hidden", "0123", "part.parquet"]
+
+
+def test_what_a_writer_stages_would_be_swept(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    with store._staged("t/part.parquet", io.BytesIO(b"rows")):
+        assert len(store.sweep_unfinished(datetime.now(UTC) + timedelta(hours=1), dry_run=True)) == 1
 
 
 def test_an_unwritable_place_is_named_with_what_to_do(tmp_path: Path) -> None:

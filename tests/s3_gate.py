@@ -1,0 +1,171 @@
+"""A gate before the S3 server of the tests: it writes down every call and can refuse, drop or cut off some."""
+
+import http.client
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as S3 names it, and what was answered."""
+
+    name: str
+    key: str  # without the bucket
+    query: dict[str, str]
+    headers: dict[str, str]  # names in lower case
+    status: int | None = None  # None: no answer was given
+    bytes: int = 0  # of the answer's body
+
+
+@dataclass
+class _Fault:
+    name: str
+    times: int
+    answer: Callable[["_Handler", Call], None]
+
+
+def call_name(method: str, key: str, query: dict[str, str]) -> str:
+    """The name that policies know a request by."""
+    if not key:
+        if method == "GET" and "uploads" in query:
+            return "ListMultipartUploads"
+        return {"GET": "ListObjectsV2" if "list-type" in query else "GetBucket", "HEAD": "HeadBucket"}[method]
+    if "uploadId" in query:
+        return {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}[method]
+    if method == "POST":
+        return "CreateMultipartUpload"
+    return {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}[method]
+
+
+class S3Gate:
+    """A real server on loopback that passes on what it is not told to spoil."""
+
+    def __init__(self, behind: str) -> None:
+        """`behind`: the address of the server that answers."""
+        self.behind = urlsplit(behind).netloc
+        self.calls: list[Call] = []
+        self.faults: list[_Fault] = []
+        self.lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.daemon_threads = True
+        self._server.gate = self  # type: ignore[attr-defined]
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def names(self) -> list[str]:
+        """The calls seen so far, by name."""
+        return [call.name for call in self.calls]
+
+    def refuse(self, name: str, status: int, code: str = "", message: str = "", times: int = 1) -> None:
+        """Answer the next calls of that name with an error; without a code, as bare as HeadObject's."""
+        body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode() if code else b""
+        self.faults.append(_Fault(name, times, lambda handler, call: handler.answer(call, status, {}, body)))
+
+    def drop(self, name: str, times: int = 1) -> None:
+        """Close the connection on the next calls of that name, unread and unanswered."""
+        self.faults.append(_Fault(name, times, lambda handler, call: handler.hang_up(call)))
+
+    def lose_answer(self, name: str, times: int = 1) -> None:
+        """Let the next calls of that name happen, and close the connection instead of telling."""
+
+        def lose(handler: "_Handler", call: Call) -> None:
+            handler.ask(call)
+            handler.hang_up(call)
+
+        self.faults.append(_Fault(name, times, lose))
+
+    def cut_off(self, name: str, times: int = 1) -> None:
+        """Close the connection in the middle of the next answers to calls of that name."""
+
+        def cut(handler: "_Handler", call: Call) -> None:
+            status, headers, body = handler.ask(call)
+            handler.answer(call, status, headers, body, told=len(body) // 2)
+
+        self.faults.append(_Fault(name, times, cut))
+
+    def before(self, name: str, happen: Callable[[], Any]) -> None:
+        """Let something happen elsewhere while the next call of that name is under way."""
+
+        def delay(handler: "_Handler", call: Call) -> None:
+            happen()
+            handler.answer(call, *handler.ask(call))
+
+        self.faults.append(_Fault(name, 1, delay))
+
+    def fault_for(self, name: str) -> _Fault | None:
+        """The fault that this call meets; it counts."""
+        with self.lock:
+            for fault in self.faults:
+                if fault.name == name and fault.times > 0:
+                    fault.times -= 1
+                    return fault
+        return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    sent = b""
+
+    def _serve(self) -> None:
+        gate: S3Gate = self.server.gate  # type: ignore[attr-defined]
+        self.sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        key = unquote(parts.path).lstrip("/").partition("/")[2]
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        call = Call(call_name(self.command, key, query), key, query, headers)
+        fault = gate.fault_for(call.name)
+        if fault:
+            fault.answer(self, call)
+        else:
+            self.answer(call, *self.ask(call))
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _serve
+
+    def ask(self, call: Call) -> tuple[int, dict[str, str], bytes]:
+        """What the server behind says."""
+        gate: S3Gate = self.server.gate  # type: ignore[attr-defined]
+        connection = http.client.HTTPConnection(gate.behind)
+        connection.request(self.command, self.path, self.sent, dict(self.headers.items()))
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, dict(answer.getheaders()), body
+
+    def answer(self, call: Call, status: int, headers: dict[str, str], body: bytes, told: int | None = None) -> None:
+        """Give an answer, or the first `told` bytes of it and no more."""
+        self._note(call, status, len(body))
+        self.send_response(status)
+        length = next((value for name, value in headers.items() if name.lower() == "content-length"), str(len(body)))
+        for name, value in headers.items():
+            if name.lower() not in HOP_BY_HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", length if self.command == "HEAD" else str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[:told])
+        if told is not None:
+            self.close_connection = True
+
+    def hang_up(self, call: Call) -> None:
+        """Say nothing."""
+        self._note(call, None, 0)
+        self.close_connection = True
+
+    def _note(self, call: Call, status: int | None, size: int) -> None:
+        gate: S3Gate = self.server.gate  # type: ignore[attr-defined]
+        with gate.lock:
+            gate.calls.append(Call(call.name, call.key, call.query, call.headers, status, size))
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
