@@ -63,7 +63,7 @@ def read_rows(
         SeedsError: a file is missing, of an unknown kind or broken beyond its rows; a dataset cannot be opened.
     """
     if source.hub is not None:
-        yield from _hub_rows(source.hub, source.wanted_fields, configuration.folder)
+        yield from hub_rows(source.hub, source.wanted_fields, configuration.folder)
         return
     for given in source.files or []:
         for path, shown in find_files(given, configuration, s3):
@@ -102,7 +102,8 @@ def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = S3
 
 
 def file_rows(path: str, shown: str, wanted: tuple[str, ...], s3: S3Options = S3_AS_USUAL) -> Iterator[Row | Fault]:
-    """The rows of one file, which the tables call `shown`. Parquet gives the fields in `wanted` if it has them all."""
+    """The rows of one file, which the tables call `shown`. Parquet gives the fields in `wanted` if it has
+    them all, and every field where none is wanted."""
     with _explained(path):
         system, name = _file_system(path, s3)
         # fsspec's remote files have no readline with a limit.
@@ -290,7 +291,7 @@ def _parquet_rows(stream: BinaryIO, shown: str, wanted: tuple[str, ...]) -> Iter
     with pq.ParquetFile(stream) as file:
         names = file.schema_arrow.names
         # All fields where one is missing: the message that says so lists those there are.
-        columns = list(wanted) if set(wanted) <= set(names) else None
+        columns = list(wanted) if wanted and set(wanted) <= set(names) else None
         number = 0
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
             for values in batch.to_pylist():
@@ -301,7 +302,12 @@ def _parquet_rows(stream: BinaryIO, shown: str, wanted: tuple[str, ...]) -> Iter
 # -- the hub -----------------------------------------------------------------------------------------------------------
 
 
-def _hub_rows(hub: HubDataset, wanted: tuple[str, ...], folder: Path) -> Iterator[Row]:
+def hub_rows(hub: HubDataset, wanted: tuple[str, ...], folder: Path) -> Iterator[Row]:
+    """The rows of a hub dataset, streamed; a local one is relative to `folder`. See `file_rows` for `wanted`.
+
+    Raises:
+        SeedsError: it cannot be opened or read.
+    """
     import datasets
 
     local = hub.id.startswith((".", "/"))
@@ -313,7 +319,7 @@ def _hub_rows(hub: HubDataset, wanted: tuple[str, ...], folder: Path) -> Iterato
             revision=hub.revision,
             streaming=True,
         )
-        if set(wanted) <= set(dataset.column_names or []):
+        if wanted and set(wanted) <= set(dataset.column_names or []):
             dataset = dataset.select_columns(list(wanted))
         for number, values in enumerate(_as_dicts(dataset)):
             yield Row(hub.id, number, values)
