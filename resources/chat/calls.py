@@ -80,6 +80,10 @@ class EndpointUnusable(Exception):
     """No call to this endpoint can succeed (unreachable, wrong key, unknown model). The run stops at once."""
 
 
+class EndpointAway(EndpointUnusable):
+    """It never answered, though it was tried for a while. It may answer another time."""
+
+
 class BudgetSpent(Exception):
     """The run's budget in tokens or money is used up. Everything paid for is in the journal."""
 

@@ -16,7 +16,16 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Message, Usage
+from resources.chat.calls import (
+    BudgetSpent,
+    Call,
+    CallFailed,
+    Completion,
+    EndpointAway,
+    EndpointUnusable,
+    Message,
+    Usage,
+)
 from resources.chat.journal import SEGMENT_SECONDS, ScopeJournal
 from resources.chat.limiter import Gate, Limiter, Outcome
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
@@ -297,7 +306,8 @@ class ChatEngine:
                 self._add(ask.scope, wasted=int(failed.wasted))
                 if failures >= self._retries.attempts:
                     if not line.answered:
-                        raise self._unusable(line, ask, failed.reason, failed.detail) from None
+                        away = self._unusable(line, ask, failed.reason, failed.detail)
+                        raise EndpointAway(str(away)) from None
                     detail = f"endpoint {line.name!r}, {failures} attempts, the last: {failed.detail}"
                     raise CallFailed(failed.reason, detail) from None
                 if failures == 1 and not line.warned:
