@@ -18,6 +18,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.school import School, TeachingRules
 from assets.dialogues.teaching import Progress
 from assets.partitions import lessons, selected_keys
+from assets.retries import settle_outage
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from assets.shown import OWNERS, column_schema, report_written
@@ -25,6 +26,7 @@ from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.lake import Lake
 from resources.progress import progress as progress_shown
+from resources.store import StoreError
 
 
 class TeachingConfig(Config):
@@ -79,8 +81,9 @@ def scenario_dialogues(
         if failed:
             reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(failed.items()))
             raise Failure(f"{len(failed)} of {len(progress.keys)} partitions failed:\n{reasons}", allow_retries=False)
-    except (BudgetSpent, EndpointUnusable) as error:
+    except (BudgetSpent, EndpointUnusable, StoreError) as error:
         report_written(context, school.described, school.failed)
+        settle_outage(context, error)
         raise Failure(str(error), allow_retries=False) from error
     except BaseException:
         report_written(context, school.described, school.failed)

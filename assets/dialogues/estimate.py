@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import duckdb
 import polars as pl
 
 from assets.dialogues.fingerprint import dialogue_fingerprint
@@ -20,9 +21,9 @@ from assets.dialogues.script import Spoken
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.partitions import Scenario, lesson_key
 from resources.chat.profile import Profile, Role
-from resources.lake import Lake
+from resources.lake import Lake, PartitionRecord
 
-LATENCY_PARTITIONS = 50  # the newest ones, whose footers say how long calls took
+MEASURED_PARTITIONS = 20  # of each scenario, the newest ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class CallAverage:
     calls: float  # for a turn: refused utterances are asked for again
     seconds: float  # of one call
     measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expense:
+    """Prompt and completion tokens, and US dollars by the profile's prices."""
+
+    tokens: float
+    usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +152,49 @@ def estimate(
     return Estimate(partitions, current, plans.height, tuple(roles), max(load.values()) / 3600)
 
 
+def dialogue_expenses(
+    profile: Profile, averages: Mapping[Role, CallAverage]
+) -> tuple[Mapping[Scenario, Expense], Expense]:
+    """What one dialogue of each scenario takes, its verdict included, and what a verdict alone takes.
+
+    Half of the debates are taken to have two rounds.
+    """
+    many = 1000  # `estimate` counts whole calls
+
+    def of_one(roles: Iterable[RoleEstimate]) -> Expense:
+        taken = list(roles)
+        tokens = sum(role.prompt_tokens + role.completion_tokens for role in taken)
+        return Expense(tokens / many, sum(role.cost for role in taken) / many)
+
+    expenses, verdict = {}, Expense(0, 0)
+    for scenario in Scenario:
+        rounds = [1, 2] * (many // 2) if scenario is Scenario.DEBATE else [None] * many
+        plans = pl.DataFrame(
+            {"scenario": [scenario.value] * many, "debate_rounds": rounds}, schema_overrides={"debate_rounds": pl.Int8}
+        )
+        roles = estimate(plans, profile, averages).roles
+        expenses[scenario] = of_one(roles)
+        verdict = of_one(role for role in roles if role.role is Role.JUDGE)
+    return expenses, verdict
+
+
 def measured_averages(lake: Lake, profile: Profile) -> dict[Role, CallAverage]:
-    """What the roles took in the dialogues that this profile's models already held; nothing of other models."""
+    """What the roles took in the newest dialogues that this profile's models held; nothing of other models.
+
+    Reads `MEASURED_PARTITIONS` of each scenario, whatever their number.
+    """
     query = """
         SELECT turn.role, turn.model, avg(turn.prompt_tokens), avg(turn.completion_tokens), count(*)
-        FROM (SELECT unnest(turns) AS turn FROM scenario_dialogues)
+        FROM (SELECT unnest(turns) AS turn FROM newest)
         WHERE turn.role IS NOT NULL GROUP BY ALL
     """
-    with lake.connect([DIALOGUES]) as connection:
+    newest = lake.read(DIALOGUES, [record.keys for record in _newest(lake)], columns=["turns", "discarded"])
+    with duckdb.connect() as connection:
+        connection.register("newest", newest.to_arrow())
         rows = connection.execute(query).fetchall()
         ((refused, spoken),) = connection.execute(
             "SELECT coalesce(sum(len(discarded)), 0), coalesce(sum(len([t FOR t IN turns IF t.role IS NOT NULL])), 0) "
-            "FROM scenario_dialogues"
+            "FROM newest"
         ).fetchall()
     seconds = _seconds_a_call(lake)
     found = {}
@@ -203,7 +243,15 @@ def _current(lake: Lake, prompts: PromptBook, profile: Profile) -> set[str]:
 
 def _seconds_a_call(lake: Lake) -> float | None:
     """Mean latency over the newest partitions; None where no call was made."""
-    newest = sorted(lake.records(DIALOGUES), key=lambda record: record.written_at)[-LATENCY_PARTITIONS:]
-    usages = [lake.facts(DIALOGUES, record.keys).get("usage", {}) for record in newest]
+    usages = [lake.facts(DIALOGUES, record.keys).get("usage", {}) for record in _newest(lake)]
     calls = sum(usage.get("calls", 0) for usage in usages)
     return sum(usage.get("wait_seconds", 0.0) for usage in usages) / calls if calls else None
+
+
+def _newest(lake: Lake) -> list[PartitionRecord]:
+    """The newest partitions that hold dialogues, some of each scenario, the newest last."""
+    by_scenario: dict[str, list[PartitionRecord]] = {}
+    for record in sorted(lake.records(DIALOGUES), key=lambda record: record.written_at):
+        if record.rows:
+            by_scenario.setdefault(record.keys["scenario"], []).append(record)
+    return [record for records in by_scenario.values() for record in records[-MEASURED_PARTITIONS:]]

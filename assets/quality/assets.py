@@ -21,12 +21,14 @@ from assets.quality.configuration import QualityRules
 from assets.quality.runs import ScoredPartition, Scoring, score_partitions
 from assets.quality.schema import SCORED
 from assets.quality.summary import GATE_FAILED, describe
+from assets.retries import settle_outage
 from assets.shown import OWNERS, column_schema, report_written
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
 from resources.lake import Lake
 from resources.progress import progress
+from resources.store import StoreError
 
 
 @asset(
@@ -72,8 +74,9 @@ def scored_dialogues(
         if faults:
             reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(faults.items()))
             raise Failure(f"{len(faults)} of {len(keys)} partitions failed:\n{reasons}", allow_retries=False)
-    except (EndpointUnusable, BudgetSpent, ConfigurationError) as error:
+    except (EndpointUnusable, BudgetSpent, ConfigurationError, StoreError) as error:
         report_written(context, described, failed)
+        settle_outage(context, error)
         raise Failure(
             f"{error}\n{len(described)} of {len(keys)} partitions are written. What was paid for is not paid again.",
             allow_retries=False,

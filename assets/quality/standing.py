@@ -30,6 +30,7 @@ class Standing:
     dialogues: PartitionRecord | None
     scored: PartitionRecord | None
     why: NotCurrent | None
+    scores_only: bool = False  # the dialogues are current: nothing but their scores is due
 
     @property
     def key(self) -> str:
@@ -70,7 +71,8 @@ def lesson_standings(lake: Lake, expected: Expected) -> list[Standing]:
             current = expected(plans.fingerprint, asked_anew.fingerprint if asked_anew else "", scenario)
             told, judged = dialogues.get(key), scored.get(key)
             why = _why(told, judged, current)
-            standings.append(Standing(scenario, plans.keys["shard"], plans, told, judged, why))
+            told_now = told is not None and told.gate == "passed" and told.fingerprint == current[0]
+            standings.append(Standing(scenario, plans.keys["shard"], plans, told, judged, why, bool(why) and told_now))
     return standings
 
 
