@@ -27,7 +27,9 @@ KIND_OF_FORM: dict[str, Kind] = {
 class Fields(Configuration):
     """Form `fields`: which fields of a row hold what. `a.b` is the field b of the object in a."""
 
-    question: str = Field(min_length=1, description="The question.")
+    question: str | tuple[str, ...] = Field(
+        min_length=1, description="The question; several are joined with an empty line between."
+    )
     answer: str = Field(
         min_length=1, description="Label, index or text of the right option; the reference; a function's name."
     )
@@ -40,6 +42,7 @@ class Fields(Configuration):
         "text such as `a ) 38 , b ) 27`), or one field an option.",
     )
     tests: str | None = Field(default=None, description="Code: Python source that raises where the answer is wrong.")
+    solution: str | None = Field(default=None, description="Code: a program that passes.")
     id: str | None = Field(default=None, description="The question's id; by default the row's number.")
     cluster: str | None = Field(default=None, description="What questions of one source share: subject, passage.")
 
