@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from enum import Enum
 
 TOLERANCE = 0.02  # share of refusals that does not lower the level
+EXPERIMENT = 0.2  # share by which the level falls to see whether refusals come from the load at all
 NOISE_LIMIT = 0.10  # refusals above this share are never taken for noise
 MIN_OUTCOMES = 20  # a window is not judged on fewer answers, unless it is long
 SHORTEST_WINDOW = 0.05  # seconds
 LONGEST_PATIENCE = 16  # clean windows before the level is tried higher again
 LONGEST_PAUSE = 60.0  # seconds that one answer can hold up the whole endpoint
 SPACING = 0.8  # of the even distance between starts
+RAMP_SECONDS = 0.1  # over which the first calls are spread, as many as there are slots …
+WIDEST_RAMP = 0.002  # … but no further than so many seconds from each other
+SLOWEST_RAMP = 1.0  # seconds between two starts
+RAMP_REFUSALS, RAMP_STARTS = 5, 10  # so many refusals within so many starts slow the ramp; fewer are chance
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 
 
@@ -44,13 +49,13 @@ class Bucket:
     filled_at: float = 0.0
 
     @classmethod
-    def for_calls(cls, per_minute: int) -> "Bucket":
+    def for_calls(cls, per_minute: float) -> "Bucket":
         """A burst of one second's worth; never more than `per_minute` calls start in any 60 seconds."""
         burst = float(max(1, per_minute // 60))
         return cls(rate=(per_minute + 1 - burst) / 60, burst=burst, level=burst)
 
     @classmethod
-    def for_tokens(cls, per_minute: int) -> "Bucket":
+    def for_tokens(cls, per_minute: float) -> "Bucket":
         """A burst of two seconds' worth, taken off the pace."""
         burst = per_minute / 30
         return cls(rate=(per_minute - burst) / 60, burst=burst, level=burst)
@@ -74,12 +79,16 @@ class Bucket:
 class Limiter:
     """One endpoint's limits. Every method takes `now`, in seconds of a monotonic clock.
 
-    The level of concurrency starts at the hard cap. Answers are judged in windows of about one latency:
+    The first calls, as many as there are slots, are spread over a tenth of a second, and refusals among them halve
+    their pace: so an endpoint's own cap or bucket is met by a few calls and not by all at once. What is in flight when
+    the first of them is answered is then the level to begin with; without refusals it is the hard cap.
+
+    From then on answers are judged in windows of about one latency:
 
     - Each refusal takes one slot away until its window ends, so that a refused slot is not refused again at once.
     - A window whose share of refusals is above the tolerance lowers the level by that share, once.
-    - If lowering did not lessen a small share, the refusals do not come from the load: the level returns to the last
-      good one and that share is tolerated from then on.
+    - If that did not lessen a small share, the level falls by a fifth for one window, to see. If that did not either,
+      the refusals do not come from the load: the level returns to where it was, and that share is tolerated.
     - Clean windows in a row raise the level by 1, 2, 4, … calls, so that what a passing fault took is back in a few
       windows; each failed attempt doubles how many clean windows the next one waits for.
 
@@ -87,6 +96,8 @@ class Limiter:
     calls that were answered together would ask together again.
 
     When not even one call is served, the endpoint is left alone for a growing while.
+
+    `share` says how much of the caps is this process's (see `resources.chat.leases`).
     """
 
     def __init__(
@@ -95,15 +106,22 @@ class Limiter:
         self.cap = max_concurrency
         self.level = float(max_concurrency)
         self.in_flight = 0
+        self._per_minute = requests_per_minute, tokens_per_minute
         self._calls = Bucket.for_calls(requests_per_minute) if requests_per_minute else None
         self._tokens = Bucket.for_tokens(tokens_per_minute) if tokens_per_minute else None
+        self._rate_share = 1.0
+        self._ramp: float | None = min(WIDEST_RAMP, RAMP_SECONDS / max_concurrency)  # seconds between starts
+        self._to_ramp = max_concurrency  # starts until the ramp ends
+        self._slowed_at: float | None = None  # when refusals last slowed the ramp
+        self._ramp_refusals: deque[int] = deque(maxlen=RAMP_REFUSALS)  # what `_to_ramp` was at each
         self._paused_until = -math.inf
         self._spaced_until = -math.inf
         self._pauses = 0  # in a row
         self._latency = 0.0  # smoothed, seconds
         self._call_tokens = 0.0  # smoothed, of one call
         self._noise = 0.0  # share of refusals that a lower level does not cure
-        self._fallen_from: tuple[float, float] | None = None  # level and share before the last window's decrease
+        self._fallen_from: tuple[float, float] | None = None  # level and share before the last decreases
+        self._trying = False  # the last decrease was made to see
         self._peak = 0  # most calls in flight within the window
         self._step = 1
         self._patience = 1
@@ -114,11 +132,36 @@ class Limiter:
     @property
     def slots(self) -> int:
         """Calls that may be in flight just now; never above the hard cap."""
-        return max(1, min(self.cap, int(self.level + 1e-9)) - self._refused)
+        return min(self.cap, max(1, int(self.level + 1e-9) - self._refused))
+
+    def share(self, now: float, slots: int, rate: float) -> None:
+        """Keep to `slots` calls in flight, and to the share `rate` (0..1) of the caps a minute; 0 waits for more."""
+        if slots != self.cap:
+            unlimited = self.level >= self.cap
+            self.cap = slots
+            self.level = float(max(1, slots)) if unlimited else min(self.level, float(max(1, slots)))
+        if rate != self._rate_share:
+            calls, tokens = self._per_minute
+            self._calls = self._shared(self._calls, Bucket.for_calls(calls * rate), now) if calls and rate else None
+            self._tokens = (
+                self._shared(self._tokens, Bucket.for_tokens(tokens * rate), now) if tokens and rate else None
+            )
+            self._rate_share = rate
+
+    @staticmethod
+    def _shared(old: Bucket | None, new: Bucket, now: float) -> Bucket:
+        """`new` with what is left in `old`; empty where there was no share before."""
+        if old is not None:
+            old.delay(now, 0)
+        new.level = min(new.burst, old.level) if old else 0.0
+        new.filled_at = now
+        return new
 
     def delay(self, now: float, tokens: float = 0.0) -> float:
         """Seconds until a call of about `tokens` tokens may start: 0 at once, inf when another has to end first."""
         self._judge(now)
+        if not self._rate_share:
+            return math.inf
         if self.in_flight >= self.slots:
             return max(0.001, self._window_end() - now) if self._refused else math.inf
         waits = [max(self._paused_until, self._spaced_until) - now]
@@ -132,7 +175,13 @@ class Limiter:
         """Count a call in, for which `delay` was 0."""
         self.in_flight += 1
         self._peak = max(self._peak, self.in_flight)
-        if self.level < self.cap:
+        if self._ramp is not None:
+            self._to_ramp -= 1
+            if self._to_ramp <= 0 and self._slowed_at is None:
+                self._ramp = None
+            else:
+                self._spaced_until = max(now, self._spaced_until) + self._ramp
+        elif self.level < self.cap:
             self._spaced_until = max(now, self._spaced_until) + SPACING * self._latency / self.level
         self._call_tokens += (tokens - self._call_tokens) * 0.1
         if self._calls:
@@ -161,12 +210,14 @@ class Limiter:
         if self._tokens and tokens_over:
             self._tokens.take(now, tokens_over)
         if outcome is Outcome.SERVED:
+            self._end_ramp(now)
             self._served += 1
             self._pauses = 0
             self._latency += (latency - self._latency) * (0.1 if self._latency else 1.0)
         elif outcome is Outcome.REFUSED:
             self._refused += 1
-            if self.slots == 1 and self._served == 0 and self.in_flight == 0:
+            self._slow_ramp(now, now - latency)
+            if (self.slots == 1 or self._slowed_at is not None) and self._served == 0 and self.in_flight == 0:
                 self._pauses += 1
                 self._pause(now, 0.25 * 2 ** min(8, self._pauses) if retry_after is None else retry_after)
         self._judge(now)
@@ -181,6 +232,24 @@ class Limiter:
                 # `reset` is the time until the whole allowance is back.
                 allowance = _number(headers.get(f"x-ratelimit-limit-{kind}")) or needed
                 self._pause(now, reset * min(1.0, (needed - left) / allowance))
+
+    def _slow_ramp(self, now: float, started: float) -> None:
+        """Halve the pace of the first calls, once for all that were under way together."""
+        if self._ramp is None:
+            return
+        self._ramp_refusals.append(self._to_ramp)
+        crowded = len(self._ramp_refusals) == RAMP_REFUSALS and self._ramp_refusals[0] - self._to_ramp <= RAMP_STARTS
+        if crowded and (self._slowed_at is None or started >= self._slowed_at):
+            self._ramp = min(SLOWEST_RAMP, 2 * self._ramp)
+            self._slowed_at = now
+
+    def _end_ramp(self, now: float) -> None:
+        """At the first answer after such refusals: what is in flight is what the endpoint takes."""
+        if self._ramp is None or self._slowed_at is None:
+            return
+        self._ramp = self._slowed_at = None
+        self.level = float(min(max(1, self.cap), self.in_flight + 1))
+        self._open_window(now)
 
     def _pause(self, now: float, seconds: float) -> None:
         self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE))
@@ -209,23 +278,31 @@ class Limiter:
                 self._fall(share)
             else:
                 self._noise += 0.1 * min(0.0, share - self._noise)
-                self._fallen_from = None
                 self._rise()
         self._open_window(now)
 
     def _fall(self, share: float) -> None:
         self._clean_windows = 0
         self._step = 1
-        if self._fallen_from and share <= NOISE_LIMIT and share > 0.6 * self._fallen_from[1]:
+        stays = self._fallen_from is not None and share <= NOISE_LIMIT and share > 0.6 * self._fallen_from[1]
+        if self._fallen_from and stays and self._trying:
             self.level, self._noise = self._fallen_from[0], share
-            self._fallen_from = None
+            self._fallen_from, self._trying = None, False
             return
-        self._fallen_from = self.level, share
-        self._patience = min(LONGEST_PATIENCE, self._patience * 2) if self._raised else 1
-        self._raised = False
-        self.level = max(1.0, round(min(self.level, self._peak) * (1 - share)))
+        level = min(self.level, float(self._peak))
+        self._trying = stays
+        if not stays:
+            self._fallen_from = self.level, share
+            self._patience = min(LONGEST_PATIENCE, self._patience * 2) if self._raised else 1
+            self._raised = False
+        self.level = max(1.0, round(level * (1 - (EXPERIMENT if stays else share))))
 
     def _rise(self) -> None:
+        fallen, tried = self._fallen_from, self._trying
+        self._fallen_from, self._trying = None, False
+        if fallen and tried:  # it was the load after all: a fifth was more than needed
+            self.level = min(float(self.cap), max(self.level, round(fallen[0] * (1 - 2 * fallen[1]))))
+            return
         if self._peak < int(self.level) or self.level >= self.cap:
             return
         self._clean_windows += 1

@@ -78,9 +78,9 @@ def test_a_call_larger_than_the_burst_goes_through_and_leaves_a_debt() -> None:
 def test_an_estimate_is_corrected_after_the_call() -> None:
     limiter = Limiter(10, tokens_per_minute=3000)
     limiter.start(0, 100)
-    assert limiter.delay(0, 100) > 0
-    limiter.finish(0, Outcome.SERVED, latency=0.1, tokens_over=-100)
-    assert limiter.delay(0, 100) == 0
+    assert limiter.delay(1, 100) > 0
+    limiter.finish(1, Outcome.SERVED, latency=0.1, tokens_over=-100)
+    assert limiter.delay(1, 100) == 0
 
 
 class Server:
@@ -121,7 +121,7 @@ class Server:
                 limiter.finish(now, Outcome.SERVED, latency=self.latency)
             elif kind == "refused":
                 self.refused, to_start = self.refused + 1, to_start + 1
-                limiter.finish(now, Outcome.REFUSED)
+                limiter.finish(now, Outcome.REFUSED, latency=0.001)
                 later(draw.uniform(0.2, 0.3), "rested")
             elif kind == "rested":
                 ready += 1
@@ -145,7 +145,14 @@ def test_a_token_bucket_behind_the_endpoint_is_kept_to() -> None:
 
     server = Server(accepts)
     assert server.seconds(Limiter(100), calls=3000) < 1.15 * 3000 / 300
-    assert server.refused < 0.15 * 3000
+    assert server.refused < 0.05 * 3000
+
+
+@pytest.mark.parametrize("allowed", [30, 60, 90])
+def test_few_calls_are_refused_while_a_cap_is_found(allowed: int) -> None:
+    server = Server(lambda now, in_flight: in_flight < allowed)
+    assert server.seconds(Limiter(100), calls=900) < 1.15 * 900 * 0.2 / allowed
+    assert server.refused < 0.05 * 900
 
 
 def test_refusals_that_no_lower_level_cures_are_tolerated() -> None:
