@@ -11,7 +11,7 @@ WORKDIR /opt/master
 COPY requirements/aws.txt requirements/
 RUN pip install --no-cache-dir --require-hashes -r requirements/aws.txt \
     && useradd --create-home --uid 1000 master \
-    && install --directory --owner master "$DAGSTER_HOME"
+    && install --directory --owner master "$DAGSTER_HOME" /opt/dagster/storage /opt/lake
 
 COPY resources resources
 COPY assets assets

@@ -17,12 +17,11 @@ WORKDIR /opt/master
 COPY requirements/trainer.txt requirements/
 RUN pip install --no-cache-dir --require-hashes -r requirements/trainer.txt
 
-COPY infra/images/train /usr/local/bin/train
 COPY resources resources
 COPY assets/__init__.py assets/
 COPY assets/checkpoints assets/checkpoints
 
 USER 1000
-# No entry point: SageMaker starts the container with the word `train`, Batch with a command that begins with `python`.
+# No entry point: the places start it with a command of their own, which begins with `python`.
 ENTRYPOINT []
-CMD ["train"]
+CMD ["python", "-m", "assets.checkpoints.trainer"]

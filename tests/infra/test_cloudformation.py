@@ -18,6 +18,8 @@ from assets.seeds.schema import SEEDS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
 from master_dagster.deployment import load_deployment
+from resources.store import open_store
+from resources.trainers.configuration import load_trainer_configuration
 from tests.fake_endpoint import FakeEndpoint
 from tests.school import found_school
 from tests.tiny_lake import eight_seeds
@@ -176,6 +178,23 @@ def test_a_batch_job_runs_the_pinned_image_as_the_trainer_on_a_gpu(main_stack: S
     assert [secret["name"] for secret in container["secrets"]] == ["HF_TOKEN"]
 
 
+def test_the_outputs_fill_a_trainer_file_for_batch(main_stack: Stack, batch_stack: Stack, tmp_path: Path) -> None:
+    made = batch_stack.outputs
+    place = {"kind": "batch", "queue": made["JobQueue"], "definition": made["JobDefinition"]}
+    (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"place": place | {"image": made["TrainerImage"]}}))
+    configuration = load_trainer_configuration(str(tmp_path / "trainer.yaml"))
+    opened = configuration.place.open(open_store(main_stack.outputs["LakeRoot"]), detached=False)
+    assert opened.status("master-nothing") is None
+
+
+def test_the_outputs_fill_a_trainer_file_for_sagemaker(main_stack: Stack, tmp_path: Path) -> None:
+    place = {"kind": "sagemaker", "image": IMAGE, "role": main_stack.outputs["TrainerRoleArn"]}
+    (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"place": place | {"instance_type": "ml.g6e.2xlarge"}}))
+    configuration = load_trainer_configuration(str(tmp_path / "trainer.yaml"))
+    opened = configuration.place.open(open_store(main_stack.outputs["LakeRoot"]), detached=False)
+    assert opened.status("master-nothing") is None
+
+
 def test_the_orchestrator_may_submit_to_its_queue_only(main_stack: Stack, batch_stack: Stack) -> None:
     resources = [
         one["Resource"] for one in role_statements(main_stack, "OrchestratorRole") if one["Action"] == "batch:SubmitJob"
@@ -183,9 +202,10 @@ def test_the_orchestrator_may_submit_to_its_queue_only(main_stack: Stack, batch_
     assert resources == [[batch_stack.outputs["JobQueue"], batch_stack.outputs["JobDefinition"]]]
 
 
-def test_a_trainer_writes_checkpoints_and_nothing_else(main_stack: Stack) -> None:
+def test_a_trainer_writes_checkpoints_and_what_sagemaker_leaves(main_stack: Stack) -> None:
     written = [one["Resource"] for one in role_statements(main_stack, "TrainerRole") if "s3:PutObject" in one["Action"]]
-    assert written == [f"arn:aws:s3:::{main_stack.resources['Bucket']}/lake/checkpoints/*"]
+    lake = f"arn:aws:s3:::{main_stack.resources['Bucket']}/lake"
+    assert written == [[f"{lake}/checkpoints/*", f"{lake}/_jobs/*"]]
 
 
 def test_a_consumer_reads_releases_and_nothing_else(main_stack: Stack) -> None:

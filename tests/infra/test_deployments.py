@@ -1,0 +1,121 @@
+"""Helm values, Kubernetes manifests and docker compose: neither engine runs here, so the files are held together."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster._core.instance.config import dagster_instance_config
+
+from resources.chat.profile import load_profile
+
+INFRA = Path(__file__).parents[2] / "infra"
+FILES = [INFRA / "docker-compose.yaml", *sorted((INFRA / "helm").glob("*.yaml"))]
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.fixture
+def values() -> Any:
+    return read(INFRA / "helm" / "values.yaml")
+
+
+@pytest.fixture
+def compose() -> Any:
+    return read(INFRA / "docker-compose.yaml")
+
+
+def test_helm_and_the_instance_file_limit_runs_alike(values: Any) -> None:
+    instance = read(INFRA / "dagster.aws.yaml")
+    daemon, concurrency = values["dagsterDaemon"], values["concurrency"]
+    assert {
+        "max_concurrent_runs": concurrency["runs"]["maxConcurrentRuns"],
+        "default_limit": concurrency["pools"]["defaultLimit"],
+        "granularity": concurrency["pools"]["granularity"],
+        "start_timeout_seconds": daemon["runMonitoring"]["startTimeoutSeconds"],
+        "cancel_timeout_seconds": daemon["runMonitoring"]["cancelTimeoutSeconds"],
+        "max_retries": daemon["runRetries"]["maxRetries"],
+    } == {
+        "max_concurrent_runs": instance["concurrency"]["runs"]["max_concurrent_runs"],
+        **instance["concurrency"]["pools"],
+        "start_timeout_seconds": instance["run_monitoring"]["start_timeout_seconds"],
+        "cancel_timeout_seconds": instance["run_monitoring"]["cancel_timeout_seconds"],
+        "max_retries": instance["run_retries"]["max_retries"],
+    }
+
+
+def test_helm_runs_one_image_everywhere(values: Any) -> None:
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    assert code["image"] == values["dagsterWebserver"]["image"] == values["dagsterDaemon"]["image"]
+
+
+def test_helm_sends_runs_the_settings_and_keys_of_the_code_location(values: Any) -> None:
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    assert code["includeConfigInLaunchedRuns"]["enabled"]
+    assert values["runLauncher"]["type"] == "K8sRunLauncher"
+
+
+@pytest.mark.parametrize("name", ["dagster.yaml", "dagster.aws.yaml", "dagster.compose.yaml"])
+def test_dagster_takes_the_instance_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text((INFRA / name).read_text())
+    assert dagster_instance_config(str(tmp_path))[0] == read(INFRA / name)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_images_are_pinned(path: Path) -> None:
+    images = re.findall(r"^\s*(?:- )?image: (\S+)$", path.read_text(), re.MULTILINE)
+    assert [image for image in images if not re.search(r":v?[\d.]+$|^master/|^[&*]", image)] == []
+
+
+def test_the_clusters_profile_is_the_papers_at_other_addresses() -> None:
+    ours, theirs = load_profile(str(INFRA / "helm" / "profile.yaml")), load_profile("paper")
+    assert ours.name == theirs.name
+    assert ours.roles == theirs.roles
+
+
+def test_the_model_servers_address_is_one_of_the_profile() -> None:
+    service, deployment = yaml.safe_load_all((INFRA / "helm" / "vllm.yaml").read_text())
+    address = f"http://{service['metadata']['name']}.{service['metadata']['namespace']}/v1"
+    assert address in {one.base_url for one in load_profile(str(INFRA / "helm" / "profile.yaml")).endpoints.values()}
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+
+
+def test_every_file_that_compose_mounts_or_builds_from_exists(compose: Any) -> None:
+    named = []
+    for service in compose["services"].values():
+        if build := service.get("build"):
+            named.append(INFRA / build["context"] / build["dockerfile"])
+        for volume in service.get("volumes", []):
+            source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume).split(":")[0]
+            if source.startswith("."):
+                named.append(INFRA / source)
+    assert {path.resolve().relative_to(INFRA).as_posix() for path in named if not path.exists()} == {"configuration"}
+
+
+def test_compose_declares_every_volume_that_it_mounts(compose: Any) -> None:
+    mounted = {
+        volume.split(":")[0] for service in compose["services"].values() for volume in service.get("volumes", [])
+    }
+    assert {name for name in mounted if not name.startswith(".")} == set(compose["volumes"])
+
+
+def test_compose_gives_everything_of_dagster_what_its_instance_reads(compose: Any) -> None:
+    wanted = set(re.findall(r"\{env: (\w+)\}", (INFRA / "dagster.aws.yaml").read_text()))
+    for name in ("code-location", "webserver", "daemon"):
+        assert wanted <= set(compose["services"][name]["environment"])
+
+
+def test_compose_waits_until_what_is_needed_is_healthy(compose: Any) -> None:
+    services = compose["services"]
+    waits = {name: service.get("depends_on", {}) for name, service in services.items()}
+    assert {condition["condition"] for needed in waits.values() for condition in needed.values()} == {"service_healthy"}
+    checked_by_the_image = {"code-location"}
+    assert [
+        name
+        for needed in waits.values()
+        for name in needed
+        if "healthcheck" not in services[name] and name not in checked_by_the_image
+    ] == []
