@@ -17,28 +17,30 @@ from assets.seeds import checks as seeds_checks
 from assets.seeds.assets import seed_assets
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
-from master_dagster.automation import (
-    estimate_cost,
-    make_rejected_anew,
-    mirror_lake,
-    nightly_schedule,
-    publish,
-    teach_and_score,
-)
 from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.jobs import estimate_cost, make_rejected_anew, mirror_lake, publish, release, teach_and_score
 from master_dagster.maintenance import sweep_journals
+from master_dagster.nightly import nightly_schedule
+from master_dagster.sensors import (
+    backfill_sensor,
+    backfilled_when_missing,
+    dead_runs,
+    failure_sensor,
+    release_sensor,
+)
 
 
 def build_definitions(deployment: Deployment) -> Definitions:
     """The whole code location for one deployment."""
     source_names = [source.name for source in deployment.seeds.sources]
     settings = deployment.settings
+    webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else None
     return Definitions(
         assets=[
             *seed_assets(sources(source_names)),
             lesson_plans.lesson_plans,
-            dialogues.scenario_dialogues,
-            quality.scored_dialogues,
+            backfilled_when_missing(dialogues.scenario_dialogues, settings.nightly_cron),
+            backfilled_when_missing(quality.scored_dialogues, settings.nightly_cron),
             boost_qa.boost_qa,
             training_sets.training_sets,
             checkpoint_asset(tunings(base.name for base in deployment.training.bases)),
@@ -52,8 +54,19 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *training_sets_checks.CHECKS,
             *checkpoints_checks.CHECKS,
         ],
-        jobs=[teach_and_score, publish, estimate_cost, make_rejected_anew, mirror_lake, sweep_journals],
-        schedules=[nightly_schedule(settings.nightly_cron, settings.nightly_partitions)],
+        jobs=[
+            teach_and_score,
+            publish,
+            release,
+            estimate_cost,
+            make_rejected_anew,
+            mirror_lake,
+            sweep_journals,
+        ],
+        schedules=[
+            nightly_schedule(settings.nightly_cron, settings.nightly_limits, settings.nightly_range),
+        ],
+        sensors=[release_sensor(settings.release_after), failure_sensor(webhook), dead_runs, backfill_sensor()],
         resources=deployment.resources(),
         # A step that needs its own process costs about three seconds, and every check is a step.
         executor=in_process_executor,

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from dagster import DagsterInvalidDefinitionError, InitResourceContext, Noneable, ScheduleDefinition, resource
 from dotenv import load_dotenv
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
@@ -15,6 +15,8 @@ from assets.dialogues.prompts import PromptBook, load_prompts
 from assets.lesson_plans.configuration import LessonRules, load_lesson_rules
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
+from master_dagster.due import Limits
+from master_dagster.processes import PROCESS_TAG, this_process
 from resources.chat.engine import Budget
 from resources.chat.profile import Profile, load_profile
 from resources.chat.service import ChatService
@@ -74,6 +76,22 @@ class Settings(BaseSettings):
     )
     nightly_cron: str = Field(default="0 2 * * *", description="When the nightly schedule ticks.")
     nightly_partitions: int = Field(default=50, ge=1, description="Most partitions that one nightly tick launches.")
+    nightly_range: int = Field(default=20, ge=1, description="Most partitions that one run of a night makes.")
+    nightly_tokens: int | None = Field(
+        default=None, gt=0, description="Most tokens that the lessons of one nightly tick may be expected to take."
+    )
+    nightly_usd: float | None = Field(
+        default=None, gt=0, description="Most money that they may be expected to take, by the profile's prices."
+    )
+    nightly_tries: int = Field(
+        default=3, ge=1, description="Failed nights within 7 days after which a lesson is left to people."
+    )
+    release_after: int = Field(
+        default=50, ge=1, description="New partitions that the sensor release_when_enough makes a release of."
+    )
+    alert_webhook: SecretStr | None = Field(
+        default=None, description="Where failed runs are told: an `https://` address that takes Slack's JSON. A secret."
+    )
 
     @field_validator("nightly_cron")
     @classmethod
@@ -83,6 +101,18 @@ class Settings(BaseSettings):
         except DagsterInvalidDefinitionError:
             raise ValueError("should be a cron expression of five fields, such as '0 2 * * *'") from None
         return value
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("should be an https:// address")
+        return value
+
+    @property
+    def nightly_limits(self) -> Limits:
+        """What one nightly tick may launch."""
+        return Limits(self.nightly_partitions, self.nightly_tokens, self.nightly_usd, self.nightly_tries)
 
     @model_validator(mode="after")
     def _storage_fits(self) -> Self:
@@ -208,7 +238,9 @@ S3_SCHEMA = {"endpoint_url": Noneable(str), "encryption": Noneable(str), "kms_ke
 
 @resource(config_schema={"root": str, "s3": S3_SCHEMA}, description="The lake: every table and release, as files.")
 def lake_resource(context: InitResourceContext) -> Lake:
-    """Opens the lake."""
+    """Opens the lake. Whatever run does so tells which process it is, so that its death can be seen from outside."""
+    if context.run is not None and context.instance is not None:
+        context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
     return Lake.at(context.resource_config["root"], S3Options(**context.resource_config["s3"]))
 
 

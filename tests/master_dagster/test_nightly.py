@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import (
@@ -12,6 +13,7 @@ from dagster import (
     DagsterRun,
     DagsterRunStatus,
     DefaultScheduleStatus,
+    PartitionKeyRange,
     RunRequest,
     ScheduleDefinition,
     build_schedule_context,
@@ -20,13 +22,14 @@ from dagster._core.instance.config import PoolGranularity
 
 from assets.dialogues.schema import DIALOGUES
 from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import SHARDS, Scenario
+from assets.partitions import SHARDS, Scenario, lessons
 from assets.quality.schema import SCORED
 from assets.quality.standing import expected_fingerprints
+from assets.retries import OUTAGE_TAG
 from assets.seeds.schema import SEEDS
-from master_dagster.automation import LONGEST_RUN, lessons_in_flight
 from master_dagster.definitions import build_definitions
 from master_dagster.deployment import Deployment, Settings, load_deployment
+from master_dagster.nightly import LONGEST_RUN, NIGHTLY, TRIED, failed_nights, lessons_in_flight
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake import Gate
@@ -36,6 +39,21 @@ ONE_NIGHT = datetime(2026, 1, 5, 2, tzinfo=UTC)
 NEXT_NIGHT = datetime(2026, 1, 6, 2, tzinfo=UTC)
 
 
+def plan_of(shard: str, number: int) -> dict[str, Any]:
+    """A plan of a lesson in error correction."""
+    seed = stable_hash(shard, number)
+    return {
+        "seed_id": seed,
+        "source": "sums",
+        "shard": shard,
+        "domain": "math",
+        "representative": seed,
+        "split": "train",
+        "scenario": "error_correction",
+        "drawn_scenario": "error_correction",
+    }
+
+
 @dataclass(frozen=True)
 class Night:
     """A deployment with `planned` shards, and the instance that its schedule ticks against."""
@@ -43,12 +61,15 @@ class Night:
     deployment: Deployment
     instance: DagsterInstance
 
-    def plan(self, *numbers: int) -> None:
-        """Write seeds and plans of these shards, in this order."""
+    def plan(self, *numbers: int, rows: int = 0) -> None:
+        """Write seeds and plans of these shards, in this order; plans of so many seeds."""
         lake = self.deployment.lake()
         for shard in map(SHARD.format, numbers):
             lake.write(SEEDS, {"source": "sums", "shard": shard}, SEEDS.empty(), fingerprint=stable_hash(shard))
-            lake.write(LESSON_PLANS, {"shard": shard}, LESSON_PLANS.empty(), fingerprint=stable_hash("plans", shard))
+            plans = (
+                LESSON_PLANS.frame(plan_of(shard, number) for number in range(rows)) if rows else LESSON_PLANS.empty()
+            )
+            lake.write(LESSON_PLANS, {"shard": shard}, plans, fingerprint=stable_hash("plans", shard))
 
     def teach(self, key: str, gate: Gate = "passed", *, stale: bool = False) -> None:
         """Write dialogues and scores of a lesson."""
@@ -67,13 +88,14 @@ class Night:
                 if (key := f"{scenario.value}|{plans.keys['shard']}") not in keys:
                     self.teach(key)
 
-    def schedule(self, most: int = 50) -> ScheduleDefinition:
-        """The schedule as it is loaded, with the most lessons of a tick as given."""
-        settings = self.deployment.settings.model_copy(update={"nightly_partitions": most})
+    def schedule(self, **limits: float) -> ScheduleDefinition:
+        """The schedule as it is loaded, with `nightly_` settings as given."""
+        update = {f"nightly_{name}": value for name, value in limits.items()}
+        settings = self.deployment.settings.model_copy(update=update)
         changed = Deployment(**{**vars(self.deployment), "settings": settings})
-        return build_definitions(changed).resolve_schedule_def("nightly_lessons")
+        return build_definitions(changed).resolve_schedule_def(NIGHTLY)
 
-    def tick(self, most: int = 50, when: datetime = ONE_NIGHT) -> tuple[list[RunRequest], str | None]:
+    def tick(self, when: datetime = ONE_NIGHT, **limits: float) -> tuple[list[RunRequest], str | None]:
         """What a tick launches, or why it launches nothing."""
         ours = self.deployment
         context = build_schedule_context(
@@ -84,21 +106,37 @@ class Night:
                 "chat": ChatService(ours.profile, ours.lake().store),
                 "prompts": ours.prompts,
                 "quality_rules": ours.quality_rules,
+                "lesson_rules": ours.lesson_rules,
             },
             repository_def=build_definitions(ours).get_repository_def(),
         )
         with context:
-            told = self.schedule(most).evaluate_tick(context)
+            told = self.schedule(**limits).evaluate_tick(context)
         return list(told.run_requests or []), told.skip_message
 
-    def launched(self, most: int = 50) -> list[str | None]:
-        """Keys of the lessons that a tick launches, in order."""
-        return [request.partition_key for request in self.tick(most)[0]]
+    def launched(self, **limits: float) -> list[str]:
+        """Keys of the lessons that a tick launches, in order, each in a run of its own."""
+        return [key for request in self.tick(range=1, **limits)[0] for key in self.keys(request)]
+
+    def keys(self, request: RunRequest) -> list[str]:
+        """What a run that is asked for would make, as Dagster understands it."""
+        if request.partition_key:
+            return [request.partition_key]
+        found = lessons.get_partition_keys_in_range(
+            PartitionKeyRange(*(request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))),
+            dynamic_partitions_store=self.instance,
+        )
+        return list(found)
 
     def add_run(self, status: DagsterRunStatus, **tags: str) -> None:
         """A run with `dagster/…` tags."""
         named = {f"dagster/{name}": value for name, value in tags.items()}
         self.instance.add_run(DagsterRun(job_name="teach_and_score", status=status, tags=named))
+
+    def add_failed_nights(self, key: str, number: int, **tags: str) -> None:
+        """Runs of the schedule that made this lesson and failed."""
+        for _ in range(number):
+            self.add_run(DagsterRunStatus.FAILURE, schedule_name=NIGHTLY, partition=key, **tags)
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +152,8 @@ def night(tmp_path: Path, instance: DagsterInstance) -> Iterator[Night]:
     yield Night(load_deployment(Settings(_env_file=None, lake_root=str(tmp_path / "lake"))), instance)
     for run in instance.get_runs():
         instance.delete_run(run.run_id)
+    for shard in instance.get_dynamic_partitions(SHARDS):
+        instance.delete_dynamic_partition(SHARDS, shard)
 
 
 def test_it_is_off_until_somebody_switches_it_on(night: Night) -> None:
@@ -131,9 +171,9 @@ def test_missing_failed_and_stale_lessons_are_launched_and_current_ones_are_not(
     night.teach("error_correction|sums-0001", stale=True)
     requests, _ = night.tick()
     assert {request.partition_key: request.tags["master/due"] for request in requests} == {
-        "debate|sums-0000": "missing",
-        "analogy|sums-0001": "failed",
-        "error_correction|sums-0001": "stale",
+        "debate|sums-0000": "1 missing",
+        "analogy|sums-0001": "1 failed",
+        "error_correction|sums-0001": "1 stale",
     }
 
 
@@ -153,12 +193,91 @@ def test_lessons_that_fail_every_night_keep_no_others_waiting(night: Night) -> N
 
 def test_a_tick_launches_no_more_than_it_may(night: Night) -> None:
     night.plan(0, 1)
-    assert len(night.launched(most=4)) == 4
+    assert len(night.launched(partitions=4)) == 4
 
 
-def test_a_run_makes_one_lesson(night: Night) -> None:
+def test_contiguous_lessons_of_a_scenario_are_one_run(night: Night) -> None:
+    night.plan(0, 1, 2)
+    made = [sorted(night.keys(request)) for request in night.tick()[0]]
+    assert made == [[f"{scenario}|sums-{number:04d}" for number in range(3)] for scenario in sorted(Scenario)]
+
+
+def test_a_run_makes_no_more_lessons_than_it_may(night: Night) -> None:
+    night.plan(0, 1, 2)
+    assert {len(night.keys(request)) for request in night.tick(range=2)[0]} == {1, 2}
+
+
+def test_a_range_says_why_each_of_its_lessons_is_due(night: Night) -> None:
+    night.plan(0, 1)
+    night.teach_all_but("debate|sums-0000")
+    night.teach("debate|sums-0001", stale=True)
+    assert [request.tags["master/due"] for request in night.tick()[0]] == ["1 missing, 1 stale"]
+
+
+def test_a_lesson_that_failed_before_is_launched_alone(night: Night) -> None:
+    night.plan(0, 1, 2)
+    night.teach_all_but(*(f"debate|sums-{number:04d}" for number in range(3)))
+    night.add_failed_nights("debate|sums-0001", 1)
+    made = [night.keys(request) for request in night.tick()[0]]
+    assert made == [["debate|sums-0000"], ["debate|sums-0002"], ["debate|sums-0001"]]
+
+
+def test_a_lesson_whose_nights_failed_too_often_is_left_to_people(night: Night) -> None:
     night.plan(0)
-    assert [request.tags["dagster/partition"] for request in night.tick(most=1)[0]] == ["analogy|sums-0000"]
+    night.teach_all_but("debate|sums-0000")
+    night.add_failed_nights("debate|sums-0000", 3)
+    requests, told = night.tick()
+    assert requests == []
+    assert told
+    assert "Given up: debate|sums-0000." in told
+    assert "--partition 'debate|sums-0000'" in told
+
+
+def test_a_range_that_failed_counts_for_each_lesson_of_it(night: Night) -> None:
+    night.plan(0, 1)
+    night.tick()  # makes the shards known to the instance
+    ends = {"asset_partition_range_start": "debate|sums-0000", "asset_partition_range_end": "debate|sums-0001"}
+    night.add_run(DagsterRunStatus.FAILURE, schedule_name=NIGHTLY, **ends)
+    now = datetime.now(UTC)
+    assert failed_nights(night.instance, now) == {"debate|sums-0000": 1, "debate|sums-0001": 1}
+
+
+def test_failures_of_other_runs_are_no_failed_nights(night: Night) -> None:
+    night.add_run(DagsterRunStatus.FAILURE, partition="debate|sums-0000")
+    assert not failed_nights(night.instance, datetime.now(UTC))
+
+
+def test_a_night_that_failed_because_a_server_was_away_does_not_count(night: Night) -> None:
+    night.add_failed_nights("debate|sums-0000", 1)
+    (run,) = night.instance.get_runs()
+    night.instance.add_run_tags(run.run_id, {OUTAGE_TAG: "EndpointAway"})
+    assert not failed_nights(night.instance, datetime.now(UTC))
+
+
+def test_nights_long_past_are_forgotten(night: Night) -> None:
+    night.add_failed_nights("debate|sums-0000", 3)
+    assert not failed_nights(night.instance, datetime.now(UTC) + TRIED + timedelta(minutes=1))
+
+
+def test_a_budget_in_tokens_is_kept_to(night: Night) -> None:
+    night.plan(0, 1, rows=3)
+    assert 0 < len(night.launched(tokens=10_000)) < 6
+
+
+def test_a_lesson_dearer_than_a_nights_budget_is_named(night: Night) -> None:
+    night.plan(0, rows=3)
+    requests, told = night.tick(tokens=1)
+    assert requests == []
+    assert told
+    assert "Too dear: error_correction|sums-0000, debate|sums-0000" in told or "Too dear: analogy|sums-0000" in told
+
+
+def test_an_interrupted_tick_asks_for_its_own_runs_again_and_for_no_others(night: Night) -> None:
+    night.plan(0)
+    (first, *_), _ = night.tick(partitions=1)
+    at = {"scheduled_execution_time": ONE_NIGHT.isoformat(), "run_key": str(first.run_key), "schedule_name": NIGHTLY}
+    night.add_run(DagsterRunStatus.STARTED, partition=str(first.partition_key), **at)
+    assert [request.run_key for request in night.tick()[0]] == [first.run_key]
 
 
 def test_a_run_that_was_killed_long_ago_hides_no_lesson(night: Night) -> None:
@@ -227,7 +346,7 @@ def test_a_range_over_shards_that_are_gone_stops_no_night(night: Night) -> None:
 def test_a_night_with_nothing_due_says_so(night: Night) -> None:
     night.plan(0)
     night.teach_all_but()
-    assert night.tick() == ([], "0 lessons due (none), 0 of them in flight, 0 launched, 0 left for the next tick")
+    assert night.tick() == ([], "0 lessons due (none): 0 launched")
 
 
 def test_a_night_whose_lessons_are_all_in_flight_says_so(night: Night) -> None:
@@ -235,13 +354,13 @@ def test_a_night_whose_lessons_are_all_in_flight_says_so(night: Night) -> None:
     night.teach_all_but("debate|sums-0000")
     night.add_run(DagsterRunStatus.STARTED, partition="debate|sums-0000")
     message = night.tick()[1]
-    assert message == "1 lessons due (1 missing), 1 of them in flight, 0 launched, 0 left for the next tick"
+    assert message == "1 lessons due (1 missing): 0 launched, 1 in flight already"
 
 
 def test_the_next_night_may_launch_the_same_lesson_again(night: Night) -> None:
     """Dagster runs a run key once for ever."""
     night.plan(0)
-    keys = [{request.run_key for request in night.tick(when=when)[0]} for when in (ONE_NIGHT, NEXT_NIGHT)]
+    keys = [{request.run_key for request in night.tick(when)[0]} for when in (ONE_NIGHT, NEXT_NIGHT)]
     assert not keys[0] & keys[1]
 
 

@@ -1,0 +1,176 @@
+"""The nightly schedule: launches the lessons that are due, contiguous ones together, and says what it left and why."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from dagster import (
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    DefaultScheduleStatus,
+    PartitionKeyRange,
+    ResourceParam,
+    RunRequest,
+    RunsFilter,
+    ScheduleDefinition,
+    ScheduleEvaluationContext,
+    SkipReason,
+    schedule,
+)
+
+from assets.dialogues.estimate import dialogue_expenses, measured_averages
+from assets.dialogues.prompts import PromptBook
+from assets.lesson_plans.configuration import LessonRules
+from assets.partitions import SHARDS, Scenario, lessons
+from assets.quality.configuration import QualityRules
+from assets.quality.standing import expected_fingerprints, lesson_standings
+from assets.retries import OUTAGE_TAG
+from assets.seeds.mirror import mirror_shards
+from master_dagster.due import Averages, Batch, Limits, choose, together
+from master_dagster.jobs import teach_and_score
+from master_dagster.processes import end_dead_runs
+from resources.chat.profile import Profile
+from resources.chat.service import ChatService
+from resources.lake import Lake
+
+NIGHTLY = "nightly_lessons"
+DUE_TAG = "master/due"
+RANGE_START, RANGE_END = (f"dagster/asset_partition_range_{side}" for side in ("start", "end"))
+IN_FLIGHT = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+# A run that was killed on another machine's command line stays STARTED for ever (see `processes` for this one's). A
+# run's record is updated when its status changes, so a run this old may still be alive: its lessons are then made by
+# two runs, of which the later pays only for what the journal does not hold.
+LONGEST_RUN = timedelta(hours=24)
+TRIED = timedelta(days=7)  # failures before that are forgotten
+
+
+def nightly_schedule(cron: str, limits: Limits, most: int) -> ScheduleDefinition:
+    """The schedule that launches due lessons within `limits`, at most `most` in a run. Off until switched on."""
+
+    @schedule(
+        name=NIGHTLY,
+        job=teach_and_score,
+        cron_schedule=cron,
+        default_status=DefaultScheduleStatus.STOPPED,
+        description="Launches lessons that are missing, failed or stale. A tick's log says which, and what it left.",
+    )
+    def nightly_lessons(
+        context: ScheduleEvaluationContext,
+        lake: ResourceParam[Lake],
+        chat: ResourceParam[ChatService],
+        prompts: ResourceParam[PromptBook],
+        quality_rules: ResourceParam[QualityRules],
+        lesson_rules: ResourceParam[LessonRules],
+    ) -> list[RunRequest] | SkipReason:
+        instance, tick = context.instance, context.scheduled_execution_time
+        if launched := runs_of_tick(instance, tick):
+            context.log.info(f"This tick launched {len(launched)} runs before it was interrupted; no others come.")
+            return [RunRequest(run.tags["dagster/run_key"], tags=_own_tags(run)) for run in launched]
+        end_dead_runs(instance)
+        mirror_shards(lake, instance)
+        now = datetime.now(UTC)
+        choice = choose(
+            lesson_standings(lake, expected_fingerprints(chat.profile, prompts, quality_rules)),
+            lessons_in_flight(instance, now),
+            failed_nights(instance, now),
+            averages_of(lake, chat.profile, lesson_rules) if limits.measured else None,
+            limits,
+        )
+        if not choice.taken:
+            return SkipReason(choice.summary)
+        batches = together(choice.taken, instance.get_dynamic_partitions(SHARDS), most)
+        for line in choice.summary.splitlines():
+            context.log.info(line)
+        for batch in batches:
+            context.log.info(f"Launched: {batch.keys[0]}{_up_to(batch)} ({batch.why})")
+        return [_request(batch, tick) for batch in batches]
+
+    return nightly_lessons
+
+
+def averages_of(lake: Lake, profile: Profile, rules: LessonRules) -> Averages:
+    """What dialogues took lately, by this profile's models, and how the rules share out seeds."""
+    dialogue, verdict = dialogue_expenses(profile, measured_averages(lake, profile))
+    shares = {Scenario(name): share for name, share in rules.scenarios.expected.items()}
+    return Averages(dialogue, verdict, shares)
+
+
+def runs_of_tick(instance: DagsterInstance, tick: datetime) -> Sequence[DagsterRun]:
+    """The runs that this very tick launched already: it was interrupted, and Dagster evaluates it again."""
+    at = tick.astimezone(UTC).isoformat()
+    return instance.get_runs(
+        RunsFilter(tags={"dagster/schedule_name": NIGHTLY, "dagster/scheduled_execution_time": at})
+    )
+
+
+def lessons_in_flight(instance: DagsterInstance, now: datetime) -> set[str]:
+    """Keys of the lessons that queued or running runs are going to make at `now`, single ones and ranges.
+
+    A run that started more than `LONGEST_RUN` ago, with nothing heard since, counts as dead.
+    """
+    keys: set[str] = set()
+    for record in instance.get_run_records(RunsFilter(statuses=IN_FLIGHT)):
+        run = record.dagster_run
+        if run.status is DagsterRunStatus.STARTED and now - _aware(record.update_timestamp) > LONGEST_RUN:
+            continue
+        keys.update(_lessons_of(run, instance))
+    return keys
+
+
+def failed_nights(instance: DagsterInstance, now: datetime) -> Counter[str]:
+    """How often the schedule's own runs of a lesson failed within `TRIED` before `now`.
+
+    Runs that ended because a server was down, or a budget was spent, say nothing about their lessons.
+    """
+    tries: Counter[str] = Counter()
+    failed = RunsFilter(
+        statuses=[DagsterRunStatus.FAILURE], tags={"dagster/schedule_name": NIGHTLY}, updated_after=now - TRIED
+    )
+    for run in instance.get_runs(failed):
+        if OUTAGE_TAG not in run.tags:
+            tries.update(_lessons_of(run, instance))
+    return tries
+
+
+def _lessons_of(run: DagsterRun, instance: DagsterInstance) -> set[str]:
+    """Keys of the lessons that a run is for; none where it is for something else."""
+    single, start, end = (run.tags.get(name, "") for name in ("dagster/partition", RANGE_START, RANGE_END))
+    if "|" in single:
+        return {single}
+    if "|" in start and "|" in end:
+        return set(_keys_between(start, end, instance))
+    return set()
+
+
+def _keys_between(start: str, end: str, instance: DagsterInstance) -> Sequence[str]:
+    if not {start, end} <= set(lessons.get_partition_keys(dynamic_partitions_store=instance)):
+        return []  # its shard is gone from the lake, and such a run makes nothing
+    return lessons.get_partition_keys_in_range(PartitionKeyRange(start, end), dynamic_partitions_store=instance)
+
+
+def _request(batch: Batch, tick: datetime) -> RunRequest:
+    first, last = batch.keys[0], batch.keys[-1]
+    key = f"{tick.isoformat()} {first}{_up_to(batch)}"
+    if first == last:
+        return RunRequest(key, partition_key=first, tags={DUE_TAG: batch.why})
+    return RunRequest(key, tags={DUE_TAG: batch.why, RANGE_START: first, RANGE_END: last})
+
+
+def _own_tags(run: DagsterRun) -> Mapping[str, str]:
+    return {name: run.tags[name] for name in (DUE_TAG, "dagster/partition", RANGE_START, RANGE_END) if name in run.tags}
+
+
+def _up_to(batch: Batch) -> str:
+    return f" ... {batch.keys[-1]}" if len(batch.keys) > 1 else ""
+
+
+def _aware(stored: datetime) -> datetime:
+    """The run storage keeps UTC; SQLite forgets to say so."""
+    return stored if stored.tzinfo else stored.replace(tzinfo=UTC)
