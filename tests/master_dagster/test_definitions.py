@@ -159,9 +159,10 @@ def test_jobs_and_the_schedule_are_described() -> None:
         "make_rejected_anew",
         "mirror_lake",
         "sweep_journals",
+        "sweep_dead_writers",
     }
     schedules = {schedule.name: schedule.description for schedule in repository.schedule_defs}
-    assert set(schedules) == {"nightly_lessons"}
+    assert set(schedules) == {"nightly_lessons", "weekly_sweep"}
     assert all([*jobs.values(), *schedules.values()])
 
 
