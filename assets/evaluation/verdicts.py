@@ -1,0 +1,193 @@
+r"""Reading an answer and deciding it: option labels, final answers, code blocks, the judge's `<1>` and `<0>`.
+
+Answers are untrusted text. Every reading is linear in its length; code is only ever run in a sandbox.
+"""
+
+import ast
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from assets.answers import compare_final, read_final
+from assets.evaluation.questions import Question
+from resources.sandbox import Outcome
+
+Decision = Literal["right", "wrong", "unreadable", "failed"]
+READ_AT_MOST = 50_000  # characters from the end of an answer
+LONGEST_CODE = 100_000
+LONGEST_PARSED, LINES_PARSED = 10_000, 150  # code without a fence: each line more is one more parse
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of an answer, in the words of `BENCHMARK_ANSWERS`."""
+
+    verdict: Decision
+    reason: str | None = None
+    extracted: str | None = None
+    decided_by: str | None = None
+    detail: str | None = None
+    judge_output: str | None = None
+
+
+# -- multiple choice ---------------------------------------------------------------------------------------------------
+
+_BRACKET = re.compile(r"(?<![\w\]\[])\[[ \t*_`]{0,8}([^\[\]\n]{1,200})\]")
+_ENDING = re.compile(r"[\s*_`.]+\Z")
+_CONTENT = re.compile(r"(?:option|choice|answer)?[ :]*\(?([A-Za-z0-9]{1,2})\)?(?:[).:][ \t].*)?", re.IGNORECASE)
+_SEPARATOR = re.compile(r"[ ]*(?:[,;/|&]|\bor\b|\band\b)[ ]*", re.IGNORECASE)
+
+
+def choose(output: str, question: Question) -> Verdict:
+    """The option that an answer names: the last `[x]` wins, whatever stood before.
+
+    Only what looks like a label counts as one: with options A to D the `[0]` of a list is none. `[A, B]` and `[AB]`
+    name two.
+    """
+    labels = question.labels
+    named: tuple[str, ...] | None = None
+    for match in _BRACKET.finditer(output[-READ_AT_MOST:]):
+        found = _labels_in(_ENDING.sub("", match[1]), labels)
+        named = found if found else named
+    if named is None:
+        return Verdict("unreadable", "no_label", decided_by="label")
+    if len(named) > 1:
+        return Verdict("unreadable", "two_labels", ", ".join(named), "label")
+    (label,) = named
+    if label not in labels:
+        return Verdict("unreadable", "other_label", label, "label")
+    if label == question.reference:
+        return Verdict("right", None, label, "label")
+    return Verdict("wrong", "other_option", label, "label")
+
+
+def _labels_in(content: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a bracket names; none where it looks like something else."""
+    single = _CONTENT.fullmatch(content)
+    if single:
+        token = single[1]
+        if _known(token, labels) is None and len(token) == 2 and all(_known(one, labels) for one in token):
+            return tuple(_known(one, labels) or one for one in token)
+        return (_known(token, labels) or token,) if _looks_alike(token, labels) else ()
+    known = [_known(one, labels) for one in _SEPARATOR.split(content) if one]
+    if len(known) > 1 and all(known):
+        return tuple(dict.fromkeys(label for label in known if label))
+    return ()
+
+
+def _known(token: str, labels: Sequence[str]) -> str | None:
+    """The label that a token writes, whatever its case."""
+    if token in labels:
+        return token
+    return next((label for label in labels if label.lower() == token.lower()), None)
+
+
+def _looks_alike(token: str, labels: Sequence[str]) -> bool:
+    """Whether a token is of the labels' kind: letters among letters, digits among digits, and as long."""
+    return any(token.isdigit() == label.isdigit() and len(token) == len(label) for label in labels)
+
+
+# -- judged answers ----------------------------------------------------------------------------------------------------
+
+
+def decide_by_rule(output: str, question: Question, domain: str) -> Verdict | None:
+    """Right or wrong where the final answers can be compared by rule (math-verify in mathematics); else None.
+
+    Blocks, in mathematics for seconds.
+    """
+    given = read_final(output, domain)
+    verdict = compare_final(given, question.reference, domain) if given else "unknown"
+    if verdict == "right":
+        return Verdict("right", None, given, "rule")
+    if verdict == "wrong":
+        return Verdict("wrong", "unequal", given, "rule")
+    return None
+
+
+_MARK = re.compile(r"<\s*([01])\s*>")
+
+
+def read_mark(output: str) -> bool | None:
+    """The judge's `<1>` or `<0>`, the last one; None where it wrote neither."""
+    marks = _MARK.findall(output[-READ_AT_MOST:])
+    return marks[-1] == "1" if marks else None
+
+
+# -- code --------------------------------------------------------------------------------------------------------------
+
+_BLOCK = re.compile(
+    r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*[\w+.-]*[^\n]*\n(?P<code>.*?)(?:^[ \t]*(?P=fence)|\Z)", re.S | re.M
+)
+_FIRST_LINE = re.compile(r"^(?:@\w|def |async def |class |import |from )", re.MULTILINE)
+
+
+def extract_code(output: str, question: Question) -> str | None:
+    """The program in an answer: the last code block that defines the function, else the last one, else code as such.
+
+    A function's body alone (what base models write) completes the question's start; so do imports and helpers that
+    stand before the function there.
+    """
+    output = output[-LONGEST_CODE:]
+    blocks = [match["code"] for match in _BLOCK.finditer(output)]
+    defining = [block for block in blocks if _defines(block, question.entry_point)]
+    code = (defining or blocks)[-1] if blocks else _bare_code(output, question)
+    if code is None or not code.strip():
+        return None
+    if not question.start:
+        return code
+    if _defines(code, question.entry_point):
+        preamble = question.start.partition(f"def {question.entry_point}")[0]
+        return f"{preamble.rstrip()}\n\n{code}" if preamble.strip() else code
+    indented = code if code[:1].isspace() else "\n".join(f"    {line}" for line in code.splitlines())
+    return f"{question.start}\n{indented}"
+
+
+def _defines(code: str, name: str) -> bool:
+    return re.search(rf"^(?:async )?def {re.escape(name)}\b|^{re.escape(name)}\s*=", code, re.MULTILINE) is not None
+
+
+def _bare_code(output: str, question: Question) -> str | None:
+    """Code without a fence: from its first line as far as it parses; a body where a function is to be completed."""
+    if question.start and output.lstrip("\n")[:1].isspace():
+        body = output.lstrip("\n")
+        end = re.search(r"^(?=\S)", body, re.MULTILINE)
+        return body[: end.start()] if end and end.start() else body
+    first = _FIRST_LINE.search(output)
+    if first is None:
+        return None
+    lines = output[first.start() : first.start() + LONGEST_PARSED].splitlines()[:LINES_PARSED]
+    ends = range(len(lines), 0, -1)
+    return next((code for end in ends if _parses(code := "\n".join(lines[:end]))), None)
+
+
+def _parses(code: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        try:
+            ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True
+
+
+def program(code: str, question: Question) -> str:
+    """The code with the tests behind it."""
+    return f"{code}\n\n{question.reference}\n"
+
+
+ENDINGS = {
+    "error": "tests_failed",
+    "no_time": "no_time",
+    "no_memory": "no_memory",
+    "killed": "killed",
+    "too_much_output": "too_much_output",
+}
+
+
+def decide_code(code: str, outcome: Outcome) -> Verdict:
+    """The verdict of code that was run with its tests."""
+    if outcome.finished:
+        return Verdict("right", None, code, "tests")
+    return Verdict("wrong", ENDINGS[outcome.ending], code, "tests", outcome.detail[:1000] or None)
