@@ -1,0 +1,148 @@
+"""The whole graph with its lake and its seeds on S3: nothing but configuration lies on this machine's disk."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+from dagster import AssetCheckSeverity, DagsterInstance
+
+from assets.boost_qa.checks import wrong_files
+from assets.boost_qa.release import Release, latest_release
+from assets.dialogues.schema import DIALOGUES
+from assets.quality.schema import SCORED
+from assets.seeds.schema import REJECTS, SEEDS
+from assets.training_sets.variants import latest_training_set
+from master_dagster.definitions import build_definitions
+from master_dagster.demo import drive
+from resources.lake import Lake
+from tests.fake_endpoint import FakeEndpoint
+from tests.s3_gate import S3Gate
+from tests.school import School, Taught, found_school, question
+
+pytestmark = pytest.mark.end_to_end
+
+PREFIX = "end-to-end/lake"
+SEEDS_FILE = "end-to-end/given/sums.jsonl"
+
+
+@pytest.fixture(scope="module")
+def gate(s3_server: str) -> Iterator[S3Gate]:
+    """What S3 was asked, by all that reach it by the settings alone: no endpoint stands in the environment."""
+    gate = S3Gate(s3_server)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+        }.items():
+            environment.setenv(name, value)
+        yield gate
+    gate.stop()
+
+
+@pytest.fixture(scope="module")
+def taught(gate: S3Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taught]:
+    """The graph, driven once: twelve sums and a broken line, from S3 to S3."""
+    endpoint = FakeEndpoint()
+    endpoint.start()
+    school = found_school(tmp_path_factory.mktemp("taught"), endpoint)
+    lines = [json.dumps(question(number)) for number in range(12)]
+    boto3.client("s3", endpoint_url=gate.address).put_object(
+        Bucket="lake", Key=SEEDS_FILE, Body="\n".join([*lines, "{broken"]).encode()
+    )
+    gate.calls.clear()
+    (school.folder / "sums.jsonl").unlink()
+    seeds = yaml.safe_load((school.folder / "seeds.yaml").read_text())
+    seeds["sources"][0]["files"] = [f"s3://lake/{SEEDS_FILE}"]
+    (school.folder / "seeds.yaml").write_text(yaml.safe_dump(seeds | {"max_rejected_share": 0.2}))
+    on_s3 = {"lake_root": f"s3://lake/{PREFIX}", "s3_endpoint_url": gate.address, "s3_encryption": "AES256"}
+    school = replace(school, settings=school.settings.model_copy(update=on_s3))
+    with DagsterInstance.ephemeral() as instance:
+        definitions = build_definitions(school.deployment)
+        drive(school.deployment, definitions, instance)
+        yield Taught(school, definitions, instance)
+    endpoint.stop()
+
+
+@pytest.fixture
+def school(taught: Taught) -> School:
+    return taught.school
+
+
+@pytest.fixture
+def lake(school: School) -> Lake:
+    return school.deployment.lake()
+
+
+@pytest.fixture
+def release(lake: Lake) -> Release:
+    return latest_release(lake)
+
+
+def test_every_seed_on_s3_becomes_a_dialogue_and_a_decision(lake: Lake) -> None:
+    assert lake.read(SEEDS).height == 12
+    assert set(lake.read(DIALOGUES)["seed_id"]) == set(lake.read(SEEDS)["seed_id"])
+    assert set(lake.read(SCORED)["dialogue_id"]) == set(lake.read(DIALOGUES)["dialogue_id"])
+
+
+def test_the_rows_that_were_set_aside_lie_there_with_their_reason(lake: Lake) -> None:
+    assert lake.read(REJECTS)["reason"].to_list() == ["broken_json"]
+
+
+def test_what_was_paid_for_lies_in_the_journal(lake: Lake) -> None:
+    assert {file.path.split("/")[1] for file in lake.store.list("_journal")} == {DIALOGUES.name, SCORED.name}
+
+
+def test_the_release_is_complete(lake: Lake, release: Release) -> None:
+    assert release.manifest["files"]
+    assert wrong_files(lake, release.folder, release.manifest["files"]) == []
+
+
+@pytest.mark.parametrize("variant", ["boost_qa", "ori"])
+def test_the_training_sets_are_of_this_release(lake: Lake, release: Release, variant: str) -> None:
+    assert latest_training_set(lake, variant).manifest["release"] == release.id
+
+
+def test_the_checks_ran_and_none_failed_in_earnest(taught: Taught) -> None:
+    failed = []
+    keys = taught.definitions.resolve_asset_graph().asset_check_keys
+    made = [key for key in keys if key.asset_key.to_user_string() != "checkpoints"]
+    for key, record in taught.instance.event_log_storage.get_latest_asset_check_execution_by_key(made).items():
+        assert record.event is not None
+        assert record.event.dagster_event is not None
+        evaluation = record.event.dagster_event.asset_check_evaluation_data
+        if not evaluation.passed and evaluation.severity is AssetCheckSeverity.ERROR:
+            failed.append(key.to_user_string())
+    assert failed == []
+
+
+def test_nothing_lies_on_this_machine(school: School) -> None:
+    assert sorted(path.name for path in school.folder.rglob("*")) == ["profile.yaml", "seeds.yaml"]
+    assert not Path("s3:").exists()
+
+
+def test_every_object_was_written_encrypted(taught: Taught, gate: S3Gate) -> None:
+    writes = [call for call in gate.calls if call.name in ("PutObject", "CreateMultipartUpload")]
+    assert {call.headers.get("x-amz-server-side-encryption") for call in writes} == {"AES256"}
+
+
+def test_no_listing_goes_over_the_whole_lake(taught: Taught, gate: S3Gate) -> None:
+    prefixes = {call.query["prefix"] for call in gate.calls if call.name == "ListObjectsV2"}
+    # fsspec looks for the seeds' file by a prefix without a slash
+    assert {prefix for prefix in prefixes if not prefix.startswith((f"{PREFIX}/", SEEDS_FILE))} == set()
+    assert f"{PREFIX}/" not in prefixes
+
+
+def test_a_fresh_instance_learns_from_s3_what_is_done_and_calls_no_model(school: School, taught: Taught) -> None:
+    calls, before = len(school.endpoint.requests), latest_release(school.deployment.lake())
+    with DagsterInstance.ephemeral() as fresh:
+        mirrored = taught.definitions.resolve_job_def("mirror_lake").execute_in_process(instance=fresh)
+        assert mirrored.success
+        assert fresh.get_dynamic_partitions("shards") == taught.instance.get_dynamic_partitions("shards")
+        drive(school.deployment, taught.definitions, fresh)
+    assert len(school.endpoint.requests) == calls
+    assert latest_release(school.deployment.lake()) == before
