@@ -4,14 +4,16 @@ Rank 0 fetches; what it gets is a folder of this machine that every process load
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assets.checkpoints.recipe import EMBEDDED, BaseModel
+from assets.checkpoints.trainer import saving
 from assets.checkpoints.trainer.faults import Fault, OutOfReach
 from resources.embedded.models import CHAT_MODEL, EmbeddedModelMissing, packaged_chat_model_file
-from resources.store import StoreError, open_store
+from resources.store import S3Options, StoreError, open_store
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 FETCHED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
@@ -55,7 +57,7 @@ def _embedded() -> Weights:
         file = packaged_chat_model_file()
     except EmbeddedModelMissing as error:
         raise Fault(str(error)) from error
-    return Weights(str(file.parent), file.name, f"sha256 {_sha256(file)} ({CHAT_MODEL}, {file.name})")
+    return Weights(str(file.parent), file.name, f"sha256 {saving.sha256_of(file)} ({CHAT_MODEL}, {file.name})")
 
 
 def _from_hub(base: BaseModel) -> Weights:
@@ -94,12 +96,12 @@ def _from_hub(base: BaseModel) -> Weights:
 
 def _copied(uri: str, scratch: Path) -> Path:
     """A folder of S3, copied below `scratch`."""
-    store, target = open_store(uri), scratch / "base"
+    store, target = open_store(uri, S3Options.from_environment(os.environ)), scratch / "base"
+    target.mkdir()
     try:
         files = [file for file in store.list("") if "/" not in file.path]
         for file in files:
-            (target / file.path).parent.mkdir(parents=True, exist_ok=True)
-            (target / file.path).write_bytes(store.get(file.path))
+            saving.fetch(store, file.path, target / file.path)
     except StoreError as error:
         raise OutOfReach(f"the base model {uri} cannot be read: {error}") from error
     if not files:
@@ -118,12 +120,7 @@ def _require_complete(folder: Path, named: str) -> None:
 
 def _hash_weights(folder: Path) -> str:
     names = sorted(path.name for path in folder.glob("*.safetensors"))
-    return hashlib.sha256("".join(f"{name} {_sha256(folder / name)}\n" for name in names).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256("".join(f"{name} {saving.sha256_of(folder / name)}\n" for name in names).encode()).hexdigest()
 
 
 def load_tokenizer(weights: Weights) -> Any:

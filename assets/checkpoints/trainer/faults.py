@@ -1,10 +1,12 @@
 """How the program ends: its exit codes, and the faults that it knows by name."""
 
+from resources.trainers.work import EXIT_INTERRUPTED, EXIT_ORPHANED
+
 DONE = 0
 CRASHED = 1  # anything that is not one of the others
 BAD_INPUT = 2  # own fault or bad input: another try would end the same way
-INTERRUPTED = 75  # asked to end (SIGTERM, SIGINT); a checkpoint was saved, another try resumes
-ORPHANED = 76  # the run that waited for it is gone; a checkpoint was saved
+INTERRUPTED = EXIT_INTERRUPTED  # by SIGTERM or SIGINT; a checkpoint was saved, another try resumes
+ORPHANED = EXIT_ORPHANED  # the run that waited for it is gone; a checkpoint was saved
 
 
 class Fault(Exception):

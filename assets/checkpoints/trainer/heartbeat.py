@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from assets.checkpoints.trainer.faults import ORPHANED, Stop
 from resources.publication import json_bytes
 from resources.store import Store
-from resources.trainers.work import HEARTBEAT_SECONDS
+from resources.trainers.work import HEARTBEAT, HEARTBEAT_SECONDS, PARENT
 
 GRACE_SECONDS = 600  # for the step that runs and the checkpoint, once nobody waits any more
 
@@ -51,9 +51,11 @@ class Heartbeat:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.state = "ended"
         self._done.set()
         self._thread.join(timeout=self._seconds)
-        self._beat()
+        if not self._thread.is_alive():  # else it waits for a lake that is out of reach
+            self._beat()
 
     def _run(self) -> None:
         while not self._done.is_set():
@@ -65,7 +67,7 @@ class Heartbeat:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         content = {"time": now, "step": self.step, "state": self.state, "pid": os.getpid()}
         try:
-            self._store.put(f"{self._attempt}/heartbeat.json", json_bytes(content))
+            self._store.put(f"{self._attempt}/{HEARTBEAT}", json_bytes(content))
         except Exception as error:  # the lake may be out of reach for a while; the next beat tries again
             sys.stderr.write(f"heartbeat: {error}\n")
 
@@ -73,7 +75,7 @@ class Heartbeat:
         if self._patience is None:
             return
         try:
-            words: bytes | None = self._store.get(f"{self._attempt}/parent.json")
+            words: bytes | None = self._store.get(f"{self._attempt}/{PARENT}")
         except FileNotFoundError:
             words = None
         except Exception as error:  # as above; an unreachable lake says nothing of the parent

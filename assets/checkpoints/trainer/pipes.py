@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
@@ -20,8 +19,6 @@ from dagster_pipes import (
 from resources.store import Store
 
 INTERVAL_SECONDS = 5.0
-PATIENCE_SECONDS = 600.0  # how long a chunk is tried while the lake is out of reach
-PAUSE_SECONDS = 5.0
 Params = Mapping[str, Any]
 
 
@@ -40,42 +37,28 @@ class LakeContextLoader(PipesContextLoader):
 class LakeMessageChannel(PipesBlobStoreMessageWriterChannel):
     """Writes chunks of messages below a folder of the lake."""
 
-    def __init__(self, store: Store, folder: str, interval: float, patience: float, pause: float) -> None:
+    def __init__(self, store: Store, folder: str, interval: float) -> None:
         super().__init__(interval=interval)
-        self._store, self._folder, self._patience, self._pause = store, folder, patience, pause
+        self._store, self._folder = store, folder
 
     def upload_messages_chunk(self, payload: StringIO, index: int) -> None:
-        """Write one chunk, however long the lake is out of reach; what is said meanwhile goes with the next one."""
-        data = payload.read().encode()
-        until = time.monotonic() + self._patience
-        while True:
-            try:
-                self._store.put(f"{self._folder}/{index}.json", data)
-            except Exception as error:  # an error that escapes here would end the writing thread for good
-                sys.stderr.write(f"pipes: {error}\n")
-                if time.monotonic() > until:
-                    return
-                time.sleep(self._pause)
-            else:
-                return
+        """Write one chunk. One that cannot be written is lost: the messages tell of progress, the manifest counts."""
+        try:
+            self._store.put(f"{self._folder}/{index}.json", payload.read().encode())
+        except Exception as error:  # one that escapes here would end the writing thread for good
+            sys.stderr.write(f"trainer: messages to Dagster are lost: {error}\n")
 
 
 class LakeMessageWriter(PipesBlobStoreMessageWriter[LakeMessageChannel]):
     """Opens a channel to the folder `folder` of the lake."""
 
-    def __init__(
-        self,
-        store: Store,
-        interval: float = INTERVAL_SECONDS,
-        patience: float = PATIENCE_SECONDS,
-        pause: float = PAUSE_SECONDS,
-    ) -> None:
+    def __init__(self, store: Store, interval: float = INTERVAL_SECONDS) -> None:
         super().__init__(interval=interval)
-        self._store, self._patience, self._pause = store, patience, pause
+        self._store = store
 
     def make_channel(self, params: Params) -> LakeMessageChannel:
         """The channel of this attempt."""
-        return LakeMessageChannel(self._store, params["folder"], self.interval, self._patience, self._pause)
+        return LakeMessageChannel(self._store, params["folder"], self.interval)
 
 
 class Voice:

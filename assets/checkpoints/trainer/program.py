@@ -10,7 +10,6 @@ import tempfile
 import traceback
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
@@ -28,12 +27,10 @@ from assets.checkpoints.trainer.pipes import Voice, open_voice
 from assets.checkpoints.trainer.templates import dress
 from resources.configuration import describe_faults, fault_list
 from resources.publication import MANIFEST, json_bytes, publish, write_json
-from resources.store import Store, open_store
-from resources.trainers.work import SPECIFICATION, attempt_folder
+from resources.store import S3Options, Store, StoreError, open_store
+from resources.trainers.work import FAILURE, ORPHAN_MINUTES, SPECIFICATION, attempt_folder
 
 CARD = Path(__file__).parent / "card.md"
-SAVE_PATIENCE = 120.0  # seconds that a checkpoint waits for the lake; the next one may do better
-RESULT_PATIENCE = 1800.0  # seconds that the result does
 LAST_LINES = 20
 
 
@@ -86,7 +83,7 @@ def run(task: Task) -> int:
             _tune(task, stop, voice, heartbeat, Path(scratch))
         except Exception as error:
             code, message, retryable = explain(error)
-            if code == CRASHED and not isinstance(error, Fault):
+            if code == CRASHED and not isinstance(error, Fault | StoreError):
                 traceback.print_exc()
             voice.complain(message)
             _leave_failure(task, code, message, retryable)
@@ -105,6 +102,8 @@ def explain(error: Exception) -> tuple[int, str, bool]:
             f"gradient_checkpointing on ({str(error).splitlines()[0]})",
             False,
         )
+    if isinstance(error, StoreError):
+        return CRASHED, str(error), True
     lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
     return CRASHED, "\n".join(lines), saving.out_of_reach(error)
 
@@ -113,7 +112,7 @@ def _leave_failure(task: Task, code: int, message: str, retryable: bool) -> None
     """The first process that fails says why; the others fail because of it."""
     content = {"exit": code, "message": message, "retryable": retryable}
     try:
-        task.store.put_if_absent(f"{task.attempt_folder}/failure.json", json_bytes(content))
+        task.store.put_if_absent(f"{task.attempt_folder}/{FAILURE}", json_bytes(content))
     except Exception as error:
         sys.stderr.write(f"trainer: failure.json cannot be written: {error}\n")
 
@@ -250,7 +249,7 @@ def _train(task: Task, prepared: Prepared, stop: Stop, voice: Voice, heartbeat: 
     )
     callbacks = [
         training.Obedience(stop),
-        training.Saver(task.store if task.first else None, task.folder, voice, SAVE_PATIENCE),
+        training.Saver(task.store if task.first else None, task.folder, voice),
         metrics.Meter(voice, heartbeat, effort, task.started),
     ]
     trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, numbers, scratch / "run", callbacks)
@@ -319,11 +318,10 @@ def _publish(
         "attempts": task.attempt,
     }
     (staged / "README.md").write_text(card(manifest), encoding="utf-8")
-    publishing = partial(publish, task.store, staged, task.folder, manifest)
-    saving.insist(publishing, RESULT_PATIENCE, voice.say)
+    publish(task.store, staged, task.folder, manifest)
     voice.say(f"done: {task.store.uri(task.folder)}")
     voice.report({"kind": "done", "folder": task.folder, "id": specification.id})
-    saving.insist(partial(saving.forget, task.store, task.folder), SAVE_PATIENCE, voice.say)
+    saving.forget(task.store, task.folder)
 
 
 def _stage_adapter(source: Path, target: Path, specification: Specification) -> None:
@@ -386,9 +384,9 @@ def _quiet() -> None:
 
 def task_of(root: str, folder: str, attempt: int, started: float) -> Task:
     """The task of this process, with what torchrun and the launcher left in the environment."""
-    minutes = os.environ.get("MASTER_ORPHAN_MINUTES")
+    minutes = os.environ.get(ORPHAN_MINUTES)
     return Task(
-        store=open_store(root),
+        store=open_store(root, S3Options.from_environment(os.environ)),
         folder=folder.strip("/"),
         attempt=attempt,
         orphan_minutes=float(minutes) if minutes else None,

@@ -7,21 +7,31 @@
 import hashlib
 import json
 import re
-import time
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TypeVar
 
 from resources.publication import MANIFEST, json_bytes, list_files
 from resources.store import Store, StoreError
 
 KEPT = 2
+PIECE = 1 << 26  # bytes that are copied at once
 # Left in every checkpoint by transformers and TRL, and needed by none that goes on.
 NOT_NEEDED = ("README.md", "training_args.bin", "tokenizer*", "chat_template*", "special_tokens_map*", "*.jinja")
-PAUSE_SECONDS = 5.0
-Result = TypeVar("Result")
+
+
+def fetch(store: Store, path: str, target: Path) -> None:
+    """Copy a file of the lake to this machine, in bounded memory. Raises FileNotFoundError."""
+    with store.open(path) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy, PIECE)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file of this machine."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def progress_folder(folder: str) -> str:
@@ -29,32 +39,8 @@ def progress_folder(folder: str) -> str:
     return f"{folder}/progress"
 
 
-def insist(
-    action: Callable[[], Result], patience: float, say: Callable[[str], None], pause: float = PAUSE_SECONDS
-) -> Result:
-    """Do something with the lake, again and again while it is out of reach.
-
-    Args:
-        action: safe to repeat.
-        patience: seconds after which its error counts.
-        say: told of each failure.
-        pause: seconds between two tries.
-    """
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return action()
-        except FileNotFoundError:
-            raise
-        except Exception as error:
-            if not out_of_reach(error) or time.monotonic() > until:
-                raise
-            say(f"the lake is out of reach, trying again: {error}")
-            time.sleep(pause)
-
-
 def out_of_reach(error: BaseException) -> bool:
-    """Whether an error speaks of the lake or the network, not of the program."""
+    """Whether an error speaks of the lake or the network, not of the program; the store was patient already."""
     return isinstance(error, StoreError | OSError) or type(error).__module__.startswith("botocore.")
 
 
@@ -131,12 +117,12 @@ def _fetch(store: Store, source: str, target: Path) -> str | None:
     except FileNotFoundError:
         return "it has no manifest, so it was never whole"
     for file in files:
+        copy = target / file["path"]
+        copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            data = store.get(f"{source}/{file['path']}")
+            fetch(store, f"{source}/{file['path']}", copy)
         except FileNotFoundError:
             return f"{file['path']} is missing"
-        if hashlib.sha256(data).hexdigest() != file["sha256"]:
+        if sha256_of(copy) != file["sha256"]:
             return f"{file['path']} is damaged"
-        (target / file["path"]).parent.mkdir(parents=True, exist_ok=True)
-        (target / file["path"]).write_bytes(data)
     return None

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +54,14 @@ def choose_numbers(recipe: Recipe) -> Numbers:
 class Saver(TrainerCallback):
     """Puts each checkpoint into the lake. One that cannot be put there is missed; training goes on."""
 
-    def __init__(self, store: Store | None, folder: str, voice: Voice, patience: float) -> None:
+    def __init__(self, store: Store | None, folder: str, voice: Voice) -> None:
         """
         Args:
             store: the lake; None in all processes but the first.
             folder: of the work.
             voice: told of what does not work.
-            patience: seconds that a checkpoint waits for the lake.
         """
-        self._store, self._folder, self._voice, self._patience = store, folder, voice, patience
+        self._store, self._folder, self._voice = store, folder, voice
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if torch.distributed.is_initialized():
@@ -72,8 +70,7 @@ class Saver(TrainerCallback):
             return
         checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         try:
-            put = partial(saving.save, self._store, self._folder, checkpoint)
-            saving.insist(put, self._patience, self._voice.say)
+            saving.save(self._store, self._folder, checkpoint)
         except Exception as error:
             if not saving.out_of_reach(error):
                 raise
@@ -160,8 +157,8 @@ def make_trainer(
         optim=recipe.optimizer,
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_gradient_norm,
-        gradient_checkpointing=recipe.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False},
+        activation_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         bf16=numbers.bf16,
         use_cpu=numbers.cpu,
         max_length=recipe.max_tokens if recipe.packing else None,  # else cut already, at whole turns
@@ -187,7 +184,7 @@ def make_trainer(
         processing_class=tokenizer,
         callbacks=callbacks,
     )
-    trainer.remove_callback(PrinterCallback)  # type: ignore[no-untyped-call]
+    trainer.remove_callback(PrinterCallback)
     return trainer
 
 
