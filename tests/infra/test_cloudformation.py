@@ -1,5 +1,6 @@
 """The templates, linted, and deployed to a stand-in of CloudFormation with the pipeline on what they made."""
 
+import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -192,7 +193,7 @@ def test_the_outputs_fill_a_trainer_file_for_sagemaker(main_stack: Stack, tmp_pa
     (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"place": place | {"instance_type": "ml.g6e.2xlarge"}}))
     configuration = load_trainer_configuration(str(tmp_path / "trainer.yaml"))
     opened = configuration.place.open(open_store(main_stack.outputs["LakeRoot"]), detached=False)
-    assert opened.status("master-nothing") is None
+    assert (opened.where, opened.image) == ("sagemaker:eu-central-1", IMAGE)
 
 
 def test_the_orchestrator_may_submit_to_its_queue_only(main_stack: Stack, batch_stack: Stack) -> None:
@@ -214,6 +215,14 @@ def test_a_consumer_reads_releases_and_nothing_else(main_stack: Stack) -> None:
         ("s3:GetObject", f"{bucket}/lake/boost_qa/*"),
         ("s3:ListBucket", bucket),
     ]
+
+
+def test_the_policy_for_consumers_elsewhere_grants_what_the_consumers_role_does(main_stack: Stack) -> None:
+    text = (FOLDER.parent / "policies" / "consumer.json").read_text()
+    given = json.loads(text.replace("BUCKET", main_stack.resources["Bucket"]).replace("PREFIX", "lake"))["Statement"]
+    assert [{key: value for key, value in one.items() if key != "Sid"} for one in given] == role_statements(
+        main_stack, "ConsumerRole"
+    )
 
 
 @pytest.mark.parametrize("role", ["OrchestratorRole", "TrainerRole", "ConsumerRole"])
