@@ -47,6 +47,10 @@ class ChatService:
         self._retries = retries
         self._lease = lease
 
+    def recast(self, profile: Profile) -> "ChatService":
+        """The same service with another cast. What its engines spend counts as this one's, run by run."""
+        return ChatService(profile, self._store, self._budget, self._retries, self._lease)
+
     @asynccontextmanager
     async def engine(self, roles: Sequence[Role] = tuple(Role)) -> AsyncIterator[ChatEngine]:
         """An engine for these roles. Embedded servers are leased when first called, so a replay starts none.
