@@ -31,6 +31,10 @@ _GENERATION = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 Updates = Mapping[str, NDArray[np.float32]]
 
 
+class NotMergeable(ValueError):
+    """The adapter is of another kind than plain LoRA on the embedded model's linear layers. Says what is odd."""
+
+
 @contextmanager
 def merged_model(store: Store, adapter: str | None, template: str, checkpoint: str) -> Iterator[Path]:
     """The GGUF file of the embedded model with an adapter, there for as long as the context is held.
@@ -46,7 +50,7 @@ def merged_model(store: Store, adapter: str | None, template: str, checkpoint: s
 
     Raises:
         EmbeddedModelMissing: the model's package or the `local` extra is not installed.
-        ValueError: the adapter is not plain LoRA on linear layers of the embedded model.
+        NotMergeable: the adapter is not plain LoRA on linear layers of the embedded model.
     """
     require_libraries("gguf", "safetensors")
     spoken = hashlib.sha256(template.encode()).hexdigest()[:8]
@@ -83,7 +87,7 @@ def read_updates(store: Store, adapter: str) -> Updates:
     """What an adapter adds to each module's weight, `model.layers.0.self_attn.q_proj` to an array of its shape.
 
     Raises:
-        ValueError: the adapter is of another kind than plain LoRA.
+        NotMergeable: the adapter is of another kind than plain LoRA.
     """
     from safetensors.numpy import load
 
@@ -95,13 +99,15 @@ def read_updates(store: Store, adapter: str) -> Updates:
         if told.get(name)
     ]
     if told.get("peft_type") != "LORA" or odd or told.get("bias", "none") != "none":
-        raise ValueError(f"{where} cannot be merged: it is not plain LoRA ({', '.join(odd) or told.get('peft_type')})")
+        raise NotMergeable(
+            f"{where} cannot be merged: it is not plain LoRA ({', '.join(odd) or told.get('peft_type')})"
+        )
     scale = told["lora_alpha"] / told["r"]
     sides: dict[str, dict[str, NDArray[Any]]] = {}
     for name, tensor in load(store.get(f"{adapter}/adapter_model.safetensors")).items():
         match = _UPDATE.fullmatch(name)
         if match is None:
-            raise ValueError(f"{where} cannot be merged: {name} is no LoRA matrix of a layer")
+            raise NotMergeable(f"{where} cannot be merged: {name} is no LoRA matrix of a layer")
         sides.setdefault(match["module"], {})[match["side"]] = tensor.astype(np.float32)
     return {module: np.float32(scale) * (both["B"] @ both["A"]) for module, both in sides.items()}
 
@@ -110,7 +116,7 @@ def write_merged(target: Path, source: Path, updates: Updates, template: str) ->
     """Write the GGUF file `source` with updates added to its weights and another chat template.
 
     Raises:
-        ValueError: an update is of a module that the model does not have.
+        NotMergeable: an update is of a module that the model does not have.
     """
     import gguf
     from gguf.quants import dequantize
@@ -134,7 +140,7 @@ def write_merged(target: Path, source: Path, updates: Updates, template: str) ->
             weight = weight + update
         writer.add_tensor(tensor.name, weight.astype(np.float32 if weight.ndim == 1 else np.float16))
     if left:
-        raise ValueError(f"the adapter changes {sorted(left)[0]}, which the model does not have")
+        raise NotMergeable(f"the adapter changes {sorted(left)[0]}, which the model does not have")
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -44,7 +44,7 @@ def serve(serving: Serving, store: Store, tested: ModelUnderTest) -> Iterator[Se
     Raises:
         ConfigurationError: this configuration cannot serve it; the message says which can.
         EmbeddedModelMissing: what the local kind needs is not installed.
-        ValueError: the adapter is of a form that cannot be merged.
+        NotMergeable: the adapter is of a form that cannot be merged.
     """
     if serving.kind == "endpoint":
         yield _elsewhere(serving, tested)

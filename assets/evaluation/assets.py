@@ -1,0 +1,109 @@
+"""The `benchmark_scores` asset: every benchmark asked of every checkpoint, one base model and variant a partition."""
+
+from typing import Any
+
+from dagster import (
+    AssetDep,
+    AssetExecutionContext,
+    AssetsDefinition,
+    BackfillPolicy,
+    Failure,
+    IdentityPartitionMapping,
+    MultiPartitionsDefinition,
+    ResourceParam,
+    asset,
+)
+
+from assets.checkpoints.recipe import Training
+from assets.checkpoints.specification import HOME as CHECKPOINTS
+from assets.evaluation.configuration import Benchmarks
+from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
+from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.evaluation.summary import GATE_FAILED, describe
+from assets.partitions import selected_keys
+from assets.shown import OWNERS, column_schema, report_written
+from resources.chat.calls import BudgetSpent, EndpointUnusable
+from resources.chat.service import ChatService, run_async
+from resources.configuration import ConfigurationError
+from resources.embedded.lease import EmbeddedServerError
+from resources.embedded.models import EmbeddedModelMissing
+from resources.lake import Lake, TableError
+from resources.progress import progress
+from resources.sandbox import NoSandbox
+from resources.served.configuration import Serving
+from resources.served.merged import NotMergeable
+from resources.store import StoreError
+
+STOPS_THE_RUN = (EndpointUnusable, BudgetSpent, EmbeddedServerError, EmbeddedModelMissing, NoSandbox)
+FAILS_A_PARTITION = (ConfigurationError, StoreError, TableError, NotMergeable)
+
+
+def benchmark_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
+    """The stage for the base models of a configuration; `tunings` are base × variant."""
+
+    @asset(
+        name=BENCHMARK_SCORES.name,
+        partitions_def=tunings,
+        deps=[AssetDep(CHECKPOINTS, partition_mapping=IdentityPartitionMapping())],
+        group_name="training",
+        kinds={"openai", "polars", "parquet"},
+        owners=OWNERS,
+        code_version="1",
+        backfill_policy=BackfillPolicy.single_run(),
+        pool="models",  # see infra/dagster.yaml
+        metadata=column_schema(BENCHMARK_SCORES),
+        description="Each tuned model, and the base model as it is, asked the questions of every benchmark: accuracy "
+        "with its interval, a row a benchmark. Every single answer stands in the table benchmark_answers.",
+    )
+    def benchmark_scores(
+        context: AssetExecutionContext,
+        lake: ResourceParam[Lake],
+        chat: ResourceParam[ChatService],
+        training: ResourceParam[Training],
+        benchmarks: ResourceParam[Benchmarks],
+        serving: ResourceParam[Serving],
+    ) -> None:
+        evaluation = Evaluation(lake, chat, serving, benchmarks, training, context.run_id)
+        evaluate_partitions(context, evaluation)
+
+    return benchmark_scores
+
+
+def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) -> None:
+    """Evaluate the partitions of a run, one after the other; each is written when its last answer is decided.
+
+    Raises:
+        Failure: names the partitions that failed, or what stopped the run.
+    """
+    described: dict[str, dict[str, Any]] = {}
+    faults: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    keys = selected_keys(context)
+    try:
+        questions = read_all_questions(evaluation)
+        for key in keys:
+            base, _, variant = key.partition("|")
+            try:
+                with progress(f"evaluating {key}", context.log.info) as update:
+                    made: EvaluatedPartition = run_async(evaluate(evaluation, questions, base, variant, update))
+            except FAILS_A_PARTITION as error:
+                faults[key] = str(error)
+                continue
+            described[key] = describe(made, evaluation.lake)
+            if made.gate == "failed":
+                failed[key] = GATE_FAILED
+        faults |= failed
+        if faults:
+            reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(faults.items()))
+            raise Failure(f"{len(faults)} of {len(keys)} partitions failed:\n{reasons}", allow_retries=False)
+    except (*STOPS_THE_RUN, ConfigurationError) as error:
+        report_written(context, described, failed)
+        raise Failure(
+            f"{error}\n{len(described)} of {len(keys)} partitions are written. What was paid for is not paid again.",
+            allow_retries=False,
+        ) from error
+    except BaseException:
+        report_written(context, described, failed)
+        raise
+    for key, metadata in described.items():
+        context.add_asset_metadata(metadata, partition_key=key)

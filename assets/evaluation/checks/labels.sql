@@ -1,0 +1,8 @@
+-- Multiple choice: a reference that is none of the options, or a decided answer that is none of them.
+SELECT base || '|' || variant AS partition, benchmark, item_id
+FROM this_run
+WHERE kind = 'multiple_choice'
+  AND (NOT list_contains(labels, reference)
+       OR (verdict IN ('right', 'wrong') AND NOT list_contains(labels, extracted))
+       OR (verdict = 'right' AND extracted <> reference))
+ORDER BY ALL

@@ -1,0 +1,250 @@
+"""Evaluating one checkpoint: every benchmark through one journal, then its answers and scores, written at once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+import polars as pl
+
+from assets.checkpoints.checkpoint import Checkpoint, latest_checkpoint
+from assets.checkpoints.recipe import TEMPLATES, Training
+from assets.dialogues.summary import usage_facts
+from assets.evaluation.answering import REVIEWER, TESTED, Examination, answers_of, examine
+from assets.evaluation.configuration import Benchmark, Benchmarks
+from assets.evaluation.prompting import PROMPTS, prompts_version
+from assets.evaluation.questions import QuestionSet, read_questions
+from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
+from assets.evaluation.scores import score_answers
+from assets.partitions import UNTUNED
+from resources.chat.calls import Usage
+from resources.chat.profile import ModelPrice, Profile, Role, RoleModel
+from resources.chat.service import ChatService
+from resources.identity import stable_hash
+from resources.lake import Gate, Lake, Table
+from resources.sandbox import require_sandbox
+from resources.served.configuration import Serving
+from resources.served.served import ModelUnderTest, Served, describe_serving, serve
+
+FORMAT = 1
+KEPT_UNPARSED = 200  # rows of a benchmark's file that are named in the footer
+
+Update = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What checkpoints are evaluated with."""
+
+    lake: Lake
+    chat: ChatService  # who judges and reviews
+    serving: Serving
+    benchmarks: Benchmarks
+    training: Training
+    run: str | None = None  # whose budget it draws on
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedPartition:
+    """A partition of answers and scores as the lake holds it now."""
+
+    keys: Mapping[str, str]
+    answers: pl.DataFrame
+    scores: pl.DataFrame
+    gate: Gate
+    usage: Mapping[str, Usage] | None  # by benchmark; None: it was there already, and nothing was asked
+    unparsed: list[dict[str, object]]
+
+
+def read_all_questions(evaluation: Evaluation) -> list[QuestionSet]:
+    """The questions of every benchmark, before anything is spent.
+
+    Raises:
+        ConfigurationError: a benchmark's rows cannot be used.
+        NoSandbox: there is a benchmark of code, and no sandbox works here.
+    """
+    if any(benchmark.kind == "code" for benchmark in evaluation.benchmarks.benchmarks):
+        require_sandbox()
+    return [read_questions(benchmark, evaluation.lake.s3) for benchmark in evaluation.benchmarks.benchmarks]
+
+
+def model_under_test(lake: Lake, training: Training, base: str, variant: str) -> ModelUnderTest:
+    """The newest checkpoint of a base model and variant, as what is to be served.
+
+    Raises:
+        NoCheckpoint: there is none.
+    """
+    checkpoint = latest_checkpoint(lake, base, variant)
+    told = training.base(base)
+    return ModelUnderTest(
+        base=base,
+        base_model=told.model,
+        variant=variant,
+        checkpoint=checkpoint.id,
+        adapter=None if variant == UNTUNED else f"{checkpoint.folder}/adapter",
+        template=trained_template(lake, checkpoint, told.template),
+    )
+
+
+def trained_template(lake: Lake, checkpoint: Checkpoint, name: str) -> str:
+    """The chat template that a checkpoint was trained with; for the untuned model the one it would be."""
+    try:
+        return lake.store.get(f"{checkpoint.folder}/tokenizer/chat_template.jinja").decode()
+    except FileNotFoundError:
+        return (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
+
+
+async def evaluate(
+    evaluation: Evaluation, questions: list[QuestionSet], base: str, variant: str, update: Update
+) -> EvaluatedPartition:
+    """Ask one checkpoint all benchmarks, and write its answers and scores; those that are current are left.
+
+    A run that was killed goes on: what was answered is in the journal.
+
+    Raises:
+        NoCheckpoint: there is nothing to evaluate.
+        EndpointUnusable, BudgetSpent: the run is to stop; what was answered is kept.
+        TableError, StoreError: the rows could not be written.
+    """
+    lake, keys = evaluation.lake, {"base": base, "variant": variant}
+    tested = model_under_test(lake, evaluation.training, base, variant)
+    fingerprint = fingerprint_of(evaluation, questions, tested)
+    unparsed = [asdict(one) for found in questions for one in found.unparsed]
+    if all(_is_current(lake, table, keys, fingerprint) for table in (BENCHMARK_ANSWERS, BENCHMARK_SCORES)):
+        answers, scores = (lake.read(table, [keys]) for table in (BENCHMARK_ANSWERS, BENCHMARK_SCORES))
+        return EvaluatedPartition(keys, answers, scores, "passed", None, unparsed)
+    rows: list[dict[str, object]] = []
+    usage: dict[str, Usage] = {}
+    with serve(evaluation.serving, lake.store, tested) as served:
+        for found in questions:
+            name = found.benchmark.name
+            profile = examination_profile(evaluation, tested, served, found.benchmark)
+            scope = f"{BENCHMARK_ANSWERS.name}/{base}|{variant}/{name}"
+            roles = roles_of(evaluation.benchmarks, found.benchmark)
+            async with evaluation.chat.recast(profile).engine(roles, run=evaluation.run) as engine:
+                done = _Counter(name, update)
+                examination = Examination(
+                    found, evaluation.benchmarks, base, variant, served.model, engine, scope, done.one_more
+                )
+                done.total = answers_of(examination)
+                rows += await examine(examination)
+                usage[name] = engine.usage(scope)
+    answers = BENCHMARK_ANSWERS.frame(rows)
+    scores = scores_of(answers, questions, tested.checkpoint)
+    gate = gate_of(scores, evaluation.benchmarks)
+    facts = {
+        "benchmarks": evaluation.benchmarks.name,
+        "profile": evaluation.chat.profile.name,
+        "checkpoint": tested.checkpoint,
+        "usage": {name: usage_facts(one) for name, one in usage.items()},
+        "unparsed": unparsed[:KEPT_UNPARSED],
+    }
+    for table, frame in ((BENCHMARK_ANSWERS, answers), (BENCHMARK_SCORES, scores)):
+        lake.write(table, keys, frame, fingerprint=fingerprint, gate=gate, facts=facts)
+    return EvaluatedPartition(keys, answers, scores, gate, usage, unparsed)
+
+
+class _Counter:
+    def __init__(self, name: str, update: Update) -> None:
+        self.total, self._name, self._update, self._done = 0, name, update, 0
+
+    def one_more(self) -> None:
+        self._done += 1
+        self._update(self._done, self.total, self._name)
+
+
+def _is_current(lake: Lake, table: Table, keys: Mapping[str, str], fingerprint: str) -> bool:
+    held = lake.record(table, keys)
+    return held is not None and held.gate == "passed" and held.fingerprint == fingerprint
+
+
+def examination_profile(
+    evaluation: Evaluation, tested: ModelUnderTest, served: Served, benchmark: Benchmark
+) -> Profile:
+    """The deployment's profile with the model under test in it, sampled as the benchmark wants it.
+
+    Its endpoint is named by its checkpoint: the journal of an earlier one answers nothing for a later one.
+    """
+    profile, exchange = evaluation.chat.profile, evaluation.benchmarks.exchange
+    name = f"tested-{tested.checkpoint}"
+    cast = RoleModel(
+        endpoint=name,
+        model=served.model,
+        temperature=benchmark.temperature,
+        max_tokens=benchmark.max_tokens,
+        seed=benchmark.seed,
+    )
+    reviewer = cast if exchange.reviewer == "tested" else profile.roles[REVIEWER]
+    price: Mapping[str, ModelPrice] = {served.model: served.price} if served.price else {}
+    return profile.model_copy(
+        update={
+            "endpoints": {**profile.endpoints, name: served.endpoint},
+            "prices": {**profile.prices, **price},
+            "roles": {
+                **dict.fromkeys(Role, cast),
+                REVIEWER: reviewer.model_copy(update={"max_tokens": exchange.max_tokens}),
+                Role.JUDGE: profile.roles[Role.JUDGE],
+            },
+        }
+    )
+
+
+def roles_of(benchmarks: Benchmarks, benchmark: Benchmark) -> list[Role]:
+    """The parts that are played: the model under test, and who reviews and judges."""
+    return [
+        TESTED,
+        *([REVIEWER] if benchmark.name in benchmarks.exchange.benchmarks else []),
+        *([Role.JUDGE] if benchmark.kind == "judged" else []),
+    ]
+
+
+def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested: ModelUnderTest) -> str:
+    """Everything that makes a partition's rows: checkpoint, questions, prompts, sampling, judge, limits."""
+    benchmarks, profile = evaluation.benchmarks, evaluation.chat.profile
+    judge, reviewer = (
+        profile.roles[role].model_dump(mode="json", exclude={"endpoint"}) for role in (Role.JUDGE, REVIEWER)
+    )
+    asked = [
+        [
+            found.benchmark.model_dump(mode="json", exclude={"rows", "shot_rows", "title", "paper_column"}),
+            found.identity,
+        ]
+        for found in questions
+    ]
+    judged = any(found.benchmark.kind == "judged" for found in questions)
+    taught = bool(benchmarks.exchange.benchmarks) and benchmarks.exchange.reviewer == "teacher"
+    told = benchmarks.model_dump(mode="json", include={"exchange", "judging", "sandbox", "maximum_failed"})
+    told["sandbox"].pop("at_once")
+    return stable_hash(
+        *(BENCHMARK_ANSWERS.name, FORMAT, tested.checkpoint, describe_serving(evaluation.serving, tested)),
+        *(
+            tested.template,
+            asked,
+            told,
+            prompts_version(*PROMPTS),
+            judge if judged else None,
+            reviewer if taught else None,
+        ),
+    )
+
+
+def scores_of(answers: pl.DataFrame, questions: list[QuestionSet], checkpoint: str) -> pl.DataFrame:
+    """`BENCHMARK_SCORES` of a partition's answers."""
+    found = {one.benchmark.name: one for one in questions}
+    return BENCHMARK_SCORES.frame(
+        score
+        | {
+            "unparsed": len(found[score["benchmark"]].unparsed),
+            "temperature": found[score["benchmark"]].benchmark.temperature,
+            "shots": found[score["benchmark"]].benchmark.shots,
+            "max_tokens": found[score["benchmark"]].benchmark.max_tokens,
+            "checkpoint": checkpoint,
+            "title": found[score["benchmark"]].benchmark.shown,
+            "paper_column": found[score["benchmark"]].benchmark.paper_column,
+        }
+        for score in score_answers(answers)
+    )
+
+
+def gate_of(scores: pl.DataFrame, benchmarks: Benchmarks) -> Gate:
+    """Whether few enough answers failed, in every benchmark, for its score to say something of the model."""
+    shares = (scores["failed"] / scores["answers"]).to_list()
+    return "passed" if all(share <= benchmarks.maximum_failed for share in shares) else "failed"
