@@ -8,6 +8,8 @@ from assets.checkpoints import checks as checkpoints_checks
 from assets.checkpoints.assets import checkpoint_asset
 from assets.dialogues import assets as dialogues
 from assets.dialogues import checks as dialogues_checks
+from assets.evaluation.assets import benchmark_asset
+from assets.evaluation.checks import benchmark_checks
 from assets.lesson_plans import assets as lesson_plans
 from assets.lesson_plans import checks as lesson_plans_checks
 from assets.partitions import sources, tunings
@@ -34,6 +36,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
     """The whole code location for one deployment."""
     source_names = [source.name for source in deployment.seeds.sources]
     settings = deployment.settings
+    tuned = tunings(base.name for base in deployment.training.bases)
     webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else None
     return Definitions(
         assets=[
@@ -43,7 +46,8 @@ def build_definitions(deployment: Deployment) -> Definitions:
             backfilled_when_missing(quality.scored_dialogues, settings.nightly_cron),
             boost_qa.boost_qa,
             training_sets.training_sets,
-            checkpoint_asset(tunings(base.name for base in deployment.training.bases)),
+            checkpoint_asset(tuned),
+            benchmark_asset(tuned),
         ],
         asset_checks=[
             *seeds_checks.CHECKS,
@@ -53,6 +57,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *boost_qa_checks.CHECKS,
             *training_sets_checks.CHECKS,
             *checkpoints_checks.CHECKS,
+            *benchmark_checks(deployment.benchmarks),
         ],
         jobs=[
             teach_and_score,

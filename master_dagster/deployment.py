@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
 from assets.checkpoints.recipe import Training, load_training
 from assets.dialogues.prompts import PromptBook, load_prompts
+from assets.evaluation.configuration import Benchmarks, load_benchmarks
 from assets.lesson_plans.configuration import LessonRules, load_lesson_rules
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
@@ -23,6 +24,7 @@ from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.embedder import Embedder, open_embedder
 from resources.lake import Lake
+from resources.served.configuration import Serving, load_serving
 from resources.store import S3Options, open_store
 from resources.trainers.configuration import TrainerConfiguration, load_trainer_configuration
 from resources.trainers.trainer import Trainer, open_trainer
@@ -65,6 +67,12 @@ class Settings(BaseSettings):
     )
     trainer: str = Field(
         default="local", description="Where models are tuned: `local`, or the path of a YAML file (SageMaker, Batch)."
+    )
+    benchmarks: str = Field(
+        default="demo", description="What models are asked: `demo`, `paper`, `further`, or the path of a YAML file."
+    )
+    served: str = Field(
+        default="local", description="Where models under test answer: `local`, `vllm`, or the path of a YAML file."
     )
     budget_tokens: int | None = Field(
         default=None,
@@ -161,6 +169,8 @@ class Deployment:
     release_rules: ReleaseRules
     training: Training
     trainer: TrainerConfiguration
+    benchmarks: Benchmarks
+    served: Serving
 
     def lake(self) -> Lake:
         """The lake of this deployment."""
@@ -187,6 +197,8 @@ class Deployment:
             "quality_rules": self.quality_rules,
             "release_rules": self.release_rules,
             "training": self.training,
+            "benchmarks": self.benchmarks,
+            "serving": self.served,
             "trainer": trainer_resource.configured(
                 {"trainer": settings.trainer, "lake_root": settings.lake_root, "s3": asdict(settings.s3)}
             ),
@@ -227,6 +239,8 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         "release_rules": read("release_rules", load_release_rules),
         "training": read("training", load_training),
         "trainer": read("trainer", load_trainer_configuration),
+        "benchmarks": read("benchmarks", load_benchmarks),
+        "served": read("served", load_serving),
     }
     if faults:
         raise ConfigurationError(fault_list("the configuration is not valid:", faults))

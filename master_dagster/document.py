@@ -13,11 +13,13 @@ from pydantic_core import PydanticUndefined
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.checkpoints.recipe import Training
+from assets.evaluation.configuration import Benchmarks
 from assets.lesson_plans.configuration import LessonRules
 from assets.quality.configuration import QualityRules
 from assets.seeds.configuration import SeedsConfiguration
 from master_dagster.deployment import Settings
 from resources.chat.profile import Profile, Role
+from resources.served.configuration import Serving
 from resources.trainers.configuration import TrainerConfiguration
 
 PROJECT = Path(__file__).parents[1]
@@ -45,6 +47,8 @@ FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
     "MASTER_RELEASE_RULES": ("The release rules", ReleaseRules, "assets/boost_qa/configurations/"),
     "MASTER_TRAINING": ("Base models and recipe", Training, "assets/checkpoints/configurations/"),
     "MASTER_TRAINER": ("The trainer", TrainerConfiguration, "resources/trainers/configurations/"),
+    "MASTER_BENCHMARKS": ("Benchmarks", Benchmarks, "assets/evaluation/configurations/"),
+    "MASTER_SERVED": ("Models under test", Serving, "resources/served/configurations/"),
 }
 
 
