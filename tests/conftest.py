@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from resources.embedded.lease import ServerFiles, live_server
 from resources.embedded.models import CHAT_PACKAGE, SENTENCE_PACKAGE
 
+from .aws_stand_in import AwsStandIn
 from .fake_endpoint import FakeEndpoint
 from .s3_gate import S3Gate
 
@@ -114,6 +115,21 @@ def s3_gate(s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("AWS_ENDPOINT_URL", gate.address)
     yield gate
     gate.stop()
+
+
+@pytest.fixture
+def aws_stand_in(s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsStandIn]:
+    """SageMaker, AWS Batch and CloudWatch Logs on loopback, whose jobs are processes that reach the S3 server alone.
+
+    A test fails if it made a request that AWS's own models do not allow.
+    """
+    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION")
+    stand_in = AwsStandIn({name: os.environ[name] for name in names}, grace_seconds=5)
+    for name, value in stand_in.endpoints.items():
+        monkeypatch.setenv(name, value)
+    yield stand_in
+    stand_in.stop()
+    assert stand_in.faults == []
 
 
 @pytest.fixture

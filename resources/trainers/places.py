@@ -7,9 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from resources.trainers.batch import BatchPlace
 from resources.trainers.local import LocalPlace
+from resources.trainers.sagemaker import SageMakerPlace
 
-AnyPlace = Annotated[
-    LocalPlace,
-    Field(discriminator="kind"),
-]
+AnyPlace = Annotated[LocalPlace | SageMakerPlace | BatchPlace, Field(discriminator="kind")]

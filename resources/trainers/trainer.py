@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from resources.publication import MANIFEST, json_bytes
-from resources.store import Store, StoreError
+from resources.store import S3_AS_USUAL, S3Options, Store, StoreError
 from resources.trainers.attempts import (
     Attempt,
     claim_attempt,
@@ -58,14 +58,19 @@ class TrainingFailed(RuntimeError):
     """The work was not done. The message holds the reason and the job's last lines."""
 
 
-def open_trainer(configuration: TrainerConfiguration, store: Store) -> "Trainer":
+def open_trainer(configuration: TrainerConfiguration, store: Store, s3: S3Options = S3_AS_USUAL) -> "Trainer":
     """The trainer of a configuration, for the work of one lake.
+
+    Args:
+        configuration: the place, and how patient to be with it.
+        store: the lake.
+        s3: how the lake is reached where it is on S3; jobs are told.
 
     Raises:
         PlaceError: the place cannot be used with this lake.
     """
     place = configuration.place.open(store, configuration.patience.detached)
-    return Trainer(configuration, store, place)
+    return Trainer(configuration, store, place, s3.to_environment())
 
 
 class Trainer:
@@ -76,12 +81,23 @@ class Trainer:
         configuration: TrainerConfiguration,
         store: Store,
         place: Place,
+        environment: Mapping[str, str],
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """
+        Args:
+            configuration: how patient to be.
+            store: the lake.
+            place: where jobs run.
+            environment: what every job is told beside its work; no secrets, places show it.
+            clock: seconds since 1970.
+            sleep: waits for so many seconds.
+        """
         self.configuration = configuration
         self.store = store
         self.place = place
+        self._environment = environment
         self._clock = clock
         self._sleep = sleep
 
@@ -174,10 +190,9 @@ class Trainer:
         reader = LakeMessageReader(self.store, attempt.folder, self._clock)
         injector = LakeContextInjector(self.store, attempt.folder)
         with open_pipes_session(context, injector, reader) as session:
-            watch = _Watch(context, work, attempt, reader, dict(session.get_bootstrap_env_vars()), interruption)
+            environment = dict(session.get_bootstrap_env_vars())
+            watch = _Watch(context, work, attempt, reader, environment, interruption, to_submit=mine)
             try:
-                if mine:
-                    self._submit(watch)
                 status = self._watch(watch)
             except BaseException:
                 if interruption.came:
@@ -190,16 +205,24 @@ class Trainer:
         """Start the claimed job, unless the claim is another's by now."""
         with watch.interruption.held_back():
             if not still_claimed(self.store, watch.attempt, watch.work):
+                watch.to_submit = False
                 return
             self._keep(watch)
-            self.place.submit(self._job(watch))
-        watch.submitted = True
+            try:
+                self.place.submit(self._job(watch))
+            except PlaceUnreachable:
+                raise
+            except PlaceError as error:
+                record_end(self.store, watch.attempt, JobStatus(JobState.FAILED, f"it was refused: {error}"))
+                raise
+            watch.to_submit, watch.submitted = False, True
         link = self.place.link(watch.attempt.job)
         watch.log(f"submitted to {self.place.where}" + (f": {link}" if link else ""))
 
     def _job(self, watch: "_Watch") -> Job:
         patience = self.configuration.patience
         environment = {
+            **self._environment,
             LAKE_ROOT: self.store.root,
             FOLDER: watch.work.folder,
             ATTEMPT: str(watch.attempt.number),
@@ -210,7 +233,7 @@ class Trainer:
 
     def _watch(self, watch: "_Watch") -> JobStatus:
         """Look at the job now and then until it has ended."""
-        if not watch.submitted:
+        if not watch.to_submit:
             watch.log(f"joined; run {watch.attempt.run_id} submitted it")
         while True:
             try:
@@ -223,6 +246,8 @@ class Trainer:
             self._sleep(self.configuration.patience.poll_seconds)
 
     def _look(self, watch: "_Watch") -> JobStatus | None:
+        if watch.to_submit:
+            self._submit(watch)
         self._keep(watch)
         watch.reader.read()
         status = self._status(watch.attempt)
@@ -232,7 +257,8 @@ class Trainer:
         if status.state != watch.state:
             watch.state = status.state
             watch.log(_words(status))
-        if status.state is JobState.RUNNING and self._silent(watch):
+        asked = watch.attempt.where == self.place.where and watch.keeps
+        if status.state is JobState.RUNNING and asked and self._silent(watch):
             return self._end_silent(watch)
         return status
 
@@ -260,7 +286,7 @@ class Trainer:
                 watch.attempt = claimed
             if ours:
                 watch.log("its claimer is gone; submitting it")
-                self._submit(watch)
+                watch.to_submit = True
         return None
 
     def _status(self, attempt: Attempt) -> JobStatus | None:
@@ -312,8 +338,6 @@ class Trainer:
     def _end_silent(self, watch: "_Watch") -> JobStatus:
         minutes = self.configuration.patience.silent_minutes
         described = JobStatus(JobState.INTERRUPTED, f"no heartbeat for {minutes:g} minutes")
-        if not watch.keeps or watch.attempt.where != self.place.where:
-            return described
         watch.log(self._account(watch.attempt, described), urgent=True)
         self._stop(watch, f"silent for {minutes:g} minutes")
         return described
@@ -323,13 +347,16 @@ class Trainer:
         attempt = watch.attempt
         if attempt.where != self.place.where:
             return
-        parent = read_parent(self.store, attempt)
-        others = parent is not None and parent.run_id != watch.context.run.run_id
-        if others and parent is not None and self._clock() - parent.time <= PARENT_GONE_SECONDS:
-            watch.log(f"left running, for run {parent.run_id} waits for it too")
+        if watch.to_submit:
+            record_end(self.store, attempt, JobStatus(JobState.STOPPED, "it was never submitted"))
+        # A run that keeps the job need not ask the lake, which may be out of reach just now.
+        keeper = None if watch.keeps else read_parent(self.store, attempt)
+        if keeper is not None and self._clock() - keeper.time <= PARENT_GONE_SECONDS:
+            watch.log(f"left running, for run {keeper.run_id} waits for it too")
         elif self.place.status(attempt.job) is not None:
             watch.log("stopping it, for this run was asked to end")
             status = self._stop(watch, f"run {watch.context.run.run_id} was asked to end")
+            watch.log(_words(status))
             record_end(self.store, attempt, status)
 
     def _stop(self, watch: "_Watch", why: str) -> JobStatus:
@@ -385,6 +412,7 @@ class _Watch:
     reader: "LakeMessageReader"
     environment: Mapping[str, str]  # Dagster Pipes'
     interruption: OneInterruption
+    to_submit: bool  # by this run, as its claim says
     submitted: bool = False  # by this run
     keeps: bool = False  # this run says that somebody waits for the job
     kept_at: float = 0.0

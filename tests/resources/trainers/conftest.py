@@ -4,8 +4,18 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from resources.store import Store
-from tests.resources.trainers.launching import REPOSITORY, Jobs, Runs
+from resources.store import open_store
+from tests.aws_stand_in import DEFINITION, IMAGE, QUEUE, ROLE, AwsStandIn
+from tests.resources.trainers.launching import REPOSITORY, Jobs, Runs, World
+
+SAGEMAKER = {
+    "kind": "sagemaker",
+    "image": IMAGE,
+    "role": ROLE,
+    "instance_type": "ml.g6e.xlarge",
+    "tags": {"project": "master"},
+}
+BATCH = {"kind": "batch", "queue": QUEUE, "definition": DEFINITION, "image": IMAGE, "tags": {"project": "master"}}
 
 
 @pytest.fixture
@@ -19,6 +29,39 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
 
 
 @pytest.fixture
-def runs(store: Store) -> Iterator[Runs]:
+def local(jobs: Jobs, tmp_path: Path) -> World:
+    """This machine, the lake on its disk."""
+    store = open_store(str(tmp_path / "lake"))
+    return World(store, {"kind": "local", "folder": str(jobs.folder), "grace_seconds": 5}, jobs.processes)
+
+
+@pytest.fixture
+def sagemaker(aws_stand_in: AwsStandIn, s3_root: str) -> World:
+    """SageMaker's stand-in, the lake on S3."""
+    return World(open_store(s3_root), SAGEMAKER, aws_stand_in.running)
+
+
+@pytest.fixture
+def batch(aws_stand_in: AwsStandIn, s3_root: str) -> World:
+    """AWS Batch's stand-in, the lake on S3."""
+    return World(open_store(s3_root), BATCH, aws_stand_in.running)
+
+
+@pytest.fixture(params=["local", "sagemaker", "batch"])
+def world(request: pytest.FixtureRequest) -> World:
+    """Each place in turn."""
+    found: World = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["sagemaker", "batch"])
+def aws(request: pytest.FixtureRequest) -> World:
+    """Each place on AWS in turn."""
+    found: World = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def runs() -> Iterator[Runs]:
     with DagsterInstance.ephemeral() as instance:
-        yield Runs(instance, store)
+        yield Runs(instance)

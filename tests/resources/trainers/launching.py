@@ -1,9 +1,10 @@
 """Trainers with little patience, an asset that calls one, and what they left behind."""
 
 import contextlib
-import os
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,23 @@ def work(**specification: Any) -> Work:
     return Work("tiny", "checkpoints/tiny/1", {"steps": 3, **specification}, PROGRAM)
 
 
+class Clock:
+    """Time that tests may let jump, and something to do whenever a trainer would sleep."""
+
+    def __init__(self) -> None:
+        self.jumped = 0.0
+        self.slept: list[float] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def __call__(self) -> float:
+        return time.time() + self.jumped
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.meanwhile()
+        time.sleep(min(seconds, 0.02))
+
+
 class Jobs:
     """This machine as a place, and what became of its processes."""
 
@@ -50,15 +68,43 @@ class Jobs:
             with contextlib.suppress(psutil.Error):
                 if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("MASTER_TEST_JOBS") == mark:
                     found.append(process)
-        return [process for process in found if process.pid != os.getpid()]
+        return found
+
+
+@dataclass
+class World:
+    """A place and a lake that its jobs reach."""
+
+    store: Store
+    configuration: dict[str, Any]  # of the place
+    running: Callable[[], Sequence[object]]  # processes of jobs
+
+    def trainer(self, clock: Clock | None = None, **patience: Any) -> Trainer:
+        """A trainer as a run opens it."""
+        clock = clock or Clock()
+        place = TrainerConfiguration.model_validate({"place": self.configuration}).place.open(self.store, False)
+        return trainer(self.store, place, clock, **patience)
+
+    def progress(self) -> list[int]:
+        """The attempt that took each step."""
+        files = self.store.list("checkpoints/tiny/1/progress")
+        return [json.loads(self.store.get(file.path))["attempt"] for file in files]
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """How each attempt ended, as the lake tells."""
+        files = self.store.list("checkpoints/tiny/1/attempts")
+        return [json.loads(self.store.get(file.path)) for file in files if file.path.endswith("/end.json")]
+
+    def done(self) -> bool:
+        """Whether the result is there."""
+        return self.store.exists("checkpoints/tiny/1/manifest.json")
 
 
 class Runs:
     """Materialises an asset that trains, and keeps what its run logged."""
 
-    def __init__(self, instance: DagsterInstance, store: Store) -> None:
+    def __init__(self, instance: DagsterInstance) -> None:
         self.instance = instance
-        self.store = store
 
     def __call__(self, trainer: Trainer, work: Work) -> ExecuteInProcessResult:
         @asset
@@ -76,14 +122,8 @@ class Runs:
         return str(event.step_failure_data.error)
 
 
-def until(true: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait for something that other processes do."""
-    end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.01)
-    return found
-
-
-def trainer(store: Store, place: Place, **patience: Any) -> Trainer:
-    return Trainer(TrainerConfiguration(patience=QUICK.model_copy(update=patience)), store, place)
+def trainer(store: Store, place: Place, clock: Clock | None = None, **patience: Any) -> Trainer:
+    """A trainer of little patience."""
+    clock = clock or Clock()
+    configuration = TrainerConfiguration(patience=QUICK.model_copy(update=patience))
+    return Trainer(configuration, store, place, {}, clock, clock.sleep)

@@ -1,7 +1,8 @@
 """A program that a trainer launches, with the contract of `assets.checkpoints.trainer` and none of its weight.
 
 Its specification says what it does: `steps` to take, each `seconds` long and saved to `progress/`; `behave`, a list of
-what to do at a step, `[step, what]`, in the attempts named by `attempts` (all unless set).
+what to do at a step, `[step, what]`, in the attempts named by `attempts` (all unless set); `loses`, the numbers of the
+messages that never arrive; `silent`, no heartbeats; `ignores_sigterm`; `forgets_manifest`.
 """
 
 import contextlib
@@ -14,14 +15,15 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import FrameType
-from typing import IO, Any
+from typing import Any
 
 from dagster_pipes import (
-    PipesBlobStoreMessageWriter,
-    PipesBlobStoreMessageWriterChannel,
     PipesContextData,
     PipesContextLoader,
     PipesEnvVarParamsLoader,
+    PipesMessage,
+    PipesMessageWriter,
+    PipesMessageWriterChannel,
     open_dagster_pipes,
 )
 
@@ -39,22 +41,26 @@ class Context(PipesContextLoader):
         yield json.loads(self.store.get(params["path"]))
 
 
-class Channel(PipesBlobStoreMessageWriterChannel):
-    def __init__(self, store: Store, folder: str) -> None:
-        super().__init__(interval=0)
-        self.store, self.folder = store, folder
+class Channel(PipesMessageWriterChannel):
+    """Every message is a chunk at once."""
 
-    def upload_messages_chunk(self, payload: IO[str], index: int) -> None:
-        self.store.put(f"{self.folder}/{index}.json", payload.read().encode())
+    def __init__(self, store: Store, folder: str, loses: list[int]) -> None:
+        self.store, self.folder, self.loses = store, folder, loses
+        self.number = 0
+
+    def write_message(self, message: PipesMessage) -> None:
+        self.number += 1
+        if self.number not in self.loses:
+            self.store.put(f"{self.folder}/{self.number}.json", json.dumps(message).encode())
 
 
-class Messages(PipesBlobStoreMessageWriter[Channel]):
-    def __init__(self, store: Store) -> None:
-        super().__init__(interval=0)
-        self.store = store
+class Messages(PipesMessageWriter[Channel]):
+    def __init__(self, store: Store, loses: list[int]) -> None:
+        self.store, self.loses = store, loses
 
-    def make_channel(self, params: Any) -> Channel:
-        return Channel(self.store, params["folder"])
+    @contextlib.contextmanager
+    def open(self, params: Any) -> Iterator[Channel]:
+        yield Channel(self.store, params["folder"], self.loses)
 
 
 class Interrupted(BaseException):
@@ -73,7 +79,7 @@ def main() -> int:
     sys.stdout.flush()
     with open_dagster_pipes(
         context_loader=Context(store),
-        message_writer=Messages(store),
+        message_writer=Messages(store, specification.get("loses", [])),
         params_loader=PipesEnvVarParamsLoader(),  # type: ignore[no-untyped-call]
     ) as pipes:
         try:
@@ -105,6 +111,8 @@ def train(store: Store, folder: str, attempt: int, specification: dict[str, Any]
         store.put(f"{folder}/progress/{step:04d}.json", json_bytes({"step": step, "attempt": attempt}))
         done.append({"step": step, "attempt": attempt})
         log.info(f"step {step}")
+        sys.stdout.write(f"step {step}\n")
+        sys.stdout.flush()
     if not specification.get("forgets_manifest"):
         store.put_if_absent(f"{folder}/{MANIFEST}", json_bytes({"sum": sum(item["step"] for item in done)}))
     return 0
@@ -116,9 +124,12 @@ def now() -> datetime:
 
 def behave(what: str, store: Store, place: str) -> int | None:
     if what == "fail":
-        sys.stdout.write("loss is NaN\n")
+        sys.stdout.write("loss is NaN, says the job\n")
         store.put(f"{place}/failure.json", json_bytes({"exit": 2, "message": "the loss is NaN", "retryable": False}))
         return 2
+    if what == "out of reach":
+        store.put(f"{place}/failure.json", json_bytes({"exit": 1, "message": "no network", "retryable": True}))
+        return 1
     if what == "interrupted":
         return 75
     if what == "killed":
