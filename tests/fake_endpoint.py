@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from zlib import crc32
 
@@ -61,6 +61,7 @@ class Answer:
     delay: float = 0.0  # seconds before the answer
     cut: bool = False  # the connection is reset half way through the body (at once, where there is none)
     hang: bool = False  # no answer until the client goes away
+    drip: float = 0.0  # seconds between two bytes of the body
 
 
 AnswerRule = Callable[[SeenRequest], "Answer | str"]
@@ -168,6 +169,11 @@ class FakeEndpoint:
         """No answer until the client goes away."""
         return Answer(hang=True)
 
+    @staticmethod
+    def drips(text: str, seconds: float = 0.05) -> Answer:
+        """A well-formed completion, one byte after the other."""
+        return replace(FakeEndpoint.says(text), drip=seconds)
+
     def wait_for(self, chats: int, seconds: float = 10) -> None:
         """Block until that many chat requests have arrived; from a coroutine, use `asyncio.to_thread`.
 
@@ -250,6 +256,14 @@ class FakeEndpoint:
         if answer.delay:
             await asyncio.sleep(answer.delay)
         headers = {"Content-Type": "application/json", **answer.headers}
+        if answer.drip:
+            slow = web.StreamResponse(status=answer.status, headers=headers)
+            slow.content_length = len(answer.body)
+            await slow.prepare(request)
+            for byte in answer.body:
+                await slow.write(bytes([byte]))
+                await asyncio.sleep(answer.drip)
+            return slow
         if not answer.cut:
             return web.Response(status=answer.status, body=answer.body, headers=headers)
         response = web.StreamResponse(status=answer.status, headers=headers)

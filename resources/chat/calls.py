@@ -46,7 +46,10 @@ class Completion:
 
 @dataclass(slots=True)
 class Usage:
-    """Sums over the calls of one scope (an asset partition). `cost` is in US dollars."""
+    """Sums over the calls of one scope (an asset partition). `cost` is in US dollars.
+
+    Tokens and cost are all that was paid for, wasted bodies among it where the server tells what they took.
+    """
 
     calls: int = 0  # completions that were paid for
     replayed: int = 0  # completions taken from the journal
@@ -58,6 +61,7 @@ class Usage:
     wasted: int = 0  # bodies that were paid for and could not be used
     wait_seconds: float = 0.0  # sum of call latencies
     latencies: list[float] = field(default_factory=list, repr=False)  # seconds; a bounded sample
+    moments: list[float] = field(default_factory=list, repr=False)  # of the same calls: when each ended, in seconds
 
     def percentile(self, share: float) -> float:
         """Latency in seconds below which `share` (0..1) of the sampled calls lie; 0.0 without calls."""
@@ -85,7 +89,7 @@ class EndpointAway(EndpointUnusable):
 
 
 class BudgetSpent(Exception):
-    """The run's budget in tokens or money is used up. Everything paid for is in the journal."""
+    """The run's budget in tokens or money is used up. Everything paid for that can be used is in the journal."""
 
 
 class Chat(Protocol):

@@ -27,6 +27,7 @@ from resources.chat.calls import (
     Usage,
 )
 from resources.chat.journal import SEGMENT_SECONDS, ScopeJournal
+from resources.chat.leases import EndpointShare, share_endpoint
 from resources.chat.limiter import Gate, Limiter, Outcome
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
 from resources.chat.replies import AttemptFailed, Fault, Reply, judge_failure, read_completion, retry_after
@@ -37,6 +38,8 @@ from resources.store import Store
 LATENCY_SAMPLE = 2000  # latencies kept a scope
 OPEN_SCOPES = 8  # journals held in memory, unless more are in use
 SPARE_DESCRIPTORS = 128  # left to the rest of the process
+LOOK_SECONDS = 1.0  # after which it is seen that another process came or went
+WAIT_SECONDS = 0.05  # the same while this process waits for what others have to give up
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,14 @@ class Budget:
 
     tokens: int | None = None
     cost: float | None = None
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a run has paid for so far, whatever its steps; see `Budget`."""
+
+    tokens: int = 0
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +116,9 @@ class _Line:
     endpoint: Endpoint
     connection: Connection
     gate: Gate
-    answered: bool = False  # it has sent any HTTP answer at all
+    slots: int  # of this process, were it alone on the machine
+    share: EndpointShare | None
+    answered_at: float | None = None  # when it last sent any HTTP answer
     unusable: str | None = None
     warned: bool = False
     completion_tokens: dict[Role, float] = field(default_factory=dict)  # smoothed
@@ -130,7 +143,8 @@ class ChatEngine:
         roles: the roles that will be played; they decide `appetite`.
         address_of: gives the address of an endpoint by its name, asked when it is first called; by default the
             profile's `base_url`.
-        budget: what may be spent.
+        budget: what may be spent. What is in flight when it is reached still comes in.
+        spent: what counts against it; several engines of a run share one.
         retries: how failed calls are tried again.
 
     A role's sampling `seed`, where there is one, grows by the regeneration number, so that a second try is a second
@@ -145,6 +159,7 @@ class ChatEngine:
         roles: Sequence[Role] = tuple(Role),
         address_of: Callable[[str], str] | None = None,
         budget: Budget | None = None,
+        spent: Spent | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
         self.total = Usage()
@@ -152,6 +167,7 @@ class ChatEngine:
         self._store = store
         self._address_of = address_of or self._configured_address
         self._budget = budget or Budget()
+        self._spent = spent or Spent()
         self._retries = retries or RetryPolicy()
         self._slots = _slots_of(profile, roles)
         self._lines: dict[str, _Line] = {}
@@ -161,9 +177,12 @@ class ChatEngine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._flusher: asyncio.Task[None] | None = None
+        self._sharer: asyncio.Task[None] | None = None
+        self._started = 0.0
         self._flushing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
+        self._started = asyncio.get_running_loop().time()
         if self._store.local_path("") is None:
             self._flusher = asyncio.create_task(self._flush_regularly())
         return self
@@ -171,8 +190,12 @@ class ChatEngine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._flusher:
-            self._flusher.cancel()
+        for task in (self._flusher, self._sharer):
+            if task:
+                task.cancel()
+        for line in self._lines.values():
+            if line.share:
+                line.share.close()
         async with self._flushing:
             closed = await asyncio.gather(
                 *(asyncio.to_thread(shelf.journal.close) for shelf in self._scopes.values()), return_exceptions=True
@@ -213,8 +236,10 @@ class ChatEngine:
                 if not first.cancelled() and (error := first.exception()):
                     raise error
             kept = shelf.journal.get(key)
-            if kept is not None:
-                return self._replay(kept, scope)
+            if kept is not None and (replayed := _decode(kept)) is not None:
+                for usage in (self.usage(scope), self.total):
+                    usage.replayed += 1
+                return replayed
             done = shelf.open_calls[key] = asyncio.get_running_loop().create_future()
             try:
                 completion = await self._obtain(_Ask(call, cast, scope, body, key, shelf.journal))
@@ -275,11 +300,6 @@ class ChatEngine:
                             "%s: the journal's segment could not be put and is kept for later: %s", name, error
                         )
 
-    def _replay(self, kept: bytes, scope: str) -> Completion:
-        for usage in (self.usage(scope), self.total):
-            usage.replayed += 1
-        return Completion(**json.loads(kept), replayed=True)
-
     # ---- the endpoint
 
     async def _obtain(self, ask: _Ask) -> Completion:
@@ -287,7 +307,7 @@ class ChatEngine:
         line = self._line(ask.cast.endpoint)
         clock = asyncio.get_running_loop().time
         failures = refusals = 0
-        refused_since = 0.0
+        failed_since = refused_since = 0.0
         while True:
             try:
                 return await self._attempt(line, ask)
@@ -303,9 +323,12 @@ class ChatEngine:
                     ) from None
             except AttemptFailed as failed:
                 failures += 1
+                failed_since = clock() if failures == 1 else failed_since
                 self._add(ask.scope, wasted=int(failed.wasted))
+                self._pay(ask, *failed.tokens)
                 if failures >= self._retries.attempts:
-                    if not line.answered:
+                    gone = failed.reason == "unreachable" and (line.answered_at or 0.0) < failed_since
+                    if line.answered_at is None or gone:
                         away = self._unusable(line, ask, failed.reason, failed.detail)
                         raise EndpointAway(str(away)) from None
                     detail = f"endpoint {line.name!r}, {failures} attempts, the last: {failed.detail}"
@@ -338,7 +361,7 @@ class ChatEngine:
         try:
             self._may_spend(line)
             reply = await line.connection.post_chat(ask.body)
-            line.answered = True
+            line.answered_at = clock()
             line.gate.limiter.heed(clock(), reply.headers)
             if not 200 <= reply.status < 300:
                 raise self._fault(reply, line, ask)
@@ -360,15 +383,14 @@ class ChatEngine:
     def _may_spend(self, line: _Line) -> None:
         if line.unusable:
             raise EndpointUnusable(line.unusable)
-        tokens = self.total.prompt_tokens + self.total.completion_tokens
-        budget = self._budget
-        if budget.tokens is not None and tokens >= budget.tokens:
+        budget, spent = self._budget, self._spent
+        if budget.tokens is not None and spent.tokens >= budget.tokens:
             raise BudgetSpent(
-                f"the budget of {budget.tokens:,} tokens is spent ({tokens:,}); what was answered is kept"
+                f"the run's budget of {budget.tokens:,} tokens is spent ({spent.tokens:,}); what was answered is kept"
             )
-        if budget.cost is not None and self.total.cost >= budget.cost:
+        if budget.cost is not None and spent.cost >= budget.cost:
             raise BudgetSpent(
-                f"the budget of ${budget.cost:,.2f} is spent (${self.total.cost:,.2f}); what was answered is kept"
+                f"the run's budget of ${budget.cost:,.2f} is spent (${spent.cost:,.2f}); what was answered is kept"
             )
 
     def _fault(self, reply: Reply, line: _Line, ask: _Ask) -> Exception:
@@ -406,15 +428,46 @@ class ChatEngine:
         if line is None:
             endpoint = self._profile.endpoints[name]
             key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
-            slots = self._slots.get(name) or endpoint.max_concurrency
-            limiter = Limiter(slots, endpoint.requests_per_minute, endpoint.tokens_per_minute)
+            machines = endpoint.runs_at_once
+            ours = max(1, endpoint.max_concurrency // machines)
+            slots = self._slots.get(name) or ours
+            calls, tokens = endpoint.requests_per_minute, endpoint.tokens_per_minute
+            limiter = Limiter(slots, calls and calls / machines, tokens and tokens / machines)
+            address = self._address_of(name)
             line = self._lines[name] = _Line(
                 name=name,
                 endpoint=endpoint,
-                connection=Connection(endpoint, self._address_of(name), key),
+                connection=Connection(endpoint, address, key),
                 gate=Gate(limiter, asyncio.get_running_loop().time),
+                slots=slots,
+                share=share_endpoint(name, address, ours),
             )
+            if not self._divide(line):
+                logger.info("endpoint %r: other processes of this machine use it, waiting for a share", name)
+            if self._sharer is None:
+                self._sharer = asyncio.create_task(self._divide_regularly())
         return line
+
+    def _divide(self, line: _Line) -> bool:
+        """Take this process's part of the endpoint's caps; whether it is all that is due."""
+        if line.share is None:
+            return True
+        try:
+            part = line.share.divide(line.gate.limiter.in_flight)
+        except (OSError, ValueError) as error:
+            logger.warning("endpoint %r: its share stays as it is, its state cannot be read: %s", line.name, error)
+            return True
+        if part is None:
+            return False
+        line.gate.share(min(line.slots, part.slots), part.rate)
+        return part.whole
+
+    async def _divide_regularly(self) -> None:
+        whole = False
+        while True:
+            await asyncio.sleep(LOOK_SECONDS if whole else WAIT_SECONDS)
+            parts = [self._divide(line) for line in self._lines.values()]
+            whole = all(parts)
 
     def _configured_address(self, name: str) -> str:
         address = self._profile.endpoints[name].base_url
@@ -433,20 +486,26 @@ class ChatEngine:
     def _count(self, line: _Line, ask: _Ask, completion: Completion, latency: float) -> None:
         mean = line.completion_tokens.get(ask.call.role, float(completion.completion_tokens))
         line.completion_tokens[ask.call.role] = mean + 0.1 * (completion.completion_tokens - mean)
-        price = self._profile.prices.get(ask.cast.model)
-        cost = 0.0
-        if price:
-            cost = (completion.prompt_tokens * price.prompt + completion.completion_tokens * price.completion) / 1e6
+        self._pay(ask, completion.prompt_tokens, completion.completion_tokens)
+        moment = asyncio.get_running_loop().time() - self._started
         for usage in (self.usage(ask.scope), self.total):
             usage.calls += 1
-            usage.prompt_tokens += completion.prompt_tokens
-            usage.completion_tokens += completion.completion_tokens
-            usage.cost += cost
             usage.wait_seconds += latency
             if len(usage.latencies) < LATENCY_SAMPLE:
                 usage.latencies.append(latency)
+                usage.moments.append(moment)
             elif (place := random.randrange(usage.calls)) < LATENCY_SAMPLE:
-                usage.latencies[place] = latency
+                usage.latencies[place], usage.moments[place] = latency, moment
+
+    def _pay(self, ask: _Ask, prompt_tokens: int, completion_tokens: int) -> None:
+        price = self._profile.prices.get(ask.cast.model)
+        cost = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6 if price else 0.0
+        for usage in (self.usage(ask.scope), self.total):
+            usage.prompt_tokens += prompt_tokens
+            usage.completion_tokens += completion_tokens
+            usage.cost += cost
+        self._spent.tokens += prompt_tokens + completion_tokens
+        self._spent.cost += cost
 
 
 def request_body(call: Call, cast: RoleModel, endpoint: Endpoint) -> bytes:
@@ -506,9 +565,26 @@ def _encode(completion: Completion) -> bytes:
     ).encode()
 
 
+def _decode(kept: bytes) -> Completion | None:
+    """A completion from the journal; None where another version's record lacks what is needed here."""
+    try:
+        record = json.loads(kept)
+        return Completion(
+            text=record["text"],
+            reasoning=record.get("reasoning"),
+            finish_reason=record["finish_reason"],
+            prompt_tokens=record["prompt_tokens"],
+            completion_tokens=record["completion_tokens"],
+            replayed=True,
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
 def _slots_of(profile: Profile, roles: Sequence[Role]) -> dict[str, int]:
     """Calls in flight that each endpoint of these roles may have, within what this process may open."""
-    slots = {name: profile.endpoints[name].max_concurrency for name in {profile.roles[role].endpoint for role in roles}}
+    endpoints = {name: profile.endpoints[name] for name in {profile.roles[role].endpoint for role in roles}}
+    slots = {name: max(1, endpoint.max_concurrency // endpoint.runs_at_once) for name, endpoint in endpoints.items()}
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     wanted = sum(slots.values())
     if allowed == resource.RLIM_INFINITY or wanted + SPARE_DESCRIPTORS <= allowed:

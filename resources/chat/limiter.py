@@ -22,7 +22,7 @@ LONGEST_PAUSE = 60.0  # seconds that one answer can hold up the whole endpoint
 SPACING = 0.8  # of the even distance between starts
 RAMP_SECONDS = 0.1  # over which the first calls are spread, as many as there are slots …
 WIDEST_RAMP = 0.002  # … but no further than so many seconds from each other
-SLOWEST_RAMP = 1.0  # seconds between two starts
+SLOWEST_RAMP = 0.1  # seconds between two starts
 RAMP_REFUSALS, RAMP_STARTS = 5, 10  # so many refusals within so many starts slow the ramp; fewer are chance
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 
@@ -101,7 +101,7 @@ class Limiter:
     """
 
     def __init__(
-        self, max_concurrency: int, requests_per_minute: int | None = None, tokens_per_minute: int | None = None
+        self, max_concurrency: int, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
     ) -> None:
         self.cap = max_concurrency
         self.level = float(max_concurrency)
@@ -345,6 +345,11 @@ class Gate:
                 self._queue = deque(entry for entry in self._queue if entry[0] is not turn)
                 self._admit()
             raise
+
+    def share(self, slots: int, rate: float) -> None:
+        """Keep to this part of the caps from now on, see `Limiter.share`, and let in whom it allows."""
+        self.limiter.share(self._clock(), slots, rate)
+        self._admit()
 
     def leave(
         self, outcome: Outcome, *, latency: float = 0.0, tokens_over: float = 0.0, retry_after: float | None = None

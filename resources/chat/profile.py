@@ -51,6 +51,12 @@ class Endpoint(Configuration):
     max_concurrency: int = Field(default=64, ge=1, description="Hard cap on calls in flight.")
     requests_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on calls a minute.")
     tokens_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on tokens a minute.")
+    runs_at_once: int = Field(
+        default=1,
+        ge=1,
+        description="Machines that use this endpoint at the same time. Each keeps to its part of the three caps, "
+        "which all processes of a machine share among themselves.",
+    )
     timeout_seconds: float = Field(default=120.0, gt=0, description="Time-out of one call.")
     retry_deadline_seconds: float = Field(
         default=900.0,

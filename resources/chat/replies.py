@@ -31,13 +31,15 @@ class AttemptFailed(Exception):
             `empty_choices` or `empty_message`.
         detail: what came back, shortened.
         wasted: a body came back and was paid for.
+        tokens: what it took, prompt and completion, where the server tells.
     """
 
-    def __init__(self, reason: str, detail: str, *, wasted: bool = False) -> None:
+    def __init__(self, reason: str, detail: str, *, wasted: bool = False, tokens: tuple[int, int] = (0, 0)) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
         self.wasted = wasted
+        self.tokens = tokens
 
 
 class Fault(Enum):
@@ -68,23 +70,23 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
         body = json.loads(reply.content)
     except (ValueError, RecursionError):
         kind = reply.headers.get("content-type", "no content type")
-        raise _wasted("malformed_body", f"not JSON ({kind})", reply) from None
+        raise _wasted("malformed_body", f"not JSON ({kind})", reply, {}) from None
     choices = body.get("choices") if isinstance(body, dict) else None
+    usage = body.get("usage") if isinstance(body, dict) else None
+    counts = usage if isinstance(usage, dict) else {}
     if not isinstance(choices, list):
-        raise _wasted("malformed_body", "no choices", reply)
+        raise _wasted("malformed_body", "no choices", reply, counts)
     if not choices:
-        raise _wasted("empty_choices", "an empty list of choices", reply)
+        raise _wasted("empty_choices", "an empty list of choices", reply, counts)
     message = choices[0].get("message") if isinstance(choices[0], dict) else None
     if not isinstance(message, dict):
-        raise _wasted("malformed_body", "no message", reply)
+        raise _wasted("malformed_body", "no message", reply, counts)
     finish_reason = choices[0].get("finish_reason")
     content = _text_of(message.get("content"))
     told = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
     if content is None and not told and finish_reason not in ("length", "content_filter"):
-        raise _wasted("empty_message", "no content", reply)
+        raise _wasted("empty_message", "no content", reply, counts)
     thought, text = split_reasoning(content or "")
-    usage = body.get("usage")
-    counts = usage if isinstance(usage, dict) else {}
     return Completion(
         text=_sound(text),
         reasoning=_sound("\n\n".join(part for part in (told, thought) if part)) or None,
@@ -95,8 +97,9 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
     )
 
 
-def _wasted(reason: str, what: str, reply: Reply) -> AttemptFailed:
-    return AttemptFailed(reason, f"{what} in: {excerpt(reply.content) or '(nothing)'}", wasted=True)
+def _wasted(reason: str, what: str, reply: Reply, counts: Mapping[str, Any]) -> AttemptFailed:
+    tokens = _count(counts.get("prompt_tokens"), 0), _count(counts.get("completion_tokens"), 0)
+    return AttemptFailed(reason, f"{what} in: {excerpt(reply.content) or '(nothing)'}", wasted=True, tokens=tokens)
 
 
 def split_reasoning(content: str) -> tuple[str | None, str]:

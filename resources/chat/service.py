@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
-from resources.chat.engine import Budget, ChatEngine, RetryPolicy
+from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent
 from resources.chat.profile import Endpoint, Profile, Role
 from resources.store import Store
+
+RUNS_REMEMBERED = 64
 
 Result = TypeVar("Result")
 Lease = Callable[[Endpoint], AbstractContextManager[str]]
@@ -28,7 +30,7 @@ class ChatService:
     Args:
         profile: who plays which role.
         store: the lake, which holds the journals.
-        budget: what each engine may spend.
+        budget: what each run may spend, over all its steps in this process.
         retries: how failed calls are tried again.
         lease: holds an embedded server and gives its address.
     """
@@ -52,8 +54,12 @@ class ChatService:
         return ChatService(profile, self._store, self._budget, self._retries, self._lease)
 
     @asynccontextmanager
-    async def engine(self, roles: Sequence[Role] = tuple(Role)) -> AsyncIterator[ChatEngine]:
+    async def engine(self, roles: Sequence[Role] = tuple(Role), run: str | None = None) -> AsyncIterator[ChatEngine]:
         """An engine for these roles. Embedded servers are leased when first called, so a replay starts none.
+
+        Args:
+            roles: what will be played.
+            run: whose budget it draws on; without one it has a budget of its own.
 
         Raises:
             ConfigurationError: a key that these roles need is not set; all of them are named.
@@ -71,9 +77,20 @@ class ChatService:
                 roles=roles,
                 address_of=address_of,
                 budget=self._budget,
+                spent=_spent_by(run) if run else None,
                 retries=self._retries,
             ) as engine:
                 yield engine
+
+
+_spent: dict[str, Spent] = {}
+
+
+def _spent_by(run: str) -> Spent:
+    """What a run has spent in this process, for all its steps to add to."""
+    while len(_spent) >= RUNS_REMEMBERED and run not in _spent:
+        del _spent[next(iter(_spent))]
+    return _spent.setdefault(run, Spent())
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:

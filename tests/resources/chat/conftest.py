@@ -1,6 +1,8 @@
 """A profile that talks to the fake endpoint, and an engine that never waits between attempts."""
 
-from collections.abc import Callable
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,47 @@ from resources.store import LocalStore
 if TYPE_CHECKING:
     from tests.fake_endpoint import FakeEndpoint
 
+MOMENT = 0.02  # seconds in which an answer on loopback is there
+
 MakeProfile = Callable[..., Profile]
 MakeEngine = Callable[..., ChatEngine]
 MakeCall = Callable[..., Call]
+
+
+class HurriedLoop(asyncio.SelectorEventLoop):
+    """An event loop that never waits for a timer: where nothing else happens, its clock goes on to the next one."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        super().__init__(HurriedSelector(self))
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+class HurriedSelector(selectors.DefaultSelector):
+    def __init__(self, loop: HurriedLoop) -> None:
+        super().__init__()
+        self.loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= MOMENT:
+            return super().select(timeout)
+        ready = super().select(MOMENT)
+        if not ready:
+            self.loop.ahead += timeout - MOMENT
+        return ready
+
+
+@pytest.fixture(scope="session")
+def hurry() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Runs a coroutine whose waits take no time."""
+
+    def run(work: Coroutine[Any, Any, Any]) -> Any:
+        with asyncio.Runner(loop_factory=HurriedLoop) as runner:
+            return runner.run(work)
+
+    return run
 
 
 @pytest.fixture

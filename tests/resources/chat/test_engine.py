@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Message
-from resources.chat.engine import Budget, ChatEngine, RetryPolicy, fold_system
+from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent, fold_system
 from resources.chat.profile import Profile, Role
 from resources.store import LocalStore, open_store
 
@@ -522,7 +522,7 @@ def test_a_spent_budget_stops_and_keeps_what_is_paid(
 def test_a_spent_budget_is_told_only_when_the_calls_in_flight_are_kept(
     fake_endpoint: "FakeEndpoint", make_engine: MakeEngine, make_call: MakeCall
 ) -> None:
-    fake_endpoint.script(fake_endpoint.says("quick"), fake_endpoint.says("slow", delay=0.2))
+    fake_endpoint.script(fake_endpoint.says("quick", delay=0.1), fake_endpoint.says("slow", delay=0.3))
     engine = make_engine(budget=Budget(tokens=1))
 
     async def dialogue(name: str) -> None:
@@ -537,6 +537,28 @@ def test_a_spent_budget_is_told_only_when_the_calls_in_flight_are_kept(
     with pytest.raises(ExceptionGroup):
         asyncio.run(work())
     assert engine.total.calls == 2
+
+
+def test_a_budget_holds_over_all_engines_of_a_run(
+    make_engine: MakeEngine, make_call: MakeCall, fake_endpoint: "FakeEndpoint"
+) -> None:
+    spent = Spent()
+    ask(make_engine(budget=Budget(tokens=15), spent=spent), make_call(sample="d1"))
+    with pytest.raises(BudgetSpent, match=r"the run's budget of 15 tokens is spent \(15\)"):
+        ask(make_engine(budget=Budget(tokens=15), spent=spent), make_call(sample="d2"))
+    assert len(fake_endpoint.chats) == 1
+
+
+def test_what_a_wasted_body_took_is_spent_and_told(
+    fake_endpoint: "FakeEndpoint", make_engine: MakeEngine, make_profile: MakeProfile, make_call: MakeCall
+) -> None:
+    fake_endpoint.script(fake_endpoint.says(None, prompt_tokens=100, completion_tokens=50), "42")
+    spent = Spent()
+    engine = make_engine(make_profile(prices={"tiny": {"prompt": 1.0, "completion": 2.0}}), spent=spent)
+    ask(engine, make_call())
+    assert (engine.total.wasted, engine.total.prompt_tokens, engine.total.completion_tokens) == (1, 110, 55)
+    assert spent.tokens == 165
+    assert spent.cost == pytest.approx(220e-6)
 
 
 def test_replays_do_not_spend_the_budget(make_engine: MakeEngine, make_call: MakeCall) -> None:

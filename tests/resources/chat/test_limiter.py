@@ -167,6 +167,44 @@ def test_the_level_comes_back_soon_after_a_passing_shortage() -> None:
     assert limiter.slots == 100
 
 
+def starts_of_a_minute(limiter: Limiter, begin: float) -> int:
+    started, now = 0, begin
+    while now < begin + 59.9:
+        if limiter.delay(now) <= 0:
+            limiter.start(now)
+            limiter.finish(now, Outcome.SERVED, latency=0.001)
+            started += 1
+        now += 0.05
+    return started
+
+
+@given(st.integers(1, 4), st.integers(60, 600))
+def test_processes_that_share_the_calls_a_minute_keep_to_them_together(processes: int, per_minute: int) -> None:
+    limiters = [Limiter(10, requests_per_minute=per_minute) for _ in range(processes)]
+    for limiter in limiters:
+        limiter.share(0, 10, 1 / processes)
+    together = sum(starts_of_a_minute(limiter, 1) for limiter in limiters)
+    assert 0.85 * per_minute - processes <= together <= per_minute
+
+
+def test_a_process_without_a_share_waits_and_begins_without_a_burst() -> None:
+    limiter = Limiter(10, requests_per_minute=600)
+    limiter.share(0, 0, 0.0)
+    assert limiter.delay(1) == math.inf
+    limiter.share(2, 5, 0.5)
+    assert limiter.delay(2) > 0
+    assert limiter.delay(3) == 0
+    assert limiter.slots == 5
+
+
+def test_a_larger_share_is_used_at_once_and_a_smaller_one_kept_to() -> None:
+    limiter = Limiter(10)
+    limiter.share(0, 4, 1.0)
+    assert limiter.slots == 4
+    limiter.share(1, 10, 1.0)
+    assert limiter.slots == 10
+
+
 def test_an_endpoint_that_serves_nothing_is_left_alone_ever_longer() -> None:
     server = Server(lambda now, in_flight: now > 20)
     server.seconds(Limiter(10), calls=10)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError, raise_execution_interrupts
 
-from resources.chat.calls import Call, Completion
+from resources.chat.calls import BudgetSpent, Call, Completion
+from resources.chat.engine import Budget
 from resources.chat.profile import Endpoint, Profile, Role
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
@@ -106,6 +107,24 @@ def test_the_appetite_is_that_of_the_roles_in_use(make_profile: MakeProfile, tmp
             return everyone.appetite, judge.appetite
 
     assert run_async(appetites()) == (24, 12)
+
+
+def test_the_steps_of_a_run_draw_on_one_budget(
+    fake_endpoint: "FakeEndpoint", make_profile: MakeProfile, make_call: MakeCall, tmp_path: Path
+) -> None:
+    def step(run: str, sample: str) -> None:
+        async def work() -> None:
+            service = ChatService(make_profile(), LocalStore(tmp_path), Budget(tokens=15))
+            async with service.engine(run=run) as engine:
+                await engine.complete(make_call(sample=sample), scope=SCOPE)
+
+        run_async(work())
+
+    step("first run", "d1")
+    with pytest.raises(BudgetSpent):
+        step("first run", "d2")
+    step("second run", "d2")
+    assert len(fake_endpoint.chats) == 2
 
 
 class Tidy:
