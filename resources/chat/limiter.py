@@ -51,6 +51,7 @@ class Bucket:
     @classmethod
     def for_calls(cls, per_minute: float) -> "Bucket":
         """A burst of one second's worth; never more than `per_minute` calls start in any 60 seconds."""
+        per_minute = math.floor(per_minute + 1e-6) or per_minute
         burst = float(max(1, per_minute // 60))
         return cls(rate=(per_minute + 1 - burst) / 60, burst=burst, level=burst)
 
