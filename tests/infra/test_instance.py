@@ -14,10 +14,20 @@ from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster_aws.s3 import S3ComputeLogManager
 from dagster_postgres import PostgresEventLogStorage
 
-from tests.infra.conftest import Postgres
+from tests.infra.postgres_server import Postgres, find_programs, running_postgres
 
 PROJECT = Path(__file__).parents[2]
-PROCESSES, RUNS_EACH = 4, 4
+PROCESSES, RUNS_EACH = 3, 6
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """Skipped where PostgreSQL is not installed."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    with running_postgres(programs) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

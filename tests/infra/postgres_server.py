@@ -1,14 +1,15 @@
+"""A PostgreSQL server of the tests' own."""
+
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pwd import getpwnam
-
-import pytest
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,9 @@ def find_programs() -> Path | None:
     return max((path.parent for path in versions), key=lambda path: float(path.parent.name), default=None)
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    """A server of the tests' own, ended afterwards; skipped where PostgreSQL is not installed."""
-    programs = find_programs()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+@contextmanager
+def running_postgres(programs: Path) -> Iterator[Postgres]:
+    """A server with an empty data folder, ended afterwards."""
     # It refuses to run as root, and pytest's own folders are closed to other users.
     owner = "postgres" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="master-postgres-") as name, socket.socket() as free:
