@@ -63,7 +63,7 @@ def benchmark_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
         benchmarks: ResourceParam[Benchmarks],
         serving: ResourceParam[Serving],
     ) -> None:
-        evaluation = Evaluation(lake, chat, serving, benchmarks, training, context.run_id)
+        evaluation = Evaluation(lake, chat, serving, benchmarks, training, context.run.run_id)
         evaluate_partitions(context, evaluation)
 
     return benchmark_scores

@@ -22,7 +22,8 @@ def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
     centre = share + z * z / (2 * n)
     spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     below = 1 + z * z / n
-    return max(0.0, (centre - spread) / below), min(1.0, (centre + spread) / below)
+    # the share itself where rounding would put an end on its other side
+    return max(0.0, min(share, (centre - spread) / below)), min(1.0, max(share, (centre + spread) / below))
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:

@@ -1,0 +1,110 @@
+"""A lake with checkpoints, small benchmarks as files, and models that the fake endpoint plays."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from assets.checkpoints.checkpoint import Checkpoint, point_to, publish_untuned, read_checkpoint
+from assets.checkpoints.recipe import Training, load_training
+from assets.checkpoints.specification import HOME
+from assets.evaluation.configuration import Benchmarks
+from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
+from resources.chat.engine import Budget, RetryPolicy
+from resources.chat.profile import Profile, Role
+from resources.chat.service import ChatService
+from resources.lake import Lake
+from resources.publication import publish, read_latest
+from resources.sandbox import NoSandbox, require_sandbox
+from resources.served.configuration import Serving
+from tests.fake_endpoint import FakeEndpoint
+
+BASE = "smollm2-135m"
+
+
+@dataclass
+class Board:
+    """Examines checkpoints of one lake by benchmarks that the test writes."""
+
+    folder: Path
+    endpoint: FakeEndpoint
+    lake: Lake
+    training: Training = field(default_factory=lambda: load_training("laptop"))
+    benchmarks: list[dict[str, Any]] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)  # of the benchmarks configuration
+    budget: Budget | None = None
+
+    def add(self, benchmark: dict[str, Any], rows: list[Any], **values: Any) -> None:
+        """A benchmark with these rows; a row that is a string stands in the file as it is."""
+        name = values.get("name", benchmark["name"])
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        (self.folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+        self.benchmarks.append({**benchmark, "rows": {"file": str(self.folder / f"{name}.jsonl")}, **values})
+
+    def make_checkpoint(self, variant: str = "untuned", identity: str = "0123456789abcdef") -> Checkpoint:
+        """A checkpoint that is there, and the latest."""
+        start = read_latest(self.lake.store, f"{HOME}/{BASE}/{variant}")
+        if variant == "untuned":
+            made = publish_untuned(self.lake, self.training.base(BASE))
+        else:
+            folder = f"{HOME}/{BASE}/{variant}/{identity}"
+            with TemporaryDirectory() as nothing:
+                publish(self.lake.store, Path(nothing), folder, {"id": identity})
+            made = read_checkpoint(self.lake, BASE, variant, folder)
+        point_to(self.lake, made, start)
+        return made
+
+    @property
+    def profile(self) -> Profile:
+        """Every role on the fake endpoint, under its own name."""
+        cast = {
+            role.value: {"endpoint": "fake", "model": role.value, "temperature": 0, "max_tokens": 50} for role in Role
+        }
+        endpoints = {"fake": {"base_url": self.endpoint.base_url}}
+        return Profile.model_validate({"name": "played", "endpoints": endpoints, "roles": cast})
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """All of it."""
+        retries = RetryPolicy(attempts=2, first_wait=0.001)
+        serving = Serving.model_validate({"kind": "endpoint", "endpoint": {"base_url": self.endpoint.base_url}})
+        configuration = {"name": "small", "benchmarks": self.benchmarks, **self.more}
+        return Evaluation(
+            self.lake,
+            ChatService(self.profile, self.lake.store, self.budget, retries),
+            serving,
+            Benchmarks.model_validate(configuration),
+            self.training,
+        )
+
+    def evaluate(self, variant: str = "untuned") -> EvaluatedPartition:
+        """Evaluate its latest checkpoint."""
+        evaluation = self.evaluation
+        questions = read_all_questions(evaluation)
+        return asyncio.run(evaluate(evaluation, questions, BASE, variant, lambda *_: None))
+
+    def rows(self, variant: str = "untuned") -> list[dict[str, Any]]:
+        """The answers of an evaluation, by question, stage and sample."""
+        found = self.evaluate(variant).answers.to_dicts()
+        return sorted(found, key=lambda row: (row["benchmark"], row["item_id"], row["stage"], row["sample"]))
+
+
+@pytest.fixture
+def sandbox() -> None:
+    """Skips the test where no sandbox works."""
+    try:
+        require_sandbox()
+    except NoSandbox as error:
+        pytest.skip(f"no sandbox works here: {error}")
+
+
+@pytest.fixture
+def board(tmp_path: Path, fake_endpoint: FakeEndpoint) -> Board:
+    """An empty lake with the untuned model."""
+    made = Board(tmp_path, fake_endpoint, Lake.at(str(tmp_path / "lake")))
+    made.make_checkpoint()
+    return made

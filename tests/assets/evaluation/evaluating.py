@@ -1,0 +1,24 @@
+"""A process that evaluates, for tests that kill it. Its arguments: the board's folder, the endpoint's address."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from assets.checkpoints.recipe import load_training
+from assets.evaluation.configuration import load_benchmarks
+from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
+from resources.chat.profile import Profile
+from resources.chat.service import ChatService
+from resources.lake import Lake
+from resources.served.configuration import Serving
+
+if __name__ == "__main__":
+    folder, address = Path(sys.argv[1]), sys.argv[2]
+    lake = Lake.at(str(folder / "lake"))
+    profile = Profile.model_validate(json.loads((folder / "profile.json").read_text()))
+    serving = Serving.model_validate({"kind": "endpoint", "endpoint": {"base_url": address}})
+    benchmarks = load_benchmarks(str(folder / "benchmarks.yaml"))
+    evaluation = Evaluation(lake, ChatService(profile, lake.store), serving, benchmarks, load_training("laptop"))
+    questions = read_all_questions(evaluation)
+    asyncio.run(evaluate(evaluation, questions, "smollm2-135m", "untuned", lambda *_: None))

@@ -1,0 +1,121 @@
+"""The asset `benchmark_scores` and its checks, in Dagster."""
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+from dagster import DagsterInstance, ExecuteInProcessResult, materialize
+
+from assets.evaluation.assets import benchmark_asset
+from assets.evaluation.checks import benchmark_checks, not_reproduced
+from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
+from assets.partitions import tunings
+from tests.fake_endpoint import FakeEndpoint
+
+CHOICE: dict[str, Any] = {
+    "name": "sums",
+    "kind": "multiple_choice",
+    "form": "fields",
+    "fields": {"id": "id", "question": "question", "options": "options", "answer": "answer"},
+}
+ROWS = [
+    {"id": f"q{n}", "question": f"How much is {n} + {n}?", "options": ["0", str(2 * n)], "answer": "B"}
+    for n in range(1, 9)
+]
+Run = Callable[..., ExecuteInProcessResult]
+
+
+@pytest.fixture
+def run(board: Any) -> Run:
+    """Materialise a variant with its checks."""
+
+    def materialise(variant: str = "untuned") -> ExecuteInProcessResult:
+        evaluation = board.evaluation
+        return materialize(
+            [benchmark_asset(tunings(["smollm2-135m"])), *benchmark_checks(evaluation.benchmarks)],
+            partition_key=f"smollm2-135m|{variant}",
+            instance=DagsterInstance.ephemeral(),
+            resources={
+                "lake": evaluation.lake,
+                "chat": evaluation.chat,
+                "training": evaluation.training,
+                "benchmarks": evaluation.benchmarks,
+                "serving": evaluation.serving,
+            },
+            raise_on_error=False,
+        )
+
+    board.add(CHOICE, ROWS)
+    return materialise
+
+
+def shown(result: ExecuteInProcessResult) -> dict[str, Any]:
+    (event,) = result.get_asset_materialization_events()
+    return {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
+
+
+def failure(result: ExecuteInProcessResult) -> str:
+    (event,) = [event for event in result.all_node_events if event.is_step_failure]
+    return str(event.step_failure_data.error)
+
+
+def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
+    return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+
+
+def test_accuracy_with_its_interval_is_shown_first(run: Run, fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_with(lambda request: "[B]" if "1 + 1" in request.last else "[A]")
+    metadata = shown(run())
+    assert next(iter(metadata)) == "accuracy"
+    assert "12.5% | 2.2% to 47.1%" in metadata["accuracy"].replace("\\", "")
+
+
+def test_a_models_words_are_shown_and_do_nothing(run: Run, fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_with(lambda request: "<script>alert(1)</script> [B]")
+    assert "<script>" not in shown(run())["sample answer"]
+
+
+def test_a_sound_evaluation_passes_its_checks(run: Run, fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_with(lambda request: "[B]")
+    assert set(checks(run()).values()) == {True}
+
+
+def test_unreadable_answers_beyond_their_share_make_a_check_warn(run: Run, fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_with(lambda request: "Who knows.")
+    result = run()
+    assert result.success
+    assert not checks(result)["unreadable_share"]
+
+
+def test_failed_answers_beyond_their_share_fail_the_partition(run: Run, fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_with(lambda request: FakeEndpoint.fails(400, "the context length is exceeded"))
+    assert "too many answers failed" in failure(run())
+
+
+def test_a_model_that_was_not_tuned_yet_is_named(run: Run) -> None:
+    assert "was not tuned on 'ori' yet" in failure(run("ori"))
+
+
+def test_an_unusable_endpoint_says_what_to_do(run: Run, fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_with(lambda request: FakeEndpoint.fails(404, "no such model", code="model_not_found"))
+    assert "cannot be used" in failure(run())
+
+
+def test_rows_that_are_no_question_are_shown(run: Run, board: Any, fake_endpoint: FakeEndpoint) -> None:
+    (board.folder / "sums.jsonl").open("a").write("{broken\n")
+    fake_endpoint.answer_with(lambda request: "[B]")
+    assert "sums.jsonl, 8" in shown(run())["rows that are no question"].replace("\\", "")
+
+
+def test_scores_that_their_answers_do_not_give_are_found(run: Run, board: Any, fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_with(lambda request: "[B]")
+    run()
+    keys = {"base": "smollm2-135m", "variant": "untuned"}
+    scores = board.lake.read(BENCHMARK_SCORES, [keys])
+    forged = scores.with_columns(pl.lit(0.5).alias("accuracy"))
+    board.lake.write(BENCHMARK_SCORES, keys, forged, fingerprint="forged")
+    (record,) = board.lake.records(BENCHMARK_ANSWERS)
+    assert not_reproduced(board.lake, record) == [
+        {"partition": "smollm2-135m|untuned", "asked": "sums, plain", "fault": "accuracy"}
+    ]

@@ -1,0 +1,43 @@
+"""An evaluation that is killed, as a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
+
+CHOICE: dict[str, Any] = {
+    "name": "sums",
+    "kind": "multiple_choice",
+    "form": "fields",
+    "fields": {"id": "id", "question": "question", "options": "options", "answer": "answer"},
+}
+ANSWERED = 12
+
+
+def test_a_killed_evaluation_goes_on_where_it_was(board: Any, fake_endpoint: FakeEndpoint) -> None:
+    rows = [
+        {"id": f"q{n}", "question": f"How much is {n} + {n}?", "options": ["0", str(2 * n)], "answer": "B"}
+        for n in range(1, 31)
+    ]
+    board.add(CHOICE, rows)
+    (board.folder / "profile.json").write_text(json.dumps(board.profile.model_dump(mode="json")))
+    (board.folder / "benchmarks.yaml").write_text(yaml.safe_dump({"name": "small", "benchmarks": board.benchmarks}))
+
+    def stall(request: SeenRequest) -> Answer | str:
+        return "[B]" if request.number < ANSWERED else FakeEndpoint.hangs()
+
+    fake_endpoint.answer_with(stall)
+    command = [sys.executable, "-m", "tests.assets.evaluation.evaluating", str(board.folder), fake_endpoint.base_url]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as process:
+        fake_endpoint.wait_for(len(rows), 60)
+        process.kill()
+    asked = len(fake_endpoint.chats)
+    fake_endpoint.answer_with(lambda request: "[B]")
+    made = board.evaluate()
+    assert made.scores["right"].to_list() == [30]
+    assert len(fake_endpoint.chats) - asked == 30 - ANSWERED

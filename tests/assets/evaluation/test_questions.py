@@ -1,0 +1,223 @@
+"""Questions of the published shapes, and rows that are none."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assets.evaluation.configuration import Benchmark, load_benchmarks
+from assets.evaluation.questions import Question, QuestionSet, read_questions
+from resources.configuration import ConfigurationError
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "human_eval": {
+        "task_id": "HumanEval/0",
+        "prompt": "def one():\n    'Return one.'\n",
+        "entry_point": "one",
+        "canonical_solution": "    return 1\n",
+        "test": "def check(candidate):\n    assert candidate() == 1\n",
+    },
+    "mbpp": {
+        "task_id": 2,
+        "text": "Write a function to add.",
+        "code": "def plus(a, b):\n  return a + b",
+        "test_list": ["assert plus(1, 2) == 3", "assert plus(0, 0) == 0"],
+        "test_setup_code": "import math",
+    },
+    "tal_scq5k": {
+        "queId": "t1",
+        "problem": "1 + 1 = ?",
+        "answer_option_list": [[{"aoVal": "A", "content": "1 "}], [{"aoVal": "B", "content": "2 "}]],
+        "answer_analysis": ["It is 2."],
+        "answer_value": "B",
+        "knowledge_point_routes": ["Sums"],
+    },
+    "arc": {
+        "id": "a1",
+        "question": "What falls?",
+        "choices": {"text": ["smoke", "rain"], "label": ["1", "2"]},
+        "answerKey": "2",
+    },
+    "mmlu": {"question": "Who?", "subject": "history", "choices": ["He", "She", "It", "They"], "answer": 1},
+    "mmlu_pro": {
+        "question_id": 7,
+        "question": "How many?",
+        "options": ["1", "2", "N/A"],
+        "answer": "B",
+        "category": "math",
+        "src": "source-7",
+        "cot_content": "",
+    },
+    "sciq": {
+        "question": "What melts?",
+        "distractor1": "stone",
+        "distractor2": "air",
+        "distractor3": "light",
+        "correct_answer": "ice",
+        "support": "Ice melts.",
+    },
+    "math": {"problem": "Half of 1?", "level": "Level 1", "type": "Algebra", "solution": r"It is $\boxed{\frac12}$."},
+}
+KINDS = {"human_eval": "code", "mbpp": "code", "math": "judged"}
+
+
+def read(folder: Path, form: str, *rows: Any, **values: Any) -> QuestionSet:
+    """The questions of a file with these rows; a row that is a string stands in it as it is."""
+    file = folder / "rows.jsonl"
+    file.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
+    given = {"name": "b", "kind": KINDS.get(form, "multiple_choice"), "form": form, "rows": {"file": str(file)}}
+    return read_questions(Benchmark.model_validate(given | values))
+
+
+def only(folder: Path, form: str, row: Any, **values: Any) -> Question:
+    (question,) = read(folder, form, row, **values).questions
+    return question
+
+
+@pytest.mark.parametrize(
+    ("form", "item_id", "reference", "cluster"),
+    [
+        ("tal_scq5k", "t1", "B", "Sums"),
+        ("arc", "a1", "2", "a1"),
+        ("mmlu", "0", "B", "history"),
+        ("mmlu_pro", "7", "B", "source-7"),
+        ("math", "0", r"\frac12", "Algebra"),
+    ],
+)
+def test_a_published_shape_is_read(tmp_path: Path, form: str, item_id: str, reference: str, cluster: str) -> None:
+    question = only(tmp_path, form, SHAPES[form])
+    assert (question.item_id, question.reference, question.cluster) == (item_id, reference, cluster)
+
+
+def test_human_eval_is_completed_and_checked_by_its_entry_point(tmp_path: Path) -> None:
+    question = only(tmp_path, "human_eval", SHAPES["human_eval"])
+    assert question.start.startswith("def one():")
+    assert question.reference.endswith("check(one)\n")
+
+
+def test_mbpp_is_tested_by_all_its_tests_and_shows_the_first(tmp_path: Path) -> None:
+    question = only(tmp_path, "mbpp", SHAPES["mbpp"])
+    assert question.entry_point == "plus"
+    assert question.text.endswith("assert plus(1, 2) == 3")
+    assert question.reference == "import math\nassert plus(1, 2) == 3\nassert plus(0, 0) == 0"
+
+
+def test_evalplus_tests_take_the_place_of_mbpps_own(tmp_path: Path) -> None:
+    plus = {**SHAPES["mbpp"], "prompt": "Add.", "test": "import numpy\nassert plus(5, 5) == 10\n", "test_imports": []}
+    assert "assert plus(5, 5) == 10" in only(tmp_path, "mbpp", plus).reference
+
+
+def test_arc_in_its_older_shape_is_read(tmp_path: Path) -> None:
+    choices = [{"text": "smoke", "label": "A"}, {"text": "rain", "label": "B"}]
+    row = {"id": "a", "question": {"stem": "What falls?", "choices": choices}, "answerKey": "B"}
+    assert only(tmp_path, "arc", row).labels == ("A", "B")
+
+
+def test_sciqs_options_stand_in_an_order_that_is_always_the_same(tmp_path: Path) -> None:
+    question = only(tmp_path, "sciq", SHAPES["sciq"])
+    assert {option.text for option in question.options} == {"ice", "stone", "air", "light"}
+    assert dict(zip(question.labels, question.options, strict=True))[question.reference].text == "ice"
+    assert question == only(tmp_path, "sciq", SHAPES["sciq"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "row"),
+    [
+        (
+            {"question": "Problem", "options": "options", "answer": "correct"},
+            {"Problem": "?", "options": "a ) 38 , b ) 27.675 , c ) data inadequate", "correct": "b"},
+        ),
+        (
+            {"question": "Question", "options": ["A", "B", "C"], "answer": "Answer"},
+            {"Question": "?", "A": "38", "B": "27.675", "C": "30", "Answer": "B"},
+        ),
+        (
+            {"question": ["given", "asked"], "options": "choices", "answer": "answer", "answer_is": "index"},
+            {"given": "a", "asked": "b", "choices": ["38", "27.675", "30"], "answer": 1},
+        ),
+        (
+            {"question": "q", "options": "o", "answer": "a", "answer_is": "text"},
+            {"q": "?", "o": {"A": "38", "B": "27.675"}, "a": "27.675"},
+        ),
+        ({"question": "in.q", "options": "in.o", "answer": "a"}, {"in": {"q": "?", "o": ["38", "27.675"]}, "a": "B"}),
+    ],
+)
+def test_any_multiple_choice_is_read_by_a_mapping(tmp_path: Path, fields: dict[str, Any], row: dict[str, Any]) -> None:
+    question = only(tmp_path, "fields", row, fields=fields)
+    assert question.reference == "B"
+    assert question.options[1].text == "27.675"
+
+
+def test_rows_that_are_no_question_are_named_and_the_others_are_asked(tmp_path: Path) -> None:
+    outside = {**SHAPES["mmlu"], "answer": 9}
+    found = read(tmp_path, "mmlu", SHAPES["mmlu"], "{broken", outside, {"question": "Who?"}, [1])
+    assert len(found.questions) == 1
+    assert [(one.file, one.row) for one in found.unparsed] == [("rows.jsonl", row) for row in (1, 2, 3, 4)]
+    assert [one.reason for one in found.unparsed][1:3] == [
+        "its answer 9 is none of the 4 options, which count from 0",
+        "it has no field 'choices'",
+    ]
+
+
+def test_a_label_outside_the_options_is_no_question(tmp_path: Path) -> None:
+    found = read(tmp_path, "arc", SHAPES["arc"], {**SHAPES["arc"], "id": "a2", "answerKey": "E"})
+    assert found.unparsed[0].reason == "its answer 'E' is none of the options 1, 2"
+
+
+def test_a_second_row_with_one_id_is_named(tmp_path: Path) -> None:
+    found = read(tmp_path, "arc", SHAPES["arc"], SHAPES["arc"])
+    assert found.unparsed[0].reason == "another row has its id, 'a1'"
+
+
+def test_a_file_of_another_shape_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"'b': no row is a question of form 'arc'.*Fields of its rows: code, pr"
+    ):
+        read(tmp_path, "arc", {"code": 1, "prompt": 2})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    given = {"name": "b", "kind": "multiple_choice", "form": "arc", "rows": {"file": str(tmp_path / "gone.jsonl")}}
+    with pytest.raises(ConfigurationError, match=r"benchmark 'b': .*gone\.jsonl: there is no such file"):
+        read_questions(Benchmark.model_validate(given))
+
+
+def test_only_rows_that_are_wanted_are_taken(tmp_path: Path) -> None:
+    law = {**SHAPES["mmlu_pro"], "question_id": 8, "category": "law"}
+    found = read(tmp_path, "mmlu_pro", SHAPES["mmlu_pro"], law, where={"category": ["math"]})
+    assert [question.item_id for question in found.questions] == ["7"]
+
+
+def test_a_larger_sample_holds_the_smaller_one(tmp_path: Path) -> None:
+    rows = [{**SHAPES["arc"], "id": f"a{number}"} for number in range(20)]
+    small, large = (read(tmp_path, "arc", *rows, sample=size).questions for size in (5, 10))
+    assert large[:5] == small
+
+
+def test_the_order_of_the_rows_changes_nothing(tmp_path: Path) -> None:
+    rows = [{**SHAPES["arc"], "id": f"a{number}"} for number in range(20)]
+    assert read(tmp_path, "arc", *rows).identity == read(tmp_path, "arc", *reversed(rows)).identity
+
+
+def test_a_file_inside_an_installed_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "small_eval-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: small-eval\nVersion: 1.0\n")
+    (installed / "RECORD").write_text("small_eval/data/Small.jsonl.gz,,\n")
+    (tmp_path / "small_eval/data").mkdir(parents=True)
+    row = json.dumps(SHAPES["human_eval"]).encode()
+    (tmp_path / "small_eval/data/Small.jsonl.gz").write_bytes(gzip.compress(row))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert only(tmp_path, "human_eval", {}, rows={"package": "small-eval:Small.jsonl.gz"}).item_id == "HumanEval/0"
+
+
+def test_a_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="pip install no-such-eval"):
+        read(tmp_path, "human_eval", {}, rows={"package": "no-such-eval:Data.jsonl"})
+
+
+def test_the_bundled_questions_are_all_read() -> None:
+    sets = [read_questions(benchmark) for benchmark in load_benchmarks("demo").benchmarks]
+    assert [(len(one.questions), one.unparsed) for one in sets] == [(30, ()), (8, ())]
