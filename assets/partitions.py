@@ -38,7 +38,21 @@ class Split(StrEnum):
 
 
 SHARDS = "shards"
-VARIANTS = ("boost_qa", "ori")
+VARIANTS = (
+    "boost_qa",
+    "ori",
+    "random_aug",
+    "spelling_aug",
+    "cot",
+    "cot_collection",
+    "tagcos",
+    "me",
+    "db",
+    "ep",
+    "me_db",
+    "me_ep",
+    "db_ep",
+)
 UNTUNED = "untuned"
 
 shards = DynamicPartitionsDefinition(name=SHARDS)

@@ -13,15 +13,15 @@ from rich.table import Table as RichTable
 from assets.boost_qa.release import latest_release
 from assets.checkpoints.checkpoint import latest_checkpoint
 from assets.checkpoints.recipe import Training
-from assets.partitions import UNTUNED, VARIANTS
-from master_dagster.demo import StepFailed, console, run_step
+from assets.partitions import UNTUNED
+from master_dagster.demo import DEMO_VARIANTS, StepFailed, console, run_step
 from master_dagster.deployment import load_deployment
 from resources.configuration import ConfigurationError
 from resources.lake import Lake
 from resources.store import StoreError
 
 # The set that it is all about comes first, then what it is compared with.
-TUNED = (UNTUNED, *VARIANTS)
+TUNED = (UNTUNED, *DEMO_VARIANTS)
 
 
 def results_table(lake: Lake, training: Training) -> RichTable:

@@ -16,6 +16,7 @@ from assets.evaluation.configuration import Benchmarks, load_benchmarks
 from assets.lesson_plans.configuration import LessonRules, load_lesson_rules
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
+from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
 from master_dagster.due import Limits
 from master_dagster.processes import PROCESS_TAG, this_process
 from resources.chat.engine import Budget
@@ -62,6 +63,9 @@ class Settings(BaseSettings):
     lesson_rules: str = Field(default="standard", description="Splits, scenario shares, debate rounds, retrieval.")
     quality_rules: str = Field(default="standard", description="Thresholds, weights and manual decisions.")
     release_rules: str = Field(default="standard", description="Coverage, decontamination and gates of a release.")
+    comparison_rules: str = Field(
+        default="standard", description="How the training sets are made that BOOST-QA is compared with."
+    )
     training: str = Field(
         default="laptop", description="Base models and recipe: `laptop`, `paper`, or the path of a YAML file."
     )
@@ -167,6 +171,7 @@ class Deployment:
     lesson_rules: LessonRules
     quality_rules: QualityRules
     release_rules: ReleaseRules
+    comparison_rules: ComparisonRules
     training: Training
     trainer: TrainerConfiguration
     benchmarks: Benchmarks
@@ -196,6 +201,7 @@ class Deployment:
             "lesson_rules": self.lesson_rules,
             "quality_rules": self.quality_rules,
             "release_rules": self.release_rules,
+            "comparison_rules": self.comparison_rules,
             "training": self.training,
             "benchmarks": self.benchmarks,
             "serving": self.served,
@@ -237,6 +243,7 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         "lesson_rules": read("lesson_rules", load_lesson_rules),
         "quality_rules": read("quality_rules", load_quality_rules),
         "release_rules": read("release_rules", load_release_rules),
+        "comparison_rules": read("comparison_rules", load_comparison_rules),
         "training": read("training", load_training),
         "trainer": read("trainer", load_trainer_configuration),
         "benchmarks": read("benchmarks", load_benchmarks),

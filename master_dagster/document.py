@@ -17,6 +17,7 @@ from assets.evaluation.configuration import Benchmarks
 from assets.lesson_plans.configuration import LessonRules
 from assets.quality.configuration import QualityRules
 from assets.seeds.configuration import SeedsConfiguration
+from assets.training_sets.configuration import ComparisonRules
 from master_dagster.deployment import Settings
 from resources.chat.profile import Profile, Role
 from resources.served.configuration import Serving
@@ -45,6 +46,7 @@ FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
     "MASTER_LESSON_RULES": ("The lesson rules", LessonRules, "assets/lesson_plans/configurations/"),
     "MASTER_QUALITY_RULES": ("The quality rules", QualityRules, "assets/quality/configurations/"),
     "MASTER_RELEASE_RULES": ("The release rules", ReleaseRules, "assets/boost_qa/configurations/"),
+    "MASTER_COMPARISON_RULES": ("The comparison rules", ComparisonRules, "assets/training_sets/configurations/"),
     "MASTER_TRAINING": ("Base models and recipe", Training, "assets/checkpoints/configurations/"),
     "MASTER_TRAINER": ("The trainer", TrainerConfiguration, "resources/trainers/configurations/"),
     "MASTER_BENCHMARKS": ("Benchmarks", Benchmarks, "assets/evaluation/configurations/"),

@@ -8,19 +8,32 @@ from dagster import (
     AssetExecutionContext,
     BackfillPolicy,
     Failure,
+    MaterializeResult,
     MetadataValue,
     ResourceParam,
     asset,
 )
 
+from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import latest_release, offer
 from assets.boost_qa.schema import RELEASE_ROW, RELEASED
 from assets.boost_qa.selection import query
 from assets.partitions import selected_keys, variants
-from assets.shown import OWNERS, column_schema, quoted, table_markdown
-from assets.training_sets.variants import MAKERS, TrainingSet, TrainingSetError
+from assets.seeds.configuration import SeedsConfiguration
+from assets.seeds.retractions import load_retractions
+from assets.shown import OWNERS, column_schema, quoted, report_written, table_markdown
+from assets.training_sets.configuration import ComparisonRules
+from assets.training_sets.makers import Workshop, make_variant
+from assets.training_sets.variants import TrainingSet, TrainingSetError
+from resources.chat.calls import BudgetSpent, EndpointUnusable
+from resources.chat.service import ChatService
+from resources.configuration import ConfigurationError, fault_list
 from resources.lake import Lake
+from resources.progress import progress
 from resources.store import StoreError
+from resources.trainers.place import PlaceError
+from resources.trainers.trainer import Trainer, TrainingFailed
+from resources.trainers.work import Work
 
 
 @asset(
@@ -29,21 +42,67 @@ from resources.store import StoreError
     group_name="releases",
     kinds={"parquet", "huggingface"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     backfill_policy=BackfillPolicy.single_run(),
+    pool="models",  # see infra/dagster.yaml; `cot` asks them
     metadata=column_schema(RELEASED),
-    description="What models are tuned on, of the latest release: `boost_qa` points to it; `ori` holds the same seeds "
-    "in the same splits with their original answers, in the same form.",
+    description="What models are tuned on, of the latest release, all of one form, size and splits: `boost_qa` points "
+    "to it; `ori` holds the same seeds with their original answers, `random_aug` and `spelling_aug` these with "
+    "character noise, `cot` a chain of thought for each; `me` to `db_ep` the dialogues of one or two scenarios, the "
+    "other seeds with their original answers; `tagcos` and `cot_collection` are chosen from a pool of their own.",
 )
-def training_sets(context: AssetExecutionContext, lake: ResourceParam[Lake]) -> None:
-    """Make each variant of this run from the latest release."""
+def training_sets(
+    context: AssetExecutionContext,
+    lake: ResourceParam[Lake],
+    chat: ResourceParam[ChatService],
+    trainer: ResourceParam[Trainer],
+    release_rules: ResourceParam[ReleaseRules],
+    comparison_rules: ResourceParam[ComparisonRules],
+    seeds_configuration: ResourceParam[SeedsConfiguration],
+) -> MaterializeResult[Any]:
+    """Make each variant of this run from the latest release; those that cannot be made do not keep others from it."""
+    keys = selected_keys(context)
+    faults: list[str] = []
+    described: dict[str, dict[str, Any]] = {}
+
+    def compute(work: Work) -> None:
+        trainer.train(context, work)
+
     try:
         release = latest_release(lake)
-        for variant in selected_keys(context):
-            made = MAKERS[variant](lake, release)
-            context.add_asset_metadata(training_set_metadata(lake, made), partition_key=variant)
-    except (TrainingSetError, StoreError) as error:
+        retracted = load_retractions(seeds_configuration, lake.s3)
+    except (StoreError, ConfigurationError) as error:
         raise Failure(str(error), allow_retries=False) from error
+    try:
+        with progress("reasoning", context.log.info) as update:
+            workshop = Workshop(
+                lake, release, comparison_rules, release_rules, retracted, chat, compute, update, context.log.info
+            )
+            for variant in keys:
+                try:
+                    described[variant] = training_set_metadata(lake, make_variant(workshop, variant))
+                except EXPECTED as error:
+                    faults.append(f"{variant}: {error}")
+        if faults:
+            title = f"{len(faults)} of {len(keys)} training sets could not be made; the others are there:"
+            raise Failure(fault_list(title, faults), allow_retries=False)
+    except BaseException:
+        report_written(context, described, ())
+        raise
+    for variant, metadata in described.items():
+        context.add_asset_metadata(metadata, partition_key=variant)
+    return MaterializeResult()
+
+
+EXPECTED = (
+    TrainingSetError,
+    ConfigurationError,
+    StoreError,
+    EndpointUnusable,
+    BudgetSpent,
+    TrainingFailed,
+    PlaceError,
+)
 
 
 def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
@@ -58,6 +117,10 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
         "sample": MetadataValue.md(turns),
         "rows by split": table_markdown([{"split": split, "rows": count} for split, count in rows.items()]),
         "dagster/partition_row_count": sum(rows.values()),
+        "what became of the seeds": table_markdown(
+            [{"what": what, "rows": count} for what, count in made.manifest.get("counts", {}).items()]
+        ),
+        "made with": MetadataValue.json(made.manifest.get("made_with", {})),
         "release": made.manifest["release"],
         "files": made.data_folder,
         "manifest": made.folder,

@@ -1,15 +1,18 @@
 """The sets that a model is tuned on, all of one form: BOOST-QA itself, and what it is compared with.
 
-training_sets/<variant>/<id>/manifest.json    of which release; `ori` also has data/, jsonl/, dataset_info.json
+training_sets/<variant>/<id>/manifest.json    of which release; all but `boost_qa` also data/, jsonl/, dataset_info.json
 training_sets/<variant>/latest.json           which of them is the latest
 """
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from assets.boost_qa.assembly import Row, conversation_fault, stream
 from assets.boost_qa.files import TOLD, dataset_info, digest_of, read_lines, read_splits, write_splits
@@ -21,9 +24,10 @@ from resources.publication import LATEST, MANIFEST, move_latest, publish, read_l
 from resources.store import StoreError
 
 HOME = "training_sets"
-FORMAT = 1
-ORIGINAL = "original"  # in the column `scenario`
+FORMAT = 2
+ORIGINAL = "original"  # in the column `scenario`: a seed's own question and answer
 QUERIES = Path(__file__).parent / "queries"
+JSON = Any
 
 
 class TrainingSetError(RuntimeError):
@@ -50,6 +54,15 @@ class TrainingSet:
         return [f"{self.data_folder}/{file['path']}" for file in self.data_files if file["path"].startswith(prefix)]
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the rows of a variant are read from: views `released` (the release's rows) and `raw_seeds`."""
+
+    connection: duckdb.DuckDBPyConnection
+    scratch: Path  # a folder for work that does not fit in memory
+    counts: Counter[str]  # what became of the rows, for the manifest
+
+
 def latest_training_set(lake: Lake, variant: str) -> TrainingSet:
     """The latest of that variant.
 
@@ -71,9 +84,10 @@ def latest_training_set(lake: Lake, variant: str) -> TrainingSet:
 
 def make_boost_qa(lake: Lake, release: Release) -> TrainingSet:
     """The release itself as a training set: a manifest that points to it; no row is written twice."""
-    start, digest = read_latest(lake.store, f"{HOME}/boost_qa"), release.manifest["rows_sha256"]
+    start = read_latest(lake.store, f"{HOME}/boost_qa")
     with tempfile.TemporaryDirectory(prefix="training_sets-") as nothing:
-        _publish(lake, "boost_qa", release, Path(nothing), release.id, digest, release.folder, start)
+        contents = {"points_to": release.folder, "rows_sha256": release.manifest["rows_sha256"]}
+        _publish(lake, "boost_qa", release, Path(nothing), release.id, contents, start)
     return latest_training_set(lake, "boost_qa")
 
 
@@ -83,34 +97,71 @@ def make_ori(lake: Lake, release: Release) -> TrainingSet:
     Raises:
         TrainingSetError: a seed of the release is not in raw_seeds, or a row cannot be exported.
     """
-    start = read_latest(lake.store, f"{HOME}/ori")
+    return make_set(lake, release, "ori", lambda source: map(original_row, original_pairs(source)))
+
+
+def make_set(
+    lake: Lake,
+    release: Release,
+    variant: str,
+    rows: Callable[[Source], Iterable[Row]],
+    made_with: Mapping[str, JSON] | None = None,
+) -> TrainingSet:
+    """A set of its own rows, published; the same release and `made_with` give the same set, made once.
+
+    Args:
+        lake: where everything is read and written.
+        release: whose seeds, splits and sizes it has.
+        variant: a name of `assets.partitions.VARIANTS`.
+        rows: gives the rows in their final order (see `write_splits`).
+        made_with: what the rows depend on beside the release: rules, models, a pool.
+
+    Raises:
+        TrainingSetError: it has not the release's size, or what `rows` says.
+    """
+    start = read_latest(lake.store, f"{HOME}/{variant}")
+    inputs = stable_hash(variant, FORMAT, release.id, made_with or {})
     try:
-        latest = latest_training_set(lake, "ori")
-        if latest.manifest["release"] == release.id:
+        latest = latest_training_set(lake, variant)
+        if latest.manifest.get("inputs") == inputs:
             return latest
     except NoTrainingSet:
         pass
     with tempfile.TemporaryDirectory(prefix="training_sets-") as name:
-        staged = Path(name) / "ori"
+        staged, scratch = Path(name) / variant, Path(name) / "scratch"
         staged.mkdir()
+        scratch.mkdir()
+        counts: Counter[str] = Counter()
         with lake.connect([SEEDS]) as connection:
-            connection.execute(f"SET temp_directory = '{Path(name) / 'spill'}'")
+            connection.execute(f"SET temp_directory = '{scratch / 'spill'}'")
             offer_release(connection, lake, release, "released")
-            pairs = stream(connection, (QUERIES / "original_pairs.sql").read_text(encoding="utf-8"))
             shard_bytes = release.manifest["configuration"]["rules"]["shard_bytes"]
-            written = write_splits(map(original_row, pairs), staged, shard_bytes)
+            written = write_splits(rows(Source(connection, scratch, counts)), staged, shard_bytes)
         for read in (read_splits, read_lines):
             if digest_of(read(staged, written.counts)) != (written.digest, written.counts):
-                raise TrainingSetError("the staged files of `ori`, read back, do not hold the rows that were written")
+                raise TrainingSetError(
+                    f"the staged files of {variant!r}, read back, do not hold the rows that were written"
+                )
         if written.counts != release.manifest["rows"]:
-            raise TrainingSetError(f"`ori` has {written.counts} rows where the release has {release.manifest['rows']}")
-        write_json(staged / "dataset_info.json", dataset_info("ori", written.counts))
-        set_id = stable_hash("ori", FORMAT, written.digest, release.id)[:16]
-        _publish(lake, "ori", release, staged, set_id, written.digest, None, start)
-    return latest_training_set(lake, "ori")
+            raise TrainingSetError(
+                f"{variant!r} has {written.counts} rows where the release has {release.manifest['rows']}"
+            )
+        write_json(staged / "dataset_info.json", dataset_info(variant, written.counts))
+        set_id = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
+        contents = {
+            "points_to": None,
+            "rows_sha256": written.digest,
+            "inputs": inputs,
+            "made_with": made_with or {},
+            "counts": dict(counts),
+        }
+        _publish(lake, variant, release, staged, set_id, contents, start)
+    return latest_training_set(lake, variant)
 
 
-MAKERS: Mapping[str, Callable[[Lake, Release], TrainingSet]] = {"boost_qa": make_boost_qa, "ori": make_ori}
+def original_pairs(source: Source) -> Iterable[Row]:
+    """The seeds of the release's rows in its order; see `queries/original_pairs.sql`."""
+    return stream(source.connection, (QUERIES / "original_pairs.sql").read_text(encoding="utf-8"))
 
 
 def original_row(pair: Mapping[str, Any]) -> Row:
@@ -119,19 +170,29 @@ def original_row(pair: Mapping[str, Any]) -> Row:
     Raises:
         TrainingSetError: the seed is not there, or a side is empty.
     """
-    where = f"seed {pair['seed_id']}"
     if pair["question"] is None:
-        raise TrainingSetError(f"{where} of the release is not in raw_seeds; restore that table, or release anew")
-    conversation = [{"from": "human", "value": pair["question"]}, {"from": "gpt", "value": pair["answer"]}]
+        raise TrainingSetError(
+            f"seed {pair['seed_id']} of the release is not in raw_seeds; restore that table, or release anew"
+        )
+    return pair_row(pair, ORIGINAL, pair["question"], pair["answer"])
+
+
+def pair_row(pair: Mapping[str, Any], scenario: str, question: str, answer: str) -> Row:
+    """A row of `RELEASE_ROW` that asks `question` and answers `answer`, with the lineage of `pair`.
+
+    Raises:
+        TrainingSetError: a side is empty.
+    """
+    conversation = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
     fault = conversation_fault(conversation)
     if fault:
-        raise TrainingSetError(f"{where} cannot be exported: {fault}; retract it and release anew")
+        raise TrainingSetError(f"seed {pair['seed_id']} cannot be exported: {fault}; retract it and release anew")
     return {
         "id": pair["seed_id"],
         "conversations": conversation,
         "system": pair["system"] or "",
         "trains": [False, True],
-        "scenario": ORIGINAL,
+        "scenario": scenario,
         **{name: pair[name] for name in ("source", "domain", "split", "seed_id")},
         "partner_seed_id": None,
         "licence": pair["licence"],
@@ -145,8 +206,7 @@ def _publish(
     release: Release,
     staged: Path,
     set_id: str,
-    digest: str,
-    points_to: str | None,
+    contents: Mapping[str, JSON],
     start: Mapping[str, Any] | None,
 ) -> None:
     folder = f"{HOME}/{variant}/{set_id}"
@@ -156,9 +216,8 @@ def _publish(
         "variant": variant,
         "id": set_id,
         "release": release.id,
-        "points_to": points_to,
         "rows": release.manifest["rows"],
-        "rows_sha256": digest,
+        **contents,
     }
     publish(lake.store, staged, folder, manifest, TOLD)
     move_latest(lake.store, f"{HOME}/{variant}", {"id": set_id, "folder": folder}, start)

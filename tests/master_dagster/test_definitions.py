@@ -23,7 +23,11 @@ ASSETS = {  # name: (group, partitions, upstream)
     "scenario_dialogues": ("dialogues", "scenario and shard", "lesson_plans raw_seeds"),
     "scored_dialogues": ("dialogues", "scenario and shard", "lesson_plans raw_seeds scenario_dialogues"),
     "boost_qa": ("releases", "none", "lesson_plans raw_seeds scenario_dialogues scored_dialogues"),
-    "training_sets": ("releases", "boost_qa ori", "boost_qa raw_seeds"),
+    "training_sets": (
+        "releases",
+        "boost_qa ori random_aug spelling_aug cot cot_collection tagcos me db ep me_db me_ep db_ep",
+        "boost_qa raw_seeds",
+    ),
     "checkpoints": ("training", "base and variant", "training_sets"),
 }
 CHECKS = [
@@ -81,7 +85,11 @@ CHECKS = [
     "seed_embeddings: one_embedder",
     "seed_embeddings: unit_length",
     "training_sets: complete",
+    "training_sets: different",
+    "training_sets: lineage",
+    "training_sets: noise_spares",
     "training_sets: own_answers",
+    "training_sets: own_dialogues",
     "training_sets: same_release",
     "training_sets: same_seeds",
     "training_sets: split_leakage",

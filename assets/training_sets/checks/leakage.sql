@@ -1,17 +1,20 @@
--- Seeds and their near-duplicates that stand in more than one split of a variant.
+-- Seeds with their near-duplicates, and questions word for word, that stand in more than one split of a variant.
 WITH held AS (
-    SELECT 'boost_qa' AS variant, split, seed_id FROM boost_qa
+    SELECT variant, split, seed_id FROM sets
     UNION
-    SELECT 'boost_qa', split, partner_seed_id FROM boost_qa WHERE partner_seed_id IS NOT NULL
+    SELECT variant, split, partner_seed_id FROM sets WHERE partner_seed_id IS NOT NULL
+),
+named AS (
+    SELECT held.variant, held.split, coalesce(seeds.representative, held.seed_id) AS what
+    FROM held
+    LEFT JOIN raw_seeds AS seeds USING (seed_id)
     UNION
-    SELECT 'ori', split, seed_id FROM ori
+    SELECT variant, split, lower(trim(conversations[1].value))
+    FROM sets
+    WHERE variant IN (SELECT variant FROM pools)
 )
-SELECT
-    held.variant,
-    coalesce(seeds.representative, held.seed_id) AS representative,
-    list(DISTINCT held.split ORDER BY held.split) AS splits
-FROM held
-LEFT JOIN raw_seeds AS seeds USING (seed_id)
-GROUP BY held.variant, coalesce(seeds.representative, held.seed_id)
-HAVING count(DISTINCT held.split) > 1
-ORDER BY held.variant, representative
+SELECT variant, what[:80] AS seed_or_question, list(DISTINCT split ORDER BY split) AS splits
+FROM named
+GROUP BY variant, what
+HAVING count(DISTINCT split) > 1
+ORDER BY variant, what

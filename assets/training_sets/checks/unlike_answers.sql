@@ -1,8 +1,11 @@
--- Rows of the original set whose sides are not their seed's question and answer.
-SELECT ori.seed_id
-FROM ori
+-- Original pairs whose sides are not their seed's question and answer.
+SELECT sets.variant, sets.seed_id
+FROM sets
 LEFT JOIN raw_seeds AS seeds USING (seed_id)
-WHERE len(ori.conversations) <> 2
-   OR ori.conversations[1].value IS DISTINCT FROM seeds.question
-   OR ori.conversations[2].value IS DISTINCT FROM seeds.answer
-ORDER BY ori.seed_id
+WHERE (sets.variant = 'ori' OR sets.scenario = 'original')
+  AND (
+      len(sets.conversations) <> 2
+      OR sets.conversations[1].value IS DISTINCT FROM seeds.question
+      OR sets.conversations[2].value IS DISTINCT FROM seeds.answer
+  )
+ORDER BY sets.variant, sets.seed_id

@@ -1,5 +1,7 @@
 """Every check on sets that pass it, and on sets that do not."""
 
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,8 @@ import pytest
 from dagster import AssetCheckSeverity, DagsterInstance, asset, materialize
 
 from assets.training_sets.checks import training_sets_checks
-from assets.training_sets.variants import make_boost_qa, make_ori
-from tests.tiny_lake import TinyLake
+from assets.training_sets.variants import make_boost_qa
+from tests.tiny_lake import TinyLake, eight_seeds
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -20,13 +22,27 @@ def made() -> None:
     """Stands for the asset: the sets were made before."""
 
 
+MADE = ("boost_qa", "ori", "random_aug", "tagcos", "me_db")
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory, studio_of: Callable[[TinyLake], Any]) -> Path:
+    """A lake with variants of every kind, of one release."""
+    root = tmp_path_factory.mktemp("sets") / "lake"
+    tiny = eight_seeds(str(root))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.boost_qa.release.draw_plots", lambda *_: None)
+        studio = studio_of(tiny)
+        for variant in MADE:
+            studio.make(variant)
+    return root
+
+
 @pytest.fixture
-def sets(tiny_lake: TinyLake) -> TinyLake:
-    """A lake with both variants of one release."""
-    release = tiny_lake.release()
-    make_boost_qa(tiny_lake.lake, release)
-    make_ori(tiny_lake.lake, release)
-    return tiny_lake
+def sets(made_once: Path, tmp_path: Path, no_pictures: None) -> TinyLake:
+    """A copy of it."""
+    shutil.copytree(made_once, tmp_path / "lake", dirs_exist_ok=True)
+    return eight_seeds(str(tmp_path / "lake"))
 
 
 def evaluations(tiny_lake: TinyLake) -> Mapping[str, Any]:
@@ -35,29 +51,55 @@ def evaluations(tiny_lake: TinyLake) -> Mapping[str, Any]:
     return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
 
 
-def rewrite_ori(tiny_lake: TinyLake, change: Change) -> None:
+def rewrite(tiny_lake: TinyLake, variant: str, change: Change) -> None:
     """Write the training rows of a published set otherwise, which nothing in the project ever does."""
-    (path,) = Path(tiny_lake.lake.store.uri("training_sets/ori")).glob("*/data/train-*.parquet")
+    (path,) = Path(tiny_lake.lake.store.uri(f"training_sets/{variant}")).glob("[!p]*/data/train-*.parquet")
     change(pl.read_parquet(path)).write_parquet(path)
 
 
-def test_two_sets_of_one_release_pass_every_check(sets: TinyLake) -> None:
-    assert {evaluation.passed for evaluation in evaluations(sets).values()} == {True}
+def answered(value: str) -> pl.Expr:
+    """The conversations with another answer."""
+    turn = pl.struct(pl.lit("gpt").alias("from"), pl.lit(value).alias("value"))
+    return pl.concat_list(pl.col("conversations").list.head(1), turn.implode()).alias("conversations")
+
+
+def test_sets_of_one_release_pass_every_check(sets: TinyLake) -> None:
+    assert {name: found.passed for name, found in evaluations(sets).items() if not found.passed} == {}
 
 
 @pytest.mark.parametrize(
-    ("check", "change"),
+    ("check", "variant", "change"),
     [
-        ("complete", lambda rows: rows.tail(-1)),
-        ("same_seeds", lambda rows: rows.tail(-1)),
-        ("same_seeds", lambda rows: rows.with_columns(split=pl.lit("test"))),
-        ("own_answers", lambda rows: rows.with_columns(conversations=pl.col("conversations").first())),
-        ("split_leakage", lambda rows: pl.concat([rows, rows.head(1).with_columns(split=pl.lit("test"))])),
+        ("complete", "ori", lambda rows: rows.tail(-1)),
+        ("same_seeds", "ori", lambda rows: rows.tail(-1)),
+        ("same_seeds", "random_aug", lambda rows: rows.tail(-1)),
+        ("same_seeds", "ori", lambda rows: rows.with_columns(split=pl.lit("test"))),
+        ("own_answers", "ori", lambda rows: rows.with_columns(conversations=pl.col("conversations").first())),
+        ("own_answers", "me_db", lambda rows: rows.with_columns(scenario=pl.lit("original"))),
+        ("own_dialogues", "me_db", lambda rows: rows.with_columns(conversations=pl.col("conversations").last())),
+        ("split_leakage", "ori", lambda rows: pl.concat([rows, rows.head(1).with_columns(split=pl.lit("test"))])),
+        ("split_leakage", "tagcos", lambda rows: pl.concat([rows, rows.head(1).with_columns(split=pl.lit("test"))])),
+        ("lineage", "ori", lambda rows: rows.with_columns(seed_id=pl.lit("nobody"))),
+        ("lineage", "tagcos", lambda rows: rows.with_columns(seed_id=pl.lit("nobody"))),
+        ("noise_spares", "random_aug", lambda rows: rows.with_columns(answered("nothing"))),
     ],
 )
-def test_a_set_that_was_tampered_with_fails(sets: TinyLake, check: str, change: Change) -> None:
-    rewrite_ori(sets, change)
+def test_a_set_that_was_tampered_with_fails(sets: TinyLake, check: str, variant: str, change: Change) -> None:
+    rewrite(sets, variant, change)
     assert not evaluations(sets)[check].passed
+
+
+def test_two_variants_of_the_same_rows_fail(sets: TinyLake) -> None:
+    manifests = {
+        variant: next(Path(sets.lake.store.uri(f"training_sets/{variant}")).glob("*/manifest.json"))
+        for variant in ("ori", "random_aug")
+    }
+    told = json.loads(manifests["random_aug"].read_text())
+    told["rows_sha256"] = json.loads(manifests["ori"].read_text())["rows_sha256"]
+    manifests["random_aug"].write_text(json.dumps(told))
+    found = evaluations(sets)["different"]
+    assert not found.passed
+    assert "ori, random" in str(found.metadata["rows"].value).replace("\\", "")
 
 
 def test_sets_of_two_releases_are_a_warning(sets: TinyLake) -> None:
@@ -65,6 +107,12 @@ def test_sets_of_two_releases_are_a_warning(sets: TinyLake) -> None:
     make_boost_qa(sets.lake, sets.release())
     found = evaluations(sets)["same_release"]
     assert (found.passed, found.severity) == (False, AssetCheckSeverity.WARN)
+
+
+def test_sets_of_an_older_release_are_not_compared(sets: TinyLake) -> None:
+    sets.change("moon", accepted=True)
+    make_boost_qa(sets.lake, sets.release())
+    assert evaluations(sets)["same_seeds"].passed
 
 
 def test_without_any_set_the_completeness_fails(tiny_lake: TinyLake) -> None:

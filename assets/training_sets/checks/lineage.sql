@@ -1,0 +1,7 @@
+-- Rows whose seed is neither in raw_seeds nor in the pool that the set was taken from.
+SELECT sets.variant, sets.seed_id
+FROM sets
+LEFT JOIN raw_seeds AS seeds USING (seed_id)
+LEFT JOIN pools ON pools.variant = sets.variant AND pools.seed_id = sets.seed_id
+WHERE sets.variant IS NOT NULL AND seeds.seed_id IS NULL AND pools.seed_id IS NULL
+ORDER BY sets.variant, sets.seed_id

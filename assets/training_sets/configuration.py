@@ -1,0 +1,96 @@
+"""How the sets are made that BOOST-QA is compared with, read from one YAML file."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from resources.configuration import Configuration, load_configuration, shipped_or_path
+
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+
+
+class NoiseRules(Configuration):
+    """Character noise of random_aug and spelling_aug. The paper gives no strength; ours is nlpaug's default."""
+
+    word_share: float = Field(default=0.3, gt=0, le=1, description="Share of a text's words that are changed.")
+    most_words: int = Field(default=10, ge=1, description="But no more words of one text than this.")
+    character_share: float = Field(default=0.3, gt=0, le=0.5, description="random_aug: share of a word's letters.")
+    shortest_word: int = Field(default=4, ge=3, description="Words with fewer letters stay as they are.")
+    seed: int = Field(default=0, description="Another one draws other noise.")
+
+
+class ReasoningRules(Configuration):
+    """The set `cot`: a chain-of-thought answer for each seed, by the profile's strong student."""
+
+    regenerations: int = Field(
+        default=3, ge=0, le=20, description="How often an answer that is refused is asked for again."
+    )
+
+
+class PoolRules(Configuration):
+    """A pool of questions and answers beside the release's seeds."""
+
+    pool: str | None = Field(
+        default=None,
+        description="A seeds configuration (as for MASTER_SEEDS) that says where the pool's rows are, relative to this "
+        "file.",
+    )
+
+
+class CoresetModel(Configuration):
+    """The model whose gradients tell the pool's rows apart, and its warm-up (ours where not marked)."""
+
+    model: str = Field(
+        default="embedded", description="Hub id, local folder, `s3://` folder, or `embedded` for the SmolLM2."
+    )
+    revision: str | None = Field(default=None, description="Hub only: commit, tag or branch.")
+    template: str = Field(default="chatml", description="Chat template family, as for a base model that is tuned.")
+    max_tokens: int = Field(default=1024, ge=16, description="Longer conversations are cut at whole turns.")
+    warm_up_share: float = Field(default=0.05, gt=0, le=1, description="Share of the pool that the warm-up sees.")
+    checkpoints: int = Field(
+        default=3, ge=1, le=10, description="Epochs of the warm-up; gradients are taken after each (three: TAGCOS)."
+    )
+    learning_rate: float = Field(default=1e-4, gt=0, lt=1, description="Of the warm-up.")
+    batch: int = Field(default=16, ge=1, description="Conversations in one step of the warm-up.")
+    rank: int = Field(default=8, ge=1, le=1024, description="Rank of the warm-up's LoRA.")
+    alpha: int = Field(default=16, ge=1, description="Its scale.")
+    dimensions: int = Field(default=8192, ge=8, description="Of the random projection of a gradient (TAGCOS).")
+
+
+class CoresetRules(PoolRules):
+    """The set `tagcos`: a coreset of a pool, by default of all training seeds, rejected ones included."""
+
+    clusters: int = Field(default=100, ge=1, description="Clusters of gradients (TAGCOS).")
+    seed: int = Field(default=0, ge=0, description="Of warm-up, projection and clusters.")
+    features: CoresetModel = Field(default=CoresetModel(), description="Whose gradients are compared.")
+
+
+class ComparisonRules(Configuration):
+    """All sets of comparison."""
+
+    noise: NoiseRules = Field(default=NoiseRules(), description="random_aug and spelling_aug.")
+    cot: ReasoningRules = Field(default=ReasoningRules(), description="cot.")
+    cot_collection: PoolRules = Field(
+        default=PoolRules(), description="cot_collection: the CoT Collection, for those who have it."
+    )
+    tagcos: CoresetRules = Field(default=CoresetRules(), description="tagcos.")
+
+
+def load_comparison_rules(name_or_path: str = "standard") -> ComparisonRules:
+    """The shipped rules of that name, or those in that file, with paths of pools resolved against the file.
+
+    Raises:
+        ConfigurationError: see `load_configuration`.
+    """
+    path = shipped_or_path(name_or_path, CONFIGURATIONS)
+    rules = load_configuration(path, ComparisonRules)
+
+    def located(pool: str | None) -> dict[str, str | None]:
+        return {"pool": str(path.parent.absolute() / Path(pool).expanduser()) if pool else None}
+
+    return rules.model_copy(
+        update={
+            "cot_collection": rules.cot_collection.model_copy(update=located(rules.cot_collection.pool)),
+            "tagcos": rules.tagcos.model_copy(update=located(rules.tagcos.pool)),
+        }
+    )

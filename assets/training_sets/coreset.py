@@ -1,0 +1,154 @@
+"""TAGCOS's selection: clusters of gradient features, and in each the rows whose gradients together match the cluster's.
+
+After the paper's description ("TAGCOS: Task-agnostic Gradient Clustered Coreset Selection for Instruction Tuning Data",
+arXiv:2407.15235), not its code: k-means on the features, a budget for each cluster by its size, and orthogonal matching
+pursuit of the cluster's mean gradient.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RIDGE = 1e-3  # on the diagonal of the fit: repeated rows stay solvable
+BLOCK = 4096  # rows looked at in one piece
+
+Floats = NDArray[np.floating[Any]]
+Integers = NDArray[np.int64]
+
+
+class CoresetError(ValueError):
+    """Nothing can be chosen from these features. The message says why."""
+
+
+def choose(
+    features: Floats, budget: int, clusters: int, seed: int, note: Callable[[str], None] = lambda line: None
+) -> Integers:
+    """The places of the rows that are chosen, in order.
+
+    The same arguments give the same rows on the same machine: k-means runs in one thread, for the order in which
+    several add up decides the last bits.
+
+    Args:
+        features: (rows, dimensions), a row's direction is what counts; may be a memory map.
+        budget: how many to choose, fewer than there are rows.
+        clusters: how many clusters at most.
+        seed: of the clusters' start.
+        note: told how far it is.
+
+    Raises:
+        CoresetError: the features are no finite numbers, or fewer than the budget.
+    """
+    check(features)
+    rows = len(features)
+    if not 0 < budget <= rows:
+        raise CoresetError(f"{budget} rows cannot be chosen from {rows}")
+    labels = cluster(features, min(clusters, rows), seed)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    budgets = allot([len(group) for group in members], budget)
+    note(f"{rows} rows in {len(members)} clusters of {min(map(len, members))} to {max(map(len, members))}")
+    chosen = [
+        group[pursue(unit(features[group]), share)] for group, share in zip(members, budgets, strict=True) if share
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def check(features: Floats) -> None:
+    """Raises CoresetError where features are not a table of finite numbers, or all of them are zero."""
+    if features.ndim != 2 or not features.size:
+        raise CoresetError(f"features should be rows × dimensions, are of shape {features.shape}")
+    if not np.issubdtype(features.dtype, np.floating):
+        raise CoresetError(f"features should be floating-point numbers, are {features.dtype}")
+    for start in range(0, len(features), BLOCK):
+        bad = np.flatnonzero(~np.isfinite(features[start : start + BLOCK]).all(axis=1))
+        if len(bad):
+            raise CoresetError(f"the features of row {start + int(bad[0])} are not finite numbers")
+
+
+def unit(features: Floats) -> NDArray[np.float32]:
+    """Rows of length 1; a row of zeros stays."""
+    found = np.asarray(features, dtype=np.float32)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return (found / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def cluster(features: Floats, clusters: int, seed: int) -> NDArray[np.int32]:
+    """A cluster's number for each row, by k-means on rows of length 1. Rows that repeat may make it fewer clusters."""
+    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters
+        labels: NDArray[np.int32] = KMeans(clusters, n_init=1, random_state=seed).fit_predict(unit(features))
+    return labels
+
+
+def allot(sizes: list[int], budget: int) -> list[int]:
+    """A budget for each cluster, in proportion to its size: at least 1 as long as it lasts, never more than its rows.
+
+    Args:
+        sizes: of the clusters, none empty.
+        budget: at most their sum.
+    """
+    shares = [0] * len(sizes)
+    largest_first = sorted(range(len(sizes)), key=lambda place: (-sizes[place], place))
+    for place in largest_first[:budget]:
+        shares[place] = 1
+    left = budget - sum(shares)
+    total = sum(sizes) - sum(shares)
+    room = [size - share for size, share in zip(sizes, shares, strict=True)]
+    exact = [left * free / total if total else 0.0 for free in room]
+    for place, part in enumerate(exact):
+        shares[place] += int(part)
+    by_remainder = sorted(range(len(sizes)), key=lambda place: (int(exact[place]) - exact[place], place))
+    for place in by_remainder[: budget - sum(shares)]:
+        shares[place] += 1
+    return shares
+
+
+def pursue(features: NDArray[np.float32], budget: int) -> Integers:
+    """Orthogonal matching pursuit of the rows' mean: greedily what explains most of what is left, then a new fit.
+
+    The fit goes on by one row of a Cholesky factor each time. Where nothing is left to explain, the rows that are most
+    like the mean follow.
+
+    Args:
+        features: (rows, dimensions), all finite.
+        budget: how many rows to choose, at most all.
+
+    Returns:
+        Their places, in the order in which they were chosen.
+    """
+    from scipy.linalg import solve_triangular  # type: ignore[import-untyped]
+
+    rows = len(features)
+    if budget >= rows:
+        return np.arange(rows, dtype=np.int64)
+    likeness = (features @ features.mean(axis=0)).astype(np.float64)
+    products = np.empty((budget, rows), dtype=np.float32)  # of each chosen row with all
+    factor = np.zeros((budget, budget))
+    chosen: list[int] = []
+    free = np.ones(rows, dtype=bool)
+    left = likeness.copy()
+    halfway = np.empty(budget)  # factor · halfway = likeness of the chosen
+    for step in range(budget):
+        place = int(np.argmax(np.where(free, left, -np.inf)))
+        if left[place] <= 1e-7:
+            break
+        products[step] = features @ features[place]
+        if step:
+            factor[step, :step] = solve_triangular(factor[:step, :step], products[:step, place], lower=True)
+        row = factor[step, :step]
+        factor[step, step] = np.sqrt(max(float(products[step, place]) + RIDGE - float(row @ row), RIDGE))
+        halfway[step] = (likeness[place] - row @ halfway[:step]) / factor[step, step]
+        fitted = factor[: step + 1, : step + 1]
+        weights = solve_triangular(fitted, halfway[: step + 1], lower=True, trans="T")
+        left = likeness - weights @ products[: step + 1]
+        chosen.append(place)
+        free[place] = False
+    rest = np.flatnonzero(free)
+    filling = rest[np.argsort(-likeness[rest], kind="stable")][: budget - len(chosen)]
+    return np.concatenate([np.array(chosen, dtype=np.int64), filling])

@@ -1,0 +1,225 @@
+"""Pools: questions and answers beside the release's seeds, that some sets of comparison take their training rows from.
+
+training_sets/<variant>/pools/<id>/    data/ and jsonl/ as a training set has them, all in split train;
+                                       lineage.parquet: where each row was read; manifest.json
+
+A pool holds nothing that stands in the release's validation or test, or in a benchmark. It is held in memory while it
+is made: `sample` in its seeds configuration bounds it.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assets.boost_qa.assembly import Row, stream
+from assets.boost_qa.configuration import ReleaseRules
+from assets.boost_qa.decontamination import open_screen
+from assets.boost_qa.files import write_splits
+from assets.boost_qa.near_duplicates import Asked, near_duplicates
+from assets.boost_qa.release import Release, offer_release
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.partitions import Split
+from assets.seeds.configuration import load_seeds_configuration
+from assets.seeds.intake import sift
+from assets.seeds.reading import SeedsError, read_rows
+from assets.seeds.schema import SEEDS
+from assets.training_sets.variants import (
+    HOME,
+    QUERIES,
+    Source,
+    TrainingSet,
+    TrainingSetError,
+    make_set,
+    original_pairs,
+    original_row,
+    pair_row,
+)
+from resources.identity import stable_hash
+from resources.lake import Lake
+from resources.publication import publish
+
+FORMAT = 1
+LINEAGE = ("seed_id", "source", "origin_file", "origin_row")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A published pool."""
+
+    id: str
+    folder: str  # relative to the lake's root
+    manifest: Mapping[str, Any]
+    rows: Sequence[Row]  # of `RELEASE_ROW`, all in split train, by id
+
+    @property
+    def files(self) -> list[Mapping[str, Any]]:
+        """Path relative to the lake's root, bytes and sha256 of its Parquet files, in the order of the rows."""
+        return [
+            {**file, "path": f"{self.folder}/{file['path']}"}
+            for file in self.manifest["files"]
+            if file["path"].startswith("data/")
+        ]
+
+
+def make_pool(
+    lake: Lake, release: Release, variant: str, pool: str | None, rules: ReleaseRules, retracted: Collection[str]
+) -> Pool:
+    """Read and publish a pool for one variant; the same rows give the same pool, written once.
+
+    Args:
+        lake: where everything is read and written.
+        release: whose validation and test the pool may not hold.
+        variant: the set that is taken from it.
+        pool: path of a seeds configuration; None takes the seeds that lesson_plans put into train.
+        rules: the benchmarks that it may not hold.
+        retracted: seeds that were taken down.
+
+    Raises:
+        TrainingSetError: the pool cannot be read, or has no usable row.
+        ConfigurationError: the seeds configuration or a benchmark cannot be read.
+    """
+    found, counts = _own_seeds(lake) if pool is None else _read_sources(lake, pool)
+    screen = open_screen(rules.benchmarks, rules.contamination_words, lake.s3)
+    leaving = _near_held_out(lake, release, found)
+    kept: list[Mapping[str, Any]] = []
+    for pair in sorted(found, key=lambda one: str(one["seed_id"])):
+        if pair["seed_id"] in retracted:
+            counts["retracted"] += 1
+        elif pair["seed_id"] in leaving:
+            counts["near-duplicate of validation or test"] += 1
+        elif screen.find([pair["question"], pair["answer"]]):
+            counts["contaminated by a benchmark"] += 1
+        else:
+            kept.append(pair)
+    rows = [pair_row({**pair, "split": Split.TRAIN.value}, variant, pair["question"], pair["answer"]) for pair in kept]
+    with tempfile.TemporaryDirectory(prefix="pool-") as name:
+        staged = Path(name)
+        written = write_splits(rows, staged, release.manifest["configuration"]["rules"]["shard_bytes"])
+        lineage = [{name: pair[name] for name in LINEAGE} for pair in kept]
+        pq.write_table(pa.Table.from_pylist(lineage), staged / "lineage.parquet", compression="zstd")
+        pool_id = stable_hash("pool", FORMAT, written.digest)[:16]
+        folder = f"{HOME}/{variant}/pools/{pool_id}"
+        sources = Counter(str(pair["source"]) for pair in kept)
+        contents = {
+            "format": FORMAT,
+            "kind": "pool",
+            "id": pool_id,
+            "rows": len(rows),
+            "rows_sha256": written.digest,
+            "sources": dict(sorted(sources.items())),
+            "left_out": dict(counts),
+        }
+        manifest = publish(lake.store, staged, folder, contents)
+    return Pool(pool_id, folder, manifest, rows)
+
+
+def make_pooled(
+    lake: Lake, release: Release, variant: str, pool: Pool, chosen: Sequence[Row], made_with: Mapping[str, Any]
+) -> TrainingSet:
+    """A set that trains on `chosen` rows of a pool, and is validated and tested on the release's seeds as `ori` is."""
+
+    def rows(source: Source) -> Iterator[Row]:
+        yield from sorted(chosen, key=lambda row: str(row["id"]))
+        for pair in original_pairs(source):
+            if pair["split"] != Split.TRAIN:
+                yield original_row(pair)
+
+    told = {"id": pool.id, "folder": pool.folder, "rows": len(pool.rows), "sources": pool.manifest["sources"]}
+    return make_set(lake, release, variant, rows, {"pool": told, **made_with})
+
+
+def make_sampled(lake: Lake, release: Release, variant: str, pool: Pool) -> TrainingSet:
+    """As many rows of a pool as the release trains on, those with the smallest hashes.
+
+    Raises:
+        TrainingSetError: the pool is smaller.
+    """
+    budget = train_budget(release, variant, pool)
+    chosen = sorted(pool.rows, key=lambda row: stable_hash("sample", row["id"]))[:budget]
+    return make_pooled(lake, release, variant, pool, chosen, {})
+
+
+def train_budget(release: Release, variant: str, pool: Pool) -> int:
+    """How many rows the release trains on.
+
+    Raises:
+        TrainingSetError: it trains on none, or the pool has no more than these to choose from.
+    """
+    budget = int(release.manifest["rows"].get(Split.TRAIN, 0))
+    if not budget:
+        raise TrainingSetError(
+            f"release {release.id} has no training rows, so there is nothing to choose for {variant!r}"
+        )
+    if len(pool.rows) <= budget:
+        left = ", ".join(f"{count} {why}" for why, count in pool.manifest["left_out"].items())
+        raise TrainingSetError(
+            f"the pool of {variant!r} has {len(pool.rows)} rows, and {budget} are to be chosen from it; name a larger "
+            f"one in the comparison rules ({variant}.pool){f' (left out of it: {left})' if left else ''}"
+        )
+    return budget
+
+
+def pool_files(lake: Lake, made: TrainingSet) -> list[str]:
+    """Parquet files, relative to the lake's root, of the pool that a set was taken from; none where there is none."""
+    told = made.manifest.get("made_with", {}).get("pool")
+    if told is None:
+        return []
+    return [file.path for file in lake.store.list(f"{told['folder']}/data") if file.path.endswith(".parquet")]
+
+
+def _own_seeds(lake: Lake) -> tuple[list[Mapping[str, Any]], Counter[str]]:
+    with lake.connect([SEEDS, LESSON_PLANS]) as connection:
+        sql = (QUERIES / "training_seeds.sql").read_text(encoding="utf-8")
+        return list(stream(connection, sql)), Counter()
+
+
+def _read_sources(lake: Lake, path: str) -> tuple[list[Mapping[str, Any]], Counter[str]]:
+    configuration = load_seeds_configuration(path)
+    found: dict[str, Mapping[str, Any]] = {}
+    counts: Counter[str] = Counter()
+    for source in configuration.sources:
+        try:
+            sifted = sift(read_rows(source, configuration, lake.s3), source, configuration.max_characters)
+        except SeedsError as error:
+            raise TrainingSetError(f"the pool of {path} cannot be read: {error}") from error
+        unusable = sifted.reasons.total()
+        if not sifted.sample.kept or unusable > configuration.max_rejected_share * sifted.rows:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sifted.reasons.most_common())
+            raise TrainingSetError(
+                f"the pool of {path}: {unusable} of {sifted.rows} rows of source {source.name!r} cannot be used "
+                f"({reasons or 'it is empty'}); mend them or raise max_rejected_share there"
+            )
+        counts += sifted.reasons
+        for key, candidate in sifted.sample.kept.items():
+            found[key] = {
+                "seed_id": key,
+                "source": source.name,
+                "domain": source.domain,
+                "licence": source.licence,
+                "system": candidate.pair.system,
+                "question": candidate.pair.question,
+                "answer": candidate.pair.answer,
+                "origin_file": candidate.origin_file,
+                "origin_row": candidate.origin_row,
+            }
+    return list(found.values()), counts
+
+
+def _near_held_out(lake: Lake, release: Release, found: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The pairs that pose nearly a question of the release's validation or test."""
+    similarity = release.manifest["configuration"]["rules"]["near_duplicate_similarity"]
+    with lake.connect([SEEDS]) as connection:
+        offer_release(connection, lake, release, "released")
+        sql = (QUERIES / "held_out_questions.sql").read_text(encoding="utf-8")
+        held_out = pl.DataFrame(pl.from_arrow(connection.sql(sql).to_arrow_table()))
+    # `near_duplicates` lets validation and test give way to train; here the pool gives way to both.
+    asked = [Asked(str(pair["seed_id"]), Split.TEST, (str(pair["question"]),)) for pair in found]
+    asked += [Asked(seed_id, Split.TRAIN, (question,)) for seed_id, question in held_out.rows()]
+    return {pair.dialogue_id for pair in near_duplicates(asked, similarity)}

@@ -1,0 +1,10 @@
+-- What the chain-of-thought answers of the release's seeds need to know.
+SELECT
+    released.seed_id,
+    seeds.domain,
+    seeds.system,
+    seeds.question,
+    seeds.reference_final
+FROM released
+JOIN raw_seeds AS seeds USING (seed_id)
+ORDER BY released.seed_id
