@@ -29,8 +29,15 @@ ASSETS = {  # name: (group, partitions, upstream)
         "boost_qa raw_seeds",
     ),
     "checkpoints": ("training", "base and variant", "training_sets"),
+    "benchmark_scores": ("training", "base and variant", "checkpoints"),
 }
 CHECKS = [
+    "benchmark_scores: answered_once",
+    "benchmark_scores: failed_share",
+    "benchmark_scores: labels_within_options",
+    "benchmark_scores: reasons_given",
+    "benchmark_scores: scores_reproducible",
+    "benchmark_scores: unreadable_share",
     "boost_qa: alternation",
     "boost_qa: complete",
     "boost_qa: contamination",
