@@ -25,7 +25,7 @@ KIND_OF_FORM: dict[str, Kind] = {
 
 
 class Fields(Configuration):
-    """Form `fields`: which fields of a row hold what. `a.b` is the field b of the object in a."""
+    """Form `fields`: which fields of a row hold what. `a.b` is the field b of what is in a."""
 
     question: str | tuple[str, ...] = Field(
         min_length=1, description="The question; several are joined with an empty line between."
@@ -38,7 +38,7 @@ class Fields(Configuration):
     )
     options: str | tuple[str, ...] | None = Field(
         default=None,
-        description="Multiple choice: the field with the options (a list of texts, an object label -> text, or one "
+        description="Multiple choice: the field with the options (a list of texts, label and text in pairs, or one "
         "text such as `a ) 38 , b ) 27`), or one field an option.",
     )
     tests: str | None = Field(default=None, description="Code: Python source that raises where the answer is wrong.")
@@ -155,8 +155,8 @@ class Benchmarks(Configuration):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="How reports name it.")
     benchmarks: tuple[Benchmark, ...] = Field(min_length=1, description="What is asked.")
     exchange: Exchange = Field(default=Exchange(), description="Which are asked with a review too.")
-    judging: Judging = Field(default=Judging())
-    sandbox: SandboxLimits = Field(default=SandboxLimits())
+    judging: Judging = Field(default=Judging(), description="How the judge is asked.")
+    sandbox: SandboxLimits = Field(default=SandboxLimits(), description="What code under test may use.")
     maximum_failed: float = Field(
         default=0.02,
         ge=0,
