@@ -5,7 +5,8 @@
 
 Both sides write zstd Parquet of all columns, and what is read is a frame (lake) or a table (pyarrow). The lake also
 checks every row against the schema, makes the file durable (fsync) before it is visible, and notes it in its index;
-these parts are timed on their own. Prints medians of several rounds, in which the sides take turns.
+these parts are timed on their own. Prints medians of several rounds, in which the sides take turns: of seconds, and of
+seconds of CPU, which say more where others use the machine too.
 """
 
 import argparse
@@ -29,11 +30,11 @@ CHECKS = "part: the schema's checks"
 KEYS = {"scenario": "debate", "shard": "made_up-0000"}
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
-    started = time.perf_counter()
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds that `work` takes, and seconds of CPU."""
+    started, busy = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - busy
 
 
 def durable(path: Path) -> None:
@@ -42,8 +43,8 @@ def durable(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def measure(folder: Path, count: int, rounds: int) -> dict[str, float]:
-    """Median seconds of each operation."""
+def measure(folder: Path, count: int, rounds: int) -> dict[str, tuple[float, float]]:
+    """Median seconds, and median seconds of CPU, of each operation."""
     frame = DIALOGUES.frame([dialogue(number) for number in range(count)])
     table = frame.to_arrow()
     lake = Lake.at(str(folder / "lake"))
@@ -71,7 +72,11 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, float]:
             seconds[name].append(timed(work))
     sizes = (plain.stat().st_size, lake.store.list(DIALOGUES.name)[0].size)
     print(f"{count} dialogues; file of pyarrow {sizes[0]:,} bytes, of the lake {sizes[1]:,} bytes")
-    return {name: statistics.median(found) for name, found in seconds.items()}
+    medians = {}
+    for name, found in seconds.items():
+        walls, busy = zip(*found, strict=True)
+        medians[name] = (statistics.median(walls), statistics.median(busy))
+    return medians
 
 
 def main() -> None:
@@ -83,12 +88,16 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         seconds = measure(Path(folder), options.dialogues, options.rounds)
-    for name, median in seconds.items():
-        print(f"{name:<28} {median * 1000:8.1f} ms")
-    for side in ("write", "read"):
-        print(f"{side}: {seconds[f'{side}: lake'] / seconds[f'{side}: pyarrow']:.2f} × pyarrow")
-    print(f"write: {seconds['write: lake'] / seconds['write: pyarrow and fsync']:.2f} × pyarrow and fsync")
-    print(f"the schema's checks: {seconds[CHECKS] / seconds['write: lake']:.0%} of the lake's write")
+    for name, (wall, busy) in seconds.items():
+        print(f"{name:<28} {wall * 1000:8.1f} ms {busy * 1000:8.1f} ms of CPU")
+    for lake, plain in (
+        ("write: lake", "write: pyarrow"),
+        ("write: lake", "write: pyarrow and fsync"),
+        ("read: lake", "read: pyarrow"),
+        (CHECKS, "write: lake"),
+    ):
+        wall, busy = (seconds[lake][side] / seconds[plain][side] for side in (0, 1))
+        print(f"{lake} / {plain}: {wall:.2f}, of CPU {busy:.2f}")
 
 
 if __name__ == "__main__":

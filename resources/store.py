@@ -271,7 +271,7 @@ class LocalStore:
         staged = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                shutil.copyfileobj(source, file)
+                shutil.copyfileobj(source, file, 1 << 20)
                 file.flush()
                 os.fsync(file.fileno())
             staged.chmod(0o644)
