@@ -295,6 +295,5 @@ def embedder_resource(context: InitResourceContext) -> Embedder:
 def trainer_resource(context: InitResourceContext) -> Trainer:
     """Opens the trainer; nothing is called before a job is launched."""
     given = context.resource_config
-    return open_trainer(
-        load_trainer_configuration(given["trainer"]), open_store(given["lake_root"], S3Options(**given["s3"]))
-    )
+    s3 = S3Options(**given["s3"])
+    return open_trainer(load_trainer_configuration(given["trainer"]), open_store(given["lake_root"], s3), s3)
