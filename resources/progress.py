@@ -1,24 +1,54 @@
-"""How far a long step is: a bar on the terminal when a person's command runs it, else a log line now and then."""
+"""How far a long step is: bars on the terminal when a person's command runs it, else a log line now and then."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 LOG_EVERY_SECONDS = 10.0
+DRAW_EVERY_SECONDS = 0.2
+SHOWN_PARTS = 8  # bars of partitions at once
 
-Update = Callable[[int, int, str], None]
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How far one partition is."""
+
+    name: str
+    done: int
+    total: int
+    detail: str = ""
+
+
+class Update(Protocol):
+    """Tells how far the step is. Call it as often as you like: it shows what is sensible.
+
+    Args:
+        done: of the whole step.
+        total: as far as it is known by now.
+        detail: further words, asked for only when they are shown.
+        parts: the partitions that are under way, asked for likewise.
+    """
+
+    def __call__(
+        self,
+        done: int,
+        total: int,
+        detail: Callable[[], str] = lambda: "",
+        parts: Callable[[], Iterable[Part]] = tuple,
+    ) -> None: ...
 
 
 def watched_terminal() -> TextIO | None:
     """The terminal of the person who typed the command; None in the UI's run workers, in CI and behind a pipe.
 
-    Dagster redirects stdout and stderr into log files while a step runs, so the bar goes to /dev/tty.
+    Dagster redirects stdout and stderr into log files while a step runs, so the bars go to /dev/tty.
     """
     if "api" in sys.argv[1:2] or sys.__stdin__ is None or not sys.__stdin__.isatty():
         return None
@@ -29,25 +59,23 @@ def watched_terminal() -> TextIO | None:
 
 
 @contextmanager
-def progress(title: str, log: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> Iterator[Update]:
-    """A context that yields `update(done, total, detail)`. Call it as often as you like: it shows what is sensible.
+def progress(
+    title: str,
+    log: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+    terminal: Callable[[], TextIO | None] = watched_terminal,
+) -> Iterator[Update]:
+    """A context that yields an `Update`: a bar for the step and one for each partition, or log lines.
 
     Args:
         title: what is being done.
         log: where lines go when no terminal is watched, such as `context.log.info`.
         clock: seconds, monotonic.
+        terminal: opens the terminal that is watched, if one is.
     """
-    terminal = watched_terminal()
-    if terminal is None:
-        last = clock()
-
-        def log_line(done: int, total: int, detail: str) -> None:
-            nonlocal last
-            if clock() - last >= LOG_EVERY_SECONDS:
-                last = clock()
-                log(f"{title}: {done} of {total}" + (f", {detail}" if detail else ""))
-
-        yield log_line
+    opened = terminal()
+    if opened is None:
+        yield _Lines(title, log, clock)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -56,6 +84,66 @@ def progress(title: str, log: Callable[[str], None], clock: Callable[[], float] 
         TextColumn("{task.fields[detail]}", style="dim"),
         TimeRemainingColumn(),
     )
-    with terminal, Progress(*columns, console=Console(file=terminal), transient=True) as bar:
-        task = bar.add_task(title, total=None, detail="")
-        yield lambda done, total, detail: bar.update(task, completed=done, total=total, detail=detail)
+    with opened, Progress(*columns, console=Console(file=opened, force_terminal=True), transient=True) as bars:
+        yield _Bars(title, bars, clock)
+
+
+class _Lines:
+    """A line every `LOG_EVERY_SECONDS`."""
+
+    def __init__(self, title: str, log: Callable[[str], None], clock: Callable[[], float]) -> None:
+        self._title, self._log, self._clock = title, log, clock
+        self._started = self._last = clock()
+
+    def __call__(
+        self,
+        done: int,
+        total: int,
+        detail: Callable[[], str] = lambda: "",
+        parts: Callable[[], Iterable[Part]] = tuple,
+    ) -> None:
+        now = self._clock()
+        if now - self._last < LOG_EVERY_SECONDS:
+            return
+        self._last = now
+        left = (total - done) * (now - self._started) / done if done else None
+        words = [f"{done} of {total}", detail(), f"about {in_words(left)} left" if left is not None else ""]
+        self._log(f"{self._title}: " + ", ".join(word for word in words if word))
+
+
+class _Bars:
+    """A bar for the step, and below it one for each partition under way."""
+
+    def __init__(self, title: str, bars: Progress, clock: Callable[[], float]) -> None:
+        self._bars, self._clock = bars, clock
+        self._step = bars.add_task(title, total=None, detail="")
+        self._parts: dict[str, TaskID] = {}
+        self._drawn = -DRAW_EVERY_SECONDS
+
+    def __call__(
+        self,
+        done: int,
+        total: int,
+        detail: Callable[[], str] = lambda: "",
+        parts: Callable[[], Iterable[Part]] = tuple,
+    ) -> None:
+        now = self._clock()
+        if now - self._drawn < DRAW_EVERY_SECONDS:
+            return
+        self._drawn = now
+        self._bars.update(self._step, completed=done, total=total, detail=detail())
+        shown = {part.name: part for part in list(parts())[:SHOWN_PARTS]}
+        for name in [name for name in self._parts if name not in shown]:
+            self._bars.remove_task(self._parts.pop(name))
+        for name, part in shown.items():
+            if name not in self._parts:
+                self._parts[name] = self._bars.add_task(f"  {name}", detail="")
+            self._bars.update(self._parts[name], completed=part.done, total=part.total, detail=part.detail)
+
+
+def in_words(seconds: float) -> str:
+    """A time as a person says it: `40 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -76,11 +76,16 @@ def scenario_dialogues(
     progress = Progress(selected_keys(context))
     try:
         with progress_shown("dialogues", context.log.info) as update:
-            run_async(school.teach(progress, lambda: update(progress.done, progress.dialogues, progress.words())))
+
+            def show() -> None:
+                update(progress.done, progress.dialogues, school.pace.words, progress.parts)
+
+            run_async(school.teach(progress, show, context.run.run_id))
+        context.log.info(f"{progress.done} dialogues, {progress.set_aside} set aside; {school.pace.totals()}")
         failed = progress.failed | school.failed
         if failed:
             reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(failed.items()))
-            raise Failure(f"{len(failed)} of {len(progress.keys)} partitions failed:\n{reasons}", allow_retries=False)
+            raise Failure(f"{reasons}\n{len(failed)} of {len(progress.keys)} partitions failed", allow_retries=False)
     except (BudgetSpent, EndpointUnusable, StoreError) as error:
         report_written(context, school.described, school.failed)
         settle_outage(context, error)

@@ -12,7 +12,10 @@ from assets.dialogues.summary import describe, usage_facts
 from assets.dialogues.syllabus import Syllabus, read_syllabus
 from assets.dialogues.teaching import Progress, Row, gate, teach_partitions
 from assets.partitions import lesson_key
+from resources.chat.calls import Usage
 from resources.chat.engine import ChatEngine
+from resources.chat.leases import claim
+from resources.chat.pace import Pace
 from resources.chat.service import ChatService
 from resources.lake import Lake
 
@@ -35,13 +38,18 @@ class School:
         self.lake, self.chat, self.prompts, self.rules, self.retracted = lake, chat, prompts, rules, retracted
         self.described: dict[str, dict[str, Any]] = {}  # metadata by partition key
         self.failed: dict[str, str] = {}  # partitions that are written and whose gate failed, and why
+        self.pace = Pace(Usage())
 
-    async def teach(self, progress: Progress, show: Callable[[], None]) -> None:
-        """Teach every partition of `progress`, calling `show` after each dialogue. See `teach_partitions`."""
+    async def teach(self, progress: Progress, show: Callable[[], None], run: str | None = None) -> None:
+        """Teach every partition of `progress`, calling `show` after each dialogue. See `teach_partitions`.
+
+        `run` is the run whose budget is drawn on.
+        """
         profile = self.chat.profile
         scenarios = {lesson_key(key)["scenario"] for key in progress.keys}
         roles = tuple(role for name, script in SCENARIOS.items() if name.value in scenarios for role in script.roles)
-        async with self.chat.engine(roles) as engine:
+        async with self.chat.engine(roles, run) as engine:
+            self.pace = Pace(engine.total)
             room = Classroom(engine, self.prompts, profile, self.rules.regenerations)
             await teach_partitions(
                 progress,
@@ -50,6 +58,7 @@ class School:
                 scope=scope,
                 written=lambda syllabus, rows: self.write(syllabus, rows, engine),
                 show=lambda _: show(),
+                claim=lambda key: claim(self.lake.store.uri(scope(key))),
             )
 
     def read(self, key: str) -> Syllabus:

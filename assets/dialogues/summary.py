@@ -7,12 +7,13 @@ from typing import Any
 from dagster import MarkdownMetadataValue, MetadataValue
 
 from assets.dialogues.sides import titled
-from assets.shown import quoted, table_markdown
+from assets.shown import COLOURS, new_figure, picture, quoted, table_markdown
 from resources.chat.calls import Usage
 from resources.lake import Gate
 
 Row = Mapping[str, Any]
 SHOWN_CHARACTERS = 800  # of one turn
+PLOTTED_CALLS = 20  # fewer are not worth a picture
 
 
 def describe(rows: Sequence[Row], usage: Usage | None, gate: Gate, gate_reason: str, path: str) -> dict[str, Any]:
@@ -53,7 +54,28 @@ def describe(rows: Sequence[Row], usage: Usage | None, gate: Gate, gate_reason: 
                 [{"calls": f"{share:.0%}", "at most": usage.percentile(share)} for share in (0.5, 0.9, 0.99)]
             ),
         }
+        if usage.calls >= PLOTTED_CALLS:
+            facts["calls over time"] = calls_plot(usage)
     return facts | {"file": path, "dagster/partition_row_count": len(rows)}
+
+
+def calls_plot(usage: Usage) -> MarkdownMetadataValue:
+    """How long calls took, and how many were answered a second from the first to the last."""
+    figure = new_figure(7.2, 2.6)
+    latencies, throughput = figure.subplots(1, 2)
+    latencies.hist(usage.latencies, bins=30, color=COLOURS[0])
+    latencies.set_xlabel("seconds a call")
+    latencies.set_ylabel("calls")
+    begin, end = min(usage.moments), max(usage.moments)
+    bins = 30
+    a_second = usage.calls / len(usage.moments) * bins / max(end - begin, 1e-3)  # of each sampled call in a bin
+    moments = [moment - begin for moment in usage.moments]
+    throughput.hist(
+        moments, bins=bins, weights=[a_second] * len(moments), histtype="step", color=COLOURS[3], linewidth=1.5
+    )
+    throughput.set_xlabel("seconds since the first answer")
+    throughput.set_ylabel("calls a second")
+    return picture(figure, "Latency of the calls, and calls a second over time")
 
 
 def dialogue_markdown(row: Row) -> MarkdownMetadataValue:

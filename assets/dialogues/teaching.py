@@ -16,10 +16,13 @@ from assets.dialogues.lesson import Lesson
 from assets.dialogues.screening import REFUSED_REASONS
 from assets.dialogues.syllabus import Syllabus, SyllabusError
 from resources.chat.calls import BudgetSpent, EndpointUnusable
+from resources.chat.leases import Claim
 from resources.lake import Gate, TableError
+from resources.progress import Part
 from resources.store import StoreError
 
 SHOWN_KEYS = 8
+LOOK_SECONDS = 1.0  # after which it is tried again whether another run is done with a partition
 # The chat's codes (see `resources.chat.replies`) for calls that another hour may answer.
 POISONED_SHARE = 0.02  # of a partition's dialogues: so many unanswered ones are bad seeds, more are a bad hour
 TRANSIENT_REASONS = frozenset(
@@ -40,6 +43,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
+class Counts:
+    """Dialogues of one partition."""
+
+    total: int
+    done: int = 0
+    set_aside: int = 0
+
+
+@dataclass(slots=True)
 class Progress:
     """Where a run stands. It is updated as the run goes on."""
 
@@ -49,6 +61,15 @@ class Progress:
     dialogues: int = 0  # that are known of: partitions are read shortly before they are taught
     done: int = 0
     set_aside: int = 0
+    under_way: dict[str, "Counts"] = field(default_factory=dict)  # the partitions that are taught just now
+    elsewhere: list[str] = field(default_factory=list)  # another run of this machine is making them
+
+    def parts(self) -> list[Part]:
+        """The partitions that are taught just now."""
+        return [
+            Part(key, counts.done, counts.total, f"{counts.set_aside} set aside" if counts.set_aside else "")
+            for key, counts in self.under_way.items()
+        ]
 
     @property
     def left(self) -> list[str]:
@@ -61,7 +82,8 @@ class Progress:
         left = self.left
         more = f" and {len(left) - SHOWN_KEYS} more" if len(left) > SHOWN_KEYS else ""
         rest = f"left: {', '.join(left[:SHOWN_KEYS])}{more}" if left else "nothing is left"
-        return f"{len(self.written)} of {len(self.keys)} partitions are written; {rest}"
+        others = f"; {len(self.elsewhere)} of them wait for another run that makes them" if self.elsewhere else ""
+        return f"{len(self.written)} of {len(self.keys)} partitions are written; {rest}{others}"
 
 
 @dataclass(slots=True)
@@ -69,6 +91,7 @@ class _Open:
     """A partition while it is taught."""
 
     syllabus: Syllabus
+    claim: Claim
     rows: dict[str, Row] = field(default_factory=dict)  # by dialogue_id
 
 
@@ -79,8 +102,9 @@ async def teach_partitions(
     scope: Callable[[str], str],
     written: Callable[[Syllabus, list[Row]], None],
     show: Callable[[Progress], None],
+    claim: Callable[[str], Claim | None],
 ) -> None:
-    """Teach every partition of `progress.keys`.
+    """Teach every partition of `progress.keys`. Those that another run is teaching come last, when it is done.
 
     Args:
         progress: which partitions; updated on the way, and what is done when an exception ends the run.
@@ -89,6 +113,7 @@ async def teach_partitions(
         scope: a partition's name in the journal and the usage.
         written: takes a finished partition's rows, in order of seed_id. Called in a thread.
         show: called after each dialogue.
+        claim: gives the right to teach a partition; None while another run of this machine has it.
 
     Raises:
         BudgetSpent, EndpointUnusable: with the chat's own words, and what is done and what is left.
@@ -97,6 +122,7 @@ async def teach_partitions(
     size = max(1, room.chat.appetite)
     queue: asyncio.Queue[tuple[_Open, Lesson] | None] = asyncio.Queue(maxsize=size)
     writing: set[asyncio.Task[None]] = set()
+    claims: set[Claim] = set()
 
     async def hand_over(partition: _Open) -> None:
         syllabus = partition.syllabus
@@ -107,24 +133,45 @@ async def teach_partitions(
         # A partition that is finished is written even when the run is stopped just now.
         with contextlib.suppress(TableError):  # `_note` has it
             await asyncio.shield(task)
+        progress.under_way.pop(syllabus.key, None)
+        partition.claim.release()
+        claims.discard(partition.claim)
+
+    async def begin(key: str, claimed: Claim) -> None:
+        claims.add(claimed)
+        try:
+            syllabus = await asyncio.to_thread(read, key)
+        except SyllabusError as error:
+            progress.failed[key] = str(error)
+            claimed.release()
+            return
+        if syllabus.current:
+            progress.written.append(key)
+            claimed.release()
+            return
+        partition = _Open(syllabus, claimed, dict(syllabus.held))
+        waiting = [lesson for lesson in syllabus.lessons if lesson.dialogue_id not in syllabus.held]
+        progress.dialogues += len(waiting)
+        progress.under_way[key] = Counts(len(waiting))
+        if not waiting:
+            await hand_over(partition)
+        for lesson in waiting:
+            await queue.put((partition, lesson))
 
     async def feed() -> None:
         for key in progress.keys:
-            try:
-                syllabus = await asyncio.to_thread(read, key)
-            except SyllabusError as error:
-                progress.failed[key] = str(error)
-                continue
-            if syllabus.current:
-                progress.written.append(key)
-                continue
-            partition = _Open(syllabus, dict(syllabus.held))
-            waiting = [lesson for lesson in syllabus.lessons if lesson.dialogue_id not in syllabus.held]
-            progress.dialogues += len(waiting)
-            if not waiting:
-                await hand_over(partition)
-            for lesson in waiting:
-                await queue.put((partition, lesson))
+            if claimed := claim(key):
+                await begin(key, claimed)
+            else:
+                logger.warning("%s is being made by another run; this one comes back to it", key)
+                progress.elsewhere.append(key)
+        while progress.elsewhere:  # what is our own goes on meanwhile
+            for key in list(progress.elsewhere):
+                if claimed := claim(key):
+                    progress.elsewhere.remove(key)
+                    await begin(key, claimed)
+            if progress.elsewhere:
+                await asyncio.sleep(LOOK_SECONDS)
         for _ in range(size):
             await queue.put(None)
 
@@ -135,6 +182,9 @@ async def teach_partitions(
             partition.rows[lesson.dialogue_id] = row
             progress.done += 1
             progress.set_aside += row["status"] == "set_aside"
+            counts = progress.under_way[partition.syllabus.key]
+            counts.done += 1
+            counts.set_aside += row["status"] == "set_aside"
             show(progress)
             if len(partition.rows) == len(partition.syllabus.lessons):
                 await hand_over(partition)
@@ -147,6 +197,8 @@ async def teach_partitions(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, *writing, return_exceptions=True)
+            for claimed in claims:
+                claimed.release()
     except (BudgetSpent, EndpointUnusable) as error:
         raise type(error)(f"{error}\n{progress.words()}. What was paid for is kept and is not paid again.") from error
 
@@ -199,6 +251,8 @@ def gate(rows: Sequence[Row], limit: float, minimum: int) -> tuple[Gate, str]:
         why = f"{transient.total()} of {len(asked)} dialogues got no answer this time: {_most_common(transient)}"
     else:
         return "passed", ""
+    first = next(str(row["status_reason"]) for row in asked if row["status"] == "set_aside")
+    why = f"{why} (the first: {first})"
     return "failed", f"{why}; the same command again asks only for those" if transient else why
 
 

@@ -69,11 +69,11 @@ def scored_dialogues(
     try:
         scoring = Scoring.begin(lake, chat, prompts, quality_rules)
         with progress("judging", context.log.info) as update:
-            faults = run_async(score_partitions(scoring, keys, done, update))
+            faults = run_async(score_partitions(scoring, keys, done, update, context.run.run_id))
         faults |= failed
         if faults:
             reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(faults.items()))
-            raise Failure(f"{len(faults)} of {len(keys)} partitions failed:\n{reasons}", allow_retries=False)
+            raise Failure(f"{reasons}\n{len(faults)} of {len(keys)} partitions failed", allow_retries=False)
     except (EndpointUnusable, BudgetSpent, ConfigurationError, StoreError) as error:
         report_written(context, described, failed)
         settle_outage(context, error)

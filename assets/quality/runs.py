@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import polars as pl
@@ -20,13 +21,15 @@ from assets.quality.schema import SCORED
 from assets.quality.scored import Bench, all_or_first_error, held_verdicts, score_partition
 from resources.chat.calls import Usage
 from resources.chat.engine import ChatEngine
+from resources.chat.leases import claim
+from resources.chat.pace import Pace
 from resources.chat.profile import Role
 from resources.chat.service import ChatService
 from resources.lake import Gate, Lake, PartitionRecord, TableError
+from resources.progress import Part, Update
 
 PARTITIONS_AT_ONCE = 2  # the next one's dialogues fill the slots that the last of this one leave empty
-
-Update = Callable[[int, int, str], None]
+LOOK_SECONDS = 1.0  # after which it is tried again whether another run is done with a partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,22 @@ class Scoring:
 
 
 async def score_partitions(
-    scoring: Scoring, partitions: Iterable[str], done: Callable[[str, ScoredPartition], None], update: Update
+    scoring: Scoring,
+    partitions: Iterable[str],
+    done: Callable[[str, ScoredPartition], None],
+    update: Update,
+    run: str | None = None,
 ) -> dict[str, str]:
     """Score those of the partitions that are not current; tell `done` of each, at once the current ones.
+
+    A partition that another run of this machine is scoring waits until that one is done, and is then current.
 
     Args:
         scoring: lake, judge, prompts and rules.
         partitions: keys as Dagster writes them, `debate|x-0003`.
         done: called with each partition, one thread at a time or several, when it is written or found current.
         update: told how many dialogues are through, of how many.
+        run: whose budget is drawn on.
 
     Returns:
         The partitions that could not be scored, and why.
@@ -107,30 +117,60 @@ async def score_partitions(
     if not due:
         return faults
     partners = partner_questions(scoring.lake, due)
-    counter = _Counter(sum(record.rows for record in due.values()), update)
     places = asyncio.Semaphore(PARTITIONS_AT_ONCE)
-    async with scoring.service.engine([Role.JUDGE]) as engine:
+    async with scoring.service.engine([Role.JUDGE], run) as engine:
         seats = asyncio.Semaphore(engine.appetite)
+        counter = _Counter({key: record.rows for key, record in due.items()}, update, Pace(engine.total))
 
         async def score(partition: str, record: PartitionRecord) -> None:
-            async with places:
-                try:
-                    scored = await _score(scoring, engine, seats, partition, record, partners, counter)
-                    await asyncio.to_thread(done, partition, scored)
-                except (MissingSeed, TableError) as error:
-                    faults[partition] = str(error)
+            waited = False
+            while True:
+                async with places:
+                    if held := claim(scoring.lake.store.uri(f"{SCORED.name}/{partition}")):
+                        try:
+                            if waited and scoring.is_current(record):
+                                scores = scoring.lake.read(SCORED, [record.keys])
+                                scored = ScoredPartition(record.keys, scores, "passed", None)
+                            else:
+                                scored = await _score(scoring, engine, seats, partition, record, partners, counter)
+                            counter.end(partition, int(scored.scores["accepted"].sum()))
+                            await asyncio.to_thread(done, partition, scored)
+                        except (MissingSeed, TableError) as error:
+                            faults[partition] = str(error)
+                        finally:
+                            held.release()
+                        return
+                waited = True
+                await asyncio.sleep(LOOK_SECONDS)
 
         await all_or_first_error(score(partition, record) for partition, record in due.items())
     return faults
 
 
 class _Counter:
-    def __init__(self, total: int, update: Update) -> None:
-        self._total, self._update, self._done = total, update, 0
+    """Dialogues that are through, by partition, and how many were accepted."""
 
-    def one_more(self) -> None:
+    def __init__(self, totals: Mapping[str, int], update: Update, pace: Pace) -> None:
+        self._totals, self._update, self._pace = totals, update, pace
+        self._total, self._done, self._accepted, self._decided = sum(totals.values()), 0, 0, 0
+        self._open: dict[str, int] = {}
+
+    def one_more(self, partition: str) -> None:
         self._done += 1
-        self._update(self._done, self._total, "")
+        self._open[partition] = self._open.get(partition, 0) + 1
+        self._update(self._done, self._total, self._words, self._parts)
+
+    def end(self, partition: str, accepted: int) -> None:
+        self._open.pop(partition, None)
+        self._accepted += accepted
+        self._decided += self._totals[partition]
+
+    def _words(self) -> str:
+        so_far = f"{self._accepted} of {self._decided} accepted so far, " if self._decided else ""
+        return so_far + self._pace.words()
+
+    def _parts(self) -> list[Part]:
+        return [Part(partition, done, self._totals[partition]) for partition, done in self._open.items()]
 
 
 async def _score(
@@ -144,7 +184,8 @@ async def _score(
 ) -> ScoredPartition:
     judge_model = scoring.service.profile.roles[Role.JUDGE].model
     rules = scoring.rules
-    bench = Bench(engine, scoring.prompts, rules, scoring.decisions, judge_model, seats, counter.one_more)
+    through = partial(counter.one_more, partition)
+    bench = Bench(engine, scoring.prompts, rules, scoring.decisions, judge_model, seats, through)
     scope = f"{SCORED.name}/{partition}"
     rows, lessons = await asyncio.to_thread(read_taught, scoring.lake, record.keys, partners)
     known = await asyncio.to_thread(_verdicts_that_hold, scoring, record)

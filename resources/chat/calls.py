@@ -85,7 +85,7 @@ class EndpointUnusable(Exception):
 
 
 class EndpointAway(EndpointUnusable):
-    """It never answered, though it was tried for a while. It may answer another time."""
+    """It does not answer, though it was tried for a while. It may another time."""
 
 
 class BudgetSpent(Exception):

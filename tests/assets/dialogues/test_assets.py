@@ -178,7 +178,8 @@ def test_a_partition_left_unanswered_is_due_and_asks_only_for_what_is_missing(sc
         lambda request: school.endpoint.fails(500, "restarting") if len(school.endpoint.chats) == 8 else answer
     )
     told = failure(school.run(FIRST))
-    assert "1 of 2 dialogues got no answer this time: 1 server_error; the same command again asks only" in told
+    assert "1 of 2 dialogues got no answer this time: 1 server_error (the first: server_error: turn" in told
+    assert "HTTP 500: restarting); the same command again asks only" in told
     school.endpoint.answer_with(lambda request: answer)
     assert school.run(FIRST).success
     keys = {"scenario": "debate", "shard": "sums-0000"}
@@ -241,3 +242,15 @@ def test_what_was_asked_for_anew_is_the_only_dialogue_made(school: School, plann
     assert (rows[anew]["generation"], rows[kept]["generation"]) == (1, 0)
     assert rows[anew]["turns"][1]["text"] == "Another view. The answer is 7."
     assert rows[kept]["turns"][1]["text"] != "Another view. The answer is 7."
+
+
+def test_enough_calls_are_drawn_over_time(school: School, planned: Any) -> None:
+    planned.plan("sums-0002", [Scenario.DEBATE] * 8)
+    school.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
+    assert metadata(school.run("debate|sums-0002"))["calls over time"].startswith("![Latency of the calls")
+
+
+def test_a_failed_run_says_the_first_real_cause_first(school: School) -> None:
+    school.endpoint.answer_with(lambda request: REFUSAL)
+    told = failure(school.run(FIRST, SECOND, set_aside_minimum=1))
+    assert told.splitlines()[0].startswith(f"{FIRST}: 2 of 2 dialogues were set aside")

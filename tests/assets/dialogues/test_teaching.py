@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,8 +40,19 @@ def taught(shelf: Shelf, room: Classroom, keys: Sequence[str] | None = None) -> 
     return progress
 
 
+class Free:
+    """A claim on a partition, in memory."""
+
+    def release(self) -> None:
+        pass
+
+
 async def run(
-    shelf: Shelf, room: Classroom, progress: Progress, show: Callable[[Progress], None] | None = None
+    shelf: Shelf,
+    room: Classroom,
+    progress: Progress,
+    show: Callable[[Progress], None] | None = None,
+    claim: Callable[[str], Any] = lambda _: Free(),
 ) -> None:
     await teach_partitions(
         progress,
@@ -48,6 +61,7 @@ async def run(
         scope=lambda key: f"scope {key}",
         written=shelf.write,
         show=show or (lambda _: None),
+        claim=claim,
     )
 
 
@@ -223,6 +237,61 @@ def test_a_partition_that_cannot_be_written_does_not_end_the_run(
     assert progress.written == ["error_correction|b"]
 
 
+def test_a_partition_that_another_run_is_teaching_comes_last_and_is_found_made(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assets.dialogues.teaching.LOOK_SECONDS", 0)
+    shelf, chat = Shelf([syllabus("a", 2), syllabus("b", 2)]), scripted_chat()
+    theirs = {"error_correction|a"}
+
+    def write(syllabus: Syllabus, rows: list[Row]) -> None:  # meanwhile the other run ends
+        Shelf.write(shelf, syllabus, rows)
+        shelf.syllabuses["error_correction|a"] = replace(shelf.syllabuses["error_correction|a"], current=True)
+        theirs.clear()
+
+    shelf.write = write  # type: ignore[method-assign]
+    progress = Progress(list(shelf.syllabuses))
+    asyncio.run(run(shelf, make_room(chat), progress, claim=lambda key: None if key in theirs else Free()))
+    assert list(shelf.written) == ["error_correction|b"]
+    assert progress.written == ["error_correction|b", "error_correction|a"]
+    assert {call.sample for _, call in chat.calls} == {"b.0", "b.1"}
+
+
+@pytest.mark.parametrize("fault", [None, BudgetSpent("spent")])
+def test_every_claim_is_released(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom, fault: Exception | None
+) -> None:
+    held: set[str] = set()
+
+    class Held(Free):
+        def __init__(self, key: str) -> None:
+            self.key = key
+            held.add(key)
+
+        def release(self) -> None:
+            held.discard(self.key)
+
+    shelf = Shelf([syllabus("a", 1), syllabus("b", 1, current=True), syllabus("c", 0)])
+    chat = scripted_chat((lambda call: fault) if fault else (lambda call: "I get seven. The answer is 7."))
+    work = run(shelf, make_room(chat), Progress([*shelf.syllabuses, "error_correction|missing"]), claim=Held)
+    with contextlib.suppress(BudgetSpent):
+        asyncio.run(work)
+    assert held == set()
+
+
+def test_partitions_under_way_are_told_with_their_counts(
+    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+) -> None:
+    shelf, seen = Shelf([syllabus("a", 2)]), []
+    progress = Progress(list(shelf.syllabuses))
+    asyncio.run(run(shelf, make_room(scripted_chat()), progress, lambda now: seen.extend(now.parts())))
+    assert [(part.name, part.done, part.total) for part in seen] == [
+        ("error_correction|a", 1, 2),
+        ("error_correction|a", 2, 2),
+    ]
+    assert progress.parts() == []
+
+
 def test_progress_is_shown_after_each_dialogue(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
     shelf, seen = Shelf([syllabus("a", 2), syllabus("b", 1)]), []
     progress = Progress(list(shelf.syllabuses))
@@ -264,7 +333,8 @@ def test_one_dialogue_that_another_hour_may_answer_keeps_a_partition_due(reason:
     unanswered = {"status": "set_aside", "status_reason": f"{reason}: turn 2, weak_student: no answer"}
     assert gate([unanswered, *rows(9, 0)], limit=0.5, minimum=5) == (
         "failed",
-        f"1 of 10 dialogues got no answer this time: 1 {reason}; the same command again asks only for those",
+        f"1 of 10 dialogues got no answer this time: 1 {reason} "
+        f"(the first: {reason}: turn 2, weak_student: no answer); the same command again asks only for those",
     )
 
 
@@ -281,4 +351,6 @@ def test_one_dialogue_that_will_never_be_had_keeps_no_partition_due(reason: str)
 
 
 def test_a_failed_gate_says_why() -> None:
-    assert gate(rows(1, 9), limit=0.5, minimum=5)[1] == "9 of 10 dialogues were set aside (allowed: 50%): 9 refusal"
+    assert gate(rows(1, 9), limit=0.5, minimum=5)[1] == (
+        "9 of 10 dialogues were set aside (allowed: 50%): 9 refusal (the first: refusal: turn 2)"
+    )

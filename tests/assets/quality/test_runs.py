@@ -28,7 +28,10 @@ BAD_RESULT = (
 def score(school: Any, *keys: str, **judge: Any) -> tuple[dict[str, ScoredPartition], dict[str, str]]:
     done: dict[str, ScoredPartition] = {}
     work = score_partitions(
-        school.scoring(**judge), keys or (school.key,), done.__setitem__, lambda done, total, detail: None
+        school.scoring(**judge),
+        keys or (school.key,),
+        done.__setitem__,
+        lambda done, total, detail=str, parts=tuple: None,
     )
     return done, asyncio.run(work)
 

@@ -1,0 +1,83 @@
+"""What a person sees of a long step."""
+
+import io
+
+import pytest
+
+from resources.chat.calls import Usage
+from resources.chat.pace import Pace
+from resources.progress import Part, in_words, progress
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers what was drawn after it was closed."""
+
+    shown = ""
+
+    def close(self) -> None:
+        self.shown = self.getvalue()
+        super().close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_without_a_terminal_there_is_a_line_every_few_seconds(clock: Clock) -> None:
+    lines: list[str] = []
+    with progress("dialogues", lines.append, clock, terminal=lambda: None) as update:
+        for done in range(1, 101):
+            clock.now += 0.25
+            update(done, 200, lambda: "4 calls/s")
+    assert lines == [
+        "dialogues: 40 of 200, 4 calls/s, about 40 s left",
+        "dialogues: 80 of 200, 4 calls/s, about 30 s left",
+    ]
+
+
+def test_words_are_asked_for_only_when_they_are_shown(clock: Clock) -> None:
+    def costly() -> str:
+        raise AssertionError("nobody sees this")
+
+    with progress("dialogues", lambda _: None, clock, terminal=lambda: None) as update:
+        update(1, 2, costly)
+
+
+def test_on_a_terminal_each_partition_under_way_has_a_bar(clock: Clock) -> None:
+    terminal = Terminal()
+    with progress("dialogues", lambda _: None, clock, terminal=lambda: terminal) as update:
+        update(
+            5, 20, lambda: "4 calls/s", lambda: [Part("debate|x-0000", 3, 10, "1 set aside"), Part("debate|y", 2, 10)]
+        )
+    for shown in ("dialogues", "5/20", "4 calls/s", "debate|x-0000", "3/10", "1 set aside", "debate|y"):
+        assert shown in terminal.shown
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (720, "12 min"), (12_000, "3 h 20 min")])
+def test_times_are_told_as_people_do(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+def test_the_pace_is_that_of_the_last_seconds(clock: Clock) -> None:
+    usage = Usage()
+    pace = Pace(usage, clock)
+    for second in range(60):
+        clock.now = float(second)
+        usage.calls += 1 if second < 30 else 5
+        usage.completion_tokens = 100 * usage.calls
+        words = pace.words()
+    assert words == "5 calls/s, 500 tokens/s"
+
+
+def test_costs_and_replays_are_told_where_there_are_any(clock: Clock) -> None:
+    usage = Usage(calls=1200, prompt_tokens=3000, cost=1.5, replayed=7, retries=2)
+    assert Pace(usage, clock).totals() == "1,200 calls, 3,000 tokens, $1.50, 7 from the journal, 2 retries"
