@@ -18,6 +18,7 @@ def load_retractions(configuration: SeedsConfiguration, s3: S3Options = S3_AS_US
     if configuration.retractions is None:
         return frozenset()
     import fsspec
+    from botocore.exceptions import BotoCoreError, ClientError
 
     address = configuration.address(configuration.retractions)
     try:
@@ -25,7 +26,7 @@ def load_retractions(configuration: SeedsConfiguration, s3: S3Options = S3_AS_US
             lines = file.read().decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise ConfigurationError(f"retractions: there is no file {address}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, BotoCoreError, ClientError) as error:
         raise ConfigurationError(f"retractions: {address} cannot be read: {error}") from error
     entries = [(number, line.partition("#")[0].strip()) for number, line in enumerate(lines, start=1)]
     wrong = [
