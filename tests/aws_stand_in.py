@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -116,8 +116,8 @@ class AwsStandIn:
         self._server.shutdown()
         self._server.server_close()
         for job in self.jobs:
-            self._signal(job, signal.SIGKILL)
             if job.process is not None:
+                _signal(job.process, signal.SIGKILL)
                 job.process.wait()
 
     @property
@@ -395,19 +395,21 @@ class AwsStandIn:
             if job.state == "waiting":
                 job.state = ENDED
                 return
-        self._signal(job, signal.SIGKILL if how == "host" else signal.SIGTERM)
-        killing = threading.Timer(self.grace_seconds, self._signal, (job, signal.SIGKILL))
-        killing.daemon = True
-        killing.start()
+        if job.process is not None:
+            _signal(job.process, signal.SIGKILL if how == "host" else signal.SIGTERM)
+            killing = threading.Timer(self.grace_seconds, _signal, (job.process, signal.SIGKILL))
+            killing.daemon = True
+            killing.start()
 
-    @staticmethod
-    def _signal(job: StandInJob, number: int) -> None:
-        if job.process is not None and job.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                if number == signal.SIGKILL:
-                    os.killpg(job.process.pid, number)
-                else:
-                    job.process.send_signal(number)  # a container's first process gets it
+
+def _signal(process: "subprocess.Popen[str]", number: int) -> None:
+    """SIGTERM goes to a container's first process, SIGKILL to all of them."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            if number == signal.SIGKILL:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
 
 
 def _sagemaker_status(job: StandInJob) -> tuple[str, str, str]:

@@ -64,7 +64,12 @@ def run(folder: Path, grace: float, keeper: int, lock: int, lifeline: int) -> No
         command = json.loads((folder / "job.json").read_bytes())["command"]
         with (folder / "log").open("ab") as log:
             job = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=lambda: _prctl(PR_SET_PDEATHSIG, signal.SIGTERM),  # should both be killed at once
             )
         kill_at: float | None = None
         while job.poll() is None:

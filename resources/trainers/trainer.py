@@ -257,8 +257,9 @@ class Trainer:
         if status.state != watch.state:
             watch.state = status.state
             watch.log(_words(status))
-        asked = watch.attempt.where == self.place.where and watch.keeps
-        if status.state is JobState.RUNNING and asked and self._silent(watch):
+        if status.state is not JobState.RUNNING:
+            watch.heard_at = None  # a place may start a job again after hours
+        elif watch.keeps and watch.attempt.where == self.place.where and self._silent(watch):
             return self._end_silent(watch)
         return status
 

@@ -46,7 +46,7 @@ class Channel(PipesMessageWriterChannel):
 
     def __init__(self, store: Store, folder: str, loses: list[int]) -> None:
         self.store, self.folder, self.loses = store, folder, loses
-        self.number = 0
+        self.number = len(store.list(folder))  # a place may have restarted the job under its name
 
     def write_message(self, message: PipesMessage) -> None:
         self.number += 1
