@@ -36,6 +36,7 @@ from resources.lake import Lake
 
 NIGHTLY = "nightly_lessons"
 DUE_TAG = "master/due"
+LESSONS_TAG = "master/lessons"  # the UI's list of runs shows a single partition, but no range
 RANGE_START, RANGE_END = (f"dagster/asset_partition_range_{side}" for side in ("start", "end"))
 IN_FLIGHT = [
     DagsterRunStatus.QUEUED,
@@ -89,7 +90,7 @@ def nightly_schedule(cron: str, limits: Limits, most: int) -> ScheduleDefinition
         for line in choice.summary.splitlines():
             context.log.info(line)
         for batch in batches:
-            context.log.info(f"Launched: {batch.keys[0]}{_up_to(batch)} ({batch.why})")
+            context.log.info(f"Launched: {_named(batch)} ({batch.why})")
         return [_request(batch, tick) for batch in batches]
 
     return nightly_lessons
@@ -157,18 +158,19 @@ def _keys_between(start: str, end: str, instance: DagsterInstance) -> Sequence[s
 
 def _request(batch: Batch, tick: datetime) -> RunRequest:
     first, last = batch.keys[0], batch.keys[-1]
-    key = f"{tick.isoformat()} {first}{_up_to(batch)}"
+    key, tags = f"{tick.isoformat()} {_named(batch)}", {DUE_TAG: batch.why}
     if first == last:
-        return RunRequest(key, partition_key=first, tags={DUE_TAG: batch.why})
-    return RunRequest(key, tags={DUE_TAG: batch.why, RANGE_START: first, RANGE_END: last})
+        return RunRequest(key, partition_key=first, tags=tags)
+    return RunRequest(key, tags={**tags, LESSONS_TAG: _named(batch), RANGE_START: first, RANGE_END: last})
 
 
 def _own_tags(run: DagsterRun) -> Mapping[str, str]:
-    return {name: run.tags[name] for name in (DUE_TAG, "dagster/partition", RANGE_START, RANGE_END) if name in run.tags}
+    names = (DUE_TAG, LESSONS_TAG, "dagster/partition", RANGE_START, RANGE_END)
+    return {name: run.tags[name] for name in names if name in run.tags}
 
 
-def _up_to(batch: Batch) -> str:
-    return f" ... {batch.keys[-1]}" if len(batch.keys) > 1 else ""
+def _named(batch: Batch) -> str:
+    return batch.keys[0] if len(batch.keys) == 1 else f"{batch.keys[0]} ... {batch.keys[-1]}"
 
 
 def _aware(stored: datetime) -> datetime:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-PROCESS_TAG = "master/process"
+PROCESS_TAG = ".dagster/master_process"  # tags that begin so are not shown in the UI
+MACHINES_OWN = "[4026531836]"  # Linux's first process name space
 ALIVE = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
@@ -34,10 +35,10 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
 
 
 def _obituary(run: DagsterRun) -> str:
-    host, pid, _ = run.tags[PROCESS_TAG].rsplit(" ", 2)
+    host, pid, _ = run.tags[PROCESS_TAG].split(" ")
     return (
-        f"The run's process ({pid} on {host.split()[0]}) is gone: it was killed, or the machine was restarted. What it "
-        "had finished stands in the lake, and what it paid for is not paid again: launch the same once more."
+        f"The run's process ({pid} on {host.partition('[')[0]}) is gone: it was killed, or the machine was restarted. "
+        "What it had finished stands in the lake, and what it paid for is not paid again: launch the same once more."
     )
 
 
@@ -54,15 +55,15 @@ def _host() -> str:
     try:
         name_space = Path("/proc/self/ns/pid").readlink().name.removeprefix("pid:")
     except OSError:
-        name_space = ""
-    return socket.gethostname() + name_space
+        name_space = MACHINES_OWN
+    return socket.gethostname() + ("" if name_space == MACHINES_OWN else name_space)
 
 
 def _beginning(pid: int) -> str:
     """When a process began, in a form that only compares; "" where there is none or it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().partition("-")[0]
     except OSError:
         if Path("/proc/self").exists():
             return ""

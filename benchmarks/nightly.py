@@ -1,0 +1,144 @@
+"""How long the nightly schedule takes to find what is due among thousands of lessons, on disk and on S3.
+
+    python -m benchmarks.nightly                              5,000 lessons in a folder
+    python -m benchmarks.nightly --s3                         the same on a moto server on loopback (slower than S3)
+    python -m benchmarks.nightly --lessons 20000 --tokens 1000000
+
+A third of the lessons is missing, the others are current or stale. Writes an index alone: the partitions' files are
+empty of rows, for a tick reads none. Prints seconds for each part of a tick; the figures stand in benchmarks/README.md.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dagster import DagsterInstance
+
+from assets.dialogues.schema import DIALOGUES
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.partitions import SHARDS, Scenario
+from assets.quality.schema import SCORED
+from assets.quality.standing import expected_fingerprints, lesson_standings
+from assets.seeds.mirror import mirror_shards
+from assets.seeds.schema import SEEDS
+from master_dagster.deployment import Deployment, Settings, load_deployment
+from master_dagster.due import Limits, choose, together
+from master_dagster.nightly import averages_of, failed_nights, lessons_in_flight
+from master_dagster.record import record_lake
+from resources.lake import Lake, PartitionRecord, Table
+from resources.store import LocalStore
+
+
+def write_index(lake: Lake, deployment: Deployment, lessons: int) -> None:
+    """What a lake of so many lessons says in its index: the names of empty files."""
+    expected = expected_fingerprints(deployment.profile, deployment.prompts, deployment.quality_rules)
+    now, plans = datetime.now(UTC), "0" * 32
+    lake.store.put("lake.json", b'{"format": 1}')
+    for number in range(lessons // 3):
+        shard = f"x-{number:04d}"
+        mark(lake, SEEDS, {"source": "x", "shard": shard}, plans, now)
+        mark(lake, LESSON_PLANS, {"shard": shard}, plans, now)
+        for scenario in Scenario:
+            told, judged = expected(plans, "", scenario)
+            if hash((number, scenario.value)) % 3:
+                keys = {"scenario": scenario.value, "shard": shard}
+                mark(lake, DIALOGUES, keys, told, now)
+                mark(lake, SCORED, keys, judged if number % 7 else plans, now)
+
+
+def mark(lake: Lake, table: Table, keys: dict[str, str], fingerprint: str, now: datetime) -> None:
+    """One partition's entry, as `Lake.write` leaves it."""
+    record = PartitionRecord(table.name, keys, now, fingerprint, "passed", 250)
+    name = f"{record.written_at:%Y%m%dT%H%M%S%fZ}~{fingerprint}~passed~250.json"
+    file = f"_index/{table.name}/{table.folder(keys)}/{name}"
+    if isinstance(lake.store, LocalStore):
+        path = lake.store.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"{}")  # `put` syncs every file to the disk
+    else:
+        lake.store.put(file, b"{}")
+
+
+@contextmanager
+def opened(s3: bool) -> Iterator[str]:
+    """An empty root."""
+    if not s3:
+        with tempfile.TemporaryDirectory() as folder:
+            yield folder
+        return
+    import os
+
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+    }
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="lake")
+    try:
+        yield "s3://lake/nightly"
+    finally:
+        server.stop()
+
+
+def main() -> None:
+    """Measure one tick."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lessons", type=int, default=5000)
+    parser.add_argument("--s3", action="store_true", help="on a moto server instead of a folder")
+    parser.add_argument("--tokens", type=int, help="a budget for the night")
+    parser.add_argument("--record", action="store_true", help="also: a fresh instance learns what is there")
+    given = parser.parse_args()
+    with opened(given.s3) as root, tempfile.TemporaryDirectory() as home:
+        deployment = load_deployment(Settings(_env_file=None, lake_root=root))
+        lake = deployment.lake()
+        write_index(lake, deployment, given.lessons)
+        with DagsterInstance.local_temp(home) as instance:
+            parts: dict[str, float] = {}
+
+            @contextmanager
+            def timed(part: str) -> Iterator[None]:
+                began = time.perf_counter()
+                yield
+                parts[part] = time.perf_counter() - began
+
+            with timed("shards told to a fresh instance"):
+                mirror_shards(lake, instance)
+            with timed("the same on later nights"):
+                mirror_shards(lake, instance)
+            with timed("how the lessons stand"):
+                expected = expected_fingerprints(deployment.profile, deployment.prompts, deployment.quality_rules)
+                standings = lesson_standings(lake, expected)
+            with timed("runs in flight and failed nights"):
+                now = datetime.now(UTC)
+                in_flight, tries = lessons_in_flight(instance, now), failed_nights(instance, now)
+            limits = Limits(partitions=len(standings), tokens=given.tokens)
+            with timed("choice and ranges"):
+                averages = averages_of(lake, deployment.profile, deployment.lesson_rules) if limits.measured else None
+                choice = choose(standings, in_flight, tries, averages, limits)
+                batches = together(choice.taken, instance.get_dynamic_partitions(SHARDS), 20)
+            if given.record:
+                with timed("everything recorded in the instance"):
+                    told = record_lake(lake, instance)
+                print(told)
+            print(
+                f"{len(standings)} lessons on {'S3 (moto)' if given.s3 else 'disk'}: {choice.summary.splitlines()[0]}"
+            )
+            print(f"{len(batches)} runs")
+            for part, seconds in parts.items():
+                print(f"  {part:<36} {seconds:7.2f} s")
+
+
+if __name__ == "__main__":
+    assert Path("assets").is_dir(), "run it in the project's folder"
+    main()
