@@ -54,7 +54,9 @@ class CoresetModel(Configuration):
     batch: int = Field(default=16, ge=1, description="Conversations in one step of the warm-up.")
     rank: int = Field(default=8, ge=1, le=1024, description="Rank of the warm-up's LoRA.")
     alpha: int = Field(default=16, ge=1, description="Its scale.")
-    dimensions: int = Field(default=8192, ge=8, description="Of the random projection of a gradient (TAGCOS).")
+    dimensions: int = Field(
+        default=8192, ge=8, multiple_of=8, description="Of the random projection of a gradient (TAGCOS)."
+    )
 
 
 class CoresetRules(PoolRules):

@@ -6,7 +6,7 @@ pursuit of the cluster's mean gradient.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,21 +32,23 @@ def choose(
     several add up decides the last bits.
 
     Args:
-        features: (rows, dimensions), a row's direction is what counts; may be a memory map.
-        budget: how many to choose, fewer than there are rows.
+        features: (rows, dimensions), a row's direction is what counts; may be a memory map. A row of zeros has none
+            and is never chosen.
+        budget: how many to choose.
         clusters: how many clusters at most.
         seed: of the clusters' start.
         note: told how far it is.
 
     Raises:
-        CoresetError: the features are no finite numbers, or fewer than the budget.
+        CoresetError: the features are no finite numbers, or fewer rows have any than the budget.
     """
     check(features)
-    rows = len(features)
+    usable = np.concatenate([start + found for start, found in _nonzero(features)])
+    rows = len(usable)
     if not 0 < budget <= rows:
-        raise CoresetError(f"{budget} rows cannot be chosen from {rows}")
-    labels = cluster(features, min(clusters, rows), seed)
-    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        raise CoresetError(f"{budget} rows cannot be chosen from {rows} that have features ({len(features)} in all)")
+    labels = cluster(features if rows == len(features) else features[usable], min(clusters, rows), seed)
+    members = [usable[labels == label] for label in np.unique(labels)]
     budgets = allot([len(group) for group in members], budget)
     note(f"{rows} rows in {len(members)} clusters of {min(map(len, members))} to {max(map(len, members))}")
     chosen = [
@@ -56,7 +58,7 @@ def choose(
 
 
 def check(features: Floats) -> None:
-    """Raises CoresetError where features are not a table of finite numbers, or all of them are zero."""
+    """Raises CoresetError where features are not a table of finite numbers."""
     if features.ndim != 2 or not features.size:
         raise CoresetError(f"features should be rows × dimensions, are of shape {features.shape}")
     if not np.issubdtype(features.dtype, np.floating):
@@ -65,6 +67,11 @@ def check(features: Floats) -> None:
         bad = np.flatnonzero(~np.isfinite(features[start : start + BLOCK]).all(axis=1))
         if len(bad):
             raise CoresetError(f"the features of row {start + int(bad[0])} are not finite numbers")
+
+
+def _nonzero(features: Floats) -> Iterator[tuple[int, Integers]]:
+    for start in range(0, len(features), BLOCK):
+        yield start, np.flatnonzero(np.asarray(features[start : start + BLOCK]).any(axis=1))
 
 
 def unit(features: Floats) -> NDArray[np.float32]:

@@ -39,7 +39,7 @@ PROMPT = Path(__file__).parent / "prompts" / "chain_of_thought.txt"
 SCOPE = f"{HOME}/cot"
 ROLE = Role.STRONG_STUDENT
 WRONG = "wrong_final_answer"
-Update = Callable[[int, int, str], None]
+Update = Callable[[int, int], None]
 
 
 def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRules, update: Update) -> TrainingSet:
@@ -68,7 +68,7 @@ def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRu
             def keep(answer: Mapping[str, Any]) -> None:
                 file.write(json.dumps(answer) + "\n")
                 source.counts[answer["why"] or "reasoned"] += 1
-                update(source.counts.total(), total, "")
+                update(source.counts.total(), total)
 
             run_async(_answer_all(seeds, chat, prompt, rules.regenerations, keep))
         _refuse_poor(source.counts)

@@ -78,7 +78,7 @@ class Studio:
             self.retracted,
             self.chat,
             self.compute,
-            lambda done, total, detail: None,
+            lambda done, total: None,
             lambda line: None,
         )
         return make_variant(workshop, variant)

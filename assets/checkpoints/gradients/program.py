@@ -1,0 +1,157 @@
+"""The program: rows and model from the lake, their gradient features back into it."""
+
+import json
+import signal
+import sys
+import tempfile
+import traceback
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from assets.checkpoints.gradients.specification import FEATURES, FORMAT, GradientSpecification
+from assets.checkpoints.recipe import BaseModel, Lora, Recipe
+from assets.checkpoints.trainer.base_models import fetch, load_tokenizer
+from assets.checkpoints.trainer.data import read_rows, tokenize
+from assets.checkpoints.trainer.faults import CRASHED, DONE, INTERRUPTED, Fault, Stop
+from assets.checkpoints.trainer.heartbeat import Heartbeat
+from assets.checkpoints.trainer.pipes import Voice, open_voice
+from assets.checkpoints.trainer.program import Task, explain, versions
+from assets.checkpoints.trainer.templates import dress
+from resources.configuration import describe_faults, fault_list
+from resources.publication import MANIFEST, json_bytes, publish
+from resources.store import Store, StoreError
+from resources.trainers.work import FAILURE, SPECIFICATION
+
+COPIED_AT_ONCE = 4096  # rows
+
+
+def run(task: Task) -> int:
+    """Do the work; the exit code. Whatever goes wrong stands in the attempt's failure.json too."""
+    stop = Stop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, _: stop.ask(INTERRUPTED, f"ended by {signal.Signals(number).name}"))
+    with ExitStack() as stack:
+        voice = Voice()
+        try:
+            stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
+            voice = stack.enter_context(open_voice(task.store))
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="gradients-"))
+            _compute(task, stop, voice, Path(scratch))
+        except Exception as error:
+            code, message, retryable = explain(error)
+            if code == CRASHED and not isinstance(error, Fault | StoreError):
+                traceback.print_exc()
+            voice.complain(message)
+            content = {"exit": code, "message": message, "retryable": retryable}
+            try:
+                task.store.put_if_absent(f"{task.attempt_folder}/{FAILURE}", json_bytes(content))
+            except Exception as unwritten:
+                sys.stderr.write(f"gradients: failure.json cannot be written: {unwritten}\n")
+            return code
+    return DONE
+
+
+def read_specification(store: Store, folder: str) -> GradientSpecification:
+    """What is asked for.
+
+    Raises:
+        Fault: it is not there, or does not fit.
+    """
+    where = store.uri(f"{folder}/{SPECIFICATION}")
+    try:
+        found = GradientSpecification.model_validate(json.loads(store.get(f"{folder}/{SPECIFICATION}")))
+    except FileNotFoundError:
+        raise Fault(f"{where} is missing: nothing says whose gradients to compute") from None
+    except json.JSONDecodeError as error:
+        raise Fault(f"{where} is not JSON: {error}") from None
+    except ValidationError as error:
+        raise Fault(fault_list(f"{where} is not valid:", describe_faults(error))) from None
+    if found.format != FORMAT:
+        raise Fault(f"{where} has format {found.format}, this program knows {FORMAT}: use the same version for both")
+    return found
+
+
+def _compute(task: Task, stop: Stop, voice: Voice, scratch: Path) -> None:
+    """Everything between the specification and the manifest.
+
+    Raises:
+        Fault: it cannot be done, or somebody asked to end.
+    """
+    specification = read_specification(task.store, task.folder)
+    if task.store.exists(f"{task.folder}/{MANIFEST}"):
+        voice.say("done already")
+        return
+    from assets.checkpoints.gradients.features import Watch, gradient_features
+    from assets.checkpoints.trainer import metrics, training
+
+    settings, data = specification.model, specification.data
+    try:
+        base = BaseModel(
+            name="gradients",
+            model=settings.model,
+            revision=settings.revision,
+            template=settings.template,
+            context_tokens=settings.max_tokens,
+        )
+    except ValidationError as error:
+        raise Fault(fault_list("the model of tagcos.features cannot be used:", describe_faults(error))) from None
+    recipe = Recipe(
+        batch_size=1,
+        effective_batch=settings.batch,
+        max_tokens=settings.max_tokens,
+        lora=Lora(rank=settings.rank, alpha=settings.alpha),
+        seed=specification.seed,
+    )
+    weights = fetch(base, scratch)
+    tokenizer = load_tokenizer(weights)
+    dress(tokenizer, base.template)
+    examples: list[tuple[list[int], list[int]] | None] = []
+    left_out: dict[str, int] = {}
+    for row in read_rows(task.store, data.files):
+        found = tokenize([row], tokenizer, settings.max_tokens)
+        examples.append((found.input_ids[0], found.labels[0]) if found.input_ids else None)
+        for reason in found.left_out:
+            left_out[reason] = left_out.get(reason, 0) + 1
+    if len(examples) != data.rows:
+        raise Fault(f"the files of {data.id} hold {len(examples)} rows, {data.rows} are specified; make the pool again")
+    if not any(examples):
+        raise Fault(
+            f"none of {data.rows} rows of {data.id} can be trained on: {left_out}; raise max_tokens, or see them"
+        )
+    stop.look()
+    numbers = training.choose_numbers(recipe)
+    model = training.make_model(weights, recipe, numbers).to("cpu" if numbers.cpu else "cuda")
+    model.eval()  # the adapter has no dropout; nothing of the base is to have any either
+    shape = (data.rows, settings.dimensions)
+    sums = np.lib.format.open_memmap(scratch / "sums.npy", mode="w+", dtype=np.float32, shape=shape)
+    watch = Watch(voice.say, stop.look)
+    losses = gradient_features(model, examples, settings, specification.seed, numbers.bf16, sums, watch)
+    (scratch / "staged").mkdir()
+    _write_half(sums, scratch / "staged" / FEATURES)
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": "gradient_features",
+        "id": specification.id,
+        "base_weights": weights.identity,
+        "rows": data.rows,
+        "left_out": left_out,
+        "dimensions": settings.dimensions,
+        "warm_up_losses": losses,
+        "device": metrics.device_name(),
+        "precision": "bf16" if numbers.bf16 else "fp32",
+        "versions": versions(),
+    }
+    publish(task.store, scratch / "staged", task.folder, manifest)
+    voice.say(f"done: {task.store.uri(task.folder)}")
+
+
+def _write_half(features: Any, path: Path) -> None:
+    """The same numbers as float16, a bounded part in memory at a time."""
+    half = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=features.shape)
+    for start in range(0, len(features), COPIED_AT_ONCE):
+        half[start : start + COPIED_AT_ONCE] = features[start : start + COPIED_AT_ONCE]
+    half.flush()

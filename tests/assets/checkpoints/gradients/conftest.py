@@ -1,0 +1,111 @@
+"""A tiny model with its tokenizer, and a lake with rows whose gradients are asked for."""
+
+import hashlib
+import io
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assets.checkpoints.gradients.program import run
+from assets.checkpoints.trainer.program import Task
+from resources.publication import json_bytes
+from resources.store import Store, open_store
+
+FOLDER = "training_sets/tagcos/features/abc"
+DIMENSIONS = 64
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Llama-shaped model with random weights; its folder."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-model")
+    names = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|im_start|>", "<|im_end|>"]
+    core = Tokenizer(models.BPE(vocab={name: place for place, name in enumerate(names)}, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|im_end|>").save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(names), max_position_embeddings=256, **shape)).save_pretrained(folder)
+    return str(folder)
+
+
+@dataclass
+class Bench:
+    """A lake with one piece of work."""
+
+    store: Store
+    specification: dict[str, Any]
+
+    def ask(self, answers: Sequence[str], **model: Any) -> None:
+        """Write rows, a question with each of these answers, and the specification."""
+        rows = [
+            {
+                "conversations": [{"from": "human", "value": "Say it."}, {"from": "gpt", "value": answer}],
+                "system": "",
+                "trains": [False, True],
+            }
+            for answer in answers
+        ]
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(rows), buffer)
+        data = buffer.getvalue()
+        self.store.put("pool.parquet", data)
+        file = {"path": "pool.parquet", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        self.specification["data"] = {"id": "pool", "rows": len(rows), "files": [file]}
+        self.specification["model"] |= model
+        self.store.put(f"{FOLDER}/specification.json", json_bytes(self.specification))
+
+    def run(self) -> int:
+        """The program's exit code."""
+        return run(Task(self.store, FOLDER, 1, None, 0, 1, 0.0))
+
+    def features(self) -> Any:
+        """What it left."""
+        return np.load(io.BytesIO(self.store.get(f"{FOLDER}/features.npy")))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tiny_model: str) -> Iterator[Bench]:
+    """An empty lake on this machine's disk; signals as they were afterwards."""
+    import torch
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model = {
+        "model": tiny_model,
+        "template": "chatml",
+        "max_tokens": 96,
+        "warm_up_share": 0.5,
+        "checkpoints": 2,
+        "learning_rate": 0.01,
+        "batch": 2,
+        "rank": 2,
+        "alpha": 4,
+        "dimensions": DIMENSIONS,
+    }
+    yield Bench(open_store(str(tmp_path)), {"format": 1, "id": "abc", "seed": 0, "model": model})
+    torch.set_num_threads(threads)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def failure(bench: Bench) -> Callable[[], dict[str, Any]]:
+    """What the program left of its failure."""
+    import json
+
+    return lambda: json.loads(bench.store.get(f"{FOLDER}/attempts/0001/failure.json"))
