@@ -15,7 +15,9 @@ RELEASE_ROW = pa.DataFrameSchema(
         "conversations": pa.Column(CONVERSATION, description="Strictly alternating human and gpt, human first."),
         "system": text("System prompt of the seed; empty where there is none."),
         "trains": pa.Column(pl.List(pl.Boolean), description="For each turn, whether it carries loss."),
-        "scenario": text("error_correction, debate, analogy; original; or the training set whose own way made the row."),
+        "scenario": text(
+            "error_correction, debate, analogy; original; or the training set whose own way made the row."
+        ),
         "source": text("Source of the seed."),
         "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
         "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="train, validation or test."),
