@@ -1,19 +1,28 @@
 """Accepted dialogues as ShareGPT rows, in a fixed order, a bounded part in memory at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from assets.boost_qa.decontamination import BenchmarkScreen, Contamination
 from assets.boost_qa.near_duplicates import Asked, near_duplicates
 from assets.boost_qa.schema import REMOVED
 from assets.boost_qa.selection import query
 from assets.dialogues.sides import conversation
-from assets.partitions import Scenario
+from assets.partitions import Scenario, Split
 
 BATCH_ROWS = 1000
+SLICE_ROWS = 20_000  # sorted in memory at once, some 60 MB
+SPREAD_ROWS = 10_000  # read at once to be spread over the slices
+MOST_SLICES = 250  # of a split; each is an open file
+COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
+SPLITS = [split.value for split in Split]
 Row = dict[str, Any]
 
 
@@ -56,7 +65,7 @@ def release_rows(
     Raises:
         AssemblyError: an accepted dialogue is not strictly alternating, has an empty turn, or lacks its seed.
     """
-    for record in stream(connection, query("rows.sql")):
+    for record in _in_order(connection):
         row = sharegpt_row(record)
         texts = [record[name] for name in ("question", "answer", "partner_question", "partner_answer")]
         found = screen.find([*filter(None, texts), *(turn["value"] for turn in row["conversations"])])
@@ -120,6 +129,36 @@ def stream(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Row]:
     """The rows of a query, in batches. Use nothing else on the connection until the last one is read."""
     for batch in connection.sql(sql).to_arrow_reader(BATCH_ROWS):
         yield from batch.to_pylist()
+
+
+def _in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
+    """Accepted dialogues with their seeds in the release's canonical order: split, then dialogue_id.
+
+    Sorted in slices on disk, `SLICE_ROWS` in memory at a time: DuckDB's own sort holds all that dialogues say.
+    """
+    taken = connection.execute("SELECT count(*) FROM taken_scores").fetchall()[0][0]
+    slices = min(MOST_SLICES, 1 + taken // SLICE_ROWS)
+    with TemporaryDirectory(prefix="boost_qa-slices-") as folder, ExitStack() as files:
+        written: dict[tuple[int, int], tuple[Path, pa.RecordBatchStreamWriter]] = {}
+        for batch in connection.sql(query("rows.sql")).to_arrow_reader(SPREAD_ROWS):
+            places: dict[tuple[int, int], list[int]] = {}
+            found = zip(batch["split"].to_pylist(), batch["dialogue_id"].to_pylist(), strict=True)
+            for place, (split, dialogue_id) in enumerate(found):
+                # Ids are hashes, so equal ranges of them hold about equally many.
+                key = (SPLITS.index(split), int(dialogue_id[:8], 16) * slices >> 32)
+                places.setdefault(key, []).append(place)
+            for key, chosen in places.items():
+                if key not in written:
+                    path = Path(folder) / f"{key[0]}-{key[1]}"
+                    written[key] = path, files.enter_context(pa.ipc.new_stream(path, batch.schema, options=COMPRESSED))
+                written[key][1].write_batch(batch.take(chosen))
+        files.close()
+        for _, (path, _) in sorted(written.items()):
+            with pa.ipc.open_stream(path) as reader:
+                rows = reader.read_all().sort_by("dialogue_id")
+            path.unlink()
+            for batch in rows.to_batches(BATCH_ROWS):
+                yield from batch.to_pylist()
 
 
 def _removed(row: Row, found: Contamination) -> Row:

@@ -1,4 +1,4 @@
--- Accepted dialogues with their seeds, in the release's canonical order.
+-- Accepted dialogues with their seeds, in no order.
 SELECT
     scores.dialogue_id,
     dialogues.status,
@@ -21,4 +21,3 @@ LEFT JOIN taken_dialogues AS dialogues USING (dialogue_id)
 LEFT JOIN raw_seeds AS seed ON seed.seed_id = scores.seed_id
 LEFT JOIN raw_seeds AS partner ON partner.seed_id = dialogues.partner_seed_id
 WHERE scores.dialogue_id NOT IN (SELECT dialogue_id FROM removed)
-ORDER BY list_position(['train', 'validation', 'test'], scores.split), scores.dialogue_id

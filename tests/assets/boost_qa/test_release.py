@@ -5,6 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from assets.boost_qa import assembly
 from assets.boost_qa.card import write_card
 from assets.boost_qa.configuration import Benchmark
 from assets.boost_qa.release import NoRelease, Release, ReleaseRefused, latest_release
@@ -100,6 +101,26 @@ def test_other_rows_have_another_id(tiny_lake: TinyLake, change: dict[str, objec
     first = tiny_lake.release()
     tiny_lake.change("trains", **change)
     assert tiny_lake.release().id != first.id
+
+
+def test_a_release_that_is_sorted_in_many_slices_is_the_same_one(
+    tiny_lake: TinyLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = TinyLake(type(tiny_lake.lake).at(str(tmp_path / "another")), dict(tiny_lake.taught))
+    copy.write()
+    monkeypatch.setattr(assembly, "SLICE_ROWS", 2)
+    monkeypatch.setattr(assembly, "SPREAD_ROWS", 3)
+    sliced = copy.release()
+    monkeypatch.undo()
+    assert sliced.manifest["rows_sha256"] == tiny_lake.release().manifest["rows_sha256"]
+
+
+def test_rows_stand_by_split_and_then_by_id(tiny_lake: TinyLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assembly, "SLICE_ROWS", 2)
+    folder = tiny_lake.release().folder
+    for split in ("train", "validation", "test"):
+        ids = pl.read_parquet(f"{tiny_lake.lake.store.uri(folder)}/data/{split}-*.parquet")["id"].to_list()
+        assert ids == sorted(ids)
 
 
 def test_other_rules_have_another_id(tiny_lake: TinyLake) -> None:
