@@ -71,7 +71,7 @@ class Endpoint:
             if self.tokens < 1:
                 return True
             self.tokens -= 1
-        return bool(options.faults and self.random.random() < 0.05)
+        return bool((options.faults or options.soak) and self.random.random() < 0.05)
 
 
 class Protocol(asyncio.Protocol):
@@ -120,13 +120,17 @@ class Protocol(asyncio.Protocol):
         endpoint = self.endpoint
         endpoint.in_flight -= 1
         endpoint.last = time.monotonic()
-        draw = endpoint.random.random() if endpoint.options.faults else 1.0
+        draw = endpoint.random.random() if endpoint.options.faults or endpoint.options.soak else 1.0
         if draw < 0.02:
             return self.send(500, b'{"error": {"message": "broken"}}')
         if draw < 0.03:
             return self.send(200, b"<html>not what was asked for</html>")
         if draw < 0.04:
             self.transport.abort()
+            return None
+        if draw < 0.06 and endpoint.options.soak:
+            if draw < 0.05:  # half an answer, and then nothing until the client's time-out
+                self.transport.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY[:99]))
             return None
         endpoint.served += 1
         return self.send(200, BODY)
@@ -290,7 +294,8 @@ def main() -> None:
     parser.add_argument("--tail", action="store_true")
     for inner in ("--client", "--url", "--lake"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    for inner in ("--serve", "--soak"):
+        parser.add_argument(inner, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         asyncio.run(serve(options))

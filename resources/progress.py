@@ -32,7 +32,7 @@ class Update(Protocol):
     Args:
         done: of the whole step.
         total: as far as it is known by now.
-        detail: further words, asked for only when they are shown.
+        detail: further words; where they take time, a function that is called only when they are shown.
         parts: the partitions that are under way, asked for likewise.
     """
 
@@ -40,7 +40,7 @@ class Update(Protocol):
         self,
         done: int,
         total: int,
-        detail: Callable[[], str] = lambda: "",
+        detail: str | Callable[[], str] = "",
         parts: Callable[[], Iterable[Part]] = tuple,
     ) -> None: ...
 
@@ -99,7 +99,7 @@ class _Lines:
         self,
         done: int,
         total: int,
-        detail: Callable[[], str] = lambda: "",
+        detail: str | Callable[[], str] = "",
         parts: Callable[[], Iterable[Part]] = tuple,
     ) -> None:
         now = self._clock()
@@ -107,7 +107,7 @@ class _Lines:
             return
         self._last = now
         left = (total - done) * (now - self._started) / done if done else None
-        words = [f"{done} of {total}", detail(), f"about {in_words(left)} left" if left is not None else ""]
+        words = [f"{done} of {total}", _said(detail), f"about {in_words(left)} left" if left is not None else ""]
         self._log(f"{self._title}: " + ", ".join(word for word in words if word))
 
 
@@ -124,14 +124,14 @@ class _Bars:
         self,
         done: int,
         total: int,
-        detail: Callable[[], str] = lambda: "",
+        detail: str | Callable[[], str] = "",
         parts: Callable[[], Iterable[Part]] = tuple,
     ) -> None:
         now = self._clock()
         if now - self._drawn < DRAW_EVERY_SECONDS:
             return
         self._drawn = now
-        self._bars.update(self._step, completed=done, total=total, detail=detail())
+        self._bars.update(self._step, completed=done, total=total, detail=_said(detail))
         shown = {part.name: part for part in list(parts())[:SHOWN_PARTS]}
         for name in [name for name in self._parts if name not in shown]:
             self._bars.remove_task(self._parts.pop(name))
@@ -139,6 +139,10 @@ class _Bars:
             if name not in self._parts:
                 self._parts[name] = self._bars.add_task(f"  {name}", detail="")
             self._bars.update(self._parts[name], completed=part.done, total=part.total, detail=part.detail)
+
+
+def _said(detail: str | Callable[[], str]) -> str:
+    return detail if isinstance(detail, str) else detail()
 
 
 def in_words(seconds: float) -> str:

@@ -31,7 +31,7 @@ def score(school: Any, *keys: str, **judge: Any) -> tuple[dict[str, ScoredPartit
         school.scoring(**judge),
         keys or (school.key,),
         done.__setitem__,
-        lambda done, total, detail=str, parts=tuple: None,
+        lambda done, total, detail="", parts=tuple: None,
     )
     return done, asyncio.run(work)
 
