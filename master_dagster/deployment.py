@@ -81,10 +81,10 @@ class Settings(BaseSettings):
     budget_tokens: int | None = Field(
         default=None,
         gt=0,
-        description="Most tokens that each step that talks to models (teaching, judging) may pay for.",
+        description="Most tokens that a run may pay for, over all its steps in one process.",
     )
     budget_usd: float | None = Field(
-        default=None, gt=0, description="Most money that each such step may spend, by the profile's prices."
+        default=None, gt=0, description="Most money that such a run may spend, by the profile's prices."
     )
     nightly_cron: str = Field(default="0 2 * * *", description="When the nightly schedule ticks.")
     nightly_partitions: int = Field(default=50, ge=1, description="Most partitions that one nightly tick launches.")
