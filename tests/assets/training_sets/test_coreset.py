@@ -32,7 +32,7 @@ def groups(sizes: tuple[int, ...], dimensions: int = 12) -> Any:
 
 
 @given(Features, st.data())
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_any_features_give_as_many_different_rows_as_asked(features: Any, data: st.DataObject) -> None:
     usable = np.flatnonzero(features.any(axis=1)).tolist()
     assume(usable)
@@ -44,7 +44,7 @@ def test_any_features_give_as_many_different_rows_as_asked(features: Any, data: 
 
 
 @given(Features)
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_the_same_features_give_the_same_rows(features: Any) -> None:
     budget = int(features.any(axis=1).sum()) // 2
     assume(budget)
