@@ -56,7 +56,8 @@ class Recipe(Configuration):
     )
     packing: bool = Field(
         default=False,
-        description="Several conversations in one row, kept apart by position; needs flash attention.",
+        description="Several conversations in one row of max_tokens, none of which sees another; such a row counts as "
+        "one in batch_size and effective_batch (ours).",
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(
         default="auto", description="`auto`: bf16 where the hardware has it, else fp32."

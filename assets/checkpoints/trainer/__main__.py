@@ -29,6 +29,8 @@ def main() -> int:
             parser.error(f"{name} is not set")
 
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin on a busy machine cost nine tenths of it
+    environment.setdefault("TQDM_DISABLE", "1")  # progress goes to the log as lines
     if "WORLD_SIZE" not in environment:
         environment.setdefault("CUDA_VISIBLE_DEVICES", "0")  # one process, one GPU
     from assets.checkpoints.trainer.program import run, task_of

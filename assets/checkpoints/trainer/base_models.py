@@ -140,12 +140,18 @@ def load_tokenizer(weights: Weights) -> Any:
 def load_model(weights: Weights, *, bf16: bool, attention: str) -> Any:
     """Its weights, in bf16 or fp32, on the CPU. Raises Fault where they cannot be loaded."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, GgufConfig
 
-    gguf = {"gguf_file": weights.gguf_file} if weights.gguf_file else {}
+    # Blocks that stay packed cannot be trained on.
+    gguf: dict[str, Any] = (
+        {"gguf_file": weights.gguf_file, "quantization_config": GgufConfig(dequantize=True)}
+        if weights.gguf_file
+        else {}
+    )
     try:
         return AutoModelForCausalLM.from_pretrained(
             weights.folder, dtype=torch.bfloat16 if bf16 else torch.float32, attn_implementation=attention, **gguf
         )
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise Fault(f"the base model cannot be loaded: {error}") from error

@@ -69,7 +69,7 @@ def signals_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Sums in the order of a process with OMP_NUM_THREADS=1."""
+    """As the processes of the tests: the same sums in the same order, and no threads that wait for each other."""
     import torch
 
     before = torch.get_num_threads()
@@ -79,6 +79,6 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, tiny_base: BaseModel) -> Workplace:
+def workplace(tmp_path: Path, tiny_base: BaseModel, one_thread: None) -> Workplace:
     """An empty lake on this machine's disk."""
     return Workplace(str(tmp_path / "lake"), tiny_base)

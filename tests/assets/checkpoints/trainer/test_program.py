@@ -304,7 +304,7 @@ def test_a_run_that_is_asked_to_end_saves_and_goes_on_to_the_same_adapter(
     assert workplace.adapter(specification) == whole
 
 
-def test_sigkill_at_a_checkpoint_loses_nothing(workplace: Workplace, one_thread: None) -> None:
+def test_sigkill_at_a_checkpoint_loses_nothing(workplace: Workplace) -> None:
     specification = workplace.ask(sums(0, 60), save_steps=4)
     process = workplace.start(specification)
     wait_for(process, workplace.store, f"{specification.folder}/progress/checkpoint-8/manifest.json")
