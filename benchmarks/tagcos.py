@@ -51,7 +51,8 @@ def select(way: str, path: Path, budget: int, clusters: int) -> None:
     found = cluster(features, clusters, 0) if way == "k-means" else choose(features, budget, clusters, 0)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     checksum = stable_hash(found.tolist())[:8]
-    print(f"{way}: {seconds:.1f} s ({busy:.1f} s of processor time), peak {peak()} MB ({before} MB before); result {checksum}")
+    times = f"{seconds:.1f} s ({busy:.1f} s of processor time)"
+    print(f"{way}: {times}, peak {peak()} MB ({before} MB before); result {checksum}")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Pools: questions and answers beside the release's seeds, that some sets of comparison take their training rows from.
 
-training_sets/<variant>/pools/<id>/    data/ and jsonl/ as a training set has them, all in split train;
-                                       lineage.parquet: where each row was read; manifest.json
+training_sets/<variant>/pool-<id>/    data/ and jsonl/ as a training set has them, all in split train;
+                                      lineage.parquet: where each row was read; manifest.json
 
 A pool holds nothing that stands in the release's validation or test, or in a benchmark. It is held in memory while it
 is made: `sample` in its seeds configuration bounds it.
@@ -105,7 +105,7 @@ def make_pool(
         lineage = [{name: pair[name] for name in LINEAGE} for pair in kept]
         pq.write_table(pa.Table.from_pylist(lineage), staged / "lineage.parquet", compression="zstd")
         pool_id = stable_hash("pool", FORMAT, written.digest)[:16]
-        folder = f"{HOME}/{variant}/pools/{pool_id}"
+        folder = f"{HOME}/{variant}/pool-{pool_id}"
         sources = Counter(str(pair["source"]) for pair in kept)
         contents = {
             "format": FORMAT,

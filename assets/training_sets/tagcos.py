@@ -1,6 +1,6 @@
 """TAGCOS: a coreset of a larger pool, chosen by the gradients of a model that was warmed up on some of it.
 
-training_sets/tagcos/features/<id>/    specification.json: which pool, which model, which warm-up
+training_sets/tagcos/features-<id>/    specification.json: which pool, which model, which warm-up
                                        features.npy: rows × dimensions, float16, in the order of the pool's rows
                                        manifest.json: written last
 
@@ -39,7 +39,7 @@ def features_work(pool: Pool, rules: CoresetRules) -> Work:
     identity = stable_hash("features", parts)[:16]
     return Work(
         name=f"master-tagcos-features-{identity}",
-        folder=f"{HOME}/tagcos/features/{identity}",
+        folder=f"{HOME}/tagcos/features-{identity}",
         specification={"id": identity, **parts},
         program=PROGRAM,
     )

@@ -134,6 +134,13 @@ def test_a_coreset_is_chosen_of_the_training_seeds_rejected_ones_included(studio
     assert rows.filter(pl.col("split") == "train")["scenario"].unique().to_list() == ["tagcos"]
 
 
+def test_every_folder_of_the_variant_has_a_manifest_as_the_sweep_of_unfinished_ones_expects(studio: Any) -> None:
+    studio.make("tagcos")
+    folders = [path for path in Path(studio.tiny.lake.store.uri("training_sets/tagcos")).iterdir() if path.is_dir()]
+    assert len(folders) == 3
+    assert all((folder / "manifest.json").is_file() for folder in folders)
+
+
 def test_gradients_are_computed_once(studio: Any) -> None:
     studio.make("tagcos")
     studio.make("tagcos")

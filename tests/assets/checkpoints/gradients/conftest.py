@@ -18,7 +18,7 @@ from assets.checkpoints.trainer.program import Task
 from resources.publication import json_bytes
 from resources.store import Store, open_store
 
-FOLDER = "training_sets/tagcos/features/abc"
+FOLDER = "training_sets/tagcos/features-abc"
 DIMENSIONS = 64
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-FOLDER = "training_sets/tagcos/features/abc"
+FOLDER = "training_sets/tagcos/features-abc"
 ANSWERS = ("one two three", "one two three", "zzz qqq xxx", "apples and pears", "seven times six is 42")
 
 
