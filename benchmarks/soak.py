@@ -80,7 +80,9 @@ async def soak(url: str, folder: Path, minutes: float) -> tuple[list[Count], Cha
     )
     store, counts, lost = LocalStore(folder), [], 0
     started = time.monotonic()
-    async with ChatEngine(profile, store, retries=RetryPolicy(first_wait=0.02)) as engine:
+    async with ChatEngine(
+        profile, store, retries=RetryPolicy(attempts=12, first_wait=0.02, longest_wait=0.3)
+    ) as engine:
         number = 0
         while time.monotonic() - started < 60 * minutes:
             scope = f"scenario_dialogues/debate|soak-{number:06}"
