@@ -21,7 +21,7 @@ from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
 from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.jobs import estimate_cost, make_rejected_anew, mirror_lake, publish, release, teach_and_score
-from master_dagster.maintenance import sweep_journals
+from master_dagster.maintenance import sweep_dead_writers, sweep_journals, weekly_sweep
 from master_dagster.nightly import nightly_schedule
 from master_dagster.sensors import (
     backfill_sensor,
@@ -67,9 +67,11 @@ def build_definitions(deployment: Deployment) -> Definitions:
             make_rejected_anew,
             mirror_lake,
             sweep_journals,
+            sweep_dead_writers,
         ],
         schedules=[
             nightly_schedule(settings.nightly_cron, settings.nightly_limits, settings.nightly_range),
+            weekly_sweep,
         ],
         sensors=[release_sensor(settings.release_after), failure_sensor(webhook), dead_runs, backfill_sensor()],
         resources=deployment.resources(),

@@ -33,7 +33,7 @@ release = define_asset_job(
     "release",
     selection=AssetSelection.assets("boost_qa", "training_sets"),
     partitions_def=variants,
-    description="A BOOST-QA release as by `publish`, then every training set made of it.",
+    description="A BOOST-QA release as by `publish`, then the chosen training sets of it.",
 )
 
 

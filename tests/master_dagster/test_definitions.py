@@ -164,12 +164,13 @@ def test_the_checks_are_these() -> None:
     assert sorted(f"{key.asset_key.to_user_string()}: {key.name}" for key in checks) == CHECKS
 
 
-def test_jobs_and_the_schedule_are_described() -> None:
+def test_jobs_schedules_and_sensors_are_described() -> None:
     repository = definitions().get_repository_def()
     jobs = {job.name: job.description for job in repository.get_all_jobs() if not job.name.startswith("__")}
     assert set(jobs) == {
         "teach_and_score",
         "publish",
+        "release",
         "estimate_cost",
         "make_rejected_anew",
         "mirror_lake",
@@ -178,7 +179,9 @@ def test_jobs_and_the_schedule_are_described() -> None:
     }
     schedules = {schedule.name: schedule.description for schedule in repository.schedule_defs}
     assert set(schedules) == {"nightly_lessons", "weekly_sweep"}
-    assert all([*jobs.values(), *schedules.values()])
+    sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
+    assert set(sensors) == {"release_when_enough", "tell_failures", "end_dead_runs", "backfill_missing_lessons"}
+    assert all([*jobs.values(), *schedules.values(), *sensors.values()])
 
 
 def test_everything_can_be_loaded_and_bound() -> None:
