@@ -49,7 +49,7 @@ def release_sensor(after: int) -> SensorDefinition:
         job=release,
         minimum_interval_seconds=600,
         default_status=DefaultSensorStatus.STOPPED,
-        description=f"When no lesson is being made and {after} are new: a release, and the training sets boost_qa and ori.",
+        description=f"When no lesson is being made and {after} are new: a release, training sets boost_qa and ori.",
     )
     def release_when_enough(
         context: SensorEvaluationContext,
