@@ -6,6 +6,7 @@
     python benchmarks/engine.py --cap 60             the endpoint refuses more than 60 in flight (engine only)
     python benchmarks/engine.py --bucket 300         the endpoint serves 300 calls/s (engine only)
     python benchmarks/engine.py --tail               log-normal latency, p99 ten times the median
+    python benchmarks/engine.py --kill               SIGKILL half way, then the same again: what is paid twice
 
 The endpoint and each client are processes of their own; times are taken at the endpoint, from the first call's arrival
 to the last answer. CPU is the client's from its first answer on, so that imports are left out of it.
@@ -269,6 +270,22 @@ def measure(client: str, options: argparse.Namespace, url: str, lake: str) -> di
     return report
 
 
+def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> None:
+    """Run the engine, kill it at half of the calls, run it again, and tell what was paid twice."""
+    calls = options.dialogues * CALLS
+    call(f"{url}/reset")
+    command = [sys.executable, __file__, "--client", "engine", "--url", f"{url}/v1", "--lake", lake, *sys.argv[1:]]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while call(f"{url}/stats")["served"] < calls / 2:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    time.sleep(2 * options.latency)  # what is in flight ends at the endpoint
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    served = call(f"{url}/stats")["served"]
+    print(f"{calls} calls, killed half way, then again: {served - calls} paid twice, {options.at_once} at once")
+
+
 def call(url: str) -> dict[str, Any]:
     with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
         found: dict[str, Any] = json.load(answer)
@@ -292,6 +309,7 @@ def main() -> None:
     parser.add_argument("--cap", type=int)
     parser.add_argument("--bucket", type=int)
     parser.add_argument("--tail", action="store_true")
+    parser.add_argument("--kill", action="store_true")
     for inner in ("--client", "--url", "--lake"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
     for inner in ("--serve", "--soak"):
@@ -310,6 +328,10 @@ def compare(options: argparse.Namespace) -> None:
     try:
         assert server.stdout
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        if options.kill:
+            with tempfile.TemporaryDirectory() as lake:
+                kill_half_way(options, url, lake)
+            return
         bare = None
         if not (options.faults or options.cap or options.bucket):
             bare = measure("bare", options, url, "")
