@@ -22,7 +22,7 @@ CODE_MAY_IMPORT = ("numpy",)  # EvalPlus's tests compare with it
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Examination:
     """One benchmark, one model, and what is needed to ask it."""
 
@@ -38,8 +38,8 @@ class Examination:
     sandboxes: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seats", asyncio.Semaphore(self.chat.appetite))
-        object.__setattr__(self, "sandboxes", asyncio.Semaphore(self.configuration.sandbox.at_once))
+        self.seats = asyncio.Semaphore(self.chat.appetite)
+        self.sandboxes = asyncio.Semaphore(self.configuration.sandbox.at_once)
 
     @property
     def with_exchange(self) -> bool:

@@ -140,8 +140,8 @@ class SandboxLimits(Configuration):
     """What code under test may use."""
 
     seconds: float = Field(default=10, gt=0, description="Wall-clock and CPU time of one answer.")
-    memory_mb: int = Field(default=1024, ge=64, description="Address space of each of its processes.")
-    processes: int = Field(default=16, ge=1, description="Its processes and threads at one time.")
+    memory_mb: int = Field(default=512, ge=64, description="Address space of each of its processes.")
+    processes: int = Field(default=8, ge=1, description="Its processes and threads at one time.")
     file_mb: int = Field(
         default=16, ge=1, description="Largest file it can write; what it can write in all is twice that."
     )

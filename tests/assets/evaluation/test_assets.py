@@ -11,6 +11,7 @@ from assets.evaluation.assets import benchmark_asset
 from assets.evaluation.checks import benchmark_checks, not_reproduced
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.partitions import tunings
+from resources.sandbox import require_sandbox
 from tests.fake_endpoint import FakeEndpoint
 
 CHOICE: dict[str, Any] = {
@@ -100,6 +101,18 @@ def test_a_model_that_was_not_tuned_yet_is_named(run: Run) -> None:
 def test_an_unusable_endpoint_says_what_to_do(run: Run, fake_endpoint: FakeEndpoint) -> None:
     fake_endpoint.answer_with(lambda request: FakeEndpoint.fails(404, "no such model", code="model_not_found"))
     assert "cannot be used" in failure(run())
+
+
+def test_where_no_sandbox_works_code_is_refused_before_anything_is_asked(
+    run: Run, board: Any, fake_endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"question": "question", "answer": "function", "tests": "tests"}
+    rows = [{"question": "Double it.", "function": "twice", "tests": "assert twice(2) == 4"}]
+    board.add({"name": "programs", "kind": "code", "form": "fields", "fields": fields}, rows)
+    monkeypatch.setenv("PATH", str(board.folder))
+    require_sandbox.cache_clear()
+    assert "install bubblewrap" in failure(run())
+    assert fake_endpoint.chats == []
 
 
 def test_rows_that_are_no_question_are_shown(run: Run, board: Any, fake_endpoint: FakeEndpoint) -> None:
