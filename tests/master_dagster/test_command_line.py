@@ -4,16 +4,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
-from dagster import DagsterInstance
+from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
+from master_dagster.definitions import build_definitions
+from resources.chat.profile import Role
 from tests.fake_endpoint import AnswerRule, FakeEndpoint, SeenRequest
 from tests.school import School, play
 
@@ -30,6 +33,7 @@ class Shell:
 
     school: School
     folder: Path
+    home: Path  # of the Dagster instance
 
     def set(self, **settings: str) -> None:
         """Add `MASTER_` settings to the `.env`; the last one of a name counts."""
@@ -64,7 +68,7 @@ def shell(planned_school: School, tmp_path: Path) -> Shell:
     with DagsterInstance.from_config(str(home)) as instance:
         mirror_shards(planned_school.deployment.lake(), instance)
     (folder / ".env").write_text(f"DAGSTER_HOME={home}\n")
-    shell = Shell(planned_school, folder)
+    shell = Shell(planned_school, folder, home)
     settings = planned_school.settings
     shell.set(lake_root=settings.lake_root, seeds=settings.seeds, profile=settings.profile)
     return shell
@@ -116,6 +120,27 @@ def test_a_run_that_is_ended_keeps_what_was_paid_for(shell: Shell, number: signa
     assert not answered & set(keys_of(endpoint.chats[before:]))
     dialogues = shell.school.deployment.lake().read(DIALOGUES)
     assert dialogues.filter(pl.col("status") != "complete").is_empty()
+
+
+def test_after_a_kill_dagsters_record_is_made_to_agree_with_the_lake(shell: Shell) -> None:
+    """The first lesson of the range is written, the second hangs; nobody could tell Dagster of either."""
+    school = shell.school
+    school.endpoint.answer_with(
+        lambda request: FakeEndpoint.hangs() if request.model == Role.DEBATER_A else play(request)
+    )
+    process = shell.start("--partition-range", f"{LESSON}...debate|sums-0000", select="scenario_dialogues")
+    lake, deadline = school.deployment.lake(), time.monotonic() + 3 * SECONDS
+    while not lake.records(DIALOGUES) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()
+    process.wait(SECONDS)
+    with DagsterInstance.from_config(str(shell.home)) as instance:
+        (run,) = instance.get_runs()
+        assert run.status is DagsterRunStatus.STARTED
+        definitions = build_definitions(school.deployment)
+        assert definitions.resolve_job_def("mirror_lake").execute_in_process(instance=instance).success
+        assert instance.get_run_by_id(run.run_id).status is DagsterRunStatus.FAILURE  # type: ignore[union-attr]
+        assert instance.get_materialized_partitions(AssetKey("scenario_dialogues")) == {LESSON}
 
 
 def test_a_lake_that_cannot_be_written_is_told(shell: Shell) -> None:
