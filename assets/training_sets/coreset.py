@@ -75,10 +75,13 @@ def _nonzero(features: Floats) -> Iterator[tuple[int, Integers]]:
 
 
 def unit(features: Floats) -> NDArray[np.float32]:
-    """Rows of length 1; a row of zeros stays."""
-    found = np.asarray(features, dtype=np.float32)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return (found / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    """A copy with rows of length 1; a row of zeros stays."""
+    found = np.array(features, dtype=np.float32)
+    for start in range(0, len(found), BLOCK):
+        part = found[start : start + BLOCK]
+        lengths = np.linalg.norm(part, axis=1, keepdims=True)
+        part /= np.where(lengths > 0, lengths, 1)
+    return found
 
 
 def cluster(features: Floats, clusters: int, seed: int) -> NDArray[np.int32]:
@@ -89,7 +92,8 @@ def cluster(features: Floats, clusters: int, seed: int) -> NDArray[np.int32]:
 
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than clusters
-        labels: NDArray[np.int32] = KMeans(clusters, n_init=1, random_state=seed).fit_predict(unit(features))
+        means = KMeans(clusters, n_init=1, random_state=seed, copy_x=False)
+        labels: NDArray[np.int32] = means.fit_predict(unit(features))
     return labels
 
 
