@@ -257,40 +257,33 @@ def _train(task: Task, prepared: Prepared, stop: Stop, voice: Voice, heartbeat: 
     if state.global_step < state.max_steps:
         stop.look()
         raise Fault(f"training ended by itself at step {state.global_step} of {state.max_steps}")
+    reference = training.mean_loss(trainer.model_wrapped, rows, numbers)
     trainer.save_model(str(scratch / "final"))
     trainer.end()  # type: ignore[no-untyped-call]
     if not task.first:
         return
     if heartbeat:
         heartbeat.state = "publishing"
-    _publish(
-        task, specification, prepared, trainer.accelerator.unwrap_model(trainer.model), rows, numbers, state, voice
-    )
+    staged = scratch / "staged"
+    _stage_adapter(scratch / "final", staged / "adapter", specification)
+    model = training.with_adapter(training.bare_base(trainer, prepared.weights, recipe, numbers), staged / "adapter")
+    losses = {"reference_loss": reference, "reloaded_loss": training.mean_loss(model, rows, numbers)}
+    if recipe.merge:
+        training.merge(model, staged / "merged")
+        shutil.copytree(scratch / "tokenizer", staged / "merged", dirs_exist_ok=True)
+    precision = "bf16" if numbers.bf16 else "fp32"
+    _publish(task, specification, prepared, state, {**losses, "precision": precision}, voice)
 
 
 def _publish(
-    task: Task,
-    specification: Specification,
-    prepared: Prepared,
-    model: Any,
-    rows: Any,
-    numbers: Any,
-    state: Any,
-    voice: Voice,
+    task: Task, specification: Specification, prepared: Prepared, state: Any, further: dict[str, Any], voice: Voice
 ) -> None:
-    """Stage the result, look whether its adapter loads, and put it into the lake, manifest last."""
-    from assets.checkpoints.trainer import metrics, training
+    """Put the staged adapter into the lake with all that belongs to it, manifest last."""
+    from assets.checkpoints.trainer import metrics
 
     scratch = Path(prepared.scratch)
     staged = scratch / "staged"
-    _stage_adapter(scratch / "final", staged / "adapter", specification)
     shutil.copytree(scratch / "tokenizer", staged / "tokenizer")
-    reference = training.mean_loss(model, rows, numbers)
-    model = training.reload(model, staged / "adapter")
-    reloaded = training.mean_loss(model, rows, numbers)
-    if specification.recipe.merge:
-        training.merge(model, staged / "merged")
-        shutil.copytree(scratch / "tokenizer", staged / "merged", dirs_exist_ok=True)
     state.save_to_json(str(staged / "trainer_state.json"))
     (staged / "metrics.jsonl").write_bytes(metrics.as_lines(metrics.rows_of(state.log_history)))
     manifest = {
@@ -307,10 +300,8 @@ def _publish(
         "results": {
             **metrics.results_of(state.log_history),
             **prepared.data,
-            "reference_loss": reference,
-            "reloaded_loss": reloaded,
+            **further,
             "device": metrics.device_name(),
-            "precision": "bf16" if numbers.bf16 else "fp32",
             "processes": task.processes,
         },
         "versions": versions(),

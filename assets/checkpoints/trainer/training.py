@@ -237,9 +237,16 @@ def mean_loss(model: Any, rows: Dataset, numbers: Numbers) -> float:
     return total / max(1, count)
 
 
-def reload(model: Any, adapter: Path) -> Any:
-    """The bare base of a trained model with the saved adapter loaded onto it."""
-    return peft.PeftModel.from_pretrained(model.unload(), str(adapter))
+def bare_base(trainer: SFTTrainer, weights: Weights, recipe: Recipe, numbers: Numbers) -> Any:
+    """The base model without its adapter, whole in this process."""
+    if trainer.is_fsdp_enabled:
+        return load_model(weights, bf16=numbers.bf16, attention=recipe.attention).to(trainer.args.device)
+    return trainer.accelerator.unwrap_model(trainer.model).unload()
+
+
+def with_adapter(base: Any, adapter: Path) -> Any:
+    """A base model with a saved adapter loaded onto it."""
+    return peft.PeftModel.from_pretrained(base, str(adapter))
 
 
 def merge(model: Any, folder: Path) -> None:
