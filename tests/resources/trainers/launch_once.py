@@ -1,11 +1,10 @@
-"""One materialisation in a process of its own, to be ended from outside: `python -m … <JSON>`.
+"""One materialisation in a process of its own, to be ended from outside."""
 
-The JSON holds `root` (the lake), `place`, `patience` and `specification`. What ended it is printed.
-"""
+import os
+from pathlib import Path
+from typing import Any
 
-import json
-import sys
-
+import boto3  # noqa: F401 - loaded before the process is forked
 from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, asset, materialize
 
 from resources.store import open_store
@@ -13,20 +12,24 @@ from resources.trainers.configuration import TrainerConfiguration
 from resources.trainers.trainer import open_trainer
 from tests.resources.trainers.launching import work
 
-given = json.loads(sys.argv[1])
-configuration = TrainerConfiguration.model_validate({"place": given["place"], "patience": given["patience"]})
 
+def launch_once(given: dict[str, Any]) -> None:
+    """Train, and write what ended it to a file.
 
-@asset
-def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
-    try:
-        open_trainer(configuration, open_store(given["root"])).train(context, work(**given["specification"]))
-    except BaseException as error:
-        sys.__stdout__.write(f"ended by {type(error).__name__}\n")  # type: ignore[union-attr]
-        raise
-    return MaterializeResult()
+    Args:
+        given: `environment`, `root` (the lake), `place`, `patience`, `specification`, `said` (the file).
+    """
+    os.environ.update(given["environment"])
+    configuration = TrainerConfiguration.model_validate({"place": given["place"], "patience": given["patience"]})
 
+    @asset
+    def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
+        try:
+            open_trainer(configuration, open_store(given["root"])).train(context, work(**given["specification"]))
+        except BaseException as error:
+            Path(given["said"]).write_text(f"ended by {type(error).__name__}")
+            raise
+        return MaterializeResult()
 
-if __name__ == "__main__":
     with DagsterInstance.ephemeral() as instance:
         materialize([checkpoint], instance=instance, raise_on_error=False)

@@ -27,7 +27,7 @@ from resources.trainers.work import Work
 
 REPOSITORY = Path(__file__).parents[3]
 PROGRAM = "tests.resources.trainers.work_program"
-QUICK = Patience(poll_seconds=0.05, retry_seconds=0.01, tries=3)
+QUICK = Patience(poll_seconds=0.1, retry_seconds=0.01, tries=3)
 
 
 def work(**specification: Any) -> Work:
@@ -48,7 +48,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.meanwhile()
-        time.sleep(min(seconds, 0.02))
+        time.sleep(min(seconds, 0.1))
 
 
 class Jobs:
@@ -89,6 +89,10 @@ class World:
         """The attempt that took each step."""
         files = self.store.list("checkpoints/tiny/1/progress")
         return [json.loads(self.store.get(file.path))["attempt"] for file in files]
+
+    def has_begun(self) -> bool:
+        """Whether a step was taken."""
+        return self.store.exists("checkpoints/tiny/1/progress/0000.json")
 
     def attempts(self) -> list[dict[str, Any]]:
         """How each attempt ended, as the lake tells."""
@@ -134,5 +138,5 @@ def until(true: Callable[[], Any], seconds: float = 60) -> Any:
     end = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < end, "it never came about"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return found

@@ -39,10 +39,10 @@ def test_sagemaker_restarts_an_interrupted_job_in_the_same_attempt(
     sagemaker: World, aws_stand_in: AwsStandIn, runs: Runs
 ) -> None:
     aws_stand_in.fates = [Fate(interrupt_at="step 1", restarts=True)]
-    result = runs(sagemaker.trainer(), work(steps=12, seconds=0.2))
+    result = runs(sagemaker.trainer(), work(steps=8, seconds=0.1))
     assert result.success, runs.failure(result)
     assert len(aws_stand_in.made("CreateTrainingJob")) == 1
-    assert "step 11" in "\n".join(runs.lines(result))
+    assert "step 7" in "\n".join(runs.lines(result))
 
 
 def test_a_restarted_job_is_not_silent_for_the_hours_it_waited(
@@ -56,7 +56,7 @@ def test_a_restarted_job_is_not_silent_for_the_hours_it_waited(
 
     clock.meanwhile = hours_pass
     aws_stand_in.fates = [Fate(interrupt_at="step 1", restarts=True)]
-    assert runs(sagemaker.trainer(clock), work(steps=12, seconds=0.2)).success
+    assert runs(sagemaker.trainer(clock), work(steps=8, seconds=0.1)).success
     assert len(aws_stand_in.jobs) == 1
 
 
