@@ -35,6 +35,7 @@ def said(tmp_path_factory: pytest.TempPathFactory, embedded_folders: None) -> Sa
     torch = pytest.importorskip("torch")
     peft = pytest.importorskip("peft")
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # where others use the cores too, threads wait for each other
     root = tmp_path_factory.mktemp("store")
     store = open_store(str(root))
     model = transformers_model()
@@ -84,6 +85,7 @@ def transformers_model() -> Any:
     transformers = pytest.importorskip("transformers")
     import gguf
     from gguf.quants import dequantize
+    from transformers.initialization import no_init_weights
 
     heads = {"attn_q": 9, "attn_k": 3}
     config = transformers.LlamaConfig(
@@ -98,7 +100,8 @@ def transformers_model() -> Any:
         rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
         tie_word_embeddings=True,
     )
-    model = transformers.LlamaForCausalLM(config)
+    with no_init_weights():
+        model = transformers.LlamaForCausalLM(config)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     weights = {}
     for tensor in gguf.GGUFReader(packaged_chat_model_file()).tensors:
