@@ -64,12 +64,14 @@ class LakeMessageWriter(PipesBlobStoreMessageWriter[LakeMessageChannel]):
 class Voice:
     """What the program says: lines on stderr and, where a Dagster run waits, the same as its log and messages."""
 
-    def __init__(self, context: PipesContext | None = None) -> None:
-        self._context = context
+    def __init__(self, context: PipesContext | None = None, aloud: bool = True) -> None:
+        """`aloud`: not one of several processes that would all say the same."""
+        self._context, self._aloud = context, aloud
 
     def say(self, line: str) -> None:
         """One line for people."""
-        sys.stderr.write(f"trainer: {line}\n")
+        if self._aloud:
+            sys.stderr.write(f"trainer: {line}\n")
         if self._context:
             self._context.log.info(line)
 

@@ -74,7 +74,7 @@ def run(task: Task) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, _: stop.ask(INTERRUPTED, f"ended by {signal.Signals(number).name}"))
     with ExitStack() as stack:
-        voice, heartbeat = Voice(), None
+        voice, heartbeat = Voice(aloud=False), None
         try:
             if task.first:
                 heartbeat = stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
@@ -239,6 +239,13 @@ def _train(task: Task, prepared: Prepared, stop: Stop, voice: Voice, heartbeat: 
     validation = load_from_disk(str(scratch / "validation")) if (scratch / "validation").exists() else None
     tokenizer = AutoTokenizer.from_pretrained(scratch / "tokenizer")
     model = training.make_model(prepared.weights, recipe, numbers)
+    training.refuse_unknown_tokens(model, rows)
+    faint = training.faint_tokens(model, tokenizer, specification.base.template)
+    if faint:
+        voice.say(
+            f"the base model was hardly trained on {', '.join(faint)}: it may go on after the end of its turn; "
+            "an instruct model, or another template, does not have that fault"
+        )
     stop.look()
     if heartbeat:
         heartbeat.state = "training"

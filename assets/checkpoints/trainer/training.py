@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import peft
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
@@ -19,8 +20,10 @@ from assets.checkpoints.trainer.base_models import Weights, load_model
 from assets.checkpoints.trainer.data import NO_LOSS, Tokenized
 from assets.checkpoints.trainer.faults import Fault, Stop
 from assets.checkpoints.trainer.pipes import Voice
+from assets.checkpoints.trainer.templates import FAMILIES
 from resources.store import Store
 
+FAINT = 0.1  # of the usual norm
 REFERENCE_ROWS = 4  # conversations on which the saved adapter is compared with the trained one
 
 
@@ -121,6 +124,32 @@ def make_model(weights: Weights, recipe: Recipe, numbers: Numbers) -> Any:
         return peft.get_peft_model(model, adapter)
     except ValueError as error:
         raise Fault(f"recipe.lora.targets does not fit the base model: {error}") from error
+
+
+def refuse_unknown_tokens(model: Any, rows: Dataset) -> None:
+    """Raise Fault where the tokenizer gives tokens that the model has no embedding of."""
+    highest, known = pc.max(pc.list_flatten(rows.data.column("input_ids"))).as_py(), _embeddings(model).shape[0]
+    if highest >= known:
+        raise Fault(
+            f"the base model knows {known} tokens, its tokenizer gives number {highest}: they do not belong together"
+        )
+
+
+def faint_tokens(model: Any, tokenizer: Any, template: str) -> list[str]:
+    """Tokens of the template that the base model hardly has an embedding of: LoRA does not train those.
+
+    Llama 3's base models, for one, come with untrained rows for their chat tokens.
+    """
+    norms = _embeddings(model).detach().float().norm(dim=1)
+    usual = norms.median()
+    return [
+        token for token in FAMILIES[template].tokens if norms[tokenizer.convert_tokens_to_ids(token)] < FAINT * usual
+    ]
+
+
+def _embeddings(model: Any) -> torch.Tensor:
+    weights: torch.Tensor = model.get_input_embeddings().weight
+    return weights
 
 
 def make_trainer(

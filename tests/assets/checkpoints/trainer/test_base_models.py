@@ -1,7 +1,9 @@
 """Where base models come from, and what is said of one that cannot be used."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +93,34 @@ def test_a_sequence_longer_than_the_model_takes_is_refused(workplace: Workplace)
 
     assert workplace.run(specification) != 0
     assert "more than the base model takes (256)" in workplace.failure(specification)["message"]
+
+
+def spoil_embeddings(copy: Path, change: Callable[[Any], Any]) -> BaseModel:
+    """The copy with other embeddings."""
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(copy)
+    change(model)
+    model.save_pretrained(copy)
+    return base_at(str(copy))
+
+
+def test_a_tokenizer_of_another_model_is_refused(workplace: Workplace, copy: Path) -> None:
+    base = spoil_embeddings(copy, lambda model: model.resize_token_embeddings(40))
+    specification = workplace.ask(sums(0, 12), base=base)
+
+    assert workplace.run(specification) != 0
+    assert "they do not belong together" in workplace.failure(specification)["message"]
+
+
+def test_chat_tokens_that_the_base_was_never_trained_on_are_named(
+    workplace: Workplace, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = spoil_embeddings(copy, lambda model: model.model.embed_tokens.weight.data[1].zero_())
+
+    workplace.run(workplace.ask(sums(0, 12), base=base))
+
+    assert "hardly trained on <|im_end|>" in capsys.readouterr().err
 
 
 @pytest.mark.embedded
