@@ -27,14 +27,14 @@ TUNED = (UNTUNED, *DEMO_VARIANTS)
 def results_table(lake: Lake, training: Training) -> RichTable:
     """Steps, losses and time, a row a base model and variant."""
     table = RichTable(title="Checkpoints", title_justify="left")
-    for name in ("base model", "variant", "steps", "training loss", "validation loss", "tokens/s", "minutes"):
-        table.add_column(name, justify="left" if name in ("base model", "variant") else "right")
+    for name in ("base model", "variant", "steps", "loss", "validation", "minutes"):
+        table.add_column(name, justify="left" if name in ("base model", "variant") else "right", no_wrap=True)
     for base in training.bases:
         for variant in TUNED:
             checkpoint = latest_checkpoint(lake, base.name, variant)
             results = checkpoint.results
             if not results:
-                table.add_row(base.name, variant, "-", "-", "-", "-", "-")
+                table.add_row(base.name, variant, "-", "-", "-", "-")
                 continue
             validation = results.get("validation_loss")
             table.add_row(
@@ -43,7 +43,6 @@ def results_table(lake: Lake, training: Training) -> RichTable:
                 str(checkpoint.manifest["global_step"]),
                 f"{results['first_loss']:.3f} → {results['last_loss']:.3f}",
                 "-" if validation is None else f"{validation:.3f}",
-                f"{results['tokens_per_second']:,.0f}",
                 f"{results['seconds'] / 60:.1f}",
             )
     return table
@@ -70,7 +69,8 @@ def main() -> int:
         console.print(f"failed: {error}", style="red", markup=False)
         return 1
     console.print(f"{time.monotonic() - started:.0f} s. So few dialogues say nothing about the method.")
-    console.print("Next:\n  make ui    # loss curves: asset `checkpoints`, partition, on http://localhost:3000")
+    where = "loss curves: asset `checkpoints`, a partition, on http://localhost:3000"
+    console.print(f"Next:\n  make ui    # {where}", soft_wrap=True)
     return 0
 
 

@@ -78,16 +78,19 @@ def _table(model: type[BaseModel], prefix: str = "") -> list[str]:
 def _with_nested(model: type[BaseModel], title: str) -> Iterator[tuple[str, type[BaseModel]]]:
     yield title, model
     for name, field in model.model_fields.items():
-        nested = _model_in(field.annotation)
-        if nested is not None:
+        for nested in _models_in(field.annotation):
             yield from _with_nested(nested, f"`{name}`: {_first_line(nested)}")
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field holds, in order: several where it is one of several."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = [_model_in(argument) for argument in get_args(annotation)]
-    return next((model for model in found if model is not None), None)
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    return next(iter(_models_in(annotation)), None)
 
 
 def _first_line(model: type[BaseModel] | None) -> str:
@@ -104,7 +107,7 @@ def _kind(annotation: Any) -> str:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if origin is dict:
         by = "role" if arguments[0] is Role else "name"
-        return "mapping" if arguments[1] is object else f"mappings by {by}, below"
+        return f"mappings by {by}, below" if _models_in(arguments[1]) else "mapping"
     if origin is not None:
         return "list of mappings, below" if _model_in(arguments[0]) else f"list of {_kind(arguments[0])}s"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -28,7 +28,7 @@ TIMED_OUT = "duration exceeded timeout"
 class BatchPlace(Configuration):
     """AWS Batch container jobs."""
 
-    kind: Literal["batch"]
+    kind: Literal["batch"] = Field(description="AWS Batch container jobs.")
     queue: str = Field(min_length=1, description="Job queue, by name or ARN.")
     definition: str = Field(min_length=1, description="Job definition: name (the newest revision), name:revision, ARN.")
     image: str = Field(min_length=1, description="The image of that definition, with its digest; checked before use.")

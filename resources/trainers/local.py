@@ -30,7 +30,7 @@ LOCK_TRIES = 200
 class LocalPlace(Configuration):
     """This machine, its GPU where there is one, in this Python environment."""
 
-    kind: Literal["local"] = "local"
+    kind: Literal["local"] = Field(default="local", description="This machine.")
     grace_seconds: float = Field(default=20, ge=0, description="Between SIGTERM and SIGKILL when a job is stopped.")
     folder: Path | None = Field(
         default=None,

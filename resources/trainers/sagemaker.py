@@ -26,7 +26,7 @@ EXIT_CODE = re.compile(r"exit ?code:? ?(\d+)", re.IGNORECASE)
 class SageMakerPlace(Configuration):
     """SageMaker training jobs."""
 
-    kind: Literal["sagemaker"]
+    kind: Literal["sagemaker"] = Field(description="SageMaker training jobs.")
     image: str = Field(min_length=1, description="The trainer's image in ECR, with its digest (`…@sha256:…`).")
     role: str = Field(
         pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$", description="ARN of the role that jobs run under."
