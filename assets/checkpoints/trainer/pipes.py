@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
+from pathlib import PurePosixPath
 from typing import Any
 
 from dagster_pipes import (
@@ -40,11 +41,13 @@ class LakeMessageChannel(PipesBlobStoreMessageWriterChannel):
     def __init__(self, store: Store, folder: str, interval: float) -> None:
         super().__init__(interval=interval)
         self._store, self._folder = store, folder
+        # SageMaker restarts an interrupted job as the same attempt: its messages go on where they were.
+        self._before = max((int(PurePosixPath(file.path).stem) for file in store.list(folder)), default=0)
 
     def upload_messages_chunk(self, payload: StringIO, index: int) -> None:
         """Write one chunk. One that cannot be written is lost: the messages tell of progress, the manifest counts."""
         try:
-            self._store.put(f"{self._folder}/{index}.json", payload.read().encode())
+            self._store.put(f"{self._folder}/{self._before + index}.json", payload.read().encode())
         except Exception as error:  # one that escapes here would end the writing thread for good
             sys.stderr.write(f"trainer: messages to Dagster are lost: {error}\n")
 

@@ -77,6 +77,8 @@ def run(task: Task) -> int:
         voice, heartbeat = Voice(aloud=False), None
         try:
             if task.first:
+                # SageMaker restarts an interrupted job as the same attempt.
+                task.store.delete(f"{task.attempt_folder}/{FAILURE}")
                 heartbeat = stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
                 voice = stack.enter_context(open_voice(task.store))
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="trainer-"))

@@ -53,6 +53,14 @@ def test_lines_and_reports_arrive_in_order(store: LocalStore) -> None:
     assert told[3]["params"]["level"] == "ERROR"
 
 
+def test_a_job_that_is_restarted_as_the_same_attempt_goes_on_with_its_messages(store: LocalStore) -> None:
+    for line in ("before", "after"):
+        with open_voice(store) as voice:
+            voice.say(line)
+
+    assert [told["params"]["message"] for told in messages(store) if told["method"] == "log"] == ["before", "after"]
+
+
 def test_alone_the_program_speaks_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_voice(LocalStore(tmp_path)) as voice:
         voice.say("step 1")
