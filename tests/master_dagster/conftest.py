@@ -1,16 +1,26 @@
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import DagsterInstance
 
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import drive
+from master_dagster.demo import drive, run_step
 from tests.fake_endpoint import FakeEndpoint
 from tests.school import School, Taught, found_school
+
+PROJECT = Path(__file__).parents[2]
+START_SECONDS = 300
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +67,53 @@ def instance() -> Iterator[DagsterInstance]:
     """A Dagster instance that forgets."""
     with DagsterInstance.ephemeral() as instance:
         yield instance
+
+
+@pytest.fixture(scope="session")
+def served_school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
+    """Seeds and plans of three shards are there, dialogues are not; the instance is the one that `ui` shows."""
+    endpoint = FakeEndpoint()
+    endpoint.start()
+    school = found_school(tmp_path_factory.mktemp("served"), endpoint)
+    seeds = yaml.safe_load((school.folder / "seeds.yaml").read_text())
+    (school.folder / "seeds.yaml").write_text(yaml.safe_dump({**seeds, "shard_size": 4}))
+    home = school.folder / "dagster_home"
+    home.mkdir()
+    shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
+    with DagsterInstance.from_config(str(home)) as instance:
+        definitions = build_definitions(school.deployment)
+        run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], ["sums"])
+        run_step(definitions, instance, ["lesson_plans"], ["sums-0000", "sums-0001", "sums-0002"])
+    yield school
+    endpoint.stop()
+
+
+@pytest.fixture(scope="session")
+def ui(served_school: School) -> Iterator[str]:
+    """The address of a running `dagster dev`, whose night comes every minute."""
+    home, settings = served_school.folder / "dagster_home", served_school.settings
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    # Not in the project's folder, where a person's .env would speak louder than the environment.
+    lines = [f"MASTER_{name.upper()}={getattr(settings, name)}" for name in ("lake_root", "seeds", "profile")]
+    (home / ".env").write_text("\n".join([*lines, f"DAGSTER_HOME={home}", "MASTER_NIGHTLY_CRON=* * * * *\n"]))
+    dagster = str(Path(sys.executable).parent / "dagster")
+    command = [dagster, "dev", "-m", "master_dagster.definitions", "--host", "127.0.0.1", "--port", str(port)]
+    log = (home / "dev.log").open("w")
+    process = subprocess.Popen(command, cwd=home, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(START_SECONDS):
+            if process.poll() is not None:
+                break
+            try:
+                urllib.request.urlopen(f"{address}/server_info", timeout=1)  # noqa: S310 - our own loopback server
+                break
+            except OSError:
+                time.sleep(1)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)  # killed harder, it would leave its children behind
+        process.wait(60)
+        log.close()
