@@ -76,6 +76,8 @@ def nightly_schedule(cron: str, limits: Limits, most: int) -> ScheduleDefinition
             return [RunRequest(run.tags["dagster/run_key"], tags=_own_tags(run)) for run in launched]
         end_dead_runs(instance)
         mirror_shards(lake, instance)
+        # The queue learns of a pool when it first launches a run of it, and lets the runs beside that one through.
+        instance.event_log_storage.initialize_concurrency_limit_to_default("models")
         now = datetime.now(UTC)
         choice = choose(
             lesson_standings(lake, expected_fingerprints(chat.profile, prompts, quality_rules)),

@@ -306,6 +306,15 @@ def test_the_instance_that_is_shipped_lets_one_run_of_a_pool_through(tmp_path: P
     assert (pools.default_pool_limit, pools.pool_granularity) == (1, PoolGranularity.RUN)
 
 
+def test_the_first_night_of_an_instance_tells_its_queue_of_the_pool(night: Night, tmp_path: Path) -> None:
+    """Otherwise the queue lets every run of that night through at once."""
+    shutil.copy(Path(__file__).parents[2] / "infra" / "dagster.yaml", tmp_path)
+    night.plan(0)
+    with DagsterInstance.from_config(str(tmp_path)) as fresh:
+        Night(night.deployment, fresh).tick()
+        assert fresh.event_log_storage.get_concurrency_keys() == {"models"}
+
+
 def test_a_lesson_that_a_run_is_making_is_left_out(night: Night) -> None:
     night.plan(0)
     night.add_run(DagsterRunStatus.STARTED, partition="debate|sums-0000")
