@@ -1,8 +1,44 @@
-"""Statistics of scores, from counts alone."""
+"""Statistics of scores: intervals, paired differences, tests. Plain numbers in, plain numbers out, no draw by chance.
+
+Every bootstrap is seeded by what it resamples, so that the same rows give the same interval on every machine.
+"""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resources.identity import draw
 
 Z95 = 1.959963984540054
+RESAMPLES = 2000
+FEWEST_SOURCES = 20  # with fewer of them, resampling sources says too little of how much they differ
+
+Draws = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What questions of one source, or one question alone, add up to."""
+
+    total: float  # right answers, or a sum of differences
+    questions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with the ends of its 95 % interval, and how these were found."""
+
+    value: float
+    low: float
+    high: float
+    by: str
+
+
+# -- shares ------------------------------------------------------------------------------------------------------------
 
 
 def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
@@ -31,3 +67,163 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
     if samples - right < k:
         return 1.0
     return 1.0 - math.prod(1.0 - k / number for number in range(samples - right + 1, samples + 1))
+
+
+# -- bootstrap ---------------------------------------------------------------------------------------------------------
+
+
+def sources_of(values: Sequence[float], clusters: Sequence[str]) -> list[Source]:
+    """One source a cluster, of one value a question; in the clusters' order."""
+    totals: dict[str, tuple[float, int]] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        total, count = totals.get(cluster, (0.0, 0))
+        totals[cluster] = (total + value, count + 1)
+    return [Source(*totals[cluster]) for cluster in sorted(totals)]
+
+
+def bootstrap_means(sources: Sequence[Source], *seed: str, resamples: int = RESAMPLES) -> Draws:
+    """Means over questions of `resamples` draws of as many sources, with replacement.
+
+    Sources that are alike are drawn together, which changes nothing and makes 14,000 questions as fast as a few.
+
+    Args:
+        sources: at least one.
+        seed: names what is resampled; the same names give the same draws.
+        resamples: how many.
+    """
+    kinds = sorted(Counter((source.total, source.questions) for source in sources).items())
+    totals = np.array([total for (total, _), _ in kinds])
+    questions = np.array([number for (_, number), _ in kinds])
+    shares = np.array([count for _, count in kinds]) / len(sources)
+    generator = np.random.default_rng(int(draw("bootstrap", *seed) * 2**52))
+    drawn = generator.multinomial(len(sources), shares, size=resamples)
+    means: Draws = (drawn @ totals) / (drawn @ questions)
+    return means
+
+
+def percentiles(draws: Draws) -> tuple[float, float]:
+    """The ends between which 95 % of the draws lie."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def is_clustered(sources: Sequence[Source]) -> bool:
+    """Whether questions share sources, of which there are enough to resample them."""
+    return any(source.questions > 1 for source in sources) and len(sources) >= FEWEST_SOURCES
+
+
+def accuracy_interval(values: Sequence[float], clusters: Sequence[str], *seed: str) -> Interval:
+    """Mean of one share of right answers a question: Wilson's interval, or a clustered one where sources are shared.
+
+    Args:
+        values: for each question the share of its answers that are right.
+        clusters: what each question shares with others; its own id where nothing.
+        seed: names what it is of.
+    """
+    n = len(values)
+    mean = sum(values) / n if n else 0.0
+    sources = sources_of(values, clusters)
+    if not is_clustered(sources):
+        return Interval(mean, *wilson(sum(values), n), "Wilson")
+    low, high = percentiles(bootstrap_means(sources, *seed))
+    return Interval(mean, min(low, mean), max(high, mean), "clustered bootstrap")
+
+
+def average(parts: Sequence[Interval]) -> Interval:
+    """Unweighted mean of independent values, each with its interval (MOVER; Zou and Donner 2008, equations 2 and 3)."""
+    value = sum(part.value for part in parts) / len(parts)
+    below = math.sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts)
+    above = math.sqrt(sum((part.high - part.value) ** 2 for part in parts)) / len(parts)
+    return Interval(value, value - below, value + above, "MOVER")
+
+
+# -- paired differences ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much better the first of two did on the same questions."""
+
+    interval: Interval
+    p: float  # two-sided, of no difference
+    test: str
+    first_only: int  # questions on which the first did better
+    second_only: int
+
+
+def paired_difference(
+    first: Sequence[float], second: Sequence[float], clusters: Sequence[str], *seed: str
+) -> Difference:
+    """The mean difference of two shares of right answers a question, over the same questions in the same order.
+
+    With one answer a question, questions on their own: Bonett and Price's interval and McNemar's exact test. With
+    several answers, or sources that questions share: a paired bootstrap for both.
+
+    Args:
+        first: of the one, for each question.
+        second: of the other.
+        clusters: what each question shares with others; its own id where nothing. At least one question.
+        seed: names what is compared.
+    """
+    values = [one - other for one, other in zip(first, second, strict=True)]
+    first_only, second_only = sum(value > 0 for value in values), sum(value < 0 for value in values)
+    shared = sources_of(values, clusters)
+    single = all(value in (-1, 0, 1) for value in values)
+    sources = shared if is_clustered(shared) else [Source(value, 1) for value in values]
+    if (single and not is_clustered(shared)) or len(set(values)) == 1:
+        found = bonett_price(first_only, second_only, len(values))
+        return Difference(found, mcnemar(first_only, second_only), "McNemar", first_only, second_only)
+    draws = bootstrap_means(sources, *seed)
+    low, high = percentiles(draws)
+    mean = sum(values) / len(values)
+    by = "clustered bootstrap" if is_clustered(shared) else "bootstrap"
+    found = Interval(mean, min(low, mean), max(high, mean), by)
+    return Difference(found, bootstrap_p(draws), by, first_only, second_only)
+
+
+def bonett_price(first_only: int, second_only: int, n: int) -> Interval:
+    """Adjusted Wald interval of a difference of paired shares (Bonett and Price 2012); never of no width."""
+    value = (first_only - second_only) / n
+    one, other = (first_only + 1) / (n + 2), (second_only + 1) / (n + 2)
+    spread = Z95 * math.sqrt((one + other - (one - other) ** 2) / (n + 2))
+    low, high = max(-1.0, one - other - spread), min(1.0, one - other + spread)
+    return Interval(value, min(low, value), max(high, value), "Bonett-Price")
+
+
+def normal_p(interval: Interval) -> float:
+    """Two-sided p-value of zero that belongs to a 95 % interval, by the side of it that faces zero."""
+    side = interval.value - interval.low if interval.value > 0 else interval.high - interval.value
+    return math.erfc(abs(interval.value) / side * Z95 / math.sqrt(2)) if side else float(interval.value == 0)
+
+
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Exact two-sided p-value of McNemar's test: the discordant pairs against a fair coin.
+
+    Args:
+        first_only: questions that the first answers rightly and the second does not.
+        second_only: the other way round.
+    """
+    n, fewer = first_only + second_only, min(first_only, second_only)
+    if first_only == second_only:
+        return 1.0
+    term = tail = 1
+    for k in range(fewer):
+        term = term * (n - k) // (k + 1)
+        tail += term
+    return min(1.0, 2 * tail / (1 << n))
+
+
+def bootstrap_p(draws: Draws) -> float:
+    """Two-sided p-value of a difference of zero, from its bootstrap draws; never below what so many draws can say."""
+    below, above = int((draws <= 0).sum()), int((draws >= 0).sum())
+    return min(1.0, 2 * (min(below, above) + 1) / (len(draws) + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of one family of tests, corrected for their number (Holm 1979), in the order given."""
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected

@@ -1,15 +1,31 @@
-"""Intervals and pass@k."""
+"""Intervals, pass@k, paired differences, corrections."""
 
 from itertools import combinations
+from math import comb
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.evaluation.statistics import pass_at_k, wilson
+from assets.evaluation.statistics import (
+    Interval,
+    Source,
+    accuracy_interval,
+    average,
+    bonett_price,
+    bootstrap_means,
+    holm,
+    mcnemar,
+    normal_p,
+    paired_difference,
+    pass_at_k,
+    percentiles,
+    wilson,
+)
 
 
 def test_wilsons_interval_is_the_published_one() -> None:
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I, method 3
     assert wilson(7, 10) == pytest.approx((0.3968, 0.8922), abs=1e-4)  # Brown, Cai and DasGupta's formula by hand
 
 
@@ -28,3 +44,107 @@ def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_one(given_counts: tup
     samples, right, k = given_counts
     draws = list(combinations([True] * right + [False] * (samples - right), k))
     assert pass_at_k(samples, right, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+
+
+def test_a_clustered_interval_is_wider_than_one_that_takes_questions_for_independent() -> None:
+    clusters = [f"passage {number // 10}" for number in range(400)]
+    values = [float(number // 10 % 2) for number in range(400)]  # a passage is right or wrong as a whole
+    clustered = accuracy_interval(values, clusters, "seed")
+    alone = accuracy_interval(values, [str(number) for number in range(400)], "seed")
+    assert clustered.by == "clustered bootstrap"
+    assert alone.by == "Wilson"
+    assert clustered.high - clustered.low > 2 * (alone.high - alone.low)
+
+
+def test_few_sources_are_not_resampled() -> None:
+    assert accuracy_interval([1.0, 0.0] * 20, ["arithmetic", "words"] * 20).by == "Wilson"
+
+
+def test_the_same_rows_give_the_same_bootstrap() -> None:
+    sources = [Source(float(number % 3), 3) for number in range(30)]
+    first, again, other = (bootstrap_means(sources, name) for name in ("a", "a", "b"))
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != other.tolist()
+
+
+def test_the_bootstrap_of_single_questions_agrees_with_wilson() -> None:
+    low, high = percentiles(bootstrap_means([Source(1.0, 1)] * 300 + [Source(0.0, 1)] * 200, "large"))
+    assert (low, high) == pytest.approx(wilson(300, 500), abs=0.006)
+
+
+def test_mcnemars_exact_test_is_the_published_one() -> None:
+    assert mcnemar(1, 7) == pytest.approx(0.0703, abs=1e-4)  # Fagerland, Lydersen and Laake 2014, their first example
+    # scipy.stats.binomtest(59, 180).pvalue and binomtest(2, 12).pvalue
+    assert mcnemar(121, 59) == pytest.approx(4.4344492637e-06)
+    assert mcnemar(10, 2) == pytest.approx(0.03857421875)
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemars_test_knows_no_first_and_second(first_only: int, second_only: int) -> None:
+    p = mcnemar(first_only, second_only)
+    n, fewer = first_only + second_only, min(first_only, second_only)
+    by_definition = min(1.0, 2 * sum(comb(n, k) for k in range(fewer + 1)) / 2**n)
+    assert p == mcnemar(second_only, first_only)
+    assert p == pytest.approx(by_definition)
+
+
+def test_holms_correction_is_the_published_one() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # R: p.adjust(method = "holm")
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_a_correction_makes_no_p_value_smaller_and_keeps_their_order(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(p <= after <= 1 for p, after in zip(p_values, corrected, strict=True))
+    ranked = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    assert sorted(corrected) == [corrected[index] for index in ranked]
+
+
+def test_bonett_and_prices_interval_is_the_formulas() -> None:
+    found = bonett_price(1, 7, 21)  # the formula, by hand: -6/23 and 1.96 times the root of (10/23 - 36/529) / 23
+    assert (found.value, found.low, found.high) == pytest.approx((-0.2857, -0.5084, -0.0134), abs=1e-4)
+
+
+def test_no_difference_on_few_questions_is_not_certain() -> None:
+    found = paired_difference([1.0] * 5, [1.0] * 5, list("abcde")).interval
+    assert found.low < -0.3
+    assert found.high > 0.3
+
+
+answers = st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.5, 1.0])), min_size=1)
+
+
+@given(answers)
+def test_a_paired_difference_lies_in_its_interval_and_turns_round_with_its_sides(
+    pairs: list[tuple[float, float]],
+) -> None:
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+    questions = [str(number) for number in range(len(pairs))]
+    found, turned = paired_difference(first, second, questions), paired_difference(second, first, questions)
+    assert -1 <= found.interval.low <= found.interval.value <= found.interval.high <= 1
+    assert found.interval.value == pytest.approx(-turned.interval.value)
+    assert (found.first_only, found.second_only) == (turned.second_only, turned.first_only)
+    assert 0 <= found.p <= 1
+
+
+def test_a_clear_difference_of_several_answers_is_found_by_the_bootstrap() -> None:
+    questions = [str(number) for number in range(200)]
+    found = paired_difference([0.8, 1.0] * 100, [0.2, 0.4] * 100, questions, "clear")
+    assert found.test in ("bootstrap", "McNemar")
+    assert found.p < 0.01
+    assert found.interval.low > 0
+
+
+def test_an_average_of_one_value_is_that_value() -> None:
+    one = Interval(0.4, 0.3, 0.6, "Wilson")
+    assert (average([one]).value, average([one]).low, average([one]).high) == pytest.approx((0.4, 0.3, 0.6))
+
+
+def test_an_average_is_known_better_than_its_parts() -> None:
+    found = average([Interval(0.5, 0.4, 0.6, "Wilson")] * 4)
+    assert (found.low, found.high) == pytest.approx((0.45, 0.55))
+
+
+def test_an_interval_that_ends_at_zero_has_the_p_value_of_its_level() -> None:
+    assert normal_p(Interval(0.1, 0.0, 0.3, "MOVER")) == pytest.approx(0.05)
+    assert normal_p(Interval(-0.1, -0.3, 0.0, "MOVER")) == pytest.approx(0.05)
