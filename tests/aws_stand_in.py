@@ -41,6 +41,17 @@ BATCH_PATHS = {
 }
 
 
+# Places as a trainer file names them.
+SAGEMAKER = {
+    "kind": "sagemaker",
+    "image": IMAGE,
+    "role": ROLE,
+    "instance_type": "ml.g6e.xlarge",
+    "tags": {"project": "master"},
+}
+BATCH = {"kind": "batch", "queue": QUEUE, "definition": DEFINITION, "image": IMAGE, "tags": {"project": "master"}}
+
+
 @dataclass
 class Fate:
     """What becomes of a submitted job."""

@@ -5,17 +5,8 @@ import pytest
 from dagster import DagsterInstance
 
 from resources.store import open_store
-from tests.aws_stand_in import DEFINITION, IMAGE, QUEUE, ROLE, AwsStandIn
+from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn
 from tests.resources.trainers.launching import REPOSITORY, Jobs, Runs, World
-
-SAGEMAKER = {
-    "kind": "sagemaker",
-    "image": IMAGE,
-    "role": ROLE,
-    "instance_type": "ml.g6e.xlarge",
-    "tags": {"project": "master"},
-}
-BATCH = {"kind": "batch", "queue": QUEUE, "definition": DEFINITION, "image": IMAGE, "tags": {"project": "master"}}
 
 
 @pytest.fixture
