@@ -31,9 +31,9 @@ def checkpoint_metadata(lake: Lake, checkpoint: Checkpoint, trainer: TrainerConf
     hours = results["seconds"] / 3600
     shown: dict[str, Any] = {
         "loss": picture(loss_figure(rows), "Training and validation loss by optimiser step"),
-        "final validation loss": results.get("validation_loss"),
-        "best validation loss": results.get("best_validation_loss"),
-        "final training loss": results["last_loss"],
+        "final validation loss": _rounded(results.get("validation_loss")),
+        "best validation loss": _rounded(results.get("best_validation_loss")),
+        "final training loss": _rounded(results["last_loss"]),
         "steps": checkpoint.manifest["global_step"],
         "tokens seen": results["tokens"],
         "minutes": round(results["seconds"] / 60, 2),
@@ -46,6 +46,10 @@ def checkpoint_metadata(lake: Lake, checkpoint: Checkpoint, trainer: TrainerConf
         "recipe": MetadataValue.json(checkpoint.manifest["recipe"]),
     }
     return {name: value for name, value in shown.items() if value is not None}
+
+
+def _rounded(loss: float | None) -> float | None:
+    return None if loss is None else round(loss, 4)
 
 
 def _speed(results: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

