@@ -1,0 +1,182 @@
+"""All that is known of each dialogue of a release, streamed from the lake: some lessons in memory at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from assets.boost_qa.assembly import stream
+from assets.boost_qa.release import Release, offer_release
+from assets.dialogues.schema import DIALOGUES
+from assets.evaluation.browser.schema import ACCEPTED
+from assets.lesson_plans.schema import LESSON_PLANS
+from assets.partitions import Scenario
+from assets.quality.schema import SCORED
+from assets.seeds.schema import SEEDS
+from resources.lake import Lake, PartitionRecord
+
+QUERIES = Path(__file__).parent / "queries"
+MEMORY = "256MB"  # what DuckDB may hold; the rest spills
+GROUP_ROWS = 2_000  # dialogues that one query gives; a larger lesson is a group of its own
+TITLE = 120  # characters
+SHOWN = 5
+JOINED = {"dialogue": "dialogue_id", "plan": "seed_id", "seed": "seed_id", "partner": "seed_id"}  # and their keys
+Row = dict[str, Any]
+
+
+class BrowserError(RuntimeError):
+    """The dialogues of a release cannot be gathered. The message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One scenario of one shard, as it was when the release took it."""
+
+    dialogues: PartitionRecord
+    scored: PartitionRecord
+
+
+def lessons_of(lake: Lake, release: Release) -> list[Lesson]:
+    """The lessons that a release is made of, by scenario and shard.
+
+    Raises:
+        BrowserError: some were made anew since, so what was said then is not there any more.
+    """
+    told, judged = ({record.name: record for record in lake.records(table)} for table in (DIALOGUES, SCORED))
+    lessons, gone = [], []
+    for entry in release.manifest["lineage"]:
+        dialogues, scored = told.get(entry["lesson"]), judged.get(entry["lesson"])
+        if dialogues is None or scored is None:
+            gone.append(entry["lesson"])
+        elif (dialogues.fingerprint, scored.fingerprint) != (entry["dialogues"], entry["scores"]):
+            gone.append(entry["lesson"])
+        else:
+            lessons.append(Lesson(dialogues, scored))
+    if gone:
+        raise BrowserError(
+            f"{len(gone)} lessons were made anew since release {release.id} ({', '.join(gone[:SHOWN])}"
+            f"{', …' if len(gone) > SHOWN else ''}), so its dialogues cannot all be shown; materialise boost_qa again, "
+            "then dialogue_browser"
+        )
+    return sorted(lessons, key=lambda lesson: (lesson.scored.keys["scenario"], lesson.scored.keys["shard"]))
+
+
+def dialogues_of(lake: Lake, release: Release, lessons: Sequence[Lesson], scratch: Path) -> Iterator[Row]:
+    """Every scored dialogue of the lessons, by scenario, shard and dialogue_id, as the browser's files hold it.
+
+    Args:
+        lake: where all of it is.
+        release: which decided on them.
+        lessons: from `lessons_of`.
+        scratch: an empty folder for what does not fit in memory.
+
+    Raises:
+        BrowserError: the release says nothing of one of them.
+    """
+    groups = list(_groups(lessons))
+    views = {}
+    for number, group in enumerate(groups):
+        views[f"dialogues_{number}"] = [lesson.dialogues for lesson in group]
+        views[f"scores_{number}"] = [lesson.scored for lesson in group]
+        views[f"seeds_{number}"] = _seed_shards(lake.records(SEEDS), group)
+        views[f"plans_{number}"] = _plan_shards(lake.records(LESSON_PLANS), group)
+    with lake.connect([SEEDS, LESSON_PLANS, DIALOGUES, SCORED], MEMORY, views) as connection:
+        connection.execute(f"SET temp_directory = '{scratch}'")
+        offer_release(connection, lake, release, "released")
+        connection.execute(_query("decided.sql"))
+        for number in range(len(groups)):
+            for name in ("dialogues", "scores", "seeds", "plans"):
+                connection.execute(f"CREATE OR REPLACE TEMP VIEW some_{name} AS FROM {name}_{number}")
+            yield from map(shown, _rows(connection))
+
+
+def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
+    return stream(connection, _query("dialogues.sql"))
+
+
+def _query(name: str) -> str:
+    return (QUERIES / name).read_text(encoding="utf-8")
+
+
+def _groups(lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:
+    """Lessons that one query reads, in order, of one scenario."""
+    group: list[Lesson] = []
+    for lesson in lessons:
+        rows = lesson.scored.rows + sum(member.scored.rows for member in group)
+        if group and (rows > GROUP_ROWS or group[0].scored.keys["scenario"] != lesson.scored.keys["scenario"]):
+            yield group
+            group = []
+        group.append(lesson)
+    if group:
+        yield group
+
+
+def _seed_shards(seeds: Sequence[PartitionRecord], group: Sequence[Lesson]) -> list[PartitionRecord]:
+    """Where the seeds of a group's lessons are; an analogy's partner may be in any shard of the same source."""
+    shards = {lesson.scored.keys["shard"] for lesson in group}
+    own = [record for record in seeds if record.keys["shard"] in shards]
+    if group[0].scored.keys["scenario"] != Scenario.ANALOGY.value:
+        return own
+    sources = {record.keys["source"] for record in own}
+    return [record for record in seeds if record.keys["source"] in sources]
+
+
+def _plan_shards(plans: Sequence[PartitionRecord], group: Sequence[Lesson]) -> list[PartitionRecord]:
+    shards = {lesson.scored.keys["shard"] for lesson in group}
+    return [record for record in plans if record.keys["shard"] in shards]
+
+
+def shown(row: Mapping[str, Any]) -> Row:
+    """A row of `queries/dialogues.sql` as the browser's files hold it; without any text where the seed was retracted.
+
+    Raises:
+        BrowserError: the release says nothing of it.
+    """
+    scored, verdict = row["scored"], row["verdict"]
+    if verdict is None:
+        raise BrowserError(
+            f"the release says nothing of dialogue {scored['dialogue_id']} ({scored['scenario']}, {scored['shard']}), "
+            "though it took its lesson; materialise boost_qa again, then dialogue_browser"
+        )
+    joined = {name: _found(row[name], key) for name, key in JOINED.items()}
+    found = {
+        "id": scored["dialogue_id"],
+        "verdict": verdict,
+        "reasons": reasons(row),
+        "detail": row["detail"],
+        "scored": scored,
+        **joined,
+    }
+    if verdict == "retracted":
+        private = {"turns": [], "discarded": [], "status_reason": None}
+        found["dialogue"] = {**joined["dialogue"], **private} if joined["dialogue"] else None
+        found["scored"] = {**scored, "judge_reason": None, "decision_note": None}
+        found["seed"] = found["partner"] = None
+    return found
+
+
+def _found(joined: Row | None, key: str) -> Row | None:
+    """What was joined to a row; None where nothing was."""
+    return joined if joined and joined[key] is not None else None
+
+
+def reasons(row: Mapping[str, Any]) -> list[str]:
+    """Short codes of why a dialogue is not in the release; none where it is."""
+    match row["verdict"]:
+        case "rejected":
+            return list(row["scored"]["rejection_reasons"]) or ["decided_by_hand"]
+        case "contaminated":
+            return [f"contaminated by {row['reason']}"]
+        case verdict if verdict == ACCEPTED:
+            return []
+        case _:
+            return [row["reason"]]
+
+
+def title(row: Mapping[str, Any]) -> str:
+    """How the question of a shown dialogue begins, on one line."""
+    question = row["seed"]["question"] if row["seed"] else ""
+    line = " ".join(question[: 4 * TITLE].split())
+    return line if len(line) <= TITLE else line[: TITLE - 1] + "…"
