@@ -9,6 +9,8 @@ from assets.checkpoints.assets import checkpoint_asset
 from assets.dialogues import assets as dialogues
 from assets.dialogues import checks as dialogues_checks
 from assets.evaluation.assets import benchmark_asset
+from assets.evaluation.browser import assets as browser
+from assets.evaluation.browser import checks as browser_checks
 from assets.evaluation.checks import benchmark_checks
 from assets.lesson_plans import assets as lesson_plans
 from assets.lesson_plans import checks as lesson_plans_checks
@@ -48,6 +50,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             training_sets.training_sets,
             checkpoint_asset(tuned),
             benchmark_asset(tuned),
+            browser.dialogue_browser,
         ],
         asset_checks=[
             *seeds_checks.CHECKS,
@@ -58,6 +61,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *training_sets_checks.CHECKS,
             *checkpoints_checks.CHECKS,
             *benchmark_checks(deployment.benchmarks),
+            *browser_checks.CHECKS,
         ],
         jobs=[
             teach_and_score,

@@ -30,6 +30,7 @@ ASSETS = {  # name: (group, partitions, upstream)
     ),
     "checkpoints": ("training", "base and variant", "training_sets"),
     "benchmark_scores": ("training", "base and variant", "checkpoints"),
+    "dialogue_browser": ("evaluation", "none", "boost_qa scored_dialogues"),
 }
 CHECKS = [
     "benchmark_scores: answered_once",
@@ -52,6 +53,9 @@ CHECKS = [
     "checkpoints: claimed_release",
     "checkpoints: complete",
     "checkpoints: learned",
+    "dialogue_browser: complete",
+    "dialogue_browser: counts_reconcile",
+    "dialogue_browser: every_dialogue_once",
     "lesson_plans: debates_have_rounds",
     "lesson_plans: duplicates_in_one_split",
     "lesson_plans: one_plan_a_seed",

@@ -48,12 +48,11 @@ def lessons_of(lake: Lake, release: Release) -> list[Lesson]:
     lessons, gone = [], []
     for entry in release.manifest["lineage"]:
         dialogues, scored = told.get(entry["lesson"]), judged.get(entry["lesson"])
-        if dialogues is None or scored is None:
-            gone.append(entry["lesson"])
-        elif (dialogues.fingerprint, scored.fingerprint) != (entry["dialogues"], entry["scores"]):
-            gone.append(entry["lesson"])
-        else:
+        taken = (entry["dialogues"], entry["scores"])
+        if dialogues and scored and (dialogues.fingerprint, scored.fingerprint) == taken:
             lessons.append(Lesson(dialogues, scored))
+        else:
+            gone.append(entry["lesson"])
     if gone:
         raise BrowserError(
             f"{len(gone)} lessons were made anew since release {release.id} ({', '.join(gone[:SHOWN])}"
@@ -150,7 +149,7 @@ def shown(row: Mapping[str, Any]) -> Row:
         **joined,
     }
     if verdict == "retracted":
-        private = {"turns": [], "discarded": [], "status_reason": None}
+        private: Row = {"turns": [], "discarded": [], "status_reason": None}
         found["dialogue"] = {**joined["dialogue"], **private} if joined["dialogue"] else None
         found["scored"] = {**scored, "judge_reason": None, "decision_note": None}
         found["seed"] = found["partner"] = None

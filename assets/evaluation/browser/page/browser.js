@@ -142,6 +142,7 @@
 
   function drawFilters(counts) {
     FACETS.forEach((facet, place) => {
+      if (search?.left && document.activeElement === $(facet)) return; // somebody is choosing
       const options = index.values[facet]
         .map((value, code) => [value, counts[place][code]])
         .filter(([value, number]) => number > 0 || value === state[facet]);
@@ -162,7 +163,7 @@
   // ---- search -------------------------------------------------------------------------------------------------
 
   const termsOf = (words) => words.split(/\s+/).filter(Boolean);
-  const pattern = (terms, flags) => new RegExp(terms.map((term) => term.replace(/[\\^$.*+?()[\]{}|\/-]/g, "\\$&")).join("|"), flags);
+  const pattern = (terms, flags) => new RegExp(terms.map((term) => term.replace(/[\\^$.*+?()[\]{}|\/]/g, "\\$&")).join("|"), flags);
 
   /** All texts of a dialogue, and its ids. */
   function textsOf(row) {
@@ -222,7 +223,11 @@
     } else {
       if (search?.terms.join(" ") !== words.join(" ")) search = { terms: words, hits: new Set(), read: new Set(), left: 1 };
       else search = { ...search, left: 1 }; // other filters: pages that were not read may be wanted now
-      seek().catch(complain);
+      seek().catch((error) => {
+        search = { ...search, left: 0 };
+        drawList();
+        complain(error);
+      });
     }
   }
 
@@ -338,7 +343,7 @@
   function plain(value) {
     if (value === true) return "yes";
     if (value === false) return "no";
-    if (value === null || value === undefined) return "unknown";
+    if (value === null || value === undefined) return "–";
     if (Array.isArray(value)) return value.map(named).join(", ") || "none";
     if (typeof value === "number") return Number.isInteger(value) ? count(value) : String(Number(value.toFixed(4)));
     return String(value);
@@ -450,7 +455,7 @@
       { class: "scroll" },
       element(
         "table",
-        null,
+        { class: "cast" },
         element("thead", null, element("tr", null, head.map((name) => element("th", { scope: "col" }, name)))),
         element("tbody", null, lines.map((cells) => element("tr", null, cells.map((cell) => element("td", null, typeof cell === "number" ? String(cell) : cell))))),
       ),
@@ -470,7 +475,7 @@
       heading,
       element("div", { class: "chips" }, [...facts, `score ${scored.quality_score.toFixed(3)}`].map((fact) => element("span", null, fact))),
       verdictOf(row),
-      ...chat(dialogue),
+      element("div", { class: "chat" }, chat(dialogue)),
       element("h3", null, "What was asked"),
       seedOf("Seed and reference answer", row.seed),
       seedOf("Partner and its reference answer", row.partner),
@@ -534,6 +539,7 @@
     drawSteps();
     if (!other) return;
     $("reader").scrollTop = 0;
+    $("list").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
     if (matchMedia("(max-width: 760px)").matches) scrollTo(0, 0);
     $("reader").querySelector("h2").focus({ preventScroll: true });
   }
@@ -568,7 +574,7 @@
         { class: "scroll" },
         element(
           "table",
-          null,
+          { class: "overview" },
           element("thead", null, element("tr", null, element("th", { scope: "col" }, "Verdict"), values.scenario.map((name) => element("th", { scope: "col", class: "number" }, named(name))))),
           element("tbody", null, lines),
         ),
