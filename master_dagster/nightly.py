@@ -1,6 +1,6 @@
 """The nightly schedule: launches the lessons that are due, contiguous ones together, and says what it left and why."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -37,6 +37,7 @@ from resources.lake import Lake
 NIGHTLY = "nightly_lessons"
 DUE_TAG = "master/due"
 LESSONS_TAG = "master/lessons"  # the UI's list of runs shows a single partition, but no range
+TICK_TAG = "dagster/scheduled_execution_time"
 RANGE_START, RANGE_END = (f"dagster/asset_partition_range_{side}" for side in ("start", "end"))
 IN_FLIGHT = [
     DagsterRunStatus.QUEUED,
@@ -108,9 +109,7 @@ def averages_of(lake: Lake, profile: Profile, rules: LessonRules) -> Averages:
 def runs_of_tick(instance: DagsterInstance, tick: datetime) -> Sequence[DagsterRun]:
     """The runs that this very tick launched already: it was interrupted, and Dagster evaluates it again."""
     at = tick.astimezone(UTC).isoformat()
-    return instance.get_runs(
-        RunsFilter(tags={"dagster/schedule_name": NIGHTLY, "dagster/scheduled_execution_time": at})
-    )
+    return instance.get_runs(RunsFilter(tags={"dagster/schedule_name": NIGHTLY, TICK_TAG: at}))
 
 
 def lessons_in_flight(instance: DagsterInstance, now: datetime) -> set[str]:
@@ -128,28 +127,35 @@ def lessons_in_flight(instance: DagsterInstance, now: datetime) -> set[str]:
 
 
 def failed_nights(instance: DagsterInstance, now: datetime) -> Counter[str]:
-    """How often the schedule's own runs of a lesson failed within `TRIED` before `now`.
+    """In how many ticks' runs a lesson failed within `TRIED` before `now`; a run and its retries are one night.
 
     Runs that ended because a server was down, or a budget was spent, say nothing about their lessons.
     """
-    tries: Counter[str] = Counter()
+    nights: defaultdict[str, set[str]] = defaultdict(set)
     failed = RunsFilter(
         statuses=[DagsterRunStatus.FAILURE], tags={"dagster/schedule_name": NIGHTLY}, updated_after=now - TRIED
     )
     for run in instance.get_runs(failed):
         if OUTAGE_TAG not in run.tags:
-            tries.update(_lessons_of(run, instance))
-    return tries
+            for key in _lessons_of(run, instance):
+                nights[key].add(run.tags.get(TICK_TAG, run.run_id))
+    return Counter({key: len(ticks) for key, ticks in nights.items()})
 
 
 def _lessons_of(run: DagsterRun, instance: DagsterInstance) -> set[str]:
     """Keys of the lessons that a run is for; none where it is for something else."""
     single, start, end = (run.tags.get(name, "") for name in ("dagster/partition", RANGE_START, RANGE_END))
-    if "|" in single:
+    if _is_lesson(single):
         return {single}
-    if "|" in start and "|" in end:
+    if _is_lesson(start) and _is_lesson(end):
         return set(_keys_between(start, end, instance))
     return set()
+
+
+def _is_lesson(key: str) -> bool:
+    """Whether a partition's key is a lesson's: other assets have keys of two parts too."""
+    scenario, joined, _ = key.partition("|")
+    return bool(joined) and scenario in {scenario.value for scenario in Scenario}
 
 
 def _keys_between(start: str, end: str, instance: DagsterInstance) -> Sequence[str]:

@@ -134,9 +134,11 @@ class Night:
         self.instance.add_run(DagsterRun(job_name="teach_and_score", status=status, tags=named))
 
     def add_failed_nights(self, key: str, number: int, **tags: str) -> None:
-        """Runs of the schedule that made this lesson and failed."""
-        for _ in range(number):
-            self.add_run(DagsterRunStatus.FAILURE, schedule_name=NIGHTLY, partition=key, **tags)
+        """Runs of the schedule that made this lesson and failed, each of another tick."""
+        for day in range(number):
+            tick = (ONE_NIGHT - timedelta(days=day + 1)).isoformat()
+            named = {"schedule_name": NIGHTLY, "partition": key, "scheduled_execution_time": tick, **tags}
+            self.add_run(DagsterRunStatus.FAILURE, **named)
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +242,20 @@ def test_a_range_that_failed_counts_for_each_lesson_of_it(night: Night) -> None:
     night.add_run(DagsterRunStatus.FAILURE, schedule_name=NIGHTLY, **ends)
     now = datetime.now(UTC)
     assert failed_nights(night.instance, now) == {"debate|sums-0000": 1, "debate|sums-0001": 1}
+
+
+def test_a_run_and_its_retries_are_one_failed_night(night: Night) -> None:
+    """Dagster gives a retry its parent's tags."""
+    for _ in range(3):
+        night.add_failed_nights("debate|sums-0000", 1)
+    assert failed_nights(night.instance, datetime.now(UTC)) == {"debate|sums-0000": 1}
+
+
+def test_partitions_of_two_parts_of_other_assets_are_no_lessons(night: Night) -> None:
+    night.add_failed_nights("tiny|master", 1)
+    night.add_run(DagsterRunStatus.STARTED, partition="tiny|master")
+    now = datetime.now(UTC)
+    assert (failed_nights(night.instance, now), lessons_in_flight(night.instance, now)) == ({}, set())
 
 
 def test_failures_of_other_runs_are_no_failed_nights(night: Night) -> None:
