@@ -12,6 +12,8 @@ from assets.evaluation.assets import benchmark_asset
 from assets.evaluation.browser import assets as browser
 from assets.evaluation.browser import checks as browser_checks
 from assets.evaluation.checks import benchmark_checks
+from assets.evaluation.report.assets import experiment_report
+from assets.evaluation.report.checks import experiment_report_checks
 from assets.lesson_plans import assets as lesson_plans
 from assets.lesson_plans import checks as lesson_plans_checks
 from assets.partitions import sources, tunings
@@ -50,6 +52,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             training_sets.training_sets,
             checkpoint_asset(tuned),
             benchmark_asset(tuned),
+            experiment_report,
             browser.dialogue_browser,
         ],
         asset_checks=[
@@ -61,6 +64,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *training_sets_checks.CHECKS,
             *checkpoints_checks.CHECKS,
             *benchmark_checks(deployment.benchmarks),
+            experiment_report_checks,
             *browser_checks.CHECKS,
         ],
         jobs=[

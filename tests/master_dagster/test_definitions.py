@@ -30,6 +30,7 @@ ASSETS = {  # name: (group, partitions, upstream)
     ),
     "checkpoints": ("training", "base and variant", "training_sets"),
     "benchmark_scores": ("training", "base and variant", "checkpoints"),
+    "experiment_report": ("training", "none", "benchmark_scores boost_qa scored_dialogues training_sets"),
     "dialogue_browser": ("evaluation", "none", "boost_qa scored_dialogues"),
 }
 CHECKS = [
@@ -56,6 +57,10 @@ CHECKS = [
     "dialogue_browser: complete",
     "dialogue_browser: counts_reconcile",
     "dialogue_browser: every_dialogue_once",
+    "experiment_report: complete",
+    "experiment_report: current",
+    "experiment_report: loads_nothing",
+    "experiment_report: numbers_reproducible",
     "lesson_plans: debates_have_rounds",
     "lesson_plans: duplicates_in_one_split",
     "lesson_plans: one_plan_a_seed",
