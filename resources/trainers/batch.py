@@ -22,6 +22,7 @@ ENDED = {"SUCCEEDED", "FAILED"}
 # Of a job that failed, in Batch's own words.
 HOST_GONE = "Host EC2"  # "Host EC2 (instance i-…) terminated."
 CAPACITY = "CAPACITY:"  # how a queue says that it gave up waiting for machines
+MISFIT = "MISCONFIGURATION:"  # how it says that no machine will ever do
 TIMED_OUT = "duration exceeded timeout"
 
 
@@ -212,6 +213,8 @@ def _failed(job: Any, ending: bool) -> JobStatus:
     reason = "; ".join(word for word in words if word)
     if CAPACITY in reason:
         return JobStatus(JobState.NO_CAPACITY, reason)
+    if MISFIT in reason:
+        return JobStatus(JobState.FAILED, f"{reason}: ask for less, or give the queue larger machines")
     if HOST_GONE in reason:
         return JobStatus(JobState.INTERRUPTED, reason)
     if TIMED_OUT in reason:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 PARENT_GONE_SECONDS = 4 * HEARTBEAT_SECONDS
 CLAIMER_GONE_SECONDS = 120  # nobody needs so long between claim and submission
 LONGEST_RETRY_SECONDS = 600
-STOP_SECONDS = 1800
+STOP_SECONDS = 840  # less than what surrounds a run gives it to end: 900 in infra/
 
 
 class TrainingFailed(RuntimeError):

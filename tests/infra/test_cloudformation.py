@@ -12,6 +12,7 @@ import boto3
 import pytest
 import yaml
 from cfnlint.api import lint_file  # type: ignore[import-untyped]
+from cfnlint.decode import decode  # type: ignore[import-untyped]
 from dagster import DagsterInstance
 
 from assets.lesson_plans.schema import LESSON_PLANS
@@ -168,6 +169,20 @@ def test_what_batch_needs_exists_once_deployed(batch_stack: Stack) -> None:
     assert logical_names("batch.yaml") == described
 
 
+def test_the_queue_gives_up_jobs_that_get_no_machine() -> None:
+    # moto does not know the property
+    queue = decode(str(FOLDER / "batch.yaml"))[0]["Resources"]["JobQueue"]["Properties"]
+    actions = {action["Reason"]: (action["Action"], action["State"]) for action in queue["JobStateTimeLimitActions"]}
+    assert actions == dict.fromkeys(
+        (
+            "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+            "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+            "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+        ),
+        ("CANCEL", "RUNNABLE"),
+    )
+
+
 def test_a_batch_job_runs_the_pinned_image_as_the_trainer_on_a_gpu(main_stack: Stack, batch_stack: Stack) -> None:
     (definition,) = boto3.client("batch").describe_job_definitions(
         jobDefinitions=[batch_stack.outputs["JobDefinition"]]
@@ -203,10 +218,10 @@ def test_the_orchestrator_may_submit_to_its_queue_only(main_stack: Stack, batch_
     assert resources == [[batch_stack.outputs["JobQueue"], batch_stack.outputs["JobDefinition"]]]
 
 
-def test_a_trainer_writes_checkpoints_and_what_sagemaker_leaves(main_stack: Stack) -> None:
+def test_a_trainer_writes_checkpoints_gradients_and_what_sagemaker_leaves(main_stack: Stack) -> None:
     written = [one["Resource"] for one in role_statements(main_stack, "TrainerRole") if "s3:PutObject" in one["Action"]]
     lake = f"arn:aws:s3:::{main_stack.resources['Bucket']}/lake"
-    assert written == [[f"{lake}/checkpoints/*", f"{lake}/_jobs/*"]]
+    assert written == [[f"{lake}/checkpoints/*", f"{lake}/training_sets/tagcos/features-*", f"{lake}/_jobs/*"]]
 
 
 def test_a_consumer_reads_releases_and_nothing_else(main_stack: Stack) -> None:

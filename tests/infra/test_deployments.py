@@ -9,6 +9,7 @@ import yaml
 from dagster._core.instance.config import dagster_instance_config
 
 from resources.chat.profile import load_profile
+from resources.trainers.trainer import STOP_SECONDS
 
 INFRA = Path(__file__).parents[2] / "infra"
 FILES = [INFRA / "docker-compose.yaml", *sorted((INFRA / "helm").glob("*.yaml"))]
@@ -38,13 +39,35 @@ def test_helm_and_the_instance_file_limit_runs_alike(values: Any) -> None:
         "start_timeout_seconds": daemon["runMonitoring"]["startTimeoutSeconds"],
         "cancel_timeout_seconds": daemon["runMonitoring"]["cancelTimeoutSeconds"],
         "max_retries": daemon["runRetries"]["maxRetries"],
+        "retry_on_asset_or_op_failure": daemon["runRetries"]["retryOnAssetOrOpFailure"],
     } == {
         "max_concurrent_runs": instance["concurrency"]["runs"]["max_concurrent_runs"],
         **instance["concurrency"]["pools"],
         "start_timeout_seconds": instance["run_monitoring"]["start_timeout_seconds"],
         "cancel_timeout_seconds": instance["run_monitoring"]["cancel_timeout_seconds"],
         "max_retries": instance["run_retries"]["max_retries"],
+        "retry_on_asset_or_op_failure": instance["run_retries"]["retry_on_asset_or_op_failure"],
     }
+
+
+def test_a_cancelled_run_has_time_to_stop_its_job_everywhere(values: Any, compose: Any) -> None:
+    pod = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["podSpecConfig"]
+    minutes = compose["services"]["code-location"]["stop_grace_period"].removesuffix("m")
+    given = [
+        pod["terminationGracePeriodSeconds"],
+        values["dagsterDaemon"]["runMonitoring"]["cancelTimeoutSeconds"],
+        read(INFRA / "dagster.aws.yaml")["run_monitoring"]["cancel_timeout_seconds"],
+        read(INFRA / "dagster.compose.yaml")["run_monitoring"]["cancel_timeout_seconds"],
+        int(minutes) * 60,
+    ]
+    assert given == [900] * 5
+    assert STOP_SECONDS < 900
+
+
+def test_a_dead_run_of_compose_is_found_by_its_host_and_ends_some_day(compose: Any) -> None:
+    assert compose["services"]["code-location"]["hostname"]
+    for name in ("dagster.aws.yaml", "dagster.compose.yaml"):
+        assert read(INFRA / name)["run_monitoring"]["max_runtime_seconds"]
 
 
 def test_helm_runs_one_image_everywhere(values: Any) -> None:
@@ -74,6 +97,13 @@ def test_the_clusters_profile_is_the_papers_at_other_addresses() -> None:
     ours, theirs = load_profile(str(INFRA / "helm" / "profile.yaml")), load_profile("paper")
     assert ours.name == theirs.name
     assert ours.roles == theirs.roles
+
+
+def test_as_many_runs_share_the_clusters_servers_as_the_pool_lets_through(values: Any) -> None:
+    (told,) = re.findall(r"concurrency set models (\d+)", (INFRA.parent / "docs" / "deploy-aws.md").read_text())
+    pool = max(int(told), values["concurrency"]["pools"]["defaultLimit"])
+    endpoints = load_profile(str(INFRA / "helm" / "profile.yaml")).endpoints
+    assert [name for name, one in endpoints.items() if one.runs_at_once < pool] == []
 
 
 def test_the_model_servers_address_is_one_of_the_profile() -> None:

@@ -300,6 +300,22 @@ def test_what_sagemaker_says(status: str, secondary: str, reason: str, state: Jo
             {"status": "FAILED", "isTerminated": True, "statusReason": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"},
             JobState.NO_CAPACITY,
         ),
+        (
+            {
+                "status": "FAILED",
+                "isCancelled": True,
+                "statusReason": "Canceled by JobStateTimeLimit action due to reason: CAPACITY:X",
+            },
+            JobState.NO_CAPACITY,
+        ),
+        (
+            {
+                "status": "FAILED",
+                "isCancelled": True,
+                "statusReason": "Canceled by JobStateTimeLimit action due to reason: MISCONFIGURATION:X",
+            },
+            JobState.FAILED,
+        ),
         ({"status": "FAILED", "container": {"exitCode": 75}}, JobState.INTERRUPTED),
         ({"status": "FAILED", "container": {"exitCode": 76}}, JobState.INTERRUPTED),
         ({"status": "FAILED", "container": {"exitCode": 2}}, JobState.FAILED),
