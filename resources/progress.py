@@ -2,6 +2,7 @@
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,50 +89,52 @@ def progress(
         yield _Bars(title, bars, clock)
 
 
-class _Lines:
+class _Shown(ABC):
+    """Shows what it is told, at most every so many seconds."""
+
+    def __init__(self, clock: Callable[[], float], every: float, last: float) -> None:
+        self._clock, self._every, self._last = clock, every, last
+
+    def __call__(
+        self,
+        done: int,
+        total: int,
+        detail: str | Callable[[], str] = "",
+        parts: Callable[[], Iterable[Part]] = tuple,
+    ) -> None:
+        now = self._clock()
+        if now - self._last >= self._every:
+            self._last = now
+            self._show(done, total, detail if isinstance(detail, str) else detail(), parts)
+
+    @abstractmethod
+    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[Part]]) -> None: ...
+
+
+class _Lines(_Shown):
     """A line every `LOG_EVERY_SECONDS`."""
 
     def __init__(self, title: str, log: Callable[[str], None], clock: Callable[[], float]) -> None:
-        self._title, self._log, self._clock = title, log, clock
-        self._started = self._last = clock()
+        self._title, self._log, self._started = title, log, clock()
+        super().__init__(clock, LOG_EVERY_SECONDS, self._started)
 
-    def __call__(
-        self,
-        done: int,
-        total: int,
-        detail: str | Callable[[], str] = "",
-        parts: Callable[[], Iterable[Part]] = tuple,
-    ) -> None:
-        now = self._clock()
-        if now - self._last < LOG_EVERY_SECONDS:
-            return
-        self._last = now
-        left = (total - done) * (now - self._started) / done if done else None
-        words = [f"{done} of {total}", _said(detail), f"about {in_words(left)} left" if left is not None else ""]
+    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[Part]]) -> None:
+        left = (total - done) * (self._last - self._started) / done if done else None
+        words = [f"{done} of {total}", detail, f"about {in_words(left)} left" if left is not None else ""]
         self._log(f"{self._title}: " + ", ".join(word for word in words if word))
 
 
-class _Bars:
+class _Bars(_Shown):
     """A bar for the step, and below it one for each partition under way."""
 
     def __init__(self, title: str, bars: Progress, clock: Callable[[], float]) -> None:
-        self._bars, self._clock = bars, clock
+        self._bars = bars
         self._step = bars.add_task(title, total=None, detail="")
         self._parts: dict[str, TaskID] = {}
-        self._drawn = -DRAW_EVERY_SECONDS
+        super().__init__(clock, DRAW_EVERY_SECONDS, last=-DRAW_EVERY_SECONDS)
 
-    def __call__(
-        self,
-        done: int,
-        total: int,
-        detail: str | Callable[[], str] = "",
-        parts: Callable[[], Iterable[Part]] = tuple,
-    ) -> None:
-        now = self._clock()
-        if now - self._drawn < DRAW_EVERY_SECONDS:
-            return
-        self._drawn = now
-        self._bars.update(self._step, completed=done, total=total, detail=_said(detail))
+    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[Part]]) -> None:
+        self._bars.update(self._step, completed=done, total=total, detail=detail)
         shown = {part.name: part for part in list(parts())[:SHOWN_PARTS]}
         for name in [name for name in self._parts if name not in shown]:
             self._bars.remove_task(self._parts.pop(name))
@@ -139,10 +142,6 @@ class _Bars:
             if name not in self._parts:
                 self._parts[name] = self._bars.add_task(f"  {name}", detail="")
             self._bars.update(self._parts[name], completed=part.done, total=part.total, detail=part.detail)
-
-
-def _said(detail: str | Callable[[], str]) -> str:
-    return detail if isinstance(detail, str) else detail()
 
 
 def in_words(seconds: float) -> str:
