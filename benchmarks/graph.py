@@ -1,0 +1,174 @@
+"""So many seeds through the whole graph, on a fake endpoint without latency: time and peak memory of each stage.
+
+    python -m benchmarks.graph                               1,000 seeds
+    python -m benchmarks.graph --seeds 5000 19000 100000     is peak memory flat in the number of seeds?
+    python -m benchmarks.graph --quick                       300 seeds, as `make bench` runs it
+
+Each size runs in a process of its own with a fresh lake and instance (SQLite), every stage in one run over all its
+partitions, with its checks, as the demo does; the endpoint is another process. "in ours" is the time inside the assets'
+and checks' functions, "Dagster" what is left of the run, and the share is Dagster's of the whole. "held" is the memory
+at a stage's start, "peak" the most that it reached.
+"""
+
+import argparse
+import functools
+import inspect
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.actors import actors, found, told
+from benchmarks.measured import Measured, forget_peak, held_mb, peak_mb, show
+
+inside = 0.0  # seconds that the assets' and checks' functions took, so far
+
+
+def clocked(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function; what it takes counts as inside."""
+
+    @functools.wraps(work)
+    def call(*given: Any, **named: Any) -> Any:
+        global inside
+        began = time.perf_counter()
+        try:
+            return work(*given, **named)
+        finally:
+            inside += time.perf_counter() - began
+
+    @functools.wraps(work)
+    def generate(*given: Any, **named: Any) -> Iterator[Any]:
+        results = work(*given, **named)
+        following = clocked(lambda: next(results, None))
+        while (result := following()) is not None:
+            yield result
+
+    return generate if inspect.isgeneratorfunction(work) else call
+
+
+def clock_decorator(name: str) -> None:
+    """Let one of Dagster's decorators clock all functions that it is given from now on."""
+    decorator = getattr(dagster, name)
+
+    def decorate(*given: Any, **named: Any) -> Any:
+        if given and callable(given[0]):
+            return decorator(clocked(given[0]), **named)
+        return lambda work: decorator(*given, **named)(clocked(work))
+
+    setattr(dagster, name, decorate)
+
+
+def drive(folder: Path, url: str, seeds: int) -> list[dict[str, Any]]:
+    """Every stage over so many seeds, in this process: what each took."""
+    for name in ("asset", "asset_check", "multi_asset_check"):
+        clock_decorator(name)
+    from assets.partitions import SHARDS, Scenario
+    from master_dagster.definitions import build_definitions
+    from master_dagster.demo import run_step
+    from master_dagster.deployment import load_deployment
+
+    deployment = load_deployment(found(folder, url, seeds))
+    definitions = build_definitions(deployment)
+    scenarios = [scenario.value for scenario in Scenario]
+    measured: list[dict[str, Any]] = []
+    (folder / "home").mkdir()
+    with dagster.DagsterInstance.local_temp(str(folder / "home"), {"telemetry": {"enabled": False}}) as instance:
+
+        def stage(name: str, keys: list[str] | None) -> None:
+            forget_peak()
+            before, held, busy, began = inside, held_mb(), time.process_time(), time.perf_counter()
+            run_step(definitions, instance, [name], keys)
+            seconds = time.perf_counter() - began
+            calls = told(f"{url}/stats")["calls"]
+            told(f"{url}/reset")
+            measured.append(
+                {
+                    "stage": name,
+                    "seconds": seconds,
+                    "cpu": time.process_time() - busy,
+                    "ours": inside - before,
+                    "dagster": seconds - (inside - before),
+                    "held": held,
+                    "peak": peak_mb(),
+                    "calls": calls,
+                }
+            )
+
+        stage("raw_seeds", ["sums"])
+        stage("seed_embeddings", ["sums"])
+        shards = list(instance.get_dynamic_partitions(SHARDS))
+        stage("lesson_plans", shards)
+        ends = [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
+        stage("scenario_dialogues", ends)
+        stage("scored_dialogues", ends)
+        stage("boost_qa", None)
+        stage("training_sets", ["boost_qa"])
+    return measured
+
+
+def measure(seeds: int, url: str, quiet: bool) -> list[dict[str, Any]]:
+    """The same in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        told(f"{url}/reset")
+        command = [sys.executable, "-m", "benchmarks.graph", "--drive", folder, url, str(seeds)]
+        subprocess.run(command, check=True, stdout=sys.stderr if not quiet else subprocess.DEVNULL)
+        stages: list[dict[str, Any]] = json.loads((Path(folder) / "measured.json").read_text())
+        return stages
+
+
+def tabulate(seeds: int, stages: list[dict[str, Any]]) -> Table:
+    """One size's stages, and their sum."""
+    table = Table(title=f"{seeds:,} seeds", title_justify="left")
+    for column in ("stage", "seconds", "CPU s", "in ours", "Dagster", "share", "held MB", "peak MB", "calls"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    sums = {name: sum(stage[name] for stage in stages) for name in ("seconds", "cpu", "ours", "dagster", "calls")}
+    whole = {"stage": "all", **sums, "held": stages[0]["held"], "peak": max(stage["peak"] for stage in stages)}
+    for stage in [*stages, whole]:
+        table.add_row(
+            stage["stage"],
+            *(f"{stage[name]:.1f}" for name in ("seconds", "cpu", "ours", "dagster")),
+            f"{stage['dagster'] / stage['seconds']:.0%}",
+            *(f"{stage[name]:,.0f}" for name in ("held", "peak", "calls")),
+            end_section=stage is stages[-1],
+        )
+    return table
+
+
+def main() -> None:
+    """Measure every size that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1000])
+    parser.add_argument("--quick", action="store_true", help="300 seeds, and one line of the figures")
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--drive", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.drive:
+        folder, url, seeds = options.drive
+        (Path(folder) / "measured.json").write_text(json.dumps(drive(Path(folder), url, int(seeds))))
+        return
+    with actors() as url:
+        for seeds in [300] if options.quick else options.seeds:
+            stages = measure(seeds, url, options.json)
+            if options.quick:
+                seconds = sum(stage["seconds"] for stage in stages)
+                share = sum(stage["dagster"] for stage in stages) / seconds
+                peak = max(stage["peak"] for stage in stages)
+                told_rows = [
+                    Measured(f"{seeds} seeds through the graph", f"{seconds:.1f} s, peak {peak:.0f} MB"),
+                    Measured("Dagster's own share of it", f"{share:.0%}"),
+                ]
+                show(told_rows, options.json)
+            else:
+                Console(width=120, highlight=False).print(tabulate(seeds, stages))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What the benchmarks tell: rows of one table, a target beside each figure."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+VERDICTS = {True: "[green]met[/]", False: "[red]falls short[/]", None: "–"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure. `met` is None where there is no target."""
+
+    what: str
+    measured: str
+    target: str = "–"
+    met: bool | None = None
+
+
+def show(rows: Iterable[Measured], as_json: bool = False, title: str | None = None) -> None:
+    """Print the rows: a table, or a line of JSON for another program."""
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    table = Table(title=title, title_justify="left")
+    for column in ("what", "measured", "target", "verdict"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(row.what, row.measured, row.target, VERDICTS[row.met])
+    # What is no terminal has no width to keep to.
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+
+
+def peak_mb() -> float:
+    """The most memory that this process held since `forget_peak`, in MB."""
+    with open("/proc/self/status") as status:  # noqa: PTH123
+        lines = dict(line.split(":", 1) for line in status)
+    return int(lines["VmHWM"].split()[0]) / 1024
+
+
+def held_mb() -> float:
+    """The memory that this process holds now, in MB."""
+    with open("/proc/self/status") as status:  # noqa: PTH123
+        lines = dict(line.split(":", 1) for line in status)
+    return int(lines["VmRSS"].split()[0]) / 1024
+
+
+def forget_peak() -> None:
+    """Let `peak_mb` begin anew (Linux)."""
+    with open("/proc/self/clear_refs", "w") as clear:  # noqa: PTH123
+        clear.write("5")
