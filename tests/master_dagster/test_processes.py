@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
-from master_dagster.processes import PROCESS_TAG, end_dead_runs, this_process
+from master_dagster.processes import PROCESS_TAG, SILENCE, end_dead_runs, this_process
 
+LATER = datetime.now(UTC) + SILENCE + timedelta(minutes=5)
 STARTED = DagsterRunStatus.STARTED
 
 
@@ -45,6 +47,34 @@ def test_a_process_that_took_over_the_number_is_another_one(instance: DagsterIns
     host, pid, began = this_process().split(" ")
     run = add_run(instance, STARTED, f"{host} {pid} {began}0")
     assert end_dead_runs(instance) == [run]
+
+
+def elsewhere(place: str) -> str:
+    """The tag of a living process under this host's name, in another place."""
+    host, pid, told = this_process().split(" ")
+    return f"{host} {pid} {place}:{told.rpartition(':')[2]}"
+
+
+@pytest.mark.parametrize("place", ["0a0b0c0d[4026532000]", "0a0b0c0d"], ids=["of a container", "of the machine"])
+def test_a_silent_run_of_an_earlier_life_of_this_host_is_gone(instance: DagsterInstance, place: str) -> None:
+    """Whatever process has its number now."""
+    run = add_run(instance, STARTED, elsewhere(place))
+    assert end_dead_runs(instance, LATER) == [run]
+
+
+def test_a_run_of_another_container_of_this_name_is_left_while_it_is_heard_of(instance: DagsterInstance) -> None:
+    add_run(instance, STARTED, elsewhere("0a0b0c0d[4026532000]"))
+    assert end_dead_runs(instance) == []
+
+
+def test_what_a_run_logged_is_heard(instance: DagsterInstance) -> None:
+    run = add_run(instance, STARTED, elsewhere("0a0b0c0d[4026532000]"))
+    found = instance.get_run_by_id(run)
+    assert found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time", lambda: LATER.timestamp())
+        instance.report_engine_event("going on", found)
+    assert end_dead_runs(instance, LATER) == []
 
 
 def test_runs_of_other_hosts_are_left(instance: DagsterInstance, dead_process: str) -> None:
