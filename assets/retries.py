@@ -1,9 +1,12 @@
-"""What a later try can mend: a lake or an endpoint that is away. Whoever waits at a terminal is told at once."""
+"""What a later try can mend: a lake or an endpoint that is away, but no full disk and no denied access.
+
+Whoever waits at a terminal is told at once.
+"""
 
 from dagster import AssetExecutionContext, RetryRequested
 
 from resources.chat.calls import BudgetSpent, EndpointAway, EndpointUnusable
-from resources.store import StoreError
+from resources.store import StoreAway, StoreError
 
 WAITS = (60, 300, 900)  # seconds before the second, third and fourth try
 OUTAGE_TAG = "master/outage"
@@ -25,9 +28,9 @@ def settle_outage(context: AssetExecutionContext, error: Exception) -> None:
         context.log.warning(f"{error}\nTrying again in {wait} s.")
         raise RetryRequested(max_retries=len(WAITS), seconds_to_wait=wait) from error
     if isinstance(error, BudgetSpent | EndpointUnusable | StoreError):
-        context.instance.add_run_tags(context.run_id, {OUTAGE_TAG: type(error).__name__})
+        context.instance.add_run_tags(context.run.run_id, {OUTAGE_TAG: type(error).__name__})
 
 
 def can_pass(error: Exception) -> bool:
     """Whether what was wrong may have gone by itself in some minutes."""
-    return isinstance(error, StoreError | EndpointAway)
+    return isinstance(error, StoreAway | EndpointAway)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from resources.store import Store, StoreError
+from resources.store import Store, StoreAway, StoreError
 
 TRIES = 10
 MANIFEST = "manifest.json"
@@ -118,7 +118,7 @@ def move_latest(store: Store, home: str, content: Mapping[str, Any], start: Mapp
 
     Raises:
         Overtaken: it names something else by now, which may be newer.
-        StoreError: it could not be written, though nobody moved it.
+        StoreAway: it could not be written, though nobody moved it.
     """
     path = f"{home}/{LATEST}"
     for _ in range(TRIES):
@@ -137,4 +137,4 @@ def move_latest(store: Store, home: str, content: Mapping[str, Any], start: Mapp
             )
         if store.replace_if_unchanged(path, json_bytes(content), version):
             return True
-    raise StoreError(f"{store.uri(path)} could not be replaced in {TRIES} attempts; materialise {home} again")
+    raise StoreAway(f"{store.uri(path)} could not be replaced in {TRIES} attempts; materialise {home} again")

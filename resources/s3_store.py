@@ -42,7 +42,7 @@ from botocore.exceptions import (
 )
 from botocore.loaders import create_loader
 
-from resources.store import S3_AS_USUAL, S3Options, StoredFile, StoreError
+from resources.store import S3_AS_USUAL, S3Options, StoreAway, StoredFile, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -242,7 +242,7 @@ class S3Store:
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] != 412:
                     raise
-                raise StoreError(
+                raise StoreAway(
                     f"{self.uri(path)} was replaced while it was read; run the same command again"
                 ) from error
 
@@ -352,21 +352,24 @@ class S3Store:
             advice = self._advice(error)
             if advice is None:
                 raise
-            raise StoreError(f"{error.operation_name} on {self.uri(path)} failed: {code}; {advice}") from error
+            fault = StoreAway if _is_overloaded(error) else StoreError
+            raise fault(f"{error.operation_name} on {self.uri(path)} failed: {code}; {advice}") from error
         except NO_CREDENTIALS as error:
             raise StoreError(
                 f"{call} on {self.uri(path)} failed: {error}; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, or run where a role gives credentials"
             ) from error
         except BotoCoreError as error:
-            if isinstance(error, SSLError) or not isinstance(error, (HTTPClientError, *UNREACHABLE)):
+            passing = isinstance(error, (HTTPClientError, *UNREACHABLE)) and not isinstance(error, SSLError)
+            if not passing:
                 advice = "check the endpoint, the region and the credentials"
             else:
                 advice = (
                     f"it was tried for {self._patience.seconds:.0f} s: check the network and MASTER_S3_ENDPOINT_URL, "
                     "then run the same command again, nothing finished is lost"
                 )
-            raise StoreError(f"{call} on {self.uri(path)} failed: {error}; {advice}") from error
+            fault = StoreAway if passing else StoreError
+            raise fault(f"{call} on {self.uri(path)} failed: {error}; {advice}") from error
 
     def _advice(self, error: ClientError) -> str | None:
         """What to do about an error that S3 answered; None for one that a caller decides on."""
@@ -385,12 +388,18 @@ class S3Store:
             needed = re.search(r"not authorized to perform: (\S+)", told)
             permission = needed[1] if needed else PERMISSIONS.get(error.operation_name, "s3:PutObject")
             return f"the credentials in use lack {permission}; infra/policies has what each role needs"
-        if code in OVERLOADED or status >= 500:
+        if _is_overloaded(error):
             return (
                 f"it was tried for {self._patience.seconds:.0f} s: wait until the service is well, then run the same "
                 "command again, nothing finished is lost"
             )
         return None
+
+
+def _is_overloaded(error: ClientError) -> bool:
+    """Whether S3 said that it cannot answer now, rather than that it will not."""
+    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return error.response["Error"]["Code"] in OVERLOADED or status == 429 or status >= 500
 
 
 class RangedFile(io.RawIOBase, BinaryIO):
@@ -408,6 +417,20 @@ class RangedFile(io.RawIOBase, BinaryIO):
     def copy(self) -> "RangedFile":
         """The same file at its start; its tail is not fetched again."""
         return RangedFile(self._fetch, self.size, self._tail, self._at_least)
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether its end is at hand."""
+        return bool(self._tail)
+
+    def with_tail(self) -> "RangedFile":
+        """The same version of the file with its end fetched. Raises StoreError where it was replaced."""
+        start = max(0, self.size - READ_AHEAD)
+        return RangedFile(self._fetch, self.size, self._fetch(start, self.size), self._at_least)
+
+    def without_tail(self) -> "RangedFile":
+        """The same version of the file, of which nothing is at hand."""
+        return RangedFile(self._fetch, self.size, b"", self._at_least)
 
     def readable(self) -> bool:
         return True

@@ -30,6 +30,10 @@ class StoreError(RuntimeError):
     """The store cannot be used. The message names the place, the call that failed, and what to do."""
 
 
+class StoreAway(StoreError):
+    """The store cannot be reached, is too busy, or others write the same: in some minutes it may be well again."""
+
+
 @dataclass(frozen=True, slots=True)
 class S3Options:
     """How S3 is reached and what it is asked to do with files. Credentials and region: boto3's usual chain.

@@ -7,11 +7,16 @@ from assets import retries
 from assets.retries import OUTAGE_TAG, WAITS, settle_outage
 from resources.chat.calls import BudgetSpent, EndpointAway, EndpointUnusable
 from resources.configuration import ConfigurationError
-from resources.store import StoreError
+from resources.store import StoreAway, StoreError
 
 AT_NIGHT = {"dagster/schedule_name": "nightly_lessons"}
-PASSING = [StoreError("the lake is away"), EndpointAway("nobody answers")]
-LASTING = [EndpointUnusable("the key is wrong"), BudgetSpent("all is spent"), ConfigurationError("no such file")]
+PASSING = [StoreAway("the lake is away"), EndpointAway("nobody answers")]
+LASTING = [
+    StoreError("the disk is full"),
+    EndpointUnusable("the key is wrong"),
+    BudgetSpent("all is spent"),
+    ConfigurationError("no such file"),
+]
 
 
 def run(error: Exception, tags: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, ExecuteInProcessResult]:
@@ -57,7 +62,7 @@ def test_the_pauses_grow() -> None:
     assert list(WAITS) == sorted(set(WAITS))
 
 
-@pytest.mark.parametrize("error", [*PASSING, BudgetSpent("all is spent"), EndpointUnusable("the key is wrong")])
+@pytest.mark.parametrize("error", [*PASSING, *LASTING[:3]])
 def test_a_run_is_marked_whose_lessons_are_not_to_blame(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     run(error, AT_NIGHT, monkeypatch)
     assert TAGS["of the run"] == type(error).__name__

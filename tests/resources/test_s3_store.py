@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from resources.s3_store import READ_AHEAD, Patience, S3Store
-from resources.store import S3Options, StoreError, open_store
+from resources.store import S3Options, StoreAway, StoreError, open_store
 from tests.s3_gate import S3Gate
 
 
@@ -111,9 +111,9 @@ def test_without_credentials_it_is_told_where_to_put_them(
 
 def test_a_refusal_is_not_tried_again(store: S3Store, s3_gate: S3Gate, clock: Clock) -> None:
     s3_gate.refuse("PutObject", 403, "AccessDenied")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError) as raised:
         store.put("x", b"")
-    assert clock.pauses == []
+    assert (clock.pauses, isinstance(raised.value, StoreAway)) == ([], False)
 
 
 def test_no_message_holds_the_credentials(
@@ -170,14 +170,14 @@ def test_an_outage_of_a_minute_is_waited_for(
 
 def test_an_outage_without_end_is_told_after_five_minutes(store: S3Store, s3_gate: S3Gate, clock: Clock) -> None:
     s3_gate.drop("PutObject", times=10**6)
-    with pytest.raises(StoreError, match=r"PutObject on .* failed: .*tried for 300 s: check the network"):
+    with pytest.raises(StoreAway, match=r"PutObject on .* failed: .*tried for 300 s: check the network"):
         store.put("x", b"")
     assert 300 <= clock.now < 330
 
 
 def test_an_overload_without_end_is_told_after_five_minutes(store: S3Store, s3_gate: S3Gate, clock: Clock) -> None:
     s3_gate.refuse("PutObject", 503, "SlowDown", times=10**6)
-    with pytest.raises(StoreError, match=r"failed: SlowDown; it was tried for 300 s"):
+    with pytest.raises(StoreAway, match=r"failed: SlowDown; it was tried for 300 s"):
         store.put("x", b"")
     assert 300 <= clock.now < 330
 
