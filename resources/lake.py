@@ -150,6 +150,9 @@ class Lake:
                 raise AlreadyWritten(f"{self.path(table, keys)} was written by another run and is never replaced")
             return there
         self._put_marker(table, record, older)
+        # Another run may have written the partition whole since `older` was listed: then the last to put its file is
+        # not the last by its time, and the index has to say what the file says.
+        self.record(table, keys)
         return record
 
     def _validate(self, table: Table, keys: Mapping[str, str], frame: pl.DataFrame) -> pl.DataFrame:

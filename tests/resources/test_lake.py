@@ -119,6 +119,22 @@ def test_a_clock_that_steps_back_does_not_hide_the_newer_partition(store: Store)
     assert len(store.list("_index")) == 1
 
 
+def test_of_two_writers_of_a_partition_the_index_names_the_one_whose_file_stands(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = store.put
+
+    def overtaken(path: str, data: bytes) -> None:
+        monkeypatch.setattr(store, "put", put)
+        Lake(store).write(APPLES, KEYS, rows(90, 80), fingerprint="the other")
+        put(path, data)
+
+    monkeypatch.setattr(store, "put", overtaken)
+    written = Lake(store).write(APPLES, KEYS, rows(100), fingerprint="ours")
+    assert Lake(store).read(APPLES).equals(rows(100))
+    assert Lake(store).records(APPLES) == [written]
+
+
 def test_what_is_written_once_is_never_replaced(lake: Lake) -> None:
     lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True)
     with pytest.raises(AlreadyWritten, match="apples/orchard=north/tree=1"):
