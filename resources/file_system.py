@@ -10,7 +10,7 @@ from fsspec import AbstractFileSystem
 from resources.s3_store import RangedFile, S3Store
 
 EPOCH = datetime.fromtimestamp(0, UTC)
-REMEMBERED = 256  # files whose tail, where Parquet keeps its footer, is held: at most 16 MiB
+TAILS = 256  # files whose tail, where Parquet keeps its footer, is held: at most 16 MiB
 
 
 class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
@@ -26,7 +26,8 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def __init__(self, store: S3Store) -> None:
         super().__init__()
         self._store = store
-        self._opened: OrderedDict[str, RangedFile] = OrderedDict()
+        self._opened: dict[str, RangedFile] = {}  # every file's size and version, the latest ones' tails as well
+        self._with_tail: OrderedDict[str, None] = OrderedDict()
         self._lock = Lock()
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> RangedFile:
@@ -36,12 +37,22 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         with self._lock:
             known = self._opened.get(path)
         if known is None:
-            known = self._store.open(self._relative(path))
-            with self._lock:
-                self._opened[path] = known
-                if len(self._opened) > REMEMBERED:
-                    self._opened.popitem(last=False)
+            known = self._remember(path, self._store.open(self._relative(path)), first=True)
+        elif known.size and not known.has_tail:
+            known = self._remember(path, known.with_tail(), first=False)
         return known.copy()
+
+    def _remember(self, path: str, file: RangedFile, *, first: bool) -> RangedFile:
+        """Keep a file with its tail, and let go of the tail that was fetched first; the version that counts."""
+        with self._lock:
+            if first and path in self._opened:  # another thread was faster, maybe with another version
+                return self._opened[path]
+            self._opened[path] = file
+            self._with_tail[path] = None
+            if len(self._with_tail) > TAILS:
+                oldest, _ = self._with_tail.popitem(last=False)
+                self._opened[oldest] = self._opened[oldest].without_tail()
+            return file
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Name, kind and size."""
