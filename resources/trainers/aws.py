@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from resources.store import Store
@@ -28,6 +29,20 @@ ADVICE = {
 }
 CORRECT = "correct `place` in the trainer's configuration"
 PASSING = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|Unavailable|InternalFailure|InternalServer")
+
+
+class AwsJobs:
+    """Jobs of one service in one region, and the logs that they leave."""
+
+    def __init__(self, service: str) -> None:
+        """Raises PlaceError where no region is set."""
+        self._client = open_client(service)
+        self.region: str = self._client.meta.region_name
+
+    @cached_property
+    def _logs(self) -> "CloudWatchLogsClient":
+        client: CloudWatchLogsClient = open_client("logs")
+        return client
 
 
 def open_client(service: str, attempts: int = 6) -> Any:

@@ -1,6 +1,7 @@
 """AWS Batch container jobs as a place: a queue and a job definition, both made by infra/."""
 
 import time
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -8,13 +9,12 @@ from pydantic import Field
 
 from resources.configuration import Configuration
 from resources.store import Store
-from resources.trainers.aws import explained, log_tail, open_client, require_s3
-from resources.trainers.place import Job, JobState, JobStatus, Place, PlaceError, PlaceUnreachable
+from resources.trainers.aws import AwsJobs, explained, log_tail, open_client, require_s3
+from resources.trainers.place import LISTED_SECONDS, Job, JobState, JobStatus, Place, PlaceError, PlaceUnreachable
 from resources.trainers.work import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient
-    from mypy_boto3_logs import CloudWatchLogsClient
 
 LOG_GROUP = "/aws/batch/job"
 SUBMISSIONS = 4
@@ -46,33 +46,27 @@ class BatchPlace(Configuration):
         return BatchJobs(self)
 
 
-class BatchJobs:
+class BatchJobs(AwsJobs):
     """Jobs of one queue. Batch lets many jobs have one name; here a name is one job, the first of that name."""
 
-    name = "batch"
+    _client: "BatchClient"
 
-    def __init__(self, configuration: BatchPlace, retry_seconds: float = 2.0) -> None:
+    def __init__(
+        self, configuration: BatchPlace, retry_seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__("batch")
         self.configuration = configuration
         self.retry_seconds = retry_seconds
         self.image = configuration.image
-        self.region = self._client.meta.region_name
         self.where = f"batch:{self.region}:{configuration.queue}"
+        self._clock = clock
         self._ids: dict[str, str] = {}
-
-    @cached_property
-    def _client(self) -> "BatchClient":
-        client: BatchClient = open_client("batch")
-        return client
+        self._doubted: dict[str, float] = {}  # until when another job of that name may turn up
 
     @cached_property
     def _submitter(self) -> "BatchClient":
         # botocore would send a submission whose answer was lost a second time, and Batch would run both.
         client: BatchClient = open_client("batch", attempts=1)
-        return client
-
-    @cached_property
-    def _logs(self) -> "CloudWatchLogsClient":
-        client: CloudWatchLogsClient = open_client("logs")
         return client
 
     def submit(self, job: Job) -> None:
@@ -83,7 +77,9 @@ class BatchJobs:
             try:
                 with explained(f"SubmitJob {job.name}"):
                     self._ids[job.name] = self._submitter.submit_job(**self.request(job))["jobId"]
-                    return
+                # One that was made again may be the second: the first had arrived, and is not listed yet.
+                self._doubted[job.name] = self._clock() + (LISTED_SECONDS if waits else 0)
+                return
             except PlaceUnreachable:
                 time.sleep(self.retry_seconds * 2**waits)
                 if self._find(job.name):  # it had arrived, its answer had not
@@ -144,7 +140,8 @@ class BatchJobs:
 
     def _find(self, name: str) -> str | None:
         """The id of the first job of that name. Others, of a submission that was sent twice, are ended."""
-        if name in self._ids:
+        now = self._clock()
+        if now >= self._doubted.setdefault(name, now + LISTED_SECONDS) and name in self._ids:
             return self._ids[name]
         with explained(f"ListJobs of {self.configuration.queue}"):
             pages = self._client.get_paginator("list_jobs").paginate(
@@ -159,10 +156,9 @@ class BatchJobs:
                     self._client.terminate_job(
                         jobId=job["jobId"], reason=f"submitted twice; {found[0]['jobId']} counts"
                     )
-        if not found:
-            return None
-        self._ids[name] = found[0]["jobId"]
-        return self._ids[name]
+        if found:
+            self._ids[name] = found[0]["jobId"]
+        return self._ids.get(name)
 
     def _check(self, job: Job) -> None:
         """Refuse what Batch would take and run wrongly."""

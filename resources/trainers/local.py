@@ -47,7 +47,6 @@ class LocalPlace(Configuration):
 class LocalJobs:
     """Jobs as processes. One folder each: job.json, lock, log, and at the end exit.json."""
 
-    name = "local"
     image = "local"
 
     def __init__(self, folder: Path, grace_seconds: float = 20, detached: bool = False) -> None:

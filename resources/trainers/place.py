@@ -49,6 +49,8 @@ class JobState(StrEnum):
     NO_CAPACITY = "no_capacity"  # never started; another try may
 
 
+# A place may not know yet of a job whose submission it has taken: asked for so long after one whose answer was lost.
+LISTED_SECONDS = 60
 ENDED = {JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED, JobState.INTERRUPTED, JobState.NO_CAPACITY}
 WORTH_ANOTHER_TRY = {JobState.INTERRUPTED, JobState.NO_CAPACITY}
 
@@ -69,7 +71,6 @@ class JobStatus:
 class Place(Protocol):
     """A place where jobs run. Every operation is safe to repeat; a network's faults are retried inside."""
 
-    name: str  # "local", "sagemaker", "batch"
     where: str  # which one: this host, this region, this queue; jobs of another one are not asked for
     image: str  # what runs the jobs: the image's address with its digest, or "local"
 

@@ -1,19 +1,17 @@
 """SageMaker training jobs as a place: one instance, managed spot, this project's own image and program."""
 
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from resources.configuration import Configuration
 from resources.store import Store
-from resources.trainers.aws import error_of, explained, log_tail, open_client, require_s3
+from resources.trainers.aws import AwsJobs, error_of, explained, log_tail, require_s3
 from resources.trainers.place import Job, JobState, JobStatus, Place
 from resources.trainers.work import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 if TYPE_CHECKING:
-    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_sagemaker import SageMakerClient
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -61,27 +59,17 @@ class SageMakerPlace(Configuration):
         return SageMakerJobs(self, store.root)
 
 
-class SageMakerJobs:
+class SageMakerJobs(AwsJobs):
     """Training jobs of one account and region."""
 
-    name = "sagemaker"
+    _client: "SageMakerClient"
 
     def __init__(self, configuration: SageMakerPlace, lake_root: str) -> None:
+        super().__init__("sagemaker")
         self.configuration = configuration
         self.lake_root = lake_root
         self.image = configuration.image
-        self.region = self._client.meta.region_name
         self.where = f"sagemaker:{self.region}"
-
-    @cached_property
-    def _client(self) -> "SageMakerClient":
-        client: SageMakerClient = open_client("sagemaker")
-        return client
-
-    @cached_property
-    def _logs(self) -> "CloudWatchLogsClient":
-        client: CloudWatchLogsClient = open_client("logs")
-        return client
 
     def submit(self, job: Job) -> None:
         from botocore.exceptions import ClientError

@@ -24,6 +24,7 @@ from resources.trainers.attempts import (
 )
 from resources.trainers.configuration import TrainerConfiguration
 from resources.trainers.place import (
+    LISTED_SECONDS,
     WORTH_ANOTHER_TRY,
     Job,
     JobState,
@@ -52,6 +53,8 @@ PARENT_GONE_SECONDS = 4 * HEARTBEAT_SECONDS
 CLAIMER_GONE_SECONDS = 120  # nobody needs so long between claim and submission
 LONGEST_RETRY_SECONDS = 600
 STOP_SECONDS = 840  # less than what surrounds a run gives it to end: 900 in infra/
+
+NEVER_SUBMITTED = JobStatus(JobState.STOPPED, "it was never submitted")
 
 
 class TrainingFailed(RuntimeError):
@@ -140,14 +143,19 @@ class Trainer:
                 self._sleep(wait)
 
     def _specify(self, work: Work) -> None:
-        path = f"{work.folder}/{SPECIFICATION}"
-        if self.store.put_if_absent(path, json_bytes(work.specification)):
+        """Write down what is asked for; anew where only what the result does not depend on has changed."""
+        path, asked = f"{work.folder}/{SPECIFICATION}", json_bytes(work.specification)
+        if self.store.put_if_absent(path, asked):
             return
-        if json.loads(self.store.get(path)) != json.loads(json_bytes(work.specification)):
+        there, version = self.store.get_with_version(path)
+        identity = json.loads(there).get("id")
+        if identity != work.specification["id"]:
             raise TrainingFailed(
-                f"{self.store.uri(path)} asks for something else than this run: a folder belongs to one specification "
-                "for ever. Has its id changed with what it says? Remove the folder if nobody needs it"
+                f"{self.store.uri(path)} asks for {identity}, this run for {work.specification['id']}: a folder "
+                "belongs to one piece of work for ever. Look who wrote it; what lies beside it may have been paid for"
             )
+        if there != asked and not self._done(work):
+            self.store.replace_if_unchanged(path, asked, version)
 
     def _done(self, work: Work) -> bool:
         return self.store.exists(f"{work.folder}/{MANIFEST}")
@@ -161,7 +169,7 @@ class Trainer:
         nothing = JobStatus(JobState.WAITING)
         attempt = newest_attempt(self.store, work.folder)
         if attempt is not None and read_end(self.store, attempt) is None:
-            status = self._status(attempt)
+            status = self._status(work, attempt)
             if status is None or not status.ended:
                 return attempt, self._follow(context, work, attempt, False, interruption)
             # It ended while nobody looked. Whoever asks now wants another try, even if it failed by its own fault.
@@ -208,6 +216,7 @@ class Trainer:
                 watch.to_submit = False
                 return
             self._keep(watch)
+            watch.tried = True
             try:
                 self.place.submit(self._job(watch))
             except PlaceUnreachable:
@@ -250,7 +259,7 @@ class Trainer:
             self._submit(watch)
         self._keep(watch)
         watch.reader.read()
-        status = self._status(watch.attempt)
+        status = self._status(watch.work, watch.attempt)
         if status is None:
             return self._missing(watch)
         watch.missing_since = None
@@ -290,7 +299,7 @@ class Trainer:
                 watch.to_submit = True
         return None
 
-    def _status(self, attempt: Attempt) -> JobStatus | None:
+    def _status(self, work: Work, attempt: Attempt) -> JobStatus | None:
         """What the place says; of a job at another place, what its folder in the lake says."""
         failure = read_failure(self.store, attempt)
         if attempt.where == self.place.where:
@@ -298,6 +307,10 @@ class Trainer:
             if status is not None and status.state is JobState.FAILED and failure.get("retryable") is True:
                 return JobStatus(JobState.INTERRUPTED, status.reason)
             return status
+        if self._done(work):
+            return JobStatus(JobState.SUCCEEDED)
+        if end := read_end(self.store, attempt):
+            return end
         if failure:
             state = JobState.INTERRUPTED if failure.get("retryable") is True else JobState.FAILED
             return JobStatus(state, f"exit code {failure.get('exit')} at {attempt.where}")
@@ -344,34 +357,51 @@ class Trainer:
         return described
 
     def _stop_if_ours(self, watch: "_Watch") -> None:
-        """Dagster ends this run: stop the job, unless another run waits for it."""
+        """Dagster ends this run: stop the job, unless another run waits for it; what the lake is told comes last."""
         attempt = watch.attempt
         if attempt.where != self.place.where:
             return
-        if watch.to_submit:
-            record_end(self.store, attempt, JobStatus(JobState.STOPPED, "it was never submitted"))
-        # A run that keeps the job need not ask the lake, which may be out of reach just now.
-        keeper = None if watch.keeps else read_parent(self.store, attempt)
-        if keeper is not None and self._clock() - keeper.time <= PARENT_GONE_SECONDS:
-            watch.log(f"left running, for run {keeper.run_id} waits for it too")
-        elif self.place.status(attempt.job) is not None:
+        if watch.to_submit and not watch.tried:
+            status = NEVER_SUBMITTED
+        elif keeper := self._other_keeper(watch):
+            watch.log(f"left running, for {keeper} waits for it too")
+            return
+        else:
             watch.log("stopping it, for this run was asked to end")
-            status = self._stop(watch, f"run {watch.context.run.run_id} was asked to end")
+            ended = self._stop(watch, f"run {watch.context.run.run_id} was asked to end")
+            if ended is None and not watch.tried:
+                return  # its claimer is about to submit it
+            status = ended or NEVER_SUBMITTED
             watch.log(_words(status))
+        try:
             record_end(self.store, attempt, status)
+        except StoreError as error:
+            watch.log(f"its end is not noted: {error}", urgent=True)
 
-    def _stop(self, watch: "_Watch", why: str) -> JobStatus:
-        """Ask the job to end and wait until it has."""
-        until = self._clock() + STOP_SECONDS
+    def _other_keeper(self, watch: "_Watch") -> str | None:
+        """Who else keeps the job. A run that keeps it need not ask the lake, which may be out of reach just now."""
+        if watch.keeps:
+            return None
+        try:
+            keeper = read_parent(self.store, watch.attempt)
+        except StoreError as error:
+            return f"whoever keeps it ({error})"
+        return f"run {keeper.run_id}" if keeper and self._clock() - keeper.time <= PARENT_GONE_SECONDS else None
+
+    def _stop(self, watch: "_Watch", why: str) -> JobStatus | None:
+        """Ask the job to end and wait until it has; None where the place knows of no such job."""
+        began = self._clock()
         while True:
             try:
                 self.place.stop(watch.attempt.job, why)
                 status = self.place.status(watch.attempt.job)
-                if status is None or status.ended:
-                    return status or JobStatus(JobState.STOPPED)
+                if status is None and not (watch.tried and self._clock() - began < LISTED_SECONDS):
+                    return None
+                if status is not None and status.ended:
+                    return status
             except PlaceUnreachable as error:
                 watch.log(f"not stopped yet: {error}", urgent=True)
-            if self._clock() > until:
+            if self._clock() - began > STOP_SECONDS:
                 raise PlaceError(
                     f"{watch.attempt.job} did not end within {STOP_SECONDS // 60} minutes after it was asked to; look "
                     f"at {self.place.link(watch.attempt.job) or self.place.where} and end it there"
@@ -414,6 +444,7 @@ class _Watch:
     environment: Mapping[str, str]  # Dagster Pipes'
     interruption: OneInterruption
     to_submit: bool  # by this run, as its claim says
+    tried: bool = False  # to be submitted by this run, with or without an answer
     submitted: bool = False  # by this run
     keeps: bool = False  # this run says that somebody waits for the job
     kept_at: float = 0.0

@@ -1,6 +1,6 @@
 """A piece of work for a trainer, and the names of the files in its folder of the lake.
 
-<folder>/specification.json            what to do; written once (If-None-Match) by whoever asks first
+<folder>/specification.json            what to do; whoever asks first writes it (If-None-Match)
 <folder>/attempts/0001/claim.json      who submits this attempt, at which place, under which job name
 <folder>/attempts/0001/context.json    Dagster Pipes: what the run tells the job
 <folder>/attempts/0001/messages/1.json Dagster Pipes: what the job tells the run, in numbered chunks
@@ -37,11 +37,11 @@ EXIT_ORPHANED = 76  # nobody waits for it any more
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a trainer is asked for. The same work always has the same folder and the same specification."""
+    """What a trainer is asked for. The same work always has the same folder and the same id."""
 
     name: str  # of its jobs, each attempt adds its own ending: letters, digits and hyphens, at most 50
     folder: str  # in the lake, relative to its root
-    specification: Mapping[str, Any]  # plain JSON
+    specification: Mapping[str, Any]  # plain JSON; its `id` tells one piece of work from another
     program: str  # a module of this project that runs without Dagster: "assets.checkpoints.trainer"
     processes: int = 1
 

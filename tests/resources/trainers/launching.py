@@ -31,7 +31,7 @@ QUICK = Patience(poll_seconds=0.1, retry_seconds=0.01, tries=3)
 
 
 def work(**specification: Any) -> Work:
-    return Work("tiny", "checkpoints/tiny/1", {"steps": 3, **specification}, PROGRAM)
+    return Work("tiny", "checkpoints/tiny/1", {"id": "1", "steps": 3, **specification}, PROGRAM)
 
 
 class Clock:

@@ -101,9 +101,11 @@ def test_a_second_job_of_one_name_is_ended(batch: World, aws_stand_in: AwsStandI
     job = Job("a-1", ("-c", "import time; time.sleep(600)"))
     aws_stand_in.lost_answers.update(SubmitJob=1)
     aws_stand_in.unlisted.update(ListJobs=2)  # the queue does not know yet what it has taken
-    _quick_batch(batch).submit(job)
+    place = _quick_batch(batch)
+    place.submit(job)
     assert len(aws_stand_in.running()) == 2
-    assert place_of(batch).status("a-1").state is JobState.RUNNING
+    aws_stand_in.unlisted.update(ListJobs=1)
+    assert [status.state for _ in range(2) if (status := place.status("a-1"))] == [JobState.RUNNING] * 2
     [left] = until(lambda: running if len(running := aws_stand_in.running()) == 1 else None)
     assert left is aws_stand_in.jobs[0]
 

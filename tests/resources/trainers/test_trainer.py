@@ -1,19 +1,26 @@
 """What a trainer does with work, whatever the place."""
 
+import contextlib
 import json
+import os
+import signal
 import threading
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dagster import DagsterInstance
+import pytest
+from dagster import DagsterExecutionInterruptedError, DagsterInstance
 
 from resources.store import Store, StoreError, open_store
 from resources.trainers.attempts import claim_attempt, newest_attempt, record_end, write_parent
 from resources.trainers.local import LocalJobs
-from resources.trainers.place import JobState, JobStatus
-from resources.trainers.trainer import CLAIMER_GONE_SECONDS
-from tests.resources.trainers.launching import Clock, Runs, World, trainer, work
+from resources.trainers.place import Job, JobState, JobStatus, Place, PlaceUnreachable
+from resources.trainers.trainer import CLAIMER_GONE_SECONDS, Trainer
+from tests.resources.trainers.launching import Clock, Runs, World, trainer, until, work
 
 FOLDER = "checkpoints/tiny/1"
 
@@ -90,9 +97,23 @@ def test_a_job_that_ends_well_without_a_manifest_is_an_error(local: World, runs:
     assert "ended well, but left no manifest.json" in failure
 
 
-def test_another_specification_in_the_folder_is_an_error(local: World, runs: Runs) -> None:
-    local.store.put(f"{FOLDER}/specification.json", b'{"steps": 9}')
-    assert "asks for something else than this run" in runs.failure(runs(local.trainer(), work()))
+def test_other_work_in_the_folder_is_an_error(local: World, runs: Runs) -> None:
+    local.store.put(f"{FOLDER}/specification.json", b'{"id": "2", "steps": 3}')
+    assert "asks for 2, this run for 1" in runs.failure(runs(local.trainer(), work()))
+
+
+def test_the_same_work_asked_for_in_another_way_is_done_in_that_way(local: World, runs: Runs) -> None:
+    local.store.put(f"{FOLDER}/specification.json", b'{"id": "1", "steps": 9}')
+    result = runs(local.trainer(), work())
+    assert result.success, runs.failure(result)
+    assert local.progress() == [1, 1, 1]
+
+
+def test_done_work_asked_for_in_another_way_stays_as_it_is(local: World, runs: Runs) -> None:
+    local.store.put(f"{FOLDER}/specification.json", b'{"id": "1", "steps": 9}')
+    local.store.put(f"{FOLDER}/manifest.json", b"{}")
+    assert runs(local.trainer(), work()).success
+    assert local.store.get(f"{FOLDER}/specification.json") == b'{"id": "1", "steps": 9}'
 
 
 def test_two_launches_at_the_same_moment_are_one_job(world: World) -> None:
@@ -165,13 +186,27 @@ def test_a_job_at_a_place_that_cannot_be_asked_is_followed_by_its_heartbeat(loca
     write_parent(local.store, attempt, "other", clock(), None)
 
     def finish() -> None:
+        assert len(clock.slept) < 20, "its end is not seen"
         local.store.put(f"{FOLDER}/manifest.json", b"{}")
-        record_end(local.store, attempt, JobStatus(JobState.SUCCEEDED))
-        clock.jumped = 3600
 
     clock.meanwhile = finish
     assert runs(local.trainer(clock), work()).success
     assert local.progress() == []
+    assert [end["state"] for end in local.attempts()] == ["succeeded"]
+
+
+def test_the_end_that_another_run_noted_of_a_job_elsewhere_counts(local: World, runs: Runs) -> None:
+    clock = Clock()
+    attempt = claim_attempt(local.store, work(), 1, "local:elsewhere", "other", clock())
+    assert attempt is not None
+
+    def be_interrupted() -> None:
+        assert len(clock.slept) < 50, "its end is not seen"
+        record_end(local.store, attempt, JobStatus(JobState.INTERRUPTED))
+
+    clock.meanwhile = be_interrupted
+    assert runs(local.trainer(clock), work()).success
+    assert local.progress() == [2, 2, 2]
 
 
 def test_a_job_at_a_place_that_cannot_be_asked_is_lost_when_it_falls_silent(local: World, runs: Runs) -> None:
@@ -181,15 +216,107 @@ def test_a_job_at_a_place_that_cannot_be_asked_is_lost_when_it_falls_silent(loca
     assert [end["state"] for end in local.attempts()] == ["interrupted", "succeeded"]
 
 
+class ShakyPlace:
+    """A place that takes a while to know of what it was sent, refuses to answer, or takes a job without answering."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.unanswered: Counter[str] = Counter()  # by operation: so many calls are not answered
+        self.unlisted = 0  # so many looks do not see the job yet
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.place, name)
+
+    def _answer(self, operation: str) -> None:
+        if self.unanswered[operation] > 0:
+            self.unanswered[operation] -= 1
+            raise PlaceUnreachable(f"{operation} is throttled")
+
+    def submit(self, job: Job) -> None:
+        self.place.submit(job)
+        self._answer("submit")
+
+    def status(self, name: str) -> JobStatus | None:
+        self._answer("status")
+        if self.unlisted > 0:
+            self.unlisted -= 1
+            return None
+        return self.place.status(name)
+
+    def stop(self, name: str, why: str) -> None:
+        if self.unlisted == 0:
+            self.place.stop(name, why)
+
+
+@dataclass
+class Asked:
+    """A run that is asked to end while its job waits, on a bad day."""
+
+    place: ShakyPlace
+    store: "Outage"
+    trainer: Trainer
+    clock: Clock
+
+    def ask_once(self, when: Callable[[], bool], bad_luck: Callable[[], object]) -> None:
+        asked: list[bool] = []
+
+        def look() -> None:
+            if not asked and when():
+                asked.append(True)
+                bad_luck()
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        self.clock.meanwhile = look
+
+
+@pytest.fixture
+def asked(local: World, tmp_path: Path) -> Asked:
+    place, store, clock = ShakyPlace(local.trainer().place), Outage(local.store), Clock()
+    return Asked(place, store, trainer(store, place, clock), clock)
+
+
+def end(asked: Asked, runs: Runs) -> None:
+    with contextlib.suppress(DagsterExecutionInterruptedError):
+        runs(asked.trainer, work(behave=[[1, "wait"]]))
+
+
+def test_a_job_is_stopped_though_the_place_is_throttled(asked: Asked, local: World, runs: Runs) -> None:
+    asked.ask_once(local.has_begun, lambda: asked.place.unanswered.update(status=2))
+    end(asked, runs)
+    assert local.running() == []
+    assert [noted["state"] for noted in local.attempts()] == ["stopped"]
+
+
+def test_a_job_is_stopped_though_the_lake_is_out_of_reach(asked: Asked, local: World, runs: Runs) -> None:
+    asked.ask_once(local.has_begun, lambda: setattr(asked.store, "unwritable", True))
+    end(asked, runs)
+    assert local.running() == []
+
+
+def test_a_job_whose_submission_was_not_answered_is_stopped_once_it_is_known(
+    asked: Asked, local: World, runs: Runs
+) -> None:
+    asked.place.unanswered.update(submit=1)
+    asked.ask_once(lambda: until(local.has_begun), lambda: setattr(asked.place, "unlisted", 3))
+    end(asked, runs)
+    assert local.running() == []
+
+
 class Outage:
     """A store that cannot be read for a while."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.faults = 0
+        self.unwritable = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
+
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        if self.unwritable:
+            raise StoreError("PutObject failed: no network")
+        return self.store.put_if_absent(path, data)
 
     def get(self, path: str) -> bytes:
         if self.faults > 0:
