@@ -58,7 +58,7 @@ def report_metadata(lake: Lake, report: Report) -> dict[str, MetadataValue[Any]]
     small: list[str] = report.manifest["too_small"]
     said = [f"**So small a run shows nothing about the method:** {'; '.join(small)}."] if small else []
     metadata: dict[str, MetadataValue[Any]] = {
-        "findings": MetadataValue.md("\n\n".join([*said, *findings(report.numbers)])),
+        "findings": MetadataValue.md("\n\n".join([*said, *findings(report.numbers, small)])),
         "accuracy in percent": accuracy_table(report.numbers),
     }
     if drawn := differences_picture(report.numbers):

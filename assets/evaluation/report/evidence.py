@@ -38,8 +38,8 @@ SCORE_COLUMNS = [
     "max_tokens",
 ]
 VERDICT_COLUMNS = ["scenario", "status", "accepted", "judge_status", "judge_correct", "final_answer"]
-ALL_VARIANTS = (UNTUNED, *VARIANTS)
 PAIR = ("boost_qa", "ori")  # what it is all about, and what it is compared with
+ALL_VARIANTS = (UNTUNED, *reversed(PAIR), *(variant for variant in VARIANTS if variant not in PAIR))
 
 Row = Mapping[str, Any]
 

@@ -68,6 +68,7 @@ def compute(evidence: Evidence, published: Published) -> Row:
         "paper": {
             "source": published.source,
             "columns": list(published.columns),
+            "smallest_gain": published.smallest_gain,
             "beside": {base: published.beside(base).title for base in evidence.bases},
             "figures": {base: paper_figures(published.beside(base), published.columns) for base in evidence.bases},
         },
@@ -523,6 +524,16 @@ def release_facts(evidence: Evidence) -> Row | None:
     }
 
 
+def half_width(row: Mapping[str, Any]) -> float:
+    """Half of an interval."""
+    return float(row["high"] - row["low"]) / 2
+
+
+def unseen(row: Mapping[str, Any], gain: float) -> bool:
+    """Whether a difference cannot be told from none, on so few questions that a gain of that size could not either."""
+    return bool(row["low"] <= 0 <= row["high"] and half_width(row) > gain)
+
+
 def too_small(numbers: Mapping[str, Any], published: Published) -> list[str]:
     """Reasons why a run says nothing about the method; none where it is large enough to."""
     reasons = []
@@ -532,11 +543,10 @@ def too_small(numbers: Mapping[str, Any], published: Published) -> list[str]:
     if fewest < FEWEST_ROWS:
         reasons.append(f"BOOST-QA has {fewest:,} conversations to train on, the paper's {published.seeds:,}")
     ours = [row for row in numbers["by_variant"] if row["variant"] == OURS]
-    for row in ours:
-        half = (row["high"] - row["low"]) / 2
-        if half > published.smallest_gain:
-            reasons.append(
-                f"on {row['items']:,} questions the difference of {row['base']} is known to within "
-                f"{100 * half:.1f} points, and the paper's smallest gain is {100 * published.smallest_gain:.1f}"
-            )
+    if ours and all(unseen(row, published.smallest_gain) for row in ours):
+        known = min(half_width(row) for row in ours)
+        reasons.append(
+            f"the difference is known to within {100 * known:.1f} points at best, and the paper's smallest gain is "
+            f"{100 * published.smallest_gain:.1f}"
+        )
     return reasons

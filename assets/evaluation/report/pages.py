@@ -96,7 +96,7 @@ def _render(
         id=report_id,
         numbers=numbers,
         small=list(small),
-        findings=findings(numbers),
+        findings=findings(numbers, small),
         sections=sections(numbers, examples, with_plots=is_html),
     )
 
@@ -108,7 +108,7 @@ def in_markdown(text: str) -> str:
 
 def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> list[Section]:
     """All parts that have something to show, in order of interest."""
-    bases = numbers["bases"]
+    bases = list(dict.fromkeys(row["base"] for row in numbers["scores"]))
 
     def plots(draw: Any, caption: str) -> tuple[Plot, ...]:
         drawn = [draw(numbers, base) for base in bases] if with_plots else []
@@ -201,7 +201,7 @@ METHOD_NOTES = (
     "Differences are paired: the same questions, asked in the same words. With one answer a question the test is "
     "McNemar's exact one and the interval Bonett and Price's; with shared sources or several answers both are of a "
     "paired bootstrap (2,000 draws, seeded by what is compared). Averages weigh benchmarks equally; their intervals "
-    "combine those of the benchmarks (MOVER).",
+    "combine those of the benchmarks (MOVER), and their tests belong to these intervals.",
     "Corrected p-values are Holm's over all tests of one table and its kind: many tests find something by chance. "
     "One training seed says nothing of how much another would differ; intervals here are over questions alone.",
 )
@@ -213,9 +213,11 @@ def average_note(numbers: Numbers) -> str:
     columns = {row["benchmark"]: row["paper_column"] for row in numbers["scores"]}
     said = []
     for base, benchmarks in numbers["averaged"].items():
-        names = ", ".join(titles[name] for name in benchmarks) or "nothing yet"
+        if not benchmarks:
+            continue
+        names = ", ".join(titles[name] for name in benchmarks)
         same = {columns[name] for name in benchmarks} == set(numbers["paper"]["columns"])
-        beside = "the paper's seven" if same else "not the paper's seven, so do not compare it with the paper's average"
+        beside = "the paper's seven" if same else "not the paper's seven, not to be compared with its averages"
         said.append(f"{base}: averages are over {names}: {beside}.")
     return " ".join(said)
 

@@ -28,6 +28,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
     "errorbar.capsize": 3,
+    "lines.linewidth": 1.6,
 }
 
 Row = Mapping[str, Any]
@@ -76,7 +77,7 @@ def benchmarks_plot(numbers: Numbers, base: str) -> str | None:
             offset = 0.22 * (place - 1)
             _intervals(axes, found, "accuracy", [index + offset for index in range(len(named))], variant)
         axes.set_yticks(range(len(named)), [str(shown) for shown in named.values()])
-        axes.invert_yaxis()
+        axes.set_ylim(len(named) - 0.5, -0.5)
         axes.set_xlim(0, 100)
         axes.set_xlabel("accuracy in percent, with 95 % intervals")
         _legend(figure)
@@ -108,7 +109,7 @@ def averages_plot(numbers: Numbers, base: str) -> str | None:
                     markeredgewidth=2.5,
                 )
         axes.set_yticks(range(len(shown)), [title(variant) for variant in shown])
-        axes.invert_yaxis()
+        axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_xlim(0, 100)
         axes.set_xlabel("average accuracy in percent")
         beside = numbers["paper"]["beside"][base]

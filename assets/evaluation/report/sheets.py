@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assets.evaluation.report.numbers import BASELINES, OURS, SEEDS
+from assets.evaluation.report.numbers import BASELINES, OURS, SEEDS, unseen
 from assets.partitions import UNTUNED
 from assets.training_sets.ablations import ABLATIONS
 
@@ -50,6 +50,7 @@ class Sheet:
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    words: tuple[str, ...] = ()  # columns that hold words, not numbers
 
 
 # -- numbers as words --------------------------------------------------------------------------------------------------
@@ -68,6 +69,11 @@ def points(share: float | None) -> str:
 def whole(number: float | None) -> str:
     """`19,000`"""
     return NOTHING if number is None else f"{number:,.0f}"
+
+
+def dollars(amount: float | None) -> str:
+    """`0.0123`; `0` where nothing has a price."""
+    return NOTHING if amount is None else f"{amount:.4f}" if amount else "0"
 
 
 def between(row: Row | None, shown: Callable[[float | None], str] = percent) -> str:
@@ -217,6 +223,7 @@ def scenario_table(numbers: Numbers, base: str) -> Sheet | None:
             )
             for row in rows
         ),
+        ("to",),
     )
 
 
@@ -249,6 +256,7 @@ def tests_table(numbers: Numbers) -> Sheet | None:
             )
             for row in rows
         ),
+        ("test",),
     )
 
 
@@ -360,7 +368,7 @@ def cost_table(numbers: Numbers) -> Sheet:
                     Cell(whole(row[name]))
                     for name in ("dialogues", "accepted", "tokens", "judge_tokens", "tokens_an_accepted")
                 ),
-                Cell(NOTHING if row["cost_an_accepted"] is None else f"{row['cost_an_accepted']:.4f}"),
+                Cell(dollars(row["cost_an_accepted"])),
             )
             for row in numbers["costs"]
         ),
@@ -370,7 +378,7 @@ def cost_table(numbers: Numbers) -> Sheet:
 def excluded_table(numbers: Numbers) -> Sheet | None:
     """What does not count."""
     rows = tuple((Cell(row["what"]), Cell(row["why"]), Cell(whole(row["number"]))) for row in numbers["excluded"])
-    return Sheet("What was excluded, and why", ("what", "why", "how many"), rows) if rows else None
+    return Sheet("What was excluded, and why", ("what", "why", "how many"), rows, ("why",)) if rows else None
 
 
 def partition_table(numbers: Numbers) -> Sheet:
@@ -387,6 +395,7 @@ def partition_table(numbers: Numbers) -> Sheet:
             )
             for row in numbers["partitions"]
         ),
+        ("benchmarks", "checkpoint", "training set", "release"),
     )
 
 
@@ -402,42 +411,48 @@ ABLATION_ROWS = (SEEDS, *ABLATIONS, OURS)
 # -- sentences ---------------------------------------------------------------------------------------------------------
 
 
-def findings(numbers: Numbers) -> list[str]:
-    """What the comparisons say, a sentence a base model; and which scenarios helped, where ablations were scored."""
+def findings(numbers: Numbers, small: Sequence[str]) -> list[str]:
+    """What the comparisons say, a sentence a base model, and which scenarios helped, where ablations were scored.
+
+    Args:
+        numbers: of the report.
+        small: why the run says nothing about the method; then nothing is concluded.
+    """
     said = []
     for base in numbers["bases"]:
         row = find(numbers["by_variant"], base=base, variant=OURS)
         if row is None:
             said.append(f"{base}: BOOST-QA and the original answers cannot be compared yet; see what is missing.")
             continue
-        told = f"{points(row['difference'])} points ({between(row, points)})"
-        over = f"on average over {row['benchmarks']} benchmarks"
-        said.append(f"{base}: BOOST-QA against the original answers: {told} {over}. {_verdict(row)}")
-        added = [one for one in numbers["scenarios"] if one["base"] == base]
-        clear = [one for one in added if one["low"] > 0 and one["p_holm"] < LEVEL]
-        if clear:
-            names = "; ".join(
-                f"{' and '.join(SCENARIO_TITLES[name] for name in one['added'])} beside "
-                f"{title(one['against'])} ({between(one, points)})"
-                for one in clear
-            )
-            said.append(f"{base}: scenarios that helped, in points: {names}.")
-        elif added:
-            said.append(f"{base}: no scenario can be told to have helped beside the others.")
-        else:
-            said.append(f"{base}: which scenario helped is not known, for no ablation was scored.")
+        over = "on one benchmark" if row["benchmarks"] == 1 else f"on average over {row['benchmarks']} benchmarks"
+        told = f"{points(row['difference'])} points ({between(row, points)}) {over}, {whole(row['items'])} questions"
+        verdict = "At this size that says nothing." if small else _verdict(row, numbers["paper"]["smallest_gain"])
+        said.append(f"{base}: BOOST-QA against the original answers: {told}. {verdict}")
+        if not small:
+            said.append(f"{base}: {_scenarios([one for one in numbers['scenarios'] if one['base'] == base])}")
     return said
 
 
-def _verdict(row: Row) -> str:
+def _verdict(row: Row, gain: float) -> str:
+    sure = row["p_holm"] < LEVEL
     if row["low"] > 0:
-        return (
-            "It helped." if row["p_holm"] < LEVEL else "It seems to have helped, but not beyond doubt after correction."
-        )
+        return "It helped." if sure else "It seems to have helped, but not beyond doubt after correction."
     if row["high"] < 0:
-        return (
-            "It did harm."
-            if row["p_holm"] < LEVEL
-            else "It seems to have done harm, but not beyond doubt after correction."
-        )
+        return "It did harm." if sure else "It seems to have done harm, but not beyond doubt after correction."
+    if unseen(row, gain):
+        return f"No difference can be told, nor could a gain as small as the paper's smallest ({points(gain)}) be."
     return "No difference can be told."
+
+
+def _scenarios(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "which scenario helped is not known, for no ablation was scored."
+    clear = [
+        f"{' and '.join(SCENARIO_TITLES[name] for name in row['added'])} added to {title(row['against'])} "
+        f"({between(row, points)} points)"
+        for row in rows
+        if row["low"] > 0 and row["p_holm"] < LEVEL
+    ]
+    return (
+        f"these helped: {'; '.join(clear)}." if clear else "no scenario can be told to have helped beside the others."
+    )
