@@ -118,6 +118,7 @@ class _Line:
     gate: Gate
     slots: int  # of this process, were it alone on the machine
     share: EndpointShare | None
+    shaken: bool = False  # the share was lost and joined anew, and could not be divided since
     answered_at: float | None = None  # when it last sent any HTTP answer
     unusable: str | None = None
     warned: bool = False
@@ -429,8 +430,7 @@ class ChatEngine:
             endpoint = self._profile.endpoints[name]
             key = os.environ.get(endpoint.api_key_env) if endpoint.api_key_env else None
             machines = endpoint.runs_at_once
-            ours = max(1, endpoint.max_concurrency // machines)
-            slots = self._slots.get(name) or ours
+            slots = self._slots.get(name) or _machines_slots(endpoint)
             calls, tokens = endpoint.requests_per_minute, endpoint.tokens_per_minute
             limiter = Limiter(slots, calls and calls / machines, tokens and tokens / machines)
             address = self._address_of(name)
@@ -440,8 +440,10 @@ class ChatEngine:
                 connection=Connection(endpoint, address, key),
                 gate=Gate(limiter, asyncio.get_running_loop().time),
                 slots=slots,
-                share=share_endpoint(name, address, ours),
+                share=share_endpoint(name, address, _machines_slots(endpoint)),
             )
+            if line.share is not None:
+                line.gate.share(0, 0.0)  # until the first division
             if not self._divide(line):
                 logger.info("endpoint %r: other processes of this machine use it, waiting for a share", name)
             if self._sharer is None:
@@ -455,12 +457,27 @@ class ChatEngine:
         try:
             part = line.share.divide(line.gate.limiter.in_flight)
         except (OSError, ValueError) as error:
-            logger.warning("endpoint %r: its share stays as it is, its state cannot be read: %s", line.name, error)
-            return True
+            self._join_anew(line, error)
+            return line.share is None
         if part is None:
             return False
+        line.shaken = False
         line.gate.share(min(line.slots, part.slots), part.rate)
         return part.whole
+
+    def _join_anew(self, line: _Line, error: Exception) -> None:
+        """The folder of the shares vanished (at a logout, say) or cannot be read: join again, in vain: go alone."""
+        assert line.share is not None  # noqa: S101
+        line.share.close()
+        line.share = None
+        if line.shaken:
+            logger.warning("endpoint %r: its caps hold for this process alone from now on: %s", line.name, error)
+        else:
+            logger.warning("endpoint %r: its share is lost and joined anew: %s", line.name, error)
+            line.share = share_endpoint(line.name, line.connection.address, _machines_slots(line.endpoint))
+            line.shaken = True
+        if line.share is None:
+            line.gate.share(line.slots, 1.0)
 
     async def _divide_regularly(self) -> None:
         whole = False
@@ -581,10 +598,15 @@ def _decode(kept: bytes) -> Completion | None:
         return None
 
 
+def _machines_slots(endpoint: Endpoint) -> int:
+    """Calls in flight that one machine may have."""
+    return max(1, endpoint.max_concurrency // endpoint.runs_at_once)
+
+
 def _slots_of(profile: Profile, roles: Sequence[Role]) -> dict[str, int]:
     """Calls in flight that each endpoint of these roles may have, within what this process may open."""
     endpoints = {name: profile.endpoints[name] for name in {profile.roles[role].endpoint for role in roles}}
-    slots = {name: max(1, endpoint.max_concurrency // endpoint.runs_at_once) for name, endpoint in endpoints.items()}
+    slots = {name: _machines_slots(endpoint) for name, endpoint in endpoints.items()}
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     wanted = sum(slots.values())
     if allowed == resource.RLIM_INFINITY or wanted + SPARE_DESCRIPTORS <= allowed:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from resources.embedded.lease import EmbeddedServerError, runtime_folder
+from resources.runtime_folder import NoRuntimeFolder, runtime_folder
 
 _STATE_BYTES = 64
 
@@ -93,10 +93,10 @@ class EndpointShare:
 
     def close(self) -> None:
         """Give everything up."""
-        self._path.unlink(missing_ok=True)
         os.close(self._file)
         os.close(self._lock)
-        with suppress(OSError):  # others are there
+        with suppress(OSError):  # others are there, or it is not ours any more
+            self._path.unlink(missing_ok=True)
             self._folder.rmdir()
 
     def _others(self) -> dict[str, tuple[int, float]]:
@@ -126,7 +126,7 @@ def share_endpoint(name: str, address: str, slots: int) -> EndpointShare | None:
     """This process's part in the endpoint of that name and address; None, with a warning, where nothing is shared."""
     try:
         return EndpointShare(_folder("endpoints", f"{name}\n{address}"), slots)
-    except (OSError, EmbeddedServerError) as error:
+    except (OSError, NoRuntimeFolder) as error:
         logger.warning(
             "endpoint %r: its caps hold for each process alone, not for all of this machine: %s", name, error
         )
@@ -170,7 +170,7 @@ def claim(what: str) -> Claim | None:
                     return Claim(file, path)
                 os.close(probe)
             os.close(file)  # its last holder removed it meanwhile
-    except (OSError, EmbeddedServerError) as error:
+    except (OSError, NoRuntimeFolder) as error:
         logger.warning("runs of this machine cannot see what others make: %s", error)
         return Claim(-1, Path())
 

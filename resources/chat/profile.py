@@ -54,8 +54,8 @@ class Endpoint(Configuration):
     runs_at_once: int = Field(
         default=1,
         ge=1,
-        description="Machines that use this endpoint at the same time. Each keeps to its part of the three caps, "
-        "which all processes of a machine share among themselves.",
+        description="Machines that use this endpoint at the same time; a pod or a task of its own counts as one. Each "
+        "keeps to its part of the three caps, which all runs of a machine share among themselves: they count once.",
     )
     timeout_seconds: float = Field(default=120.0, gt=0, description="Time-out of one call.")
     retry_deadline_seconds: float = Field(

@@ -20,10 +20,8 @@ import json
 import os
 import select
 import signal
-import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -102,32 +100,6 @@ def lease(files: ServerFiles, program: Sequence[str], patience: Patience | None 
             _lock(starting, fcntl.LOCK_EX, 3 * patience.start, files)
             address = _healthy_address(files, patience) or _start(files, program, patience)
         yield address
-
-
-def runtime_folder() -> Path:
-    """This user's folder for locks, state and logs: in `$XDG_RUNTIME_DIR`, else in the temporary directory.
-
-    Raises:
-        EmbeddedServerError: the folder belongs to somebody else, is open to others, or cannot be made.
-    """
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    if given and os.access(given, os.W_OK | os.X_OK):
-        folder = Path(given) / "master-dagster"
-    else:
-        folder = Path(tempfile.gettempdir()) / f"master-dagster-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
-    except OSError as error:
-        raise EmbeddedServerError(
-            f"the runtime folder {folder} cannot be made: {error}; set XDG_RUNTIME_DIR to a folder of your own"
-        ) from error
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise EmbeddedServerError(
-            f"the runtime folder {folder} must be a folder of your own with mode 0700; "
-            "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
-        )
-    return folder
 
 
 def live_server(files: ServerFiles) -> LiveServer | None:

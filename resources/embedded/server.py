@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from resources.embedded.lease import Patience, ServerFiles, lease, runtime_folder
+from resources.embedded.lease import EmbeddedServerError, Patience, ServerFiles, lease
 from resources.embedded.models import (
     CHAT_MODEL,
     SENTENCE_MODEL,
@@ -21,6 +21,7 @@ from resources.embedded.models import (
     require_libraries,
     sentence_model_file,
 )
+from resources.runtime_folder import NoRuntimeFolder, runtime_folder
 
 IDLE_SECONDS = 30.0
 SENTENCE_CONTEXT_TOKENS = 512
@@ -93,7 +94,10 @@ def lease_embedding_server(*, idle_seconds: float = IDLE_SECONDS) -> AbstractCon
 def lease_server(spec: ServerSpec, *, idle_seconds: float, patience: Patience | None = None) -> Iterator[str]:
     """Hold the server of `spec`; yields its base URL. See `lease_chat_server`."""
     require_libraries("xllamacpp")
-    files = ServerFiles(runtime_folder(), spec.name)
+    try:
+        files = ServerFiles(runtime_folder(), spec.name)
+    except NoRuntimeFolder as error:
+        raise EmbeddedServerError(str(error)) from error
     program = [
         *("-m", "resources.embedded.serve", "--folder", str(files.folder), "--name", files.name),
         *("--idle-seconds", str(idle_seconds), *spec.arguments()),

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import resources.chat.journal
 from resources.chat.calls import Call, CallFailed, Completion, EndpointUnusable
 from resources.chat.engine import ChatEngine, RetryPolicy
 from resources.chat.journal import ScopeJournal, file_header
+from resources.chat.leases import EndpointShare, Share
 from resources.chat.profile import Profile
 from resources.store import LocalStore, StoreError
 from tests.fake_endpoint import FakeEndpoint
@@ -370,6 +372,69 @@ def test_processes_of_one_machine_keep_to_the_cap_together(
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert len(fake_endpoint.chats) == 45
     assert fake_endpoint.most_in_flight <= 6
+
+
+def test_nothing_is_asked_before_there_is_a_share(
+    fake_endpoint: "FakeEndpoint",
+    make_engine: MakeEngine,
+    calls: list[Call],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    divide, asked = EndpointShare.divide, list[int]()
+
+    def busy_at_first(share: EndpointShare, in_flight: int) -> Share | None:
+        asked.append(len(fake_endpoint.chats))
+        return divide(share, in_flight) if len(asked) > 5 else None
+
+    monkeypatch.setattr(EndpointShare, "divide", busy_at_first)
+    asyncio.run(ask_all(make_engine(), calls))
+    assert asked[:6] == [0] * 6
+    assert len(fake_endpoint.chats) == len(calls)
+
+
+def test_a_share_whose_folder_vanished_is_joined_anew_and_told_once(
+    make_engine: MakeEngine,
+    calls: list[Call],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("resources.chat.engine.LOOK_SECONDS", 0.01)
+    folder = tmp_path / "master-dagster"
+
+    async def work() -> None:
+        async with make_engine() as engine:
+            await engine.complete(calls[0], scope=SCOPE)
+            shutil.rmtree(folder)
+            async with asyncio.timeout(30):
+                while not list(folder.glob("endpoints/*/*.share")):  # noqa: ASYNC110 - a file tells no event
+                    await asyncio.sleep(0.01)
+            await engine.complete(calls[1], scope=SCOPE)
+
+    asyncio.run(work())
+    assert [record.levelname for record in caplog.records if "share" in record.message] == ["WARNING"]
+
+
+def test_a_share_that_is_lost_again_and_again_is_done_without(
+    fake_endpoint: "FakeEndpoint",
+    make_engine: MakeEngine,
+    calls: list[Call],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+    def unreadable(share: EndpointShare, in_flight: int) -> Share | None:
+        raise ValueError("not enough values to unpack")
+
+    monkeypatch.setattr(EndpointShare, "divide", unreadable)
+    asyncio.run(ask_all(make_engine(), calls))
+    assert len(fake_endpoint.chats) == len(calls)
+    assert [record.message.count("not enough values") for record in caplog.records] == [1, 1]
 
 
 def test_machines_divide_the_caps_by_their_number(

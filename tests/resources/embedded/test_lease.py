@@ -1,7 +1,6 @@
 import contextlib
 import os
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.embedded.lease import EmbeddedServerError, Patience, ServerFiles, lease, live_server, runtime_folder
+from resources.embedded.lease import EmbeddedServerError, Patience, ServerFiles, lease, live_server
 
 HERE = Path(__file__).parent
 SECONDS = 30.0  # a test that waits longer for an event has failed
@@ -157,37 +156,3 @@ def test_a_server_that_never_gets_ready_is_killed(files: ServerFiles, tmp_path: 
     ):
         pass
     assert live_server(files) is None
-
-
-def test_the_runtime_folder_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-
-    folder = runtime_folder()
-
-    assert folder.parent == tmp_path
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
-def test_a_runtime_folder_open_to_others_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / "master-dagster").mkdir()
-    (tmp_path / "master-dagster").chmod(0o777)
-
-    with pytest.raises(EmbeddedServerError, match="mode 0700"):
-        runtime_folder()
-
-
-def test_a_link_in_place_of_the_runtime_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    (tmp_path / "elsewhere").mkdir(mode=0o700)
-    (tmp_path / "master-dagster").symlink_to(tmp_path / "elsewhere")
-
-    with pytest.raises(EmbeddedServerError, match="a folder of your own"):
-        runtime_folder()
-
-
-def test_without_a_runtime_directory_the_temporary_one_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
-    assert runtime_folder() == tmp_path / f"master-dagster-{os.getuid()}"
