@@ -16,7 +16,7 @@ from assets.evaluation.browser.files import data_file, read_data_file
 from assets.evaluation.browser.writing import write_browser
 from assets.partitions import Scenario
 from resources.lake import Lake
-from tests.tiny_lake import Taught, TinyLake
+from tests.tiny_lake import Taught, TinyLake, eight_seeds
 
 pytestmark = [
     pytest.mark.browser,
@@ -26,13 +26,40 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyLake, Path]:
+    """Eight dialogues, and the folder of their browser; tests that change it take `folder`, a copy."""
+    root = tmp_path_factory.mktemp("eight")
+    made = eight_seeds(str(root / "lake"))
+    made.change("moon", score=0.35, reasons=("judged_wrong", "copied"))
+    made.change("paint", status="set_aside", score=0.1)
+    return made, write_release(made, root / "browser")
+
+
+def write_release(lake: TinyLake, folder: Path) -> Path:
+    """Publish a release without pictures, and write its browser."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.boost_qa.release.draw_plots", lambda *_: None)
+        write_browser(lake.lake, lake.release(), folder)
+    return folder
+
+
 @pytest.fixture
-def address(tiny_lake: TinyLake, folder: Path) -> str:
+def taught(eight: tuple[TinyLake, Path]) -> dict[str, Taught]:
+    """The eight dialogues, by name."""
+    return eight[0].taught
+
+
+@pytest.fixture
+def address(eight: tuple[TinyLake, Path]) -> str:
     """The browser of eight dialogues, on this machine's disk."""
-    tiny_lake.change("moon", score=0.35, reasons=("judged_wrong", "copied"))
-    tiny_lake.change("paint", status="set_aside", score=0.1)
-    write_browser(tiny_lake.lake, tiny_lake.release(), folder)
-    return (folder / "index.html").as_uri()
+    return (eight[1] / "index.html").as_uri()
+
+
+@pytest.fixture
+def own_folder(eight: tuple[TinyLake, Path], folder: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(eight[1], folder, dirs_exist_ok=True))
 
 
 def titles(page: Page) -> list[str]:
@@ -52,7 +79,7 @@ def test_all_dialogues_are_listed_and_counted(address: str, page: Page) -> None:
     expect_listed(page, 8)
     expect(page.locator("#list .title").first).not_to_be_empty()
     assert page.locator(".overview tbody tr").all_inner_texts() == [
-        "accepted\t3\t2\t1",
+        "accepted\t2\t3\t1",
         "rejected\t0\t0\t1",
         "set aside\t1\t0\t0",
     ]
@@ -61,7 +88,7 @@ def test_all_dialogues_are_listed_and_counted(address: str, page: Page) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "number"),
     [
-        ("scenario", "debate", 2),
+        ("scenario", "debate", 3),
         ("verdict", "rejected", 1),
         ("verdict", "set_aside", 1),
         ("split", "train", 6),
@@ -123,25 +150,24 @@ def test_a_search_reads_every_page(
     tiny_lake: TinyLake, folder: Path, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "PAGE_ROWS", 1)
-    write_browser(tiny_lake.lake, tiny_lake.release(), folder)
+    write_release(tiny_lake, folder)
     page.goto(f"{(folder / 'index.html').as_uri()}#q=how many")
-    expect_listed(page, 4)
+    expect_listed(page, 5)  # four ask so, and the partner of one more
 
 
-def test_a_seed_is_found_by_its_id(tiny_lake: TinyLake, address: str, page: Page) -> None:
-    page.goto(f"{address}#q={tiny_lake.taught['apples'].seed_id}")
+def test_a_seed_is_found_by_its_id(taught: dict[str, Taught], address: str, page: Page) -> None:
+    page.goto(f"{address}#q={taught['apples'].seed_id}")
     expect_listed(page, 2)  # its own dialogue, and the analogy that it is the partner of
 
 
-def test_a_long_list_is_turned_over(tmp_path: Path, no_pictures: None, page: Page) -> None:
+def test_a_long_list_is_turned_over(tmp_path: Path, page: Page) -> None:
     numbers = {
         f"n{place:03d}": Taught(f"n{place:03d}", f"What follows the number {place}?", "7", Scenario.DEBATE)
         for place in range(120)
     }
     lake = TinyLake(Lake.at(str(tmp_path / "lake")), numbers)
     lake.write()
-    folder = tmp_path / "many"
-    write_browser(lake.lake, lake.release(), folder)
+    folder = write_release(lake, tmp_path / "many")
     page.goto((folder / "index.html").as_uri())
     expect(page.locator("#where")).to_have_text("1 to 50")
     page.get_by_role("button", name="Later").click()
@@ -154,9 +180,9 @@ def test_a_long_list_is_turned_over(tmp_path: Path, no_pictures: None, page: Pag
 # ---- reading --------------------------------------------------------------------------------------------------------
 
 
-def test_a_link_opens_its_dialogue(tiny_lake: TinyLake, address: str, page: Page) -> None:
-    page.goto(f"{address}#scenario=analogy&dialogue={tiny_lake.taught['loop'].dialogue_id}")
-    expect(page.locator("#reader h2")).to_have_text(tiny_lake.taught["loop"].question)
+def test_a_link_opens_its_dialogue(taught: dict[str, Taught], address: str, page: Page) -> None:
+    page.goto(f"{address}#scenario=analogy&dialogue={taught['loop'].dialogue_id}")
+    expect(page.locator("#reader h2")).to_have_text(taught["loop"].question)
     expect_listed(page, 2)
     expect(page.locator("#list a[aria-current]")).to_have_count(1)
 
@@ -166,8 +192,8 @@ def test_a_link_to_no_dialogue_says_so(address: str, page: Page) -> None:
     expect(page.locator("#reader")).to_contain_text("There is no dialogue 0123456789abcdef in this release")
 
 
-def test_speakers_stand_on_their_sides(tiny_lake: TinyLake, address: str, page: Page) -> None:
-    page.goto(f"{address}#dialogue={tiny_lake.taught['trains'].dialogue_id}")
+def test_speakers_stand_on_their_sides(taught: dict[str, Taught], address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue={taught['trains'].dialogue_id}")
     turns = page.locator(".turn")
     expect(turns).to_have_count(4)
     speakers = [turn.locator("b").inner_text() for turn in turns.all()]
@@ -177,17 +203,17 @@ def test_speakers_stand_on_their_sides(tiny_lake: TinyLake, address: str, page: 
     assert lefts[0] == lefts[2] < min(lefts[1], lefts[3])
 
 
-def test_verdict_reasons_and_lineage_are_told(tiny_lake: TinyLake, address: str, page: Page) -> None:
-    page.goto(f"{address}#dialogue={tiny_lake.taught['moon'].dialogue_id}")
+def test_verdict_reasons_and_lineage_are_told(taught: dict[str, Taught], address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue={taught['moon'].dialogue_id}")
     expect(page.locator(".verdict")).to_contain_text("rejected: judged wrong, copied")
     expect(page.locator(".verdict")).to_contain_text("Judge SmolLM2-135M-Instruct: the reasoning is wrong")
-    expect(page.locator(".facts-table")).to_contain_text(tiny_lake.taught["moon"].seed_id)
+    expect(page.locator(".facts-table")).to_contain_text(taught["moon"].seed_id)
     expect(page.locator(".cast")).to_contain_text("0123456789abcdef")
     expect(page.locator(".signals")).to_contain_text("Share of what the reference says")
 
 
-def test_a_dialogue_that_was_set_aside_says_why(tiny_lake: TinyLake, address: str, page: Page) -> None:
-    page.goto(f"{address}#dialogue={tiny_lake.taught['paint'].dialogue_id}")
+def test_a_dialogue_that_was_set_aside_says_why(taught: dict[str, Taught], address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue={taught['paint'].dialogue_id}")
     expect(page.locator(".verdict")).to_contain_text("set aside: endless")
     expect(page.locator(".verdict")).to_contain_text("the weak student repeats itself")
 
@@ -244,23 +270,23 @@ def test_the_page_is_dark_where_people_want_it(address: str, page: Page) -> None
     assert int(red) < 60
 
 
-def test_paper_shows_the_dialogue_alone(tiny_lake: TinyLake, address: str, page: Page) -> None:
-    page.goto(f"{address}#dialogue={tiny_lake.taught['trains'].dialogue_id}")
+def test_paper_shows_the_dialogue_alone(taught: dict[str, Taught], address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue={taught['trains'].dialogue_id}")
     expect(page.locator(".turn")).to_have_count(4)
     page.emulate_media(media="print")
     expect(page.locator("#finder")).to_be_hidden()
     expect(page.locator(".turn").first).to_be_visible()
 
 
-def test_a_web_server_shows_the_same(folder: Path, address: str, page: Page, server: str) -> None:
+def test_a_web_server_shows_the_same(page: Page, server: str) -> None:
     page.goto(f"{server}/index.html#q=moon")
     expect_listed(page, 1)
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[str]:
+def server(eight: tuple[TinyLake, Path]) -> Iterator[str]:
     """The folder, served on loopback."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    handler = functools.partial(_Quiet, directory=str(eight[1]))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{serving.server_port}"
@@ -283,20 +309,15 @@ HOSTILE = (
 )
 
 
-@pytest.fixture
-def hostile(tiny_lake: TinyLake, folder: Path) -> Taught:
-    """One dialogue of a browser in `folder`, all of whose text is meant to run."""
-    tiny_lake.change(
-        "trains", question=HOSTILE[1], answer=HOSTILE[0], system=HOSTILE[2], words=HOSTILE, source=HOSTILE[1]
-    )
-    tiny_lake.change("moon", words=HOSTILE, reasons=(HOSTILE[0], "copied"))
-    write_browser(tiny_lake.lake, tiny_lake.release(), folder)
-    return tiny_lake.taught["trains"]
-
-
-@pytest.fixture
-def address_of_hostile(folder: Path, hostile: Taught) -> str:
-    return (folder / "index.html").as_uri()
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The page of a browser and one of its dialogues, all of whose text is meant to run."""
+    root = tmp_path_factory.mktemp("hostile")
+    made = eight_seeds(str(root / "lake"))
+    made.change("trains", question=HOSTILE[1], answer=HOSTILE[0], system=HOSTILE[2], licence=HOSTILE[1], words=HOSTILE)
+    made.change("moon", words=HOSTILE, reasons=(HOSTILE[0], "copied"))
+    folder = write_release(made, root / "browser")
+    return (folder / "index.html").as_uri(), made.taught["trains"].dialogue_id
 
 
 def expect_nothing_ran(page: Page) -> None:
@@ -305,16 +326,16 @@ def expect_nothing_ran(page: Page) -> None:
     assert page.locator("[onerror], [onload], [srcdoc], a[href^=javascript]").count() == 0
 
 
-def test_hostile_words_are_shown_and_never_run(hostile: Taught, address_of_hostile: str, page: Page) -> None:
-    page.goto(f"{address_of_hostile}#dialogue={hostile.dialogue_id}")
+def test_hostile_words_are_shown_and_never_run(hostile: tuple[str, str], page: Page) -> None:
+    page.goto(f"{hostile[0]}#dialogue={hostile[1]}")
     expect(page.locator(".turn")).to_have_count(4)
     page.locator("#reader details").evaluate_all("all => all.forEach(one => (one.open = true))")
     assert page.locator(".turn .text").all_text_contents() == list(HOSTILE)
     expect_nothing_ran(page)
 
 
-def test_hostile_words_in_a_list_search_and_filter_never_run(address_of_hostile: str, page: Page) -> None:
-    page.goto(f"{address_of_hostile}#q={quote(HOSTILE[0])}")
+def test_hostile_words_in_a_list_search_and_filter_never_run(hostile: tuple[str, str], page: Page) -> None:
+    page.goto(f"{hostile[0]}#q={quote(HOSTILE[0])}")
     expect(page.locator("#list li")).to_have_count(2)
     page.locator("#reason").select_option(HOSTILE[0])
     expect(page.locator("#list li")).to_have_count(1)
@@ -323,25 +344,25 @@ def test_hostile_words_in_a_list_search_and_filter_never_run(address_of_hostile:
     expect_nothing_ran(page)
 
 
-def test_a_hostile_address_never_runs(address_of_hostile: str, page: Page) -> None:
-    page.goto(f"{address_of_hostile}#dialogue={quote(HOSTILE[1])}&scenario={quote(HOSTILE[0])}&__proto__=x&min=x")
+def test_a_hostile_address_never_runs(hostile: tuple[str, str], page: Page) -> None:
+    page.goto(f"{hostile[0]}#dialogue={quote(HOSTILE[1])}&scenario={quote(HOSTILE[0])}&__proto__=x&min=x")
     expect(page.locator("#reader")).to_contain_text("There is no dialogue")
     expect_nothing_ran(page)
 
 
-def test_letters_from_right_to_left_stay_in_their_bubble(hostile: Taught, address_of_hostile: str, page: Page) -> None:
-    page.goto(f"{address_of_hostile}#dialogue={hostile.dialogue_id}")
+def test_letters_from_right_to_left_stay_in_their_bubble(hostile: tuple[str, str], page: Page) -> None:
+    page.goto(f"{hostile[0]}#dialogue={hostile[1]}")
     expect(page.locator(".turn .text").last).to_have_css("unicode-bidi", "isolate")
     expect(page.locator("#list .title").first).to_have_css("unicode-bidi", "isolate")
 
 
-def test_half_a_character_does_no_harm(tiny_lake: TinyLake, folder: Path, address: str, page: Page) -> None:
+def test_half_a_character_does_no_harm(own_folder: Path, page: Page) -> None:
     """No Parquet file can hold a lone surrogate, but a data file can."""
-    path = folder / "dialogues/00000.js"
+    path = own_folder / "dialogues/00000.js"
     rows = read_data_file(path.read_bytes())
     rows[0]["dialogue"]["turns"][0]["text"] = "half \ud83d of it, \udca5 and the rest"
     path.write_bytes(data_file("dialogues/00000", rows))
-    page.goto(f"{address}#q=half&dialogue={rows[0]['id']}")
+    page.goto(f"{(own_folder / 'index.html').as_uri()}#q=half&dialogue={rows[0]['id']}")
     expect_listed(page, 1)
     expect(page.locator(".turn .text").first).to_contain_text("and the rest")
 
@@ -349,7 +370,7 @@ def test_half_a_character_does_no_harm(tiny_lake: TinyLake, folder: Path, addres
 def test_a_million_characters_are_shown_on_demand(tiny_lake: TinyLake, folder: Path, page: Page) -> None:
     long = "<b>no end</b> " * 75_000
     tiny_lake.change("trains", words=("Why?", long, "Stop.", "Seven."))
-    write_browser(tiny_lake.lake, tiny_lake.release(), folder)
+    write_release(tiny_lake, folder)
     page.goto(f"{(folder / 'index.html').as_uri()}#dialogue={tiny_lake.taught['trains'].dialogue_id}")
     text = page.locator(".turn .text").nth(1)
     assert text.evaluate("one => one.textContent.length") == 20_000
@@ -370,7 +391,7 @@ def test_the_page_allows_no_program_but_its_own(chromium: Browser, address: str)
         RUNS,
     )
     page.locator("#scenario").select_option("debate")
-    expect_listed(page, 2)
+    expect_listed(page, 3)
     assert page.evaluate("window.ran") is None
     page.close()
 
@@ -378,13 +399,13 @@ def test_the_page_allows_no_program_but_its_own(chromium: Browser, address: str)
 @pytest.mark.parametrize("name", ["index", "dialogues/00000", "titles/00000"])
 @pytest.mark.parametrize("content", [None, b'dialogueData["index"]="AAAA";'], ids=["missing", "damaged"])
 def test_a_data_file_that_cannot_be_used_is_named(
-    chromium: Browser, folder: Path, address: str, tiny_lake: TinyLake, name: str, content: bytes | None
+    chromium: Browser, own_folder: Path, taught: dict[str, Taught], name: str, content: bytes | None
 ) -> None:
-    path = folder / f"{name}.js"
+    path = own_folder / f"{name}.js"
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     page = chromium.new_page()
-    page.goto(f"{address}#dialogue={tiny_lake.taught['trains'].dialogue_id}")
+    page.goto(f"{(own_folder / 'index.html').as_uri()}#dialogue={taught['trains'].dialogue_id}")
     expect(page.get_by_role("alert")).to_contain_text(f"{name}.js, which belongs beside this page,")
     page.close()
