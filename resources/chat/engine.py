@@ -5,12 +5,14 @@ holds each call until its endpoint has a slot for it, and a call that waits to b
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import random
 import resource
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -39,6 +41,7 @@ LATENCY_SAMPLE = 2000  # latencies kept a scope
 OPEN_SCOPES = 8  # journals held in memory, unless more are in use
 SPARE_DESCRIPTORS = 128  # left to the rest of the process
 LOOK_SECONDS = 1.0  # after which it is seen that another process came or went
+LAST_SECONDS = 20.0  # that an interrupted run has to put its journals, should the store not answer
 WAIT_SECONDS = 0.05  # the same while this process waits for what others have to give up
 
 logger = logging.getLogger(__name__)
@@ -197,15 +200,14 @@ class ChatEngine:
         for line in self._lines.values():
             if line.share:
                 line.share.close()
+        interrupted = kind is not None and issubclass(kind, asyncio.CancelledError | KeyboardInterrupt)
         async with self._flushing:
-            closed = await asyncio.gather(
-                *(asyncio.to_thread(shelf.journal.close) for shelf in self._scopes.values()), return_exceptions=True
-            )
+            closed = await self._close_journals(LAST_SECONDS if interrupted else None)
         self._scopes.clear()
         for line in self._lines.values():
             await line.connection.close()
         for failure in closed:
-            if isinstance(failure, BaseException):
+            if failure is not None:
                 raise failure
 
     @property
@@ -268,7 +270,7 @@ class ChatEngine:
             await shelf.loaded.wait()
         shelf = self._scopes[scope] = _Scope(ScopeJournal(self._store, scope))
         try:
-            await asyncio.to_thread(shelf.journal.load)
+            await _aside(shelf.journal.load)
         except BaseException:
             del self._scopes[scope]
             raise
@@ -284,10 +286,28 @@ class ChatEngine:
         for name in unused[: max(0, len(self._scopes) - OPEN_SCOPES)]:
             shelf = self._scopes[name]
             async with self._flushing:
-                await asyncio.to_thread(shelf.journal.flush)
+                await _aside(shelf.journal.flush)
             if not shelf.users and self._scopes.get(name) is shelf:
                 del self._scopes[name]
                 shelf.journal.close()
+
+    async def _close_journals(self, seconds: float | None) -> list[BaseException | None]:
+        """Close every journal, within some seconds if they are given; what each failed with."""
+        closing = {name: asyncio.create_task(_aside(shelf.journal.close)) for name, shelf in self._scopes.items()}
+        if not closing:
+            return []
+        done, late = await asyncio.wait(closing.values(), timeout=seconds)
+        for name, task in closing.items():
+            if task in late:
+                task.cancel()
+                logger.warning(
+                    "%s: interrupted while the lake does not answer: up to %d answers could not be kept within %g s "
+                    "and will be paid for again",
+                    name,
+                    self._scopes[name].journal.pending,
+                    seconds,
+                )
+        return [task.exception() for task in done]
 
     async def _flush_regularly(self) -> None:
         while True:
@@ -295,7 +315,7 @@ class ChatEngine:
             async with self._flushing:
                 for name, shelf in list(self._scopes.items()):
                     try:
-                        await asyncio.to_thread(shelf.journal.flush)
+                        await _aside(shelf.journal.flush)
                     except Exception as error:
                         logger.warning(
                             "%s: the journal's segment could not be put and is kept for later: %s", name, error
@@ -523,6 +543,33 @@ class ChatEngine:
             usage.cost += cost
         self._spent.tokens += prompt_tokens + completion_tokens
         self._spent.cost += cost
+
+
+async def _aside(work: Callable[[], None]) -> None:
+    """Run blocking work in a thread that, unlike those of `asyncio.to_thread`, holds up neither loop nor process.
+
+    Where the store does not answer the work takes minutes, and who presses Ctrl-C is not to wait for them.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if not done.done() and error is not None:
+            done.set_exception(error)
+        elif not done.done():
+            done.set_result(None)
+
+    def run() -> None:
+        failure = None
+        try:
+            work()
+        except BaseException as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=run, daemon=True).start()
+    await done
 
 
 def request_body(call: Call, cast: RoleModel, endpoint: Endpoint) -> bytes:

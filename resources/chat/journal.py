@@ -113,6 +113,8 @@ def _next_record(data: bytes, position: int) -> int:
 
 
 class _Writer(Protocol):
+    @property
+    def pending(self) -> int: ...
     def append(self, record: bytes) -> None: ...
     def flush(self) -> None: ...
     def close(self) -> None: ...
@@ -120,6 +122,8 @@ class _Writer(Protocol):
 
 class _FileWriter:
     """Appends to one local file; each record is with the operating system when `append` returns."""
+
+    pending = 0
 
     def __init__(self, store: Store, path: str) -> None:
         target = store.local_path(path)
@@ -166,6 +170,10 @@ class _SegmentWriter:
         self._number = 0
         self._lock = threading.Lock()
         self._failing_since: float | None = None
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
 
     def append(self, record: bytes) -> None:
         if self._failing_since is not None and time.monotonic() - self._failing_since > OUTAGE_SECONDS:
@@ -240,6 +248,11 @@ class ScopeJournal:
             self._writer = (_FileWriter if local else _SegmentWriter)(self._store, path)
         self._writer.append(encode_record(key, value))
         self._values[key] = value
+
+    @property
+    def pending(self) -> int:
+        """Completions that are in memory alone so far."""
+        return self._writer.pending if self._writer else 0
 
     def flush(self) -> None:
         """Put the open segment, where the store has segments. Blocking."""

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -46,6 +47,43 @@ def calls(make_call: MakeCall) -> list[Call]:
 
 def texts(answers: list[Completion | BaseException]) -> list[str]:
     return [answer.text if isinstance(answer, Completion) else repr(answer) for answer in answers]
+
+
+class SilentStore(LocalStore):
+    """A store without a disk of its own, as S3 is, which does not answer writes until it may."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.may = threading.Event()
+
+    def local_path(self, path: str) -> None:
+        return None
+
+    def put(self, path: str, data: bytes) -> None:
+        self.may.wait(10)
+        super().put(path, data)
+
+
+def test_an_interrupted_run_waits_only_so_long_for_a_lake_that_does_not_answer(
+    make_profile: MakeProfile,
+    calls: list[Call],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("resources.chat.engine.LAST_SECONDS", 0.05)
+    store = SilentStore(tmp_path)
+
+    async def work() -> None:
+        async with ChatEngine(make_profile(), store) as engine:
+            await engine.complete(calls[0], scope=SCOPE)
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(work())
+    assert not store.list("_journal")
+    assert "up to 1 answers could not be kept" in caplog.text
+    store.may.set()
 
 
 # ---- the endpoint
