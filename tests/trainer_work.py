@@ -113,7 +113,8 @@ class Workplace:
 
     def run(self, specification: Specification, attempt: int = 1, **changes: Any) -> int:
         """The program in this process; its exit code."""
-        from assets.checkpoints.trainer.program import Task, run
+        from assets.checkpoints.trainer.program import run
+        from assets.checkpoints.trainer.task import Task
 
         task = Task(
             store=changes.pop("store", self.store),

@@ -95,7 +95,11 @@ class BaseModel(Configuration):
     model: str = Field(
         description="Hub id, local folder, `s3://` folder, or `embedded` for the SmolLM2 that comes along."
     )
-    revision: str | None = Field(default=None, description="Hub only: commit, tag or branch.")
+    revision: str | None = Field(
+        default=None,
+        description="Hub only: a commit. A tag, a branch or none may move: trainings of one id would differ, and no "
+        "checkpoint of other weights is gone on from.",
+    )
     template: str = Field(description="Chat template family; what comes along is in trainer/templates/.")
     context_tokens: int = Field(ge=16, description="Longest sequence that the model takes.")
 

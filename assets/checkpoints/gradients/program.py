@@ -1,11 +1,5 @@
 """The program: rows and model from the lake, their gradient features back into it."""
 
-import json
-import signal
-import sys
-import tempfile
-import traceback
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,72 +10,30 @@ from assets.checkpoints.gradients.specification import FEATURES, FORMAT, Gradien
 from assets.checkpoints.recipe import BaseModel, Lora, Recipe
 from assets.checkpoints.trainer.base_models import fetch, load_tokenizer
 from assets.checkpoints.trainer.data import read_rows, tokenize
-from assets.checkpoints.trainer.faults import CRASHED, DONE, INTERRUPTED, Fault, Stop
+from assets.checkpoints.trainer.faults import Fault, Stop
 from assets.checkpoints.trainer.heartbeat import Heartbeat
-from assets.checkpoints.trainer.pipes import Voice, open_voice
-from assets.checkpoints.trainer.program import Task, explain, versions
+from assets.checkpoints.trainer.pipes import Voice
+from assets.checkpoints.trainer.program import versions
+from assets.checkpoints.trainer.task import Task, read_specification, run_task
 from assets.checkpoints.trainer.templates import dress
 from resources.configuration import describe_faults, fault_list
-from resources.publication import MANIFEST, json_bytes, publish
-from resources.store import Store, StoreError
-from resources.trainers.work import FAILURE, SPECIFICATION
+from resources.publication import MANIFEST, publish
 
 COPIED_AT_ONCE = 4096  # rows
 
 
 def run(task: Task) -> int:
-    """Do the work; the exit code. Whatever goes wrong stands in the attempt's failure.json too."""
-    stop = Stop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, _: stop.ask(INTERRUPTED, f"ended by {signal.Signals(number).name}"))
-    with ExitStack() as stack:
-        voice = Voice()
-        try:
-            stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
-            voice = stack.enter_context(open_voice(task.store))
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="gradients-"))
-            _compute(task, stop, voice, Path(scratch))
-        except Exception as error:
-            code, message, retryable = explain(error)
-            if code == CRASHED and not isinstance(error, Fault | StoreError):
-                traceback.print_exc()
-            voice.complain(message)
-            content = {"exit": code, "message": message, "retryable": retryable}
-            try:
-                task.store.put_if_absent(f"{task.attempt_folder}/{FAILURE}", json_bytes(content))
-            except Exception as unwritten:
-                sys.stderr.write(f"gradients: failure.json cannot be written: {unwritten}\n")
-            return code
-    return DONE
+    """Compute the features that the work's folder asks for; the exit code."""
+    return run_task(task, _compute)
 
 
-def read_specification(store: Store, folder: str) -> GradientSpecification:
-    """What is asked for.
-
-    Raises:
-        Fault: it is not there, or does not fit.
-    """
-    where = store.uri(f"{folder}/{SPECIFICATION}")
-    try:
-        found = GradientSpecification.model_validate(json.loads(store.get(f"{folder}/{SPECIFICATION}")))
-    except FileNotFoundError:
-        raise Fault(f"{where} is missing: nothing says whose gradients to compute") from None
-    except json.JSONDecodeError as error:
-        raise Fault(f"{where} is not JSON: {error}") from None
-    except ValidationError as error:
-        raise Fault(fault_list(f"{where} is not valid:", describe_faults(error))) from None
-    if found.format != FORMAT:
-        raise Fault(f"{where} has format {found.format}, this program knows {FORMAT}: use the same version for both")
-    return found
-
-
-def _compute(task: Task, stop: Stop, voice: Voice, scratch: Path) -> None:
+def _compute(task: Task, stop: Stop, voice: Voice, heartbeat: Heartbeat | None, scratch: Path) -> None:
     """Everything between the specification and the manifest.
 
     Raises:
         Fault: it cannot be done, or somebody asked to end.
     """
-    specification = read_specification(task.store, task.folder)
+    specification = read_specification(task, GradientSpecification, FORMAT)
     if task.store.exists(f"{task.folder}/{MANIFEST}"):
         voice.say("done already")
         return

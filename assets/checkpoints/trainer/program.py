@@ -1,61 +1,27 @@
 """The program: what is asked for, the training, the result in the lake."""
 
 import json
-import os
 import platform
 import shutil
-import signal
-import sys
-import tempfile
-import traceback
-from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from pydantic import ValidationError
-
 from assets.checkpoints.recipe import EMBEDDED
 from assets.checkpoints.specification import FORMAT, HOME, Specification
 from assets.checkpoints.trainer import saving
 from assets.checkpoints.trainer.base_models import Weights, fetch, load_tokenizer
 from assets.checkpoints.trainer.data import Tokenized, read_rows, tokenize
-from assets.checkpoints.trainer.faults import CRASHED, DONE, INTERRUPTED, Fault, Stop
+from assets.checkpoints.trainer.faults import Fault, Stop
 from assets.checkpoints.trainer.heartbeat import Heartbeat
-from assets.checkpoints.trainer.pipes import Voice, open_voice
+from assets.checkpoints.trainer.pipes import Voice
+from assets.checkpoints.trainer.task import Task, read_specification, run_task
 from assets.checkpoints.trainer.templates import dress
-from resources.configuration import describe_faults, fault_list
-from resources.publication import MANIFEST, json_bytes, publish, write_json
-from resources.store import S3Options, Store, StoreError, open_store
-from resources.trainers.work import FAILURE, ORPHAN_MINUTES, SPECIFICATION, attempt_folder
+from resources.publication import MANIFEST, publish, write_json
 
 CARD = Path(__file__).parent / "card.md"
-LAST_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What the environment tells."""
-
-    store: Store
-    folder: str  # of the work, relative to the lake's root
-    attempt: int
-    orphan_minutes: float | None
-    rank: int
-    processes: int
-    started: float  # time.monotonic()
-
-    @property
-    def attempt_folder(self) -> str:
-        """Of this attempt, relative to the lake's root."""
-        return attempt_folder(self.folder, self.attempt)
-
-    @property
-    def first(self) -> bool:
-        """Whether this process is the one that talks to the lake."""
-        return self.rank == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,54 +36,8 @@ class Prepared:
 
 
 def run(task: Task) -> int:
-    """Do the work; the exit code. Whatever goes wrong stands in the attempt's failure.json too."""
-    stop = Stop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda number, _: stop.ask(INTERRUPTED, f"ended by {signal.Signals(number).name}"))
-    with ExitStack() as stack:
-        voice, heartbeat = Voice(aloud=False), None
-        try:
-            if task.first:
-                # SageMaker restarts an interrupted job as the same attempt.
-                task.store.delete(f"{task.attempt_folder}/{FAILURE}")
-                heartbeat = stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
-                voice = stack.enter_context(open_voice(task.store))
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="trainer-"))
-            _tune(task, stop, voice, heartbeat, Path(scratch))
-        except Exception as error:
-            code, message, retryable = explain(error)
-            if code == CRASHED and not isinstance(error, Fault | StoreError):
-                traceback.print_exc()
-            voice.complain(message)
-            _leave_failure(task, code, message, retryable)
-            return code
-        return DONE
-
-
-def explain(error: Exception) -> tuple[int, str, bool]:
-    """Exit code, message, and whether another try may do better."""
-    if isinstance(error, Fault):
-        return error.exit, str(error), error.retryable
-    if type(error).__name__ == "OutOfMemoryError":
-        return (
-            Fault.exit,
-            f"out of memory: lower the recipe's batch_size (effective_batch stays) or max_tokens, or turn "
-            f"gradient_checkpointing on ({str(error).splitlines()[0]})",
-            False,
-        )
-    if isinstance(error, StoreError):
-        return CRASHED, str(error), True
-    lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
-    return CRASHED, "\n".join(lines), saving.out_of_reach(error)
-
-
-def _leave_failure(task: Task, code: int, message: str, retryable: bool) -> None:
-    """The first process that fails says why; the others fail because of it."""
-    content = {"exit": code, "message": message, "retryable": retryable}
-    try:
-        task.store.put_if_absent(f"{task.attempt_folder}/{FAILURE}", json_bytes(content))
-    except Exception as error:
-        sys.stderr.write(f"trainer: failure.json cannot be written: {error}\n")
+    """Fine-tune what the work's folder asks for; the exit code."""
+    return run_task(task, _tune)
 
 
 def _tune(task: Task, stop: Stop, voice: Voice, heartbeat: Heartbeat | None, scratch: Path) -> None:
@@ -139,34 +59,13 @@ def _tune(task: Task, stop: Stop, voice: Voice, heartbeat: Heartbeat | None, scr
         _train(task, prepared, stop, voice, heartbeat)
 
 
-def read_specification(store: Store, folder: str) -> Specification:
-    """What is asked for.
-
-    Raises:
-        Fault: it is not there, or does not fit.
-    """
-    where = store.uri(f"{folder}/{SPECIFICATION}")
-    try:
-        content = json.loads(store.get(f"{folder}/{SPECIFICATION}"))
-        specification = Specification.model_validate(content)
-    except FileNotFoundError:
-        raise Fault(f"{where} is missing: nothing says what to train") from None
-    except json.JSONDecodeError as error:
-        raise Fault(f"{where} is not JSON: {error}") from None
-    except ValidationError as error:
-        raise Fault(fault_list(f"{where} is not valid:", describe_faults(error))) from None
-    if specification.format != FORMAT:
-        raise Fault(f"{where} has format {specification.format}, this program knows {FORMAT}: use the image it names")
-    return specification
-
-
 def prepare(task: Task, scratch: Path, stop: Stop, voice: Voice) -> Prepared | None:
     """Bring base model, data and the newest checkpoint to this machine; None where the work is done already.
 
     Raises:
         Fault: any of it is missing, damaged or unfit.
     """
-    specification = read_specification(task.store, task.folder)
+    specification = read_specification(task, Specification, FORMAT)
     if task.store.exists(f"{task.folder}/{MANIFEST}"):
         voice.say("done already")
         return None
@@ -194,7 +93,7 @@ def prepare(task: Task, scratch: Path, stop: Stop, voice: Voice) -> Prepared | N
             as_dataset(rows).save_to_disk(str(scratch / split))
     tokenizer.save_pretrained(scratch / "tokenizer")
     stop.look()
-    resume = saving.resume(task.store, task.folder, scratch / "resume", voice.say)
+    resume = saving.resume(task.store, task.folder, weights.identity, scratch / "resume", voice.say)
     counts = _counts(splits)
     voice.say(
         f"{counts['trained_conversations']} conversations of {counts['tokens_an_epoch']} tokens to train on, "
@@ -259,7 +158,7 @@ def _train(task: Task, prepared: Prepared, stop: Stop, voice: Voice, heartbeat: 
     )
     callbacks = [
         training.Obedience(stop),
-        training.Saver(task.store if task.first else None, task.folder, voice),
+        training.Saver(task.store if task.first else None, task.folder, prepared.weights.identity, voice),
         metrics.Meter(voice, heartbeat, effort, task.started),
     ]
     trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, numbers, scratch / "run", callbacks)
@@ -388,17 +287,3 @@ def _quiet() -> None:
     datasets.disable_progress_bars()
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def task_of(root: str, folder: str, attempt: int, started: float) -> Task:
-    """The task of this process, with what torchrun and the launcher left in the environment."""
-    minutes = os.environ.get(ORPHAN_MINUTES)
-    return Task(
-        store=open_store(root, S3Options.from_environment(os.environ)),
-        folder=folder.strip("/"),
-        attempt=attempt,
-        orphan_minutes=float(minutes) if minutes else None,
-        rank=int(os.environ.get("RANK", "0")),
-        processes=int(os.environ.get("WORLD_SIZE", "1")),
-        started=started,
-    )

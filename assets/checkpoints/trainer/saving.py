@@ -1,7 +1,8 @@
 """Checkpoints in the lake while training goes on: files first, a manifest with their hashes last.
 
 <folder>/progress/checkpoint-<step>/…             what the trainer needs to go on
-<folder>/progress/checkpoint-<step>/manifest.json sha256 and size of each file; without it, the checkpoint is not there
+<folder>/progress/checkpoint-<step>/manifest.json sha256 and size of each file; without it, the checkpoint is not there;
+                                                  and the base's weights that it belongs to
 """
 
 import hashlib
@@ -44,12 +45,13 @@ def out_of_reach(error: BaseException) -> bool:
     return isinstance(error, StoreError | OSError) or type(error).__module__.startswith("botocore.")
 
 
-def save(store: Store, folder: str, checkpoint: Path) -> int:
+def save(store: Store, folder: str, weights: str, checkpoint: Path) -> int:
     """Put a checkpoint of this machine's disk into the lake, and take away all but the newest KEPT.
 
     Args:
         store: the lake.
         folder: of the work.
+        weights: identity of the base's, see `base_models.Weights`.
         checkpoint: `…/checkpoint-<step>`.
 
     Returns:
@@ -60,19 +62,20 @@ def save(store: Store, folder: str, checkpoint: Path) -> int:
     store.delete(f"{target}/{MANIFEST}")  # of another attempt that came as far; its files are replaced now
     for file in files:
         store.put_file(f"{target}/{file.path}", checkpoint / file.path)
-    store.put(f"{target}/{MANIFEST}", json_bytes({"files": [asdict(file) for file in files]}))
+    store.put(f"{target}/{MANIFEST}", json_bytes({"base_weights": weights, "files": [asdict(file) for file in files]}))
     _forget_older(store, folder)
     return sum(file.bytes for file in files)
 
 
-def resume(store: Store, folder: str, scratch: Path, say: Callable[[str], None]) -> Path | None:
+def resume(store: Store, folder: str, weights: str, scratch: Path, say: Callable[[str], None]) -> Path | None:
     """Bring the newest whole checkpoint to this machine; None where there is none.
 
-    One without manifest, or with a file that is missing or has another hash, is passed over.
+    One without manifest, of other `weights` of the base, or with a file that is missing or has another hash, is passed
+    over.
     """
     for step in sorted(_steps(store, folder), reverse=True):
         name = f"checkpoint-{step}"
-        fault = _fetch(store, f"{progress_folder(folder)}/{name}", scratch / name)
+        fault = _fetch(store, f"{progress_folder(folder)}/{name}", weights, scratch / name)
         if fault is None:
             return scratch / name
         say(f"{name} is passed over: {fault}")
@@ -110,13 +113,15 @@ def _delete(store: Store, folder: str, step: int) -> None:
         store.delete(file.path)
 
 
-def _fetch(store: Store, source: str, target: Path) -> str | None:
+def _fetch(store: Store, source: str, weights: str, target: Path) -> str | None:
     """Copy a checkpoint to this machine; what is wrong with it, if anything is."""
     try:
-        files = json.loads(store.get(f"{source}/{MANIFEST}"))["files"]
+        manifest = json.loads(store.get(f"{source}/{MANIFEST}"))
     except FileNotFoundError:
         return "it has no manifest, so it was never whole"
-    for file in files:
+    if manifest["base_weights"] != weights:
+        return f"its base model was {manifest['base_weights']}, now it is {weights}; name a commit as its revision"
+    for file in manifest["files"]:
         copy = target / file["path"]
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -57,14 +57,15 @@ def choose_numbers(recipe: Recipe) -> Numbers:
 class Saver(TrainerCallback):
     """Puts each checkpoint into the lake. One that cannot be put there is missed; training goes on."""
 
-    def __init__(self, store: Store | None, folder: str, voice: Voice) -> None:
+    def __init__(self, store: Store | None, folder: str, weights: str, voice: Voice) -> None:
         """
         Args:
             store: the lake; None in all processes but the first.
             folder: of the work.
+            weights: identity of the base's.
             voice: told of what does not work.
         """
-        self._store, self._folder, self._voice = store, folder, voice
+        self._store, self._folder, self._weights, self._voice = store, folder, weights, voice
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if torch.distributed.is_initialized():
@@ -73,7 +74,7 @@ class Saver(TrainerCallback):
             return
         checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         try:
-            saving.save(self._store, self._folder, checkpoint)
+            saving.save(self._store, self._folder, self._weights, checkpoint)
         except Exception as error:
             if not saving.out_of_reach(error):
                 raise

@@ -131,12 +131,3 @@ def trainer(store: Store, place: Place, clock: Clock | None = None, **patience: 
     clock = clock or Clock()
     configuration = TrainerConfiguration(patience=QUICK.model_copy(update=patience))
     return Trainer(configuration, store, place, {}, clock, clock.sleep)
-
-
-def until(true: Callable[[], Any], seconds: float = 60) -> Any:
-    """Wait for something that other processes do."""
-    end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.1)
-    return found

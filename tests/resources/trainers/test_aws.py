@@ -16,7 +16,8 @@ from resources.trainers.configuration import TrainerConfiguration
 from resources.trainers.place import Job, JobState, PlaceError, PlaceUnreachable
 from resources.trainers.sagemaker import SageMakerJobs, SageMakerPlace
 from tests.aws_stand_in import IMAGE, AwsStandIn, Fate, Refusal
-from tests.resources.trainers.launching import Clock, Runs, World, until, work
+from tests.resources.trainers.launching import Clock, Runs, World, work
+from tests.waiting import until
 
 SUBMISSION = {"sagemaker": "CreateTrainingJob", "batch": "SubmitJob"}
 

@@ -13,7 +13,8 @@ import pytest
 
 from resources.trainers.attempts import newest_attempt, read_parent, write_parent
 from tests.resources.trainers.launch_once import launch_once
-from tests.resources.trainers.launching import Runs, World, until, work
+from tests.resources.trainers.launching import Runs, World, work
+from tests.waiting import until
 
 FOLDER = "checkpoints/tiny/1"
 WAITS: dict[str, Any] = {"behave": [[1, "wait"]], "attempts": [1]}

@@ -12,7 +12,8 @@ import pytest
 
 from resources.trainers.local import LocalJobs
 from resources.trainers.place import Job, JobState, JobStatus, PlaceError
-from tests.resources.trainers.launching import Jobs, until
+from tests.resources.trainers.launching import Jobs
+from tests.waiting import until
 
 # Starts a child with a session of its own, as torchrun does, and tells when it has.
 FAMILY = """

@@ -20,7 +20,8 @@ from resources.trainers.attempts import claim_attempt, newest_attempt, record_en
 from resources.trainers.local import LocalJobs
 from resources.trainers.place import Job, JobState, JobStatus, Place, PlaceUnreachable
 from resources.trainers.trainer import CLAIMER_GONE_SECONDS, Trainer
-from tests.resources.trainers.launching import Clock, Runs, World, trainer, until, work
+from tests.resources.trainers.launching import Clock, Runs, World, trainer, work
+from tests.waiting import until
 
 FOLDER = "checkpoints/tiny/1"
 

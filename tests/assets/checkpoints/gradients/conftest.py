@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.checkpoints.gradients.program import run
-from assets.checkpoints.trainer.program import Task
+from assets.checkpoints.trainer.task import Task
 from resources.publication import json_bytes
 from resources.store import Store, open_store
 

@@ -89,4 +89,11 @@ def test_a_model_that_cannot_be_used_is_named(bench: Any, failure: Any, model: A
 
 def test_a_missing_specification_is_a_fault(bench: Any, failure: Any) -> None:
     assert bench.run() == 2
-    assert "nothing says whose gradients" in failure()["message"]
+    assert "nothing says what to do" in failure()["message"]
+
+
+def test_a_restarted_attempt_that_ends_well_leaves_no_failure(bench: Any) -> None:
+    bench.ask(ANSWERS)
+    bench.store.put(f"{FOLDER}/attempts/0001/failure.json", b"{}")
+    assert bench.run() == 0
+    assert not bench.store.exists(f"{FOLDER}/attempts/0001/failure.json")

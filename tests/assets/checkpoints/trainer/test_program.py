@@ -15,6 +15,7 @@ from resources.publication import MANIFEST, json_bytes
 from resources.store import LocalStore, Store, StoreError
 from resources.trainers.work import SPECIFICATION
 from tests.trainer_work import PROJECT, Workplace, conversation, sums
+from tests.waiting import until
 
 
 class Killed(BaseException):
@@ -281,8 +282,7 @@ def test_a_lake_out_of_reach_is_worth_another_try(workplace: Workplace, monkeypa
 
 def wait_for(process: "subprocess.Popen[str]", store: Store, path: str) -> None:
     """Return when the file is there."""
-    while process.poll() is None and not store.exists(path):
-        pass
+    until(lambda: process.poll() is not None or store.exists(path))
     assert store.exists(path)
 
 
