@@ -16,14 +16,18 @@ from dagster import (
 )
 
 from assets.boost_qa.release import HOME as RELEASES
+from assets.checkpoints.specification import HOME as CHECKPOINTS
 from assets.dialogues.schema import DIALOGUES
+from assets.evaluation.browser.schema import LISTED
+from assets.evaluation.report.schema import REPORT_SCORES
+from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.partitions import VARIANTS
 from assets.quality.schema import SCORED
 from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.lake import Lake, PartitionRecord, Table
-from resources.publication import MANIFEST, read_latest
+from resources.publication import LATEST, MANIFEST, read_latest
 
 AT_ONCE = 500  # events read in one query
 
@@ -56,12 +60,19 @@ def record_lake(lake: Lake, instance: DagsterInstance) -> dict[str, int]:
                     key,
                     partition=one.partition,
                     description="Found in the lake.",
+                    tags=_dimensions(one.partition),
                     metadata={**one.facts, "written at": one.written_at.isoformat(timespec="seconds")},
                 )
             )
         if new:
             reported[asset] = len(new)
     return reported
+
+
+def _dimensions(partition: str | None) -> dict[str, str]:
+    """A partition of two dimensions as Dagster tags what a run made, so that the UI finds it by either."""
+    keys = partition.keys_by_dimension if isinstance(partition, MultiPartitionKey) else {}
+    return {f"dagster/partition/{name}": key for name, key in keys.items()}
 
 
 def _everything(lake: Lake) -> Iterator[tuple[str, list[Made]]]:
@@ -75,6 +86,10 @@ def _everything(lake: Lake) -> Iterator[tuple[str, list[Made]]]:
         "training_sets",
         [made for variant in VARIANTS for made in _published(lake, variant, f"{TRAINING_SETS}/{variant}")],
     )
+    yield CHECKPOINTS, _tuned(lake)
+    yield BENCHMARK_SCORES.name, _written(lake, BENCHMARK_SCORES)
+    for home in (REPORT_SCORES.name, LISTED.name):
+        yield home, list(_published(lake, None, home))
 
 
 def _written(lake: Lake, table: Table) -> list[Made]:
@@ -109,6 +124,17 @@ def _embedded_sources(lake: Lake) -> list[Made]:
         for source, records in vectors.items()
         if seeds.get(source, set()) <= {record.keys["shard"] for record in records}
     ]
+
+
+def _tuned(lake: Lake) -> list[Made]:
+    """The latest checkpoint of every base model and variant."""
+    found: list[Made] = []
+    for file in lake.store.list(CHECKPOINTS):
+        home, _, name = file.path.rpartition("/")
+        if name == LATEST and home.count("/") == 2:
+            _, base, variant = home.split("/")
+            found.extend(_published(lake, MultiPartitionKey({"base": base, "variant": variant}), home))
+    return found
 
 
 def _published(lake: Lake, partition: str | None, home: str) -> Iterable[Made]:

@@ -13,6 +13,7 @@ import yaml
 from dagster import DagsterInstance
 
 from assets.lesson_plans.schema import LESSON_PLANS
+from assets.partitions import UNTUNED
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import drive, run_step
@@ -33,6 +34,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taught]:
     with DagsterInstance.ephemeral() as instance:
         definitions = build_definitions(deployment)
         drive(deployment, definitions, instance)
+        run_step(definitions, instance, ["checkpoints"], [f"{deployment.training.bases[0].name}|{UNTUNED}"])
+        run_step(definitions, instance, ["dialogue_browser"], None)
         yield Taught(school, definitions, instance)
     endpoint.stop()
 

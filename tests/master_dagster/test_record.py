@@ -7,7 +7,8 @@ import pytest
 from dagster import AssetKey, DagsterEventType, DagsterInstance
 
 from assets.dialogues.schema import DIALOGUES
-from assets.partitions import Scenario
+from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.partitions import UNTUNED, Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.record import record_lake
@@ -94,9 +95,23 @@ def test_many_partitions_are_each_recorded_once(lake: Lake, instance: DagsterIns
     assert (events(instance, "scenario_dialogues"), events(instance, "scored_dialogues")) == (60, 60)
 
 
-def test_what_was_published_is_recorded(taught: Taught, instance: DagsterInstance) -> None:
+def test_a_checkpoint_is_found_by_base_and_by_variant(taught: Taught, instance: DagsterInstance) -> None:
+    deployment = taught.school.deployment
+    record_lake(deployment.lake(), instance)
+    assert recorded(instance, "checkpoints") == {f"{deployment.training.bases[0].name}|{UNTUNED}"}
+
+
+def test_scores_of_a_checkpoint_are_recorded(lake: Lake, instance: DagsterInstance) -> None:
+    keys = {"base": "tiny", "variant": UNTUNED}
+    lake.write(BENCHMARK_SCORES, keys, BENCHMARK_SCORES.empty(), fingerprint="0")
+    record_lake(lake, instance)
+    assert recorded(instance, "benchmark_scores") == {f"tiny|{UNTUNED}"}
+
+
+@pytest.mark.parametrize("asset", ["boost_qa", "dialogue_browser"])
+def test_what_was_published_is_recorded(taught: Taught, instance: DagsterInstance, asset: str) -> None:
     record_lake(taught.school.deployment.lake(), instance)
-    event = instance.get_latest_materialization_event(AssetKey("boost_qa"))
+    event = instance.get_latest_materialization_event(AssetKey(asset))
     assert event
     assert event.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION
 
