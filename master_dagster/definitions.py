@@ -79,7 +79,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
         ],
         schedules=[
             nightly_schedule(settings.nightly_cron, settings.nightly_limits, settings.nightly_range),
-            weekly_sweep,
+            weekly_sweep(on=settings.deployment == "aws"),  # no lifecycle of S3 reaches what it sweeps
         ],
         sensors=[release_sensor(settings.release_after), failure_sensor(webhook), dead_runs, backfill_sensor()],
         resources=deployment.resources(),

@@ -178,10 +178,13 @@ def sweep_dead_writers() -> None:
     delete_leftovers()
 
 
-weekly_sweep = ScheduleDefinition(
-    name="weekly_sweep",
-    job=sweep_dead_writers,
-    cron_schedule="30 4 * * 0",
-    default_status=DefaultScheduleStatus.STOPPED,
-    description="Sweeps what dead writers left behind, every Sunday. Off until switched on.",
-)
+def weekly_sweep(on: bool) -> ScheduleDefinition:
+    """The schedule of `sweep_dead_writers`; `on`: runs until it is switched off, not the other way round."""
+    return ScheduleDefinition(
+        name="weekly_sweep",
+        job=sweep_dead_writers,
+        cron_schedule="30 4 * * 0",
+        default_status=DefaultScheduleStatus.RUNNING if on else DefaultScheduleStatus.STOPPED,
+        description="Sweeps what dead writers left behind, every Sunday. "
+        + ("On until switched off." if on else "Off until switched on."),
+    )

@@ -1,6 +1,7 @@
 """The code location as a whole: what there is, how it hangs together, and that all of it is described."""
 
 from functools import cache
+from typing import Literal
 
 import pytest
 from dagster import (
@@ -191,6 +192,13 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
     sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
     assert set(sensors) == {"release_when_enough", "tell_failures", "end_dead_runs", "backfill_missing_lessons"}
     assert all([*jobs.values(), *schedules.values(), *sensors.values()])
+
+
+@pytest.mark.parametrize(("deployment", "status"), [("local", "STOPPED"), ("aws", "RUNNING")])
+def test_leftovers_are_swept_unasked_where_the_lake_is_on_s3(deployment: Literal["local", "aws"], status: str) -> None:
+    settings = Settings(_env_file=None, deployment=deployment, lake_root="s3://lake/x")
+    schedule = build_definitions(load_deployment(settings)).resolve_schedule_def("weekly_sweep")
+    assert schedule.default_status.value == status
 
 
 def test_everything_can_be_loaded_and_bound() -> None:
