@@ -18,6 +18,8 @@ from assets.training_sets.ablations import ABLATIONS
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 WIDTH = 5.4  # inches; narrow with large letters, so that it can still be read on a phone
 LOOKS = dict(zip(COMPARED, ((COLOURS[1], "s"), (COLOURS[0], "o"), (COLOURS[3], "D")), strict=True))
+# The page's style gives each its shade for light and for dark.
+VARIABLES = dict(zip(COLOURS[:4], ("blue", "amber", "green", "red"), strict=True))
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -51,6 +53,8 @@ def svg(figure: Figure, name: str, label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", text).replace("xlink:href", "href")
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text).replace(INK, "currentColor")
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour.lower(), f"var(--{variable})")
     text = re.sub(r'<svg (.*?)width="[^"]*" height="[^"]*"|<svg ([^>]*)', _without_size, text, count=1)
     return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
 
