@@ -1,8 +1,10 @@
 """Fixtures that several test folders share."""
 
+import atexit
 import importlib.util
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 
@@ -39,6 +41,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """A test that was wrongly skipped fails the session."""
     if wrongly_skipped(session.config):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+    exit_status.append(int(session.exitstatus))
+
+
+exit_status: list[int] = []
+
+
+@atexit.register
+def let_the_summary_be_the_last_word() -> None:
+    """End without taking the interpreter apart, where bindings that use nanobind print pages of what they call leaks.
+
+    Registered before the tests are imported, so whatever else is to happen at exit has happened. Has no effect where
+    the session did not come to its end.
+    """
+    if exit_status:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_status[-1])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
