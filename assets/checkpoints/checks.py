@@ -39,9 +39,15 @@ def incomplete(lake: Lake, checkpoint: Checkpoint) -> Faults:
 
 
 def unfinished(lake: Lake, checkpoint: Checkpoint) -> Faults:
-    """Training that ended before its last step."""
+    """Training that ended before its last step, as the manifest or the trainer's own state has it."""
     done, planned = checkpoint.manifest["global_step"], checkpoint.manifest["max_steps"]
-    return [] if done == planned else [f"stopped at step {done} of {planned}"]
+    if done != planned:
+        return [f"stopped at step {done} of {planned}"]
+    try:
+        state = json.loads(lake.store.get(f"{checkpoint.folder}/trainer_state.json"))["global_step"]
+    except (FileNotFoundError, ValueError, KeyError) as error:
+        return [f"trainer_state.json cannot be read: {error}"]
+    return [] if state == planned else [f"trainer_state.json is of step {state}, not {planned}"]
 
 
 def unloadable(lake: Lake, checkpoint: Checkpoint) -> Faults:
@@ -52,7 +58,32 @@ def unloadable(lake: Lake, checkpoint: Checkpoint) -> Faults:
         return ["the trainer did not load the adapter again"]
     if not math.isclose(reloaded, trained, rel_tol=1e-2, abs_tol=1e-3):
         return [f"loss {reloaded:.4f} when loaded again, {trained:.4f} when trained"]
-    return []
+    return misshapen(lake, checkpoint)
+
+
+def misshapen(lake: Lake, checkpoint: Checkpoint) -> Faults:
+    """An adapter whose files are not LoRA of the recipe's rank. Only the header of the weights is read."""
+    rank, configured, weights = checkpoint.manifest["recipe"]["lora"]["rank"], *ADAPTER_FILES
+    try:
+        told = json.loads(lake.store.get(f"{checkpoint.folder}/{configured}"))["r"]
+        with lake.store.open(f"{checkpoint.folder}/{weights}") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        shapes = {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        return [f"the adapter's files cannot be read: {error}"]
+    faults = [] if told == rank else [f"{configured} says rank {told}, the recipe {rank}"]
+    halves = {
+        half: {
+            name.replace(f".lora_{half}.", ".lora."): shape
+            for name, shape in shapes.items()
+            if f".lora_{half}." in name
+        }
+        for half in "AB"
+    }
+    if not halves["A"] or halves["A"].keys() != halves["B"].keys():
+        faults.append(f"{len(halves['A'])} lora_A do not go with {len(halves['B'])} lora_B in {weights}")
+    ranks = {shape[0] for shape in halves["A"].values()} | {shape[1] for shape in halves["B"].values()}
+    return faults + [f"a rank in {weights} is {found}, the recipe's {rank}" for found in sorted(ranks - {rank})]
 
 
 def no_learning(lake: Lake, checkpoint: Checkpoint) -> Faults:
@@ -83,7 +114,11 @@ def other_data(lake: Lake, checkpoint: Checkpoint) -> Faults:
 CHECKED: Mapping[str, tuple[Callable[[Lake, Checkpoint], Faults], bool, str]] = {
     "complete": (incomplete, False, "Every file of the manifest is there with its size and hash, the adapter's too."),
     "all_steps": (unfinished, True, "Training went to its last step."),
-    "adapter_loads": (unloadable, True, "The trainer loaded the saved adapter onto its base: same loss as trained."),
+    "adapter_loads": (
+        unloadable,
+        True,
+        "The adapter's files are LoRA of the recipe's rank; loaded onto its base it gave the trained loss.",
+    ),
     "learned": (no_learning, True, "The training loss is finite and lower at the end than at the start."),
     "claimed_release": (other_data, True, "The training set in the lake is of the release that the checkpoint claims."),
 }

@@ -7,8 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, materialize
+from safetensors.numpy import save_file
 
 from assets.checkpoints.assets import checkpoint_asset
 from assets.checkpoints.checks import CHECKS
@@ -52,6 +54,9 @@ class ScriptedTrainer:
     results: dict[str, Any] = field(default_factory=lambda: dict(RESULTS))
     metrics: list[dict[str, Any]] = field(default_factory=lambda: [metric(1, 3.0), metric(2, 1.0, 1.5)])
     steps: tuple[int, int] = (2, 2)
+    state_step: int = 2
+    rank: int = 8
+    halves: dict[str, tuple[int, int]] = field(default_factory=lambda: {"A": (8, 16), "B": (16, 8)})
     fails: str | None = None
     image: str = "local"
     configuration: TrainerConfiguration = field(default_factory=lambda: load_trainer_configuration("local"))
@@ -65,8 +70,12 @@ class ScriptedTrainer:
         with TemporaryDirectory() as name:
             staged = Path(name)
             (staged / "adapter").mkdir()
-            (staged / "adapter/adapter_model.safetensors").write_bytes(b"weights")
-            write_json(staged / "adapter/adapter_config.json", {"r": 8})
+            save_file(
+                {f"q_proj.lora_{half}.weight": np.zeros(shape, np.float32) for half, shape in self.halves.items()},
+                staged / "adapter/adapter_model.safetensors",
+            )
+            write_json(staged / "adapter/adapter_config.json", {"r": self.rank})
+            write_json(staged / "trainer_state.json", {"global_step": self.state_step})
             (staged / "README.md").write_text("card", encoding="utf-8")
             lines = "".join(json.dumps(line) + "\n" for line in self.metrics)
             (staged / "metrics.jsonl").write_text(lines, encoding="utf-8")

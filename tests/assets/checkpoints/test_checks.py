@@ -23,6 +23,24 @@ def test_training_that_stopped_early_fails(run: Run, trainer: Any) -> None:
     assert failed(run("boost_qa")) == {"all_steps"}
 
 
+def test_a_state_of_another_step_fails(run: Run, trainer: Any) -> None:
+    trainer.state_step = 1
+    assert failed(run("boost_qa")) == {"all_steps"}
+
+
+@pytest.mark.parametrize(
+    "halves", [{"A": (8, 16)}, {"A": (4, 16), "B": (16, 4)}, {}], ids=["half missing", "other rank", "empty"]
+)
+def test_weights_that_are_not_lora_of_the_recipes_rank_fail(run: Run, trainer: Any, halves: Any) -> None:
+    trainer.halves = halves
+    assert failed(run("boost_qa")) == {"adapter_loads"}
+
+
+def test_an_adapter_that_says_another_rank_fails(run: Run, trainer: Any) -> None:
+    trainer.rank = 4
+    assert failed(run("boost_qa")) == {"adapter_loads"}
+
+
 @pytest.mark.parametrize("loss", [math.nan, 3.5])
 def test_a_loss_that_is_not_finite_or_rose_fails(run: Run, trainer: Any, loss: float) -> None:
     trainer.metrics[-1]["loss"] = loss
@@ -43,7 +61,7 @@ def test_a_file_that_is_not_what_the_manifest_says_fails(run: Run, trainer: Any,
     if harm == "missing":
         trainer.lake.store.delete(path)
     else:
-        trainer.lake.store.put(path, b"WEIGHTS")
+        trainer.lake.store.put(path, trainer.lake.store.get(path)[:-1] + b"x")
     assert len(incomplete(trainer.lake, made)) == 1
 
 

@@ -13,7 +13,7 @@ from resources.trainers.trainer import open_trainer
 from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn, Fate
 from tests.trainer_work import PROJECT, Workplace, sums
 
-ROWS = sums(0, 8)  # four steps
+ROWS, VALIDATION = sums(0, 60), sums(100, 2)  # thirty steps: time to be interrupted in
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def train(place: dict[str, object], workplace: Workplace, specification: Specifi
 @pytest.mark.parametrize(
     ("place", "fate"),
     [
-        (SAGEMAKER, Fate(interrupt_at="step 1/4", restarts=True)),
-        (SAGEMAKER, Fate(interrupt_at="step 3/4")),
-        (BATCH, Fate(interrupt_at="step 2/4", host_fails=True)),
+        (SAGEMAKER, Fate(interrupt_at="step 1/30", restarts=True)),
+        (SAGEMAKER, Fate(interrupt_at="step 3/30")),
+        (BATCH, Fate(interrupt_at="step 3/30", host_fails=True)),
     ],
     ids=["sagemaker restarts it", "sagemaker gives it up", "the host of a batch job fails"],
 )
@@ -50,10 +50,10 @@ def test_an_interrupted_job_ends_with_the_adapter_of_an_undisturbed_one(
     place: dict[str, object], fate: Fate, aws_stand_in: AwsStandIn, spot: Workplace, s3_root: str
 ) -> None:
     alone = Workplace(f"{s3_root}/alone", spot.base)
-    undisturbed = alone.ask(ROWS)
+    undisturbed = alone.ask(ROWS, VALIDATION)
     assert alone.run(undisturbed) == 0
     aws_stand_in.fates = [fate]
-    specification = spot.ask(ROWS)
+    specification = spot.ask(ROWS, VALIDATION)
 
     assert train(place, spot, specification)
 
