@@ -23,7 +23,7 @@ from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import EMBEDDINGS, SEEDS
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import run_step
+from master_dagster.demo import DEMO_VARIANTS, run_step
 from master_dagster.record import record_lake
 from resources.chat.profile import Role
 from resources.lake import Lake
@@ -163,7 +163,9 @@ class Stage:
 SOURCES = Stage(("raw_seeds", "seed_embeddings"), ("sums",), (SEEDS.name, EMBEDDINGS.name), last_write=2)
 PLANS = Stage(("lesson_plans",), (SHARD,), (LESSON_PLANS.name,), last_write=1)
 RELEASE = Stage(("boost_qa",), None, (RELEASES,), last_write=2)
-TRAINING = Stage(("training_sets",), ("boost_qa",), (f"{TRAINING_SETS}/boost_qa",), last_write=2)
+TRAINING = Stage(
+    ("training_sets",), DEMO_VARIANTS, tuple(f"{TRAINING_SETS}/{name}" for name in DEMO_VARIANTS), last_write=2
+)
 
 
 @pytest.mark.parametrize(
