@@ -33,6 +33,7 @@ from resources import sandboxed
 Ending = Literal["finished", "error", "no_time", "no_memory", "killed", "too_much_output"]
 
 PROGRAM = Path(sandboxed.__file__)
+INSIDE = "/sandboxed.py"  # where the sandbox has it, wherever the project lies: below /tmp it would be hidden
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 GRACE_SECONDS = 0.5  # between the limit of processor time, which tells why, and the end whatever happens
@@ -98,7 +99,7 @@ def run_code(source: str, limits: Limits | None = None, packages: Sequence[str] 
             process = subprocess.Popen(
                 [
                     *_bubblewrap(limits, packages),
-                    *("--seccomp", str(seccomp.fileno()), "--", _interpreter(), "-I", "-S", "-B", str(PROGRAM)),
+                    *("--seccomp", str(seccomp.fileno()), "--", _interpreter(), "-I", "-S", "-B", INSIDE),
                     json.dumps(facts),
                 ],
                 stdin=program,
@@ -147,7 +148,7 @@ def _bubblewrap(limits: Limits, packages: Iterable[str]) -> list[str]:
         *(["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if root else []),
         *_system_folders(),
         *(argument for device in DEVICES for argument in ("--dev-bind", device, device)),
-        *("--ro-bind", str(PROGRAM), str(PROGRAM)),
+        *("--ro-bind", str(PROGRAM), INSIDE),
         *_package_folders(packages),
         *("--perms", "1777", "--size", str(2 * limits.file_mb * 2**20), "--tmpfs", "/tmp"),  # noqa: S108 - its own
         *("--remount-ro", "/", "--chdir", "/tmp"),  # noqa: S108

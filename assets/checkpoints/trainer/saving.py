@@ -119,7 +119,7 @@ def _fetch(store: Store, source: str, weights: str, target: Path) -> str | None:
         manifest = json.loads(store.get(f"{source}/{MANIFEST}"))
     except FileNotFoundError:
         return "it has no manifest, so it was never whole"
-    if manifest["base_weights"] != weights:
+    if manifest.get("base_weights") != weights:
         return f"its base model was {manifest['base_weights']}, now it is {weights}; name a commit as its revision"
     for file in manifest["files"]:
         copy = target / file["path"]

@@ -13,7 +13,7 @@ from resources.trainers.trainer import open_trainer
 from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn, Fate
 from tests.trainer_work import PROJECT, Workplace, sums
 
-ROWS, VALIDATION = sums(0, 60), sums(100, 2)  # thirty steps: time to be interrupted in
+ROWS, VALIDATION = sums(0, 24), sums(100, 2)  # twelve steps: time to be interrupted in
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def train(place: dict[str, object], workplace: Workplace, specification: Specifi
 @pytest.mark.parametrize(
     ("place", "fate"),
     [
-        (SAGEMAKER, Fate(interrupt_at="step 1/30", restarts=True)),
-        (SAGEMAKER, Fate(interrupt_at="step 3/30")),
-        (BATCH, Fate(interrupt_at="step 3/30", host_fails=True)),
+        (SAGEMAKER, Fate(interrupt_at="step 1/12", restarts=True)),
+        (SAGEMAKER, Fate(interrupt_at="step 3/12")),
+        (BATCH, Fate(interrupt_at="step 3/12", host_fails=True)),
     ],
     ids=["sagemaker restarts it", "sagemaker gives it up", "the host of a batch job fails"],
 )
