@@ -120,7 +120,7 @@ def _fetch(store: Store, source: str, weights: str, target: Path) -> str | None:
     except FileNotFoundError:
         return "it has no manifest, so it was never whole"
     if manifest.get("base_weights") != weights:
-        return f"its base model was {manifest['base_weights']}, now it is {weights}; name a commit as its revision"
+        return f"its base model was {manifest.get('base_weights')}, now it is {weights}; name a commit as its revision"
     for file in manifest["files"]:
         copy = target / file["path"]
         copy.parent.mkdir(parents=True, exist_ok=True)
