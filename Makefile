@@ -16,7 +16,7 @@ help: ## list these commands
 demo: setup ## turn the bundled questions into a BOOST-QA release with the embedded model
 	@$(BIN)/python -m master_dagster.demo
 
-demo-train: setup $(VENV)/.train ## fine-tune the embedded model on the demo's release, on a CPU or GPU (installs torch)
+demo-train: setup $(VENV)/.train ## fine-tune the embedded model on the demo's release, score it, write the report (installs torch)
 	@$(BIN)/python -m master_dagster.demo_training
 
 ui: setup ## open the Dagster UI on http://localhost:3000, with the daemon for schedules
@@ -34,8 +34,8 @@ style: $(VENV)/.dev ## put the code into the project's style
 docs: $(VENV)/.dev ## write docs/configuration.md anew from the settings
 	@$(BIN)/python -m master_dagster.document > docs/configuration.md
 
-bench: $(VENV)/.dev ## run the quick benchmarks
-	@$(BIN)/python benchmarks/engine.py && $(BIN)/python benchmarks/signals.py
+bench: $(VENV)/.dev ## run the quick benchmarks; the long ones are in benchmarks/README.md
+	@$(BIN)/python -m benchmarks.quick
 
 setup: $(VENV)/.local .env ## make the virtual environment and .env
 

@@ -1,11 +1,12 @@
-"""`make demo-train`: tunes the configured base models on the latest release and shows what came of it.
+"""`make demo-train`: tunes the configured base models on the latest release, asks them questions, writes the report.
 
-The same asset, trainer, Pipes and manifest as everywhere; only the recipe is small. A checkpoint that is there is not
+The same assets, trainer, Pipes and manifests as everywhere; only recipe and benchmarks are small. What is there is not
 made again.
 """
 
 import sys
 import time
+from dataclasses import replace
 
 from dagster import DagsterInstance
 from rich.table import Table as RichTable
@@ -13,11 +14,14 @@ from rich.table import Table as RichTable
 from assets.boost_qa.release import latest_release
 from assets.checkpoints.checkpoint import latest_checkpoint
 from assets.checkpoints.recipe import Training
+from assets.evaluation.report.making import Report, latest_report
+from assets.evaluation.report.sheets import COMPARED, between, find, findings, percent, title
 from assets.partitions import UNTUNED
 from master_dagster.demo import DEMO_VARIANTS, StepFailed, console, run_step
-from master_dagster.deployment import load_deployment
+from master_dagster.deployment import Deployment, load_deployment
 from resources.configuration import ConfigurationError
 from resources.lake import Lake
+from resources.sandbox import NoSandbox, require_sandbox
 from resources.store import StoreError
 
 # The set that it is all about comes first, then what it is compared with.
@@ -48,11 +52,49 @@ def results_table(lake: Lake, training: Training) -> RichTable:
     return table
 
 
+def scores_table(report: Report) -> RichTable:
+    """Accuracy of each model on each benchmark, with its interval."""
+    table = RichTable(title="Right answers in percent, with 95 % intervals", title_justify="left")
+    table.add_column("benchmark")
+    for variant in COMPARED:
+        table.add_column(title(variant), justify="right")
+    rows = report.numbers["scores"]
+    for base, stage, name in dict.fromkeys((row["base"], row["stage"], row["benchmark"]) for row in rows):
+        found = [find(rows, base=base, stage=stage, benchmark=name, variant=variant) for variant in COMPARED]
+        shown = next(row["title"] for row in found if row) if any(found) else name
+        cells = [f"{percent(row['accuracy'])} ({between(row)})" if row else "-" for row in found]
+        table.add_row(shown + (", after a review" if stage == "exchange" else ""), *cells)
+    return table
+
+
+def answerable(deployment: Deployment) -> Deployment:
+    """The deployment without benchmarks of code where no sandbox works: the demo goes on without them."""
+    try:
+        require_sandbox()
+    except NoSandbox as error:
+        console.print(f"No code is asked for: {error}", style="yellow", markup=False)
+        others = tuple(one for one in deployment.benchmarks.benchmarks if one.kind != "code")
+        return replace(deployment, benchmarks=deployment.benchmarks.model_copy(update={"benchmarks": others}))
+    return deployment
+
+
+def show_report(lake: Lake) -> None:
+    """The scores, what follows from them, and where the report is."""
+    report = latest_report(lake)
+    console.print(scores_table(report))
+    small: list[str] = report.manifest["too_small"]
+    if small:
+        console.print(f"So small a run shows nothing about the method: {'; '.join(small)}.", style="yellow")
+    for sentence in findings(report.numbers, small):
+        console.print(sentence, markup=False)
+    console.print(f"The report: {lake.store.uri(report.folder)}/report.html", soft_wrap=True, markup=False)
+
+
 def main() -> int:
     """Run it; the exit code is not 0 on any failure."""
     started = time.monotonic()
     try:
-        deployment = load_deployment()
+        deployment = answerable(load_deployment())
         from master_dagster.definitions import build_definitions
 
         lake, training = deployment.lake(), deployment.training
@@ -60,16 +102,20 @@ def main() -> int:
         names = ", ".join(base.name for base in training.bases)
         console.print(f"Tuning {names} on release {release.id}, trainer {deployment.settings.trainer!r}.", markup=False)
         definitions = build_definitions(deployment)
+        tunings = [f"{base.name}|{variant}" for base in training.bases for variant in TUNED]
         with DagsterInstance.get() as instance:
-            for base in training.bases:
-                for variant in TUNED:
-                    run_step(definitions, instance, ["checkpoints"], [f"{base.name}|{variant}"])
-        console.print(results_table(lake, training))
+            for key in tunings:
+                run_step(definitions, instance, ["checkpoints"], [key])
+            console.print(results_table(lake, training))
+            for key in tunings:
+                run_step(definitions, instance, ["benchmark_scores"], [key])
+            run_step(definitions, instance, ["experiment_report"], None)
+        show_report(lake)
     except (ConfigurationError, StoreError, StepFailed) as error:
         console.print(f"failed: {error}", style="red", markup=False)
         return 1
-    console.print(f"{time.monotonic() - started:.0f} s. So few dialogues say nothing about the method.")
-    where = "loss curves: asset `checkpoints`, a partition, on http://localhost:3000"
+    console.print(f"{time.monotonic() - started:.0f} s.")
+    where = "the report, the answers and loss curves, on http://localhost:3000"
     console.print(f"Next:\n  make ui    # {where}", soft_wrap=True)
     return 0
 
