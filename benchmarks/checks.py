@@ -6,8 +6,8 @@
 
 The lake is written column by column, not taught: one source, shards of 9,000 seeds, lessons of 3,000 short dialogues,
 vectors of 64 numbers. A release and the training sets `boost_qa` and `ori` are made of it the usual way. Then every
-asset's checks run as when they are started by hand, over whole tables, one asset's after the other in one process, which
-holds 280 MB when it has loaded the code location; making the lake counts for nothing.
+asset's checks run as when they are started by hand, over whole tables, one asset's after the other in one process; it
+holds 280 MB when the code location is loaded. Making the lake counts for nothing.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from assets.seeds.mirror import mirror_shards
 from assets.seeds.sampling import seed_id
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
 from benchmarks.made_up import VOCABULARY
-from benchmarks.measured import Measured, forget_peak, peak_mb, show
+from benchmarks.measured import Measured, forget_peak, peak_mb, quick_options, show
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
 from master_dagster.deployment import Deployment, Settings, load_deployment
@@ -325,8 +325,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dialogues", type=int, default=100_000)
     parser.add_argument("--no-release", action="store_true", help="no release, and no checks of it")
-    parser.add_argument("--quick", action="store_true", help="20,000 dialogues, and one line of the figures")
-    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    quick_options(parser)
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:

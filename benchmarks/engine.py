@@ -30,6 +30,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.measured import Measured, at_least, at_most, quick_options, show
+
 CALLS = 3
 PROMPT = "Explain, step by step, how many apples are left when a basket of forty is shared among seven children. " * 5
 ANSWER = "Each child gets five apples, because seven times five is thirty-five, and five apples are left over. " * 8
@@ -260,7 +262,7 @@ async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
 def measure(client: str, options: argparse.Namespace, url: str, lake: str) -> dict[str, Any]:
     """One client in a process of its own: what it reports, with what the endpoint saw."""
     call(f"{url}/reset")
-    command = [sys.executable, __file__, "--client", client, "--url", f"{url}/v1", "--lake", lake, *sys.argv[1:]]
+    command = [sys.executable, __file__, "--client", client, "--url", f"{url}/v1", "--lake", lake, *flags(options)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seen = call(f"{url}/stats")
     report: dict[str, Any] = json.loads(done.stdout)
@@ -270,11 +272,21 @@ def measure(client: str, options: argparse.Namespace, url: str, lake: str) -> di
     return report
 
 
-def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> None:
-    """Run the engine, kill it at half of the calls, run it again, and tell what was paid twice."""
+def flags(options: argparse.Namespace) -> list[str]:
+    """The options as the endpoint's and the clients' processes take them."""
+    valued = ("dialogues", "at_once", "latency", "cap", "bucket")
+    given = [(name, getattr(options, name)) for name in valued]
+    worded = [[f"--{name.replace('_', '-')}", str(value)] for name, value in given if value is not None]
+    return [word for words in worded for word in words] + [
+        f"--{name}" for name in ("faults", "tail", "soak") if getattr(options, name)
+    ]
+
+
+def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> int:
+    """Run the engine, kill it at half of the calls, run it again: how many calls were paid twice."""
     calls = options.dialogues * CALLS
     call(f"{url}/reset")
-    command = [sys.executable, __file__, "--client", "engine", "--url", f"{url}/v1", "--lake", lake, *sys.argv[1:]]
+    command = [sys.executable, __file__, "--client", "engine", "--url", f"{url}/v1", "--lake", lake, *flags(options)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while call(f"{url}/stats")["served"] < calls / 2:
         time.sleep(0.01)
@@ -282,8 +294,7 @@ def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> None:
     process.wait()
     time.sleep(2 * options.latency)  # what is in flight ends at the endpoint
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    served = call(f"{url}/stats")["served"]
-    print(f"{calls} calls, killed half way, then again: {served - calls} paid twice, {options.at_once} at once")
+    return int(call(f"{url}/stats")["served"]) - calls
 
 
 def call(url: str) -> dict[str, Any]:
@@ -310,6 +321,7 @@ def main() -> None:
     parser.add_argument("--bucket", type=int)
     parser.add_argument("--tail", action="store_true")
     parser.add_argument("--kill", action="store_true")
+    quick_options(parser)
     for inner in ("--client", "--url", "--lake"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
     for inner in ("--serve", "--soak"):
@@ -319,19 +331,56 @@ def main() -> None:
         asyncio.run(serve(options))
     elif options.client:
         print(json.dumps(asyncio.run({"bare": run_bare, "engine": run_engine}[options.client](options))))
+    elif options.quick:
+        show(quick(options), options.json)
+    elif options.kill:
+        twice, calls = run(options)["twice"], options.dialogues * CALLS
+        print(f"{calls} calls, killed half way, then again: {twice} paid twice, {options.at_once} at once")
     else:
-        compare(options)
+        tell(options, run(options))
 
 
-def compare(options: argparse.Namespace) -> None:
-    server = subprocess.Popen([sys.executable, __file__, "--serve", *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
+def quick(options: argparse.Namespace) -> list[Measured]:
+    """Every way once, with its targets."""
+
+    def way(**named: Any) -> dict[str, Any]:
+        return run(argparse.Namespace(**{**vars(options), **named}))
+
+    clean = way()
+    engine = clean["engine"]
+    rows = [
+        at_least("Engine beside a bare aiohttp loop", clean["bare"]["seconds"] / engine["seconds"], 0.95),
+        at_most("CPU a call, journal on, ms", engine["cpu_ms"], 1.0),
+        at_most("Peak memory, MB", engine["peak_mb"], 150, "{:.0f}"),
+        at_most("Engine's start to the first call, s", engine["to_first_call"], 1.5),
+        at_least("Replay of what is finished, dialogues/s", engine["replay"], 5000, "{:,.0f}"),
+        at_most("Heavy-tailed latency, x an ideal schedule", way(tail=True)["of_floor"], 1.1),
+    ]
+    faulty = way(faults=True)["engine"]
+    rows += [
+        at_most("Faults (429, 500, malformed, resets), x the clean run", faulty["seconds"] / engine["seconds"], 1.6),
+        at_most("… dialogues lost", faulty["lost"], 0, "{:.0f}"),
+    ]
+    for what, named in (("Hard cap of 60 in flight", {"cap": 60}), ("Bucket of 300 calls/s", {"bucket": 300})):
+        limited = way(**named)
+        rows += [
+            at_most(f"{what}, x the floor", limited["of_floor"], 1.15),
+            at_most("… share of calls refused", limited["refused"], 0.05, "{:.1%}"),
+        ]
+    most = options.at_once
+    return [*rows, at_most("SIGKILL half way: calls paid twice", way(kill=True)["twice"], most, "{:.0f}")]
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """One way: what the clients reported, the floor in seconds, the engine's time as a multiple of it."""
+    command = [sys.executable, __file__, "--serve", *flags(options)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"
         if options.kill:
             with tempfile.TemporaryDirectory() as lake:
-                kill_half_way(options, url, lake)
-            return
+                return {"twice": kill_half_way(options, url, lake)}
         bare = None
         if not (options.faults or options.cap or options.bucket):
             bare = measure("bare", options, url, "")
@@ -346,6 +395,18 @@ def compare(options: argparse.Namespace) -> None:
         floor = calls / options.bucket
     if options.tail:
         floor = greedy_seconds(engine["delays"], options.dialogues, options.at_once)
+    return {
+        "bare": bare,
+        "engine": engine,
+        "floor": floor,
+        "of_floor": engine["seconds"] / floor,
+        "refused": engine["refused"] / (calls + engine["refused"]),
+    }
+
+
+def tell(options: argparse.Namespace, measured: dict[str, Any]) -> None:
+    """Print what one way took."""
+    bare, engine, floor = measured["bare"], measured["engine"], measured["floor"]
     print(f"{options.dialogues} dialogues x {CALLS} calls, {options.latency * 1000:g} ms, {options.at_once} at once")
     print(f"floor                  {floor:8.2f} s")
     if bare:
@@ -353,11 +414,11 @@ def compare(options: argparse.Namespace) -> None:
     print(f"engine                 {engine['seconds']:8.2f} s   {engine['cpu_ms']:.2f} ms CPU a call")
     if bare:
         print(f"engine / bare loop     {bare['seconds'] / engine['seconds']:8.3f}")
-    print(f"engine's time / floor  {engine['seconds'] / floor:8.3f}")
+    print(f"engine's time / floor  {measured['of_floor']:8.3f}")
     print(f"to the first call      {engine['to_first_call']:8.2f} s")
     print(f"peak memory            {engine['peak_mb']:8.0f} MB")
     print(f"replay                 {engine['replay']:8.0f} dialogues/s")
-    refused = engine["refused"] / (calls + engine["refused"])
+    refused = measured["refused"]
     print(f"lost, refused, retried {engine['lost']:8d} dialogues, {refused:.1%} of calls; {engine['retries']} retries")
 
 

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.actors import actors, found, told
-from benchmarks.measured import Measured, forget_peak, held_mb, peak_mb, show
+from benchmarks.measured import Measured, forget_peak, held_mb, peak_mb, quick_options, show
 
 inside = 0.0  # seconds that the assets' and checks' functions took, so far
 
@@ -146,8 +146,7 @@ def main() -> None:
     """Measure every size that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1000])
-    parser.add_argument("--quick", action="store_true", help="300 seeds, and one line of the figures")
-    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    quick_options(parser)
     parser.add_argument("--drive", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.drive:

@@ -13,6 +13,7 @@ import argparse
 import io
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -24,6 +25,7 @@ import pyarrow.parquet as pq
 
 from assets.dialogues.schema import DIALOGUES
 from benchmarks.made_up import dialogue
+from benchmarks.measured import at_most, quick_options, show
 from resources.lake import Lake
 
 CHECKS = "part: the schema's checks"
@@ -71,12 +73,17 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, tuple[float, flo
         for name, work in operations.items():
             seconds[name].append(timed(work))
     sizes = (plain.stat().st_size, lake.store.list(DIALOGUES.name)[0].size)
-    print(f"{count} dialogues; file of pyarrow {sizes[0]:,} bytes, of the lake {sizes[1]:,} bytes")
+    print(f"{count} dialogues; file of pyarrow {sizes[0]:,} bytes, of the lake {sizes[1]:,} bytes", file=sys.stderr)
     medians = {}
     for name, found in seconds.items():
         walls, busy = zip(*found, strict=True)
         medians[name] = (statistics.median(walls), statistics.median(busy))
     return medians
+
+
+def ratio(seconds: dict[str, tuple[float, float]], ours: str, plain: str) -> float:
+    """Wall-clock seconds of one operation as a multiple of another's."""
+    return seconds[ours][0] / seconds[plain][0]
 
 
 def main() -> None:
@@ -85,9 +92,21 @@ def main() -> None:
     parser.add_argument("--dialogues", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
+    quick_options(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         seconds = measure(Path(folder), options.dialogues, options.rounds)
+    if options.quick:
+        rows = [
+            at_most(
+                "A partition written, x pyarrow with an fsync",
+                ratio(seconds, "write: lake", "write: pyarrow and fsync"),
+                1.2,
+            ),
+            at_most("… and read, x pyarrow", ratio(seconds, "read: lake", "read: pyarrow"), 1.2),
+        ]
+        show(rows, options.json)
+        return
     for name, (wall, busy) in seconds.items():
         print(f"{name:<28} {wall * 1000:8.1f} ms {busy * 1000:8.1f} ms of CPU")
     for lake, plain in (

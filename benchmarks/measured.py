@@ -1,12 +1,12 @@
 """What the benchmarks tell: rows of one table, a target beside each figure."""
 
+import argparse
 import json
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from rich.console import Console
-from rich.table import Table
+# rich is imported where a table is printed: the processes that are measured import this module too.
 
 VERDICTS = {True: "[green]met[/]", False: "[red]falls short[/]", None: "–"}
 
@@ -26,6 +26,9 @@ def show(rows: Iterable[Measured], as_json: bool = False, title: str | None = No
     if as_json:
         print(json.dumps([asdict(row) for row in rows]))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for column in ("what", "measured", "target", "verdict"):
         table.add_column(column, overflow="fold")
@@ -33,6 +36,24 @@ def show(rows: Iterable[Measured], as_json: bool = False, title: str | None = No
         table.add_row(row.what, row.measured, row.target, VERDICTS[row.met])
     # What is no terminal has no width to keep to.
     Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+
+
+def at_most(what: str, value: float, most: float, form: str = "{:.2f}") -> Measured:
+    """A figure that is to be no more than `most`; `form` writes both."""
+    return Measured(what, form.format(value), f"≤ {form.format(most)}", value <= most)
+
+
+def at_least(what: str, value: float, least: float, form: str = "{:.2f}") -> Measured:
+    """A figure that is to be no less than `least`."""
+    return Measured(what, form.format(value), f"≥ {form.format(least)}", value >= least)
+
+
+def quick_options(parser: argparse.ArgumentParser) -> None:
+    """What every benchmark takes that `make bench` runs."""
+    parser.add_argument(
+        "--quick", action="store_true", help="the short form that `make bench` runs: rows, with targets"
+    )
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
 
 
 def peak_mb() -> float:

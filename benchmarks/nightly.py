@@ -25,6 +25,7 @@ from assets.quality.schema import SCORED
 from assets.quality.standing import expected_fingerprints, lesson_standings
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
+from benchmarks.measured import at_most, quick_options, show
 from master_dagster.deployment import Deployment, Settings, load_deployment
 from master_dagster.due import Limits, choose, together
 from master_dagster.nightly import averages_of, failed_nights, lessons_in_flight
@@ -100,6 +101,7 @@ def main() -> None:
     parser.add_argument("--s3", action="store_true", help="on a moto server instead of a folder")
     parser.add_argument("--tokens", type=int, help="a budget for the night")
     parser.add_argument("--record", action="store_true", help="also: a fresh instance learns what is there")
+    quick_options(parser)
     given = parser.parse_args()
     with opened(given.s3) as root, tempfile.TemporaryDirectory() as home:
         deployment = load_deployment(Settings(_env_file=None, lake_root=root))
@@ -129,6 +131,13 @@ def main() -> None:
                 averages = averages_of(lake, deployment.profile, deployment.lesson_rules) if limits.measured else None
                 choice = choose(standings, in_flight, tries, averages, limits)
                 batches = together(choice.taken, instance.get_dynamic_partitions(SHARDS), 20)
+            if given.quick:
+                tick = sum(parts.values()) - parts["shards told to a fresh instance"]
+                show(
+                    [at_most(f"A tick of the nightly schedule over {len(standings):,} lessons, s", tick, 60)],
+                    given.json,
+                )
+                return
             if given.record:
                 with timed("everything recorded in the instance"):
                     told = record_lake(lake, instance)

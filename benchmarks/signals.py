@@ -23,6 +23,7 @@ from assets.quality.secrets_scan import count_secrets
 from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition
 from assets.quality.taught import Taught, Turn
 from assets.quality.teacher_claims import false_claim, gave_away_result
+from benchmarks.measured import Measured, quick_options, show
 from resources.chat.profile import Role
 
 WORDS = [
@@ -78,7 +79,7 @@ SIGNALS: dict[str, Callable[[Taught], object]] = {
 }
 
 
-def main(count: int) -> None:
+def main(count: int, quick: bool, as_json: bool) -> None:
     dialogues = [made_up(number) for number in range(count)]
     for one in dialogues[:5]:
         read_signals(one)  # the language models are loaded with the first
@@ -86,6 +87,9 @@ def main(count: int) -> None:
     for one in dialogues:
         read_signals(one)
     seconds = time.perf_counter() - started
+    if quick:
+        show([Measured("All quality signals", f"{count / seconds:,.0f} dialogues/s")], as_json)
+        return
     print(f"all signals: {count / seconds:,.0f} dialogues/s, {1000 * seconds / count:.2f} ms each")
     for name, signal in SIGNALS.items():
         started = time.perf_counter()
@@ -100,4 +104,6 @@ def main(count: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dialogues", type=int, default=200)
-    main(parser.parse_args().dialogues)
+    quick_options(parser)
+    options = parser.parse_args()
+    main(options.dialogues, options.quick, options.json)
