@@ -21,6 +21,8 @@ from assets.boost_qa.release import latest_release
 from assets.checkpoints.specification import HOME as CHECKPOINTS
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
+from assets.evaluation.browser.publishing import HOME as BROWSER
+from assets.evaluation.report.making import HOME as REPORT
 from assets.quality.configuration import QualityRules
 from assets.quality.schema import SCORED
 from assets.quality.standing import expected_fingerprints, lesson_standings
@@ -34,7 +36,7 @@ from resources.store import StoredFile
 from resources.trainers.work import MESSAGES
 
 # Where folders with a manifest are, and how many levels below.
-PUBLISHED = {f"{RELEASES}/releases": 1, TRAINING_SETS: 2, CHECKPOINTS: 3}
+PUBLISHED = {f"{RELEASES}/releases": 1, TRAINING_SETS: 2, CHECKPOINTS: 3, BROWSER: 2, REPORT: 1}
 SHOWN = 50
 
 

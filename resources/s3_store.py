@@ -8,6 +8,7 @@ repeated.
 import contextlib
 import io
 import logging
+import mimetypes
 import os
 import re
 import secrets
@@ -160,16 +161,14 @@ class S3Store:
     def put(self, path: str, data: bytes) -> None:
         with self._explained("PutObject", path):
             self.client.put_object(
-                Bucket=self.bucket, Key=self._key(path), Body=data, **cast("Any", self._options.write_arguments)
+                Bucket=self.bucket, Key=self._key(path), Body=data, **cast("Any", self._arguments(path))
             )
 
     def put_file(self, path: str, file: Path) -> None:
         for last in (False, True):
             try:
                 with file.open("rb") as source, self._explained("PutObject", path):
-                    self.client.upload_fileobj(
-                        source, self.bucket, self._key(path), ExtraArgs=self._options.write_arguments
-                    )
+                    self.client.upload_fileobj(source, self.bucket, self._key(path), ExtraArgs=self._arguments(path))
                     return
             except ClientError as error:
                 # The upload was completed, and then its answer was lost: whatever lies there, put it once more.
@@ -182,9 +181,14 @@ class S3Store:
     def replace_if_unchanged(self, path: str, data: bytes, version: str | None) -> bool:
         return self._put_if(path, data, **({"IfMatch": version} if version else {"IfNoneMatch": "*"}))
 
+    def _arguments(self, path: str) -> dict[str, str]:
+        """Encryption, and the type by which a browser shows a page and does not save it."""
+        kind = mimetypes.guess_type(path)[0]
+        return {**self._options.write_arguments, **({"ContentType": kind} if kind else {})}
+
     def _put_if(self, path: str, data: bytes, **condition: str) -> bool:
         writer = secrets.token_hex(8)
-        arguments: dict[str, Any] = {**condition, **self._options.write_arguments, "Metadata": {WRITER: writer}}
+        arguments: dict[str, Any] = {**condition, **self._arguments(path), "Metadata": {WRITER: writer}}
         try:
             with self._explained("PutObject", path):
                 self.client.put_object(Bucket=self.bucket, Key=self._key(path), Body=data, **arguments)

@@ -4,6 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,3 +162,11 @@ def test_a_missing_bucket_is_named_when_a_file_is_put(s3_root: str, tmp_path: Pa
 def test_an_address_without_a_bucket_is_refused() -> None:
     with pytest.raises(StoreError, match="s3://bucket/prefix"):
         open_store("s3:///lake")
+
+
+def test_a_page_is_stored_as_one_that_browsers_show(s3_root: str) -> None:
+    store = open_store(s3_root)
+    store.put("browser/index.html", b"<!doctype html>")
+    client = boto3.client("s3")
+    bucket, _, prefix = s3_root.removeprefix("s3://").partition("/")
+    assert client.head_object(Bucket=bucket, Key=f"{prefix}/browser/index.html")["ContentType"] == "text/html"
