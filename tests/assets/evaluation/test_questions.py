@@ -220,4 +220,4 @@ def test_a_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
 
 def test_the_bundled_questions_are_all_read() -> None:
     sets = [read_questions(benchmark) for benchmark in load_benchmarks("demo").benchmarks]
-    assert [(len(one.questions), one.unparsed) for one in sets] == [(30, ()), (8, ())]
+    assert [(len(one.questions), one.unparsed) for one in sets] == [(15, ()), (8, ())]  # a sample of 30, and all
