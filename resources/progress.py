@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 LOG_EVERY_SECONDS = 10.0
 DRAW_EVERY_SECONDS = 0.2
@@ -78,6 +78,10 @@ def progress(
     if opened is None:
         yield _Lines(title, log, clock)
         return
+    # Only who watches waits for it to load.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -127,7 +131,7 @@ class _Lines(_Shown):
 class _Bars(_Shown):
     """A bar for the step, and below it one for each partition under way."""
 
-    def __init__(self, title: str, bars: Progress, clock: Callable[[], float]) -> None:
+    def __init__(self, title: str, bars: "Progress", clock: Callable[[], float]) -> None:
         self._bars = bars
         self._step = bars.add_task(title, total=None, detail="")
         self._parts: dict[str, TaskID] = {}

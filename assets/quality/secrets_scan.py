@@ -4,18 +4,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
-from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-from detect_secrets.plugins.base import BasePlugin
-from detect_secrets.plugins.basic_auth import BasicAuthDetector
-from detect_secrets.plugins.high_entropy_strings import HighEntropyStringsPlugin
-from detect_secrets.plugins.ip_public import IPPublicDetector
-from detect_secrets.plugins.keyword import KeywordDetector
+if TYPE_CHECKING:
+    from detect_secrets.plugins.base import BasePlugin
 
-# Addresses are no secrets, and bare entropy fires on every hash of a programming answer.
-_LEFT_OUT = (HighEntropyStringsPlugin, IPPublicDetector)
-# `password = "secret"` and `user:password@host` are examples in most answers; only random values count.
-_NEED_RANDOM_VALUE = (KeywordDetector, BasicAuthDetector)
 RANDOM_BITS = 3.0  # entropy a character; words and placeholders lie below
 RANDOM_LENGTH = 12
 
@@ -24,8 +17,7 @@ def count_secrets(text: str) -> int:
     """How many different secrets `text` holds; lines are looked at one by one."""
     found: set[str] = set()
     for line in text.splitlines():
-        for plugin in _plugins():
-            needs_random = isinstance(plugin, _NEED_RANDOM_VALUE)
+        for plugin, needs_random in _plugins():
             # Not `analyze_line`: it asks the key's issuer over the network whether the key is good.
             found.update(value for value in plugin.analyze_string(line) if not needs_random or _looks_random(value))
     return len(found)
@@ -39,6 +31,17 @@ def _looks_random(value: str) -> bool:
 
 
 @cache
-def _plugins() -> tuple[BasePlugin, ...]:
+def _plugins() -> tuple[tuple["BasePlugin", bool], ...]:
+    """Every pattern, and whether only random values of it count. They are many: loaded when the first text comes."""
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+    from detect_secrets.plugins.basic_auth import BasicAuthDetector
+    from detect_secrets.plugins.high_entropy_strings import HighEntropyStringsPlugin
+    from detect_secrets.plugins.ip_public import IPPublicDetector
+    from detect_secrets.plugins.keyword import KeywordDetector
+
+    # Addresses are no secrets, and bare entropy fires on every hash of a programming answer.
+    left_out = (HighEntropyStringsPlugin, IPPublicDetector)
+    # `password = "secret"` and `user:password@host` are examples in most answers; only random values count.
+    need_random_value = (KeywordDetector, BasicAuthDetector)
     classes: Iterable[type[BasePlugin]] = get_mapping_from_secret_type_to_class().values()
-    return tuple(kind() for kind in classes if not issubclass(kind, _LEFT_OUT))
+    return tuple((kind(), issubclass(kind, need_random_value)) for kind in classes if not issubclass(kind, left_out))

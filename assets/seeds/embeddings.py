@@ -40,18 +40,21 @@ def embed_source(lake: Lake, embedder: Embedder, source: str) -> Embedded:
     """
     shards = held_shards(lake, source)
     new_shards = []
+    seeds = 0
     for shard in shards:
         keys = {"source": source, "shard": shard}
         seeds_record = lake.record(SEEDS, keys)
         assert seeds_record is not None  # noqa: S101 - it was listed
+        seeds += seeds_record.rows
         fingerprint = embedding_fingerprint(seeds_record.fingerprint, embedder.identity)
         record = lake.record(EMBEDDINGS, keys)
         if record is not None and record.fingerprint == fingerprint:
             continue
         lake.write(EMBEDDINGS, keys, _embed_shard(lake, embedder, keys), fingerprint=fingerprint)
         new_shards.append(shard)
-    vectors = lake.read(EMBEDDINGS, [{"source": source, "shard": shard} for shard in shards], ["vector"])["vector"]
-    return Embedded(source, vectors.len(), len(vectors[0]) if vectors.len() else 0, new_shards, shards)
+    # Of one shard: a big source's vectors do not fit into memory together.
+    newest = lake.read(EMBEDDINGS, [{"source": source, "shard": shard} for shard in shards[-1:]], ["vector"])["vector"]
+    return Embedded(source, seeds, len(newest[0]) if newest.len() else 0, new_shards, shards)
 
 
 def _embed_shard(lake: Lake, embedder: Embedder, keys: dict[str, str]) -> pl.DataFrame:
