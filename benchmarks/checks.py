@@ -329,7 +329,8 @@ def main() -> None:
     parser.add_argument("--part", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
-        part(*options.part, options.dialogues)
+        name, folder = options.part
+        part(name, folder, options.dialogues)
         return
     dialogues = (20_000 if options.quick else options.dialogues) // 60 * 60
     found = measure(dialogues, not (options.no_release or options.quick), options.json)

@@ -284,7 +284,7 @@ def flags(options: argparse.Namespace) -> list[str]:
 
 def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> int:
     """Run the engine, kill it at half of the calls, run it again: how many calls were paid twice."""
-    calls = options.dialogues * CALLS
+    calls: int = options.dialogues * CALLS
     call(f"{url}/reset")
     command = [sys.executable, __file__, "--client", "engine", "--url", f"{url}/v1", "--lake", lake, *flags(options)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
