@@ -59,14 +59,16 @@ def run_step(
             raise_on_error=False,
         )
     seconds = time.monotonic() - started
-    names = ", ".join(assets)
+    names = ", ".join(assets) + (f" {keys[0]}" if keys and len(keys) == 1 else "")
     if not result.success:
         failures = [event for event in result.all_events if event.is_step_failure]
         cause = failures[0].step_failure_data.error if failures else None
         message = cause.cause.message if cause and cause.cause else cause.message if cause else "see the run in the UI"
+        if "DagsterExecutionInterruptedError" in message:
+            raise StepFailed(f"{names} was stopped; the same command goes on from what is done")
         raise StepFailed(f"{names} failed in run {result.run_id}:\n{message.strip()}")
     checks = [evaluation.passed for evaluation in result.get_asset_check_evaluations()]
-    console.print(f"  [green]done[/] {names:<34} {seconds:6.1f} s   {sum(checks)} of {len(checks)} checks passed")
+    console.print(f"  [green]done[/] {names:<36} {seconds:6.1f} s   {sum(checks)} of {len(checks)} checks passed")
 
 
 def drive(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:

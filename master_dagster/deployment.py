@@ -1,6 +1,7 @@
 """Settings -> resources: the one place that knows where this deployment keeps its data and which files steer it."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, TypeVar
 
@@ -139,6 +140,17 @@ class Settings(BaseSettings):
         return S3Options(self.s3_endpoint_url or None, self.s3_encryption, self.s3_kms_key or None)
 
 
+def misspelled(environment: Iterable[str]) -> list[str]:
+    """One fault for each variable that is no setting but looks like one; other programs have `MASTER_…` ones too."""
+    known = [name.upper() for name in Settings.model_fields]
+    faults = []
+    for variable in sorted(environment):
+        name = variable.removeprefix("MASTER_")
+        if variable != name and name not in known and (meant := get_close_matches(name, known, 1, 0.8)):
+            faults.append(f"{variable} is no setting; MASTER_{meant[0]} is")
+    return faults
+
+
 def load_settings() -> Settings:
     """The settings of this process.
 
@@ -149,11 +161,14 @@ def load_settings() -> Settings:
         ConfigurationError: every wrong setting with its name, what was given and what is allowed.
     """
     load_dotenv(".env")
+    named = misspelled(os.environ)
+    faults = []
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         faults = describe_faults(error)
-    named = []
+    if not named and not faults:
+        return settings
     for fault in faults:
         setting, _, message = fault.partition(": ")
         named.append(message if setting.startswith("(") else f"MASTER_{setting.upper()}: {message}")

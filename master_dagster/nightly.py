@@ -87,11 +87,11 @@ def nightly_schedule(cron: str, limits: Limits, most: int) -> ScheduleDefinition
             averages_of(lake, chat.profile, lesson_rules) if limits.measured else None,
             limits,
         )
+        for line in choice.summary.splitlines():
+            context.log.info(line)
         if not choice.taken:
             return SkipReason(choice.summary)
         batches = together(choice.taken, instance.get_dynamic_partitions(SHARDS), most)
-        for line in choice.summary.splitlines():
-            context.log.info(line)
         for batch in batches:
             context.log.info(f"Launched: {_named(batch)} ({batch.why})")
         return [_request(batch, tick) for batch in batches]

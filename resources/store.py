@@ -79,10 +79,17 @@ class S3Options:
     def reading_options(self) -> dict[str, Any]:
         """The same place for `fsspec` (s3fs), to read; nothing is kept from an earlier use of the address."""
         options: dict[str, Any] = {"skip_instance_cache": True}
+        if region := aws_region():
+            options["client_kwargs"] = {"region_name": region}
         return options | ({"endpoint_url": self.endpoint_url} if self.endpoint_url else {})
 
 
 S3_AS_USUAL = S3Options()
+
+
+def aws_region() -> str | None:
+    """The region that the environment names; None where the profile is to. botocore knows AWS_DEFAULT_REGION alone."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +205,8 @@ class LocalStore:
     def get(self, path: str) -> bytes:
         try:
             return self._at(path).read_bytes()
-        except NotADirectoryError as error:  # the lake's folder is a file: nothing is there, and writing will say so
-            raise FileNotFoundError(str(error)) from error
+        except (FileNotFoundError, NotADirectoryError):  # or the lake's folder is a file, which writing will say
+            raise FileNotFoundError(self.uri(path)) from None
 
     def get_with_version(self, path: str) -> tuple[bytes, str]:
         data = self.get(path)
@@ -214,8 +221,8 @@ class LocalStore:
     def open(self, path: str) -> BinaryIO:
         try:
             return self._at(path).open("rb")
-        except NotADirectoryError as error:
-            raise FileNotFoundError(str(error)) from error
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(self.uri(path)) from None
 
     def exists(self, path: str) -> bool:
         return self._at(path).is_file()

@@ -10,7 +10,16 @@ from pydantic import Field
 from resources.configuration import Configuration
 from resources.store import Store
 from resources.trainers.aws import AwsJobs, explained, log_tail, open_client, require_s3
-from resources.trainers.place import LISTED_SECONDS, Job, JobState, JobStatus, Place, PlaceError, PlaceUnreachable
+from resources.trainers.place import (
+    LISTED_SECONDS,
+    WITH_DIGEST,
+    Job,
+    JobState,
+    JobStatus,
+    Place,
+    PlaceError,
+    PlaceUnreachable,
+)
 from resources.trainers.work import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 if TYPE_CHECKING:
@@ -32,7 +41,9 @@ class BatchPlace(Configuration):
     kind: Literal["batch"] = Field(description="AWS Batch container jobs.")
     queue: str = Field(min_length=1, description="Job queue, by name or ARN.")
     definition: str = Field(min_length=1, description="Job definition: name (the newest revision), name:revision, ARN.")
-    image: str = Field(min_length=1, description="The image of that definition, with its digest; checked before use.")
+    image: str = Field(
+        pattern=WITH_DIGEST, description="The image of that definition, with its digest; checked before use."
+    )
     gpus: int = Field(default=1, ge=0, le=16, description="GPUs of a job; 0: none.")
     vcpus: int | None = Field(default=None, ge=1, description="Instead of the definition's.")
     memory_mib: int | None = Field(default=None, ge=512, description="Instead of the definition's, MiB.")

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+# An image by its content: a name that may move says nothing of what made a checkpoint.
+WITH_DIGEST = r"^[^\s@]+@sha256:[0-9a-f]{64}$"
+
 
 class PlaceError(RuntimeError):
     """A place cannot be used. The message names the call that failed, why, and what to do."""

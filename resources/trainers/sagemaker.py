@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from resources.configuration import Configuration
 from resources.store import Store
 from resources.trainers.aws import AwsJobs, error_of, explained, log_tail, require_s3
-from resources.trainers.place import Job, JobState, JobStatus, Place
+from resources.trainers.place import WITH_DIGEST, Job, JobState, JobStatus, Place
 from resources.trainers.work import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class SageMakerPlace(Configuration):
     """SageMaker training jobs."""
 
     kind: Literal["sagemaker"] = Field(description="SageMaker training jobs.")
-    image: str = Field(min_length=1, description="The trainer's image in ECR, with its digest (`…@sha256:…`).")
+    image: str = Field(pattern=WITH_DIGEST, description="The trainer's image in ECR, with its digest (`…@sha256:…`).")
     role: str = Field(
         pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$", description="ARN of the role that jobs run under."
     )

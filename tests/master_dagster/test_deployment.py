@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 from dagster import build_resources
 
-from master_dagster.deployment import Settings, load_deployment, load_settings
+from master_dagster.deployment import Settings, load_deployment, load_settings, misspelled
 from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
 from tests.s3_gate import S3Gate
@@ -174,3 +174,13 @@ def test_a_profile_that_lacks_a_role_and_names_an_unknown_endpoint_is_told_of_bo
     told = fault_of_deployment(profile="profile.yaml")
     assert "role 'weak_student' is missing" in told
     assert "roles.judge.endpoint: unknown endpoint 'float'; known: fleet" in told
+
+
+def test_a_setting_that_is_misspelled_is_named_with_the_one_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_LAKEROOT", "s3://x")
+    with pytest.raises(ConfigurationError, match="MASTER_LAKEROOT is no setting; MASTER_LAKE_ROOT is"):
+        load_settings()
+
+
+def test_variables_of_other_programs_are_left_alone() -> None:
+    assert misspelled(["MASTER_ADDR", "MASTER_PORT", "MASTER_RUN_LOGS_BUCKET", "HOME"]) == []

@@ -168,7 +168,7 @@ def test_an_unknown_job_definition_is_named(batch: World, runs: Runs) -> None:
 
 
 def test_another_image_than_the_definitions_is_refused(batch: World, runs: Runs) -> None:
-    batch.configuration = {**batch.configuration, "image": "other"}
+    batch.configuration = {**batch.configuration, "image": f"other@sha256:{'1' * 64}"}
     assert "they should be the same" in runs.failure(runs(batch.trainer(), work()))
 
 
@@ -333,12 +333,20 @@ def test_what_batch_says(described: Any, state: JobState) -> None:
     assert batch_place.read_status(described).state is state
 
 
+def test_aws_region_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    assert open_client("batch").meta.region_name == "eu-north-1"
+
+
 def test_a_region_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(PlaceError, match="there is no AWS region; set AWS_REGION"):
-        SageMakerJobs(SageMakerPlace(kind="sagemaker", image="i", role=_ROLE, instance_type="ml.m5.large"), "s3://lake")
+        SageMakerJobs(
+            SageMakerPlace(kind="sagemaker", image=IMAGE, role=_ROLE, instance_type="ml.m5.large"), "s3://lake"
+        )
 
 
 _ROLE = "arn:aws:iam::123456789012:role/trainer"

@@ -31,10 +31,18 @@ def test_examples_are_no_shipped_names() -> None:
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
-    place = {"kind": "sagemaker", "image": "i", "role": "me", "instance_type": "p5", "volume_gb": 1, "gpus": 1}
+    place = {
+        "kind": "sagemaker",
+        "image": "trainer:latest",
+        "role": "me",
+        "instance_type": "p5",
+        "volume_gb": 1,
+        "gpus": 1,
+    }
+    place |= {"volume_gb": 1, "gpus": 1}
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, {"place": place, "patience": {"tries": 0}, "price": 1})
-    for fault in ("role", "instance_type", "volume_gb", "gpus", "patience.tries", "price"):
+    for fault in ("image", "role", "instance_type", "volume_gb", "gpus", "patience.tries", "price"):
         assert fault in str(caught.value)
 
 
