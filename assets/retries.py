@@ -3,7 +3,10 @@
 Whoever waits at a terminal is told at once.
 """
 
-from dagster import AssetExecutionContext, RetryRequested
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dagster import AssetExecutionContext, Failure, RetryRequested
 
 from resources.chat.calls import BudgetSpent, EndpointAway, EndpointUnusable
 from resources.store import StoreAway, StoreError
@@ -29,6 +32,21 @@ def settle_outage(context: AssetExecutionContext, error: Exception) -> None:
         raise RetryRequested(max_retries=len(WAITS), seconds_to_wait=wait) from error
     if isinstance(error, BudgetSpent | EndpointUnusable | StoreError):
         context.instance.add_run_tags(context.run.run_id, {OUTAGE_TAG: type(error).__name__})
+
+
+@contextmanager
+def lake_faults_told(context: AssetExecutionContext) -> Iterator[None]:
+    """Have a step fail with what is wrong with the lake, not with the place in the code that found out.
+
+    Raises:
+        RetryRequested: see `settle_outage`.
+        Failure: the lake cannot be used, and another try is not asked for.
+    """
+    try:
+        yield
+    except StoreError as error:
+        settle_outage(context, error)
+        raise Failure(str(error), allow_retries=False) from error
 
 
 def can_pass(error: Exception) -> bool:

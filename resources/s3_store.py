@@ -1,8 +1,8 @@
 """A prefix of an S3 bucket as a store: whole objects, ranged reads, conditional writes, and patience with outages.
 
-Every request is repeated while the service cannot be reached or is overloaded, up to `Patience.seconds`. A conditional
-write carries a token of its writer, so that one whose answer was lost on the way is known as our own when it is
-repeated.
+Every request is repeated while the service cannot be reached or is overloaded, up to `Patience.seconds`, and for less
+time before its first answer. A conditional write carries a token of its writer, so that one whose answer was lost on
+the way is known as our own when it is repeated.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ from botocore.exceptions import (
 )
 from botocore.loaders import create_loader
 
-from resources.store import S3_AS_USUAL, S3Options, StoreAway, StoredFile, StoreError
+from resources.store import S3_AS_USUAL, S3Options, StoreAway, StoredFile, StoreError, aws_region
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -106,13 +106,14 @@ class Patience:
     """How long to go on trying while the service cannot be reached or is overloaded."""
 
     seconds: float = 300.0
+    unanswered_seconds: float = 20.0  # as long as it has never answered: the address is likely wrong
     longest_pause: float = 15.0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def pause(self, attempts: int, since: float) -> bool:
-        """Sleep before the next attempt, after `attempts` since then; False where there is to be none."""
-        if self.clock() - since >= self.seconds:
+    def pause(self, attempts: int, since: float, seconds: float) -> bool:
+        """Sleep before the next attempt, after `attempts` since then; False where `seconds` are over."""
+        if self.clock() - since >= seconds:
             return False
         self.sleep(min(self.longest_pause, 0.2 * 2 ** min(attempts - 1, 10)))
         return True
@@ -133,6 +134,7 @@ class S3Store:
         self.root = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
         self._options = options
         self._patience = patience
+        self._answered = False  # whether anything ever did at this address
         self._client: S3Client | None = None
         self._opening = threading.Lock()
 
@@ -145,6 +147,7 @@ class S3Store:
                 session.register_component("data_loader", _LOADER)
                 self._client = boto3.session.Session(botocore_session=session).client(
                     "s3",
+                    region_name=aws_region(),
                     endpoint_url=self._options.endpoint_url,
                     config=Config(
                         retries={"total_max_attempts": 1, "mode": "standard"},  # `_try_again` decides alone
@@ -300,7 +303,7 @@ class S3Store:
                 except UNREACHABLE as error:  # cut off in the middle
                     attempts += 1
                     self._warn("GetObject", attempts, error)
-                    if not self._patience.pause(attempts, since):
+                    if not self._patience.pause(attempts, since, self._patient_for):
                         raise
 
     # -- inside ----------------------------------------------------------------------------------------------------
@@ -330,18 +333,23 @@ class S3Store:
                 return None
             fault: object = caught_exception
         else:
+            self._answered = True
             answer, parsed = response
             fault = parsed.get("Error", {}).get("Code", "")
             if not (fault in OVERLOADED or answer.status_code in (429, 500, 502, 503, 504)):
                 return None
         since = request_dict["context"].setdefault("master.failing_since", self._patience.clock())
         self._warn(operation.name, attempts, fault)
-        return 0 if self._patience.pause(attempts, since) else None
+        return 0 if self._patience.pause(attempts, since, self._patient_for) else None
+
+    @property
+    def _patient_for(self) -> float:
+        return self._patience.seconds if self._answered else self._patience.unanswered_seconds
 
     def _warn(self, call: str, attempts: int, fault: object) -> None:
         if attempts == 1:
             logger.warning(
-                "%s on %s failed: %s; trying again for up to %d s", call, self.root, fault, self._patience.seconds
+                "%s on %s failed: %s; trying again for up to %d s", call, self.root, fault, self._patient_for
             )
 
     @contextlib.contextmanager
@@ -369,7 +377,7 @@ class S3Store:
                 advice = "check the endpoint, the region and the credentials"
             else:
                 advice = (
-                    f"it was tried for {self._patience.seconds:.0f} s: check the network and MASTER_S3_ENDPOINT_URL, "
+                    f"it was tried for {self._patient_for:.0f} s: check the network and MASTER_S3_ENDPOINT_URL, "
                     "then run the same command again, nothing finished is lost"
                 )
             fault = StoreAway if passing else StoreError
@@ -394,7 +402,7 @@ class S3Store:
             return f"the credentials in use lack {permission}; infra/policies has what each role needs"
         if _is_overloaded(error):
             return (
-                f"it was tried for {self._patience.seconds:.0f} s: wait until the service is well, then run the same "
+                f"it was tried for {self._patient_for:.0f} s: wait until the service is well, then run the same "
                 "command again, nothing finished is lost"
             )
         return None

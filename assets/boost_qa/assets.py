@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from dagster import AllPartitionMapping, AssetDep, Failure, MaterializeResult, MetadataValue, ResourceParam, asset
+from dagster import (
+    AllPartitionMapping,
+    AssetDep,
+    AssetExecutionContext,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
 
 from assets.boost_qa.assembly import AssemblyError
 from assets.boost_qa.card import scenarios_figure
@@ -13,6 +22,7 @@ from assets.boost_qa.selection import query
 from assets.dialogues.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.standing import expected_fingerprints
+from assets.retries import lake_faults_told
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from assets.shown import OWNERS, column_schema, picture, quoted, table_markdown
@@ -40,6 +50,7 @@ EVERY_PARTITION = AllPartitionMapping()
     "never change; `latest.json` moves to a new one when it has passed its gates.",
 )
 def boost_qa(
+    context: AssetExecutionContext,
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
     prompts: ResourceParam[PromptBook],
@@ -49,17 +60,18 @@ def boost_qa(
 ) -> MaterializeResult[Any]:
     """Publish a release, or find that the latest one is made of the same."""
     try:
-        release = make_release(
-            lake,
-            release_rules,
-            chat.profile,
-            prompts,
-            expected_fingerprints(chat.profile, prompts, quality_rules),
-            load_retractions(seeds_configuration, lake.s3),
-        )
+        with lake_faults_told(context):
+            release = make_release(
+                lake,
+                release_rules,
+                chat.profile,
+                prompts,
+                expected_fingerprints(chat.profile, prompts, quality_rules),
+                load_retractions(seeds_configuration, lake.s3),
+            )
+            return MaterializeResult(metadata=release_metadata(lake, release))
     except (ReleaseRefused, AssemblyError, ConfigurationError) as error:
         raise Failure(str(error), allow_retries=False) from error
-    return MaterializeResult(metadata=release_metadata(lake, release))
 
 
 def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[Any]]:

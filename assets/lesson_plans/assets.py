@@ -20,6 +20,7 @@ from assets.lesson_plans.planning import LessonError, pin_shards
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.lesson_plans.summary import partner_reuse, plans_of, sample_plans, scenario_by_split
 from assets.partitions import selected_keys, shards, source_of
+from assets.retries import lake_faults_told
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from assets.seeds.shards import held_shards
@@ -54,12 +55,14 @@ def lesson_plans(
     for source, group in groupby(sorted(selected_keys(context), key=source_of), key=source_of):
         keys = list(group)
         try:
-            new = pin_shards(lake, source, keys, lesson_rules, retracted)
+            with lake_faults_told(context):
+                new = pin_shards(lake, source, keys, lesson_rules, retracted)
+                described = dict(describe(lake, source, keys, new, lesson_rules))
         except LessonError as error:
             failures.append(str(error))
             continue
-        for shard, described in describe(lake, source, keys, new, lesson_rules):
-            context.add_asset_metadata(described, partition_key=shard)
+        for shard, metadata in described.items():
+            context.add_asset_metadata(metadata, partition_key=shard)
     if failures:
         raise Failure("; ".join(failures), allow_retries=False)
 

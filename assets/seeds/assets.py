@@ -14,6 +14,7 @@ from dagster import (
 )
 
 from assets.partitions import SHARDS, selected_keys
+from assets.retries import lake_faults_told
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.embeddings import Embedded, EmbeddingError, embed_source
 from assets.seeds.intake import Intake, take_in
@@ -49,13 +50,13 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         failed = []
         for source in selected_keys(context):
             try:
-                intake = take_in(lake, seeds_configuration, source, retracted, context.log.info)
+                with lake_faults_told(context):
+                    intake = take_in(lake, seeds_configuration, source, retracted, context.log.info)
+                    # After writing: Dagster never lists a shard that is not there.
+                    context.instance.add_dynamic_partitions(SHARDS, intake.shards)
+                    context.add_asset_metadata(intake_metadata(lake, intake), partition_key=source)
             except SeedsError as error:
                 failed.append(str(error))
-                continue
-            # After writing: Dagster never lists a shard that is not there.
-            context.instance.add_dynamic_partitions(SHARDS, intake.shards)
-            context.add_asset_metadata(intake_metadata(lake, intake), partition_key=source)
         _raise_failed(failed, len(context.partition_keys))
 
     @asset(
@@ -76,7 +77,8 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         failed = []
         for source in selected_keys(context):
             try:
-                embedded = embed_source(lake, embedder, source)
+                with lake_faults_told(context):
+                    embedded = embed_source(lake, embedder, source)
             except EmbeddingError as error:
                 failed.append(f"source {source!r}: {error}")
                 continue

@@ -22,7 +22,7 @@ def load_retractions(configuration: SeedsConfiguration, s3: S3Options = S3_AS_US
 
     address = configuration.address(configuration.retractions)
     try:
-        with fsspec.open(address, "rb", **(s3.reading_options if "://" in address else {})) as file:
+        with fsspec.open(address, "rb", **(s3.reading_options if address.startswith("s3://") else {})) as file:
             lines = file.read().decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise ConfigurationError(f"retractions: there is no file {address}") from None

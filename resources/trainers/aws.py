@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from resources.store import Store
+from resources.store import Store, aws_region
 from resources.trainers.place import PlaceError, PlaceUnreachable
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def open_client(service: str, attempts: int = 6) -> Any:
     with explained(f"the client for {service}"):
         return boto3.client(
             service,  # type: ignore[call-overload]
+            region_name=aws_region(),
             config=Config(retries=retries, connect_timeout=10, read_timeout=60),
         )
 

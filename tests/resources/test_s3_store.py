@@ -130,6 +130,15 @@ def test_no_message_holds_the_credentials(
     assert not any(secret in told for secret in ("AKIASEEN", "topsecret", "sessiontoken"))
 
 
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_either_variable_sets_the_region(store: S3Store, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(name, "eu-north-1")
+    assert store.client.meta.region_name == "eu-north-1"
+    assert S3Options().reading_options["client_kwargs"] == {"region_name": "eu-north-1"}
+
+
 # -- outages -----------------------------------------------------------------------------------------------------------
 
 
@@ -162,13 +171,22 @@ def test_an_outage_of_a_minute_is_waited_for(
     spoil: Callable[[S3Gate, str], None],
 ) -> None:
     behind.put("there", b"rows")
+    store.exists("there")
     spoil(s3_gate, call)
     use(store)
     assert clock.now > 60
     assert behind.get("there") == b"rows"
 
 
+def test_an_address_that_never_answered_is_told_after_20_seconds(store: S3Store, s3_gate: S3Gate, clock: Clock) -> None:
+    s3_gate.drop("PutObject", times=10**6)
+    with pytest.raises(StoreAway, match=r"PutObject on .* failed: .*tried for 20 s: check the network and MASTER_S3"):
+        store.put("x", b"")
+    assert 20 <= clock.now < 40
+
+
 def test_an_outage_without_end_is_told_after_five_minutes(store: S3Store, s3_gate: S3Gate, clock: Clock) -> None:
+    store.exists("x")
     s3_gate.drop("PutObject", times=10**6)
     with pytest.raises(StoreAway, match=r"PutObject on .* failed: .*tried for 300 s: check the network"):
         store.put("x", b"")
