@@ -24,6 +24,7 @@ from assets.evaluation.report.sheets import (
     excluded_table,
     findings,
     further_table,
+    is_papers_average,
     length_table,
     paper_table,
     partition_table,
@@ -210,13 +211,12 @@ METHOD_NOTES = (
 def average_note(numbers: Numbers) -> str:
     """What the averages are over, and whether they can stand beside the paper's."""
     titles = {row["benchmark"]: row["title"] for row in numbers["scores"]}
-    columns = {row["benchmark"]: row["paper_column"] for row in numbers["scores"]}
     said = []
     for base, benchmarks in numbers["averaged"].items():
         if not benchmarks:
             continue
         names = ", ".join(titles[name] for name in benchmarks)
-        same = {columns[name] for name in benchmarks} == set(numbers["paper"]["columns"])
+        same = is_papers_average(numbers, base)
         beside = "the paper's seven" if same else "not the paper's seven, not to be compared with its averages"
         said.append(f"{base}: averages are over {names}: {beside}.")
     return " ".join(said)
@@ -250,7 +250,7 @@ def _example(row: Row) -> Mapping[str, Any]:
     ]
     return {
         "heading": f"{row['base']}, {row['benchmark']}, {row['item_id']}",
-        "prompt": _cut(row["prompt"]),
+        "prompt": _cut(row["prompt"].rpartition("[user]\n")[2]),  # without worked examples
         "said": said,
     }
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from assets.evaluation.report.numbers import BASELINES, OURS, SEEDS
-from assets.evaluation.report.sheets import COMPARED, find, title
+from assets.evaluation.report.sheets import COMPARED, find, is_papers_average, title
 from assets.partitions import UNTUNED
 from assets.shown import COLOURS
 from assets.training_sets.ablations import ABLATIONS
@@ -18,6 +18,7 @@ from assets.training_sets.ablations import ABLATIONS
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 WIDTH = 5.4  # inches; narrow with large letters, so that it can still be read on a phone
 LOOKS = dict(zip(COMPARED, ((COLOURS[1], "s"), (COLOURS[0], "o"), (COLOURS[3], "D")), strict=True))
+PAPER_MARK: dict[str, Any] = {"marker": "|", "markersize": 13, "color": COLOURS[2], "markeredgewidth": 2.5}
 # The page's style gives each its shade for light and for dark.
 VARIABLES = dict(zip(COLOURS[:4], ("blue", "amber", "green", "red"), strict=True))
 STYLE: dict[Any, Any] = {
@@ -95,7 +96,7 @@ def averages_plot(numbers: Numbers, base: str) -> str | None:
     shown = [variant for variant in order if find(rows, variant=variant)]
     if len(shown) < 2:
         return None
-    paper = numbers["paper"]["figures"][base]
+    paper = numbers["paper"]["figures"][base] if is_papers_average(numbers, base) else {}
     with mpl.rc_context(STYLE):
         figure = _figure(1.1 + 0.34 * len(shown))
         axes = figure.subplots()
@@ -104,29 +105,14 @@ def averages_plot(numbers: Numbers, base: str) -> str | None:
                 axes, [find(rows, variant=variant)], "average", [place], OURS if variant == OURS else SEEDS, label=False
             )
             if variant in paper:
-                axes.plot(
-                    100 * paper[variant]["average"],
-                    place,
-                    marker="|",
-                    markersize=13,
-                    color=COLOURS[2],
-                    markeredgewidth=2.5,
-                )
+                axes.plot(100 * paper[variant]["average"], place, **PAPER_MARK)
         axes.set_yticks(range(len(shown)), [title(variant) for variant in shown])
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_xlim(0, 100)
         axes.set_xlabel("average accuracy in percent")
-        beside = numbers["paper"]["beside"][base]
-        axes.plot(
-            [],
-            [],
-            marker="|",
-            linestyle="none",
-            markersize=13,
-            color=COLOURS[2],
-            markeredgewidth=2.5,
-            label=f"paper, {beside}",
-        )
+        if paper:
+            beside = f"paper, {numbers['paper']['beside'][base]}"
+            axes.plot([], [], **PAPER_MARK, linestyle="none", label=beside)
         axes.plot([], [], marker="o", linestyle="none", color=COLOURS[0], label="ours")
         _legend(figure)
         return svg(

@@ -101,6 +101,12 @@ def find(rows: Iterable[Row], **wanted: Any) -> Row | None:
     return next((row for row in rows if all(row[name] == value for name, value in wanted.items())), None)
 
 
+def is_papers_average(numbers: Numbers, base: str) -> bool:
+    """Whether a base model's averages are over the paper's benchmarks, all of them and no others."""
+    columns = {row["benchmark"]: row["paper_column"] for row in numbers["scores"]}
+    return {columns[name] for name in numbers["averaged"][base]} == set(numbers["paper"]["columns"])
+
+
 def subtracted(figures: Mapping[str, float], others: Mapping[str, float], name: str) -> float | None:
     """The difference of two of the paper's figures."""
     return figures[name] - others[name] if name in figures and name in others else None
