@@ -3,17 +3,18 @@
 import io
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from assets.evaluation.report.numbers import BASELINES, OURS, SEEDS
 from assets.evaluation.report.sheets import COMPARED, find, is_papers_average, title
 from assets.partitions import UNTUNED
 from assets.shown import COLOURS
 from assets.training_sets.ablations import ABLATIONS
+
+if TYPE_CHECKING:  # loaded when something is drawn: it is a sixth of the code location's loading
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK = "#010203"  # stands for the page's text colour until the SVG is written
 WIDTH = 5.4  # inches; narrow with large letters, so that it can still be read on a phone
@@ -38,7 +39,7 @@ Row = Mapping[str, Any]
 Numbers = Mapping[str, Any]
 
 
-def svg(figure: Figure, name: str, label: str) -> str:
+def svg(figure: "Figure", name: str, label: str) -> str:
     """A figure as an `<svg>` element for HTML.
 
     Args:
@@ -47,7 +48,7 @@ def svg(figure: Figure, name: str, label: str) -> str:
         label: what it shows, for those who do not see it.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+    with _looks({**STYLE, "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -64,7 +65,15 @@ def _without_size(match: re.Match[str]) -> str:
     return re.sub(r'\b(?:width|height)="[^"]*"\s?', "", match[0])
 
 
-def _figure(height: float) -> Figure:
+def _looks(style: Mapping[Any, Any]) -> AbstractContextManager[None]:
+    from matplotlib import rc_context
+
+    return rc_context(dict(style))
+
+
+def _figure(height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
@@ -74,7 +83,7 @@ def benchmarks_plot(numbers: Numbers, base: str) -> str | None:
     named = {row["benchmark"]: row["title"] for row in rows if row["variant"] in COMPARED}
     if not named:
         return None
-    with mpl.rc_context(STYLE):
+    with _looks(STYLE):
         figure = _figure(1.1 + 0.62 * len(named))
         axes = figure.subplots()
         for place, variant in enumerate(COMPARED):
@@ -97,7 +106,7 @@ def averages_plot(numbers: Numbers, base: str) -> str | None:
     if len(shown) < 2:
         return None
     paper = numbers["paper"]["figures"][base] if is_papers_average(numbers, base) else {}
-    with mpl.rc_context(STYLE):
+    with _looks(STYLE):
         figure = _figure(1.1 + 0.34 * len(shown))
         axes = figure.subplots()
         for place, variant in enumerate(shown):
@@ -127,7 +136,7 @@ def lengths_plot(numbers: Numbers, base: str) -> str | None:
     if not shown:
         return None
     names = list(dict.fromkeys(row["bin"] for row in rows))
-    with mpl.rc_context(STYLE):
+    with _looks(STYLE):
         figure = _figure(5.2)
         shares, accuracies = figure.subplots(2, 1, sharex=True)
         width = 0.8 / len(shown)
@@ -147,7 +156,7 @@ def lengths_plot(numbers: Numbers, base: str) -> str | None:
 
 
 def _intervals(
-    axes: Axes,
+    axes: "Axes",
     rows: Sequence[Row | None],
     name: str,
     places: Sequence[float],
@@ -178,6 +187,6 @@ def _intervals(
         axes.errorbar(values, at, xerr=spread, **look)
 
 
-def _legend(figure: Figure, axes: Axes | None = None) -> None:
+def _legend(figure: "Figure", axes: "Axes | None" = None) -> None:
     handles, labels = (axes or figure.axes[0]).get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3, columnspacing=1.2, handletextpad=0.3)
