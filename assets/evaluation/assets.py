@@ -45,7 +45,7 @@ def benchmark_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
         name=BENCHMARK_SCORES.name,
         partitions_def=tunings,
         deps=[AssetDep(CHECKPOINTS, partition_mapping=IdentityPartitionMapping())],
-        group_name="training",
+        group_name="evaluation",
         kinds={"openai", "polars", "parquet"},
         owners=OWNERS,
         code_version="1",

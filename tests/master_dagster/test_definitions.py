@@ -30,9 +30,9 @@ ASSETS = {  # name: (group, partitions, upstream)
         "boost_qa raw_seeds",
     ),
     "checkpoints": ("training", "base and variant", "training_sets"),
-    "benchmark_scores": ("training", "base and variant", "checkpoints"),
-    "experiment_report": ("training", "none", "benchmark_scores boost_qa scored_dialogues training_sets"),
-    "dialogue_browser": ("evaluation", "none", "boost_qa scored_dialogues"),
+    "benchmark_scores": ("evaluation", "base and variant", "checkpoints"),
+    "experiment_report": ("evaluation", "none", "benchmark_scores boost_qa scored_dialogues training_sets"),
+    "dialogue_browser": ("releases", "none", "boost_qa scored_dialogues"),
 }
 CHECKS = [
     "benchmark_scores: answered_once",

@@ -14,7 +14,7 @@ from resources.store import StoreError
 
 @asset(
     deps=["boost_qa", AssetDep("scored_dialogues", partition_mapping=AllPartitionMapping())],
-    group_name="evaluation",
+    group_name="releases",
     kinds={"html", "javascript"},
     owners=OWNERS,
     code_version="1",

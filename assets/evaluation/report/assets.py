@@ -35,7 +35,7 @@ EVERY_PARTITION = AllPartitionMapping()
         AssetDep("scored_dialogues", partition_mapping=EVERY_PARTITION),
         "boost_qa",
     ],
-    group_name="training",
+    group_name="evaluation",
     kinds={"html", "markdown"},
     owners=OWNERS,
     code_version="1",
