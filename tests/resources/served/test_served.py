@@ -14,7 +14,7 @@ from resources.store import open_store
 SERVER = {"base_url": "http://localhost:8000/v1"}
 
 
-def tested(variant: str = "boost_qa", base_model: str = "meta-llama/Meta-Llama-3-8B") -> ModelUnderTest:
+def under_test(variant: str = "boost_qa", base_model: str = "meta-llama/Meta-Llama-3-8B") -> ModelUnderTest:
     adapter = None if variant == "untuned" else "checkpoints/llama-3-8b/boost_qa/c1/adapter"
     return ModelUnderTest("llama-3-8b", base_model, variant, "c1", adapter, "")
 
@@ -32,25 +32,25 @@ def test_what_is_shipped_is_valid(name: str) -> None:
 
 
 def test_a_tuned_model_has_its_adapters_name() -> None:
-    assert name_of({}, tested()) == "llama-3-8b-boost_qa"
+    assert name_of({}, under_test()) == "llama-3-8b-boost_qa"
 
 
 def test_the_untuned_model_has_the_base_models_name() -> None:
-    assert name_of({}, tested("untuned")) == "llama-3-8b"
+    assert name_of({}, under_test("untuned")) == "llama-3-8b"
 
 
 def test_a_name_can_hold_the_checkpoint() -> None:
-    assert name_of({"model": "{variant}-{checkpoint}"}, tested()) == "boost_qa-c1"
+    assert name_of({"model": "{variant}-{checkpoint}"}, under_test()) == "boost_qa-c1"
 
 
 def test_a_partition_can_have_a_name_of_its_own() -> None:
-    assert name_of({"models": {"llama-3-8b|boost_qa": "mine"}}, tested()) == "mine"
+    assert name_of({"models": {"llama-3-8b|boost_qa": "mine"}}, under_test()) == "mine"
 
 
 def test_a_base_model_can_have_an_endpoint_of_its_own() -> None:
     own = {"base_url": "http://localhost:9000/v1"}
     serving = Serving.model_validate({"kind": "endpoint", "endpoints": {"llama-3-8b": own}})
-    with serve(serving, open_store("."), tested()) as served:
+    with serve(serving, open_store("."), under_test()) as served:
         assert served.endpoint.base_url == "http://localhost:9000/v1"
 
 
@@ -58,7 +58,7 @@ def test_a_base_model_without_an_endpoint_is_named() -> None:
     serving = Serving.model_validate({"kind": "endpoint", "endpoints": {"other": SERVER}})
     with (
         pytest.raises(ConfigurationError, match=r"no endpoint serves llama-3-8b"),
-        serve(serving, open_store("."), tested()),
+        serve(serving, open_store("."), under_test()),
     ):
         pass
 
@@ -66,7 +66,7 @@ def test_a_base_model_without_an_endpoint_is_named() -> None:
 def test_this_machine_serves_the_embedded_model_only() -> None:
     with (
         pytest.raises(ConfigurationError, match=r"Serve it with vLLM"),
-        serve(load_serving("local"), open_store("."), tested()),
+        serve(load_serving("local"), open_store("."), under_test()),
     ):
         pass
 

@@ -1,6 +1,8 @@
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 from dagster import DagsterInstance
 
@@ -16,7 +18,8 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     jobs = Jobs(tmp_path / "jobs")
     yield jobs
     for process in jobs.processes():
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it may end by itself just now
+            process.kill()
 
 
 @pytest.fixture
