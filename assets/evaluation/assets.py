@@ -21,6 +21,7 @@ from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, rea
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.evaluation.summary import GATE_FAILED, describe
 from assets.partitions import selected_keys
+from assets.retries import settle_outage
 from assets.shown import OWNERS, column_schema, report_written
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
@@ -32,9 +33,9 @@ from resources.progress import progress
 from resources.sandbox import NoSandbox
 from resources.served.configuration import Serving
 from resources.served.merged import NotMergeable
-from resources.store import StoreError
+from resources.store import StoreAway, StoreError
 
-STOPS_THE_RUN = (EndpointUnusable, BudgetSpent, EmbeddedServerError, EmbeddedModelMissing, NoSandbox)
+STOPS_THE_RUN = (EndpointUnusable, BudgetSpent, StoreAway, EmbeddedServerError, EmbeddedModelMissing, NoSandbox)
 FAILS_A_PARTITION = (ConfigurationError, StoreError, TableError, NotMergeable)
 
 
@@ -86,6 +87,8 @@ def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) 
             try:
                 with progress(f"evaluating {key}", context.log.info) as update:
                     made: EvaluatedPartition = run_async(evaluate(evaluation, questions, base, variant, update))
+            except StoreAway:  # no fault of this partition's
+                raise
             except FAILS_A_PARTITION as error:
                 faults[key] = str(error)
                 continue
@@ -98,6 +101,7 @@ def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) 
             raise Failure(f"{len(faults)} of {len(keys)} partitions failed:\n{reasons}", allow_retries=False)
     except (*STOPS_THE_RUN, ConfigurationError) as error:
         report_written(context, described, failed)
+        settle_outage(context, error)
         raise Failure(
             f"{error}\n{len(described)} of {len(keys)} partitions are written. What was paid for is not paid again.",
             allow_retries=False,

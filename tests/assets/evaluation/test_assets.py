@@ -7,11 +7,16 @@ import polars as pl
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 
+from assets import retries
+from assets.evaluation import assets
 from assets.evaluation.assets import benchmark_asset
 from assets.evaluation.checks import benchmark_checks, not_reproduced
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.partitions import tunings
+from assets.retries import WAITS
+from resources.chat.calls import EndpointAway
 from resources.sandbox import require_sandbox
+from resources.store import StoreAway
 from tests.fake_endpoint import FakeEndpoint
 
 CHOICE: dict[str, Any] = {
@@ -31,12 +36,13 @@ Run = Callable[..., ExecuteInProcessResult]
 def run(board: Any) -> Run:
     """Materialise a variant with its checks."""
 
-    def materialise(variant: str = "untuned") -> ExecuteInProcessResult:
+    def materialise(variant: str = "untuned", **tags: str) -> ExecuteInProcessResult:
         evaluation = board.evaluation
         return materialize(
             [benchmark_asset(tunings(["smollm2-135m"])), *benchmark_checks(evaluation.benchmarks)],
             partition_key=f"smollm2-135m|{variant}",
             instance=DagsterInstance.ephemeral(),
+            tags={f"dagster/{name}": value for name, value in tags.items()},
             resources={
                 "lake": evaluation.lake,
                 "chat": evaluation.chat,
@@ -132,3 +138,18 @@ def test_scores_that_their_answers_do_not_give_are_found(run: Run, board: Any, f
     assert not_reproduced(board.lake, record) == [
         {"partition": "smollm2-135m|untuned", "asked": "sums, plain", "fault": "accuracy"}
     ]
+
+
+@pytest.mark.parametrize("away", [EndpointAway("no answer"), StoreAway("no lake")], ids=["endpoint", "lake"])
+@pytest.mark.parametrize(("tags", "tries"), [({"backfill": "b1"}, len(WAITS)), ({}, 0)], ids=["unattended", "watched"])
+def test_an_outage_is_waited_out_where_nobody_watches(
+    run: Run, monkeypatch: pytest.MonkeyPatch, away: Exception, tags: dict[str, str], tries: int
+) -> None:
+    async def fail(*_: object) -> None:
+        raise away
+
+    monkeypatch.setattr(assets, "evaluate", fail)
+    monkeypatch.setattr(retries, "WAITS", (0,) * len(WAITS))
+    result = run(**tags)
+    assert not result.success
+    assert len([event for event in result.all_events if event.is_step_up_for_retry]) == tries
