@@ -152,11 +152,11 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
     if alone:
         return disarmed(values[alone[1]])
     return _PLACEHOLDER.sub(
-        lambda match: values[match[1]] if match[1] in INLINE else _fenced(disarmed(values[match[1]])), template
+        lambda match: values[match[1]] if match[1] in INLINE else fenced(disarmed(values[match[1]])), template
     )
 
 
-def _fenced(text: str) -> str:
+def fenced(text: str) -> str:
     """`text` between lines of quotation marks, more of them than the text holds in a row."""
     longest = max((len(run) for run in re.findall(r'"+', text)), default=0)
     fence = '"' * max(3, longest + 1)

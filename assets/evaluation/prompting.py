@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from assets.dialogues.prompts import disarmed
+from assets.dialogues.prompts import disarmed, fenced
 from assets.evaluation.configuration import Kind
 from assets.evaluation.questions import Question
 from resources.chat.calls import Message
@@ -41,13 +41,6 @@ def filled(name: str, /, **values: str) -> str:
         return fenced(text) if name in WITH_FENCES else text
 
     return _PLACEHOLDER.sub(value, PROMPTS[name])
-
-
-def fenced(text: str) -> str:
-    """`text` between lines of quotation marks, more of them than it holds in a row."""
-    longest = max((len(run) for run in re.findall(r'"+', text)), default=0)
-    fence = '"' * max(3, longest + 1)
-    return f"{fence}\n{text.strip()}\n{fence}"
 
 
 def asked(question: Question, kind: Kind) -> str:

@@ -3,15 +3,14 @@ r"""Reading an answer and deciding it: option labels, final answers, code blocks
 Answers are untrusted text. Every reading is linear in its length; code is only ever run in a sandbox.
 """
 
-import ast
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from assets.answers import compare_final, read_final
 from assets.evaluation.questions import Question
+from assets.quality.code_blocks import is_python
 from resources.sandbox import Outcome
 
 Decision = Literal["right", "wrong", "unreadable", "failed"]
@@ -159,17 +158,7 @@ def _bare_code(output: str, question: Question) -> str | None:
         return None
     lines = output[first.start() : first.start() + LONGEST_PARSED].splitlines()[:LINES_PARSED]
     ends = range(len(lines), 0, -1)
-    return next((code for end in ends if _parses(code := "\n".join(lines[:end]))), None)
-
-
-def _parses(code: str) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SyntaxWarning)
-        try:
-            ast.parse(code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
+    return next((code for end in ends if is_python(code := "\n".join(lines[:end]))), None)
 
 
 def program(code: str, question: Question) -> str:

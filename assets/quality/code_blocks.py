@@ -47,6 +47,11 @@ def _parses(block: str) -> bool:
     source = textwrap.dedent(block)
     if ">>>" in source:
         source = "\n".join(_PROMPT.sub("", line) for line in source.splitlines() if _PROMPT.match(line))
+    return is_python(source)
+
+
+def is_python(source: str) -> bool:
+    """Whether Python can parse it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
         try:
