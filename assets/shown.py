@@ -3,14 +3,11 @@
 import base64
 import html
 import io
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from dagster import (
-    AssetExecutionContext,
-    AssetMaterialization,
-    AssetObservation,
     MarkdownMetadataValue,
     MetadataValue,
     TableColumn,
@@ -44,21 +41,6 @@ def column_schema(table: Table) -> dict[str, Any]:
 
 def _type_name(dtype: pl.DataType) -> str:
     return str(dtype) if len(str(dtype)) < 30 else str(dtype).split("(")[0]
-
-
-def report_written(
-    context: AssetExecutionContext, described: Mapping[str, Mapping[str, Any]], failed: Container[str]
-) -> None:
-    """Tell Dagster at once of every written partition: a run that fails records nothing at its end.
-
-    Args:
-        context: of the asset's run.
-        described: metadata by partition key.
-        failed: those of them whose gate failed; they are observed, not materialised.
-    """
-    for key, metadata in described.items():
-        event = AssetObservation if key in failed else AssetMaterialization
-        context.log_event(event(asset_key=context.asset_key, partition=key, metadata=metadata))
 
 
 def quoted(text: str, limit: int = 2000) -> str:

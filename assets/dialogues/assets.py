@@ -6,7 +6,6 @@ from dagster import (
     AssetExecutionContext,
     BackfillPolicy,
     Config,
-    Failure,
     MultiToSingleDimensionPartitionMapping,
     ResourceParam,
     asset,
@@ -17,16 +16,15 @@ from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.school import School, TeachingRules
 from assets.dialogues.teaching import Progress
-from assets.partitions import lessons, selected_keys
-from assets.retries import settle_outage
+from assets.outcomes import outcomes_told
+from assets.partitions import lessons
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
-from assets.shown import OWNERS, column_schema, report_written
+from assets.shown import OWNERS, column_schema
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.lake import Lake
 from resources.progress import progress as progress_shown
-from resources.store import StoreError
 
 
 class TeachingConfig(Config):
@@ -72,9 +70,10 @@ def scenario_dialogues(
     seeds_configuration: ResourceParam[SeedsConfiguration],
 ) -> None:
     """Hold the classes of this run's partitions; write each as soon as it is done."""
-    school = School(lake, chat, prompts, config.rules(), load_retractions(seeds_configuration, lake.s3))
-    progress = Progress(selected_keys(context))
-    try:
+    retracted = load_retractions(seeds_configuration, lake.s3)
+    with outcomes_told(context, BudgetSpent, EndpointUnusable) as outcomes:
+        school = School(lake, chat, prompts, config.rules(), retracted, outcomes)
+        progress = Progress(outcomes.keys, failed=outcomes.faults)
         with progress_shown("dialogues", context.log.info) as update:
 
             def show() -> None:
@@ -82,17 +81,3 @@ def scenario_dialogues(
 
             run_async(school.teach(progress, show, context.run.run_id))
         context.log.info(f"{progress.done} dialogues, {progress.set_aside} set aside; {school.pace.totals()}")
-        failed = progress.failed | school.failed
-        if failed:
-            reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(failed.items()))
-            raise Failure(f"{reasons}\n{len(failed)} of {len(progress.keys)} partitions failed", allow_retries=False)
-    except (BudgetSpent, EndpointUnusable, StoreError) as error:
-        report_written(context, school.described, school.failed)
-        settle_outage(context, error)
-        raise Failure(str(error), allow_retries=False) from error
-    except BaseException:
-        report_written(context, school.described, school.failed)
-        context.log.warning(progress.words())
-        raise
-    for key, metadata in school.described.items():
-        context.add_asset_metadata(metadata, partition_key=key)

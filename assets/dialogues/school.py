@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from assets.dialogues.classroom import Classroom
 from assets.dialogues.prompts import PromptBook
@@ -11,6 +10,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import describe, usage_facts
 from assets.dialogues.syllabus import Syllabus, read_syllabus
 from assets.dialogues.teaching import Progress, Row, gate, teach_partitions
+from assets.outcomes import Outcomes
 from assets.partitions import lesson_key
 from resources.chat.calls import Usage
 from resources.chat.engine import ChatEngine
@@ -33,11 +33,16 @@ class School:
     """The resources of one run, and what it has to tell of each partition."""
 
     def __init__(
-        self, lake: Lake, chat: ChatService, prompts: PromptBook, rules: TeachingRules, retracted: frozenset[str]
+        self,
+        lake: Lake,
+        chat: ChatService,
+        prompts: PromptBook,
+        rules: TeachingRules,
+        retracted: frozenset[str],
+        outcomes: Outcomes,
     ) -> None:
         self.lake, self.chat, self.prompts, self.rules, self.retracted = lake, chat, prompts, rules, retracted
-        self.described: dict[str, dict[str, Any]] = {}  # metadata by partition key
-        self.failed: dict[str, str] = {}  # partitions that are written and whose gate failed, and why
+        self.outcomes = outcomes
         self.pace = Pace(Usage())
 
     async def teach(self, progress: Progress, show: Callable[[], None], run: str | None = None) -> None:
@@ -67,7 +72,7 @@ class School:
         if syllabus.current:
             rows = self.lake.read(DIALOGUES, [syllabus.keys]).to_dicts()
             path = self.lake.path(DIALOGUES, syllabus.keys)
-            self.described[key] = describe(rows, None, "passed", "", path)
+            self.outcomes.described[key] = describe(rows, None, "passed", "", path)
         return syllabus
 
     def write(self, syllabus: Syllabus, rows: list[Row], engine: ChatEngine) -> None:
@@ -85,9 +90,9 @@ class School:
         frame = DIALOGUES.frame(rows)
         self.lake.write(DIALOGUES, syllabus.keys, frame, fingerprint=syllabus.fingerprint, gate=verdict, facts=facts)
         path = self.lake.path(DIALOGUES, syllabus.keys)
-        self.described[syllabus.key] = describe(rows, usage, verdict, reason, path)
+        self.outcomes.described[syllabus.key] = describe(rows, usage, verdict, reason, path)
         if verdict == "failed":
-            self.failed[syllabus.key] = reason
+            self.outcomes.unfit[syllabus.key] = reason
 
 
 def scope(key: str) -> str:

@@ -21,7 +21,6 @@ from resources.lake import Gate, TableError
 from resources.progress import Part
 from resources.store import StoreError
 
-SHOWN_KEYS = 8
 LOOK_SECONDS = 1.0  # after which it is tried again whether another run is done with a partition
 # The chat's codes (see `resources.chat.replies`) for calls that another hour may answer.
 POISONED_SHARE = 0.02  # of a partition's dialogues: so many unanswered ones are bad seeds, more are a bad hour
@@ -71,20 +70,6 @@ class Progress:
             for key, counts in self.under_way.items()
         ]
 
-    @property
-    def left(self) -> list[str]:
-        """The partitions that are neither written nor failed."""
-        ended = {*self.written, *self.failed}
-        return [key for key in self.keys if key not in ended]
-
-    def words(self) -> str:
-        """What is done and what is left, as a sentence for people."""
-        left = self.left
-        more = f" and {len(left) - SHOWN_KEYS} more" if len(left) > SHOWN_KEYS else ""
-        rest = f"left: {', '.join(left[:SHOWN_KEYS])}{more}" if left else "nothing is left"
-        others = f"; {len(self.elsewhere)} of them wait for another run that makes them" if self.elsewhere else ""
-        return f"{len(self.written)} of {len(self.keys)} partitions are written; {rest}{others}"
-
 
 @dataclass(slots=True)
 class _Open:
@@ -116,7 +101,7 @@ async def teach_partitions(
         claim: gives the right to teach a partition; None while another run of this machine has it.
 
     Raises:
-        BudgetSpent, EndpointUnusable: with the chat's own words, and what is done and what is left.
+        BudgetSpent, EndpointUnusable: with the chat's own words.
         Exception: whatever `read` (other than SyllabusError) and `written` (other than TableError) raise.
     """
     size = max(1, room.chat.appetite)
@@ -191,16 +176,13 @@ async def teach_partitions(
 
     tasks = [asyncio.create_task(feed()), *(asyncio.create_task(work()) for _ in range(size))]
     try:
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, *writing, return_exceptions=True)
-            for claimed in claims:
-                claimed.release()
-    except (BudgetSpent, EndpointUnusable) as error:
-        raise type(error)(f"{error}\n{progress.words()}. What was paid for is kept and is not paid again.") from error
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, *writing, return_exceptions=True)
+        for claimed in claims:
+            claimed.release()
 
 
 async def _teach(lesson: Lesson, room: Classroom, scope: str) -> Dialogue:

@@ -1,13 +1,10 @@
 """The `benchmark_scores` asset: every benchmark asked of every checkpoint, one base model and variant a partition."""
 
-from typing import Any
-
 from dagster import (
     AssetDep,
     AssetExecutionContext,
     AssetsDefinition,
     BackfillPolicy,
-    Failure,
     IdentityPartitionMapping,
     MultiPartitionsDefinition,
     ResourceParam,
@@ -20,9 +17,8 @@ from assets.evaluation.configuration import Benchmarks
 from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.evaluation.summary import GATE_FAILED, describe
-from assets.partitions import selected_keys
-from assets.retries import settle_outage
-from assets.shown import OWNERS, column_schema, report_written
+from assets.outcomes import outcomes_told
+from assets.shown import OWNERS, column_schema
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
@@ -35,7 +31,14 @@ from resources.served.configuration import Serving
 from resources.served.merged import NotMergeable
 from resources.store import StoreAway, StoreError
 
-STOPS_THE_RUN = (EndpointUnusable, BudgetSpent, StoreAway, EmbeddedServerError, EmbeddedModelMissing, NoSandbox)
+STOPS_THE_RUN = (
+    EndpointUnusable,
+    BudgetSpent,
+    EmbeddedServerError,
+    EmbeddedModelMissing,
+    NoSandbox,
+    ConfigurationError,
+)
 FAILS_A_PARTITION = (ConfigurationError, StoreError, TableError, NotMergeable)
 
 
@@ -76,13 +79,9 @@ def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) 
     Raises:
         Failure: names the partitions that failed, or what stopped the run.
     """
-    described: dict[str, dict[str, Any]] = {}
-    faults: dict[str, str] = {}
-    failed: dict[str, str] = {}
-    keys = selected_keys(context)
-    try:
+    with outcomes_told(context, *STOPS_THE_RUN) as outcomes:
         questions = read_all_questions(evaluation)
-        for key in keys:
+        for key in outcomes.keys:
             base, _, variant = key.partition("|")
             try:
                 with progress(f"evaluating {key}", context.log.info) as update:
@@ -90,24 +89,8 @@ def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) 
             except StoreAway:  # no fault of this partition's
                 raise
             except FAILS_A_PARTITION as error:
-                faults[key] = str(error)
+                outcomes.faults[key] = str(error)
                 continue
-            described[key] = describe(made, evaluation.lake)
+            outcomes.described[key] = describe(made, evaluation.lake)
             if made.gate == "failed":
-                failed[key] = GATE_FAILED
-        faults |= failed
-        if faults:
-            reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(faults.items()))
-            raise Failure(f"{len(faults)} of {len(keys)} partitions failed:\n{reasons}", allow_retries=False)
-    except (*STOPS_THE_RUN, ConfigurationError) as error:
-        report_written(context, described, failed)
-        settle_outage(context, error)
-        raise Failure(
-            f"{error}\n{len(described)} of {len(keys)} partitions are written. What was paid for is not paid again.",
-            allow_retries=False,
-        ) from error
-    except BaseException:
-        report_written(context, described, failed)
-        raise
-    for key, metadata in described.items():
-        context.add_asset_metadata(metadata, partition_key=key)
+                outcomes.unfit[key] = GATE_FAILED

@@ -9,7 +9,6 @@ from dagster import (
     AssetDep,
     AssetExecutionContext,
     BackfillPolicy,
-    Failure,
     MetadataValue,
     ResourceParam,
     asset,
@@ -19,8 +18,8 @@ from assets.lesson_plans.configuration import LessonRules
 from assets.lesson_plans.planning import LessonError, pin_shards
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.lesson_plans.summary import partner_reuse, plans_of, sample_plans, scenario_by_split
-from assets.partitions import selected_keys, shards, source_of
-from assets.retries import lake_faults_told
+from assets.outcomes import outcomes_told
+from assets.partitions import shards, source_of
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from assets.seeds.shards import held_shards
@@ -51,20 +50,15 @@ def lesson_plans(
 ) -> None:
     """Plan the shards of this run that have no plan yet, source by source."""
     retracted = load_retractions(seeds_configuration, lake.s3)
-    failures = []
-    for source, group in groupby(sorted(selected_keys(context), key=source_of), key=source_of):
-        keys = list(group)
-        try:
-            with lake_faults_told(context):
+    with outcomes_told(context) as outcomes:
+        for source, group in groupby(sorted(outcomes.keys, key=source_of), key=source_of):
+            keys = list(group)
+            try:
                 new = pin_shards(lake, source, keys, lesson_rules, retracted)
-                described = dict(describe(lake, source, keys, new, lesson_rules))
-        except LessonError as error:
-            failures.append(str(error))
-            continue
-        for shard, metadata in described.items():
-            context.add_asset_metadata(metadata, partition_key=shard)
-    if failures:
-        raise Failure("; ".join(failures), allow_retries=False)
+            except LessonError as error:
+                outcomes.faults |= dict.fromkeys(keys, str(error))
+                continue
+            outcomes.described |= describe(lake, source, keys, new, lesson_rules)
 
 
 def describe(

@@ -1,13 +1,10 @@
 """The asset that judges dialogues."""
 
-from typing import Any
-
 from dagster import (
     AllPartitionMapping,
     AssetDep,
     AssetExecutionContext,
     BackfillPolicy,
-    Failure,
     IdentityPartitionMapping,
     MultiToSingleDimensionPartitionMapping,
     ResourceParam,
@@ -16,19 +13,18 @@ from dagster import (
 
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
-from assets.partitions import lessons, selected_keys
+from assets.outcomes import outcomes_told
+from assets.partitions import lessons
 from assets.quality.configuration import QualityRules
 from assets.quality.runs import ScoredPartition, Scoring, score_partitions
 from assets.quality.schema import SCORED
 from assets.quality.summary import GATE_FAILED, describe
-from assets.retries import settle_outage
-from assets.shown import OWNERS, column_schema, report_written
+from assets.shown import OWNERS, column_schema
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
 from resources.lake import Lake
 from resources.progress import progress
-from resources.store import StoreError
 
 
 @asset(
@@ -56,33 +52,14 @@ def scored_dialogues(
     quality_rules: ResourceParam[QualityRules],
 ) -> None:
     """Score the partitions of this run, each written as soon as its last verdict is in."""
-    described: dict[str, dict[str, Any]] = {}
-    failed: dict[str, str] = {}
+    with outcomes_told(context, EndpointUnusable, BudgetSpent, ConfigurationError) as outcomes:
 
-    def done(key: str, partition: ScoredPartition) -> None:
-        dialogues = lake.read(DIALOGUES, [partition.keys])
-        described[key] = describe(partition, dialogues, lake.path(SCORED, partition.keys))
-        if partition.gate == "failed":
-            failed[key] = GATE_FAILED
+        def done(key: str, partition: ScoredPartition) -> None:
+            dialogues = lake.read(DIALOGUES, [partition.keys])
+            outcomes.described[key] = describe(partition, dialogues, lake.path(SCORED, partition.keys))
+            if partition.gate == "failed":
+                outcomes.unfit[key] = GATE_FAILED
 
-    keys = selected_keys(context)
-    try:
         scoring = Scoring.begin(lake, chat, prompts, quality_rules)
         with progress("judging", context.log.info) as update:
-            faults = run_async(score_partitions(scoring, keys, done, update, context.run.run_id))
-        faults |= failed
-        if faults:
-            reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(faults.items()))
-            raise Failure(f"{reasons}\n{len(faults)} of {len(keys)} partitions failed", allow_retries=False)
-    except (EndpointUnusable, BudgetSpent, ConfigurationError, StoreError) as error:
-        report_written(context, described, failed)
-        settle_outage(context, error)
-        raise Failure(
-            f"{error}\n{len(described)} of {len(keys)} partitions are written. What was paid for is not paid again.",
-            allow_retries=False,
-        ) from error
-    except BaseException:
-        report_written(context, described, failed)
-        raise
-    for key, metadata in described.items():
-        context.add_asset_metadata(metadata, partition_key=key)
+            outcomes.faults |= run_async(score_partitions(scoring, outcomes.keys, done, update, context.run.run_id))

@@ -6,15 +6,14 @@ from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
     BackfillPolicy,
-    Failure,
     MetadataValue,
     ResourceParam,
     StaticPartitionsDefinition,
     asset,
 )
 
-from assets.partitions import SHARDS, selected_keys
-from assets.retries import lake_faults_told
+from assets.outcomes import outcomes_told
+from assets.partitions import SHARDS
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.embeddings import Embedded, EmbeddingError, embed_source
 from assets.seeds.intake import Intake, take_in
@@ -22,7 +21,6 @@ from assets.seeds.reading import SeedsError
 from assets.seeds.retractions import load_retractions
 from assets.seeds.schema import EMBEDDINGS, REJECTS, SEEDS
 from assets.shown import OWNERS, column_schema, quoted, table_markdown
-from resources.configuration import fault_list
 from resources.embedder import Embedder
 from resources.lake import Lake
 
@@ -47,17 +45,16 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         seeds_configuration: ResourceParam[SeedsConfiguration],
     ) -> None:
         retracted = load_retractions(seeds_configuration, lake.s3)
-        failed = []
-        for source in selected_keys(context):
-            try:
-                with lake_faults_told(context):
+        with outcomes_told(context) as outcomes:
+            for source in outcomes.keys:
+                try:
                     intake = take_in(lake, seeds_configuration, source, retracted, context.log.info)
-                    # After writing: Dagster never lists a shard that is not there.
-                    context.instance.add_dynamic_partitions(SHARDS, intake.shards)
-                    context.add_asset_metadata(intake_metadata(lake, intake), partition_key=source)
-            except SeedsError as error:
-                failed.append(str(error))
-        _raise_failed(failed, len(context.partition_keys))
+                except SeedsError as error:
+                    outcomes.faults[source] = str(error)
+                    continue
+                # After writing: Dagster never lists a shard that is not there.
+                context.instance.add_dynamic_partitions(SHARDS, intake.shards)
+                outcomes.described[source] = intake_metadata(lake, intake)
 
     @asset(
         partitions_def=sources,
@@ -74,26 +71,16 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
     def seed_embeddings(
         context: AssetExecutionContext, lake: ResourceParam[Lake], embedder: ResourceParam[Embedder]
     ) -> None:
-        failed = []
-        for source in selected_keys(context):
-            try:
-                with lake_faults_told(context):
+        with outcomes_told(context) as outcomes:
+            for source in outcomes.keys:
+                try:
                     embedded = embed_source(lake, embedder, source)
-            except EmbeddingError as error:
-                failed.append(f"source {source!r}: {error}")
-                continue
-            context.add_asset_metadata(embedding_metadata(embedded, embedder.identity), partition_key=source)
-        _raise_failed(failed, len(context.partition_keys))
+                except EmbeddingError as error:
+                    outcomes.faults[source] = str(error)
+                    continue
+                outcomes.described[source] = embedding_metadata(embedded, embedder.identity)
 
     return [raw_seeds, seed_embeddings]
-
-
-def _raise_failed(failed: list[str], sources: int) -> None:
-    if failed:
-        raise Failure(
-            fault_list(f"{len(failed)} of {sources} sources failed; what could be read of others is written:", failed),
-            allow_retries=False,
-        )
 
 
 def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from dagster import (
     AssetDep,
     AssetExecutionContext,
     BackfillPolicy,
-    Failure,
-    MaterializeResult,
     MetadataValue,
     ResourceParam,
     asset,
@@ -18,19 +16,20 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import latest_release, offer
 from assets.boost_qa.schema import RELEASE_ROW, RELEASED
 from assets.boost_qa.selection import query
-from assets.partitions import selected_keys, variants
+from assets.outcomes import outcomes_told
+from assets.partitions import variants
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
-from assets.shown import OWNERS, column_schema, quoted, report_written, table_markdown
+from assets.shown import OWNERS, column_schema, quoted, table_markdown
 from assets.training_sets.configuration import ComparisonRules
 from assets.training_sets.makers import Workshop, make_variant
 from assets.training_sets.variants import TrainingSet, TrainingSetError
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService
-from resources.configuration import ConfigurationError, fault_list
+from resources.configuration import ConfigurationError
 from resources.lake import Lake
 from resources.progress import progress
-from resources.store import StoreError
+from resources.store import StoreAway, StoreError
 from resources.trainers.place import PlaceError
 from resources.trainers.trainer import Trainer, TrainingFailed
 from resources.trainers.work import Work
@@ -59,39 +58,26 @@ def training_sets(
     release_rules: ResourceParam[ReleaseRules],
     comparison_rules: ResourceParam[ComparisonRules],
     seeds_configuration: ResourceParam[SeedsConfiguration],
-) -> MaterializeResult[Any]:
+) -> None:
     """Make each variant of this run from the latest release; those that cannot be made do not keep others from it."""
-    keys = selected_keys(context)
-    faults: list[str] = []
-    described: dict[str, dict[str, Any]] = {}
 
     def compute(work: Work) -> None:
         trainer.train(context, work)
 
-    try:
+    with outcomes_told(context, ConfigurationError) as outcomes:
         release = latest_release(lake)
         retracted = load_retractions(seeds_configuration, lake.s3)
-    except (StoreError, ConfigurationError) as error:
-        raise Failure(str(error), allow_retries=False) from error
-    try:
         with progress("reasoning", context.log.info) as update:
             workshop = Workshop(
                 lake, release, comparison_rules, release_rules, retracted, chat, compute, update, context.log.info
             )
-            for variant in keys:
+            for variant in outcomes.keys:
                 try:
-                    described[variant] = training_set_metadata(lake, make_variant(workshop, variant))
+                    outcomes.described[variant] = training_set_metadata(lake, make_variant(workshop, variant))
+                except StoreAway:  # no fault of this variant's
+                    raise
                 except EXPECTED as error:
-                    faults.append(f"{variant}: {error}")
-        if faults:
-            title = f"{len(faults)} of {len(keys)} training sets could not be made; the others are there:"
-            raise Failure(fault_list(title, faults), allow_retries=False)
-    except BaseException:
-        report_written(context, described, ())
-        raise
-    for variant, metadata in described.items():
-        context.add_asset_metadata(metadata, partition_key=variant)
-    return MaterializeResult()
+                    outcomes.faults[variant] = str(error)
 
 
 EXPECTED = (

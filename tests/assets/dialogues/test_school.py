@@ -12,6 +12,7 @@ from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.school import School, TeachingRules
 from assets.dialogues.teaching import Progress
+from assets.outcomes import Outcomes
 from assets.partitions import Scenario
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
 from resources.chat.service import ChatService
@@ -41,7 +42,9 @@ def teach(
     profile = Profile(name="school", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
 
     def run(keys: list[str]) -> Progress:
-        school = School(lake, ChatService(profile, lake.store), prompts, TeachingRules(2, 0.5, 5), frozenset())
+        school = School(
+            lake, ChatService(profile, lake.store), prompts, TeachingRules(2, 0.5, 5), frozenset(), Outcomes(KEYS)
+        )
         progress = Progress(keys)
         asyncio.run(school.teach(progress, lambda: None))
         return progress

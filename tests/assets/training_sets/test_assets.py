@@ -80,7 +80,7 @@ def test_one_range_makes_every_variant_but_those_that_cannot_be_made(studio: Any
     studio.tiny.release()
     result = run(studio, ALL)
     assert studio.told == set(VARIANTS) - {"cot_collection"}
-    assert "1 of 13 training sets could not be made" in failure(result)
+    assert "1 of 13 partitions failed" in failure(result)
     assert "cot_collection: 'cot_collection' needs the CoT Collection's rows" in failure(result)
 
 
