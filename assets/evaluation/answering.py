@@ -34,11 +34,9 @@ class Examination:
     chat: Chat
     scope: str  # of the journal
     one_more: Callable[[], None] = lambda: None  # told of each answer that is decided
-    seats: asyncio.Semaphore = field(init=False)
     sandboxes: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.seats = asyncio.Semaphore(self.chat.appetite)
         self.sandboxes = asyncio.Semaphore(self.configuration.sandbox.at_once)
 
     @property
@@ -62,20 +60,23 @@ async def examine(examination: Examination) -> list[Row]:
         EndpointUnusable, BudgetSpent, NoSandbox: the run is to stop; what was answered is in the journal.
     """
     questions = examination.questions
-    asked = await all_or_first_error(
-        _ask(examination, question, sample)
-        for question in questions.questions
-        for sample in range(questions.benchmark.samples)
-    )
-    return [row for rows in asked for row in rows]
+    asked = [(question, sample) for question in questions.questions for sample in range(questions.benchmark.samples)]
+    rows: list[list[Row]] = [[] for _ in asked]
+    waiting = enumerate(asked)  # shared: each worker takes the next one
+
+    async def work() -> None:
+        for place, (question, sample) in waiting:
+            rows[place] = await _ask(examination, question, sample)
+
+    await all_or_first_error(work() for _ in range(min(len(asked), examination.chat.appetite)))
+    return [row for answered in rows for row in answered]
 
 
 async def _ask(exam: Examination, question: Question, sample: int) -> list[Row]:
     """The plain answer, and where the benchmark is asked so, the one after a review."""
     messages = question_messages(question, exam.questions.shots, exam.questions.benchmark.kind)
     try:
-        async with exam.seats:
-            answer = await _call(exam, TESTED, messages, question, "answer", sample)
+        answer = await _call(exam, TESTED, messages, question, "answer", sample)
     except CallFailed as failure:
         failed = Verdict("failed", "not_answered", detail=str(failure))
         rows = [_row(exam, question, sample, "plain", messages, None, failed)]
@@ -99,8 +100,7 @@ async def _ask_again(
     """The exchange: a review of the plain answer, and the answer after it (METHOD: what the paper measured)."""
     review_prompt = (Message("user", filled("review", question=messages[-1].content, answer=answer.text)),)
     try:
-        async with exam.seats:
-            review = await _call(exam, REVIEWER, review_prompt, question, "review", sample)
+        review = await _call(exam, REVIEWER, review_prompt, question, "review", sample)
     except CallFailed as failure:
         failed = Verdict("failed", "no_review", detail=str(failure))
         return _row(exam, question, sample, "exchange", messages, None, failed)
@@ -110,8 +110,7 @@ async def _ask_again(
         Message("user", filled("correction", review=review.text)),
     )
     try:
-        async with exam.seats:
-            corrected = await _call(exam, TESTED, told, question, "corrected", sample)
+        corrected = await _call(exam, TESTED, told, question, "corrected", sample)
     except CallFailed as failure:
         failed = Verdict("failed", "not_answered", detail=str(failure))
         return _row(exam, question, sample, "exchange", told, None, failed)
@@ -155,10 +154,9 @@ async def _judge(exam: Examination, question: Question, sample: int, stage: str,
     tries = exam.configuration.judging.regenerations + 1
     for regeneration in range(tries):
         try:
-            async with exam.seats:
-                completion = await _call(
-                    exam, Role.JUDGE, (Message("user", prompt),), question, f"judge-{stage}-{sample}", regeneration
-                )
+            completion = await _call(
+                exam, Role.JUDGE, (Message("user", prompt),), question, f"judge-{stage}-{sample}", regeneration
+            )
         except CallFailed as failure:
             return Verdict("failed", "judge_not_reached", detail=str(failure))
         said = completion.text
