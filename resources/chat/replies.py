@@ -16,7 +16,7 @@ SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer, whatever its status. Header names are asked for in lower case."""
+    """An HTTP answer, whatever its status. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,7 +53,7 @@ class Fault(Enum):
 
 def excerpt(content: bytes | str) -> str:
     """The first characters of what came back, on one line."""
-    text = content[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace") if isinstance(content, bytes) else _sound(content)
+    text = content[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace") if isinstance(content, bytes) else content
     line = " ".join(text.split())
     return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}…"
 
@@ -69,7 +69,7 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
     try:
         body = json.loads(reply.content)
     except (ValueError, RecursionError):
-        kind = excerpt(reply.headers.get("content-type", "no content type"))
+        kind = reply.headers.get("content-type", "no content type")
         raise _wasted("malformed_body", f"not JSON ({kind})", reply, {}) from None
     choices = body.get("choices") if isinstance(body, dict) else None
     usage = body.get("usage") if isinstance(body, dict) else None
@@ -167,11 +167,7 @@ def judge_failure(reply: Reply) -> tuple[Fault, str, str]:
     if status == 404 or (status in (400, 422) and _NO_MODEL.search(code)):
         return Fault.UNUSABLE, "unknown_model", said
     if status < 400:
-        return (
-            Fault.UNUSABLE,
-            "redirected",
-            f"HTTP {status}, to {excerpt(reply.headers.get('location', '')).partition('?')[0]}",
-        )
+        return Fault.UNUSABLE, "redirected", f"HTTP {status}, to {reply.headers.get('location', '').partition('?')[0]}"
     if status == 413 or _CONTEXT.search(both):
         return Fault.REJECTED, "context_overflow", said
     return Fault.REJECTED, "bad_request", said

@@ -36,19 +36,6 @@ def test_the_proxy_that_the_environment_names_is_asked(
     assert fake_endpoint.chats[0].headers["host"] == "models.test"
 
 
-def test_no_cookie_is_kept(fake_endpoint: "FakeEndpoint") -> None:
-    fake_endpoint.script(fake_endpoint.says("hello", headers={"Set-Cookie": "who=me"}))
-
-    async def twice() -> None:
-        connection = Connection(Endpoint(base_url=fake_endpoint.base_url), fake_endpoint.base_url, None)
-        for _ in range(2):
-            await connection.post_chat(b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}')
-        await connection.close()
-
-    asyncio.run(twice())
-    assert "cookie" not in fake_endpoint.chats[1].headers
-
-
 def test_header_names_may_come_in_any_case(fake_endpoint: "FakeEndpoint") -> None:
     fake_endpoint.script(fake_endpoint.says("hello", headers={"X-RateLimit-Remaining-Requests": "3"}))
     assert post(fake_endpoint.base_url).headers["x-ratelimit-remaining-requests"] == "3"
