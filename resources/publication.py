@@ -19,6 +19,12 @@ MANIFEST = "manifest.json"
 LATEST = "latest.json"
 
 
+class NotPublished(StoreError):
+    """What was asked for was not published, or its folder is not complete. Each kind of folder has its own."""
+
+    kind = "publication"
+
+
 class Overtaken(StoreError):
     """Another run moved the pointer to the latest while this one worked. The message says what to do."""
 
@@ -104,6 +110,35 @@ def read_latest(store: Store, home: str) -> dict[str, Any] | None:
         found: dict[str, Any] = json.loads(store.get(f"{home}/{LATEST}"))
     except FileNotFoundError:
         return None
+    return found
+
+
+def latest_folder(store: Store, home: str, absent: type[NotPublished]) -> str:
+    """The folder that the pointer below `home` names. `home` is `<asset>` or `<asset>/<dimensions of a partition>`.
+
+    Raises:
+        NotPublished: of the kind `absent`: nothing was published there yet.
+    """
+    latest = read_latest(store, home)
+    if latest is None:
+        made_by, *partition = home.split("/")
+        of = f" of {' on '.join(partition)}" if partition else ""
+        command = f"materialise {made_by}{f', partition {chr(124).join(partition)!r},' if partition else ''} first"
+        raise absent(f"there is no {absent.kind}{of} yet ({store.uri(f'{home}/{LATEST}')} is missing); {command}")
+    return str(latest["folder"])
+
+
+def read_manifest(store: Store, folder: str, absent: type[NotPublished]) -> dict[str, Any]:
+    """The manifest of a published folder.
+
+    Raises:
+        NotPublished: of the kind `absent`: it is not there, so the folder is not complete.
+    """
+    try:
+        found: dict[str, Any] = json.loads(store.get(f"{folder}/{MANIFEST}"))
+    except FileNotFoundError as error:
+        again = f"materialise {folder.partition('/')[0]} again"
+        raise absent(f"there is no complete {absent.kind} in {folder} ({error} is missing); {again}") from None
     return found
 
 

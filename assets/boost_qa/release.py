@@ -4,7 +4,6 @@ boost_qa/releases/<id>/    data/, jsonl/, plots/, removed.parquet, dataset_info.
 boost_qa/latest.json       which of them is the latest
 """
 
-import json
 import tempfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -29,8 +28,16 @@ from resources.chat.profile import Profile
 from resources.configuration import fault_list
 from resources.identity import stable_hash
 from resources.lake import Lake
-from resources.publication import LATEST, MANIFEST, Overtaken, move_latest, publish, read_latest, write_json
-from resources.store import StoreError
+from resources.publication import (
+    NotPublished,
+    Overtaken,
+    latest_folder,
+    move_latest,
+    publish,
+    read_latest,
+    read_manifest,
+    write_json,
+)
 
 FORMAT = 1
 HOME = "boost_qa"
@@ -43,8 +50,10 @@ class ReleaseRefused(RuntimeError):
     """`latest.json` was not moved to a new release. The message says why and what to do."""
 
 
-class NoRelease(StoreError):
-    """There is no release yet."""
+class NoRelease(NotPublished):
+    """There is no release yet, or it is gone."""
+
+    kind = "release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +75,7 @@ def latest_release(lake: Lake) -> Release:
     Raises:
         NoRelease: none was published yet.
     """
-    latest = read_latest(lake.store, HOME)
-    if latest is None:
-        missing = lake.store.uri(f"{HOME}/{LATEST}")
-        raise NoRelease(f"there is no release yet ({missing} is missing); materialise boost_qa first")
-    return read_release(lake, latest["folder"])
+    return read_release(lake, latest_folder(lake.store, HOME, NoRelease))
 
 
 def read_release(lake: Lake, folder: str) -> Release:
@@ -79,10 +84,7 @@ def read_release(lake: Lake, folder: str) -> Release:
     Raises:
         NoRelease: its manifest is not there.
     """
-    try:
-        manifest = json.loads(lake.store.get(f"{folder}/{MANIFEST}"))
-    except FileNotFoundError as error:
-        raise NoRelease(f"there is no complete release in {folder} ({error} is missing)") from None
+    manifest = read_manifest(lake.store, folder, NoRelease)
     return Release(manifest["id"], folder, manifest)
 
 

@@ -26,8 +26,13 @@ from assets.partitions import UNTUNED
 from assets.training_sets.variants import TrainingSet, latest_training_set
 from resources.identity import stable_hash
 from resources.lake import Lake
-from resources.publication import LATEST, MANIFEST, move_latest, publish, read_latest
-from resources.store import StoreError
+from resources.publication import (
+    NotPublished,
+    latest_folder,
+    move_latest,
+    publish,
+    read_manifest,
+)
 from resources.trainers.work import Work
 
 PROGRAM = "assets.checkpoints.trainer"
@@ -38,8 +43,10 @@ class CheckpointError(RuntimeError):
     """A checkpoint cannot be made, or is not what it claims to be. The message says why and what to do."""
 
 
-class NoCheckpoint(StoreError):
+class NoCheckpoint(NotPublished):
     """The base model was not tuned on that variant yet."""
+
+    kind = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +72,7 @@ def latest_checkpoint(lake: Lake, base: str, variant: str) -> Checkpoint:
     Raises:
         NoCheckpoint: there is none, or it is not complete.
     """
-    latest = read_latest(lake.store, f"{HOME}/{base}/{variant}")
-    if latest is None:
-        missing = lake.store.uri(f"{HOME}/{base}/{variant}/{LATEST}")
-        raise NoCheckpoint(
-            f"{base} was not tuned on {variant!r} yet ({missing} is missing); materialise checkpoints for it"
-        )
-    return read_checkpoint(lake, base, variant, latest["folder"])
+    return read_checkpoint(lake, base, variant, latest_folder(lake.store, f"{HOME}/{base}/{variant}", NoCheckpoint))
 
 
 def read_checkpoint(lake: Lake, base: str, variant: str, folder: str) -> Checkpoint:
@@ -80,10 +81,7 @@ def read_checkpoint(lake: Lake, base: str, variant: str, folder: str) -> Checkpo
     Raises:
         NoCheckpoint: its manifest is not there.
     """
-    try:
-        manifest = json.loads(lake.store.get(f"{folder}/{MANIFEST}"))
-    except FileNotFoundError as error:
-        raise NoCheckpoint(f"there is no complete checkpoint in {folder} ({error} is missing)") from None
+    manifest = read_manifest(lake.store, folder, NoCheckpoint)
     return Checkpoint(base, variant, manifest["id"], folder, manifest)
 
 

@@ -4,7 +4,6 @@ training_sets/<variant>/<id>/manifest.json    of which release; all but `boost_q
 training_sets/<variant>/latest.json           which of them is the latest
 """
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -20,8 +19,15 @@ from assets.boost_qa.release import Release, offer_release, read_release
 from assets.seeds.schema import SEEDS
 from resources.identity import stable_hash
 from resources.lake import Lake
-from resources.publication import LATEST, MANIFEST, move_latest, publish, read_latest, write_json
-from resources.store import StoreError
+from resources.publication import (
+    NotPublished,
+    latest_folder,
+    move_latest,
+    publish,
+    read_latest,
+    read_manifest,
+    write_json,
+)
 
 HOME = "training_sets"
 FORMAT = 2
@@ -34,8 +40,10 @@ class TrainingSetError(RuntimeError):
     """A training set cannot be made; nothing was published. The message says why and what to do."""
 
 
-class NoTrainingSet(StoreError):
+class NoTrainingSet(NotPublished):
     """The variant was not made yet."""
+
+    kind = "training set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +78,8 @@ def latest_training_set(lake: Lake, variant: str) -> TrainingSet:
         NoTrainingSet: it was not made yet.
         NoRelease: the release that it points to is gone.
     """
-    try:
-        folder = json.loads(lake.store.get(f"{HOME}/{variant}/{LATEST}"))["folder"]
-        manifest = json.loads(lake.store.get(f"{folder}/{MANIFEST}"))
-    except FileNotFoundError as error:
-        raise NoTrainingSet(
-            f"there is no training set {variant!r} ({error} is missing); materialise training_sets for it"
-        ) from None
+    folder = latest_folder(lake.store, f"{HOME}/{variant}", NoTrainingSet)
+    manifest = read_manifest(lake.store, folder, NoTrainingSet)
     release = manifest["points_to"]
     files = read_release(lake, release).manifest["files"] if release else manifest["files"]
     return TrainingSet(variant, manifest["id"], folder, manifest, release or folder, tuple(files))

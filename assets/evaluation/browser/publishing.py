@@ -4,7 +4,6 @@ dialogue_browser/<release id>/<edition>/    see `assets.evaluation.browser.writi
 dialogue_browser/latest.json                which of them is the latest
 """
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,15 @@ from assets.evaluation.browser.schema import LISTED
 from assets.evaluation.browser.writing import FORMAT, write_browser
 from resources.identity import stable_hash
 from resources.lake import Lake
-from resources.publication import MANIFEST, move_latest, publish, read_latest
-from resources.store import StoreError
+from resources.publication import NotPublished, latest_folder, move_latest, publish, read_latest, read_manifest
 
 HOME = LISTED.name
 
 
-class NoBrowser(StoreError):
+class NoBrowser(NotPublished):
     """There is no dialogue browser yet."""
+
+    kind = "dialogue browser"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,9 @@ def make_browser(lake: Lake) -> Browser:
     started_from = read_latest(lake.store, HOME)
     release = latest_release(lake)
     folder = browser_folder(release)
-    manifest = _read_manifest(lake, folder)
-    if manifest is None:
+    try:
+        manifest = read_manifest(lake.store, folder, NoBrowser)
+    except NoBrowser:
         with tempfile.TemporaryDirectory(prefix="dialogue_browser-") as name:
             staged = Path(name)
             written = write_browser(lake, release, staged)
@@ -77,16 +78,5 @@ def latest_browser(lake: Lake) -> Browser:
     Raises:
         NoBrowser: none was published yet, or its manifest is not there.
     """
-    latest = read_latest(lake.store, HOME)
-    manifest = _read_manifest(lake, latest["folder"]) if latest else None
-    if latest is None or manifest is None:
-        raise NoBrowser(f"there is no complete dialogue browser in {lake.store.uri(HOME)}; materialise {HOME} first")
-    return Browser(latest["folder"], manifest)
-
-
-def _read_manifest(lake: Lake, folder: str) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = json.loads(lake.store.get(f"{folder}/{MANIFEST}"))
-    except FileNotFoundError:
-        return None
-    return found
+    folder = latest_folder(lake.store, HOME, NoBrowser)
+    return Browser(folder, read_manifest(lake.store, folder, NoBrowser))

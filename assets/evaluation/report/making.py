@@ -18,15 +18,24 @@ from assets.evaluation.report.published import load_published
 from assets.evaluation.report.schema import REPORT_SCORES
 from resources.identity import stable_hash
 from resources.lake import Lake
-from resources.publication import LATEST, MANIFEST, move_latest, publish, read_latest, write_json
-from resources.store import StoreError
+from resources.publication import (
+    NotPublished,
+    latest_folder,
+    move_latest,
+    publish,
+    read_latest,
+    read_manifest,
+    write_json,
+)
 
 FORMAT = 1
 HOME = REPORT_SCORES.name
 
 
-class NoReport(StoreError):
+class NoReport(NotPublished):
     """There is no report yet."""
+
+    kind = "report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +98,7 @@ def latest_report(lake: Lake) -> Report:
     Raises:
         NoReport: none was made yet, or it is not complete.
     """
-    latest = read_latest(lake.store, HOME)
-    if latest is None:
-        missing = lake.store.uri(f"{HOME}/{LATEST}")
-        raise NoReport(f"there is no report yet ({missing} is missing); materialise {HOME} first")
-    return read_report(lake, latest["folder"])
+    return read_report(lake, latest_folder(lake.store, HOME, NoReport))
 
 
 def read_report(lake: Lake, folder: str) -> Report:
@@ -102,8 +107,8 @@ def read_report(lake: Lake, folder: str) -> Report:
     Raises:
         NoReport: its manifest or its numbers are not there.
     """
+    manifest = read_manifest(lake.store, folder, NoReport)
     try:
-        manifest = json.loads(lake.store.get(f"{folder}/{MANIFEST}"))
         numbers = json.loads(lake.store.get(f"{folder}/numbers.json"))
     except FileNotFoundError as error:
         raise NoReport(f"there is no complete report in {folder} ({error} is missing)") from None

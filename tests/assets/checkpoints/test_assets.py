@@ -89,4 +89,4 @@ def test_damaged_rows_start_nothing(run: Run, trainer: Any, sets: TinyLake, harm
 
 def test_without_a_training_set_the_run_says_what_to_make(run: Run, sets: TinyLake) -> None:
     sets.lake.store.delete("training_sets/ori/latest.json")
-    assert "materialise training_sets for it" in error(run("ori"))
+    assert "materialise training_sets, partition 'ori', first" in error(run("ori"))

@@ -19,11 +19,12 @@ from resources.lake import Lake
 def drawn(lake: Lake) -> pl.DataFrame:
     """The plans of all demo seeds as drawn, before partners are looked for."""
     seeds_configuration, rules = load_seeds_configuration("demo"), load_lesson_rules()
+    nothing_pinned = pl.DataFrame(schema={"representative": pl.String, "split": pl.String})
     plans = []
     for source in seeds_configuration.source_names:
         shards = take_in(lake, seeds_configuration, source).shards
         seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in shards])
-        plans.append(draw_lessons(arrange(seeds, {}, rules), shards, rules))
+        plans.append(draw_lessons(arrange(seeds, nothing_pinned, rules), shards, rules))
     return pl.concat(plans)
 
 

@@ -10,6 +10,7 @@ from assets.lesson_plans.configuration import LessonRules, SplitShares
 from assets.lesson_plans.planning import arrange
 
 RULES = LessonRules(splits=SplitShares(train=0.5, validation=0.25, test=0.25))
+PINNED = {"representative": pl.String, "split": pl.String}
 # Seeds as pairs: a name, and the group of duplicates it belongs to.
 SEEDS = st.lists(
     st.tuples(st.integers(0, 10**6), st.integers(0, 12)), min_size=1, max_size=40, unique_by=lambda s: s[0]
@@ -28,7 +29,8 @@ def frame(seeds: list[tuple[int, int]]) -> pl.DataFrame:
 
 
 def splits(seeds: list[tuple[int, int]], pinned: dict[str, str] | None = None) -> dict[str, str]:
-    return dict(arrange(frame(seeds), pinned or {}, RULES).select("seed_id", "split").iter_rows())
+    decided = pl.DataFrame(list((pinned or {}).items()), schema=PINNED, orient="row")
+    return dict(arrange(frame(seeds), decided, RULES).select("seed_id", "split").iter_rows())
 
 
 @given(SEEDS)

@@ -84,7 +84,7 @@ def test_a_seed_that_is_not_there_is_named(tiny_lake: TinyLake) -> None:
 
 
 def test_a_variant_that_was_not_made_is_told_how_to_make(tiny_lake: TinyLake) -> None:
-    with pytest.raises(NoTrainingSet, match=r"'ori'.*materialise training_sets"):
+    with pytest.raises(NoTrainingSet, match=r"ori yet.*materialise training_sets, partition 'ori'"):
         latest_training_set(tiny_lake.lake, "ori")
 
 

@@ -70,7 +70,7 @@ def test_a_folder_without_manifest_is_completed(tiny_lake: TinyLake) -> None:
     tiny_lake.release()
     browser = make_browser(tiny_lake.lake)
     path_of(tiny_lake, browser, MANIFEST).unlink()
-    with pytest.raises(NoBrowser, match="materialise dialogue_browser first"):
+    with pytest.raises(NoBrowser, match="materialise dialogue_browser again"):
         latest_browser(tiny_lake.lake)
     assert make_browser(tiny_lake.lake).manifest["files"] == browser.manifest["files"]
 
