@@ -2,12 +2,14 @@
 
     python -m benchmarks.graph                               1,000 seeds
     python -m benchmarks.graph --seeds 5000 19000 100000     is peak memory flat in the number of seeds?
+    python -m benchmarks.graph --seeds 2000 5000 10000 20000 --apart     what does a seed more cost each stage?
     python -m benchmarks.graph --quick                       300 seeds, as `make bench` runs it
 
 Each size runs in a process of its own with a fresh lake and instance (SQLite), every stage in one run over all its
 partitions, with its checks, as the demo does; the endpoint is another process. "in ours" is the time inside the assets'
 and checks' functions, "Dagster" what is left of the run, and the share is Dagster's of the whole. "held" is the memory
-at a stage's start, "peak" the most that it reached.
+at a stage's start, "peak" the most that it reached. What one stage gave back, the allocators keep for the next: with
+`--apart` each stage begins in a process of its own, and what a seed more costs it can be told.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,16 @@ from rich.table import Table
 
 from benchmarks.actors import actors, found, told
 from benchmarks.measured import Measured, forget_peak, held_mb, peak_mb, quick_options, show
+
+STAGES = (
+    "raw_seeds",
+    "seed_embeddings",
+    "lesson_plans",
+    "scenario_dialogues",
+    "scored_dialogues",
+    "boost_qa",
+    "training_sets",
+)
 
 inside = 0.0  # seconds that the assets' and checks' functions took, so far
 
@@ -66,8 +78,8 @@ def clock_decorator(name: str) -> None:
     setattr(dagster, name, decorate)
 
 
-def drive(folder: Path, url: str, seeds: int) -> list[dict[str, Any]]:
-    """Every stage over so many seeds, in this process: what each took."""
+def drive(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dict[str, Any]]:
+    """These stages over so many seeds, in this process: what each took. Those before them are done."""
     for name in ("asset", "asset_check", "multi_asset_check"):
         clock_decorator(name)
     from assets.partitions import SHARDS, Scenario
@@ -79,10 +91,24 @@ def drive(folder: Path, url: str, seeds: int) -> list[dict[str, Any]]:
     definitions = build_definitions(deployment)
     scenarios = [scenario.value for scenario in Scenario]
     measured: list[dict[str, Any]] = []
-    (folder / "home").mkdir()
+    (folder / "home").mkdir(exist_ok=True)
     with dagster.DagsterInstance.local_temp(str(folder / "home"), {"telemetry": {"enabled": False}}) as instance:
 
-        def stage(name: str, keys: list[str] | None) -> None:
+        def keys_of(stage: str) -> list[str] | None:
+            shards = list(instance.get_dynamic_partitions(SHARDS))
+            match stage:
+                case "raw_seeds" | "seed_embeddings":
+                    return ["sums"]
+                case "lesson_plans":
+                    return shards
+                case "scenario_dialogues" | "scored_dialogues":
+                    return [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
+                case "training_sets":
+                    return ["boost_qa"]
+            return None
+
+        for name in stages:
+            keys = keys_of(name)
             forget_peak()
             before, held, busy, began = inside, held_mb(), time.process_time(), time.perf_counter()
             run_step(definitions, instance, [name], keys)
@@ -101,27 +127,19 @@ def drive(folder: Path, url: str, seeds: int) -> list[dict[str, Any]]:
                     "calls": calls,
                 }
             )
-
-        stage("raw_seeds", ["sums"])
-        stage("seed_embeddings", ["sums"])
-        shards = list(instance.get_dynamic_partitions(SHARDS))
-        stage("lesson_plans", shards)
-        ends = [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
-        stage("scenario_dialogues", ends)
-        stage("scored_dialogues", ends)
-        stage("boost_qa", None)
-        stage("training_sets", ["boost_qa"])
     return measured
 
 
-def measure(seeds: int, url: str, quiet: bool) -> list[dict[str, Any]]:
-    """The same in a process of its own."""
+def measure(seeds: int, url: str, quiet: bool, apart: bool = False) -> list[dict[str, Any]]:
+    """All stages over so many seeds in a process of their own, or each in its own."""
     with tempfile.TemporaryDirectory() as folder:
         told(f"{url}/reset")
-        command = [sys.executable, "-m", "benchmarks.graph", "--drive", folder, url, str(seeds)]
-        subprocess.run(command, check=True, stdout=sys.stderr if not quiet else subprocess.DEVNULL)
-        stages: list[dict[str, Any]] = json.loads((Path(folder) / "measured.json").read_text())
-        return stages
+        measured: list[dict[str, Any]] = []
+        for stages in [[stage] for stage in STAGES] if apart else [STAGES]:
+            command = [sys.executable, "-m", "benchmarks.graph", "--drive", folder, url, str(seeds), *stages]
+            subprocess.run(command, check=True, stdout=sys.stderr if not quiet else subprocess.DEVNULL)
+            measured += json.loads((Path(folder) / "measured.json").read_text())
+        return measured
 
 
 def tabulate(seeds: int, stages: list[dict[str, Any]]) -> Table:
@@ -142,18 +160,37 @@ def tabulate(seeds: int, stages: list[dict[str, Any]]) -> Table:
     return table
 
 
+def tabulate_peaks(sizes: Mapping[int, list[dict[str, Any]]]) -> Table:
+    """Each stage's peak at each size, and what a seed more costs from the smallest to the largest."""
+    table = Table(title="peak MB of each stage in a process of its own", title_justify="left")
+    for column in ("stage", "held", *(f"{seeds:,} seeds" for seeds in sizes), "KB a seed"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    fewest, most = min(sizes), max(sizes)
+    for place, name in enumerate(STAGES):
+        peaks = {seeds: stages[place]["peak"] for seeds, stages in sizes.items()}
+        slope = (peaks[most] - peaks[fewest]) / (most - fewest) * 1024 if most > fewest else float("nan")
+        figures = [sizes[most][place]["held"], *peaks.values()]
+        table.add_row(name, *(f"{figure:,.0f}" for figure in figures), f"{slope:.1f}")
+    return table
+
+
 def main() -> None:
     """Measure every size that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1000])
+    parser.add_argument("--apart", action="store_true", help="each stage in a process of its own")
     quick_options(parser)
-    parser.add_argument("--drive", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--drive", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.drive:
-        folder, url, seeds = options.drive
-        (Path(folder) / "measured.json").write_text(json.dumps(drive(Path(folder), url, int(seeds))))
+        folder, url, seeds, *stages = options.drive
+        (Path(folder) / "measured.json").write_text(json.dumps(drive(Path(folder), url, int(seeds), stages)))
         return
     with actors() as url:
+        if options.apart:
+            sizes = {seeds: measure(seeds, url, options.json, apart=True) for seeds in options.seeds}
+            Console(width=120, highlight=False).print(tabulate_peaks(sizes))
+            return
         for seeds in [300] if options.quick else options.seeds:
             stages = measure(seeds, url, options.json)
             if options.quick:

@@ -66,11 +66,11 @@ def describe(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The metadata of each of a source's shards, from its written plans."""
     held = held_shards(lake, source)
-    plans = plans_of(lake, held)
-    reuse = partner_reuse(plans)
-    samples = sample_plans(lake, source, held, plans.filter(plans["shard"].is_in(keys)))
+    asked = ["seed_id", "scenario", "partner_seed_id"]
+    reuse = partner_reuse(lake.read(LESSON_PLANS, [{"shard": shard} for shard in held], asked))
+    samples = sample_plans(lake, source, held, keys)
     for shard in keys:
-        of_shard = plans.filter(plans["shard"] == shard)
+        of_shard = plans_of(lake, shard)
         facts = lake.facts(LESSON_PLANS, {"shard": shard})
         yield (
             shard,

@@ -60,7 +60,7 @@ def pin_shards(
     asking = plans.filter(pl.col("drawn_scenario") == Scenario.ANALOGY)["row"].to_numpy()
     embedder = None
     if asking.size:
-        vectors, embedder = read_vectors(lake, source, held, seeds["seed_id"])
+        vectors, embedder = read_vectors(lake, source, held, seeds)
         plans = draw_partners(plans, seeds, vectors, asking, rules, retracted)
     plans = draw_rounds(plans, rules)
     written = []
@@ -74,28 +74,34 @@ def pin_shards(
     return written
 
 
-def pinned_splits(lake: Lake, source: str, seeds: pl.DataFrame) -> dict[str, str]:
-    """Representative to split, where a written plan of the source has decided it: of its own seed and its partner."""
+def pinned_splits(lake: Lake, source: str, seeds: pl.DataFrame) -> pl.DataFrame:
+    """Representative and split where a written plan of the source has decided it: of its own seed and its partner."""
     shards = seeds["shard"].unique()
     columns = ["seed_id", "representative", "split", "partner_seed_id"]
     plans = lake.read(LESSON_PLANS, [{"shard": shard} for shard in shards], columns)
     partners = plans.select(seed_id="partner_seed_id", split="split").drop_nulls().unique()
     of_partners = partners.join(seeds.select("seed_id", "representative"), on="seed_id")
     decided = pl.concat([of_partners.select("representative", "split"), plans.select("representative", "split")])
-    return dict(decided.iter_rows())
+    return decided.unique("representative", keep="last", maintain_order=True)
 
 
-def arrange(seeds: pl.DataFrame, pinned: dict[str, str], rules: LessonRules) -> pl.DataFrame:
+def arrange(seeds: pl.DataFrame, pinned: pl.DataFrame, rules: LessonRules) -> pl.DataFrame:
     """Seeds with their `split` and their place `held` in the lake, ordered by split and reading.
 
     The pool of a seed, those of its split in its own or an earlier reading, is then a run of rows.
+
+    Args:
+        seeds: in the order of the lake.
+        pinned: as from `pinned_splits`.
+        rules: how the others are shared out among the splits.
     """
-    representatives = seeds["representative"].unique(maintain_order=True).to_list()
-    splits = [
-        pinned.get(name) or SPLIT_NAMES[_draw(rules.splits.parts, "split", rules, name)] for name in representatives
-    ]
-    of_representative = pl.DataFrame(
-        {"representative": representatives, "split": splits}, schema_overrides={"split": pl.String}
+    drawn = pl.col("representative").map_elements(
+        lambda name: SPLIT_NAMES[_draw(rules.splits.parts, "split", rules, name)], return_dtype=pl.String
+    )
+    of_representative = (
+        seeds.select(pl.col("representative").unique(maintain_order=True))
+        .join(pinned, on="representative", how="left", maintain_order="left")
+        .with_columns(pl.coalesce("split", drawn))
     )
     return (
         seeds.with_row_index("held")
@@ -145,10 +151,10 @@ def draw_partners(
         pool = slice(int(in_split[0]), int(in_split[0]) + held_then)
         queries = rows["row"].to_numpy().astype(np.int64)
         found, similarities = nearest(vectors, queries, pool, groups, rules.neighbours, barred)
-        for row, candidates, scores in zip(queries.tolist(), found.tolist(), similarities.tolist(), strict=True):
+        for row, candidates, scores in zip(queries.tolist(), found, similarities, strict=True):
             near = {
                 names[candidate]: score
-                for candidate, score in zip(candidates, scores, strict=True)
+                for candidate, score in zip(candidates.tolist(), scores.tolist(), strict=True)
                 if candidate >= 0 and score >= rules.min_similarity
             }
             if near:
@@ -175,38 +181,40 @@ def draw_rounds(plans: pl.DataFrame, rules: LessonRules) -> pl.DataFrame:
     return plans.with_columns(debate_rounds=pl.Series(rounds, dtype=pl.Int8))
 
 
-def read_vectors(lake: Lake, source: str, shards: Sequence[str], order: pl.Series) -> tuple[NDArray[np.float32], str]:
-    """The unit vectors of a source's seeds in the order of `order`, shape (seeds, dimensions), and their embedder.
+def read_vectors(
+    lake: Lake, source: str, shards: Sequence[str], seeds: pl.DataFrame
+) -> tuple[NDArray[np.float32], str]:
+    """The unit vectors of a source's seeds in the order of `seeds`, shape (seeds, dimensions), and their embedder.
 
     Read shard by shard into place: one copy of the vectors is held, never two.
 
     Raises:
         LessonError: seeds without a vector, or vectors of several embedders or lengths.
     """
-    rows = pl.DataFrame({"seed_id": order}).with_row_index("place")
     vectors: NDArray[np.float32] | None = None
     embedders: dict[str, str] = {}
-    filled = np.zeros(rows.height, dtype=np.bool_)
+    filled = np.zeros(seeds.height, dtype=np.bool_)
     for shard in shards:
+        rows = seeds.filter(pl.col("shard") == shard).select("seed_id", "row")
         part = lake.read(EMBEDDINGS, [{"source": source, "shard": shard}]).join(rows, on="seed_id")
         if part.is_empty():
             continue
         embedders |= dict.fromkeys(part["embedder"].unique(), shard)
         dimensions = part["vector"].list.len().unique().to_list()
         if vectors is None:
-            vectors = np.empty((rows.height, dimensions[0]), dtype=np.float32)
+            vectors = np.empty((seeds.height, dimensions[0]), dtype=np.float32)
         if len(embedders) > 1 or dimensions != [vectors.shape[1]]:
             found = ", ".join(f"{name} (in {where})" for name, where in sorted(embedders.items()))
             raise LessonError(
                 f"{source}: its embeddings are not of one kind: {found}; vectors of lengths {vectors.shape[1]} and "
                 f"{dimensions}; materialise seed_embeddings for {source} again with one embedder"
             )
-        places = part["place"].to_numpy()
+        places = part["row"].to_numpy()
         vectors[places] = part["vector"].list.to_array(dimensions[0]).to_numpy()
         filled[places] = True
     if vectors is None or not filled.all():
         raise LessonError(
-            f"{source}: {int((~filled).sum())} of {rows.height} seeds have no embedding; "
+            f"{source}: {int((~filled).sum())} of {seeds.height} seeds have no embedding; "
             f"materialise seed_embeddings for {source} first"
         )
     return vectors, next(iter(embedders))

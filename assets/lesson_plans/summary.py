@@ -1,6 +1,6 @@
 """What plans come to, for the UI."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +41,12 @@ def scenario_by_split(plans: pl.DataFrame) -> list[dict[str, object]]:
     ]
 
 
-def sample_plans(lake: Lake, source: str, held: Sequence[str], plans: pl.DataFrame) -> dict[str, str]:
-    """For each shard of `plans` one plan in words with its question, an analogy with its partner's where it has one.
+def sample_plans(lake: Lake, source: str, held: Sequence[str], shards: Iterable[str]) -> dict[str, str]:
+    """For each of `shards` one plan in words with its question, an analogy with its partner's where it has one.
 
     Questions are looked up in one pass over the source's shards, `held`.
     """
-    first = plans.sort(pl.col("scenario") != Scenario.ANALOGY, maintain_order=True).unique("shard", keep="first")
+    first = pl.concat([_first_plan(plans_of(lake, shard)) for shard in shards])
     wanted = {*first["seed_id"], *first["partner_seed_id"].drop_nulls()}
     questions: dict[str, str] = {}
     for shard in held:
@@ -54,6 +54,10 @@ def sample_plans(lake: Lake, source: str, held: Sequence[str], plans: pl.DataFra
         found = seeds.filter(pl.col("seed_id").is_in(wanted))
         questions |= dict(zip(found["seed_id"], found["question"], strict=True))
     return {plan["shard"]: _in_words(plan, questions) for plan in first.iter_rows(named=True)}
+
+
+def _first_plan(plans: pl.DataFrame) -> pl.DataFrame:
+    return plans.sort(pl.col("scenario") != Scenario.ANALOGY, maintain_order=True).head(1)
 
 
 def _in_words(plan: dict[str, Any], questions: dict[str, str]) -> str:
@@ -64,6 +68,6 @@ def _in_words(plan: dict[str, Any], questions: dict[str, str]) -> str:
     return "\n\n".join(lines)
 
 
-def plans_of(lake: Lake, shards: Sequence[str]) -> pl.DataFrame:
-    """The written plans of the given shards."""
-    return lake.read(LESSON_PLANS, [{"shard": shard} for shard in shards])
+def plans_of(lake: Lake, shard: str) -> pl.DataFrame:
+    """The written plans of a shard."""
+    return lake.read(LESSON_PLANS, [{"shard": shard}])
