@@ -31,7 +31,11 @@ ASSETS = {  # name: (group, partitions, upstream)
     ),
     "checkpoints": ("training", "base and variant", "training_sets"),
     "benchmark_scores": ("evaluation", "base and variant", "checkpoints"),
-    "experiment_report": ("evaluation", "none", "benchmark_scores boost_qa scored_dialogues training_sets"),
+    "experiment_report": (
+        "evaluation",
+        "none",
+        "benchmark_scores boost_qa dialogue_browser scored_dialogues training_sets",
+    ),
     "dialogue_browser": ("releases", "none", "boost_qa scored_dialogues"),
 }
 CHECKS = [

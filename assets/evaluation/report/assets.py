@@ -34,6 +34,7 @@ EVERY_PARTITION = AllPartitionMapping()
         AssetDep("training_sets", partition_mapping=EVERY_PARTITION),
         AssetDep("scored_dialogues", partition_mapping=EVERY_PARTITION),
         "boost_qa",
+        "dialogue_browser",
     ],
     group_name="evaluation",
     kinds={"html", "markdown"},

@@ -13,6 +13,7 @@ from dagster import (
 )
 
 from assets.boost_qa.checks import wrong_files
+from assets.evaluation.browser.publishing import HOME as BROWSER
 from assets.evaluation.report.evidence import Evidence, NothingScored, gather
 from assets.evaluation.report.making import HOME, NoReport, Report, latest_report, lineage
 from assets.evaluation.report.numbers import compute
@@ -31,12 +32,16 @@ CURRENT = AssetCheckSpec(
 REPRODUCED = AssetCheckSpec(
     "numbers_reproducible", asset=HOME, description="Its numbers, computed anew from the stored rows, are the same."
 )
-OFFLINE = AssetCheckSpec("loads_nothing", asset=HOME, description="The page loads nothing and runs no script.")
+OFFLINE = AssetCheckSpec(
+    "loads_nothing",
+    asset=HOME,
+    description="The page loads nothing, runs no script, and leads nowhere but to the lake's dialogue browser.",
+)
 
 _ACTIVE = re.compile(
     r"<(?:script|iframe|object|embed|form|base)\b[^>]*>"
     r"|<[a-z][^>]*\s(?:on[a-z]+|src|srcset|action|formaction)\s*=[^>]*>"
-    r"|<(?:a|link|use|image)\b[^>]*\shref=\"(?!#|data:,)[^>]*>",
+    rf"|<(?:a|link|use|image)\b[^>]*\shref=\"(?!#|data:,|\.\./\.\./{BROWSER}/[0-9a-f/]+index\.html\")[^>]*>",
     re.IGNORECASE,
 )
 
@@ -83,6 +88,8 @@ def changes(report: Report, evidence: Evidence) -> list[dict[str, str]]:
     ]
     if told["release"] != now["release"]:
         changed.append({"what": "boost_qa", "change": "released anew"})
+    if now["browser"] and told.get("browser") != now["browser"]:
+        changed.append({"what": BROWSER, "change": "made since, so the page does not link to it"})
     return changed
 
 

@@ -13,6 +13,7 @@ import polars as pl
 from assets.boost_qa.release import NoRelease, Release, latest_release
 from assets.checkpoints.checkpoint import NoCheckpoint, latest_checkpoint
 from assets.dialogues.schema import DIALOGUES
+from assets.evaluation.browser.publishing import NoBrowser, latest_browser
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.partitions import UNTUNED, VARIANTS, lesson_key
 from assets.quality.schema import SCORED
@@ -60,6 +61,7 @@ class Evidence:
     unparsed: tuple[Row, ...]  # rows of benchmarks' files that are no question
     training_sets: Mapping[str, Row]  # variant -> id, release, rows, counts; those that were made
     release: Release | None
+    browser: str | None  # folder of the dialogue browser of this very release, if it was made
     verdicts: pl.DataFrame  # VERDICT_COLUMNS of the release's lessons
     usage: tuple[Row, ...]  # a row a lesson of the release: scenario, tokens, cost, …
     examples: tuple[Row, ...]  # questions that one of two variants answered rightly, with what the models said
@@ -91,6 +93,7 @@ def gather(lake: Lake, bases: Iterable[str]) -> Evidence:
         unparsed=tuple(unparsed.values()),
         training_sets=_training_sets(lake),
         release=release,
+        browser=_browser(lake, release),
         verdicts=verdicts,
         usage=tuple(usage),
         examples=tuple(examples(lake, taken)),
@@ -181,6 +184,15 @@ def _release(lake: Lake) -> Release | None:
         return latest_release(lake)
     except NoRelease:
         return None
+
+
+def _browser(lake: Lake, release: Release | None) -> str | None:
+    """Where the release's dialogues can be read; an earlier release's are not those that the report is about."""
+    try:
+        browser = latest_browser(lake)
+    except NoBrowser:
+        return None
+    return browser.folder if release and browser.manifest["release"] == release.id else None
 
 
 def _training_sets(lake: Lake) -> dict[str, Row]:

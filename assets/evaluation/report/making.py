@@ -66,13 +66,14 @@ def make_report(lake: Lake, bases: Iterable[str]) -> Report:
     numbers = compute(evidence, published)
     small = too_small(numbers, published)
     examples = [dict(row) for row in evidence.examples]
-    report_id = stable_hash(HOME, FORMAT, numbers, small, examples, templates_version())[:16]
+    report_id = stable_hash(HOME, FORMAT, numbers, small, examples, evidence.browser, templates_version())[:16]
     folder = f"{HOME}/{report_id}"
     with tempfile.TemporaryDirectory(prefix="experiment_report-") as name:
         staged = Path(name)
         write_json(staged / "numbers.json", numbers)
-        (staged / "report.html").write_text(page(report_id, numbers, small, examples), encoding="utf-8")
-        (staged / "report.md").write_text(markdown(report_id, numbers, small, examples), encoding="utf-8")
+        shown = (report_id, numbers, small, examples, evidence.browser)
+        (staged / "report.html").write_text(page(*shown), encoding="utf-8")
+        (staged / "report.md").write_text(markdown(*shown), encoding="utf-8")
         scores = REPORT_SCORES.schema.validate(REPORT_SCORES.frame(numbers["scores"]))
         scores.write_parquet(staged / "scores.parquet")
         told = {"format": FORMAT, "kind": HOME, "id": report_id, "too_small": small, "lineage": lineage(evidence)}
@@ -82,13 +83,14 @@ def make_report(lake: Lake, bases: Iterable[str]) -> Report:
 
 
 def lineage(evidence: Evidence) -> dict[str, Any]:
-    """What the report is made of: scored partitions by fingerprint, the release."""
+    """What the report is made of: scored partitions by fingerprint, the release, the browser that it links to."""
     return {
         "partitions": [
             {name: row[name] for name in ("base", "variant", "fingerprint", "checkpoint")}
             for row in evidence.partitions
         ],
         "release": evidence.release.id if evidence.release else None,
+        "browser": evidence.browser,
     }
 
 

@@ -1,6 +1,8 @@
 """The report as a page and as Markdown: sections of sentences, plots and tables, filled into the templates.
 
-What a model wrote is shown escaped. The page carries its style and plots with it and loads nothing.
+What a model wrote is shown escaped. The page carries its style and plots with it and loads nothing. Its one link leads
+to the dialogue browser, from folder to folder within the lake: it works on a disk, and through a bucket or web server
+that shows the lake; for whoever has the page alone, the folder is named beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,18 +75,28 @@ def templates_version() -> str:
     return stable_hash("report", [file.read_text(encoding="utf-8") for file in files])[:16]
 
 
-def page(report_id: str, numbers: Numbers, small: Sequence[str], examples: Sequence[Row]) -> str:
-    """The report as one HTML file that loads nothing."""
-    return _render("report.html.jinja", True, report_id, numbers, small, examples)
+def page(
+    report_id: str, numbers: Numbers, small: Sequence[str], examples: Sequence[Row], browser: str | None = None
+) -> str:
+    """The report as one HTML file that loads nothing. `browser` is the dialogue browser's folder in the lake."""
+    return _render("report.html.jinja", True, report_id, numbers, small, examples, browser)
 
 
-def markdown(report_id: str, numbers: Numbers, small: Sequence[str], examples: Sequence[Row]) -> str:
+def markdown(
+    report_id: str, numbers: Numbers, small: Sequence[str], examples: Sequence[Row], browser: str | None = None
+) -> str:
     """The same as Markdown, without plots."""
-    return _render("report.md.jinja", False, report_id, numbers, small, examples)
+    return _render("report.md.jinja", False, report_id, numbers, small, examples, browser)
 
 
 def _render(
-    template: str, is_html: bool, report_id: str, numbers: Numbers, small: Sequence[str], examples: Sequence[Row]
+    template: str,
+    is_html: bool,
+    report_id: str,
+    numbers: Numbers,
+    small: Sequence[str],
+    examples: Sequence[Row],
+    browser: str | None,
 ) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -97,6 +109,7 @@ def _render(
         id=report_id,
         numbers=numbers,
         small=list(small),
+        browser=browser,
         findings=findings(numbers, small),
         sections=sections(numbers, examples, with_plots=is_html),
     )

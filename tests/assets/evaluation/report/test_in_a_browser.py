@@ -3,9 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from assets.evaluation.browser.publishing import make_browser
 
 CHROMIUM = shutil.which("chromium")
 
@@ -88,4 +91,38 @@ def test_every_link_leads_to_a_place_in_the_page(browser: Browser, address: str)
         "[...document.querySelectorAll('nav a')].filter(a => !document.querySelector(a.getAttribute('href'))).length"
     )
     assert dangling == 0
+    page.close()
+
+
+def test_a_link_leads_from_folder_to_folder_to_the_releases_dialogues(browser: Browser, marks: Any) -> None:
+    folder = make_browser(marks.lake).folder
+    marks.answer("boost_qa", "sums", [True, False])
+    report = marks.lake.store.local_path(f"{marks.report().folder}/report.html")
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.get_by_role("link", name="Read the release's dialogues").click()
+    assert page.url == marks.lake.store.local_path(f"{folder}/index.html").as_uri()
+    page.locator("#list li").first.wait_for()
+    context.close()
+
+
+def test_on_paper_the_page_is_light_and_no_table_row_or_plot_is_cut(browser: Browser, address: str) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(address)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert background(page) == "rgb(255, 255, 255)"
+    whole = (
+        "[...document.querySelectorAll('.wide, figure')].every(one => getComputedStyle(one).breakInside === 'avoid')"
+    )
+    assert page.evaluate(whole)
+    page.close()
+
+
+def test_on_paper_nothing_is_folded_away(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = false)")
+    page.emulate_media(media="print")
+    assert page.locator("details li").first.is_visible()
     page.close()

@@ -6,6 +6,7 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 
 from assets.checkpoints.recipe import load_training
+from assets.evaluation.browser.publishing import make_browser
 from assets.evaluation.report.assets import experiment_report
 from assets.evaluation.report.checks import changes, experiment_report_checks, not_reproduced
 from assets.evaluation.report.evidence import gather
@@ -93,3 +94,17 @@ def test_scores_of_a_later_day_make_a_report_out_of_date(whole: Any) -> None:
     whole.write()
     found = changes(report, gather(whole.lake, report.numbers["bases"]))
     assert {"what": "smollm2-135m|cot", "change": "scored since, or scored anew"} in found
+
+
+def test_a_browser_that_was_made_since_makes_a_report_out_of_date(whole: Any) -> None:
+    report = latest_report(whole.lake)
+    make_browser(whole.lake)
+    (found,) = changes(report, gather(whole.lake, report.numbers["bases"]))
+    assert found["what"] == "dialogue_browser"
+
+
+def test_a_report_links_to_no_other_releases_browser(whole: Any) -> None:
+    folder = make_browser(whole.lake).folder
+    path = f"{folder}/manifest.json"
+    whole.lake.store.put(path, whole.lake.store.get(path).replace(b'"release": "', b'"release": "0'))
+    assert "index.html" not in whole.page(whole.report())

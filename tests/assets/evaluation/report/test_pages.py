@@ -38,6 +38,16 @@ def test_a_page_that_loads_or_runs_something_is_found() -> None:
         assert active_content(f"<body>{active}</body>")
 
 
+def test_the_way_to_the_dialogue_browser_is_the_only_link_out() -> None:
+    assert active_content('<a href="../../dialogue_browser/0a/1b/index.html">') == []
+    for elsewhere in (
+        "../../dialogue_browser/../x/index.html",
+        "../../other/0a/index.html",
+        "../../dialogue_browser/0a/",
+    ):
+        assert active_content(f'<a href="{elsewhere}">')
+
+
 def test_the_page_holds_the_papers_figures_beside_ours(whole_page: str) -> None:
     for shown in ("Table 1", "Table 2", "Table 3", "Table 4", "51.3", "paper, LLaMA-3-8B"):
         assert shown in whole_page
