@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from assets.evaluation.configuration import Benchmarks
+from assets.evaluation.harness import decide_by_metric
 from assets.evaluation.prompting import as_text, filled, prompt_hash, question_messages
 from assets.evaluation.questions import Question, QuestionSet
 from assets.evaluation.verdicts import Verdict, choose, decide_by_rule, decide_code, extract_code, program, read_mark
@@ -132,6 +133,8 @@ async def _decide(exam: Examination, question: Question, sample: int, stage: str
         return choose(answer.text, question)
     if benchmark.kind == "code":
         return await _run(exam, question, answer.text)
+    if exam.questions.task is not None:
+        return await asyncio.to_thread(decide_by_metric, exam.questions.task, question, answer.text)
     by_rule = await asyncio.to_thread(decide_by_rule, answer.text, question, benchmark.domain)
     return by_rule or await _judge(exam, question, sample, stage, answer.text)
 

@@ -10,7 +10,7 @@ from resources.configuration import Configuration, load_configuration, shipped_o
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 
-Kind = Literal["multiple_choice", "judged", "code"]
+Kind = Literal["multiple_choice", "judged", "code", "lm_eval"]
 Form = Literal["fields", "human_eval", "mbpp", "tal_scq5k", "arc", "mmlu", "mmlu_pro", "sciq", "math"]
 KIND_OF_FORM: dict[str, Kind] = {
     "human_eval": "code",
@@ -47,6 +47,24 @@ class Fields(Configuration):
     cluster: str | None = Field(default=None, description="What questions of one source share: subject, passage.")
 
 
+class LmEval(Configuration):
+    """Kind `lm_eval`: a task of lm-eval, with its prompts, filters and metrics (`make lm-eval` installs it)."""
+
+    task: str = Field(
+        min_length=1,
+        description="Its name there: a task, group or tag whose answers are generated (`generate_until`).",
+    )
+    include_path: str | None = Field(
+        default=None, description="A folder with task files of your own, relative to this file; its code is run."
+    )
+    metric: str | None = Field(
+        default=None, description="Which metric decides: one that is 0 or 1 for an answer. By default the task's first."
+    )
+    filter: str | None = Field(
+        default=None, description="Which filter reads the answer, such as `flexible-extract`. By default the first."
+    )
+
+
 class Rows(Configuration):
     """Where a benchmark's rows are: give one."""
 
@@ -73,8 +91,13 @@ class Benchmark(Configuration):
     title: str = Field(default="", description="How people call it; by default its name.")
     paper_column: str | None = Field(default=None, description="Its column in the paper's tables.")
     kind: Kind = Field(description="How an answer is decided.")
-    form: Form = Field(description="Shape of its rows; `fields` for any, with a mapping.")
-    rows: Rows = Field(description="Where they are.")
+    form: Form | None = Field(
+        default=None, description="Shape of its rows; `fields` for any, with a mapping. None with kind `lm_eval`."
+    )
+    rows: Rows | None = Field(
+        default=None, description="Where they are. Kind `lm_eval`: in place of those that its task names."
+    )
+    lm_eval: LmEval | None = Field(default=None, description="Kind `lm_eval` only.")
     fields: Fields | None = Field(default=None, description="Form `fields` only.")
     where: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Take only rows whose fields have one of these values."
@@ -83,18 +106,42 @@ class Benchmark(Configuration):
         default="general", description="Judged: how final answers are compared by rule."
     )
     temperature: float = Field(
-        default=0.2, ge=0, le=2, description="Sampling temperature (METHOD: 0 for code, else 0.2)."
+        default=0.2,
+        ge=0,
+        le=2,
+        description="Sampling temperature (METHOD: 0 for code, else 0.2). Kind `lm_eval`: by default the task's own.",
     )
-    shots: int = Field(default=0, ge=0, le=32, description="Worked examples before the question (METHOD: none).")
-    shot_rows: Rows | None = Field(default=None, description="Where they come from; needed with shots.")
-    max_tokens: int = Field(default=512, ge=1, description="Token limit of an answer.")
+    shots: int = Field(
+        default=0,
+        ge=0,
+        le=32,
+        description="Worked examples before the question (METHOD: none). Kind `lm_eval`: by default the task's own.",
+    )
+    shot_rows: Rows | None = Field(
+        default=None,
+        description="Where they come from; needed with shots, with kind `lm_eval` where its task has none.",
+    )
+    max_tokens: int = Field(
+        default=512, ge=1, description="Token limit of an answer. Kind `lm_eval`: by default the task's own."
+    )
     sample: int | None = Field(default=None, ge=1, description="How many questions, drawn by smallest hash; else all.")
     seed: int = Field(default=0, ge=0, description="Of the draw, and of the model's sampling.")
     samples: int = Field(default=1, ge=1, le=200, description="Answers to each question, for pass@k.")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        faults = self._misfits_of_lm_eval() if self.kind == "lm_eval" else self._misfits()
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _misfits(self) -> list[str]:
         faults = []
+        if self.lm_eval is not None:
+            faults.append("`lm_eval` belongs to kind `lm_eval`, and to no other")
+        if self.form is None or self.rows is None:
+            faults.append(f"kind {self.kind!r} needs form and rows")
+            return faults
         if (self.form == "fields") != (self.fields is not None):
             faults.append("`fields` belongs to form `fields`, and to no other")
         if self.form != "fields" and KIND_OF_FORM[self.form] != self.kind:
@@ -107,9 +154,17 @@ class Benchmark(Configuration):
             faults.append("shots needs shot_rows: examples of the same shape that are not scored")
         if self.shots and self.kind == "code":
             faults.append("code is asked without shots")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+        return faults
+
+    def _misfits_of_lm_eval(self) -> list[str]:
+        faults = []
+        if self.lm_eval is None:
+            faults.append("kind `lm_eval` needs `lm_eval`, with a task")
+        if self.form is not None or self.fields is not None:
+            faults.append("a task of lm-eval knows the shape of its rows: leave out form and fields")
+        if self.rows is None and (self.shot_rows is not None or self.where):
+            faults.append("shot_rows and where need rows: a task of lm-eval takes its own else")
+        return faults
 
     @property
     def shown(self) -> str:
@@ -192,16 +247,19 @@ def load_benchmarks(name_or_path: str) -> Benchmarks:
     path = shipped_or_path(name_or_path, CONFIGURATIONS)
     found = load_configuration(path, Benchmarks)
     folder = path.parent.absolute()
-    located = tuple(
-        one.model_copy(
-            update={"rows": _located(one.rows, folder), "shot_rows": one.shot_rows and _located(one.shot_rows, folder)}
-        )
-        for one in found.benchmarks
-    )
-    return found.model_copy(update={"benchmarks": located})
+    return found.model_copy(update={"benchmarks": tuple(_located(one, folder) for one in found.benchmarks)})
 
 
-def _located(rows: Rows, folder: Path) -> Rows:
-    if rows.file is None or "://" in rows.file:
+def _located(benchmark: Benchmark, folder: Path) -> Benchmark:
+    lm_eval = benchmark.lm_eval
+    if lm_eval is not None and lm_eval.include_path is not None:
+        path = str(folder / Path(lm_eval.include_path).expanduser())
+        lm_eval = lm_eval.model_copy(update={"include_path": path})
+    rows, shot_rows = (_located_rows(one, folder) for one in (benchmark.rows, benchmark.shot_rows))
+    return benchmark.model_copy(update={"rows": rows, "shot_rows": shot_rows, "lm_eval": lm_eval})
+
+
+def _located_rows(rows: Rows | None, folder: Path) -> Rows | None:
+    if rows is None or rows.file is None or "://" in rows.file:
         return rows
     return rows.model_copy(update={"file": str(folder / Path(rows.file).expanduser())})

@@ -62,7 +62,12 @@ def example_answer(question: Question, kind: Kind) -> str:
 
 
 def question_messages(question: Question, shots: tuple[Question, ...], kind: Kind) -> tuple[Message, ...]:
-    """The conversation that ends with the question: shots, as turns that were answered, and itself."""
+    """The conversation that ends with the question: shots, as turns that were answered, and itself.
+
+    One that comes with its messages is asked in these, as lm-eval's are.
+    """
+    if question.messages:
+        return question.messages
     turns = [
         message
         for shot in shots

@@ -13,6 +13,7 @@ from typing import Any
 from assets.answers import read_final
 from assets.evaluation.configuration import Benchmark, Fields, Rows
 from assets.seeds.reading import Fault, Row, SeedsError, beginning, file_rows, hub_rows
+from resources.chat.calls import Message
 from resources.configuration import ConfigurationError
 from resources.identity import draw, stable_hash
 from resources.store import S3_AS_USUAL, S3Options
@@ -48,6 +49,7 @@ class Question:
     entry_point: str = ""  # code: the function that the tests call
     start: str = ""  # code: what the answer completes
     solution: str = ""  # code: a whole program that passes, where the benchmark has one
+    messages: tuple[Message, ...] = ()  # what is sent, where this project does not write it
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,6 +68,15 @@ class Unparsed:
 
 
 @dataclass(frozen=True, slots=True)
+class HarnessTask:
+    """A task of lm-eval as its process knows it, see `harness.py`."""
+
+    number: int
+    order: Mapping[str, Any]  # what loads it again
+    facts: Mapping[str, Any]  # its name, version and hash, lm-eval's version, the metric and the filter
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionSet:
     """A benchmark's questions, in order of their draw, and what is no question."""
 
@@ -73,11 +84,13 @@ class QuestionSet:
     questions: tuple[Question, ...]
     shots: tuple[Question, ...]
     unparsed: tuple[Unparsed, ...]
+    task: HarnessTask | None = None  # kind lm_eval: who decides
 
     @property
     def identity(self) -> str:
-        """Hash of all that is asked."""
-        return stable_hash("questions", [repr(question) for question in (*self.questions, *self.shots)])
+        """Hash of all that is asked, and of what of lm-eval decides it."""
+        asked = [repr(question) for question in (*self.questions, *self.shots)]
+        return stable_hash("questions", asked, self.task and self.task.facts)
 
 
 def read_questions(benchmark: Benchmark, s3: S3Options = S3_AS_USUAL) -> QuestionSet:
@@ -87,8 +100,8 @@ def read_questions(benchmark: Benchmark, s3: S3Options = S3_AS_USUAL) -> Questio
         ConfigurationError: its rows are not there, or none of them is of its form; the message names the first
             reasons and the fields that there are.
     """
+    assert benchmark.rows is not None  # noqa: S101 - the configuration was checked
     found, unparsed = _read(benchmark, benchmark.rows, s3)
-    drawn = sorted(found, key=lambda question: draw(benchmark.name, benchmark.seed, question.item_id))
     shots: tuple[Question, ...] = ()
     if benchmark.shots and benchmark.shot_rows:
         asked = {question.text for question in found}
@@ -99,7 +112,13 @@ def read_questions(benchmark: Benchmark, s3: S3Options = S3_AS_USUAL) -> Questio
                 f"shots wants {benchmark.shots}"
             )
         shots = tuple(others[: benchmark.shots])
-    return QuestionSet(benchmark, tuple(drawn[: benchmark.sample]), shots, tuple(unparsed))
+    return QuestionSet(benchmark, drawn(benchmark, found), shots, tuple(unparsed))
+
+
+def drawn(benchmark: Benchmark, questions: Iterable[Question]) -> tuple[Question, ...]:
+    """A benchmark's sample of these, in order of the draw."""
+    ordered = sorted(questions, key=lambda question: draw(benchmark.name, benchmark.seed, question.item_id))
+    return tuple(ordered[: benchmark.sample])
 
 
 def _read(benchmark: Benchmark, rows: Rows, s3: S3Options) -> tuple[list[Question], list[Unparsed]]:
@@ -130,6 +149,26 @@ def _read(benchmark: Benchmark, rows: Rows, s3: S3Options) -> tuple[list[Questio
             f"Fields of its rows: {', '.join(fields) or 'none'}"
         )
     return list(found.values()), unparsed
+
+
+def wanted_rows(benchmark: Benchmark, rows: Rows, s3: S3Options) -> tuple[list[Row], list[Unparsed]]:
+    """A benchmark's rows as they are, and those that cannot be read.
+
+    Raises:
+        ConfigurationError: they are not there.
+    """
+    found: list[Row] = []
+    unparsed: list[Unparsed] = []
+    try:
+        for row in _rows(rows, s3):
+            if isinstance(row, Fault):
+                reason = f"{row.reason}: {row.detail}"
+                unparsed.append(Unparsed(benchmark.name, row.origin_file, row.origin_row, reason))
+            elif _wanted(row.values, benchmark.where):
+                found.append(row)
+    except SeedsError as error:
+        raise ConfigurationError(f"benchmark {benchmark.name!r}: {error}") from error
+    return found, unparsed
 
 
 def _rows(rows: Rows, s3: S3Options) -> Iterator[Row | Fault]:
@@ -166,6 +205,7 @@ def _wanted(values: Values, where: Mapping[str, Sequence[str]]) -> bool:
 def _question(row: Row | Fault, benchmark: Benchmark) -> Question:
     if isinstance(row, Fault):
         raise NotAQuestion(f"{row.reason}: {row.detail}")
+    assert benchmark.form is not None  # noqa: S101 - the configuration was checked
     made = FORMS[benchmark.form](row.values, benchmark)
     item_id = made.item_id or str(row.origin_row)
     _check(made, benchmark)

@@ -10,6 +10,7 @@ from assets.checkpoints.recipe import TEMPLATES, Training
 from assets.dialogues.summary import usage_facts
 from assets.evaluation.answering import REVIEWER, TESTED, Examination, answers_of, examine
 from assets.evaluation.configuration import Benchmark, Benchmarks
+from assets.evaluation.harness import read_task
 from assets.evaluation.prompting import PROMPTS, prompts_version
 from assets.evaluation.questions import QuestionSet, read_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
@@ -63,7 +64,10 @@ def read_all_questions(evaluation: Evaluation) -> list[QuestionSet]:
     """
     if any(benchmark.kind == "code" for benchmark in evaluation.benchmarks.benchmarks):
         require_sandbox()
-    return [read_questions(benchmark, evaluation.lake.s3) for benchmark in evaluation.benchmarks.benchmarks]
+    return [
+        (read_task if benchmark.kind == "lm_eval" else read_questions)(benchmark, evaluation.lake.s3)
+        for benchmark in evaluation.benchmarks.benchmarks
+    ]
 
 
 def model_under_test(lake: Lake, training: Training, base: str, variant: str) -> ModelUnderTest:
@@ -136,6 +140,7 @@ async def evaluate(
         "checkpoint": tested.checkpoint,
         "usage": {name: usage_facts(one) for name, one in usage.items()},
         "unparsed": unparsed[:KEPT_UNPARSED],
+        "lm_eval": {one.benchmark.name: one.task.facts for one in questions if one.task is not None},
     }
     for table, frame in ((BENCHMARK_ANSWERS, answers), (BENCHMARK_SCORES, scores)):
         lake.write(table, keys, frame, fingerprint=fingerprint, gate=gate, facts=facts)
@@ -204,7 +209,7 @@ def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested:
     )
     asked = [
         [
-            found.benchmark.model_dump(mode="json", exclude={"rows", "shot_rows", "title", "paper_column"}),
+            found.benchmark.model_dump(mode="json", exclude={"rows", "shot_rows", "title", "paper_column", "lm_eval"}),
             found.identity,
         ]
         for found in questions

@@ -6,10 +6,10 @@ import polars as pl
 from assets.seeds.schema import text
 from resources.lake import Table
 
-KINDS = ("multiple_choice", "judged", "code")
+KINDS = ("multiple_choice", "judged", "code", "lm_eval")
 STAGES = ("plain", "exchange")
 VERDICTS = ("right", "wrong", "unreadable", "failed")
-DECIDERS = ("label", "rule", "judge", "tests")
+DECIDERS = ("label", "rule", "judge", "tests", "metric")
 
 REASONS = {
     "no_label": "multiple choice: the answer nowhere names an option as `[x]`",
@@ -24,6 +24,9 @@ REASONS = {
     "too_much_output": "code: it printed more than the limit",
     "unequal": "judged: the final answer is not the reference's, by rule",
     "judged_wrong": "judged: the judge finds it wrong",
+    "no_match": "lm_eval: the task's filter reads no answer",
+    "metric_wrong": "lm_eval: the task's metric finds it wrong",
+    "not_scored": "failed: lm-eval could not score it",
     "judge_unreadable": "failed: the judge answered neither <1> nor <0>, however often it was asked",
     "judge_not_reached": "failed: the judge's answer could not be had",
     "not_answered": "failed: the model's answer could not be had",
@@ -55,7 +58,7 @@ BENCHMARK_ANSWERS = Table(
             "base": text("Base model, as in `checkpoints`."),
             "variant": text("What it was tuned on; `untuned` is the base model as it is."),
             "benchmark": text("Name in the benchmarks configuration."),
-            "kind": one_of(KINDS, "multiple_choice, judged or code."),
+            "kind": one_of(KINDS, "multiple_choice, judged, code or lm_eval."),
             "item_id": text("The question, by its benchmark's own id where it has one."),
             "cluster": text("What questions share a source with this one: subject, passage, competition; else its id."),
             "stage": one_of(
@@ -80,7 +83,7 @@ BENCHMARK_ANSWERS = Table(
             "reason": one_of(tuple(REASONS), "Why it is not right; null where it is.", nullable=True),
             "detail": text("The reason in words: the test's error, what the judge or the server said.", nullable=True),
             "decided_by": one_of(
-                DECIDERS, "Who decided: label, rule, judge or tests; null where failed.", nullable=True
+                DECIDERS, "Who decided: label, rule, judge, tests or metric; null where failed.", nullable=True
             ),
             "judge_output": text("What the judge wrote last, where it was asked.", nullable=True),
             "finish_reason": text("stop, length, …: how the answer ended; null where there is none.", nullable=True),
@@ -102,7 +105,7 @@ BENCHMARK_SCORES = Table(
             "base": text("Base model, as in `checkpoints`."),
             "variant": text("What it was tuned on; `untuned` is the base model as it is."),
             "benchmark": text("Name in the benchmarks configuration."),
-            "kind": one_of(KINDS, "multiple_choice, judged or code."),
+            "kind": one_of(KINDS, "multiple_choice, judged, code or lm_eval."),
             "stage": one_of(STAGES, "plain, or exchange: after a review."),
             "items": count("Questions."),
             "samples": count("Answers to each question."),

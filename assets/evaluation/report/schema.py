@@ -17,7 +17,7 @@ REPORT_SCORES = Table(
             "benchmark": text("Name in the benchmarks configuration."),
             "stage": one_of(STAGES, "plain, or exchange: after a review."),
             "title": text("The benchmark as people call it."),
-            "kind": one_of(KINDS, "multiple_choice, judged or code."),
+            "kind": one_of(KINDS, "multiple_choice, judged, code or lm_eval."),
             "paper_column": text("The paper's name for it, where its tables have it.", nullable=True),
             "items": count("Questions."),
             "sources": count("Different sources of its questions; as many as questions where nothing is shared."),
