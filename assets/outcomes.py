@@ -60,7 +60,7 @@ def outcomes_told(context: AssetExecutionContext, *stops: type[Exception]) -> It
         raise Failure(
             f"{error}\n{outcomes.words()}. What was made or paid for is kept: the same command goes on from there.",
             allow_retries=False,
-        ) from error
+        ) from None
     except Failure:
         _report_written(context, outcomes)
         raise

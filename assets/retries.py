@@ -46,7 +46,7 @@ def lake_faults_told(context: AssetExecutionContext) -> Iterator[None]:
         yield
     except StoreError as error:
         settle_outage(context, error)
-        raise Failure(str(error), allow_retries=False) from error
+        raise Failure(str(error), allow_retries=False) from None
 
 
 def can_pass(error: Exception) -> bool:

@@ -4,9 +4,11 @@ Every step is a run on the persistent instance, so that the UI shows its history
 everything in the lake and calls no model.
 """
 
+import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import polars as pl
 from dagster import DagsterInstance, Definitions
@@ -22,8 +24,10 @@ from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
 from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.failures import first_cause
 from resources.configuration import ConfigurationError
 from resources.lake import Lake
+from resources.progress import told_to
 from resources.store import StoreError
 
 console = Console(highlight=False)
@@ -50,7 +54,8 @@ def run_step(
         tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
     selected = [key for key in definitions.resolve_asset_graph().get_all_asset_keys() if key.to_user_string() in assets]
     started = time.monotonic()
-    with console.status(f"{' and '.join(assets)} …"):
+    names = ", ".join(assets) + (f" {keys[0]}" if keys and len(keys) == 1 else "")
+    with under_way(names):
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             asset_selection=selected,
@@ -59,16 +64,32 @@ def run_step(
             raise_on_error=False,
         )
     seconds = time.monotonic() - started
-    names = ", ".join(assets) + (f" {keys[0]}" if keys and len(keys) == 1 else "")
     if not result.success:
         failures = [event for event in result.all_events if event.is_step_failure]
-        cause = failures[0].step_failure_data.error if failures else None
-        message = cause.cause.message if cause and cause.cause else cause.message if cause else "see the run in the UI"
+        message = first_cause(failures[0]) if failures else "see the run in the UI"
         if "DagsterExecutionInterruptedError" in message:
             raise StepFailed(f"{names} was stopped; the same command goes on from what is done")
         raise StepFailed(f"{names} failed in run {result.run_id}:\n{message.strip()}")
     checks = [evaluation.passed for evaluation in result.get_asset_check_evaluations()]
     console.print(f"  [green]done[/] {names:<36} {seconds:6.1f} s   {sum(checks)} of {len(checks)} checks passed")
+
+
+@contextmanager
+def under_way(names: str) -> Iterator[None]:
+    """While a step runs: a spinner on a terminal; elsewhere a line now, and one a minute of how far it is.
+
+    Dagster redirects standard output while a step runs, so those lines go to a copy of it.
+    """
+    if console.is_terminal:
+        with console.status(f"{names} …"):
+            yield
+        return
+    console.print(f"  {names} …", markup=False, soft_wrap=True)
+    with (
+        os.fdopen(os.dup(1), "w", encoding="utf-8") as output,
+        told_to(lambda line: print(f"       {line}", file=output, flush=True)),
+    ):
+        yield
 
 
 def drive(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:

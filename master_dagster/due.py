@@ -12,10 +12,7 @@ from assets.quality.standing import Standing
 NOTHING = Expense(0, 0)
 SHOWN_KEYS = 6
 Left = Literal["in flight", "given up", "too dear", "later"]
-BY_HAND = (
-    "dagster asset materialize -m master_dagster.definitions --select scenario_dialogues,scored_dialogues "
-    "--partition '{key}'"
-)
+BY_HAND = ".venv/bin/dg launch --assets scenario_dialogues,scored_dialogues --partition '{key}'"
 
 
 @dataclass(frozen=True, slots=True)

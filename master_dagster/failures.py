@@ -24,7 +24,7 @@ def failure_message(run: DagsterRun, failed_steps: Sequence[DagsterEvent], told:
         told: what Dagster says of the run as a whole, which is the cause where no step failed.
     """
     steps = ", ".join(dict.fromkeys(step.step_key or "" for step in failed_steps)) or run.job_name
-    cause = (_cause(failed_steps[0]) if failed_steps else told) or "Dagster gives no cause; see the run"
+    cause = (first_cause(failed_steps[0]) if failed_steps else told) or "Dagster gives no cause; see the run"
     cut = cause if len(cause) <= LONGEST_CAUSE else cause[:LONGEST_CAUSE] + " …"
     return f"{steps} failed{_partitions(run)} in run {run.run_id}\n{cut.strip()}\n{AGAIN}"
 
@@ -46,7 +46,7 @@ def post_alert(webhook: str, message: str) -> str | None:
         return type(getattr(error, "reason", error)).__name__
 
 
-def _cause(failure: DagsterEvent) -> str:
+def first_cause(failure: DagsterEvent) -> str:
     """The first error of our own or of a library, without the frames and without Dagster's wrapping."""
     data = failure.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:

@@ -1,10 +1,14 @@
-"""How far a long step is: bars on the terminal when a person's command runs it, else a log line now and then."""
+"""How far a long step is: bars on the terminal when a person's command runs it, else a log line now and then.
+
+A command that runs steps in its own process can have some of these lines itself, see `told_to`.
+"""
 
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -13,8 +17,22 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LOG_EVERY_SECONDS = 10.0
+TELL_EVERY_SECONDS = 60.0
 DRAW_EVERY_SECONDS = 0.2
 SHOWN_PARTS = 8  # bars of partitions at once
+
+
+_teller: ContextVar[Callable[[str], None] | None] = ContextVar("teller", default=None)
+
+
+@contextmanager
+def told_to(teller: Callable[[str], None]) -> Iterator[None]:
+    """A context in which the steps of this thread that draw no bars tell `teller` a line a minute."""
+    token = _teller.set(teller)
+    try:
+        yield
+    finally:
+        _teller.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +134,21 @@ class _Shown(ABC):
 
 
 class _Lines(_Shown):
-    """A line every `LOG_EVERY_SECONDS`."""
+    """A line every `LOG_EVERY_SECONDS`, and some of them to whoever asked to be told."""
 
     def __init__(self, title: str, log: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._title, self._log, self._started = title, log, clock()
+        self._teller, self._told = _teller.get(), self._started
         super().__init__(clock, LOG_EVERY_SECONDS, self._started)
 
     def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[Part]]) -> None:
         left = (total - done) * (self._last - self._started) / done if done else None
         words = [f"{done} of {total}", detail, f"about {in_words(left)} left" if left is not None else ""]
-        self._log(f"{self._title}: " + ", ".join(word for word in words if word))
+        line = f"{self._title}: " + ", ".join(word for word in words if word)
+        self._log(line)
+        if self._teller and self._last - self._told >= TELL_EVERY_SECONDS:
+            self._told = self._last
+            self._teller(line)
 
 
 class _Bars(_Shown):

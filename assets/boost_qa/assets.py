@@ -71,7 +71,7 @@ def boost_qa(
             )
             return MaterializeResult(metadata=release_metadata(lake, release))
     except (ReleaseRefused, AssemblyError, ConfigurationError) as error:
-        raise Failure(str(error), allow_retries=False) from error
+        raise Failure(str(error), allow_retries=False) from None
 
 
 def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[Any]]:

@@ -69,7 +69,7 @@ def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
                 else checkpoint_metadata(lake, checkpoint, trainer.configuration)
             )
         except (CheckpointError, TrainingFailed, PlaceError, StoreError) as error:
-            raise Failure(str(error), allow_retries=False) from error
+            raise Failure(str(error), allow_retries=False) from None
         return MaterializeResult(metadata=shown)
 
     return checkpoints

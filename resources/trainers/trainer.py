@@ -416,12 +416,13 @@ class Trainer:
             parts = [f"{attempt.job} ended well, but left no {MANIFEST} in {self.store.uri(attempt.folder)}/../.."]
         if status.state is JobState.STOPPED:
             parts.append("Somebody stopped it; materialise again to go on from its last checkpoint")
-        if failure.get("message"):
-            parts.append(str(failure["message"]))
+        message = str(failure.get("message") or "")
+        if message:
+            parts.append(message)
         link = self.place.link(attempt.job) if attempt.where == self.place.where else None
         if link:
             parts.append(f"Look at {link}")
-        lines = self._last_lines(attempt)
+        lines = _not_said(message, self._last_lines(attempt))
         return "\n".join([". ".join(parts), *([" last lines of the job:", *lines] if lines else [])])
 
     def _last_lines(self, attempt: Attempt) -> list[str]:
@@ -461,3 +462,9 @@ class _Watch:
 
 def _words(status: JobStatus) -> str:
     return f"{status.state}, {status.reason}" if status.reason else str(status.state)
+
+
+def _not_said(message: str, lines: list[str]) -> list[str]:
+    """The lines that the job's own message, which it writes into its log as well, does not repeat."""
+    said = [line.strip() for line in message.splitlines() if line.strip()]
+    return [line for line in lines if line.strip() not in said and not (said and said[0] in line)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from master_dagster import demo
+from resources import progress
 from resources.chat.profile import Role
 from tests.fake_endpoint import SeenRequest
 from tests.school import School, Taught, play
@@ -51,6 +52,21 @@ def test_where_nothing_is_good_it_says_so_shows_the_best_rejected_and_fails(
     assert "No dialogue was accepted" in shown
     assert "judged_wrong" in shown
     assert "failed: boost_qa failed" in shown
+
+
+def test_where_nobody_watches_a_terminal_each_step_tells_its_start_and_end_and_a_long_one_how_far_it_is(
+    at_home: School, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("LOG_EVERY_SECONDS", "TELL_EVERY_SECONDS"):
+        monkeypatch.setattr(progress, name, 0)  # in earnest a minute
+    assert demo.main() == 0
+    lines = [line.strip() for line in capfd.readouterr().out.splitlines()]
+    steps = ["raw_seeds, seed_embeddings", "lesson_plans", "scenario_dialogues, scored_dialogues", "boost_qa"]
+    for step in steps:
+        started = next(place for place, line in enumerate(lines) if line.startswith(step) and line.endswith("…"))
+        between = lines[started + 1 :]
+        told = between[: next(place for place, line in enumerate(between) if line.startswith(f"done {step}"))]
+        assert bool(told) == step.startswith("scenario_dialogues")
 
 
 def test_wrong_settings_are_one_message(

@@ -139,8 +139,8 @@ def test_the_summary_says_what_was_left_and_what_to_do_about_it() -> None:
         "4 lessons due (1 failed, 2 missing, 1 stale): 1 launched, 1 in flight already, "
         "1 left for the next tick (at most 1 lessons a night), 1 given up after 3 failed nights",
         "Left for the next tick: debate|x-0002.",
-        "Given up: debate|x-0000. Their last runs say why. Mend that, then start each by hand: dagster asset "
-        "materialize -m master_dagster.definitions --select scenario_dialogues,scored_dialogues "
+        "Given up: debate|x-0000. Their last runs say why. Mend that, then start each by hand: .venv/bin/dg "
+        "launch --assets scenario_dialogues,scored_dialogues "
         "--partition 'debate|x-0000'",
     ]
 

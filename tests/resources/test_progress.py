@@ -6,7 +6,7 @@ import pytest
 
 from resources.chat.calls import Usage
 from resources.chat.pace import Pace
-from resources.progress import Part, in_words, progress
+from resources.progress import Part, in_words, progress, told_to
 
 
 class Clock:
@@ -42,6 +42,17 @@ def test_without_a_terminal_there_is_a_line_every_few_seconds(clock: Clock) -> N
         "dialogues: 40 of 200, 4 calls/s, about 40 s left",
         "dialogues: 80 of 200, 4 calls/s, about 30 s left",
     ]
+
+
+def test_a_command_that_asked_is_told_a_line_a_minute(clock: Clock) -> None:
+    logged: list[str] = []
+    told: list[str] = []
+    with told_to(told.append), progress("dialogues", logged.append, clock, terminal=lambda: None) as update:
+        for done in range(1, 131):
+            clock.now += 1
+            update(done, 200)
+    assert told == ["dialogues: 60 of 200, about 2 min left", "dialogues: 120 of 200, about 80 s left"]
+    assert len(logged) == 13
 
 
 def test_words_are_asked_for_only_when_they_are_shown(clock: Clock) -> None:

@@ -28,7 +28,7 @@ def dialogue_browser(lake: ResourceParam[Lake]) -> MaterializeResult[Any]:
     try:
         browser = make_browser(lake)
     except (BrowserError, StoreError) as error:
-        raise Failure(str(error), allow_retries=False) from error
+        raise Failure(str(error), allow_retries=False) from None
     return MaterializeResult(metadata=browser_metadata(browser))
 
 

@@ -50,7 +50,7 @@ def experiment_report(lake: ResourceParam[Lake], training: ResourceParam[Trainin
     try:
         report = make_report(lake, [base.name for base in training.bases])
     except (NothingScored, StoreError, TableError) as error:
-        raise Failure(str(error), allow_retries=False) from error
+        raise Failure(str(error), allow_retries=False) from None
     return MaterializeResult(metadata=report_metadata(lake, report))
 
 

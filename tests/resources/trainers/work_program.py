@@ -124,7 +124,7 @@ def now() -> datetime:
 
 def behave(what: str, store: Store, place: str) -> int | None:
     if what == "fail":
-        sys.stdout.write("loss is NaN, says the job\n")
+        sys.stdout.write("step 7: NaN\ntrainer: the loss is NaN\n")
         store.put(f"{place}/failure.json", json_bytes({"exit": 2, "message": "the loss is NaN", "retryable": False}))
         return 2
     if what == "out of reach":
