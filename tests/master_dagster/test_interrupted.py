@@ -16,6 +16,7 @@ from dagster import DagsterInstance
 from assets.boost_qa.release import HOME as RELEASES
 from assets.boost_qa.release import latest_release
 from assets.dialogues.schema import DIALOGUES
+from assets.evaluation.browser.publishing import HOME as BROWSERS
 from assets.lesson_plans.schema import LESSON_PLANS
 from assets.partitions import Scenario
 from assets.quality.schema import SCORED
@@ -25,11 +26,13 @@ from assets.training_sets.variants import HOME as TRAINING_SETS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import DEMO_VARIANTS, run_step
 from master_dagster.record import record_lake
+from resources.chat.journal import decode_records
 from resources.chat.profile import Role
 from resources.lake import Lake
 from resources.publication import read_latest
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
 from tests.school import School, Taught, play
+from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
 SECONDS = 300  # no command takes so long, on however busy a machine
@@ -81,7 +84,15 @@ with DagsterInstance.ephemeral() as instance:
     run_step(build_definitions(deployment), instance, json.loads(assets), json.loads(keys))
 """
 
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+
 pytestmark = pytest.mark.end_to_end
+
+
+def kept_answers(lake: Lake) -> int:
+    """How many answers the journals hold."""
+    files = lake.store.list("_journal")
+    return sum(1 for file in files for record in decode_records(lake.store.get(file.path)) if record)
 
 
 class Pause:
@@ -102,11 +113,8 @@ class Pause:
         return play(request)
 
 
-@pytest.mark.parametrize(
-    ("judging", "number"),
-    [(False, signal.SIGINT), (True, signal.SIGTERM), (True, signal.SIGKILL)],
-    ids=["teaching, SIGINT", "scoring, SIGTERM", "scoring, SIGKILL"],
-)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("judging", [False, True], ids=["teaching", "scoring"])
 def test_the_same_command_again_ends_in_the_release_of_an_undisturbed_run(
     judging: bool, number: signal.Signals, taught: Taught, planned_school: School, instance: DagsterInstance
 ) -> None:
@@ -116,6 +124,8 @@ def test_the_same_command_again_ends_in_the_release_of_an_undisturbed_run(
     command = [sys.executable, "-c", TEACH_AND_SCORE, settings.lake_root, settings.seeds, settings.profile, *KEYS]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert pause.silent.wait(SECONDS)
+    if number == signal.SIGKILL:  # which answers under way do not outlive
+        until(lambda: kept_answers(school.deployment.lake()) == len(pause.answered))
     process.send_signal(number)
     output, _ = process.communicate(timeout=SECONDS)
     assert process.returncode != 0, output
@@ -168,18 +178,11 @@ TRAINING = Stage(
 )
 
 
-@pytest.mark.parametrize(
-    ("stage", "number"),
-    [
-        (SOURCES, signal.SIGTERM),
-        (SOURCES, signal.SIGKILL),
-        (PLANS, signal.SIGINT),
-        (RELEASE, signal.SIGKILL),
-        (RELEASE, signal.SIGINT),
-        (TRAINING, signal.SIGTERM),
-    ],
-    ids=lambda given: given.assets[0] if isinstance(given, Stage) else given.name,
-)
+BROWSER = Stage(("dialogue_browser",), None, (BROWSERS,), last_write=2)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("stage", [SOURCES, PLANS, RELEASE, TRAINING, BROWSER], ids=lambda stage: stage.assets[0])
 def test_a_stage_that_is_ended_between_two_writes_ends_in_the_same_content(
     stage: Stage, number: signal.Signals, taught: Taught, taught_school: School, instance: DagsterInstance
 ) -> None:
