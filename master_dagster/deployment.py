@@ -75,7 +75,8 @@ class Settings(BaseSettings):
         default="local", description="Where models are tuned: `local`, or the path of a YAML file (SageMaker, Batch)."
     )
     benchmarks: str = Field(
-        default="demo", description="What models are asked: `demo`, `paper`, `further`, or the path of a YAML file."
+        default="demo",
+        description="What models are asked: `demo`, `paper`, `further`, `lm_eval`, or the path of a YAML file.",
     )
     served: str = Field(
         default="local", description="Where models under test answer: `local`, `vllm`, or the path of a YAML file."

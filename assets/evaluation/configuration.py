@@ -48,7 +48,7 @@ class Fields(Configuration):
 
 
 class LmEval(Configuration):
-    """Kind `lm_eval`: a task of lm-eval, with its prompts, filters and metrics (`make lm-eval` installs it)."""
+    """A task of lm-eval, with its prompts, filters and metrics (`make lm-eval` installs it)."""
 
     task: str = Field(
         min_length=1,
@@ -92,7 +92,7 @@ class Benchmark(Configuration):
     paper_column: str | None = Field(default=None, description="Its column in the paper's tables.")
     kind: Kind = Field(description="How an answer is decided.")
     form: Form | None = Field(
-        default=None, description="Shape of its rows; `fields` for any, with a mapping. None with kind `lm_eval`."
+        default=None, description="Shape of its rows; `fields` for any, with a mapping. Kind `lm_eval` has no form."
     )
     rows: Rows | None = Field(
         default=None, description="Where they are. Kind `lm_eval`: in place of those that its task names."
@@ -239,7 +239,7 @@ class Benchmarks(Configuration):
 
 
 def load_benchmarks(name_or_path: str) -> Benchmarks:
-    """The shipped configuration (`demo`, `paper`) or a YAML file, with file paths resolved against it.
+    """The shipped configuration of that name or a YAML file, with file paths resolved against it.
 
     Raises:
         ConfigurationError: every fault of the file at once.
