@@ -1,7 +1,7 @@
 """One reading of a source: what is sampled and not yet held becomes new shards; nothing written is ever touched."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from assets.answers import read_final
 from assets.partitions import shard_name
-from assets.seeds.configuration import SeedsConfiguration, SourceConfiguration
+from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
 from assets.seeds.duplicates import group_duplicates
 from assets.seeds.extraction import question_answer
 from assets.seeds.reading import Fault, Row, SeedsError, read_rows
@@ -98,8 +98,17 @@ def take_in(
     off = retracted.intersection(sampled).difference(known)
     new = [sampled[key] for key in sorted(sampled) if key not in known and key not in off]
 
-    frame = _seed_rows(lake, source, configuration, shards, new, reading)
-    new_shards = _write_shards(lake, frame, name, shards, configuration.shard_size)
+    groups = _groups(lake, name, shards, new, configuration.duplicates)
+    first = 1 + max((shard_number(shard) for shard in shards), default=-1)
+    new_shards: list[str] = []
+    duplicates = without_final = 0
+    for start in range(0, len(new), configuration.shard_size):
+        shard = shard_name(name, first + len(new_shards))
+        rows = _seed_rows(source, new[start : start + configuration.shard_size], groups, reading, shard)
+        _write_shard(lake, source.name, shard, rows)
+        new_shards.append(shard)
+        duplicates += rows.filter(pl.col("seed_id") != pl.col("representative")).height
+        without_final += rows["reference_final"].null_count()
     counts = {
         "rows": sifted.rows,
         "repeated": sifted.sample.repeated,
@@ -113,8 +122,8 @@ def take_in(
         reading=reading,
         **counts,
         reasons=dict(sifted.reasons.most_common()),
-        duplicates=frame.filter(pl.col("seed_id") != pl.col("representative")).height,
-        without_final=frame["reference_final"].null_count(),
+        duplicates=duplicates,
+        without_final=without_final,
         new_shards=new_shards,
         shards=[*shards, *new_shards],
     )
@@ -223,33 +232,30 @@ def _write_rejects(lake: Lake, name: str, sifted: Sifted, *, failed: bool) -> No
     )
 
 
-def _seed_rows(
-    lake: Lake,
-    source: SourceConfiguration,
-    configuration: SeedsConfiguration,
-    shards: list[str],
-    new: list[Candidate],
-    reading: int,
-) -> pl.DataFrame:
-    """The new seeds as rows of `raw_seeds`, in the order of their ids; `shard` is still empty."""
+def _groups(lake: Lake, source: str, shards: list[str], new: list[Candidate], rules: Duplicates) -> dict[str, str]:
+    """Who stands for each new seed, see `group_duplicates`."""
+
+    def standing() -> Iterator[tuple[str, str]]:
+        for shard in shards:
+            held = lake.read(SEEDS, [{"source": source, "shard": shard}], ["seed_id", "representative", "question"])
+            stand = held.filter(pl.col("seed_id") == pl.col("representative"))
+            yield from stand.select("seed_id", "question").iter_rows()
+
     if not new:
-        return SEEDS.empty()
-    held = lake.read(
-        SEEDS,
-        [{"source": source.name, "shard": shard} for shard in shards],
-        ["seed_id", "representative", "question"],
-    ).filter(pl.col("seed_id") == pl.col("representative"))
-    groups = group_duplicates(
-        dict(zip(held["seed_id"], held["question"], strict=True)),
-        [(seed.seed_id, seed.pair.question) for seed in new],
-        configuration.duplicates,
-    )
+        return {}
+    return group_duplicates(standing(), ((seed.seed_id, seed.pair.question) for seed in new), rules)
+
+
+def _seed_rows(
+    source: SourceConfiguration, new: list[Candidate], groups: Mapping[str, str], reading: int, shard: str
+) -> pl.DataFrame:
+    """New seeds as rows of `raw_seeds`."""
     return SEEDS.frame(
         [
             {
                 "seed_id": seed.seed_id,
                 "source": source.name,
-                "shard": "",
+                "shard": shard,
                 "reading": reading,
                 "domain": source.domain,
                 "system": seed.pair.system,
@@ -266,24 +272,17 @@ def _seed_rows(
     )
 
 
-def _write_shards(lake: Lake, frame: pl.DataFrame, source: str, shards: list[str], shard_size: int) -> list[str]:
-    """Write the new seeds behind the source's last shard; the new shards' names."""
-    first = 1 + max((shard_number(shard) for shard in shards), default=-1)
-    written = []
-    for number, rows in enumerate(frame.iter_slices(shard_size), start=first):
-        shard = shard_name(source, number)
-        try:
-            lake.write(
-                SEEDS,
-                {"source": source, "shard": shard},
-                rows.with_columns(shard=pl.lit(shard)),
-                fingerprint=stable_hash(rows["seed_id"].to_list()),
-                once=True,
-            )
-        except AlreadyWritten as error:
-            raise SeedsError(
-                f"source {source!r}: another run has written shard {shard} meanwhile; run this one again, "
-                "it will go on behind it"
-            ) from error
-        written.append(shard)
-    return written
+def _write_shard(lake: Lake, source: str, shard: str, rows: pl.DataFrame) -> None:
+    try:
+        lake.write(
+            SEEDS,
+            {"source": source, "shard": shard},
+            rows,
+            fingerprint=stable_hash(rows["seed_id"].to_list()),
+            once=True,
+        )
+    except AlreadyWritten as error:
+        raise SeedsError(
+            f"source {source!r}: another run has written shard {shard} meanwhile; run this one again, "
+            "it will go on behind it"
+        ) from error

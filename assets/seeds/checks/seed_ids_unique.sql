@@ -1,7 +1,10 @@
 -- Over the whole table: a seed of this run may stand in a shard of an earlier one.
+WITH several AS (
+    SELECT seed_id FROM raw_seeds WHERE source IN (SELECT source FROM this_run) GROUP BY seed_id HAVING count(*) > 1
+)
 SELECT seed_id, count(*) AS seeds, string_agg(shard, ' ' ORDER BY shard) AS shards
 FROM raw_seeds
+SEMI JOIN several USING (seed_id)
 WHERE source IN (SELECT source FROM this_run)
 GROUP BY seed_id
-HAVING count(*) > 1
 ORDER BY seed_id
