@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
+from dagster import DagsterInstance, materialize
 
 from assets.evaluation import harness
+from assets.evaluation.assets import benchmark_asset
+from assets.evaluation.checks import benchmark_checks
 from assets.evaluation.questions import QuestionSet
 from assets.evaluation.runs import read_all_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS
+from assets.partitions import tunings
 from resources.configuration import ConfigurationError
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 
@@ -48,9 +52,13 @@ TASK: dict[str, Any] = {
     "metadata": {"version": 2.0},
 }
 CODE = """
+import os
+
 def lost(doc, results):
     while results[0] == "for ever":
         pass
+    if results[0] == "gone":
+        os._exit(1)
     return {"exact_match": 1 if results[0] == doc["answer"] else 0 if results[0] != "broken" else {}["no such key"]}
 
 def graded(doc, results):
@@ -290,16 +298,31 @@ def test_the_same_task_elsewhere_is_the_same(board: Any, tasks: Path, configure:
     assert read(board).identity == before
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds", "told"),
+    [
+        ("for ever", 1, "lm-eval took longer than 1 s while it scored the answer"),
+        ("gone", 60, "lm-eval's process ended (too much time or memory?) while it scored the answer"),
+    ],
+    ids=["endless", "killed"],
+)
 def test_an_answer_in_which_the_metric_is_lost_fails_and_the_others_are_decided(
-    board: Any, tasks: Path, configure: Configure, fake_endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch
+    board: Any,
+    tasks: Path,
+    configure: Configure,
+    fake_endpoint: FakeEndpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    seconds: int,
+    told: str,
 ) -> None:
     write(tasks, process_results="lost", filter_list=None)
     configure()
-    monkeypatch.setattr(harness, "SECONDS_TO_SCORE", 1)
-    fake_endpoint.answer_with(lambda request: "for ever" if number_in(request) == 3 else str(2 * number_in(request)))
+    monkeypatch.setattr(harness, "SECONDS_TO_SCORE", seconds)
+    fake_endpoint.answer_with(lambda request: said if number_in(request) == 3 else str(2 * number_in(request)))
     rows = board.rows()
     assert [row["verdict"] for row in rows] == ["right", "right", "failed", "right", "right", "right"]
-    assert rows[2]["detail"] == "lm-eval took longer than 1 s while it scored the answer"
+    assert rows[2]["detail"] == told
 
 
 def test_an_answer_at_which_the_metric_breaks_fails_with_its_words(
@@ -320,6 +343,28 @@ def test_a_metric_of_shares_stops_the_evaluation(
     configure()
     with pytest.raises(ConfigurationError, match=r"does not tell right from wrong: it gave 0\.5"):
         board.rows()
+
+
+def test_its_answers_and_scores_pass_the_checks_of_all_others(
+    board: Any, configure: Configure, fake_endpoint: FakeEndpoint
+) -> None:
+    configure()
+    fake_endpoint.answer_with(lambda request: right(request) if number_in(request) > 1 else "It is not.")
+    evaluation = board.evaluation
+    made = materialize(
+        [benchmark_asset(tunings(["smollm2-135m"])), *benchmark_checks(evaluation.benchmarks)],
+        partition_key="smollm2-135m|untuned",
+        instance=DagsterInstance.ephemeral(),
+        resources={name: getattr(evaluation, name) for name in ("lake", "chat", "training", "benchmarks", "serving")},
+    )
+    assert {check.check_name: check.passed for check in made.get_asset_check_evaluations()} == {
+        "answered_once": True,
+        "labels_within_options": True,
+        "reasons_given": True,
+        "unreadable_share": True,
+        "failed_share": True,
+        "scores_reproducible": True,
+    }
 
 
 # -- what is refused before anything is asked --------------------------------------------------------------------------
