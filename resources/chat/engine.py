@@ -6,6 +6,7 @@ holds each call until its endpoint has a slot for it, and a call that waits to b
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import json
 import logging
@@ -187,6 +188,7 @@ class ChatEngine:
 
     async def __aenter__(self) -> Self:
         self._started = asyncio.get_running_loop().time()
+        gc.freeze()  # what is there by now: to look through it takes 0.15 s every 2,000 calls, in which none moves on
         if self._store.local_path("") is None:
             self._flusher = asyncio.create_task(self._flush_regularly())
         return self
@@ -194,6 +196,7 @@ class ChatEngine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        gc.unfreeze()
         for task in (self._flusher, self._sharer):
             if task:
                 task.cancel()
