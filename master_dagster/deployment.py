@@ -168,7 +168,7 @@ def load_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        faults = describe_faults(error)
+        faults = describe_faults(error, Settings)
     if not named and not faults:
         return settings
     for fault in faults:

@@ -1,9 +1,11 @@
 """Reading configuration files: one reader, one error that names every fault at once."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -27,16 +29,27 @@ NEVER_SHOWN = {"extra_forbidden", "missing"}
 MAY_HOLD_A_SECRET = re.compile("key|token(?!s)|secret|password|url", re.IGNORECASE)
 
 
-def describe_faults(error: ValidationError) -> list[str]:
+def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line a fault: `endpoints.openai.max_concurrency: Input should be greater than 0 (given: 0)`.
 
     What was given is left out where it may be a secret: under an unknown key, and under a name that speaks of keys,
     tokens, secrets, passwords or addresses.
+
+    Args:
+        error: what pydantic found.
+        model: what it was validated against; it tells the keys that there are where one is unknown.
     """
     lines = []
-    for fault in error.errors(include_url=False, include_context=False):
+    faults = error.errors(include_url=False, include_context=False)
+    for fault in faults:
+        if fault["type"] == "too_short" and any(_lies_within(other["loc"], fault["loc"]) for other in faults):
+            continue  # its items are there, and at fault themselves
         where = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
         message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = unknown_key(str(fault["loc"][-1]), keys_at(model, fault["loc"][:-1]))
+        elif fault["type"] == "missing":
+            message = "has to be given"
         given = fault["input"]
         hidden = (
             isinstance(given, Mapping | BaseModel) or fault["type"] in NEVER_SHOWN or MAY_HOLD_A_SECRET.search(where)
@@ -44,6 +57,55 @@ def describe_faults(error: ValidationError) -> list[str]:
         shown = "" if hidden else f" (given: {given!r:.120})"
         lines.append(f"{where}: {message}{shown}")
     return lines
+
+
+def _lies_within(place: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
+    return len(place) > len(other) and place[: len(other)] == other
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """That there is no such key, which one may be meant, and which there are."""
+    known = list(known)
+    meant = get_close_matches(key, known, 1)
+    return f"there is no such key{f'; is {meant[0]} meant?' if meant else ''} (keys here: {', '.join(known)})"
+
+
+def keys_at(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
+    """The keys that a model allows at a place within it, such as `("endpoints", "openai")`."""
+    kinds: list[Any] = [model]
+    for part in place:
+        kinds = [inner for kind in kinds for inner in _within(kind, part)]
+    models = [one for kind in kinds for one in _alternatives(kind) if _is_model(one)]
+    return list(dict.fromkeys(name for one in models for name in one.model_fields))
+
+
+def _within(kind: Any, part: int | str) -> Iterator[Any]:
+    """The types that may stand under a key, at an index, or behind the tag by which a union is told apart."""
+    for one in _alternatives(kind):
+        if not _is_model(one):
+            yield from get_args(one)[:1] if isinstance(part, int) else get_args(one)[-1:]
+        elif part in one.model_fields:
+            yield one.model_fields[part].annotation
+        elif any(
+            part in get_args(field.annotation) for field in one.model_fields.values() if _is_tag(field.annotation)
+        ):
+            yield one
+
+
+def _alternatives(kind: Any) -> Iterator[Any]:
+    if get_origin(kind) in (Union, UnionType):
+        for one in get_args(kind):
+            yield from _alternatives(one)
+    else:
+        yield from _alternatives(get_args(kind)[0]) if get_origin(kind) is Annotated else [kind]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _is_tag(kind: Any) -> bool:
+    return get_origin(kind) is Literal
 
 
 def fault_list(title: str, faults: Iterable[str]) -> str:
@@ -84,7 +146,7 @@ def load_configuration(path: Path, model: type[Model]) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        faults = describe_faults(error)
+        faults = describe_faults(error, model)
     # Raised outside the except clause: pydantic's error keeps its frames alive, and no collector sees through it.
     raise ConfigurationError(fault_list(f"{path} is not valid:", faults))
 

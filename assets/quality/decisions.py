@@ -51,7 +51,7 @@ def _read(path: Path, _changed: int, _size: int) -> Decisions:
         try:
             decision = Decision.model_validate(row)
         except ValidationError as error:
-            faults += [f"{where}: {fault}" for fault in describe_faults(error)]
+            faults += [f"{where}: {fault}" for fault in describe_faults(error, Decision)]
             continue
         if decision.dialogue_id in decisions:
             faults.append(f"{where}: dialogue {decision.dialogue_id} is decided twice")

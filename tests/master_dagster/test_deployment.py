@@ -143,6 +143,32 @@ def test_every_fault_of_every_file_is_told_at_once_under_its_setting(bare_folder
         assert expected in told
 
 
+@pytest.mark.parametrize(
+    ("setting", "content", "told"),
+    [
+        ("profile", "endpoints: {here: {base_ulr: x}}", "endpoints.here.base_ulr: there is no such key; is base_url"),
+        ("seeds", "sources: [{licens: MIT}]", "sources.0.licens: there is no such key; is licence meant?"),
+        ("lesson_rules", "neighbors: 3", "neighbors: there is no such key; is neighbours meant?"),
+        ("quality_rules", "limit: {}", "limit: there is no such key; is limits meant?"),
+        ("release_rules", "minimum_coverag: 1", "minimum_coverag: there is no such key; is minimum_coverage meant?"),
+        ("comparison_rules", "noises: {}", "noises: there is no such key; is noise meant?"),
+        ("training", "recipe: {learning_rat: 0.1}", "recipe.learning_rat: there is no such key; is learning_rate"),
+        ("trainer", "place: {kind: local, foldr: x}", "foldr: there is no such key; is folder meant?"),
+        (
+            "benchmarks",
+            "benchmarks: [{temprature: 0}]",
+            "benchmarks.0.temprature: there is no such key; is temperature",
+        ),
+        ("served", "endpont: {}", "endpont: there is no such key; is endpoint meant?"),
+    ],
+)
+def test_a_misspelled_key_of_any_file_is_told_with_the_one_that_is_meant(
+    bare_folder: Path, setting: str, content: str, told: str
+) -> None:
+    (bare_folder / "mine.yaml").write_text(content)
+    assert told in fault_of_deployment(**{setting: "mine.yaml"})
+
+
 def test_the_profile_names_the_prompts_that_suit_its_models() -> None:
     laptop, paper = (load_deployment(Settings(_env_file=None, profile=name)) for name in ("laptop", "paper"))
     assert (laptop.prompts.folder.name, paper.prompts.folder.name) == ("by_example", "standard")

@@ -1,4 +1,6 @@
+import re
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
@@ -18,8 +20,45 @@ def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
         load_configuration(file, Cup)
     message = str(caught.value)
     assert "size: Input should be greater than 0 (given: 0)" in message
-    assert "colour: Field required" in message
-    assert "handle: Extra inputs are not permitted" in message
+    assert "colour: has to be given" in message
+    assert "handle: there is no such key (keys here: size, colour)" in message
+
+
+class Mug(Configuration):
+    kind: Literal["mug"]
+    handle: str = ""
+
+
+class Glass(Configuration):
+    kind: Literal["glass"]
+    stem: str = ""
+
+
+class Shelf(Configuration):
+    best: Cup | None = None
+    cups: tuple[Cup, ...] = ()
+    by_owner: dict[str, Cup] = Field(default_factory=dict)
+    other: list[Annotated[Mug | Glass, Field(discriminator="kind")]] = Field(default_factory=list)
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("besst: {}", "besst: there is no such key; is best meant? (keys here: best, cups, by_owner, other)"),
+        ("best: {sise: 1}", "best.sise: there is no such key; is size meant? (keys here: size, colour)"),
+        ("cups: [{color: red}]", "cups.0.color: there is no such key; is colour meant? (keys here: size, colour)"),
+        ("by_owner: {me: {clor: red}}", "by_owner.me.clor: there is no such key; is colour meant?"),
+        (
+            "other: [{kind: glass, handel: x}]",
+            "other.0.glass.handel: there is no such key (keys here: kind, stem)",
+        ),
+    ],
+)
+def test_an_unknown_key_is_told_with_those_there_are_and_the_nearest(tmp_path: Path, content: str, fault: str) -> None:
+    file = tmp_path / "shelf.yaml"
+    file.write_text(content)
+    with pytest.raises(ConfigurationError, match=re.escape(fault)):
+        load_configuration(file, Shelf)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +100,18 @@ def test_an_unknown_name_lists_the_shipped_ones(tmp_path: Path) -> None:
     (tmp_path / "red.yaml").touch()
     with pytest.raises(ConfigurationError, match="blue, red"):
         shipped_or_path("green", tmp_path)
+
+
+class Row(Configuration):
+    cups: tuple[Cup, ...] = Field(min_length=1)
+
+
+def test_where_items_are_at_fault_it_is_not_told_that_there_are_too_few(tmp_path: Path) -> None:
+    file = tmp_path / "row.yaml"
+    file.write_text("cups: [{size: 0, colour: red}]\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_configuration(file, Row)
+    assert str(caught.value).count("\n") == 1
 
 
 class Safe(Configuration):

@@ -50,7 +50,8 @@ def _compute(task: Task, stop: Stop, voice: Voice, heartbeat: Heartbeat | None, 
             context_tokens=settings.max_tokens,
         )
     except ValidationError as error:
-        raise Fault(fault_list("the model of tagcos.features cannot be used:", describe_faults(error))) from None
+        faults = describe_faults(error, BaseModel)
+        raise Fault(fault_list("the model of tagcos.features cannot be used:", faults)) from None
     recipe = Recipe(
         batch_size=1,
         effective_batch=settings.batch,

@@ -132,7 +132,7 @@ def read_specification(task: Task, form: type[Asked], version: int) -> Asked:
     except json.JSONDecodeError as error:
         raise Fault(f"{where} is not JSON: {error}") from None
     except ValidationError as error:
-        raise Fault(fault_list(f"{where} is not valid:", describe_faults(error))) from None
+        raise Fault(fault_list(f"{where} is not valid:", describe_faults(error, form))) from None
     if content["format"] != version:
         raise Fault(f"{where} has format {content['format']}, this program knows {version}: use the image it names")
     return asked
