@@ -7,7 +7,7 @@ it, projected by a random matrix of ±1, and brought to length 1; the feature is
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from assets.checkpoints.gradients.specification import GradientModel
 
-PROJECTED_AT_ONCE = 16  # gradients held in memory: the random matrix is drawn anew for each so many
+GRADIENTS_BYTES = 2**30  # of gradients held in memory: the random matrix is drawn anew for each so many
+PART = 512  # rows whose projected gradients are kept together, so that an interrupted run goes on after them
 BLOCK = 4096  # rows of the random matrix that are there at once
 Example = tuple[list[int], list[int]]  # token ids and labels
 
@@ -28,6 +29,16 @@ class Watch:
     look: Callable[[], None]  # raises where somebody asked to end
 
 
+class Kept(Protocol):
+    """Projected gradients of an earlier attempt at the same work."""
+
+    def read(self, epoch: int, part: int) -> NDArray[np.float16] | None:
+        """Those of `PART` rows after an epoch, (rows, dimensions); None where they were not kept."""
+
+    def write(self, epoch: int, part: int, units: NDArray[np.float16]) -> None:
+        """Keep them."""
+
+
 def gradient_features(
     model: Any,
     examples: Sequence[Example | None],
@@ -35,6 +46,7 @@ def gradient_features(
     seed: int,
     bf16: bool,
     into: NDArray[np.float32],
+    kept: Kept,
     watch: Watch,
 ) -> list[float]:
     """Fill `into` (rows × dimensions, zeros) with the feature of each example; the warm-up's mean loss of each epoch.
@@ -46,6 +58,7 @@ def gradient_features(
         seed: of the warm-up's rows and of the projection.
         bf16: whether to compute in bfloat16.
         into: where to.
+        kept: what is there already is not computed again; the warm-up is, and draws the same rows.
         watch: see there.
     """
     usable = [place for place, example in enumerate(examples) if example is not None]
@@ -58,15 +71,40 @@ def gradient_features(
         order = np.random.default_rng([seed, epoch]).permutation(warm).tolist()
         losses.append(_warm_up(model, [examples[place] for place in order], optimizer, settings.batch, bf16, watch))
         watch.say(f"warm-up epoch {epoch + 1} of {settings.checkpoints}: loss {losses[-1]:.4f}")
-        for places in _groups(usable, PROJECTED_AT_ONCE):
-            watch.look()
-            scaled = torch.stack(
-                [_scaled_gradient(model, parameters, optimizer, examples[place], bf16) for place in places]
-            )
-            projected = project(scaled, settings.dimensions, seed)
-            unit = torch.nn.functional.normalize(projected, dim=1).cpu().numpy()
-            into[places] += unit / settings.checkpoints
+        done = 0
+        for part, places in enumerate(_groups(usable, PART)):
+            units = kept.read(epoch, part)
+            if units is None:
+                chosen = [examples[place] for place in places]
+                units = _unit_gradients(model, parameters, optimizer, chosen, settings.dimensions, seed, bf16, watch)
+                kept.write(epoch, part, units)
+            into[places] += units.astype(np.float32) / settings.checkpoints
+            done += len(places)
+            watch.say(f"gradients after epoch {epoch + 1}: {done} of {len(usable)} rows")
     return losses
+
+
+def _unit_gradients(
+    model: Any,
+    parameters: Sequence[torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    examples: Sequence[Example | None],
+    dimensions: int,
+    seed: int,
+    bf16: bool,
+    watch: Watch,
+) -> NDArray[np.float16]:
+    """(examples, dimensions): each one's gradient, scaled, projected and brought to length 1."""
+    at_once = max(1, GRADIENTS_BYTES // (4 * sum(parameter.numel() for parameter in parameters)))
+    found = []
+    for places in _groups(range(len(examples)), at_once):
+        scaled = []
+        for place in places:
+            watch.look()
+            scaled.append(_scaled_gradient(model, parameters, optimizer, examples[place], bf16))
+        projected = project(torch.stack(scaled), dimensions, seed)
+        found.append(torch.nn.functional.normalize(projected, dim=1).cpu().numpy().astype(np.float16))
+    return np.concatenate(found)
 
 
 def _groups(places: Sequence[int], size: int) -> Iterator[list[int]]:

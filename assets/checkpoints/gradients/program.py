@@ -1,9 +1,11 @@
 """The program: rows and model from the lake, their gradient features back into it."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from assets.checkpoints.gradients.specification import FEATURES, FORMAT, GradientSpecification
@@ -14,10 +16,12 @@ from assets.checkpoints.trainer.faults import Fault, Stop
 from assets.checkpoints.trainer.heartbeat import Heartbeat
 from assets.checkpoints.trainer.pipes import Voice
 from assets.checkpoints.trainer.program import versions
+from assets.checkpoints.trainer.saving import progress_folder
 from assets.checkpoints.trainer.task import Task, read_specification, run_task
 from assets.checkpoints.trainer.templates import dress
 from resources.configuration import describe_faults, fault_list
 from resources.publication import MANIFEST, publish
+from resources.store import Store
 
 COPIED_AT_ONCE = 4096  # rows
 
@@ -82,7 +86,8 @@ def _compute(task: Task, stop: Stop, voice: Voice, heartbeat: Heartbeat | None, 
     shape = (data.rows, settings.dimensions)
     sums = np.lib.format.open_memmap(scratch / "sums.npy", mode="w+", dtype=np.float32, shape=shape)
     watch = Watch(voice.say, stop.look)
-    losses = gradient_features(model, examples, settings, specification.seed, numbers.bf16, sums, watch)
+    kept = KeptParts(task.store, task.folder, settings.dimensions)
+    losses = gradient_features(model, examples, settings, specification.seed, numbers.bf16, sums, kept, watch)
     (scratch / "staged").mkdir()
     _write_half(sums, scratch / "staged" / FEATURES)
     manifest: dict[str, Any] = {
@@ -99,7 +104,37 @@ def _compute(task: Task, stop: Stop, voice: Voice, heartbeat: Heartbeat | None, 
         "versions": versions(),
     }
     publish(task.store, scratch / "staged", task.folder, manifest)
+    kept.clear()
     voice.say(f"done: {task.store.uri(task.folder)}")
+
+
+class KeptParts:
+    """Projected gradients in the lake while the work goes on: `progress/gradients-<epoch>-<part>.npy`."""
+
+    def __init__(self, store: Store, folder: str, dimensions: int) -> None:
+        self._store, self._home, self._dimensions = store, progress_folder(folder), dimensions
+
+    def read(self, epoch: int, part: int) -> NDArray[np.float16] | None:
+        """What an earlier attempt kept, if it is whole."""
+        try:
+            found: NDArray[np.float16] = np.load(io.BytesIO(self._store.get(self._path(epoch, part))))
+        except (FileNotFoundError, ValueError, EOFError):
+            return None
+        return found if found.shape[1:] == (self._dimensions,) else None
+
+    def write(self, epoch: int, part: int, units: NDArray[np.float16]) -> None:
+        """Keep them."""
+        buffer = io.BytesIO()
+        np.save(buffer, units)
+        self._store.put(self._path(epoch, part), buffer.getvalue())
+
+    def clear(self) -> None:
+        """Nobody needs them any more."""
+        for file in self._store.list(self._home):
+            self._store.delete(file.path)
+
+    def _path(self, epoch: int, part: int) -> str:
+        return f"{self._home}/gradients-{epoch}-{part:05d}.npy"
 
 
 def _write_half(features: Any, path: Path) -> None:

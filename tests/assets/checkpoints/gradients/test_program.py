@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assets.checkpoints.gradients import features
+
 FOLDER = "training_sets/tagcos/features-abc"
 ANSWERS = ("one two three", "one two three", "zzz qqq xxx", "apples and pears", "seven times six is 42")
 
@@ -13,18 +15,18 @@ ANSWERS = ("one two three", "one two three", "zzz qqq xxx", "apples and pears", 
 def test_every_row_has_a_feature_of_the_asked_length(bench: Any) -> None:
     bench.ask(ANSWERS)
     assert bench.run() == 0
-    features = bench.features()
-    assert (features.shape, features.dtype) == ((5, 64), np.float16)
-    assert np.isfinite(features).all()
-    assert (np.linalg.norm(features.astype(np.float32), axis=1) <= 1.01).all()
+    found = bench.features()
+    assert (found.shape, found.dtype) == ((5, 64), np.float16)
+    assert np.isfinite(found).all()
+    assert (np.linalg.norm(found.astype(np.float32), axis=1) <= 1.01).all()
 
 
 def test_equal_rows_have_equal_features_and_unlike_rows_unlike_ones(bench: Any) -> None:
     bench.ask(ANSWERS)
     bench.run()
-    features = bench.features()
-    assert np.array_equal(features[0], features[1])
-    assert not np.allclose(features[0], features[2], atol=0.01)
+    found = bench.features()
+    assert np.array_equal(found[0], found[1])
+    assert not np.allclose(found[0], found[2], atol=0.01)
 
 
 def test_the_same_work_gives_the_same_features(bench: Any) -> None:
@@ -97,3 +99,42 @@ def test_a_restarted_attempt_that_ends_well_leaves_no_failure(bench: Any) -> Non
     bench.store.put(f"{FOLDER}/attempts/0001/failure.json", b"{}")
     assert bench.run() == 0
     assert not bench.store.exists(f"{FOLDER}/attempts/0001/failure.json")
+
+
+def test_an_interrupted_run_goes_on_after_what_it_kept(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "PART", 2)
+    bench.ask(ANSWERS)
+    bench.run()
+    undisturbed = bench.features()
+    bench.store.delete(f"{FOLDER}/manifest.json")
+    computed: list[int] = []
+    compute = features._scaled_gradient
+
+    def interrupted(*given: Any) -> Any:
+        computed.append(1)
+        if len(computed) == 8:  # five rows after the first epoch, and three after the second
+            raise RuntimeError("the node is gone")
+        return compute(*given)
+
+    monkeypatch.setattr(features, "_scaled_gradient", interrupted)
+    assert bench.run() != 0
+    before = len(computed)
+    assert bench.run() == 0
+    assert len(computed) - before == 3  # of ten; the part that was under way, and the last
+    assert np.array_equal(bench.features(), undisturbed)
+
+
+def test_parts_are_gone_when_the_features_are_there(bench: Any) -> None:
+    bench.ask(ANSWERS)
+    bench.run()
+    assert not list(bench.store.list(f"{FOLDER}/progress"))
+
+
+def test_a_damaged_part_is_computed_again(bench: Any) -> None:
+    bench.ask(ANSWERS)
+    bench.run()
+    undisturbed = bench.features()
+    bench.store.delete(f"{FOLDER}/manifest.json")
+    bench.store.put(f"{FOLDER}/progress/gradients-0-00000.npy", b"half a file")
+    assert bench.run() == 0
+    assert np.array_equal(bench.features(), undisturbed)
