@@ -26,12 +26,16 @@ from resources.store import StoreError
 
 # The set that it is all about comes first, then what it is compared with.
 TUNED = (UNTUNED, *DEMO_VARIANTS)
+LOSSES = (
+    "Losses tell whether a model learned its own set, not which model is better: the loss is that of one "
+    "step's few rows, validation that of the variant's own validation rows. The scores below compare the models."
+)
 
 
 def results_table(lake: Lake, training: Training) -> RichTable:
     """Steps, losses and time, a row a base model and variant."""
-    table = RichTable(title="Checkpoints", title_justify="left")
-    for name in ("base model", "variant", "steps", "loss", "validation", "minutes"):
+    table = RichTable(title="Checkpoints", title_justify="left", caption=LOSSES, caption_justify="left")
+    for name in ("base model", "variant", "steps", "loss, first → last", "validation", "minutes"):
         table.add_column(name, justify="left" if name in ("base model", "variant") else "right", no_wrap=True)
     for base in training.bases:
         for variant in TUNED:
@@ -109,7 +113,7 @@ def main() -> int:
             console.print(results_table(lake, training))
             for key in tunings:
                 run_step(definitions, instance, ["benchmark_scores"], [key])
-            run_step(definitions, instance, ["experiment_report"], None)
+            run_step(definitions, instance, ["dialogue_browser", "experiment_report"], None)
         show_report(lake)
     except (ConfigurationError, StoreError, StepFailed) as error:
         console.print(f"failed: {error}", style="red", markup=False)
