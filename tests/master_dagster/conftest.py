@@ -72,7 +72,7 @@ def instance() -> Iterator[DagsterInstance]:
         yield instance
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served_school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
     """Seeds and plans of three shards are there, dialogues are not; the instance is the one that `ui` shows."""
     endpoint = FakeEndpoint()
@@ -91,7 +91,7 @@ def served_school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
     endpoint.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ui(served_school: School) -> Iterator[str]:
     """The address of a running `dagster dev`, whose night comes every minute."""
     home, settings = served_school.folder / "dagster_home", served_school.settings

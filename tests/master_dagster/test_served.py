@@ -10,9 +10,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from assets.dialogues.schema import DIALOGUES
+from assets.partitions import Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
@@ -21,6 +22,7 @@ from resources.chat.profile import Role
 from resources.lake import Lake
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.school import School, play
+from tests.waiting import until
 
 SECONDS = 180  # after which a run counts as hanging
 BOTH = ["scenario_dialogues", "scored_dialogues"]
@@ -138,3 +140,23 @@ def test_a_run_is_executed_again_from_its_failure(served_school: School, ui: str
     assert mended.status is DagsterRunStatus.SUCCESS
     assert "scenario_dialogues" not in (mended.step_keys_to_execute or [])
     assert all(frame.height for frame in tables(served_school.deployment.lake(), ["analogy|sums-0001"]))
+
+
+def test_the_automation_sensor_backfills_what_was_never_made(
+    served_school: School, ui: str, history: DagsterInstance
+) -> None:
+    scored = AssetKey(SCORED.name)
+    made = history.get_materialized_partitions(scored)
+    missing = {f"{scenario}|sums-{number:04d}" for scenario in Scenario for number in range(3)} - made
+    assert missing
+    ask(
+        ui,
+        "startSensor(sensorSelector: $given) { __typename }",
+        "SensorSelector",
+        {**JOB, "sensorName": "backfill_missing_lessons"},
+    )
+    until(lambda: history.get_materialized_partitions(scored) == made | missing, SECONDS)
+    backfills = [one for one in history.get_backfills() if "dagster/from_automation_condition" in one.tags]
+    mine = RunsFilter(tags={"dagster/backfill": backfills[0].backfill_id})
+    assert {run.status for run in ended(history, lambda: list(history.get_runs(mine)))} == {DagsterRunStatus.SUCCESS}
+    assert all(frame.height for frame in tables(served_school.deployment.lake(), sorted(missing)))
