@@ -7,6 +7,7 @@
   const LISTED = 50; // lines of the list at once
   const HELD = 12; // pages of dialogues kept in memory
   const AT_ONCE = 4; // pages that a search reads at the same time
+  const DRAWN_EVERY = 250; // milliseconds, while it finds more
   const CUT = 20000; // characters of a text that are shown before somebody asks for all
   const NAMES = { error_correction: "error correction", near_duplicate: "near-duplicate", set_aside: "set aside" };
   const HUE = { accepted: "good", rejected: "bad", retracted: "neutral", set_aside: "neutral" };
@@ -80,7 +81,8 @@
   let state = {};
   let rows = []; // numbers of the dialogues that pass, in order
   let first = 0; // place in `rows` of the list's first line
-  let search = null; // {terms, hits, read}: what the search found so far
+  let search = null; // {terms, hits, read, left, wanted}: what the search found so far, and pages: read, to read, in all
+  let listed = ""; // what the lines of the list were drawn for
   let drawn = ""; // the address that the list and its filters were drawn for
 
   const stateOf = (hash) => Object.fromEntries(new URLSearchParams(hash.replace(/^#/, "")));
@@ -194,7 +196,9 @@
     const mine = search;
     const patterns = mine.terms.map((term) => pattern([term], "iu"));
     const pages = [...new Set(sift(null).passed.map(pageOf))].filter((page) => !mine.read.has(page));
-    let last = performance.now();
+    mine.left = pages.length;
+    mine.wanted = mine.read.size + pages.length;
+    drawCount();
     const readers = Array.from({ length: AT_ONCE }, async () => {
       while (pages.length && search === mine) {
         const page = pages.shift();
@@ -204,16 +208,23 @@
           if (patterns.every((one) => texts.some((text) => one.test(text)))) mine.hits.add(index.pageStarts[page] + place);
         });
         mine.read.add(page);
-        mine.left = pages.length;
-        if (search === mine && (!pages.length || performance.now() - last > 250)) {
-          last = performance.now();
-          drawList();
-        }
+        mine.left -= 1;
+        if (search === mine) drawSoon();
       }
     });
     await Promise.all(readers);
     mine.left = 0;
     if (search === mine) drawList();
+  }
+
+  let waiting = 0;
+
+  /** Draw the list some time from now, however often that is asked for. */
+  function drawSoon() {
+    waiting ||= setTimeout(() => {
+      waiting = 0;
+      drawList();
+    }, DRAWN_EVERY);
   }
 
   function startSearch() {
@@ -222,13 +233,19 @@
       search = null;
     } else {
       if (search?.terms.join(" ") !== words.join(" ")) search = { terms: words, hits: new Set(), read: new Set(), left: 1 };
-      else search = { ...search, left: 1 }; // other filters: pages that were not read may be wanted now
+      else search = { ...search, left: 1, stopped: false }; // other filters: pages that were not read may be wanted now
       seek().catch((error) => {
         search = { ...search, left: 0 };
         drawList();
         complain(error);
       });
     }
+  }
+
+  /** What was found stays; other filters or words search on. */
+  function stopSearch() {
+    search = { ...search, left: 0, stopped: true };
+    drawList();
   }
 
   // ---- the list -----------------------------------------------------------------------------------------------
@@ -245,14 +262,34 @@
   }
 
   function drawLines() {
-    const { columns, dialogues, values } = index;
-    const searching = search?.left > 0;
-    $("count").textContent =
-      `${count(rows.length)} of ${count(dialogues)} dialogues` +
-      (searching ? `, searching: ${count(search.left)} of ${count(index.pageStarts.length)} pages to read …` : "");
+    drawCount();
+    const shown = rows.slice(first, first + LISTED);
+    const key = JSON.stringify([shown, addressOf({})]);
+    if (key !== listed) {
+      listed = key;
+      drawLinks(shown); // not while a search goes on and finds more below: somebody may be about to click
+    }
+    $("pager").hidden = rows.length <= LISTED;
+    $("earlier").disabled = first === 0;
+    $("later").disabled = first + LISTED >= rows.length;
+    $("where").textContent = `${count(first + 1)} to ${count(Math.min(first + LISTED, rows.length))}`;
+  }
+
+  function drawCount() {
+    const { left = 0, read, stopped: early, wanted = 1 } = search ?? {};
+    const stopped = early ? `, stopped after ${count(read.size)} of ${count(wanted)} pages` : "";
+    $("count").textContent = left ? "" : `${count(rows.length)} of ${count(index.dialogues)} dialogues${stopped}`;
+    $("searching").hidden = !left;
+    $("found").textContent = left ? `${count(rows.length)} found, searching …` : "";
+    $("read").max = wanted;
+    $("read").value = wanted - left;
+  }
+
+  function drawLinks(shown) {
+    const { columns, values } = index;
     const chosen = rowOf(state.dialogue);
     const focused = document.activeElement?.closest?.("#list a")?.dataset.row;
-    const lines = rows.slice(first, first + LISTED).map((row) => {
+    const lines = shown.map((row) => {
       const title = element("span", { class: "title", dir: "auto" });
       begun(row).then((text) => (title.textContent = text || "(text taken down)"), complain);
       const verdict = values.verdict[columns.verdict[row]];
@@ -274,10 +311,6 @@
     });
     $("list").replaceChildren(...lines);
     if (focused !== undefined) $("list").querySelector(`[data-row="${focused}"]`)?.focus();
-    $("pager").hidden = rows.length <= LISTED;
-    $("earlier").disabled = first === 0;
-    $("later").disabled = first + LISTED >= rows.length;
-    $("where").textContent = `${count(first + 1)} to ${count(Math.min(first + LISTED, rows.length))}`;
   }
 
   /** How a dialogue's question begins. */
@@ -614,6 +647,7 @@
       $("q").value = "";
       go(Object.fromEntries(FIELDS.map((name) => [name, ""])));
     });
+    $("stop").onclick = stopSearch;
     $("earlier").onclick = () => turnTo(first - LISTED);
     $("later").onclick = () => turnTo(first + LISTED);
     addEventListener("hashchange", render);

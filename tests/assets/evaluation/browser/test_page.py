@@ -155,6 +155,35 @@ def test_a_search_reads_every_page(
     expect_listed(page, 5)  # four ask so, and the partner of one more
 
 
+@pytest.fixture
+def stuck(tiny_lake: TinyLake, folder: Path, page: Page, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """A browser of a page a dialogue, one of which does not arrive: its search goes on until somebody stops it."""
+    monkeypatch.setattr(writing, "PAGE_ROWS", 1)
+    write_release(tiny_lake, folder)
+    page.route("**/dialogues/00003.js", lambda route: None)
+    page.goto(f"{(folder / 'index.html').as_uri()}#q=how many")
+    return page
+
+
+def test_a_search_shows_what_it_found_so_far_and_can_be_stopped(stuck: Page) -> None:
+    expect(stuck.locator("#found")).to_have_text("4 found, searching …")
+    expect(stuck.locator("#list li")).to_have_count(4)
+    assert stuck.locator("#read").evaluate("bar => [bar.value, bar.max]") == [7, 8]
+    stuck.get_by_role("button", name="Stop").click()
+    expect(stuck.locator("#count")).to_have_text("4 of 8 dialogues, stopped after 7 of 8 pages")
+    expect(stuck.locator("#searching")).to_be_hidden()
+    expect(stuck.locator("#list li")).to_have_count(4)
+
+
+def test_while_a_search_goes_on_a_line_that_is_there_can_be_clicked(stuck: Page) -> None:
+    expect(stuck.locator("#list li")).to_have_count(4)
+    line = stuck.locator("#list a").first
+    line.evaluate("line => (line.id = 'same')")
+    stuck.locator("#scenario").focus()
+    stuck.evaluate("dispatchEvent(new HashChangeEvent('hashchange'))")  # draws the list again
+    assert line.get_attribute("id") == "same"
+
+
 def test_a_seed_is_found_by_its_id(taught: dict[str, Taught], address: str, page: Page) -> None:
     page.goto(f"{address}#q={taught['apples'].seed_id}")
     expect_listed(page, 2)  # its own dialogue, and the analogy that it is the partner of
