@@ -7,6 +7,7 @@ from dagster import (
     AssetDep,
     AssetExecutionContext,
     BackfillPolicy,
+    MaterializeResult,
     MetadataValue,
     ResourceParam,
     asset,
@@ -58,7 +59,7 @@ def training_sets(
     release_rules: ResourceParam[ReleaseRules],
     comparison_rules: ResourceParam[ComparisonRules],
     seeds_configuration: ResourceParam[SeedsConfiguration],
-) -> None:
+) -> MaterializeResult[Any]:
     """Make each variant of this run from the latest release; those that cannot be made do not keep others from it."""
 
     def compute(work: Work) -> None:
@@ -78,6 +79,7 @@ def training_sets(
                     raise
                 except EXPECTED as error:
                     outcomes.faults[variant] = str(error)
+    return MaterializeResult()  # Dagster asks for one where a Pipes session was open
 
 
 EXPECTED = (
