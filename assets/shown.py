@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OWNERS = ["team:data"]
+MARKS = re.compile(r"[\\`*_{}\[\]#|~!$@]|(?<=:)//|(?<=www)\.")  # the last three make links of their own
+LIST_OR_HEADING = re.compile(r"^(\s*\d*)([-+=.)])")
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 
@@ -46,10 +49,15 @@ def _type_name(dtype: pl.DataType) -> str:
 def quoted(text: str, limit: int = 2000) -> str:
     """Untrusted text as Markdown that shows it and does nothing: escaped, in a quotation, cut at `limit`."""
     cut = text if len(text) <= limit else text[:limit] + " …"
-    escaped = html.escape(cut, quote=False)
-    for character in "\\`*_{}[]#|~!$":
-        escaped = escaped.replace(character, f"\\{character}")
-    return "\n".join(f"> {line}" for line in escaped.splitlines()) or "> "
+    return "\n".join(f"> {_escaped(line)}" for line in cut.splitlines()) or "> "
+
+
+def _escaped(line: str) -> str:
+    """One line without what Markdown would read in it: tags, marks, links, lists, headings, indented code."""
+    escaped = MARKS.sub(r"\\\g<0>", html.escape(line, quote=False))
+    opened = LIST_OR_HEADING.sub(r"\1\\\2", escaped)
+    text = opened.lstrip()
+    return "&nbsp;" * (len(opened.expandtabs(4)) - len(text.expandtabs(4))) + text
 
 
 def table_markdown(rows: Sequence[Mapping[str, Any]], limit: int = 12) -> MarkdownMetadataValue:
@@ -67,7 +75,7 @@ def table_markdown(rows: Sequence[Mapping[str, Any]], limit: int = 12) -> Markdo
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
-    return quoted(str(value).replace("\n", " "), 120).removeprefix("> ")
+    return quoted(" ".join(str(value).split()), 120).removeprefix("> ")
 
 
 def picture(figure: "Figure", caption: str) -> MarkdownMetadataValue:
