@@ -1,13 +1,28 @@
 """What `make demo-train` shows of its checkpoints."""
 
 import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
+from dagster import DagsterInstance
 from rich.console import Console
 
+from assets.boost_qa.release import latest_release
+from assets.evaluation.report.making import latest_report
+from assets.evaluation.schema import BENCHMARK_SCORES
 from master_dagster import demo_training
+from master_dagster.deployment import Deployment, load_deployment
+from tests.school import School
+from tests.tiny_model import make_tiny_model
+
+PROJECT = Path(__file__).parents[2]
+QUESTION = {"kind": "multiple_choice", "form": "fields", "max_tokens": 20}
+FIELDS = {"id": "id", "question": "question", "options": "options", "answer": "answer"}
 
 
 def test_below_the_losses_it_is_said_that_they_do_not_compare_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +38,49 @@ def test_below_the_losses_it_is_said_that_they_do_not_compare_the_models(monkeyp
     shown = paper.file.getvalue()  # type: ignore[attr-defined]
     assert "2.500 → 1.250" in shown
     assert "not which model is better" in shown
+
+
+@pytest.fixture
+def demo(taught_school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """The taught school, a tiny base model to tune on this machine, and five questions that the endpoint answers."""
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    make_tiny_model(tmp_path / "model", context_tokens=2048)
+    rows = [{"id": f"q{n}", "question": f"{n} + 1?", "options": [str(n + 1), "0"], "answer": "A"} for n in range(5)]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    questions = {**QUESTION, "name": "sums", "rows": {"file": "questions.jsonl"}, "fields": FIELDS}
+    recipe = {"epochs": 1, "batch_size": 1, "effective_batch": 4, "max_tokens": 2048}
+    base = {"name": "tiny", "model": str(tmp_path / "model"), "template": "chatml", "context_tokens": 2048}
+    files: Mapping[str, Any] = {
+        "training": {"bases": [base], "recipe": recipe},
+        "trainer": {
+            "place": {"kind": "local", "folder": str(tmp_path / "jobs")},
+            "patience": {"poll_seconds": 0.1},
+        },
+        "benchmarks": {"name": "sums", "benchmarks": [questions]},
+        "served": {"kind": "endpoint", "endpoint": {"base_url": taught_school.endpoint.base_url}},
+    }
+    for name, content in files.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    taught_school.endpoint.answer_with(lambda request: "The answer is [A].")
+    settings = taught_school.settings.model_copy(update={name: str(tmp_path / f"{name}.yaml") for name in files})
+    return load_deployment(settings)
+
+
+def test_it_tunes_scores_and_reports_and_says_that_so_small_a_run_shows_nothing(
+    demo: Deployment, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Console(file=io.StringIO(), width=200)
+    monkeypatch.setattr(demo_training, "console", paper)
+    monkeypatch.setattr("master_dagster.demo.console", paper)
+    monkeypatch.setattr(demo_training, "load_deployment", lambda: demo)
+    monkeypatch.setattr(DagsterInstance, "get", lambda: instance)
+    code = demo_training.main()
+    shown = paper.file.getvalue()  # type: ignore[attr-defined]
+    assert code == 0, shown
+    lake = demo.lake()
+    scored = {record.keys["variant"]: record.keys for record in lake.records(BENCHMARK_SCORES)}
+    assert set(scored) == set(demo_training.TUNED)
+    assert all(lake.read(BENCHMARK_SCORES, [keys])["accuracy"].to_list() == [1.0] for keys in scored.values())
+    assert latest_report(lake).manifest["too_small"]
+    assert "So small a run shows nothing about the method" in shown
+    assert latest_release(lake).id in shown

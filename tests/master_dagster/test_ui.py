@@ -5,9 +5,12 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwright
 
+from assets.quality.schema import SCORED
 from tests.school import School
+from tests.waiting import until
 
 CHROMIUM = shutil.which("chromium")
 
@@ -64,6 +67,8 @@ def test_a_failed_check_is_shown_on_its_asset(ui: str, page: Page) -> None:
 def test_the_schedule_that_is_switched_on_ticks_and_its_runs_make_what_is_due(
     served_school: School, ui: str, page: Page
 ) -> None:
+    lake = served_school.deployment.lake()
+    before = {record.name for record in lake.records(SCORED)}
     page.goto(f"{ui}/automation")
     page.get_by_role("link", name="nightly_lessons").click()
     switch = page.get_by_role("row", name="Running").get_by_role("checkbox")
@@ -76,3 +81,7 @@ def test_the_schedule_that_is_switched_on_ticks_and_its_runs_make_what_is_due(
     expect(page.get_by_text(re.compile(r"\d+ lessons due")).first).to_be_visible()
     page.goto(f"{ui}/runs")
     expect(page.get_by_text("master/due").first).to_be_visible()
+    succeeded = RunsFilter(tags={"dagster/schedule_name": "nightly_lessons"}, statuses=[DagsterRunStatus.SUCCESS])
+    with DagsterInstance.from_config(str(served_school.folder / "dagster_home")) as history:
+        until(lambda: history.get_runs(succeeded), 300)
+    assert {record.name for record in lake.records(SCORED)} > before

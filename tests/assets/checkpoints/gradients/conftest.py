@@ -17,6 +17,7 @@ from assets.checkpoints.gradients.program import run
 from assets.checkpoints.trainer.task import Task
 from resources.publication import json_bytes
 from resources.store import Store, open_store
+from tests.tiny_model import make_tiny_model
 
 FOLDER = "training_sets/tagcos/features-abc"
 DIMENSIONS = 64
@@ -24,21 +25,9 @@ DIMENSIONS = 64
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A Llama-shaped model with random weights; its folder."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
+    """A model's folder."""
     folder = tmp_path_factory.mktemp("tiny-model")
-    names = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|im_start|>", "<|im_end|>"]
-    core = Tokenizer(models.BPE(vocab={name: place for place, name in enumerate(names)}, merges=[]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    core.add_special_tokens(["<|im_start|>", "<|im_end|>"])
-    PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|im_end|>").save_pretrained(folder)
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(names), max_position_embeddings=256, **shape)).save_pretrained(folder)
+    make_tiny_model(folder)
     return str(folder)
 
 
