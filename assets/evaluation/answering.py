@@ -79,13 +79,10 @@ async def _ask(exam: Examination, question: Question, sample: int) -> list[Row]:
     try:
         answer = await _call(exam, TESTED, messages, question, "answer", sample)
     except CallFailed as failure:
-        failed = Verdict("failed", "not_answered", detail=str(failure))
-        rows = [_row(exam, question, sample, "plain", messages, None, failed)]
-        if exam.with_exchange:
-            rows.append(_row(exam, question, sample, "exchange", messages, None, failed))
-        for _ in rows:
+        stages = ("plain", "exchange") if exam.with_exchange else ("plain",)
+        for _ in stages:
             exam.one_more()
-        return rows
+        return [_failed(exam, question, sample, stage, messages, "not_answered", failure) for stage in stages]
     verdict = await _decide(exam, question, sample, "plain", answer)
     rows = [_row(exam, question, sample, "plain", messages, answer, verdict)]
     exam.one_more()
@@ -103,8 +100,7 @@ async def _ask_again(
     try:
         review = await _call(exam, REVIEWER, review_prompt, question, "review", sample)
     except CallFailed as failure:
-        failed = Verdict("failed", "no_review", detail=str(failure))
-        return _row(exam, question, sample, "exchange", messages, None, failed)
+        return _failed(exam, question, sample, "exchange", messages, "no_review", failure)
     told = (
         *messages,
         Message("assistant", answer.text),
@@ -113,8 +109,7 @@ async def _ask_again(
     try:
         corrected = await _call(exam, TESTED, told, question, "corrected", sample)
     except CallFailed as failure:
-        failed = Verdict("failed", "not_answered", detail=str(failure))
-        return _row(exam, question, sample, "exchange", told, None, failed)
+        return _failed(exam, question, sample, "exchange", told, "not_answered", failure)
     verdict = await _decide(exam, question, sample, "exchange", corrected)
     read = corrected.prompt_tokens + review.prompt_tokens
     return _row(exam, question, sample, "exchange", told, replace(corrected, prompt_tokens=read), verdict)
@@ -140,7 +135,7 @@ async def _decide(exam: Examination, question: Question, sample: int, stage: str
 
 
 async def _run(exam: Examination, question: Question, output: str) -> Verdict:
-    code = extract_code(output, question)
+    code = await asyncio.to_thread(extract_code, output, question)  # up to half a second where there is no fence
     if code is None:
         return Verdict("wrong", "no_code", decided_by="tests")
     given = exam.configuration.sandbox
@@ -169,6 +164,20 @@ async def _judge(exam: Examination, question: Question, sample: int, stage: str,
             return Verdict("right" if mark else "wrong", reason, decided_by="judge", judge_output=said)
     detail = f"no <1> and no <0> in {tries} answers"
     return Verdict("failed", "judge_unreadable", detail=detail, judge_output=said)
+
+
+def _failed(
+    exam: Examination,
+    question: Question,
+    sample: int,
+    stage: str,
+    messages: tuple[Message, ...],
+    reason: str,
+    failure: CallFailed,
+) -> Row:
+    """The row of an answer that there is none of."""
+    verdict = Verdict("failed", reason, detail=str(failure))
+    return _row(exam, question, sample, stage, messages, None, verdict)
 
 
 def _row(

@@ -116,9 +116,8 @@ def read_mark(output: str) -> bool | None:
 
 # -- code --------------------------------------------------------------------------------------------------------------
 
-_BLOCK = re.compile(
-    r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*[\w+.-]*[^\n]*\n(?P<code>.*?)(?:^[ \t]*(?P=fence)|\Z)", re.S | re.M
-)
+# Possessive quantifiers: a fence that no line ends is given up at once, not letter by letter.
+_BLOCK = re.compile(r"^[ \t]*+(?P<fence>```++|~~~++)[^\n]*+\n(?P<code>.*?)(?:^[ \t]*+(?P=fence)|\Z)", re.S | re.M)
 _FIRST_LINE = re.compile(r"^(?:@\w|def |async def |class |import |from )", re.MULTILINE)
 
 

@@ -6,8 +6,9 @@ import textwrap
 import warnings
 from collections.abc import Iterable
 
+# Possessive quantifiers: a fence that no line ends is given up at once, not letter by letter.
 _BLOCK = re.compile(
-    r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+    r"^[ \t]*+(```++|~~~++)[ \t]*+([\w+#.-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
 _PYTHON_NAMES = {"python", "py", "python3", "py3"}
 _PYTHON_LINE = re.compile(

@@ -100,3 +100,32 @@ def test_code_without_a_fence_ends_where_it_no_longer_parses() -> None:
 @pytest.mark.parametrize("output", ["", "I cannot do that.", "``` \n```"])
 def test_an_answer_without_code_has_none(output: str) -> None:
     assert extract_code(output, FREE) is None
+
+
+def blocks_by_line(output: str) -> list[str]:
+    """What stands between fences, read line by line: a block ends at the first line that begins with its fence."""
+    blocks: list[str] = []
+    fence = ""
+    for line in output.splitlines(keepends=True):
+        beginning = line.lstrip(" \t")
+        if fence and beginning.startswith(fence):
+            fence = ""
+        elif fence:
+            blocks[-1] += line
+        elif beginning.startswith(("```", "~~~")) and line.endswith("\n"):
+            fence = beginning[: len(beginning) - len(beginning.lstrip(beginning[0]))]
+            blocks.append("")
+    return blocks
+
+
+@given(st.text(alphabet="`~ \tx\n", max_size=80))
+def test_code_stands_between_fences(output: str) -> None:
+    blocks = blocks_by_line(output)
+    code = blocks[-1] if blocks and blocks[-1].strip() else None
+    assert extract_code(output, FREE) == code
+
+
+@pytest.mark.parametrize("line", ["```" + "x" * 99_000, "`" * 99_000, "```" + " " * 99_000, " " * 99_000 + "```"])
+def test_a_line_of_any_length_is_read_once(line: str) -> None:
+    """Read again from each of its letters, as patterns do that give back what they took, each takes many seconds."""
+    assert extract_code(line, FREE) is None

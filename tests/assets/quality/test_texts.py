@@ -111,6 +111,12 @@ def test_code_is_never_executed(tmp_path: Any) -> None:
     assert not trace.exists()
 
 
+@pytest.mark.parametrize("line", ["```" + "x" * 99_000, "`" * 99_000, "```" + " " * 99_000])
+def test_a_line_of_any_length_is_read_once(line: str) -> None:
+    """Read again from each of its letters, as patterns do that give back what they took, each takes many seconds."""
+    assert python_blocks(line) == []
+
+
 @given(st.text(alphabet="`py\n :(x)", max_size=80))
 def test_any_text_has_its_blocks(text: str) -> None:
     assert all(isinstance(block, str) for block in python_blocks(text))
