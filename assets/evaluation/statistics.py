@@ -6,7 +6,7 @@ Every bootstrap is seeded by what it resamples, so that the same rows give the s
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from resources.identity import draw
 Z95 = 1.959963984540054
 RESAMPLES = 2000
 FEWEST_SOURCES = 20  # with fewer of them, resampling sources says too little of how much they differ
+FEWEST_UNLIKE = 5  # where fewer are unlike the others, what is resampled is nearly the same in every draw
+LEAST_P = 1e-6  # no p-value is told as smaller: no model of questions holds so far out
 
 Draws = NDArray[np.float64]
 
@@ -27,6 +29,11 @@ class Source:
     total: float  # right answers, or a sum of differences
     questions: int
 
+    @property
+    def mean(self) -> float:
+        """Of its questions, without the last bits that depend on the order of a sum."""
+        return round(self.total / self.questions, 9)
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -36,6 +43,7 @@ class Interval:
     low: float
     high: float
     by: str
+    few_sources: int = 0  # sources that questions share, where they are too few and questions count as independent
 
 
 # -- shares ------------------------------------------------------------------------------------------------------------
@@ -107,13 +115,27 @@ def percentiles(draws: Draws) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def shares_sources(sources: Sequence[Source]) -> bool:
+    """Whether a source has more than one question."""
+    return any(source.questions > 1 for source in sources)
+
+
 def is_clustered(sources: Sequence[Source]) -> bool:
     """Whether questions share sources, of which there are enough to resample them."""
-    return any(source.questions > 1 for source in sources) and len(sources) >= FEWEST_SOURCES
+    return shares_sources(sources) and len(sources) >= FEWEST_SOURCES
+
+
+def are_alike(sources: Sequence[Source]) -> bool:
+    """Whether so few sources are unlike the others that resampling them shows no spread, or almost none."""
+    counts = Counter(source.mean for source in sources)
+    return len(sources) - max(counts.values()) < FEWEST_UNLIKE
 
 
 def accuracy_interval(values: Sequence[float], clusters: Sequence[str], *seed: str) -> Interval:
     """Mean of one share of right answers a question: Wilson's interval, or a clustered one where sources are shared.
+
+    A clustered one is of a bootstrap over sources; where nearly all sources are alike, so that resampling them would
+    show no spread, it is Wilson's with as many trials as there are sources.
 
     Args:
         values: for each question the share of its answers that are right.
@@ -124,7 +146,9 @@ def accuracy_interval(values: Sequence[float], clusters: Sequence[str], *seed: s
     mean = sum(values) / n if n else 0.0
     sources = sources_of(values, clusters)
     if not is_clustered(sources):
-        return Interval(mean, *wilson(sum(values), n), "Wilson")
+        return Interval(mean, *wilson(sum(values), n), "Wilson", len(sources) if shares_sources(sources) else 0)
+    if are_alike(sources):
+        return Interval(mean, *wilson(mean * len(sources), len(sources)), "Wilson over sources")
     low, high = percentiles(bootstrap_means(sources, *seed))
     return Interval(mean, min(low, mean), max(high, mean), "clustered bootstrap")
 
@@ -134,7 +158,8 @@ def average(parts: Sequence[Interval]) -> Interval:
     value = sum(part.value for part in parts) / len(parts)
     below = math.sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts)
     above = math.sqrt(sum((part.high - part.value) ** 2 for part in parts)) / len(parts)
-    return Interval(value, value - below, value + above, "MOVER")
+    few = min((part.few_sources for part in parts if part.few_sources), default=0)
+    return Interval(value, value - below, value + above, "MOVER", few)
 
 
 # -- paired differences ------------------------------------------------------------------------------------------------
@@ -157,7 +182,9 @@ def paired_difference(
     """The mean difference of two shares of right answers a question, over the same questions in the same order.
 
     With one answer a question, questions on their own: Bonett and Price's interval and McNemar's exact test. With
-    several answers, or sources that questions share: a paired bootstrap for both.
+    several answers, or sources that questions share: a paired bootstrap for both, over questions or sources. Where
+    nearly all of these are alike, so that resampling them would show no spread: Bonett and Price's interval over them,
+    and the p-value that belongs to it.
 
     Args:
         first: of the one, for each question.
@@ -168,32 +195,47 @@ def paired_difference(
     values = [one - other for one, other in zip(first, second, strict=True)]
     first_only, second_only = sum(value > 0 for value in values), sum(value < 0 for value in values)
     shared = sources_of(values, clusters)
-    single = all(value in (-1, 0, 1) for value in values)
-    sources = shared if is_clustered(shared) else [Source(value, 1) for value in values]
-    if (single and not is_clustered(shared)) or len(set(values)) == 1:
-        found = bonett_price(first_only, second_only, len(values))
-        return Difference(found, mcnemar(first_only, second_only), "McNemar", first_only, second_only)
-    draws = bootstrap_means(sources, *seed)
-    low, high = percentiles(draws)
+    clustered = is_clustered(shared)
+    few = len(shared) if shares_sources(shared) and not clustered else 0
+    units = shared if clustered else [Source(value, 1) for value in values]
+    if not clustered and {*first, *second} <= {0, 1}:
+        found, p, test = bonett_price(first_only, second_only, len(values)), mcnemar(first_only, second_only), "McNemar"
+    elif are_alike(units):
+        weight = len(units) / len(values)  # so that sources add up to the mean over questions
+        gained, lost = (weight * sum(max(0.0, sign * unit.total) for unit in units) for sign in (1, -1))
+        found = bonett_price(gained, lost, len(units))
+        found = replace(found, by="Bonett-Price over sources") if clustered else found
+        p, test = normal_p(found), "normal"
+    else:
+        draws, test = bootstrap_means(units, *seed), "clustered bootstrap" if clustered else "bootstrap"
+        found, p = Interval(0.0, *percentiles(draws), test), bootstrap_p(draws)
     mean = sum(values) / len(values)
-    by = "clustered bootstrap" if is_clustered(shared) else "bootstrap"
-    found = Interval(mean, min(low, mean), max(high, mean), by)
-    return Difference(found, bootstrap_p(draws), by, first_only, second_only)
+    interval = Interval(mean, min(found.low, mean), max(found.high, mean), found.by, few)
+    return Difference(interval, max(LEAST_P, p), test, first_only, second_only)
 
 
-def bonett_price(first_only: int, second_only: int, n: int) -> Interval:
-    """Adjusted Wald interval of a difference of paired shares (Bonett and Price 2012); never of no width."""
-    value = (first_only - second_only) / n
-    one, other = (first_only + 1) / (n + 2), (second_only + 1) / (n + 2)
+def bonett_price(gained: float, lost: float, n: int) -> Interval:
+    """Adjusted Wald interval of a difference of paired shares (Bonett and Price 2012); never of no width.
+
+    Args:
+        gained: questions that the first alone answered rightly; a sum of positive differences where these are
+            fractions, which makes the interval a little too wide rather than too narrow.
+        lost: the other way round.
+        n: questions in all.
+    """
+    value = (gained - lost) / n
+    one, other = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     spread = Z95 * math.sqrt((one + other - (one - other) ** 2) / (n + 2))
     low, high = max(-1.0, one - other - spread), min(1.0, one - other + spread)
     return Interval(value, min(low, value), max(high, value), "Bonett-Price")
 
 
 def normal_p(interval: Interval) -> float:
-    """Two-sided p-value of zero that belongs to a 95 % interval, by the side of it that faces zero."""
+    """Two-sided p-value of zero that belongs to a 95 % interval, by the side of it that faces zero; never 0."""
     side = interval.value - interval.low if interval.value > 0 else interval.high - interval.value
-    return math.erfc(abs(interval.value) / side * Z95 / math.sqrt(2)) if side else float(interval.value == 0)
+    if not side:
+        return LEAST_P if interval.value else 1.0
+    return max(LEAST_P, math.erfc(abs(interval.value) / side * Z95 / math.sqrt(2)))
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

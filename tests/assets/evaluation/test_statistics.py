@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.evaluation.statistics import (
+    FEWEST_SOURCES,
+    LEAST_P,
     Interval,
     Source,
     accuracy_interval,
@@ -58,6 +60,29 @@ def test_a_clustered_interval_is_wider_than_one_that_takes_questions_for_indepen
 
 def test_few_sources_are_not_resampled() -> None:
     assert accuracy_interval([1.0, 0.0] * 20, ["arithmetic", "words"] * 20).by == "Wilson"
+
+
+def test_a_source_that_is_not_resampled_is_told() -> None:
+    assert accuracy_interval([1.0, 0.0] * 20, ["arithmetic", "words"] * 20).few_sources == 2
+    assert paired_difference([1.0, 0.0] * 20, [0.0, 0.0] * 20, ["arithmetic", "words"] * 20).interval.few_sources == 2
+    assert accuracy_interval([1.0, 0.0] * 20, [str(number) for number in range(40)]).few_sources == 0
+
+
+PASSAGES = [f"passage {number // 4}" for number in range(100)]  # 25 of four questions each
+
+
+@pytest.mark.parametrize("right", [0, 1, 99, 100])
+def test_sources_that_are_nearly_all_alike_are_not_certain(right: int) -> None:
+    found = accuracy_interval([1.0] * right + [0.0] * (100 - right), PASSAGES)
+    assert (found.low, found.high) == pytest.approx(wilson(right / 4, 25))
+    assert (found.value, found.by) == (right / 100, "Wilson over sources")
+
+
+def test_sources_that_all_differ_alike_are_as_many_trials_as_there_are_sources() -> None:
+    found = paired_difference([1.0, 0.0, 0.0, 0.0] * 25, [0.0] * 100, PASSAGES)
+    expected = bonett_price(6.25, 0, 25)
+    assert found.interval == Interval(0.25, expected.low, expected.high, "Bonett-Price over sources")
+    assert found.p == pytest.approx(normal_p(expected))
 
 
 def test_the_same_rows_give_the_same_bootstrap() -> None:
@@ -111,26 +136,67 @@ def test_no_difference_on_few_questions_is_not_certain() -> None:
     assert found.high > 0.3
 
 
-answers = st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.5, 1.0])), min_size=1)
+@pytest.mark.parametrize(
+    ("first", "second", "questions", "difference"), [(1.0, 0.5, 3, 0.5), (0.5, 0.25, 100, 0.25), (0.5, 0.5, 40, 0.0)]
+)
+def test_one_difference_of_several_answers_on_every_question_is_that_difference(
+    first: float, second: float, questions: int, difference: float
+) -> None:
+    names = [str(number) for number in range(questions)]
+    found = paired_difference([first] * questions, [second] * questions, names)
+    assert found.interval.value == difference
+    assert found.interval.low < difference < found.interval.high
+    assert found.test == "normal"
 
 
-@given(answers)
-def test_a_paired_difference_lies_in_its_interval_and_turns_round_with_its_sides(
-    pairs: list[tuple[float, float]],
+def test_answers_that_differ_only_in_their_last_bit_differ_alike() -> None:
+    names = [str(number) for number in range(200)]
+    assert paired_difference([0.8, 1.0] * 100, [0.2, 0.4] * 100, names).test == "normal"
+
+
+shares = st.sampled_from([0.0, 0.25, 0.5, 1.0])
+marks = st.lists(st.tuples(shares, shares), min_size=1, max_size=120)
+
+
+@given(marks, st.integers(1, 5))
+def test_a_paired_difference_is_the_mean_lies_in_its_interval_and_turns_round_with_its_sides(
+    pairs: list[tuple[float, float]], of_a_source: int
 ) -> None:
     first, second = ([pair[side] for pair in pairs] for side in (0, 1))
-    questions = [str(number) for number in range(len(pairs))]
-    found, turned = paired_difference(first, second, questions), paired_difference(second, first, questions)
+    clusters = [str(number // of_a_source) for number in range(len(pairs))]
+    found, turned = paired_difference(first, second, clusters), paired_difference(second, first, clusters)
+    mean = sum(one - other for one, other in pairs) / len(pairs)
+    assert found.interval.value == mean == -turned.interval.value
     assert -1 <= found.interval.low <= found.interval.value <= found.interval.high <= 1
-    assert found.interval.value == pytest.approx(-turned.interval.value)
+    assert found.interval.low < found.interval.high
     assert (found.first_only, found.second_only) == (turned.second_only, turned.first_only)
-    assert 0 <= found.p <= 1
+    assert 0 < found.p <= 1
+
+
+@given(st.lists(shares, min_size=1, max_size=120), st.integers(1, 5))
+def test_an_accuracy_is_the_mean_and_never_certain(values: list[float], of_a_source: int) -> None:
+    found = accuracy_interval(values, [str(number // of_a_source) for number in range(len(values))])
+    assert found.value == sum(values) / len(values)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_no_difference_is_beyond_all_doubt() -> None:
+    names = [str(number) for number in range(2000)]
+    assert paired_difference([1.0] * 2000, [0.0] * 2000, names).p == LEAST_P
+    assert paired_difference([1.0] * 2000, [0.5] * 2000, names).p == LEAST_P
+    assert normal_p(Interval(0.25, 0.25, 0.25, "MOVER")) == LEAST_P
+
+
+def test_an_average_says_where_one_of_its_parts_shares_few_sources() -> None:
+    found = average([Interval(0.5, 0.4, 0.6, "Wilson", few_sources=7), Interval(0.5, 0.4, 0.6, "Wilson")])
+    assert found.few_sources == 7 < FEWEST_SOURCES
 
 
 def test_a_clear_difference_of_several_answers_is_found_by_the_bootstrap() -> None:
     questions = [str(number) for number in range(200)]
-    found = paired_difference([0.8, 1.0] * 100, [0.2, 0.4] * 100, questions, "clear")
-    assert found.test in ("bootstrap", "McNemar")
+    found = paired_difference([0.8, 1.0] * 100, [0.2, 0.6] * 100, questions, "clear")
+    assert found.test == "bootstrap"
     assert found.p < 0.01
     assert found.interval.low > 0
 
