@@ -40,6 +40,7 @@ from resources.store import Store
 
 LATENCY_SAMPLE = 2000  # latencies kept a scope
 OPEN_SCOPES = 8  # journals held in memory, unless more are in use
+UNKEPT_ANSWERS = 10_000  # in memory alone, from which on no call is begun: what a crash may cost while S3 is away
 SPARE_DESCRIPTORS = 128  # left to the rest of the process
 LOOK_SECONDS = 1.0  # after which it is seen that another process came or went
 LAST_SECONDS = 20.0  # that an interrupted run has to put its journals, should the store not answer
@@ -185,6 +186,7 @@ class ChatEngine:
         self._sharer: asyncio.Task[None] | None = None
         self._started = 0.0
         self._flushing = asyncio.Lock()
+        self._flushed = asyncio.Event()  # since somebody last waited for it
 
     async def __aenter__(self) -> Self:
         self._started = asyncio.get_running_loop().time()
@@ -289,7 +291,7 @@ class ChatEngine:
             shelf = self._scopes[name]
             async with self._flushing:
                 await _aside(shelf.journal.flush)
-            if not shelf.users and self._scopes.get(name) is shelf:
+            if not shelf.users and not shelf.journal.pending and self._scopes.get(name) is shelf:
                 del self._scopes[name]
                 shelf.journal.close()
 
@@ -315,13 +317,27 @@ class ChatEngine:
         while True:
             await asyncio.sleep(SEGMENT_SECONDS)
             async with self._flushing:
-                for name, shelf in list(self._scopes.items()):
-                    try:
-                        await _aside(shelf.journal.flush)
-                    except Exception as error:
-                        logger.warning(
-                            "%s: the journal's segment could not be put and is kept for later: %s", name, error
-                        )
+                journals = {name: shelf.journal for name, shelf in self._scopes.items() if shelf.journal.pending}
+                flushed = await asyncio.gather(
+                    *(_aside(journal.flush) for journal in journals.values()), return_exceptions=True
+                )
+            for name, error in zip(journals, flushed, strict=True):
+                if isinstance(error, Exception):
+                    logger.warning("%s: the journal's segment could not be put and is kept for later: %s", name, error)
+            self._flushed.set()
+
+    async def _room_for_answers(self, journal: ScopeJournal) -> None:
+        """Wait while too many answers are in memory alone.
+
+        Raises:
+            StoreError: none can be kept any more; see `ScopeJournal.check`.
+        """
+        journal.check()
+        while self._flusher and sum(shelf.journal.pending for shelf in self._scopes.values()) >= UNKEPT_ANSWERS:
+            self._flushed.clear()
+            await self._flushed.wait()
+            for shelf in self._scopes.values():
+                shelf.journal.check()
 
     # ---- the endpoint
 
@@ -375,6 +391,7 @@ class ChatEngine:
         """
         expected = line.completion_tokens.get(ask.call.role, float(ask.cast.max_tokens))
         estimate = len(ask.body) / 4 + expected
+        await self._room_for_answers(ask.journal)
         await line.gate.enter(estimate)
         clock = asyncio.get_running_loop().time
         started = clock()
@@ -383,6 +400,7 @@ class ChatEngine:
         self._idle.clear()
         try:
             self._may_spend(line)
+            ask.journal.check()
             reply = await line.connection.post_chat(ask.body)
             line.answered_at = clock()
             line.gate.limiter.heed(clock(), reply.headers)

@@ -7,7 +7,8 @@ One folder a scope (an asset partition), one file a writer. A file is a header, 
     payload  32 bytes key, then the value: opaque here
 
 On a local disk a record is handed to the operating system before its completion is used, so that SIGKILL loses
-nothing that was answered. On S3 the same bytes go up as immutable segments every few seconds and at the end.
+nothing that was answered. On S3 the same bytes go up as immutable segments every few seconds and at the end: `append`
+never waits for the store, `flush` does and belongs into a thread.
 Loading merges all files of a scope. A damaged record is dropped and counted, and reading goes on at the next mark.
 """
 
@@ -23,13 +24,13 @@ from typing import Protocol
 from urllib.parse import quote
 from zlib import crc32
 
-from resources.store import Store, StoreError
+from resources.store import Store, StoreAway, StoreError
 
 FOLDER = "_journal"
 FORMAT_VERSION = 1
 KEY_BYTES = 32
 SEGMENT_SECONDS = 5.0
-OUTAGE_SECONDS = 300.0  # how long segments may pile up while the store cannot be written
+OUTAGE_SECONDS = 300.0  # how long a segment may be tried in vain before nothing more is taken
 
 _MAGIC = b"MJOURNAL"
 _HEADER = struct.Struct(">8sHI")
@@ -116,6 +117,7 @@ class _Writer(Protocol):
     @property
     def pending(self) -> int: ...
     def append(self, record: bytes) -> None: ...
+    def check(self) -> None: ...
     def flush(self) -> None: ...
     def close(self) -> None: ...
 
@@ -135,7 +137,12 @@ class _FileWriter:
             self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except OSError as error:
             raise self._unwritable(error) from error
-        self.append(file_header())
+        try:
+            self.append(file_header())
+        except StoreError:
+            os.close(self._file)
+            target.unlink(missing_ok=True)
+            raise
 
     def append(self, record: bytes) -> None:
         try:
@@ -146,6 +153,9 @@ class _FileWriter:
             os.ftruncate(self._file, self._length)
             raise self._unwritable(error) from error
         self._length += len(record)
+
+    def check(self) -> None:
+        pass
 
     def flush(self) -> None:
         pass
@@ -161,7 +171,7 @@ class _FileWriter:
 
 
 class _SegmentWriter:
-    """Collects records and puts them as numbered, immutable files."""
+    """Collects records and puts them as numbered, immutable files. `flush` and `close` wait for the store."""
 
     def __init__(self, store: Store, path: str) -> None:
         self._store = store
@@ -169,16 +179,26 @@ class _SegmentWriter:
         self._pending: list[bytes] = []
         self._number = 0
         self._lock = threading.Lock()
-        self._failing_since: float | None = None
+        self._trying_since: float | None = None  # the segment that could not be put so far
+        self._failure: Exception | None = None
 
     @property
     def pending(self) -> int:
         return len(self._pending)
 
     def append(self, record: bytes) -> None:
-        if self._failing_since is not None and time.monotonic() - self._failing_since > OUTAGE_SECONDS:
-            self.flush()
-        self._pending.append(record)
+        self._pending.append(record)  # an answer that came in too late goes up after all if `close` finds the store
+        self.check()
+
+    def check(self) -> None:
+        since, failure = self._trying_since, self._failure
+        if since is None or time.monotonic() - since <= OUTAGE_SECONDS:
+            return
+        passing = failure is None or isinstance(failure, StoreAway)
+        raise (StoreAway if passing else StoreError)(
+            f"answers could not be kept in {self._store.uri(self._path)} for {OUTAGE_SECONDS:g} s, so no more are paid "
+            f"for ({failure or 'the store does not answer'}); run the same command again when it can be written"
+        )
 
     def flush(self) -> None:
         with self._lock:  # a flush that was cancelled goes on in its thread
@@ -186,12 +206,13 @@ class _SegmentWriter:
             if not taken:
                 return
             path = self._path.replace(".journal", f"-{self._number:05d}.journal")
+            self._trying_since = self._trying_since or time.monotonic()
             try:
                 self._store.put(path, b"".join([file_header(), *self._pending[:taken]]))
-            except Exception:
-                self._failing_since = self._failing_since or time.monotonic()
+            except Exception as error:
+                self._failure = error
                 raise
-            self._failing_since = None
+            self._trying_since = self._failure = None
             self._number += 1
             del self._pending[:taken]
 
@@ -211,6 +232,7 @@ class ScopeJournal:
         self._folder = scope_folder(scope)
         self._values: dict[bytes, bytes] = {}
         self._writer: _Writer | None = None
+        self._refused: StoreError | None = None  # why no file could be begun
         self.damaged = 0
 
     def __len__(self) -> int:
@@ -238,16 +260,26 @@ class ScopeJournal:
     def append(self, key: bytes, value: bytes) -> None:
         """Keep `value`. Locally it is with the operating system on return; on S3 it goes up with the next segment.
 
+        Never waits for a store elsewhere.
+
         Raises:
             StoreError: it cannot be written; the message says what to do.
         """
         if self._writer is None:
-            # A name sorts by its time; the random part keeps two writers of one second apart.
-            path = f"{self._folder}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.journal"
-            local = self._store.local_path(path) is not None
-            self._writer = (_FileWriter if local else _SegmentWriter)(self._store, path)
+            self._writer = self._begin()
         self._writer.append(encode_record(key, value))
         self._values[key] = value
+
+    def check(self) -> None:
+        """Whether a completion could be kept, as far as is known: to be asked before one is paid for.
+
+        Raises:
+            StoreError: no file could be begun since the last `close`, or a segment was tried for `OUTAGE_SECONDS`.
+        """
+        if self._refused is not None:
+            raise StoreError(str(self._refused))
+        if self._writer is not None:
+            self._writer.check()
 
     @property
     def pending(self) -> int:
@@ -261,9 +293,23 @@ class ScopeJournal:
 
     def close(self) -> None:
         """Flush and let go of the file. Blocking; a later `append` starts a new file."""
+        self._refused = None
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _begin(self) -> _Writer:
+        """A writer with a file of its own. It is tried once: as many calls as are in flight would else try it each."""
+        if self._refused is not None:
+            raise StoreError(str(self._refused))
+        # A name sorts by its time; the random part keeps two writers of one second apart.
+        path = f"{self._folder}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.journal"
+        local = self._store.local_path(path) is not None
+        try:
+            return (_FileWriter if local else _SegmentWriter)(self._store, path)
+        except StoreError as error:
+            self._refused = error
+            raise
 
     def _read(self, path: str) -> bytes:
         try:

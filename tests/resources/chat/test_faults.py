@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from resources.chat.engine import ChatEngine, RetryPolicy
 from resources.chat.journal import ScopeJournal, file_header
 from resources.chat.leases import EndpointShare, Share
 from resources.chat.profile import Profile
-from resources.store import LocalStore, StoreError
+from resources.store import LocalStore, StoreAway, open_store
 from tests.fake_endpoint import FakeEndpoint
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ class RemoteLake(LocalStore):
 
     def put(self, path: str, data: bytes) -> None:
         if self.clock() < self.down_until:
-            raise StoreError("the lake cannot be reached")
+            raise StoreAway("the lake cannot be reached")
         super().put(path, data)
 
     clock: Callable[[], float] = staticmethod(time.monotonic)
@@ -274,6 +275,154 @@ def test_a_minute_without_the_lake_loses_no_answer(
     again = ChatEngine(make_profile(), RemoteLake(tmp_path))
     asyncio.run(ask_all(again, calls))
     assert (again.total.replayed, again.total.calls) == (len(calls), 0)
+
+
+def test_the_event_loop_never_waits_for_the_lake(
+    make_profile: MakeProfile, calls: list[Call], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.chat.engine.SEGMENT_SECONDS", 0.01)
+    monkeypatch.setattr("resources.chat.journal.OUTAGE_SECONDS", 0.0)
+    putting: list[threading.Thread] = []
+
+    class Away(RemoteLake):
+        def put(self, path: str, data: bytes) -> None:
+            putting.append(threading.current_thread())
+            raise StoreAway("the lake cannot be reached")
+
+    async def work() -> None:
+        async with ChatEngine(make_profile(), Away(tmp_path)) as engine:
+            for number in itertools.count():
+                await engine.complete(replace(calls[0], sample=f"{number}"), scope=SCOPE)
+
+    with pytest.raises(StoreAway):
+        asyncio.run(work())
+    assert putting
+    assert threading.main_thread() not in putting
+
+
+def test_nothing_more_is_paid_after_the_lake_was_away_for_long(
+    fake_endpoint: "FakeEndpoint",
+    make_profile: MakeProfile,
+    calls: list[Call],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hurry: Hurry,
+) -> None:
+    monkeypatch.setattr("resources.chat.journal.OUTAGE_SECONDS", 0.0)
+    lake = RemoteLake(tmp_path)
+    lake.down_until = float("inf")
+
+    async def work() -> None:
+        async with ChatEngine(make_profile(), lake) as engine:
+            await engine.complete(calls[0], scope=SCOPE)
+            await asyncio.sleep(6)
+            await engine.complete(calls[1], scope=SCOPE)
+
+    with pytest.raises(StoreAway):
+        hurry(work())
+    assert len(fake_endpoint.chats) == 1
+
+
+class CountingLake(RemoteLake):
+    """Notes how many calls had been made when it was back."""
+
+    def __init__(self, root: Path, endpoint: FakeEndpoint) -> None:
+        super().__init__(root)
+        self.endpoint = endpoint
+        self.seen: list[int] = []
+
+    def put(self, path: str, data: bytes) -> None:
+        super().put(path, data)
+        self.seen.append(len(self.endpoint.chats))
+
+
+def test_while_the_lake_is_away_only_so_many_answers_are_paid_for(
+    fake_endpoint: "FakeEndpoint",
+    make_profile: MakeProfile,
+    calls: list[Call],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hurry: Hurry,
+) -> None:
+    monkeypatch.setattr("resources.chat.engine.UNKEPT_ANSWERS", 3)
+    lake = CountingLake(tmp_path, fake_endpoint)
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        lake.clock = loop.time
+        lake.down_until = loop.time() + 60
+        async with ChatEngine(make_profile(), lake) as engine:
+            for call in calls:
+                await engine.complete(call, scope=SCOPE)
+
+    hurry(work())
+    assert lake.seen[0] == 3
+    assert len(fake_endpoint.chats) == len(calls)
+
+
+def test_who_waits_for_another_scopes_answers_to_be_kept_is_told_when_they_cannot_be(
+    make_profile: MakeProfile, calls: list[Call], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurry: Hurry
+) -> None:
+    monkeypatch.setattr("resources.chat.engine.UNKEPT_ANSWERS", 1)
+    monkeypatch.setattr("resources.chat.journal.OUTAGE_SECONDS", 0.0)
+    lake = RemoteLake(tmp_path)
+    lake.down_until = float("inf")
+
+    async def work() -> None:
+        async with ChatEngine(make_profile(), lake) as engine:
+            await engine.complete(calls[0], scope=SCOPE)
+            await engine.complete(calls[1], scope=f"{SCOPE}-of-another")
+
+    with pytest.raises(StoreAway):
+        hurry(work())
+
+
+ASKS_UNTIL_KILLED = """
+import asyncio, sys
+import resources.chat.engine
+from resources.chat.calls import Call, Message
+from resources.chat.journal import ScopeJournal
+from resources.chat.profile import Profile, Role
+from resources.store import open_store
+
+async def main():
+    store = open_store(sys.argv[2])
+    resources.chat.engine.SEGMENT_SECONDS = 0.01
+    async with resources.chat.engine.ChatEngine(Profile.model_validate_json(sys.argv[1]), store) as engine:
+        def ask(*numbers):
+            question = (Message("user", "What is 6 x 7?"),)
+            calls = [Call(Role.STRONG_STUDENT, question, f"d{number}", "2-strong_student") for number in numbers]
+            return asyncio.gather(*(engine.complete(call, scope=sys.argv[3]) for call in calls))
+
+        def kept():
+            journal = ScopeJournal(store, sys.argv[3])
+            journal.load()
+            return len(journal)
+
+        await ask(0, 1, 2, 3, 4)
+        while await asyncio.to_thread(kept) < 5:
+            pass
+        resources.chat.engine.SEGMENT_SECONDS = 3600
+        await ask(5, 6, 7)
+        await ask(8, 9)
+
+asyncio.run(main())
+"""
+
+
+def test_sigkill_on_s3_costs_what_was_in_flight_and_the_open_segment(
+    fake_endpoint: "FakeEndpoint", make_profile: MakeProfile, calls: list[Call], s3_root: str
+) -> None:
+    profile = make_profile()
+    fake_endpoint.script(*["42"] * 8, fake_endpoint.hangs(), fake_endpoint.hangs())
+    command = [sys.executable, "-c", ASKS_UNTIL_KILLED, profile.model_dump_json(), s3_root, SCOPE]
+    with subprocess.Popen(command, cwd=PROJECT) as process:
+        fake_endpoint.wait_for(10, seconds=60)
+        process.kill()
+    again = ChatEngine(profile, open_store(s3_root))
+    asyncio.run(ask_all(again, calls[:10]))
+    assert again.total.replayed >= 5
+    assert again.total.calls <= 5  # three of the open segment, two in flight
 
 
 def test_a_journal_of_an_older_format_is_read(

@@ -1,5 +1,6 @@
 """The journal keeps what was paid for, whatever happens to its files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from resources.chat.journal import (
     scope_folder,
     sweep_journal,
 )
-from resources.store import LocalStore, StoredFile, StoreError
+from resources.store import LocalStore, StoreAway, StoredFile, StoreError
 
 SCOPE = "scenario_dialogues/debate|orca_math-0003"
 RECORDS = st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.binary(max_size=200)), max_size=8)
@@ -133,8 +134,6 @@ def test_sweeping_deletes_the_scope_alone(store: LocalStore) -> None:
 def test_a_full_disk_leaves_whole_records_and_says_what_to_do(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     journal = loaded(store)
     journal.append(key(1), b"one")
     write = os.write
@@ -153,17 +152,69 @@ def test_a_full_disk_leaves_whole_records_and_says_what_to_do(
     assert (again.damaged, len(again), again.get(key(3))) == (0, 2, b"three")
 
 
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A disk on which not a byte has room; the files that it was tried with."""
+    tried = []
+
+    def write(file: int, data: bytes) -> int:
+        tried.append(file)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", write)
+    return tried
+
+
+def test_a_file_that_cannot_be_begun_leaves_nothing_behind(store: LocalStore, full_disk: list[int]) -> None:
+    with pytest.raises(StoreError, match="No space left on device"):
+        loaded(store).append(key(1), b"one")
+    assert store.list("_journal") == []
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(full_disk[0])
+
+
+def test_a_file_that_cannot_be_begun_is_not_tried_for_every_answer(store: LocalStore, full_disk: list[int]) -> None:
+    journal = loaded(store)
+    for number in range(3):
+        with pytest.raises(StoreError, match="No space left on device"):
+            journal.append(key(number), b"answer")
+    assert len(full_disk) == 1
+
+
+def test_a_journal_that_could_not_be_begun_says_so_before_more_is_paid(store: LocalStore, full_disk: list[int]) -> None:
+    journal = loaded(store)
+    with pytest.raises(StoreError):
+        journal.append(key(1), b"one")
+    with pytest.raises(StoreError, match="No space left on device; make room"):
+        journal.check()
+
+
+def test_a_journal_that_was_closed_begins_anew(
+    store: LocalStore, full_disk: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = loaded(store)
+    with pytest.raises(StoreError):
+        journal.append(key(1), b"one")
+    journal.close()
+    monkeypatch.undo()
+    journal.append(key(1), b"one")
+    assert len(loaded(store)) == 1
+
+
 class RemoteStore(LocalStore):
     """A store without a disk of its own, as S3 is; `down` makes it fail."""
 
     down = False
+    fault: StoreError = StoreAway("unreachable")
+    puts = 0
 
     def local_path(self, path: str) -> None:
         return None
 
     def put(self, path: str, data: bytes) -> None:
+        self.puts += 1
         if self.down:
-            raise StoreError("unreachable")
+            raise self.fault
         super().put(path, data)
 
 
@@ -191,3 +242,61 @@ def test_a_segment_that_could_not_be_put_goes_up_with_the_next(tmp_path: Path) -
     journal.append(key(2), b"two")
     journal.flush()
     assert len(loaded(store)) == 2
+
+
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteStore:
+    """A store that is away for longer than is waited for."""
+    monkeypatch.setattr("resources.chat.journal.OUTAGE_SECONDS", 0.0)
+    store = RemoteStore(tmp_path)
+    store.down = True
+    return store
+
+
+def tried_in_vain(store: RemoteStore) -> ScopeJournal:
+    journal = loaded(store)
+    journal.append(key(1), b"one")
+    with pytest.raises(StoreError):
+        journal.flush()
+    return journal
+
+
+def test_appending_never_tries_the_store(away: RemoteStore) -> None:
+    journal = tried_in_vain(away)
+    with pytest.raises(StoreAway):
+        journal.append(key(2), b"two")
+    assert away.puts == 1
+
+
+def test_a_long_outage_is_told_before_more_is_paid(away: RemoteStore) -> None:
+    with pytest.raises(StoreAway, match=r"no more are paid for \(unreachable\); run the same command again"):
+        tried_in_vain(away).check()
+
+
+def test_a_store_that_hangs_is_an_outage_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.chat.journal.OUTAGE_SECONDS", 0.0)
+
+    class Hangs(RemoteStore):
+        def put(self, path: str, data: bytes) -> None:
+            with pytest.raises(StoreAway, match="the store does not answer"):
+                journal.check()
+
+    journal = loaded(Hangs(tmp_path))
+    journal.append(key(1), b"one")
+    journal.flush()
+
+
+def test_a_store_that_refuses_is_not_told_as_away(away: RemoteStore) -> None:
+    away.fault = StoreError("no permission")
+    with pytest.raises(StoreError, match="no permission") as raised:
+        tried_in_vain(away).check()
+    assert not isinstance(raised.value, StoreAway)
+
+
+def test_what_was_answered_after_the_limit_goes_up_if_the_store_is_back_at_the_end(away: RemoteStore) -> None:
+    journal = tried_in_vain(away)
+    with pytest.raises(StoreAway):
+        journal.append(key(2), b"two")
+    away.down = False
+    journal.close()
+    assert len(loaded(away)) == 2
