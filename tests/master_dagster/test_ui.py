@@ -30,6 +30,7 @@ def page() -> Iterator[Page]:
         )
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
         page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         yield page
         browser.close()
 
