@@ -1,9 +1,11 @@
 """What made a partition of dialogues, as one hash: another hash means that the partition is stale."""
 
+from collections.abc import Iterable
+
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
 from assets.partitions import Scenario
-from resources.chat.profile import Profile
+from resources.chat.profile import Profile, Role
 from resources.identity import stable_hash
 
 # Raise it when the columns, or what the scripts ask, change so that old dialogues should not stand beside new ones.
@@ -37,8 +39,15 @@ def dialogue_fingerprint(
         plan_fingerprint,
         regeneration_fingerprint,
         prompts.versions(script.prompt_names),
-        {
-            role.value: profile.roles[role].model_dump(mode="json", exclude=NOT_THE_ANSWER)
-            for role in sorted(script.roles)
-        },
+        sampling(profile, script.roles),
     )
+
+
+def sampling(profile: Profile, roles: Iterable[Role]) -> dict[str, dict[str, object]]:
+    """By role, all settings that reach an utterance: who speaks and how it is sampled, as requests say it."""
+    found: dict[str, dict[str, object]] = {}
+    for role in sorted(roles):
+        cast = profile.roles[role]
+        extra_body = {**profile.endpoints[cast.endpoint].extra_body, **cast.extra_body}
+        found[role.value] = {**cast.model_dump(mode="json", exclude=NOT_THE_ANSWER), "extra_body": extra_body}
+    return found

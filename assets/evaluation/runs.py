@@ -1,12 +1,13 @@
 """Evaluating one checkpoint: every benchmark through one journal, then its answers and scores, written at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import polars as pl
 
 from assets.checkpoints.checkpoint import Checkpoint, latest_checkpoint
 from assets.checkpoints.recipe import TEMPLATES, Training
+from assets.claims import claim_in_turn
 from assets.dialogues.summary import usage_facts
 from assets.evaluation.answering import REVIEWER, TESTED, Examination, answers_of, examine
 from assets.evaluation.configuration import Benchmark, Benchmarks
@@ -17,18 +18,18 @@ from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
 from assets.partitions import UNTUNED
 from resources.chat.calls import Usage
+from resources.chat.pace import Pace
 from resources.chat.profile import ModelPrice, Profile, Role, RoleModel
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake import Gate, Lake, Table
+from resources.progress import Update
 from resources.sandbox import require_sandbox
 from resources.served.configuration import Serving
 from resources.served.served import ModelUnderTest, Served, describe_serving, serve
 
 FORMAT = 1
 KEPT_UNPARSED = 200  # rows of a benchmark's file that are named in the footer
-
-Update = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,24 @@ async def evaluate(
 ) -> EvaluatedPartition:
     """Ask one checkpoint all benchmarks, and write its answers and scores; those that are current are left.
 
-    A run that was killed goes on: what was answered is in the journal.
+    A run that was killed goes on: what was answered is in the journal. While another run of this machine evaluates the
+    same checkpoint, this one waits, and then finds it done.
 
     Raises:
         NoCheckpoint: there is nothing to evaluate.
         EndpointUnusable, BudgetSpent: the run is to stop; what was answered is kept.
         TableError, StoreError: the rows could not be written.
     """
+    claimed = await claim_in_turn(evaluation.lake.store.uri(f"{BENCHMARK_SCORES.name}/{base}|{variant}"))
+    try:
+        return await _evaluate(evaluation, questions, base, variant, update)
+    finally:
+        claimed.release()
+
+
+async def _evaluate(
+    evaluation: Evaluation, questions: list[QuestionSet], base: str, variant: str, update: Update
+) -> EvaluatedPartition:
     lake, keys = evaluation.lake, {"base": base, "variant": variant}
     tested = model_under_test(lake, evaluation.training, base, variant)
     fingerprint = fingerprint_of(evaluation, questions, tested)
@@ -124,7 +136,7 @@ async def evaluate(
             scope = f"{BENCHMARK_ANSWERS.name}/{base}|{variant}/{name}"
             roles = roles_of(evaluation.benchmarks, found.benchmark)
             async with evaluation.chat.recast(profile).engine(roles, run=evaluation.run) as engine:
-                done = _Counter(name, update)
+                done = _Counter(name, Pace(engine.total), update)
                 examination = Examination(
                     found, evaluation.benchmarks, base, variant, served.model, engine, scope, done.one_more
                 )
@@ -148,12 +160,17 @@ async def evaluate(
 
 
 class _Counter:
-    def __init__(self, name: str, update: Update) -> None:
-        self.total, self._name, self._update, self._done = 0, name, update, 0
+    """Answers to one benchmark that are decided, shown as they come."""
+
+    def __init__(self, name: str, pace: Pace, update: Update) -> None:
+        self.total, self._name, self._pace, self._update, self._done = 0, name, pace, update, 0
 
     def one_more(self) -> None:
         self._done += 1
-        self._update(self._done, self.total, self._name)
+        self._update(self._done, self.total, self._words)
+
+    def _words(self) -> str:
+        return f"{self._name}, {self._pace.words()}"
 
 
 def _is_current(lake: Lake, table: Table, keys: Mapping[str, str], fingerprint: str) -> bool:

@@ -9,11 +9,12 @@ from assets.training_sets.ablations import ABLATIONS, make_ablation
 from assets.training_sets.augmented import AUGMENTERS, make_augmented
 from assets.training_sets.configuration import ComparisonRules
 from assets.training_sets.pools import Pool, make_pool, make_sampled
-from assets.training_sets.reasoning import Update, make_cot
+from assets.training_sets.reasoning import make_cot
 from assets.training_sets.tagcos import make_tagcos
 from assets.training_sets.variants import TrainingSet, TrainingSetError, make_boost_qa, make_ori
 from resources.chat.service import ChatService
 from resources.lake import Lake
+from resources.progress import Update
 from resources.trainers.work import Work
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from assets.answers import check_answer
 from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.release import Release
+from assets.claims import claim_in_turn
+from assets.dialogues.fingerprint import sampling
 from assets.dialogues.prompts import disarmed
 from assets.dialogues.screening import screen
 from assets.dialogues.teaching import POISONED_SHARE, TRANSIENT_REASONS
@@ -30,20 +32,24 @@ from assets.training_sets.variants import (
     pair_row,
 )
 from resources.chat.calls import Call, CallFailed, Chat, Message
+from resources.chat.pace import Pace
 from resources.chat.profile import Role
 from resources.chat.service import ChatService, run_async
 from resources.identity import stable_hash
 from resources.lake import Lake
+from resources.progress import Update
 
 PROMPT = Path(__file__).parent / "prompts" / "chain_of_thought.txt"
 SCOPE = f"{HOME}/cot"
 ROLE = Role.STRONG_STUDENT
 WRONG = "wrong_final_answer"
-Update = Callable[[int, int], None]
+Keep = Callable[[Mapping[str, Any], Pace], None]
 
 
 def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRules, update: Update) -> TrainingSet:
     """The release's seeds, answered with a chain of thought. What was paid for is in the journal and not paid again.
+
+    While another run of this machine makes the same, this one waits, and then finds it made.
 
     Args:
         lake: where everything is read and written.
@@ -65,10 +71,10 @@ def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRu
         seeds = stream(source.connection, (QUERIES / "reasoning_pairs.sql").read_text(encoding="utf-8"))
         with path.open("w", encoding="utf-8") as file:
 
-            def keep(answer: Mapping[str, Any]) -> None:
+            def keep(answer: Mapping[str, Any], pace: Pace) -> None:
                 file.write(json.dumps(answer) + "\n")
                 source.counts[answer["why"] or "reasoned"] += 1
-                update(source.counts.total(), total)
+                update(source.counts.total(), total, pace.words)
 
             run_async(_answer_all(seeds, chat, prompt, rules.regenerations, keep))
         _refuse_poor(source.counts)
@@ -81,23 +87,27 @@ def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRu
         "model": cast.model,
         "temperature": cast.temperature,
         "max_tokens": cast.max_tokens,
+        "sampling": stable_hash("sampling", sampling(chat.profile, [ROLE]))[:16],  # fields of a request are not told
         "prompt": stable_hash("prompt", prompt)[:16],
         "regenerations": rules.regenerations,
     }
-    return make_set(lake, release, "cot", rows, made_with)
+    claimed = run_async(claim_in_turn(lake.store.uri(SCOPE)))
+    try:
+        return make_set(lake, release, "cot", rows, made_with)
+    finally:
+        claimed.release()
 
 
-async def _answer_all(
-    seeds: Iterable[Row], chat: ChatService, prompt: str, regenerations: int, keep: Callable[[Mapping[str, Any]], None]
-) -> None:
+async def _answer_all(seeds: Iterable[Row], chat: ChatService, prompt: str, regenerations: int, keep: Keep) -> None:
     """Have every seed answered, as many at once as the engine likes; `keep` takes each as it comes."""
     waiting = iter(seeds)  # shared: each worker takes the next one
     async with chat.engine([ROLE]) as engine:
+        pace = Pace(engine.total)
 
         async def work() -> None:
             for seed in waiting:
                 text, why = await reason(engine, seed, prompt, regenerations)
-                keep({"seed_id": seed["seed_id"], "reasoned": text, "why": why})
+                keep({"seed_id": seed["seed_id"], "reasoned": text, "why": why}, pace)
 
         await all_or_first_error(work() for _ in range(max(1, engine.appetite)))
 

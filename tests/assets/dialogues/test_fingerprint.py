@@ -54,6 +54,14 @@ def test_limits_of_an_endpoint_make_nothing_stale(prompts: PromptBook, profile: 
     assert stale((prompts, prompts), (profile, other)) == set()
 
 
+def test_further_fields_of_an_endpoints_requests_make_its_scenarios_stale(
+    prompts: PromptBook, profile: Profile
+) -> None:
+    endpoint = profile.endpoints["embedded"].model_copy(update={"extra_body": {"top_k": 20}})
+    other = profile.model_copy(update={"endpoints": {"embedded": endpoint}})
+    assert stale((prompts, prompts), (profile, other)) == set(Scenario)
+
+
 @pytest.mark.parametrize(("plan", "asked_anew"), [("other plans", ""), ("plans", "asked anew")])
 def test_plans_and_what_is_asked_anew_are_part_of_it(
     plan: str, asked_anew: str, prompts: PromptBook, profile: Profile

@@ -18,6 +18,7 @@ from resources.chat.engine import Budget, RetryPolicy
 from resources.chat.profile import Profile, Role
 from resources.chat.service import ChatService
 from resources.lake import Lake
+from resources.progress import Update
 from resources.publication import publish, read_latest
 from resources.sandbox import NoSandbox, require_sandbox
 from resources.served.configuration import Serving
@@ -37,6 +38,8 @@ class Board:
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)  # of the benchmarks configuration
     budget: Budget | None = None
+    price: dict[str, float] | None = None  # of the model under test
+    update: Update = lambda done, total, detail="", parts=tuple: None
 
     def add(self, benchmark: dict[str, Any], rows: list[Any], **values: Any) -> None:
         """A benchmark with these rows; a row that is a string stands in the file as it is."""
@@ -71,7 +74,8 @@ class Board:
     def evaluation(self) -> Evaluation:
         """All of it."""
         retries = RetryPolicy(attempts=2, first_wait=0.001)
-        serving = Serving.model_validate({"kind": "endpoint", "endpoint": {"base_url": self.endpoint.base_url}})
+        endpoint = {"base_url": self.endpoint.base_url}
+        serving = Serving.model_validate({"kind": "endpoint", "endpoint": endpoint, "price": self.price})
         configuration = {"name": "small", "benchmarks": self.benchmarks, **self.more}
         return Evaluation(
             self.lake,
@@ -85,7 +89,7 @@ class Board:
         """Evaluate its latest checkpoint."""
         evaluation = self.evaluation
         questions = read_all_questions(evaluation)
-        return asyncio.run(evaluate(evaluation, questions, BASE, variant, lambda *_: None))
+        return asyncio.run(evaluate(evaluation, questions, BASE, variant, self.update))
 
     def rows(self, variant: str = "untuned") -> list[dict[str, Any]]:
         """The answers of an evaluation, by question, stage and sample."""

@@ -1,6 +1,8 @@
 """Asking a model under test, by a fake endpoint that plays it."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,6 +233,31 @@ def test_what_was_evaluated_is_not_asked_again(board: Any, fake_endpoint: FakeEn
     board.evaluate()
     again = board.evaluate()
     assert (len(fake_endpoint.chats), again.usage, again.scores["accuracy"].to_list()) == (1, None, [1.0])
+
+
+def test_of_two_runs_at_once_one_asks_and_the_other_finds_it_done(
+    board: Any, fake_endpoint: FakeEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("assets.claims.LOOK_SECONDS", 0.01)
+    board.add(CHOICE, [SUM])
+    fake_endpoint.answer_with(lambda request: FakeEndpoint.says("[B]", delay=0.2))
+    with ThreadPoolExecutor(2) as runs:
+        both = list(runs.map(board.evaluate, ["untuned", "untuned"]))
+    assert len(fake_endpoint.chats) == 1
+    assert [made.scores["accuracy"].to_list() for made in both] == [[1.0], [1.0]]
+
+
+def test_who_watches_sees_how_fast_it_goes_and_what_it_costs(board: Any, fake_endpoint: FakeEndpoint) -> None:
+    seen: list[tuple[int, int, str]] = []
+    board.update = lambda done, total, detail, parts=tuple: seen.append((done, total, detail()))
+    board.price = {"prompt": 1000.0, "completion": 0.0}
+    board.add(CHOICE, [SUM])
+    fake_endpoint.script(FakeEndpoint.says("[B]", prompt_tokens=500, completion_tokens=1))
+    board.evaluate()
+    ((done, total, words),) = seen
+    assert (done, total, words.partition(", ")[0]) == (1, 1, "sums")
+    assert all(word in words for word in ("calls/s", "tokens/s", "$0.50"))
 
 
 def test_an_evaluation_that_was_stopped_goes_on_where_it_was(board: Any, fake_endpoint: FakeEndpoint) -> None:

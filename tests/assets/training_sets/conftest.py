@@ -18,6 +18,7 @@ from resources.chat.engine import RetryPolicy
 from resources.chat.profile import Endpoint, Profile, load_profile
 from resources.chat.service import ChatService
 from resources.lake import Lake
+from resources.progress import Update
 from resources.publication import publish
 from resources.trainers.work import Work
 from tests.fake_endpoint import FakeEndpoint
@@ -59,13 +60,15 @@ class Studio:
     retracted: frozenset[str] = frozenset()
     release: Any = None
     told: set[str] = field(default_factory=set)  # the variants that Dagster was told of
+    update: Update = lambda done, total, detail="", parts=tuple: None
+    profile: Callable[[Profile], Profile] = lambda profile: profile  # changes the cast
 
     @property
     def chat(self) -> ChatService:
         """Models behind the fake endpoint, asked again without waiting."""
         quick = RetryPolicy(attempts=2, first_wait=0.001, longest_wait=0.001)
         address = self.endpoint.base_url if self.endpoint else "http://127.0.0.1:9/v1"
-        return ChatService(on_loopback(address), self.tiny.lake.store, retries=quick)
+        return ChatService(self.profile(on_loopback(address)), self.tiny.lake.store, retries=quick)
 
     def make(self, variant: str) -> TrainingSet:
         """Make one, of the release at the first call."""
@@ -78,7 +81,7 @@ class Studio:
             self.retracted,
             self.chat,
             self.compute,
-            lambda done, total: None,
+            self.update,
             lambda line: None,
         )
         return make_variant(workshop, variant)

@@ -1,12 +1,16 @@
 """The set `cot`, answered by models on loopback."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
 from assets.seeds.schema import SEEDS
+from assets.training_sets.reasoning import ROLE
 from assets.training_sets.variants import TrainingSetError
+from resources.chat.profile import Profile
 from resources.identity import stable_hash
 
 SOUND = "First I say what is asked, and then I work it out with care, one step after the other. The answer is {}."
@@ -102,6 +106,54 @@ def test_the_same_release_and_model_ask_nobody_again(studio: Any) -> None:
     asked = len(studio.endpoint.chats)
     assert studio.make("cot") == first
     assert len(studio.endpoint.chats) == asked
+
+
+@pytest.mark.parametrize(
+    ("of_the_role", "of_the_endpoint"),
+    [
+        ({"top_p": 0.5}, {}),
+        ({"seed": 4711}, {}),
+        ({"extra_body": {"top_k": 5}}, {}),
+        ({}, {"extra_body": {"top_k": 5}}),
+    ],
+)
+def test_another_sampling_makes_another_set(
+    studio: Any, of_the_role: dict[str, Any], of_the_endpoint: dict[str, Any]
+) -> None:
+    def changed(profile: Profile) -> Profile:
+        endpoint = profile.endpoints["embedded"].model_copy(update=of_the_endpoint)
+        role = profile.roles[ROLE].model_copy(update=of_the_role)
+        return profile.model_copy(update={"endpoints": {"embedded": endpoint}, "roles": {**profile.roles, ROLE: role}})
+
+    answer(studio, {})
+    studio.make("cot")
+    studio.profile = changed
+    studio.endpoint.answer_with(lambda request: SOUND.format("another one"))
+    assert studio.rows("cot")["conversations"].list.get(1).struct.field("value").unique().to_list() == [
+        SOUND.format("another one")
+    ]
+
+
+def test_of_two_runs_at_once_one_asks_and_the_other_finds_it_made(
+    studio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("assets.claims.LOOK_SECONDS", 0.01)
+    studio.endpoint.answer_with(lambda request: studio.endpoint.says(SOUND.format("done"), delay=0.1))
+    studio.release = studio.tiny.release()
+    with ThreadPoolExecutor(2) as runs:
+        first, second = runs.map(studio.make, ["cot", "cot"])
+    assert first == second
+    assert len(studio.endpoint.chats) == 7
+
+
+def test_who_watches_sees_how_fast_it_goes(studio: Any) -> None:
+    seen: list[tuple[int, int, str]] = []
+    studio.update = lambda done, total, detail, parts=tuple: seen.append((done, total, detail()))
+    answer(studio, {})
+    studio.make("cot")
+    assert [(done, total) for done, total, _ in seen] == [(number, 7) for number in range(1, 8)]
+    assert all("calls/s" in words and "tokens/s" in words for _, _, words in seen)
 
 
 def test_what_was_answered_before_a_bad_hour_is_not_paid_again(studio: Any) -> None:
