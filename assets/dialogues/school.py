@@ -77,7 +77,7 @@ class School:
 
     def write(self, syllabus: Syllabus, rows: list[Row], engine: ChatEngine) -> None:
         """Write a finished partition with its gate."""
-        usage = engine.usage(scope(syllabus.key))
+        usage = engine.take_usage(scope(syllabus.key))
         verdict, reason = gate(rows, self.rules.set_aside_limit, self.rules.set_aside_minimum)
         script = SCENARIOS[syllabus.scenario]
         facts = {

@@ -191,7 +191,7 @@ async def _score(
     known = await asyncio.to_thread(_verdicts_that_hold, scoring, record)
     scores = await score_partition(rows, lessons, bench, scope=scope, known=known)
     gate = gate_of(scores, rules)
-    usage = engine.usage(scope)
+    usage = engine.take_usage(scope)
     await asyncio.to_thread(
         scoring.lake.write,
         SCORED,

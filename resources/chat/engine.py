@@ -224,6 +224,10 @@ class ChatEngine:
         """The sums of one scope so far."""
         return self._usage.setdefault(scope, Usage())
 
+    def take_usage(self, scope: str) -> Usage:
+        """The sums of a scope that is done. The engine lets go of them: a run has many scopes, each with its sample."""
+        return self._usage.pop(scope, None) or Usage()
+
     async def complete(self, call: Call, *, scope: str) -> Completion:
         """See `Chat.complete`. A second call of the same key waits for the first and takes its answer.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Message
+from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Message, Usage
 from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent, fold_system
 from resources.chat.profile import Profile, Role
 from resources.store import LocalStore, open_store
@@ -581,6 +581,19 @@ def test_usage_is_summed_by_scope_and_in_all(
     assert (one.calls, one.replayed, one.prompt_tokens, one.completion_tokens) == (1, 1, 10, 5)
     assert one.cost == pytest.approx(20e-6)
     assert (engine.total.calls, len(engine.total.latencies)) == (2, 2)
+
+
+def test_a_scope_whose_usage_was_taken_leaves_nothing_in_the_engine(
+    make_engine: MakeEngine, make_call: MakeCall
+) -> None:
+    engine = make_engine()
+    ask(engine, make_call())
+    assert (engine.take_usage(SCOPE).calls, engine.usage(SCOPE).calls) == (1, 0)
+    assert engine.total.calls == 1
+
+
+def test_the_usage_of_a_scope_that_was_never_called_is_nothing(make_engine: MakeEngine) -> None:
+    assert make_engine().take_usage(SCOPE) == Usage()
 
 
 # ---- the end
