@@ -7,8 +7,6 @@ holds each call until its endpoint has a slot for it, and a call that waits to b
 import asyncio
 import contextlib
 import gc
-import hashlib
-import json
 import logging
 import os
 import random
@@ -17,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from resources.chat.calls import (
     BudgetSpent,
@@ -26,7 +24,6 @@ from resources.chat.calls import (
     Completion,
     EndpointAway,
     EndpointUnusable,
-    Message,
     Usage,
 )
 from resources.chat.journal import SEGMENT_SECONDS, ScopeJournal
@@ -34,6 +31,7 @@ from resources.chat.leases import EndpointShare, share_endpoint
 from resources.chat.limiter import Gate, Limiter, Outcome
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
 from resources.chat.replies import AttemptFailed, Fault, Reply, judge_failure, read_completion, retry_after
+from resources.chat.serialisation import decode_completion, encode_completion, journal_key, request_body
 from resources.chat.transport import Connection
 from resources.configuration import ConfigurationError
 from resources.store import Store
@@ -247,7 +245,7 @@ class ChatEngine:
                 if not first.cancelled() and (error := first.exception()):
                     raise error
             kept = shelf.journal.get(key)
-            if kept is not None and (replayed := _decode(kept)) is not None:
+            if kept is not None and (replayed := decode_completion(kept)) is not None:
                 for usage in (self.usage(scope), self.total):
                     usage.replayed += 1
                 return replayed
@@ -414,7 +412,7 @@ class ChatEngine:
             completion = read_completion(reply, len(ask.body))
             used = completion.prompt_tokens + completion.completion_tokens
             self._count(line, ask, completion, clock() - started)
-            ask.journal.append(ask.key, _encode(completion))
+            ask.journal.append(ask.key, encode_completion(completion))
             return completion
         except _Refused as refused:
             outcome, used, asked = Outcome.REFUSED, 0.0, refused.asked
@@ -596,79 +594,6 @@ async def _aside(work: Callable[[], None]) -> None:
 
     threading.Thread(target=run, daemon=True).start()
     await done
-
-
-def request_body(call: Call, cast: RoleModel, endpoint: Endpoint) -> bytes:
-    """The JSON of one request, exactly as it is sent."""
-    messages = call.messages if endpoint.system_role else fold_system(call.messages)
-    body: dict[str, Any] = {
-        "model": cast.model,
-        "messages": [{"role": message.role, "content": message.content} for message in messages],
-        "temperature": cast.temperature,
-        "top_p": cast.top_p,
-        "max_tokens": cast.max_tokens,
-    }
-    if cast.seed is not None:
-        body["seed"] = cast.seed + call.regeneration
-    if call.json_schema is not None and cast.structured_output == "json_schema":
-        form = {"name": "answer", "schema": call.json_schema, "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": form}
-    elif call.json_schema is not None and cast.structured_output == "json_object":
-        body["response_format"] = {"type": "json_object"}
-    extra = {**endpoint.extra_body, **cast.extra_body}
-    if extra:
-        body = {name: value for name, value in {**body, **extra}.items() if value is not None}
-    return json.dumps(body, separators=(",", ":")).encode()
-
-
-def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages for a model without a system role: the system text heads the first user message."""
-    system = "\n\n".join(message.content for message in messages if message.role == "system")
-    rest = [message for message in messages if message.role != "system"]
-    if not system:
-        return tuple(rest)
-    for place, message in enumerate(rest):
-        if message.role == "user":
-            rest[place] = Message("user", f"{system}\n\n{message.content}")
-            return tuple(rest)
-    return (Message("user", system), *rest)
-
-
-def journal_key(endpoint: str, body: bytes, call: Call) -> bytes:
-    """What a completion is kept under: the endpoint's name (never its address), what is sent, and its place."""
-    schema = json.dumps(call.json_schema) if call.json_schema is not None else ""
-    place = json.dumps([endpoint, call.sample, call.turn, call.regeneration, schema])
-    return hashlib.sha256(place.encode() + b"\0" + body).digest()
-
-
-def _encode(completion: Completion) -> bytes:
-    return json.dumps(
-        {
-            "text": completion.text,
-            "reasoning": completion.reasoning,
-            "finish_reason": completion.finish_reason,
-            "prompt_tokens": completion.prompt_tokens,
-            "completion_tokens": completion.completion_tokens,
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
-    ).encode()
-
-
-def _decode(kept: bytes) -> Completion | None:
-    """A completion from the journal; None where another version's record lacks what is needed here."""
-    try:
-        record = json.loads(kept)
-        return Completion(
-            text=record["text"],
-            reasoning=record.get("reasoning"),
-            finish_reason=record["finish_reason"],
-            prompt_tokens=record["prompt_tokens"],
-            completion_tokens=record["completion_tokens"],
-            replayed=True,
-        )
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 def _machines_slots(endpoint: Endpoint) -> int:

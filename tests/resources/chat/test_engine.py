@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Message, Usage
-from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent, fold_system
+from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Usage
+from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent
 from resources.chat.profile import Profile, Role
 from resources.store import LocalStore, open_store
 
@@ -57,63 +57,6 @@ def test_the_roles_model_and_sampling_are_sent(
         "max_tokens": 64,
         "seed": 3,
     }
-
-
-def test_a_regeneration_gets_a_seed_of_its_own(
-    fake_endpoint: "FakeEndpoint", make_engine: MakeEngine, make_profile: MakeProfile, make_call: MakeCall
-) -> None:
-    ask(make_engine(make_profile(role={"seed": 3})), make_call(regeneration=2))
-    assert fake_endpoint.chats[0].body["seed"] == 5
-
-
-def test_extra_fields_are_added_and_null_takes_one_away(
-    fake_endpoint: "FakeEndpoint", make_engine: MakeEngine, make_profile: MakeProfile, make_call: MakeCall
-) -> None:
-    profile = make_profile(
-        extra_body={"top_k": 20, "user": "team"},
-        role={"extra_body": {"top_k": 40, "max_tokens": None, "max_completion_tokens": 64}},
-    )
-    ask(make_engine(profile), make_call())
-    body = fake_endpoint.chats[0].body
-    assert (body["top_k"], body["user"], body["max_completion_tokens"]) == (40, "team", 64)
-    assert "max_tokens" not in body
-
-
-@pytest.mark.parametrize(
-    ("structured_output", "expected"),
-    [
-        (
-            "json_schema",
-            {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA, "strict": True}},
-        ),
-        ("json_object", {"type": "json_object"}),
-        ("none", None),
-    ],
-)
-def test_a_form_is_asked_for_as_the_role_says(
-    fake_endpoint: "FakeEndpoint",
-    make_engine: MakeEngine,
-    make_profile: MakeProfile,
-    make_call: MakeCall,
-    structured_output: str,
-    expected: dict[str, Any] | None,
-) -> None:
-    profile = make_profile(role={"structured_output": structured_output})
-    ask(make_engine(profile), make_call(json_schema=SCHEMA))
-    assert fake_endpoint.chats[0].body.get("response_format") == expected
-
-
-def test_a_model_without_a_system_role_gets_the_text_before_the_first_question(
-    fake_endpoint: "FakeEndpoint", make_engine: MakeEngine, make_profile: MakeProfile, make_call: MakeCall
-) -> None:
-    ask(make_engine(make_profile(system_role=False)), make_call("Why?", system="You teach."))
-    assert fake_endpoint.chats[0].messages == [{"role": "user", "content": "You teach.\n\nWhy?"}]
-
-
-def test_folding_leaves_the_other_messages_in_place() -> None:
-    talk = (Message("system", "s"), Message("assistant", "a"), Message("user", "u"), Message("user", "v"))
-    assert fold_system(talk) == (Message("assistant", "a"), Message("user", "s\n\nu"), Message("user", "v"))
-    assert fold_system((Message("system", "s"),)) == (Message("user", "s"),)
 
 
 def test_the_key_comes_from_the_named_variable(
