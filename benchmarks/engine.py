@@ -7,6 +7,8 @@
     python benchmarks/engine.py --bucket 300         the endpoint serves 300 calls/s (engine only)
     python benchmarks/engine.py --tail               log-normal latency, p99 ten times the median
     python benchmarks/engine.py --kill               SIGKILL half way, then the same again: what is paid twice
+    python benchmarks/engine.py --kill --s3 --dialogues 3000 --latency 0.5
+                                                     the same, the lake on a moto S3 server
 
 The endpoint and each client are processes of their own; times are taken at the endpoint, from the first call's arrival
 to the last answer. CPU is the client's from its first answer on, so that imports are left out of it.
@@ -17,14 +19,18 @@ import asyncio
 import heapq
 import json
 import math
+import os
 import random
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +107,8 @@ class Protocol(asyncio.Protocol):
 
     def handle(self, head: bytes) -> None:
         endpoint = self.endpoint
+        if head.startswith(b"get /stats?brief"):
+            return self.send(200, json.dumps({"served": endpoint.served}).encode())
         if head.startswith(b"get /stats"):
             return self.send(200, json.dumps(endpoint.stats()).encode())
         if head.startswith(b"get /reset"):
@@ -282,19 +290,71 @@ def flags(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> int:
-    """Run the engine, kill it at half of the calls, run it again: how many calls were paid twice."""
+def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> dict[str, int]:
+    """Run the engine, kill it at half of the calls, run it again.
+
+    Returns:
+        `twice`, the calls that were paid twice, and `segment`, those answered in the time of one of the journal's
+        segments before the kill.
+    """
+    from resources.chat.journal import SEGMENT_SECONDS
+
     calls: int = options.dialogues * CALLS
     call(f"{url}/reset")
     command = [sys.executable, __file__, "--client", "engine", "--url", f"{url}/v1", "--lake", lake, *flags(options)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while call(f"{url}/stats")["served"] < calls / 2:
+    served = 0
+    recent: deque[tuple[float, int]] = deque()
+    while served < calls / 2:
         time.sleep(0.01)
+        served = call(f"{url}/stats?brief")["served"]
+        recent.append((time.monotonic(), served))
+        while recent[0][0] < recent[-1][0] - SEGMENT_SECONDS:
+            recent.popleft()
     process.kill()
     process.wait()
     time.sleep(2 * options.latency)  # what is in flight ends at the endpoint
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return int(call(f"{url}/stats")["served"]) - calls
+    return {"twice": int(call(f"{url}/stats?brief")["served"]) - calls, "segment": served - recent[0][1]}
+
+
+@contextmanager
+def opened_lake(s3: bool) -> Iterator[str]:
+    """An empty lake: a folder, or a bucket on a moto server, a process of its own that the environment points to."""
+    if not s3:
+        with tempfile.TemporaryDirectory() as folder:
+            yield folder
+        return
+    import boto3
+
+    server = subprocess.Popen([sys.executable, __file__, "--serve-s3"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        os.environ |= {
+            "AWS_ENDPOINT_URL": server.stdout.readline().strip(),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_REGION": "us-east-1",
+        }
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="lake")
+        yield "s3://lake/engine"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def serve_s3() -> None:
+    """A moto server until this process is ended; its address is the first line."""
+    import logging
+
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    print(f"http://{host}:{port}", flush=True)
+    threading.Event().wait()
 
 
 def call(url: str) -> dict[str, Any]:
@@ -321,21 +381,27 @@ def main() -> None:
     parser.add_argument("--bucket", type=int)
     parser.add_argument("--tail", action="store_true")
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--s3", action="store_true", help="with --kill: the lake on a moto server instead of a folder")
     quick_options(parser)
     for inner in ("--client", "--url", "--lake"):
         parser.add_argument(inner, help=argparse.SUPPRESS)
-    for inner in ("--serve", "--soak"):
+    for inner in ("--serve", "--serve-s3", "--soak"):
         parser.add_argument(inner, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         asyncio.run(serve(options))
+    elif options.serve_s3:
+        serve_s3()
     elif options.client:
         print(json.dumps(asyncio.run({"bare": run_bare, "engine": run_engine}[options.client](options))))
     elif options.quick:
         show(quick(options), options.json)
     elif options.kill:
-        twice, calls = run(options)["twice"], options.dialogues * CALLS
-        print(f"{calls} calls, killed half way, then again: {twice} paid twice, {options.at_once} at once")
+        ended, calls = run(options), options.dialogues * CALLS
+        print(
+            f"{calls} calls, killed half way, then again: {ended['twice']} paid twice, {options.at_once} at once"
+            + (f", {ended['segment']} answered in the time of the last segment" if options.s3 else "")
+        )
     else:
         tell(options, run(options))
 
@@ -379,8 +445,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         assert server.stdout
         url = f"http://127.0.0.1:{int(server.stdout.readline())}"
         if options.kill:
-            with tempfile.TemporaryDirectory() as lake:
-                return {"twice": kill_half_way(options, url, lake)}
+            with opened_lake(options.s3) as lake:
+                return kill_half_way(options, url, lake)
         bare = None
         if not (options.faults or options.cap or options.bucket):
             bare = measure("bare", options, url, "")
