@@ -101,7 +101,7 @@ def specification_for(lake: Lake, training: Training, base: BaseModel, variant: 
         raise CheckpointError(
             f"the training set {variant!r} ({data.id}) in {made.data_folder} is damaged: {named}; restore these files"
         )
-    return specify(base, variant, training.recipe, data, image)
+    return specify(base, variant, training.recipe_of(base.name), data, image)
 
 
 def training_data(made: TrainingSet) -> TrainingData:

@@ -13,6 +13,7 @@ from resources.configuration import Configuration, load_configuration, shipped_o
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 TEMPLATES = Path(__file__).parent / "trainer" / "templates"
 EMBEDDED = "embedded"
+ALIKE_OVER_SEEDS = ("model", "revision", "template", "context_tokens")
 
 
 def template_names() -> list[str]:
@@ -111,10 +112,21 @@ class BaseModel(Configuration):
         return value
 
 
+class ConfiguredBase(BaseModel):
+    """A model to be tuned, maybe once more with another seed."""
+
+    seed: int | None = Field(default=None, ge=0, description="Takes the place of `recipe.seed` for this one.")
+    seed_of: str | None = Field(
+        default=None,
+        description="Name of another base model that this one is, tuned with another seed. The report takes such runs "
+        "together: means over seeds, with the lowest and the highest.",
+    )
+
+
 class Training(Configuration):
     """The whole file: which models, and how."""
 
-    bases: tuple[BaseModel, ...] = Field(description="Base models, one partition each.")
+    bases: tuple[ConfiguredBase, ...] = Field(description="Base models, one partition each.")
     recipe: Recipe = Field(default=Recipe(), description="How each of them is tuned.")
 
     @model_validator(mode="after")
@@ -127,13 +139,47 @@ class Training(Configuration):
             for base in self.bases
             if self.recipe.max_tokens > base.context_tokens
         ]
+        faults += self._seed_faults()
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
+    def _seed_faults(self) -> list[str]:
+        by_name = {base.name: base for base in self.bases}
+        faults, tuned = [], {(base.name, self._seed(base)): base.name for base in self.bases}
+        for base in self.bases:
+            if base.seed_of is None:
+                continue
+            first = by_name.get(base.seed_of)
+            if first is None or first.seed_of is not None:
+                why = "is not among the bases" if first is None else f"is itself a seed of {first.seed_of!r}"
+                faults.append(f"{base.name} is a seed of {base.seed_of!r}, which {why}")
+                continue
+            other = [key for key in ALIKE_OVER_SEEDS if getattr(base, key) != getattr(first, key)]
+            if other:
+                faults.append(f"{base.name} is a seed of {first.name}, so it should have the same {', '.join(other)}")
+            twin = tuned.setdefault((first.name, self._seed(base)), base.name)
+            if twin != base.name:
+                faults.append(f"{base.name} and {twin} have the same seed {self._seed(base)}: give one of them another")
+        return faults
+
+    def _seed(self, base: ConfiguredBase) -> int:
+        return self.recipe.seed if base.seed is None else base.seed
+
+    @property
+    def seed_of(self) -> dict[str, str]:
+        """Base models that are another with another seed, and which."""
+        return {base.name: base.seed_of for base in self.bases if base.seed_of is not None}
+
     def base(self, name: str) -> BaseModel:
-        """The base model of that name. Raises KeyError."""
-        return {base.name: base for base in self.bases}[name]
+        """The base model of that name, as trainers and checkpoints know it. Raises KeyError."""
+        found = {base.name: base for base in self.bases}[name]
+        return BaseModel.model_validate(found.model_dump(include=set(BaseModel.model_fields)))
+
+    def recipe_of(self, name: str) -> Recipe:
+        """The recipe with the seed of the base model of that name. Raises KeyError."""
+        found = {base.name: base for base in self.bases}[name]
+        return self.recipe.model_copy(update={"seed": self._seed(found)})
 
 
 def load_training(name_or_path: str) -> Training:

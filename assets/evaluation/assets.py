@@ -52,7 +52,7 @@ def benchmark_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
         group_name="evaluation",
         kinds={"openai", "polars", "parquet"},
         owners=OWNERS,
-        code_version="1",
+        code_version="2",
         backfill_policy=BackfillPolicy.single_run(),
         pool="models",  # see infra/dagster.yaml
         metadata=column_schema(BENCHMARK_SCORES),

@@ -94,7 +94,7 @@ def not_reproduced(lake: Lake, record: PartitionRecord) -> list[dict[str, str]]:
     faults = []
     for score in held.iter_rows(named=True):
         anew = made.pop((score["benchmark"], score["stage"]), {})
-        odd = [name for name, value in anew.items() if not _same(value, score[name])]
+        odd = [name for name, value in anew.items() if not _same(value, score.get(name))]
         counted = sum(score[name] for name in ("right", "wrong", "unreadable", "failed"))
         odd += ["answers"] if counted != score["answers"] else []
         if odd or not anew:

@@ -9,6 +9,7 @@ from resources.lake import Table
 KINDS = ("multiple_choice", "judged", "code", "lm_eval")
 STAGES = ("plain", "exchange")
 VERDICTS = ("right", "wrong", "unreadable", "failed")
+INTERVALS = ("Wilson", "Wilson over sources", "clustered bootstrap")
 DECIDERS = ("label", "rule", "judge", "tests", "metric")
 
 REASONS = {
@@ -40,9 +41,9 @@ def count(description: str) -> pa.Column:
     return pa.Column(pl.Int64, pa.Check.ge(0), description=description)
 
 
-def share(description: str) -> pa.Column:
+def share(description: str, *, nullable: bool = False) -> pa.Column:
     """A number from 0 to 1."""
-    return pa.Column(pl.Float64, pa.Check.in_range(0, 1), description=description)
+    return pa.Column(pl.Float64, pa.Check.in_range(0, 1), nullable=nullable, description=description)
 
 
 def one_of(values: tuple[str, ...], description: str, *, nullable: bool = False) -> pa.Column:
@@ -108,18 +109,29 @@ BENCHMARK_SCORES = Table(
             "kind": one_of(KINDS, "multiple_choice, judged, code or lm_eval."),
             "stage": one_of(STAGES, "plain, or exchange: after a review."),
             "items": count("Questions."),
+            "sources": count("Different sources of its questions; as many as questions where nothing is shared."),
             "samples": count("Answers to each question."),
             "answers": count("Answers in all: items × samples."),
             "right": count("Right answers."),
             "wrong": count("Wrong answers."),
             "unreadable": count("Answers that no option could be read off; not right."),
             "failed": count("Answers or verdicts that could not be had; counted as not right."),
-            "accuracy": share("right / answers; with one sample of code this is pass@1."),
-            "accuracy_low": share("Lower end of its 95 % Wilson interval over the questions."),
+            "accuracy": share("Mean share of right answers over questions; with one sample of code this is pass@1."),
+            "accuracy_low": share("Lower end of its 95 % interval."),
             "accuracy_high": share("Upper end."),
+            "accuracy_by": one_of(
+                INTERVALS,
+                "How the interval was found: Wilson's over questions; where questions share at least 20 sources a "
+                "bootstrap over sources, or Wilson's over sources where these are nearly all alike.",
+            ),
             "pass_at": pa.Column(
-                pl.List(pl.Struct({"k": pl.Int32, "share": pl.Float64})),
-                description="pass@k for each k up to the number of samples, unbiased; empty but for code.",
+                pl.List(
+                    pl.Struct(
+                        {"k": pl.Int32, "share": pl.Float64, "low": pl.Float64, "high": pl.Float64, "by": pl.String}
+                    )
+                ),
+                description="pass@k with its 95 % interval for each k up to the number of samples, unbiased; empty but "
+                "for code.",
             ),
             "truncated": count("Answers that the token limit cut off."),
             "prompt_tokens": count("Tokens read, of all answers."),

@@ -39,7 +39,7 @@ EVERY_PARTITION = AllPartitionMapping()
     group_name="evaluation",
     kinds={"html", "markdown"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     metadata=column_schema(REPORT_SCORES),
     description="Did the dialogues help? The paper's tables with ours beside them, intervals and paired comparisons, "
     "lengths, errors, costs, and what was excluded and why: a self-contained page, Markdown and numbers, in a folder "
@@ -48,7 +48,7 @@ EVERY_PARTITION = AllPartitionMapping()
 def experiment_report(lake: ResourceParam[Lake], training: ResourceParam[Training]) -> MaterializeResult[Any]:
     """Write the report, or find that the latest one is made of the same."""
     try:
-        report = make_report(lake, [base.name for base in training.bases])
+        report = make_report(lake, [base.name for base in training.bases], training.seed_of)
     except (NothingScored, StoreError, TableError) as error:
         raise Failure(str(error), allow_retries=False) from None
     return MaterializeResult(metadata=report_metadata(lake, report))

@@ -14,8 +14,8 @@ from dagster import (
 
 from assets.boost_qa.checks import wrong_files
 from assets.evaluation.browser.publishing import HOME as BROWSER
-from assets.evaluation.report.evidence import Evidence, NothingScored, gather
-from assets.evaluation.report.making import HOME, NoReport, Report, latest_report, lineage
+from assets.evaluation.report.evidence import NO_SEEDS, Evidence, NothingScored, gather
+from assets.evaluation.report.making import FORMAT, HOME, NoReport, Report, latest_report, lineage
 from assets.evaluation.report.numbers import compute
 from assets.evaluation.report.published import load_published
 from assets.sql_checks import found_result
@@ -54,7 +54,7 @@ def experiment_report_checks(
     asked = {key.name for key in context.selected_asset_check_keys}
     try:
         report = latest_report(lake)
-        evidence = gather(lake, report.numbers["bases"])
+        evidence = gather(lake, report.numbers["bases"], report.numbers.get("seed_of", NO_SEEDS))
     except (NoReport, NothingScored) as error:
         for name in sorted(asked):
             yield found_result(HOME, name, [{"fault": str(error)}])
@@ -65,7 +65,7 @@ def experiment_report_checks(
     if CURRENT.name in asked:
         yield found_result(HOME, CURRENT.name, changed, AssetCheckSeverity.WARN)
     if REPRODUCED.name in asked:
-        # rows that were written since give other numbers; the check before this one says so
+        # rows that were written since give other numbers, and so does another version; the check before this says so
         yield found_result(HOME, REPRODUCED.name, [] if changed else not_reproduced(report, evidence))
     if OFFLINE.name in asked:
         page = lake.store.get(f"{report.folder}/report.html").decode()
@@ -73,7 +73,7 @@ def experiment_report_checks(
 
 
 def changes(report: Report, evidence: Evidence) -> list[dict[str, str]]:
-    """What was scored or released since the report was made."""
+    """What was scored or released since the report was made, or that another version computes it otherwise."""
     told, now = report.manifest["lineage"], lineage(evidence)
     changed = [
         {"what": f"{row['base']}|{row['variant']}", "change": "scored since, or scored anew"}
@@ -90,6 +90,8 @@ def changes(report: Report, evidence: Evidence) -> list[dict[str, str]]:
         changed.append({"what": "boost_qa", "change": "released anew"})
     if now["browser"] and told.get("browser") != now["browser"]:
         changed.append({"what": BROWSER, "change": "made since, so the page does not link to it"})
+    if report.manifest["format"] != FORMAT:
+        changed.append({"what": HOME, "change": "made by another version, whose numbers are found otherwise"})
     return changed
 
 

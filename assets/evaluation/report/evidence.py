@@ -39,6 +39,7 @@ SCORE_COLUMNS = [
     "max_tokens",
 ]
 VERDICT_COLUMNS = ["scenario", "status", "accepted", "judge_status", "judge_correct", "final_answer"]
+NO_SEEDS: Mapping[str, str] = {}
 PAIR = ("boost_qa", "ori")  # what it is all about, and what it is compared with
 ALL_VARIANTS = (UNTUNED, *reversed(PAIR), *(variant for variant in VARIANTS if variant not in PAIR))
 
@@ -53,10 +54,12 @@ class NothingScored(RuntimeError):
 class Evidence:
     """All of it, as plain data."""
 
-    bases: tuple[str, ...]  # scored or configured, in order
-    answers: pl.DataFrame  # ANSWER_COLUMNS, of every partition that is taken
-    benchmarks: pl.DataFrame  # SCORE_COLUMNS of the same
-    partitions: tuple[Row, ...]  # base, variant, fingerprint, benchmarks, checkpoint, training_set, release, rows, …
+    bases: tuple[str, ...]  # scored or configured, in order; without those that are another training seed of one
+    seed_of: Mapping[str, str]  # base that differs from another in its training seed alone -> that other one
+    answers: pl.DataFrame  # ANSWER_COLUMNS, of every partition that is taken; `base` as above, `run` as it was scored
+    benchmarks: pl.DataFrame  # SCORE_COLUMNS of the same, likewise
+    # base as it was scored, of: the one that it is a seed of, or itself; variant, fingerprint, checkpoint, release, …
+    partitions: tuple[Row, ...]
     left_out: tuple[Row, ...]  # partition, why
     unparsed: tuple[Row, ...]  # rows of benchmarks' files that are no question
     training_sets: Mapping[str, Row]  # variant -> id, release, rows, counts; those that were made
@@ -68,8 +71,13 @@ class Evidence:
     changed_lessons: int  # lessons of the release that were scored anew since, and are left out here
 
 
-def gather(lake: Lake, bases: Iterable[str]) -> Evidence:
+def gather(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS) -> Evidence:
     """Read the evidence for `bases` and whatever else was scored.
+
+    Args:
+        lake: where it is.
+        bases: base models that are configured.
+        seed_of: those that differ from another in the training seed alone, and from which.
 
     Raises:
         NothingScored: no partition of benchmark_scores is there and passed its gate.
@@ -85,10 +93,11 @@ def gather(lake: Lake, bases: Iterable[str]) -> Evidence:
         (row["benchmark"], row["file"], row["row"]): row for partition in taken for row in partition["unparsed"]
     }
     return Evidence(
-        bases=tuple(dict.fromkeys([*bases, *(row["base"] for row in taken)])),
-        answers=lake.read(BENCHMARK_ANSWERS, keys, ANSWER_COLUMNS),
-        benchmarks=lake.read(BENCHMARK_SCORES, keys, SCORE_COLUMNS),
-        partitions=tuple(taken),
+        bases=tuple(dict.fromkeys(seed_of.get(base, base) for base in [*bases, *(row["base"] for row in taken)])),
+        seed_of=seed_of,
+        answers=_as_runs(lake.read(BENCHMARK_ANSWERS, keys, ANSWER_COLUMNS), seed_of),
+        benchmarks=_as_runs(lake.read(BENCHMARK_SCORES, keys, SCORE_COLUMNS), seed_of),
+        partitions=tuple({**row, "of": seed_of.get(row["base"], row["base"])} for row in taken),
         left_out=tuple(left_out),
         unparsed=tuple(unparsed.values()),
         training_sets=_training_sets(lake),
@@ -122,6 +131,11 @@ def examples(lake: Lake, partitions: Sequence[Row]) -> list[Row]:
         if found:
             shown.append({"base": base, "variants": PAIR, **found})
     return shown
+
+
+def _as_runs(rows: pl.DataFrame, seed_of: Mapping[str, str]) -> pl.DataFrame:
+    """The rows with the base that they count for, and in the column `run` the one that was scored."""
+    return rows.with_columns(pl.col("base").alias("run"), pl.col("base").replace(seed_of))
 
 
 def _partitions(lake: Lake) -> tuple[list[Row], list[Row]]:

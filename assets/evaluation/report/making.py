@@ -6,12 +6,12 @@ experiment_report/latest.json  which of them is the latest
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.evaluation.report.evidence import Evidence, gather
+from assets.evaluation.report.evidence import NO_SEEDS, Evidence, gather
 from assets.evaluation.report.numbers import compute, too_small
 from assets.evaluation.report.pages import markdown, page, templates_version
 from assets.evaluation.report.published import load_published
@@ -28,7 +28,7 @@ from resources.publication import (
     write_json,
 )
 
-FORMAT = 1
+FORMAT = 2
 HOME = REPORT_SCORES.name
 
 
@@ -48,12 +48,13 @@ class Report:
     numbers: dict[str, Any]
 
 
-def make_report(lake: Lake, bases: Iterable[str]) -> Report:
+def make_report(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS) -> Report:
     """Publish the report on all that is scored; the same rows give the same report, written once.
 
     Args:
         lake: where everything is read and written.
         bases: base models that are configured; those without scores are said to be missing.
+        seed_of: those that differ from another in the training seed alone, and from which.
 
     Raises:
         NothingScored: there is nothing to report on.
@@ -61,7 +62,7 @@ def make_report(lake: Lake, bases: Iterable[str]) -> Report:
         StoreError, TableError: it cannot be written.
     """
     start = read_latest(lake.store, HOME)
-    evidence = gather(lake, bases)
+    evidence = gather(lake, bases, seed_of)
     published = load_published()
     numbers = compute(evidence, published)
     small = too_small(numbers, published)

@@ -13,8 +13,9 @@ import polars as pl
 from assets.evaluation.report.evidence import ALL_VARIANTS, PAIR, Evidence
 from assets.evaluation.report.published import Published, PublishedBase
 from assets.evaluation.schema import REASONS, VERDICTS
-from assets.evaluation.scores import KS
+from assets.evaluation.scores import per_question, score
 from assets.evaluation.statistics import (
+    FEWEST_SOURCES,
     Difference,
     Interval,
     accuracy_interval,
@@ -22,12 +23,11 @@ from assets.evaluation.statistics import (
     holm,
     normal_p,
     paired_difference,
-    pass_at_k,
 )
 from assets.partitions import UNTUNED, Scenario
 from assets.training_sets.ablations import ABLATIONS
 
-FORMAT = 1
+FORMAT = 2
 OURS, SEEDS = PAIR
 BASELINES = ("random_aug", "spelling_aug", "tagcos", "cot_collection", "cot")
 BINS = (0, 50, 100, 150, 200, 250, 300)  # lower ends in tokens; the last one has no upper end
@@ -35,24 +35,30 @@ FEWEST_ROWS = 1000  # conversations to train on; a twentieth of the paper's
 DIGITS = 6
 
 Row = dict[str, Any]
-Paired = Mapping[tuple[str, str, str, str], pl.DataFrame]  # base, variant, benchmark, stage -> one row a question
+Key = tuple[str, str, str, str]  # base, variant, benchmark, stage
+Answers = Mapping[Key, pl.DataFrame]
+Paired = Mapping[Key, pl.DataFrame]  # one row a question
+Runs = Mapping[Key, Mapping[str, float]]  # accuracy of each training seed, by the base that was scored
 
 
 def compute(evidence: Evidence, published: Published) -> Row:
     """All numbers, as JSON can hold them; the same evidence gives the same numbers."""
-    questions = per_question(evidence.answers)
-    scores = score_rows(evidence, questions)
+    answers = by_key(evidence.answers)
+    questions = {key: per_question(rows) for key, rows in answers.items()}
+    runs = {key: accuracies(rows) for key, rows in answers.items()}
+    scores = score_rows(evidence, answers, runs)
     averaged = averaged_benchmarks(evidence, published)
     numbers: Row = {
         "format": FORMAT,
         "bases": list(evidence.bases),
+        "seed_of": dict(evidence.seed_of),
         "scores": scores,
-        "averages": average_rows(scores, averaged),
+        "averages": average_rows(scores, averaged, runs),
         "averaged": averaged,
-        "by_benchmark": by_benchmark(evidence, questions),
-        "by_variant": by_variant(evidence, questions, averaged),
-        "scenarios": by_scenario(evidence, questions, averaged),
-        "exchange": by_exchange(questions),
+        "by_benchmark": by_benchmark(evidence, questions, runs),
+        "by_variant": by_variant(evidence, questions, averaged, runs),
+        "scenarios": by_scenario(evidence, questions, averaged, runs),
+        "exchange": by_exchange(questions, runs),
         "lengths": length_rows(evidence.answers),
         "length_bins": bin_rows(evidence.answers),
         "errors": error_rows(evidence.verdicts, published),
@@ -87,20 +93,39 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def per_question(answers: pl.DataFrame) -> Paired:
-    """For each base, variant, benchmark and stage a row a question: `share` of its answers that are right, and more."""
-    grouped = answers.group_by(
-        ["base", "variant", "benchmark", "stage", "item_id", "cluster"], maintain_order=True
-    ).agg(
-        (pl.col("verdict") == "right").mean().alias("share"),
-        (pl.col("verdict") == "right").sum().alias("right"),
-        pl.len().alias("samples"),
-        pl.col("prompt_hash").min(),
-    )
+def by_key(answers: pl.DataFrame) -> Answers:
+    """The answers of each base, variant, benchmark and stage; of all training seeds that were asked."""
     return {
-        (str(key[0]), str(key[1]), str(key[2]), str(key[3])): rows.sort("item_id")
-        for key, rows in grouped.group_by(["base", "variant", "benchmark", "stage"], maintain_order=True)
+        (str(key[0]), str(key[1]), str(key[2]), str(key[3])): rows
+        for key, rows in answers.group_by(["base", "variant", "benchmark", "stage"], maintain_order=True)
     }
+
+
+def accuracies(answers: pl.DataFrame) -> dict[str, float]:
+    """The accuracy of each training seed."""
+    runs = {str(run): per_question(rows)["share"].to_list() for (run,), rows in answers.sort("run").group_by("run")}
+    return {run: sum(shares) / len(shares) for run, shares in sorted(runs.items())}
+
+
+def over_seeds(values: Sequence[float]) -> Row:
+    """How many training seeds a mean is over, and the lowest and the highest of them; None for one seed."""
+    several = len(values) > 1
+    return {
+        "seeds": len(values),
+        "lowest": min(values) if several else None,
+        "highest": max(values) if several else None,
+    }
+
+
+def averages_of(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The unweighted mean over benchmarks of each training seed that all of them have."""
+    shared = [run for run in runs[0] if all(run in one for one in runs)]
+    return {run: sum(one[run] for one in runs) / len(runs) for run in shared}
+
+
+def subtracted(first: Mapping[str, float], second: Mapping[str, float]) -> list[float]:
+    """The difference of each training seed that both have."""
+    return [value - second[run] for run, value in first.items() if run in second]
 
 
 def paper_figures(base: PublishedBase, columns: Sequence[str]) -> Row:
@@ -112,26 +137,21 @@ def paper_figures(base: PublishedBase, columns: Sequence[str]) -> Row:
 
 
 def ends(interval: Interval | None) -> Row:
-    """An interval as the columns low, high and by."""
-    return {name: getattr(interval, name) if interval else None for name in ("low", "high", "by")}
+    """An interval as columns."""
+    return {name: getattr(interval, name) if interval else None for name in ("low", "high", "by", "few_sources")}
 
 
 # -- accuracy ----------------------------------------------------------------------------------------------------------
 
 
-def score_rows(evidence: Evidence, questions: Paired) -> list[Row]:
+def score_rows(evidence: Evidence, answers: Answers, runs: Runs) -> list[Row]:
     """Accuracy with its interval, verdicts and pass@k, a row a base, variant, benchmark and stage."""
     told = {(row["base"], row["variant"], row["benchmark"]): row for row in evidence.benchmarks.to_dicts()}
-    by_group = {
-        tuple(map(str, key)): rows
-        for key, rows in evidence.answers.group_by(["base", "variant", "benchmark", "stage"], maintain_order=True)
-    }
     made = []
-    for key, rows in questions.items():
+    for key, rows in answers.items():
         base, variant, benchmark, stage = key
-        answers, about = by_group[key], told[base, variant, benchmark]
-        found = accuracy_interval(rows["share"].to_list(), rows["cluster"].to_list(), *key)
-        verdicts = dict(answers["verdict"].value_counts().iter_rows())
+        about, found = told[base, variant, benchmark], score(rows, *key)
+        few = shares_few_sources(found)
         made.append(
             {
                 "base": base,
@@ -139,40 +159,41 @@ def score_rows(evidence: Evidence, questions: Paired) -> list[Row]:
                 "benchmark": benchmark,
                 "stage": stage,
                 "title": about["title"],
-                "kind": answers["kind"][0],
+                "kind": rows["kind"][0],
                 "paper_column": about["paper_column"],
-                "items": rows.height,
-                "sources": rows["cluster"].n_unique(),
-                "samples": rows["samples"].max(),
-                "accuracy": found.value,
-                **ends(found),
-                "over_samples": sample_spread(answers),
-                "pass_at": pass_rows(rows, key) if answers["kind"][0] == "code" else [],
-                **{verdict: verdicts.get(verdict, 0) for verdict in VERDICTS},
-                "truncated": (answers["finish_reason"] == "length").sum(),
-                "completion_tokens": answers["completion_tokens"].sum(),
+                "items": found["items"],
+                "sources": found["sources"],
+                "samples": found["samples"],
+                "accuracy": found["accuracy"],
+                "low": found["accuracy_low"],
+                "high": found["accuracy_high"],
+                "by": found["accuracy_by"],
+                "few_sources": found["sources"] if few else 0,
+                **over_seeds(list(runs[key].values())),
+                "over_samples": sample_spread(rows),
+                "pass_at": found["pass_at"],
+                **{verdict: found[verdict] for verdict in VERDICTS},
+                "truncated": found["truncated"],
+                "completion_tokens": found["completion_tokens"],
             }
         )
     return made
 
 
+def shares_few_sources(found: Mapping[str, Any]) -> bool:
+    """Whether questions share sources that are too few to be resampled."""
+    return bool(found["sources"] < min(found["items"], FEWEST_SOURCES))
+
+
 def sample_spread(answers: pl.DataFrame) -> float | None:
-    """Standard deviation between the accuracies of the samples (each an answer of its own to every question)."""
-    accuracies = answers.group_by("sample").agg((pl.col("verdict") == "right").mean().alias("share"))["share"]
-    spread = accuracies.std()
-    return float(spread) if isinstance(spread, float) else None
+    """Standard deviation between the accuracies of the samples (each an answer of its own to every question).
 
-
-def pass_rows(rows: pl.DataFrame, seed: Sequence[str]) -> list[Row]:
-    """pass@k with its interval, for each usual k that every question has answers for."""
-    pairs = list(zip(rows["samples"].to_list(), rows["right"].to_list(), strict=True))
-    fewest = min(samples for samples, _ in pairs)
-    made = []
-    for k in (k for k in KS if k <= fewest):
-        shares = [pass_at_k(samples, right, k) for samples, right in pairs]
-        found = accuracy_interval(shares, rows["cluster"].to_list(), *seed, f"pass@{k}")
-        made.append({"k": k, "share": found.value, **ends(found)})
-    return made
+    Of several training seeds the mean of theirs; None for one sample.
+    """
+    shares = answers.group_by("run", "sample").agg((pl.col("verdict") == "right").mean().alias("share"))
+    spread = shares.sort("run", "sample").group_by("run", maintain_order=True).agg(pl.col("share").std())["share"]
+    mean = spread.mean()
+    return float(mean) if isinstance(mean, float) else None
 
 
 def averaged_benchmarks(evidence: Evidence, published: Published) -> dict[str, list[str]]:
@@ -185,16 +206,19 @@ def averaged_benchmarks(evidence: Evidence, published: Published) -> dict[str, l
     return found
 
 
-def average_rows(scores: Sequence[Row], averaged: Mapping[str, Sequence[str]]) -> list[Row]:
+def average_rows(scores: Sequence[Row], averaged: Mapping[str, Sequence[str]], runs: Runs) -> list[Row]:
     """The unweighted average over benchmarks, a row a base and variant; None where one of them is not scored."""
     plain = {(row["base"], row["variant"], row["benchmark"]): row for row in scores if row["stage"] == "plain"}
     made = []
     for base, benchmarks in averaged.items():
         for variant in ALL_VARIANTS:
             rows = [plain.get((base, variant, benchmark)) for benchmark in benchmarks]
-            parts = [Interval(row["accuracy"], row["low"], row["high"], row["by"]) for row in rows if row]
+            parts = [
+                Interval(row["accuracy"], row["low"], row["high"], row["by"], row["few_sources"]) for row in rows if row
+            ]
             whole = bool(parts) and len(parts) == len(rows)
             found = average(parts) if whole else None
+            each = averages_of([runs[base, variant, one, "plain"] for one in benchmarks]) if whole else {}
             if parts:
                 made.append(
                     {
@@ -204,6 +228,7 @@ def average_rows(scores: Sequence[Row], averaged: Mapping[str, Sequence[str]]) -
                         "of": len(rows),
                         "average": found.value if found else None,
                         **ends(found),
+                        **over_seeds(list(each.values())),
                     }
                 )
     return made
@@ -212,10 +237,10 @@ def average_rows(scores: Sequence[Row], averaged: Mapping[str, Sequence[str]]) -
 # -- comparisons -------------------------------------------------------------------------------------------------------
 
 
-def by_benchmark(evidence: Evidence, questions: Paired) -> list[Row]:
+def by_benchmark(evidence: Evidence, questions: Paired, runs: Runs) -> list[Row]:
     """BOOST-QA against the seeds on every benchmark; one family of tests."""
     rows = [
-        compared(questions, (base, OURS, benchmark, "plain"), (base, SEEDS, benchmark, "plain"))
+        compared(questions, runs, (base, OURS, benchmark, "plain"), (base, SEEDS, benchmark, "plain"))
         for base in evidence.bases
         for benchmark in benchmarks_of(questions, base)
         if comparable(evidence, base, OURS, SEEDS)
@@ -223,10 +248,10 @@ def by_benchmark(evidence: Evidence, questions: Paired) -> list[Row]:
     return corrected([row for row in rows if row])
 
 
-def by_variant(evidence: Evidence, questions: Paired, averaged: Mapping[str, Sequence[str]]) -> list[Row]:
+def by_variant(evidence: Evidence, questions: Paired, averaged: Mapping[str, Sequence[str]], runs: Runs) -> list[Row]:
     """Each variant's average against the seeds'; one family of tests."""
     rows = [
-        compared_averages(questions, base, variant, SEEDS, averaged[base])
+        compared_averages(questions, runs, base, variant, SEEDS, averaged[base])
         for base in evidence.bases
         for variant in ALL_VARIANTS
         if variant != SEEDS and comparable(evidence, base, variant, SEEDS)
@@ -234,10 +259,10 @@ def by_variant(evidence: Evidence, questions: Paired, averaged: Mapping[str, Seq
     return corrected([row for row in rows if row])
 
 
-def by_scenario(evidence: Evidence, questions: Paired, averaged: Mapping[str, Sequence[str]]) -> list[Row]:
+def by_scenario(evidence: Evidence, questions: Paired, averaged: Mapping[str, Sequence[str]], runs: Runs) -> list[Row]:
     """All scenarios' average against each choice of one or two: what those that are left out add; one family."""
     rows = [
-        compared_averages(questions, base, OURS, variant, averaged[base])
+        compared_averages(questions, runs, base, OURS, variant, averaged[base])
         for base in evidence.bases
         for variant in ABLATIONS
         if comparable(evidence, base, OURS, variant)
@@ -247,10 +272,12 @@ def by_scenario(evidence: Evidence, questions: Paired, averaged: Mapping[str, Se
     return [{**row, "added": sorted(every - ABLATIONS[row["against"]])} for row in made]
 
 
-def by_exchange(questions: Paired) -> list[Row]:
+def by_exchange(questions: Paired, runs: Runs) -> list[Row]:
     """The answer after a review against the plain answer; one family of tests."""
     rows = [
-        compared(questions, key, (*key[:3], "plain"), same_prompt=False) for key in questions if key[3] == "exchange"
+        compared(questions, runs, key, (*key[:3], "plain"), same_prompt=False)
+        for key in questions
+        if key[3] == "exchange"
     ]
     return corrected([row for row in rows if row])
 
@@ -261,21 +288,20 @@ def benchmarks_of(questions: Paired, base: str) -> list[str]:
 
 
 def comparable(evidence: Evidence, base: str, first: str, second: str) -> bool:
-    """Whether two variants were tuned on sets of one release; the untuned model has none."""
+    """Whether two variants, with all their training seeds, were tuned on sets of one release; `untuned` has none."""
     releases = {
-        row["variant"]: row["release"]
-        for row in evidence.partitions
-        if row["base"] == base and row["variant"] in (first, second)
+        variant: {row["release"] for row in evidence.partitions if (row["of"], row["variant"]) == (base, variant)}
+        for variant in (first, second)
     }
-    if len(releases) < 2:
-        return False
-    return UNTUNED in releases or (None not in releases.values() and len(set(releases.values())) == 1)
+    tuned = {release for variant, found in releases.items() if variant != UNTUNED for release in found}
+    return all(releases.values()) and len(tuned) == 1 and (UNTUNED in releases or None not in tuned)
 
 
-def difference(
-    questions: Paired, first: tuple[str, str, str, str], second: tuple[str, str, str, str], same_prompt: bool = True
-) -> tuple[Difference, int] | None:
-    """The paired difference over the questions that both were asked in the same words, and their number."""
+def difference(questions: Paired, first: Key, second: Key, same_prompt: bool = True) -> tuple[Difference, int] | None:
+    """The paired difference over the questions that both were asked in the same words, and their number.
+
+    A question that several training seeds were asked counts once, by its mean over them.
+    """
     if first not in questions or second not in questions:
         return None
     both = questions[first].join(questions[second], on="item_id", suffix="_second").sort("item_id")
@@ -287,9 +313,7 @@ def difference(
     return paired_difference(*shares, both["cluster"].to_list(), *first, *second), both.height
 
 
-def compared(
-    questions: Paired, first: tuple[str, str, str, str], second: tuple[str, str, str, str], same_prompt: bool = True
-) -> Row | None:
+def compared(questions: Paired, runs: Runs, first: Key, second: Key, same_prompt: bool = True) -> Row | None:
     """A comparison as a row; None where there is nothing to compare."""
     found = difference(questions, first, second, same_prompt)
     if found is None:
@@ -303,6 +327,7 @@ def compared(
         "items": items,
         "difference": made.interval.value,
         **ends(made.interval),
+        **over_seeds(subtracted(runs[first], runs[second])),
         "better_on": made.first_only,
         "worse_on": made.second_only,
         "test": made.test,
@@ -311,7 +336,7 @@ def compared(
 
 
 def compared_averages(
-    questions: Paired, base: str, variant: str, against: str, benchmarks: Sequence[str]
+    questions: Paired, runs: Runs, base: str, variant: str, against: str, benchmarks: Sequence[str]
 ) -> Row | None:
     """The difference of two averages over the same benchmarks; None where one of them was not asked."""
     found = [difference(questions, (base, variant, one, "plain"), (base, against, one, "plain")) for one in benchmarks]
@@ -319,6 +344,7 @@ def compared_averages(
     if not made or len(made) < len(found):
         return None
     interval = average([one.interval for one, _ in made])
+    each = [averages_of([runs[base, one, name, "plain"] for name in benchmarks]) for one in (variant, against)]
     return {
         "base": base,
         "variant": variant,
@@ -327,6 +353,7 @@ def compared_averages(
         "items": sum(items for _, items in made),
         "difference": interval.value,
         **ends(interval),
+        **over_seeds(subtracted(*each)),
         "test": "normal",
         "p": normal_p(interval),
     }
@@ -485,29 +512,33 @@ def excluded_rows(evidence: Evidence) -> list[Row]:
 
 def missing_rows(evidence: Evidence) -> list[Row]:
     """What the report would show if it were there, and why it cannot compare what is."""
-    scored = {(row["base"], row["variant"]): row for row in evidence.partitions}
     rows: list[Row] = []
     for base in evidence.bases:
-        absent = [variant for variant in ALL_VARIANTS if (base, variant) not in scored]
+        scored = {named(base, row["base"], row["variant"]): row for row in evidence.partitions if row["of"] == base}
+        absent = [variant for variant in ALL_VARIANTS if all(row["variant"] != variant for row in scored.values())]
         if absent:
             rows.append({"what": f"scores of {base}", "which": absent, "why": "benchmark_scores was not made for them"})
-        old = [variant for (one, variant), row in scored.items() if one == base and not row["newest_checkpoint"]]
+        old = [name for name, row in scored.items() if not row["newest_checkpoint"]]
         if old:
             why = "scored, but not their newest checkpoint; materialise benchmark_scores again"
             rows.append({"what": f"scores of {base}", "which": old, "why": why})
-        releases = {row["release"] for (one, _), row in scored.items() if one == base and row["release"]}
+        releases = {row["release"] for row in scored.values() if row["release"]}
         if len(releases) > 1:
             why = "tuned on different releases, and not compared with each other"
             rows.append({"what": f"comparisons of {base}", "which": sorted(releases), "why": why})
         asked: dict[str, set[str]] = {}
         for row in evidence.benchmarks.filter(pl.col("base") == base).iter_rows(named=True):
-            asked.setdefault(row["benchmark"], set()).add(row["variant"])
-        here = {variant for one, variant in scored if one == base}
-        for benchmark, variants in asked.items():
-            if variants != here:
+            asked.setdefault(row["benchmark"], set()).add(named(base, row["run"], row["variant"]))
+        for benchmark, those in asked.items():
+            if those != scored.keys():
                 why = f"was not asked {benchmark}, as others were"
-                rows.append({"what": f"scores of {base}", "which": sorted(here - variants), "why": why})
+                rows.append({"what": f"scores of {base}", "which": sorted(scored.keys() - those), "why": why})
     return rows
+
+
+def named(base: str, run: str, variant: str) -> str:
+    """What was scored: the variant, with the base's own name where that is another training seed."""
+    return variant if run == base else f"{run}|{variant}"
 
 
 def release_facts(evidence: Evidence) -> Row | None:

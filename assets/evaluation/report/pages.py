@@ -28,6 +28,7 @@ from assets.evaluation.report.sheets import (
     further_table,
     is_papers_average,
     length_table,
+    noted,
     paper_table,
     partition_table,
     pass_table,
@@ -128,6 +129,9 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
         drawn = [draw(numbers, base) for base in bases] if with_plots else []
         return tuple(Plot(Markup(one), f"{base}: {caption}") for base, one in zip(bases, drawn, strict=False) if one)  # noqa: S704 - our own drawing
 
+    def made(tables: Sequence[Sheet | None]) -> tuple[Sheet, ...]:
+        return tuple(noted(numbers, table) for table in tables if table is not None)
+
     parts = [
         Section(
             "benchmarks",
@@ -138,20 +142,20 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
                 "accuracy on each benchmark that was asked. Overlapping intervals can hide a "
                 "difference that the paired comparison sees.",
             ),
-            _made([*(paper_table(numbers, base) for base in bases), tests_table(numbers)]),
+            made([*(paper_table(numbers, base) for base in bases), tests_table(numbers)]),
         ),
         Section(
             "further",
             "Table 2: further benchmarks",
             ("Other benchmarks that were asked; the paper's further multiple choice is among them where configured.",),
-            sheets=_made([further_table(numbers, base) for base in bases] + [pass_table(numbers)]),
+            sheets=made([further_table(numbers, base) for base in bases] + [pass_table(numbers)]),
         ),
         Section(
             "baselines",
             "Table 3: other ways to use the same seeds",
             (average_note(numbers),),
             plots(averages_plot, "average accuracy by what the model was tuned on."),
-            _made([variant_table(numbers, base, BASELINE_ROWS, "Average accuracy") for base in bases]),
+            made([variant_table(numbers, base, BASELINE_ROWS, "Average accuracy") for base in bases]),
         ),
         Section(
             "scenarios",
@@ -161,7 +165,7 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
                 "size and seeds are equal, but the fewer scenarios, the fewer dialogues: part of a difference may be "
                 "their number, not their kind.",
             ),
-            sheets=_made(
+            sheets=made(
                 [variant_table(numbers, base, ABLATION_ROWS, "Average accuracy") for base in bases]
                 + [scenario_table(numbers, base) for base in bases]
             ),
@@ -169,7 +173,7 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
         Section(
             "exchange",
             "A second look: answer, review, corrected answer",
-            sheets=_made([exchange_table(numbers)]),
+            sheets=made([exchange_table(numbers)]),
         ),
         Section(
             "lengths",
@@ -179,7 +183,7 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
                 "up to 50), and better in every bin. Bins hold different questions: compare models, not lengths.",
             ),
             plots(lengths_plot, "share of the plain answers by length, and how many of these are right."),
-            _made([length_table(numbers), *(bin_table(numbers, base) for base in bases)]),
+            made([length_table(numbers), *(bin_table(numbers, base) for base in bases)]),
         ),
         Section(
             "errors",
@@ -188,22 +192,22 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
                 "The paper's judge read all its data. Ours is by default asked only about dialogues that fail no rule, "
                 "so its rate says what the rules let through; the last row of ours counts wrong results by rule too.",
             ),
-            sheets=(error_table(numbers),) if numbers["release"] else (),
+            sheets=made([error_table(numbers)] if numbers["release"] else []),
         ),
         Section(
             "costs",
             "Cost of an accepted dialogue",
             (cost_note(numbers),),
-            sheets=(cost_table(numbers),) if numbers["release"] else (),
+            sheets=made([cost_table(numbers)] if numbers["release"] else []),
         ),
-        Section("excluded", "What was excluded", sheets=_made([excluded_table(numbers)])),
+        Section("excluded", "What was excluded", sheets=made([excluded_table(numbers)])),
         Section(
             "words",
             "In the models' words",
             ("A question that only BOOST-QA's model answered rightly, and one that only the other did. No evidence.",),
             examples=tuple(_example(row) for row in examples),
         ),
-        Section("scored", "What was scored, and how", METHOD_NOTES, sheets=(partition_table(numbers),)),
+        Section("scored", "What was scored, and how", METHOD_NOTES, sheets=made([partition_table(numbers)])),
     ]
     return [part for part in parts if part.sheets or part.plots or part.examples]
 
@@ -211,13 +215,19 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
 METHOD_NOTES = (
     "Accuracy counts answers that could not be read, and such that could not be had, as not right. Its interval is "
     "Wilson's over questions; where at least 20 sources are shared by questions (subjects, passages) it is a bootstrap "
-    "over sources. With several answers a question counts by its share of right ones.",
+    "over sources, or where these are nearly all alike Wilson's with as many trials as sources. With several answers a "
+    "question counts by its share of right ones.",
     "Differences are paired: the same questions, asked in the same words. With one answer a question the test is "
     "McNemar's exact one and the interval Bonett and Price's; with shared sources or several answers both are of a "
-    "paired bootstrap (2,000 draws, seeded by what is compared). Averages weigh benchmarks equally; their intervals "
-    "combine those of the benchmarks (MOVER), and their tests belong to these intervals.",
-    "Corrected p-values are Holm's over all tests of one table and its kind: many tests find something by chance. "
-    "One training seed says nothing of how much another would differ; intervals here are over questions alone.",
+    "paired bootstrap (2,000 draws, seeded by what is compared), or where nearly all of what would be resampled is "
+    "alike Bonett and Price's interval over it and the test that belongs to it. Averages weigh benchmarks equally; "
+    "their intervals combine those of the benchmarks (MOVER), and their tests belong to these intervals.",
+    "Corrected p-values are Holm's over all tests of one table and its kind: many tests find something by chance. None "
+    "is told as less than a millionth.",
+    "One training seed says nothing of how much another would differ. Where a base model was tuned with several, "
+    "figures are means over them, and so is each question's part in a comparison, which is one test and not several; "
+    "beside stand the lowest and the highest seed (of a difference, of the seeds that both sides have). Intervals are "
+    "over questions alone, for the seeds that were trained.",
 )
 
 
@@ -244,10 +254,6 @@ def cost_note(numbers: Numbers) -> str:
         if replayed
         else note
     )
-
-
-def _made(tables: Sequence[Sheet | None]) -> tuple[Sheet, ...]:
-    return tuple(table for table in tables if table is not None)
 
 
 def _example(row: Row) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 import pandera.polars as pa
 import polars as pl
 
-from assets.evaluation.schema import KINDS, STAGES, VERDICTS, count, one_of, share
+from assets.evaluation.schema import INTERVALS, KINDS, STAGES, VERDICTS, count, one_of, share
 from assets.seeds.schema import text
 from resources.lake import Table
 
@@ -25,7 +25,14 @@ REPORT_SCORES = Table(
             "accuracy": share("Mean share of right answers over questions; with one sample of code this is pass@1."),
             "low": share("Lower end of its 95 % interval."),
             "high": share("Upper end."),
-            "by": text("How the interval was found: Wilson, or clustered bootstrap."),
+            "by": one_of(INTERVALS, "How the interval was found, as in `benchmark_scores`."),
+            "few_sources": count(
+                "Sources that questions share where they are too few to resample and questions were taken as "
+                "independent; else 0."
+            ),
+            "seeds": count("Training seeds that accuracy and pass@k are the mean over."),
+            "lowest": share("Lowest accuracy of a training seed; null for one seed.", nullable=True),
+            "highest": share("Highest one.", nullable=True),
             "over_samples": pa.Column(
                 pl.Float64,
                 nullable=True,

@@ -4,14 +4,16 @@ Everything is shown in percent and percentage points; what is not there is shown
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assets.evaluation.report.numbers import BASELINES, OURS, SEEDS, unseen
+from assets.evaluation.statistics import FEWEST_SOURCES
 from assets.partitions import UNTUNED
 from assets.training_sets.ablations import ABLATIONS
 
 NOTHING = "–"
+FEW = "†"  # marks intervals that take questions for independent although they share sources
 LEVEL = 0.05
 TITLES = {
     UNTUNED: "untuned",
@@ -37,7 +39,7 @@ Numbers = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value and, smaller, what is said of it: its interval."""
+    """A value and, smaller, what is said of it: its interval, and the spread over training seeds."""
 
     main: str
     beside: str = ""
@@ -51,6 +53,7 @@ class Sheet:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     words: tuple[str, ...] = ()  # columns that hold words, not numbers
+    notes: tuple[str, ...] = ()  # below it
 
 
 # -- numbers as words --------------------------------------------------------------------------------------------------
@@ -81,6 +84,20 @@ def between(row: Row | None, shown: Callable[[float | None], str] = percent) -> 
     return "" if row is None or row["low"] is None else f"{shown(row['low'])} to {shown(row['high'])}"
 
 
+def seeds_between(row: Row, shown: Callable[[float | None], str] = percent) -> str:
+    """`3 seeds: 49.8 to 52.0`, the lowest and the highest; empty for one training seed."""
+    several = row.get("seeds", 1) > 1
+    return f"{row['seeds']} seeds: {shown(row['lowest'])} to {shown(row['highest'])}" if several else ""
+
+
+def marked(row: Row | None, shown: Callable[[float | None], str] = percent) -> str:
+    """What stands beside a figure: its interval, marked where its questions share few sources, and its seeds."""
+    if row is None or row["low"] is None:
+        return ""
+    interval = between(row, shown) + (f" {FEW}" if row["few_sources"] else "")
+    return "; ".join(part for part in (interval, seeds_between(row, shown)) if part)
+
+
 def p_value(p: float) -> str:
     """`0.013`; `< 0.001`"""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
@@ -88,12 +105,12 @@ def p_value(p: float) -> str:
 
 def share_cell(row: Row | None, name: str) -> Cell:
     """A share with its interval."""
-    return Cell(percent(row[name]), between(row)) if row else Cell(NOTHING)
+    return Cell(percent(row[name]), marked(row)) if row else Cell(NOTHING)
 
 
 def difference_cell(row: Row | None) -> Cell:
     """A difference with its interval."""
-    return Cell(points(row["difference"]), between(row, points)) if row else Cell(NOTHING)
+    return Cell(points(row["difference"]), marked(row, points)) if row else Cell(NOTHING)
 
 
 def find(rows: Iterable[Row], **wanted: Any) -> Row | None:
@@ -110,6 +127,19 @@ def is_papers_average(numbers: Numbers, base: str) -> bool:
 def subtracted(figures: Mapping[str, float], others: Mapping[str, float], name: str) -> float | None:
     """The difference of two of the paper's figures."""
     return figures[name] - others[name] if name in figures and name in others else None
+
+
+def noted(numbers: Numbers, sheet: Sheet) -> Sheet:
+    """The table with a note below it that says what its marks mean, where it has any."""
+    if not any(FEW in cell.main + cell.beside for row in sheet.rows for cell in row[1:]):
+        return sheet
+    few = {row["title"]: row["few_sources"] for row in numbers["scores"] if row["few_sources"]}
+    named = ", ".join(f"{title}: {number}" for title, number in few.items())
+    said = (
+        f"{FEW} Questions share fewer than {FEWEST_SOURCES} sources{f' ({named})' if named else ''}, too few to "
+        "resample: they are taken as independent, and the interval may be too narrow."
+    )
+    return replace(sheet, notes=(*sheet.notes, said))
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -302,7 +332,10 @@ def pass_table(numbers: Numbers) -> Sheet | None:
                 share_cell(row, "accuracy"),
                 Cell(percent(row["over_samples"])),
                 Cell(
-                    "; ".join(f"{one['k']}: {percent(one['share'])} ({between(one)})" for one in row["pass_at"])
+                    "; ".join(
+                        f"{one['k']}: {percent(one['share'])} ({between(one)}{f' {FEW}' if row['few_sources'] else ''})"
+                        for one in row["pass_at"]
+                    )
                     or NOTHING
                 ),
             )
@@ -394,7 +427,10 @@ def partition_table(numbers: Numbers) -> Sheet:
         ("base, tuned on", "benchmarks", "checkpoint", "training set", "rows", "release"),
         tuple(
             (
-                Cell(f"{row['base']}, {title(row['variant'])}"),
+                Cell(
+                    f"{row['base']}, {title(row['variant'])}"
+                    + ("" if row["of"] == row["base"] else f" (a seed of {row['of']})")
+                ),
                 *(Cell(row[name] or NOTHING) for name in ("benchmarks", "checkpoint", "training_set")),
                 Cell(whole(row["rows"])),
                 Cell(row["release"] or NOTHING),
@@ -432,6 +468,7 @@ def findings(numbers: Numbers, small: Sequence[str]) -> list[str]:
             continue
         over = "on one benchmark" if row["benchmarks"] == 1 else f"on average over {row['benchmarks']} benchmarks"
         told = f"{points(row['difference'])} points ({between(row, points)}) {over}, {whole(row['items'])} questions"
+        told += f", mean over {seeds}" if (seeds := seeds_between(row, points)) else ""
         verdict = "At this size that says nothing." if small else _verdict(row, numbers["paper"]["smallest_gain"])
         said.append(f"{base}: BOOST-QA against the original answers: {told}. {verdict}")
         if not small:

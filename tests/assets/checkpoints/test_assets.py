@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from dagster import ExecuteInProcessResult
 
-from assets.checkpoints.checkpoint import latest_checkpoint
+from assets.checkpoints.checkpoint import latest_checkpoint, specification_for
 from assets.checkpoints.recipe import Training
 from tests.tiny_lake import TinyLake
 
@@ -34,6 +34,15 @@ def test_a_tuned_model_shows_its_loss_curve_first_and_passes_its_checks(run: Run
 
 def test_a_tuned_model_names_the_release_it_was_trained_on(run: Run, sets: TinyLake) -> None:
     assert shown(run("ori"))["release"] == sets.release().id
+
+
+def test_a_further_seed_of_a_base_model_is_a_job_of_its_own(sets: TinyLake, training: Training) -> None:
+    (first,) = training.bases
+    again = first.model_copy(update={"name": "again", "seed_of": first.name, "seed": 5})
+    both = training.model_copy(update={"bases": (first, again)})
+    jobs = [specification_for(sets.lake, both, both.base(base.name), "ori", "local") for base in both.bases]
+    assert [job.recipe.seed for job in jobs] == [0, 5]
+    assert jobs[0].id != jobs[1].id
 
 
 def test_the_cost_follows_from_the_price_of_the_machine(run: Run, trainer: Any) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assets.checkpoints.recipe import Recipe, Training, load_training
+from assets.checkpoints.recipe import BaseModel, Recipe, Training, load_training
 from resources.configuration import ConfigurationError
 
 BASE = {"name": "tiny", "model": "here/tiny", "template": "chatml", "context_tokens": 2048}
@@ -48,6 +48,37 @@ def test_a_sequence_longer_than_the_model_takes_is_refused(tmp_path: Path) -> No
 def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="multiple of batch_size"):
         load(tmp_path, bases=[BASE], recipe={"effective_batch": 3})
+
+
+AGAIN = BASE | {"name": "tiny-seed1", "seed_of": "tiny", "seed": 1}
+
+
+def test_a_base_model_can_be_tuned_again_with_another_seed(tmp_path: Path) -> None:
+    training = load(tmp_path, bases=[BASE, AGAIN], recipe={"seed": 7})
+    assert [training.recipe_of(name).seed for name in ("tiny", "tiny-seed1")] == [7, 1]
+    assert training.seed_of == {"tiny-seed1": "tiny"}
+
+
+def test_what_the_trainer_is_told_of_a_base_model_knows_no_other_seeds(tmp_path: Path) -> None:
+    training = load(tmp_path, bases=[BASE, AGAIN])
+    assert training.base("tiny-seed1") == BaseModel.model_validate(BASE | {"name": "tiny-seed1"})
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed_of": "unheard"}, "a seed of 'unheard', which is not among the bases"),
+        ({"seed_of": "tiny-seed1"}, "a seed of 'tiny-seed1', which is itself a seed of 'tiny'"),
+        ({"seed": 0}, "tiny-seed2 and tiny have the same seed 0"),
+        ({"seed": None}, "tiny-seed2 and tiny have the same seed 0"),
+        ({"seed": 1}, "tiny-seed2 and tiny-seed1 have the same seed 1"),
+        ({"model": "here/other"}, "should have the same model"),
+    ],
+)
+def test_a_seed_that_is_none_is_refused(tmp_path: Path, other: dict[str, object], named: str) -> None:
+    second = AGAIN | {"name": "tiny-seed2", "seed": 2} | other
+    with pytest.raises(ConfigurationError, match=named):
+        load(tmp_path, bases=[BASE, AGAIN, second])
 
 
 def test_two_base_models_of_one_name_are_refused(tmp_path: Path) -> None:

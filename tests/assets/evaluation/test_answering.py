@@ -211,7 +211,9 @@ def test_several_samples_give_pass_at_k(board: Any, fake_endpoint: FakeEndpoint,
     board.add(CODE, [TWICE], samples=2, temperature=0.8)
     fake_endpoint.answer_with(lambda request: FENCED if request.body["seed"] == 0 else "I cannot.")
     made = board.evaluate()
-    assert made.scores["pass_at"].to_list() == [[{"k": 1, "share": 0.5}, {"k": 2, "share": 1.0}]]
+    (found,) = made.scores["pass_at"].to_list()
+    assert [(one["k"], one["share"]) for one in found] == [(1, 0.5), (2, 1.0)]
+    assert all(one["low"] < one["high"] for one in found)
 
 
 def test_hostile_code_fails_its_row_and_the_run_goes_on(board: Any, fake_endpoint: FakeEndpoint, sandbox: None) -> None:

@@ -22,6 +22,10 @@ from resources.publication import publish, read_latest
 from tests.tiny_lake import TinyLake, eight_seeds
 
 BASE = "smollm2-135m"
+CLUSTERS = {  # how many sources the questions of a benchmark share; of the others each has its own
+    "MATH": 7,
+    "MMLU": 30,
+}
 COLUMNS = ("MATH", "MMLU-Pro-math", "MBPP", "HumanEval", "MMLU", "ARC", "SciQ")
 
 
@@ -181,7 +185,10 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Marks, Report]:
             name = column.lower().replace("-", "_")
             right = drawn(share, 120, variant if variant == "boost_qa" else "the others", column)
             kind = "code" if column in ("MBPP", "HumanEval") else "multiple_choice"
-            made.answer(variant, name, right, base="llama-3-8b", column=column, title=column, kind=kind)
+            clusters = [f"source {number % CLUSTERS[column]}" for number in range(120)] if column in CLUSTERS else None
+            made.answer(
+                variant, name, right, base="llama-3-8b", column=column, title=column, kind=kind, clusters=clusters
+            )
     for variant in ("untuned", "ori", "boost_qa"):
         for stage, share in (("plain", 0.4), ("exchange", 0.5)):
             right = drawn(share, 15, variant, stage)

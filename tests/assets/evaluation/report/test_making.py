@@ -1,11 +1,12 @@
 """Reports in the lake, and the asset with its checks in Dagster."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 
-from assets.checkpoints.recipe import load_training
+from assets.checkpoints.recipe import Training, load_training
 from assets.evaluation.browser.publishing import make_browser
 from assets.evaluation.report.assets import experiment_report
 from assets.evaluation.report.checks import changes, experiment_report_checks, not_reproduced
@@ -14,11 +15,11 @@ from assets.evaluation.report.making import NoReport, latest_report
 from resources.publication import list_files
 
 
-def run(marks: Any) -> ExecuteInProcessResult:
+def run(marks: Any, training: Training | None = None) -> ExecuteInProcessResult:
     return materialize(
         [experiment_report, experiment_report_checks],
         instance=DagsterInstance.ephemeral(),
-        resources={"lake": marks.lake, "training": load_training("laptop")},
+        resources={"lake": marks.lake, "training": training or load_training("laptop")},
         raise_on_error=False,
     )
 
@@ -86,6 +87,26 @@ def test_a_changed_number_is_found(whole: Any) -> None:
     assert not_reproduced(latest_report(whole.lake), gather(whole.lake, report.numbers["bases"])) == [
         {"part": "scores", "fault": "the stored rows give another value"}
     ]
+
+
+def test_a_report_of_another_version_is_out_of_date(whole: Any) -> None:
+    report = latest_report(whole.lake)
+    earlier = replace(report, manifest={**report.manifest, "format": 1})
+    assert [row["what"] for row in changes(earlier, gather(whole.lake, report.numbers["bases"]))] == [
+        "experiment_report"
+    ]
+
+
+def test_the_checks_of_a_report_over_training_seeds_pass(marks: Any) -> None:
+    for base in ("smollm2-135m", "smollm2-135m-seed1"):
+        marks.answer("ori", "sums", [True, False], base=base)
+    marks.write()
+    training = load_training("laptop")
+    first = training.bases[0]
+    again = first.model_copy(update={"name": "smollm2-135m-seed1", "seed_of": first.name, "seed": 1})
+    result = run(marks, training.model_copy(update={"bases": (first, again)}))
+    assert checks(result) == dict.fromkeys(("complete", "current", "numbers_reproducible", "loads_nothing"), True)
+    assert latest_report(marks.lake).numbers["bases"] == ["smollm2-135m"]
 
 
 def test_scores_of_a_later_day_make_a_report_out_of_date(whole: Any) -> None:

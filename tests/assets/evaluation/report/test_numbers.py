@@ -1,21 +1,23 @@
 """The report's numbers: of the stored rows alone."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 import pytest
 
-from assets.evaluation.report.evidence import NothingScored, gather
-from assets.evaluation.report.numbers import bin_name, compute, too_small
+from assets.evaluation.report.evidence import NO_SEEDS, NothingScored, gather
+from assets.evaluation.report.numbers import bin_name, compute, rounded, too_small
 from assets.evaluation.report.published import load_published
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 
 BASE = "smollm2-135m"
+AGAIN = {f"{BASE}-seed1": BASE, f"{BASE}-seed2": BASE}
 
 
-def numbers_of(marks: Any) -> Any:
+def numbers_of(marks: Any, seed_of: Mapping[str, str] = NO_SEEDS) -> Any:
     marks.write()
-    return compute(gather(marks.lake, [BASE]), load_published())
+    return compute(gather(marks.lake, [BASE], seed_of), load_published())
 
 
 def found(rows: Any, **wanted: Any) -> Any:
@@ -50,6 +52,88 @@ def test_the_scores_table_says_the_same(whole: Any) -> None:
         assert (row["accuracy"], row["low"], row["high"]) == pytest.approx(
             (score["accuracy"], score["accuracy_low"], score["accuracy_high"]), abs=1e-6
         )
+        assert (row["by"], row["pass_at"]) == (score["accuracy_by"], rounded(score["pass_at"]))
+
+
+def test_intervals_are_clustered_where_questions_share_enough_sources(whole: Any) -> None:
+    numbers = compute(gather(whole.lake, [BASE]), load_published())
+    mine = {"base": "llama-3-8b", "variant": "ori"}
+    rows = {name: found(numbers["scores"], benchmark=name, **mine) for name in ("mmlu", "math", "arc")}
+    assert {name: (row["by"], row["sources"], row["few_sources"]) for name, row in rows.items()} == {
+        "mmlu": ("clustered bootstrap", 30, 0),
+        "math": ("Wilson", 7, 7),
+        "arc": ("Wilson", 120, 0),
+    }
+
+
+def test_what_shares_few_sources_is_known_of_differences_and_averages_too(whole: Any) -> None:
+    numbers = compute(gather(whole.lake, [BASE]), load_published())
+    assert found(numbers["by_benchmark"], benchmark="math")["few_sources"] == 7
+    assert found(numbers["by_benchmark"], benchmark="mmlu")["few_sources"] == 0
+    assert found(numbers["averages"], base="llama-3-8b", variant="ori")["few_sources"] == 7
+
+
+SEEDS = {  # right answers to four questions, of three training seeds
+    "ori": ([True, False, False, False], [True, True, False, False], [True, False, False, False]),
+    "boost_qa": ([True, True, True, False], [True, True, True, True], [True, True, False, False]),
+}
+
+
+@pytest.fixture
+def seeded(marks: Any) -> Any:
+    """Two variants of three training seeds each, and the untuned model once."""
+    marks.answer("untuned", "sums", [False] * 4)
+    for variant, answers in SEEDS.items():
+        for base, right in zip((BASE, *AGAIN), answers, strict=True):
+            marks.answer(variant, "sums", right, base=base)
+    return marks
+
+
+def test_training_seeds_are_one_base_with_their_mean_and_spread(seeded: Any) -> None:
+    numbers = numbers_of(seeded, AGAIN)
+    assert numbers["bases"] == [BASE]
+    for rows, name in ((numbers["scores"], "accuracy"), (numbers["averages"], "average")):
+        row = found(rows, variant="boost_qa")
+        assert [row[key] for key in (name, "seeds", "lowest", "highest")] == [0.75, 3, 0.5, 1.0]
+    assert found(numbers["scores"], variant="untuned")["seeds"] == 1
+
+
+def test_a_question_counts_once_however_many_seeds_answered_it(seeded: Any) -> None:
+    numbers = numbers_of(seeded, AGAIN)
+    row = found(numbers["by_benchmark"], benchmark="sums")
+    assert (row["items"], row["better_on"], row["worse_on"]) == (4, 3, 0)
+    assert row["difference"] == pytest.approx(0.75 - 4 / 12, abs=1e-6)
+    assert (row["seeds"], row["lowest"], row["highest"]) == (3, 0.25, 0.5)
+
+
+def test_training_seeds_are_one_comparison_and_not_several(seeded: Any) -> None:
+    (row,) = numbers_of(seeded, AGAIN)["by_benchmark"]
+    assert row["p_holm"] == row["p"]
+    assert len(numbers_of(seeded)["by_benchmark"]) == 3
+
+
+def test_pass_at_k_is_the_mean_over_training_seeds_and_does_not_mix_them(marks: Any) -> None:
+    for base, right in ((BASE, True), (f"{BASE}-seed1", False)):
+        for sample in (0, 1):
+            marks.answer("ori", "programs", [right] * 3, base=base, sample=sample, kind="code")
+    row = found(numbers_of(marks, AGAIN)["scores"], benchmark="programs")
+    assert [(one["k"], one["share"]) for one in row["pass_at"]] == [(1, 0.5), (2, 0.5)]
+    assert (row["samples"], row["over_samples"]) == (2, 0.0)
+
+
+def test_a_training_seed_of_another_release_keeps_variants_from_being_compared(seeded: Any) -> None:
+    seeded.write(release="another")
+    for key in [key for key in seeded.asked if key[0] == f"{BASE}-seed1"]:
+        del seeded.asked[key]
+    numbers = numbers_of(seeded, AGAIN)
+    assert numbers["by_benchmark"] == []
+    assert "different releases" in str(numbers["missing"])
+
+
+def test_a_training_seed_that_was_not_asked_everything_is_named(seeded: Any) -> None:
+    seeded.answer("ori", "words", [True])
+    missing = numbers_of(seeded, AGAIN)["missing"]
+    assert f"{BASE}-seed1|ori" in found(missing, why="was not asked words, as others were")["which"]
 
 
 def test_a_difference_is_paired_by_question(marks: Any) -> None:

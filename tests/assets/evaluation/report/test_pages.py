@@ -1,10 +1,12 @@
 """The page and the Markdown: complete, escaped, loading nothing."""
 
+import re
 from typing import Any
 
 import pytest
 
 from assets.evaluation.report.checks import active_content
+from assets.evaluation.report.making import make_report
 from assets.evaluation.report.sheets import findings, p_value, points
 
 HOSTILE = '<script>alert(1)</script><img src="https://x.example/i.png" onerror="alert(2)"> {{ 7 * 7 }}'
@@ -63,6 +65,28 @@ def test_plots_are_drawn_in_the_page_and_described(whole_page: str) -> None:
     assert whole_page.count("<svg") == whole_page.count('<svg role="img" aria-label="') >= 5
     assert "currentColor" in whole_page
     assert "#010203" not in whole_page
+
+
+def test_figures_whose_questions_share_few_sources_are_marked_and_the_mark_is_explained(
+    whole_page: str, reported: Any
+) -> None:
+    made, report = reported
+    text = made.lake.store.get(f"{report.folder}/report.md").decode()
+    for shown in (whole_page, text):
+        assert "† Questions share fewer than 20 sources" in shown
+        assert "MATH: 7" in shown
+        assert re.search(r"\d to \d+\\?\.\d †", shown)
+    assert whole_page.count('class="soft note"') < whole_page.count("<table>")
+
+
+def test_training_seeds_stand_beside_their_mean(marks: Any) -> None:
+    for base, right in (("smollm2-135m", [True, True]), ("smollm2-135m-seed1", [True, False])):
+        marks.answer("ori", "sums", right, base=base)
+    marks.write()
+    report = make_report(marks.lake, ["smollm2-135m"], {"smollm2-135m-seed1": "smollm2-135m"})
+    page = marks.page(report)
+    assert "2 seeds: 50.0 to 100.0" in page
+    assert "smollm2-135m-seed1, original answers (a seed of smollm2-135m)" in page
 
 
 def test_a_small_run_says_plainly_that_it_shows_nothing(whole_page: str) -> None:
