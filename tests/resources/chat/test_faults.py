@@ -300,6 +300,35 @@ def test_the_event_loop_never_waits_for_the_lake(
     assert threading.main_thread() not in putting
 
 
+def test_an_answer_that_comes_in_while_its_scope_is_let_go_is_not_put_on_the_event_loop(
+    make_profile: MakeProfile, calls: list[Call], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.chat.engine.OPEN_SCOPES", 0)
+    putting: list[threading.Thread] = []
+    meanwhile: list[Callable[[], object]] = []
+
+    class Busy(RemoteLake):
+        def put(self, path: str, data: bytes) -> None:
+            putting.append(threading.current_thread())
+            if meanwhile:
+                meanwhile.pop()()
+            super().put(path, data)
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        async with ChatEngine(make_profile(), Busy(tmp_path)) as engine:
+
+            def answer_another() -> None:
+                asyncio.run_coroutine_threadsafe(engine.complete(calls[1], scope=SCOPE), loop).result(10)
+
+            meanwhile.append(answer_another)
+            await engine.complete(calls[0], scope=SCOPE)
+            await engine.complete(calls[2], scope=f"{SCOPE}-of-another")
+
+    asyncio.run(work())
+    assert threading.main_thread() not in putting
+
+
 def test_nothing_more_is_paid_after_the_lake_was_away_for_long(
     fake_endpoint: "FakeEndpoint",
     make_profile: MakeProfile,
