@@ -136,7 +136,10 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
         Section(
             "benchmarks",
             "Table 1: the paper's benchmarks",
-            ("Under each figure stands its 95 % interval. A dash is what was not asked, or not given by the paper.",),
+            (
+                "Under each figure stands its 95 % interval and, where a model was tuned with several seeds, the "
+                "lowest and the highest of them. A dash is what was not asked, or not given by the paper.",
+            ),
             plots(
                 benchmarks_plot,
                 "accuracy on each benchmark that was asked. Overlapping intervals can hide a "

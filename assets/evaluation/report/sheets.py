@@ -39,10 +39,11 @@ Numbers = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value and, smaller, what is said of it: its interval, and the spread over training seeds."""
+    """A value and, smaller, what is said of it: its interval, and its spread over training seeds."""
 
     main: str
     beside: str = ""
+    seeds: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +92,9 @@ def seeds_between(row: Row, shown: Callable[[float | None], str] = percent) -> s
 
 
 def marked(row: Row | None, shown: Callable[[float | None], str] = percent) -> str:
-    """What stands beside a figure: its interval, marked where its questions share few sources, and its seeds."""
-    if row is None or row["low"] is None:
-        return ""
-    interval = between(row, shown) + (f" {FEW}" if row["few_sources"] else "")
-    return "; ".join(part for part in (interval, seeds_between(row, shown)) if part)
+    """An interval, with a mark where its questions share few sources; empty where there is none."""
+    interval = between(row, shown)
+    return f"{interval} {FEW}" if row and interval and row["few_sources"] else interval
 
 
 def p_value(p: float) -> str:
@@ -104,13 +103,15 @@ def p_value(p: float) -> str:
 
 
 def share_cell(row: Row | None, name: str) -> Cell:
-    """A share with its interval."""
-    return Cell(percent(row[name]), marked(row)) if row else Cell(NOTHING)
+    """A share with its interval and seeds."""
+    return Cell(percent(row[name]), marked(row), seeds_between(row)) if row else Cell(NOTHING)
 
 
 def difference_cell(row: Row | None) -> Cell:
-    """A difference with its interval."""
-    return Cell(points(row["difference"]), marked(row, points)) if row else Cell(NOTHING)
+    """A difference with its interval and seeds."""
+    if row is None:
+        return Cell(NOTHING)
+    return Cell(points(row["difference"]), marked(row, points), seeds_between(row, points))
 
 
 def find(rows: Iterable[Row], **wanted: Any) -> Row | None:
@@ -274,8 +275,8 @@ def tests_table(numbers: Numbers) -> Sheet | None:
         (
             "base, benchmark",
             "questions",
-            "BOOST-QA alone right",
-            "original alone right",
+            "BOOST-QA better on",
+            "original better on",
             "difference",
             "test",
             "p",

@@ -140,6 +140,15 @@ def test_scores_that_their_answers_do_not_give_are_found(run: Run, board: Any, f
     ]
 
 
+def test_scores_that_an_earlier_version_wrote_are_found(run: Run, board: Any, fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_with(lambda request: "[B]")
+    run()
+    (record,) = board.lake.records(BENCHMARK_ANSWERS)
+    file = board.lake.store.local_path(board.lake.path(BENCHMARK_SCORES, record.keys))
+    pl.read_parquet(file).drop("sources", "accuracy_by").write_parquet(file)
+    assert [row["fault"] for row in not_reproduced(board.lake, record)] == ["sources, accuracy_by"]
+
+
 @pytest.mark.parametrize("away", [EndpointAway("no answer"), StoreAway("no lake")], ids=["endpoint", "lake"])
 @pytest.mark.parametrize(("tags", "tries"), [({"backfill": "b1"}, len(WAITS)), ({}, 0)], ids=["unattended", "watched"])
 def test_an_outage_is_waited_out_where_nobody_watches(
