@@ -7,18 +7,22 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import DagsterInstance
 
 from assets.boost_qa.release import HOME as RELEASES
 from assets.boost_qa.release import latest_release
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.browser.publishing import HOME as BROWSERS
+from assets.evaluation.report.making import HOME as REPORTS
+from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario
+from assets.partitions import UNTUNED, Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import EMBEDDINGS, SEEDS
@@ -38,6 +42,7 @@ PROJECT = Path(__file__).parents[2]
 SECONDS = 300  # no command takes so long, on however busy a machine
 STAGES = ["scenario_dialogues", "scored_dialogues"]
 SHARD = "sums-0000"
+BASE = "smollm2-135m"
 KEYS = [f"{next(iter(Scenario))}|{SHARD}", f"{list(Scenario)[-1]}|{SHARD}"]
 TEACH_AND_SCORE = """
 import sys
@@ -55,7 +60,7 @@ with DagsterInstance.ephemeral() as instance:
 """
 
 MAKE_ONE_STAGE = """
-import json, os, sys, time
+import json, os, sys
 from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
@@ -63,22 +68,22 @@ from master_dagster.demo import run_step
 from master_dagster.deployment import Settings, load_deployment
 from resources.store import LocalStore
 
-lake_root, seeds, profile, assets, keys, last, pipe = sys.argv[1:]
+settings, assets, keys, last, pausing, going_on = sys.argv[1:]
 written = []
 
-def pausing(write):
+def with_pause(write):
     def write_and_pause(store, path, *content):
         done = write(store, path, *content)
         written.append(path)
         if len(written) == int(last):
-            os.write(int(pipe), b"!")
-            time.sleep(600)
+            os.write(int(pausing), b"!")
+            os.read(int(going_on), 1)
         return done
     return write_and_pause
 
 for name in ("put", "put_file", "put_if_absent"):
-    setattr(LocalStore, name, pausing(getattr(LocalStore, name)))
-deployment = load_deployment(Settings(_env_file=None, lake_root=lake_root, seeds=seeds, profile=profile))
+    setattr(LocalStore, name, with_pause(getattr(LocalStore, name)))
+deployment = load_deployment(Settings(_env_file=None, **json.loads(settings)))
 with DagsterInstance.ephemeral() as instance:
     mirror_shards(deployment.lake(), instance)
     run_step(build_definitions(deployment), instance, json.loads(assets), json.loads(keys))
@@ -159,7 +164,7 @@ class Stage:
 
     def content(self, lake: Lake) -> dict[str, object]:
         """Ids of what is there: of every partition of the tables, and of what the pointers name."""
-        names = {table.name: table for table in (SEEDS, EMBEDDINGS, LESSON_PLANS)}
+        names = {table.name: table for table in (SEEDS, EMBEDDINGS, LESSON_PLANS, BENCHMARK_ANSWERS, BENCHMARK_SCORES)}
         found: dict[str, object] = {}
         for folder in self.folders:
             if folder in names:
@@ -176,34 +181,77 @@ RELEASE = Stage(("boost_qa",), None, (RELEASES,), last_write=2)
 TRAINING = Stage(
     ("training_sets",), DEMO_VARIANTS, tuple(f"{TRAINING_SETS}/{name}" for name in DEMO_VARIANTS), last_write=2
 )
-
-
 BROWSER = Stage(("dialogue_browser",), None, (BROWSERS,), last_write=2)
+SCORES = Stage(
+    (BENCHMARK_SCORES.name,), (f"{BASE}|{UNTUNED}",), (BENCHMARK_ANSWERS.name, BENCHMARK_SCORES.name), last_write=2
+)
+REPORT = Stage(("experiment_report",), None, (REPORTS,), last_write=2)
+
+
+@pytest.fixture(scope="module")
+def scored(taught: Taught, tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
+    """A school in which a model was asked a small benchmark, and the report is written."""
+    folder, endpoint = tmp_path_factory.mktemp("scored"), FakeEndpoint()
+    endpoint.start()
+    endpoint.answer_with(lambda request: "[A]")
+    rows = [{"question": f"How much is {n} + {n}?", "options": [str(2 * n), "0"], "answer": "A"} for n in range(1, 4)]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    fields = {"question": "question", "options": "options", "answer": "answer"}
+    benchmark = {"name": "doubles", "kind": "multiple_choice", "form": "fields", "fields": fields}
+    written = {
+        "benchmarks": {"name": "small", "benchmarks": [{**benchmark, "rows": {"file": "rows.jsonl"}}]},
+        "served": {"kind": "endpoint", "endpoint": {"base_url": endpoint.base_url}},
+    }
+    for name, content in written.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    files = {name: str(folder / f"{name}.yaml") for name in written}
+    school = moved(replace(taught.school, settings=taught.school.settings.model_copy(update=files)), folder)
+    with DagsterInstance.ephemeral() as instance:
+        definitions = build_definitions(school.deployment)
+        for stage in (SCORES, REPORT):
+            run_step(definitions, instance, stage.assets, stage.keys)
+    yield school
+    endpoint.stop()
+
+
+def moved(school: School, folder: Path) -> School:
+    """The same over a copy of its lake."""
+    shutil.copytree(school.settings.lake_root, folder / "lake")
+    settings = school.settings.model_copy(update={"lake_root": str(folder / "lake")})
+    return replace(school, folder=folder, settings=settings)
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("stage", [SOURCES, PLANS, RELEASE, TRAINING, BROWSER], ids=lambda stage: stage.assets[0])
+@pytest.mark.parametrize(
+    "stage", [SOURCES, PLANS, RELEASE, TRAINING, BROWSER, SCORES, REPORT], ids=lambda stage: stage.assets[0]
+)
 def test_a_stage_that_is_ended_between_two_writes_ends_in_the_same_content(
-    stage: Stage, number: signal.Signals, taught: Taught, taught_school: School, instance: DagsterInstance
+    stage: Stage, number: signal.Signals, scored: School, tmp_path: Path, instance: DagsterInstance
 ) -> None:
-    settings, lake = taught_school.settings, taught_school.deployment.lake()
-    for folder in [taught_school.folder / "lake"] if stage is SOURCES else map(Path, stage.folders):
+    school = moved(scored, tmp_path)
+    lake = school.deployment.lake()
+    for folder in [tmp_path / "lake"] if stage is SOURCES else map(Path, stage.folders):
         for home in (folder, Path("_index") / folder):
-            shutil.rmtree(taught_school.folder / "lake" / home, ignore_errors=True)
-    told, tell = os.pipe()
-    words = [settings.lake_root, settings.seeds, settings.profile, json.dumps(stage.assets), json.dumps(stage.keys)]
-    command = [sys.executable, "-c", MAKE_ONE_STAGE, *words, str(stage.last_write), str(tell)]
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[tell])
-    os.close(tell)
-    paused = os.read(told, 1)
-    os.close(told)
+            shutil.rmtree(tmp_path / "lake" / home, ignore_errors=True)
+    paused, pause = os.pipe()
+    go_on, let_go_on = os.pipe()
+    settings = school.settings.model_dump_json(exclude_unset=True)
+    words = [settings, json.dumps(stage.assets), json.dumps(stage.keys), *map(str, (stage.last_write, pause, go_on))]
+    command = [sys.executable, "-c", MAKE_ONE_STAGE, *words]
+    process = subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=[pause, go_on]
+    )
+    os.close(pause)
+    reached = os.read(paused, 1)
     process.send_signal(number)
+    for end in (paused, go_on, let_go_on):  # a stage that ends in order first finishes the write
+        os.close(end)
     output, _ = process.communicate(timeout=SECONDS)
-    assert paused, output.decode()
+    assert reached, output.decode()
     assert process.returncode != 0, output.decode()
 
-    definitions = build_definitions(taught_school.deployment)
+    definitions = build_definitions(school.deployment)
     mirror_shards(lake, instance)
-    run_step(definitions, instance, list(stage.assets), list(stage.keys) if stage.keys else None)
-    assert stage.content(lake) == stage.content(taught.school.deployment.lake())
+    run_step(definitions, instance, stage.assets, stage.keys)
+    assert stage.content(lake) == stage.content(scored.deployment.lake())
     assert not set(record_lake(lake, instance)) & set(stage.assets)

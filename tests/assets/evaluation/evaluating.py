@@ -1,6 +1,5 @@
-"""A process that evaluates, for tests that kill it. Its arguments: the board's folder, the endpoint's address."""
+"""A process that evaluates, for tests that end it. Its arguments: the board's folder, the endpoint's address."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from assets.checkpoints.recipe import load_training
 from assets.evaluation.configuration import load_benchmarks
 from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
 from resources.chat.profile import Profile
-from resources.chat.service import ChatService
+from resources.chat.service import ChatService, run_async
 from resources.lake import Lake
 from resources.served.configuration import Serving
 
@@ -21,4 +20,4 @@ if __name__ == "__main__":
     benchmarks = load_benchmarks(str(folder / "benchmarks.yaml"))
     evaluation = Evaluation(lake, ChatService(profile, lake.store), serving, benchmarks, load_training("laptop"))
     questions = read_all_questions(evaluation)
-    asyncio.run(evaluate(evaluation, questions, "smollm2-135m", "untuned", lambda *_: None))
+    run_async(evaluate(evaluation, questions, "smollm2-135m", "untuned", lambda *_: None))

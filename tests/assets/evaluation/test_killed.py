@@ -1,11 +1,13 @@
-"""An evaluation that is killed, as a process of its own."""
+"""An evaluation that is ended in the middle, as a process of its own."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
@@ -19,7 +21,10 @@ CHOICE: dict[str, Any] = {
 ANSWERED = 12
 
 
-def test_a_killed_evaluation_goes_on_where_it_was(board: Any, fake_endpoint: FakeEndpoint) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_an_evaluation_that_is_ended_goes_on_where_it_was(
+    number: signal.Signals, board: Any, fake_endpoint: FakeEndpoint
+) -> None:
     rows = [
         {"id": f"q{n}", "question": f"How much is {n} + {n}?", "options": ["0", str(2 * n)], "answer": "B"}
         for n in range(1, 31)
@@ -35,7 +40,8 @@ def test_a_killed_evaluation_goes_on_where_it_was(board: Any, fake_endpoint: Fak
     command = [sys.executable, "-m", "tests.assets.evaluation.evaluating", str(board.folder), fake_endpoint.base_url]
     with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as process:
         fake_endpoint.wait_for(len(rows), 60)
-        process.kill()
+        process.send_signal(number)
+    assert process.returncode != 0
     asked = len(fake_endpoint.chats)
     fake_endpoint.answer_with(lambda request: "[B]")
     made = board.evaluate()
