@@ -18,10 +18,9 @@ from assets.dialogues.sides import conversation
 from assets.partitions import Scenario, Split
 
 BATCH_ROWS = 1000
-SLICE_ROWS = 20_000  # sorted in memory at once, some 60 MB
-SPREAD_ROWS = 10_000  # read at once to be spread over the slices
+SLICE_ROWS = 4_000  # sorted in memory at once, some 15 MB
+SPREAD_ROWS = 2_000  # read at once to be spread over the slices
 MOST_SLICES = 250  # of a split; each is an open file
-COMPRESSED = pa.ipc.IpcWriteOptions(compression="zstd")
 SPLITS = [split.value for split in Split]
 Row = dict[str, Any]
 
@@ -150,7 +149,7 @@ def _in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
             for key, chosen in places.items():
                 if key not in written:
                     path = Path(folder) / f"{key[0]}-{key[1]}"
-                    written[key] = path, files.enter_context(pa.ipc.new_stream(path, batch.schema, options=COMPRESSED))
+                    written[key] = path, files.enter_context(pa.ipc.new_stream(path, batch.schema))
                 written[key][1].write_batch(batch.take(chosen))
         files.close()
         for _, (path, _) in sorted(written.items()):

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.boost_qa.assembly import Row, release_rows, remove_unfit, removed_frame
@@ -129,6 +130,7 @@ def make_release(
     if previous and previous.manifest["inputs"] == inputs:
         return previous
 
+    pa.set_memory_pool(pa.system_memory_pool())  # pyarrow's usual one keeps some 60 MB that were given back
     with tempfile.TemporaryDirectory(prefix="boost_qa-") as name:
         scratch = Path(name)
         staged = scratch / "release"

@@ -19,6 +19,7 @@ from resources.lake import Lake, PartitionRecord
 
 QUERIES = Path(__file__).parent / "queries"
 MEMORY = "512MB"  # what DuckDB may hold of a release; the rest spills
+THREADS = 2  # each wants its share of it: sixteen ran out at 100,000 dialogues, and a release waits for Python anyway
 Why = Literal["missing", "stale", "failed its gate", "of another profile"]
 
 
@@ -105,7 +106,7 @@ def open_lessons(
         "taken_scores": [lesson.scored for lesson in selection.taken if lesson.scored],
     }
     with lake.connect([SEEDS, LESSON_PLANS, DIALOGUES, SCORED], MEMORY, only) as connection:
-        connection.execute(f"SET temp_directory = '{scratch / 'spill'}'")
+        connection.execute(f"SET temp_directory = '{scratch / 'spill'}'; SET threads = {THREADS}")
         _register_retracted(connection, retracted)
         yield connection
 

@@ -1,5 +1,6 @@
 """What is asked of a model and what comes back: plain data, shared by the engine and by those who call it."""
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -60,8 +61,9 @@ class Usage:
     throttled: int = 0  # 429 and 503 among them
     wasted: int = 0  # bodies that were paid for and could not be used
     wait_seconds: float = 0.0  # sum of call latencies
-    latencies: list[float] = field(default_factory=list, repr=False)  # seconds; a bounded sample
-    moments: list[float] = field(default_factory=list, repr=False)  # of the same calls: when each ended, in seconds
+    # A run holds those of every scope: as numbers, not as objects.
+    latencies: "array[float]" = field(default_factory=lambda: array("d"), repr=False)  # seconds; a bounded sample
+    moments: "array[float]" = field(default_factory=lambda: array("d"), repr=False)  # when each of the same calls ended
 
     def percentile(self, share: float) -> float:
         """Latency in seconds below which `share` (0..1) of the sampled calls lie; 0.0 without calls."""

@@ -3,12 +3,17 @@ WITH asked AS (
     SELECT split, seed_id FROM released
     UNION
     SELECT split, partner_seed_id FROM released WHERE partner_seed_id IS NOT NULL
+),
+placed AS (
+    SELECT coalesce(seeds.representative, asked.seed_id) AS representative, asked.split
+    FROM asked
+    LEFT JOIN raw_seeds AS seeds USING (seed_id)
+),
+spread AS (
+    SELECT representative FROM placed GROUP BY representative HAVING min(split) <> max(split)
 )
-SELECT
-    coalesce(seeds.representative, asked.seed_id) AS representative,
-    list(DISTINCT asked.split ORDER BY asked.split) AS splits
-FROM asked
-LEFT JOIN raw_seeds AS seeds USING (seed_id)
-GROUP BY coalesce(seeds.representative, asked.seed_id)
-HAVING count(DISTINCT asked.split) > 1
+SELECT representative, list(DISTINCT split ORDER BY split) AS splits
+FROM placed
+SEMI JOIN spread USING (representative)
+GROUP BY representative
 ORDER BY representative

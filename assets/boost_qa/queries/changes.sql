@@ -1,11 +1,11 @@
 -- How dialogues moved between the previous release and this one.
 WITH now AS (
-    SELECT id, 'released' AS state, conversations FROM released
+    SELECT id, 'released' AS state, hash(conversations) AS said FROM released
     UNION ALL
     SELECT dialogue_id, decision, NULL FROM removed
 ),
 before AS (
-    SELECT id, 'released' AS state, conversations FROM previous
+    SELECT id, 'released' AS state, hash(conversations) AS said FROM previous
     UNION ALL
     SELECT dialogue_id, decision, NULL FROM previous_removed
 ),
@@ -16,7 +16,7 @@ moved AS (
             WHEN now.state = 'released' AND before.state <> 'released' THEN 'accepted now, was ' || before.state
             WHEN before.state = 'released' AND now.state IS NULL THEN 'gone'
             WHEN before.state = 'released' AND now.state <> 'released' THEN 'not released any more: ' || now.state
-            WHEN now.conversations IS DISTINCT FROM before.conversations THEN 'generated anew'
+            WHEN now.said IS DISTINCT FROM before.said THEN 'generated anew'
         END AS change
     FROM now
     FULL JOIN before USING (id)

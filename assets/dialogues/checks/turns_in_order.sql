@@ -1,22 +1,24 @@
 -- Complete dialogues in which others speak, or in another order, than their scenario says (METHOD: the scenarios).
+-- What was said is reduced before plans are joined, which would else hold it.
 WITH spoken AS (
     SELECT
-        held.dialogue_id,
-        held.scenario,
-        array_to_string([turn.speaker FOR turn IN held.turns], ', ') AS speakers,
-        array_to_string([turn.side FOR turn IN held.turns], ', ') AS sides,
-        len([turn FOR turn IN held.turns IF trim(turn.text) = '']) AS silent,
-        CASE
-            WHEN held.scenario = 'debate'
-            THEN 'teacher' || repeat(', student A, student B', coalesce(plan.debate_rounds, 1)) || ', student C'
-            ELSE 'teacher, student, teacher, student'
-        END AS expected
-    FROM this_run AS held
-    LEFT JOIN lesson_plans AS plan ON plan.seed_id = held.seed_id AND plan.shard = held.shard
-    WHERE held.status = 'complete'
+        dialogue_id,
+        scenario,
+        seed_id,
+        shard,
+        array_to_string([turn.speaker FOR turn IN turns], ', ') AS speakers,
+        array_to_string([turn.side FOR turn IN turns], ', ') AS sides,
+        len([turn FOR turn IN turns IF trim(turn.text) = '']) AS silent
+    FROM this_run
+    WHERE status = 'complete'
 )
-SELECT dialogue_id, speakers, sides
+SELECT spoken.dialogue_id, spoken.speakers, spoken.sides
 FROM spoken
-WHERE speakers <> expected
-    OR silent > 0
-    OR NOT regexp_full_match(sides, 'human, gpt(, human, gpt)*')
+LEFT JOIN lesson_plans AS plan ON plan.seed_id = spoken.seed_id AND plan.shard = spoken.shard
+WHERE spoken.silent > 0
+    OR NOT regexp_full_match(spoken.sides, 'human, gpt(, human, gpt)*')
+    OR spoken.speakers <> CASE
+        WHEN spoken.scenario = 'debate'
+        THEN 'teacher' || repeat(', student A, student B', coalesce(plan.debate_rounds, 1)) || ', student C'
+        ELSE 'teacher, student, teacher, student'
+    END

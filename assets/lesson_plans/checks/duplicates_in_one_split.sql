@@ -1,7 +1,10 @@
 -- Groups of duplicates whose seeds are planned in more than one split.
+WITH spread AS (
+    SELECT representative FROM lesson_plans GROUP BY representative HAVING min(split) <> max(split)
+)
 SELECT representative, string_agg(DISTINCT split, ', ' ORDER BY split) AS splits, count(*) AS plans
 FROM lesson_plans
+SEMI JOIN spread USING (representative)
 WHERE representative IN (SELECT representative FROM this_run)
 GROUP BY representative
-HAVING count(DISTINCT split) > 1
 ORDER BY representative
