@@ -28,7 +28,7 @@ from resources.sandbox import require_sandbox
 from resources.served.configuration import Serving
 from resources.served.served import ModelUnderTest, Served, describe_serving, serve
 
-FORMAT = 1
+FORMAT = 2
 KEPT_UNPARSED = 200  # rows of a benchmark's file that are named in the footer
 
 
