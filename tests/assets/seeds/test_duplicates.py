@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from assets.seeds.configuration import Duplicates
-from assets.seeds.duplicates import bands, group_duplicates
+from assets.seeds.duplicates import bands, group_duplicates, shared_buckets
 
 RULES = Duplicates()
 LONG = (
@@ -60,3 +61,18 @@ def test_the_index_finds_nearly_all_pairs_at_the_threshold(threshold: float) -> 
     count = bands(rules)
     assert rules.num_perm % count == 0
     assert 1 - (1 - threshold ** (rules.num_perm // count)) ** count >= 0.99
+
+
+def test_signatures_share_a_bucket_where_a_band_of_them_is_equal() -> None:
+    signatures = np.array([[1, 2, 3, 4], [1, 2, 9, 9], [7, 7, 3, 4]], dtype=np.uint32)
+    first, second = shared_buckets(signatures, 2).T
+    assert first[0] == first[1] != second[0] == second[2]
+    assert (first[2], second[1]) == (-1, -1)
+
+
+def test_who_joined_a_group_stands_for_nobody() -> None:
+    rules = Duplicates(threshold=0.65)
+    words = LONG.format("five").split()
+    further, furthest = " ".join(words[12:]), " ".join(words[24:])
+    groups = group_duplicates([], [("a", LONG.format("five")), ("b", further), ("c", furthest)], rules)
+    assert groups == {"a": "a", "b": "a", "c": "c"}
