@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OWNERS = ["team:data"]
 MARKS = re.compile(r"[\\`*_{}\[\]#|~!$@]|(?<=:)//|(?<=www)\.")  # the last three make links of their own
-LIST_OR_HEADING = re.compile(r"^(\s*\d*)([-+=.)])")
+LIST_OR_HEADING = re.compile(r"^\s*(?:\d+(?=[.)](?:\s|$))|(?=[-+=](?:[\s=-]|$)))")  # up to the mark that makes it one
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 
@@ -55,7 +55,7 @@ def quoted(text: str, limit: int = 2000) -> str:
 def _escaped(line: str) -> str:
     """One line without what Markdown would read in it: tags, marks, links, lists, headings, indented code."""
     escaped = MARKS.sub(r"\\\g<0>", html.escape(line, quote=False))
-    opened = LIST_OR_HEADING.sub(r"\1\\\2", escaped)
+    opened = LIST_OR_HEADING.sub(r"\g<0>\\", escaped)
     text = opened.lstrip()
     return "&nbsp;" * (len(opened.expandtabs(4)) - len(text.expandtabs(4))) + text
 

@@ -1,5 +1,6 @@
 """What made a partition of scores, as one hash: another hash means that the partition is stale."""
 
+from assets.dialogues.fingerprint import sampling
 from assets.dialogues.prompts import PromptBook
 from assets.quality.judge import PROMPT
 from resources.chat.profile import Profile, Role
@@ -11,7 +12,7 @@ SCHEMA_VERSION = 1
 
 def judging_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook) -> str:
     """32 hex digits over all that a verdict depends on: the dialogues, the judge and its prompt, not the rules."""
-    judge = profile.roles[Role.JUDGE].model_dump(mode="json")
+    judge = sampling(profile, [Role.JUDGE])
     return stable_hash("judging", SCHEMA_VERSION, dialogues_fingerprint, judge, prompts.version(PROMPT))
 
 

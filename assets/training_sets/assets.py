@@ -70,7 +70,16 @@ def training_sets(
         retracted = load_retractions(seeds_configuration, lake.s3)
         with progress("reasoning", context.log.info) as update:
             workshop = Workshop(
-                lake, release, comparison_rules, release_rules, retracted, chat, compute, update, context.log.info
+                lake,
+                release,
+                comparison_rules,
+                release_rules,
+                retracted,
+                chat,
+                compute,
+                update,
+                context.log.info,
+                context.run.run_id,
             )
             for variant in outcomes.keys:
                 try:

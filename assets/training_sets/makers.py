@@ -31,6 +31,7 @@ class Workshop:
     compute: Callable[[Work], None]  # has gradients computed
     update: Update
     note: Callable[[str], None]
+    run: str | None = None  # whose budget is drawn on
 
 
 def make_variant(workshop: Workshop, variant: str) -> TrainingSet:
@@ -51,7 +52,7 @@ def make_variant(workshop: Workshop, variant: str) -> TrainingSet:
         case "ori":
             return make_ori(lake, release)
         case "cot":
-            return make_cot(lake, release, workshop.chat, rules.cot, workshop.update)
+            return make_cot(lake, release, workshop.chat, rules.cot, workshop.update, workshop.run)
         case "cot_collection":
             if rules.cot_collection.pool is None:
                 raise TrainingSetError(

@@ -46,7 +46,14 @@ WRONG = "wrong_final_answer"
 Keep = Callable[[Mapping[str, Any], Pace], None]
 
 
-def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRules, update: Update) -> TrainingSet:
+def make_cot(
+    lake: Lake,
+    release: Release,
+    chat: ChatService,
+    rules: ReasoningRules,
+    update: Update,
+    run: str | None = None,
+) -> TrainingSet:
     """The release's seeds, answered with a chain of thought. What was paid for is in the journal and not paid again.
 
     While another run of this machine makes the same, this one waits, and then finds it made.
@@ -57,6 +64,7 @@ def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRu
         chat: the models; the strong student answers.
         rules: how often it is asked.
         update: told how many seeds are through, of how many.
+        run: whose budget is drawn on.
 
     Raises:
         TrainingSetError: too many seeds got no answer this time, or no answer at all may be used.
@@ -76,7 +84,7 @@ def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRu
                 source.counts[answer["why"] or "reasoned"] += 1
                 update(source.counts.total(), total, pace.words)
 
-            run_async(_answer_all(seeds, chat, prompt, rules.regenerations, keep))
+            run_async(_answer_all(seeds, chat, prompt, rules.regenerations, keep, run))
         _refuse_poor(source.counts)
         sql = (QUERIES / "reasoned_pairs.sql").read_text(encoding="utf-8")
         for pair in stream(source.connection, sql.replace("$answers", f"'{path}'")):
@@ -98,10 +106,12 @@ def make_cot(lake: Lake, release: Release, chat: ChatService, rules: ReasoningRu
         claimed.release()
 
 
-async def _answer_all(seeds: Iterable[Row], chat: ChatService, prompt: str, regenerations: int, keep: Keep) -> None:
+async def _answer_all(
+    seeds: Iterable[Row], chat: ChatService, prompt: str, regenerations: int, keep: Keep, run: str | None
+) -> None:
     """Have every seed answered, as many at once as the engine likes; `keep` takes each as it comes."""
     waiting = iter(seeds)  # shared: each worker takes the next one
-    async with chat.engine([ROLE]) as engine:
+    async with chat.engine([ROLE], run) as engine:
         pace = Pace(engine.total)
 
         async def work() -> None:
