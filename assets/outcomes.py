@@ -12,6 +12,7 @@ from assets.retries import settle_outage
 from resources.store import StoreError
 
 SHOWN_KEYS = 8
+ROWS = "dagster/partition_row_count"
 
 
 @dataclass(slots=True)
@@ -70,6 +71,8 @@ def outcomes_told(context: AssetExecutionContext, *stops: type[Exception]) -> It
         raise
     for key, metadata in outcomes.described.items():
         context.add_asset_metadata(metadata, partition_key=key)
+    rows = sum(metadata.get(ROWS, 0) for metadata in outcomes.described.values())
+    context.log.info(f"{outcomes.words()}; they hold {rows:,} rows")
 
 
 def _report_written(context: AssetExecutionContext, outcomes: Outcomes) -> None:

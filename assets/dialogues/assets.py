@@ -23,6 +23,7 @@ from assets.seeds.retractions import load_retractions
 from assets.shown import OWNERS, column_schema
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
+from resources.configuration import ConfigurationError
 from resources.lake import Lake
 from resources.progress import progress as progress_shown
 
@@ -71,7 +72,7 @@ def scenario_dialogues(
 ) -> None:
     """Hold the classes of this run's partitions; write each as soon as it is done."""
     retracted = load_retractions(seeds_configuration, lake.s3)
-    with outcomes_told(context, BudgetSpent, EndpointUnusable) as outcomes:
+    with outcomes_told(context, BudgetSpent, EndpointUnusable, ConfigurationError) as outcomes:
         school = School(lake, chat, prompts, config.rules(), retracted, outcomes)
         progress = Progress(outcomes.keys, failed=outcomes.faults)
         with progress_shown("dialogues", context.log.info) as update:

@@ -81,6 +81,13 @@ def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) 
     """
     with outcomes_told(context, *STOPS_THE_RUN) as outcomes:
         questions = read_all_questions(evaluation)
+        for asked in questions:
+            if asked.unparsed:
+                first = asked.unparsed[0]
+                context.log.warning(
+                    f"benchmark {asked.benchmark.name!r}: {len(asked.unparsed)} rows are not asked; the first is "
+                    f"{first.file}, row {first.row}: {first.reason}"
+                )
         for key in outcomes.keys:
             base, _, variant = key.partition("|")
             try:

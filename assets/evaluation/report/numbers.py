@@ -577,7 +577,7 @@ def too_small(numbers: Mapping[str, Any], published: Published) -> list[str]:
     if ours and all(unseen(row, published.smallest_gain) for row in ours):
         known = min(half_width(row) for row in ours)
         reasons.append(
-            f"the difference is known to within {100 * known:.1f} points at best, and the paper's smallest gain is "
-            f"{100 * published.smallest_gain:.1f}"
+            f"the difference is known to within {100 * known:.1f} points at best, and the paper's smallest average "
+            f"gain is {100 * published.smallest_gain:.1f}"
         )
     return reasons

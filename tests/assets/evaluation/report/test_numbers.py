@@ -258,7 +258,7 @@ def test_a_large_run_on_few_questions_is_too_small() -> None:
     compared = [{"variant": "boost_qa", "low": -0.05, "high": 0.09}]
     told = {"partitions": partitions, "by_variant": compared, "release": None}
     assert too_small(told, load_published()) == [
-        "the difference is known to within 7.0 points at best, and the paper's smallest gain is 2.9"
+        "the difference is known to within 7.0 points at best, and the paper's smallest average gain is 2.9"
     ]
 
 
