@@ -66,8 +66,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"FAILED, for nothing may be skipped here (MASTER_TESTS_SKIP_NOTHING=1): {skipped}")
 
 
+LONG_FILES = ("test_interrupted.py", "test_served.py", "test_ui.py", "test_command_line.py", "test_places.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked `embedded` where the embedded model is not installed."""
+    """Long files first, so that no process is left alone with one; no `embedded` where its model is not installed."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
     missing = [name for name in ("xllamacpp", "gguf", "safetensors") if importlib.util.find_spec(name) is None]
     for package in (CHAT_PACKAGE, SENTENCE_PACKAGE):
         try:
