@@ -27,8 +27,7 @@ class Outcomes:
     def words(self) -> str:
         """What is done and what is left, as a sentence for people."""
         left = [key for key in self.keys if key not in self.described and key not in self.faults]
-        more = f" and {len(left) - SHOWN_KEYS} more" if len(left) > SHOWN_KEYS else ""
-        rest = f"left: {', '.join(left[:SHOWN_KEYS])}{more}" if left else "nothing is left"
+        rest = f"left: {_named(left)}" if left else "nothing is left"
         return f"{len(self.described)} of {len(self.keys)} partitions are written; {rest}"
 
 
@@ -52,9 +51,8 @@ def outcomes_told(context: AssetExecutionContext, *stops: type[Exception]) -> It
     try:
         yield outcomes
         if failed := outcomes.faults | outcomes.unfit:
-            reasons = "\n".join(f"{key}: {reason}" for key, reason in sorted(failed.items()))  # first of all
             count = f"{len(failed)} of {len(outcomes.keys)} partitions failed; what else could be made is written"
-            raise Failure(f"{reasons}\n{count}", allow_retries=False)
+            raise Failure(f"{_reasons(failed)}\n{count}", allow_retries=False)
     except ends_the_run as error:
         _report_written(context, outcomes)
         settle_outage(context, error)
@@ -73,6 +71,19 @@ def outcomes_told(context: AssetExecutionContext, *stops: type[Exception]) -> It
         context.add_asset_metadata(metadata, partition_key=key)
     rows = sum(metadata.get(ROWS, 0) for metadata in outcomes.described.values())
     context.log.info(f"{outcomes.words()}; they hold {rows:,} rows")
+
+
+def _named(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
+    return ", ".join(keys[:SHOWN_KEYS]) + more
+
+
+def _reasons(failed: Mapping[str, str]) -> str:
+    """A line a reason with the partitions that it is true of: a source's fault is that of all its shards."""
+    keys: dict[str, list[str]] = {}
+    for key, reason in sorted(failed.items()):
+        keys.setdefault(reason, []).append(key)
+    return "\n".join(f"{_named(those)}: {reason}" for reason, those in keys.items())
 
 
 def _report_written(context: AssetExecutionContext, outcomes: Outcomes) -> None:

@@ -55,7 +55,6 @@ class Progress:
     """Where a run stands. It is updated as the run goes on."""
 
     keys: Sequence[str]  # every partition of the run
-    written: list[str] = field(default_factory=list)  # handed over, or already current
     failed: dict[str, str] = field(default_factory=dict)  # could not be taught or written, and why
     dialogues: int = 0  # that are known of: partitions are read shortly before they are taught
     done: int = 0
@@ -131,7 +130,6 @@ async def teach_partitions(
             claimed.release()
             return
         if syllabus.current:
-            progress.written.append(key)
             claimed.release()
             return
         partition = _Open(syllabus, claimed, dict(syllabus.held))
@@ -202,9 +200,7 @@ def _note(ended: "asyncio.Task[None]", progress: Progress, key: str) -> None:
     if ended.cancelled():
         return
     error = ended.exception()
-    if error is None:
-        progress.written.append(key)
-    elif isinstance(error, TableError):
+    if isinstance(error, TableError):
         progress.failed[key] = str(error)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+import polars as pl
 from dagster import (
     AllPartitionMapping,
     AssetDep,
@@ -17,7 +18,7 @@ from dagster import (
 from assets.lesson_plans.configuration import LessonRules
 from assets.lesson_plans.planning import LessonError, pin_shards
 from assets.lesson_plans.schema import LESSON_PLANS
-from assets.lesson_plans.summary import partner_reuse, plans_of, sample_plans, scenario_by_split
+from assets.lesson_plans.summary import first_plan, in_words, partner_reuse, scenario_by_split
 from assets.outcomes import outcomes_told
 from assets.partitions import shards, source_of
 from assets.seeds.configuration import SeedsConfiguration
@@ -68,16 +69,23 @@ def describe(
     held = held_shards(lake, source)
     asked = ["seed_id", "scenario", "partner_seed_id"]
     reuse = partner_reuse(lake.read(LESSON_PLANS, [{"shard": shard} for shard in held], asked))
-    samples = sample_plans(lake, source, held, keys)
+    counts, first = {}, []
+    for shard in keys:  # one at a time, and of each no more is held
+        plans = lake.read(LESSON_PLANS, [{"shard": shard}])
+        first.append(first_plan(plans))
+        counts[shard] = {
+            "plans by scenario and split": table_markdown(scenario_by_split(plans)),
+            "analogies without partner": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
+            "dagster/partition_row_count": plans.height,
+        }
+    samples = in_words(lake, source, held, pl.concat(first))
     for shard in keys:
-        of_shard = plans_of(lake, shard)
         facts = lake.facts(LESSON_PLANS, {"shard": shard})
         yield (
             shard,
             {
                 "sample plan": MetadataValue.md(quoted(samples[shard])),
-                "plans by scenario and split": table_markdown(scenario_by_split(of_shard)),
-                "analogies without partner": of_shard.filter(of_shard["scenario"] != of_shard["drawn_scenario"]).height,
+                **counts[shard],
                 "partners in the source": reuse.partners,
                 "partners of several askers": reuse.serve_several,
                 "partners that ask themselves": reuse.ask_themselves,
@@ -85,6 +93,5 @@ def describe(
                 "rules": "the present ones" if facts["rules"] == rules.identity else "earlier ones, which differ now",
                 "embedder": facts["embedder"] or "none was needed",
                 "file": lake.path(LESSON_PLANS, {"shard": shard}),
-                "dagster/partition_row_count": of_shard.height,
             },
         )

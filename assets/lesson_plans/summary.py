@@ -1,12 +1,12 @@
 """What plans come to, for the UI."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from assets.lesson_plans.schema import LESSON_PLANS, SCENARIO_NAMES, SPLIT_NAMES
+from assets.lesson_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
 from assets.partitions import Scenario
 from assets.seeds.schema import SEEDS
 from resources.lake import Lake
@@ -41,33 +41,28 @@ def scenario_by_split(plans: pl.DataFrame) -> list[dict[str, object]]:
     ]
 
 
-def sample_plans(lake: Lake, source: str, held: Sequence[str], shards: Iterable[str]) -> dict[str, str]:
-    """For each of `shards` one plan in words with its question, an analogy with its partner's where it has one.
+def first_plan(plans: pl.DataFrame) -> pl.DataFrame:
+    """The plan that is shown for all: the first analogy, where there is one."""
+    return plans.sort(pl.col("scenario") != Scenario.ANALOGY, maintain_order=True).head(1)
+
+
+def in_words(lake: Lake, source: str, held: Sequence[str], plans: pl.DataFrame) -> dict[str, str]:
+    """By shard, one plan of each in words with its question, an analogy with its partner's too.
 
     Questions are looked up in one pass over the source's shards, `held`.
     """
-    first = pl.concat([_first_plan(plans_of(lake, shard)) for shard in shards])
-    wanted = {*first["seed_id"], *first["partner_seed_id"].drop_nulls()}
+    wanted = {*plans["seed_id"], *plans["partner_seed_id"].drop_nulls()}
     questions: dict[str, str] = {}
     for shard in held:
         seeds = lake.read(SEEDS, [{"source": source, "shard": shard}], ["seed_id", "question"])
         found = seeds.filter(pl.col("seed_id").is_in(wanted))
         questions |= dict(zip(found["seed_id"], found["question"], strict=True))
-    return {plan["shard"]: _in_words(plan, questions) for plan in first.iter_rows(named=True)}
+    return {plan["shard"]: _words(plan, questions) for plan in plans.iter_rows(named=True)}
 
 
-def _first_plan(plans: pl.DataFrame) -> pl.DataFrame:
-    return plans.sort(pl.col("scenario") != Scenario.ANALOGY, maintain_order=True).head(1)
-
-
-def _in_words(plan: dict[str, Any], questions: dict[str, str]) -> str:
+def _words(plan: dict[str, Any], questions: dict[str, str]) -> str:
     lines = [f"{plan['split']}, {plan['scenario'].replace('_', ' ')}", questions.get(plan["seed_id"], "")]
     if plan["partner_seed_id"]:
         similar = f"and then, at a similarity of {plan['partner_similarity']:.2f}:"
         lines += [similar, questions.get(plan["partner_seed_id"], "")]
     return "\n\n".join(lines)
-
-
-def plans_of(lake: Lake, shard: str) -> pl.DataFrame:
-    """The written plans of a shard."""
-    return lake.read(LESSON_PLANS, [{"shard": shard}])

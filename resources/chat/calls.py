@@ -61,7 +61,7 @@ class Usage:
     throttled: int = 0  # 429 and 503 among them
     wasted: int = 0  # bodies that were paid for and could not be used
     wait_seconds: float = 0.0  # sum of call latencies
-    # A run holds those of every scope: as numbers, not as objects.
+    # As numbers, not as objects: there is a sample for each scope under way.
     latencies: "array[float]" = field(default_factory=lambda: array("d"), repr=False)  # seconds; a bounded sample
     moments: "array[float]" = field(default_factory=lambda: array("d"), repr=False)  # when each of the same calls ended
 

@@ -89,6 +89,11 @@ def test_a_fault_of_the_code_loses_nothing_that_is_written() -> None:
     assert materialised(instance) == {"a": 1}
 
 
+def test_a_reason_is_told_once_for_all_the_partitions_that_it_is_true_of() -> None:
+    result, _ = run(faults={"a": "no vectors", "b": "no plan", "c": "no vectors"})
+    assert message(result).splitlines()[:2] == ["a, c: no vectors", "b: no plan"]
+
+
 def test_what_is_left_is_named_up_to_a_length() -> None:
     outcomes = Outcomes([f"k{number}" for number in range(SHOWN_KEYS + 3)], {"k0": {}}, faults={"k1": "no plan"})
     assert outcomes.words() == "1 of 11 partitions are written; left: k2, k3, k4, k5, k6, k7, k8, k9 and 1 more"

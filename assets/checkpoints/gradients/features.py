@@ -32,8 +32,8 @@ class Watch:
 class Kept(Protocol):
     """Projected gradients of an earlier attempt at the same work."""
 
-    def read(self, epoch: int, part: int) -> NDArray[np.float16] | None:
-        """Those of `PART` rows after an epoch, (rows, dimensions); None where they were not kept."""
+    def read(self, epoch: int, part: int, rows: int) -> NDArray[np.float16] | None:
+        """Those of a part of so many rows after an epoch, (rows, dimensions); None where they were not kept."""
 
     def write(self, epoch: int, part: int, units: NDArray[np.float16]) -> None:
         """Keep them."""
@@ -73,7 +73,7 @@ def gradient_features(
         watch.say(f"warm-up epoch {epoch + 1} of {settings.checkpoints}: loss {losses[-1]:.4f}")
         done = 0
         for part, places in enumerate(_groups(usable, PART)):
-            units = kept.read(epoch, part)
+            units = kept.read(epoch, part, len(places))
             if units is None:
                 chosen = [examples[place] for place in places]
                 units = _unit_gradients(model, parameters, optimizer, chosen, settings.dimensions, seed, bf16, watch)

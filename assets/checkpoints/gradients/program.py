@@ -114,13 +114,13 @@ class KeptParts:
     def __init__(self, store: Store, folder: str, dimensions: int) -> None:
         self._store, self._home, self._dimensions = store, progress_folder(folder), dimensions
 
-    def read(self, epoch: int, part: int) -> NDArray[np.float16] | None:
+    def read(self, epoch: int, part: int, rows: int) -> NDArray[np.float16] | None:
         """What an earlier attempt kept, if it is whole."""
         try:
             found: NDArray[np.float16] = np.load(io.BytesIO(self._store.get(self._path(epoch, part))))
         except (FileNotFoundError, ValueError, EOFError):
             return None
-        return found if found.shape[1:] == (self._dimensions,) else None
+        return found if found.shape == (rows, self._dimensions) else None
 
     def write(self, epoch: int, part: int, units: NDArray[np.float16]) -> None:
         """Keep them."""

@@ -253,4 +253,4 @@ def test_enough_calls_are_drawn_over_time(school: School, planned: Any) -> None:
 def test_a_failed_run_says_the_first_real_cause_first(school: School) -> None:
     school.endpoint.answer_with(lambda request: REFUSAL)
     told = failure(school.run(FIRST, SECOND, set_aside_minimum=1))
-    assert told.splitlines()[0].startswith(f"{FIRST}: 2 of 2 dialogues were set aside")
+    assert told.splitlines()[0].startswith(f"{FIRST}, {SECOND}: 2 of 2 dialogues were set aside")

@@ -30,7 +30,7 @@ def teach(
     prompts: PromptBook,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[list[str]], Progress]:
+) -> Callable[[list[str]], Outcomes]:
     """Teaches these partitions of two shards with two debates each, as one run."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setattr("assets.dialogues.teaching.LOOK_SECONDS", 0.01)
@@ -41,23 +41,22 @@ def teach(
     endpoint = Endpoint(base_url=fake_endpoint.base_url, max_concurrency=2)
     profile = Profile(name="school", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
 
-    def run(keys: list[str]) -> Progress:
-        school = School(
-            lake, ChatService(profile, lake.store), prompts, TeachingRules(2, 0.5, 5), frozenset(), Outcomes(KEYS)
-        )
-        progress = Progress(keys)
-        asyncio.run(school.teach(progress, lambda: None))
-        return progress
+    def run(keys: list[str]) -> Outcomes:
+        chat, rules = ChatService(profile, lake.store), TeachingRules(2, 0.5, 5)
+        outcomes = Outcomes(keys)
+        school = School(lake, chat, prompts, rules, frozenset(), outcomes)
+        asyncio.run(school.teach(Progress(keys), lambda: None))
+        return outcomes
 
     return run
 
 
 def test_one_wins_and_the_other_finds_it_made_and_nothing_is_paid_twice(
-    teach: Callable[[list[str]], Progress], fake_endpoint: FakeEndpoint, lake: Lake
+    teach: Callable[[list[str]], Outcomes], fake_endpoint: FakeEndpoint, lake: Lake
 ) -> None:
     with ThreadPoolExecutor(2) as runs:
         first, second = runs.map(teach, [KEYS, KEYS[::-1]])
-    assert sorted(first.written) == sorted(second.written) == KEYS
+    assert sorted(first.described) == sorted(second.described) == KEYS
     assert lake.read(DIALOGUES)["status"].to_list() == ["complete"] * 4
     asked = [(request.model, request.text) for request in fake_endpoint.chats]
     spoken = sum(turn["role"] is not None for turns in lake.read(DIALOGUES)["turns"] for turn in turns)
