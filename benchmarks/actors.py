@@ -103,7 +103,7 @@ def found(folder: Path, url: str, seeds: int, *, shard_size: int = 250, only: st
     }
     if only:
         shares = {name: float(name == only) for name in ("error_correction", "debate", "analogy")}
-        files["lesson_rules"] = {"scenarios": shares}
+        files["plan_rules"] = {"scenarios": shares}
     for name, content in files.items():
         path = folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(content))

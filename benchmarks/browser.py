@@ -23,10 +23,10 @@ import polars as pl
 from playwright.sync_api import Page, sync_playwright
 
 from assets.boost_qa.release import latest_release
-from assets.evaluation.browser.writing import write_browser
+from assets.dialogue_browser.writing import write_browser
 from assets.quality.schema import SCORED
 from benchmarks.release import in_a_process_of_its_own, make_lake, release
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 REASONS = ("wrong_final_answer", "judged_wrong", "copied", "too_short", "not_english")
 TIMES = 5

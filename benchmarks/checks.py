@@ -4,7 +4,7 @@
     python -m benchmarks.checks --dialogues 1000000 --no-release    the release alone would take minutes to make
     python -m benchmarks.checks --quick                             20,000, as `make bench` runs it
 
-The lake is written column by column, not taught: one source, shards of 9,000 seeds, lessons of 3,000 short dialogues,
+The lake is written column by column, not taught: one source, shards of 9,000 seeds, partitions of 3,000 short dialogues,
 vectors of 64 numbers. A release and the training sets `boost_qa` and `ori` are made of it the usual way. Then every
 asset's checks run as when they are started by hand, over whole tables, one asset's after the other in one process; it
 holds 280 MB when the code location is loaded. Making the lake counts for nothing.
@@ -29,12 +29,12 @@ from dagster import AssetKey, AssetSelection, DagsterInstance, Definitions, defi
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sides import side_of, speakers
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import SHARDS, Scenario
+from assets.dialogues.sharegpt_roles import side_of, speakers
+from assets.framework.partitions import SHARDS, Scenario
+from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
-from assets.quality.standing import expected_fingerprints
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.sampling import seed_id
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
@@ -43,13 +43,13 @@ from benchmarks.measured import Measured, forget_peak, peak_mb, quick_options, s
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
 from master_dagster.deployment import Deployment, Settings, load_deployment
-from resources.lake import Lake, Table
+from resources.lake.tables import Lake, Table
 
 SHARD = 9_000
 SOURCE = "made_up"
 DIMENSIONS = 64
 LIMIT_MB = 2000
-CHECKED = ("raw_seeds", "seed_embeddings", "lesson_plans", "scenario_dialogues", "scored_dialogues")
+CHECKED = ("raw_seeds", "seed_embeddings", "dialogue_plans", "scenario_dialogues", "scored_dialogues")
 RELEASED = ("boost_qa", "training_sets")
 
 
@@ -80,13 +80,13 @@ def write_lake(deployment: Deployment, dialogues: int) -> None:
         write(lake, SEEDS, keys, rows, "seeds")
         write(lake, EMBEDDINGS, keys, rows.with_columns(vector=vectors(rows.height, number)), "vectors")
         plans = f"{number:032d}"
-        write(lake, LESSON_PLANS, {"shard": shard}, rows, plans)
+        write(lake, DIALOGUE_PLANS, {"shard": shard}, rows, plans)
         for scenario in Scenario:
             ours = rows.filter(scenario=scenario.value).with_columns(turns=turns(scenario))
-            lesson = {"scenario": scenario.value, "shard": shard}
+            partition = {"scenario": scenario.value, "shard": shard}
             taught, scored = expected(plans, "", scenario)
-            write(lake, DIALOGUES, lesson, ours, taught)
-            write(lake, SCORED, lesson, ours, scored)
+            write(lake, DIALOGUES, partition, ours, taught)
+            write(lake, SCORED, partition, ours, scored)
     reading = {
         **dict.fromkeys(("rejected", "repeated", "beyond_sample", "retracted", "held"), 0),
         **{"source": SOURCE, "reading": 1, "read_at": datetime.now(UTC), "rows": dialogues, "added": dialogues},

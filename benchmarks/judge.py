@@ -1,4 +1,4 @@
-"""How well a profile's judge tells right answers from wrong ones, on the hand-made lessons of judge_cases.yaml.
+"""How well a profile's judge tells right answers from wrong ones, on the hand-made partitions of judge_cases.yaml.
 
     python -m benchmarks.judge                       the embedded model
     python -m benchmarks.judge --profile my.yaml     another judge
@@ -18,28 +18,28 @@ from typing import Any
 
 import yaml
 
-from assets.answers import read_final
-from assets.dialogues.lesson import Question
+from assets.answers.answers import read_final
 from assets.dialogues.prompts import load_prompts
-from assets.partitions import Scenario
+from assets.dialogues.task import Question
+from assets.framework.partitions import Scenario
 from assets.quality.configuration import load_quality_rules
+from assets.quality.dialogue_input import DialogueInput, Turn
 from assets.quality.judge import judge
 from assets.quality.scoring import failed_rules
 from assets.quality.signals import read_signals
-from assets.quality.taught import Taught, Turn
 from resources.chat.profile import Role, load_profile
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
-from resources.store import open_store
+from resources.lake.store import open_store
 
 CASES = Path(__file__).parent / "judge_cases.yaml"
 ADVICE = "Look at your steps again, and think about what the question asks."
 
 
-def lesson(case: dict[str, Any], which: str) -> Taught:
+def partition(case: dict[str, Any], which: str) -> DialogueInput:
     """An error correction that ends with the case's right or wrong answer."""
     final = read_final(case["reference"], case["domain"])
-    return Taught(
+    return DialogueInput(
         dialogue_id=stable_hash(case["question"], which),
         scenario=Scenario.ERROR_CORRECTION,
         domain=case["domain"],
@@ -57,14 +57,14 @@ def lesson(case: dict[str, Any], which: str) -> Taught:
 
 async def measure(profile_name: str, prompts: str | None, show: bool) -> None:
     cases = yaml.safe_load(CASES.read_text(encoding="utf-8"))
-    lessons = [(which, lesson(case, which)) for case in cases for which in ("right", "wrong")]
+    partitions = [(which, partition(case, which)) for case in cases for which in ("right", "wrong")]
     rules, profile = load_quality_rules("standard"), load_profile(profile_name)
     book = load_prompts(prompts or profile.prompts)
     with tempfile.TemporaryDirectory() as folder:
         async with ChatService(profile, open_store(folder)).engine([Role.JUDGE]) as engine:
             seats = asyncio.Semaphore(engine.appetite)
 
-            async def ask(taught: Taught) -> str:
+            async def ask(taught: DialogueInput) -> str:
                 async with seats:
                     found = await judge(engine, book, taught, regenerations=rules.judge.regenerations, scope="bench")
                 if show:
@@ -74,17 +74,17 @@ async def measure(profile_name: str, prompts: str | None, show: bool) -> None:
                 return "accepted" if found.verdict.correct else "rejected"
 
             started = time.monotonic()
-            verdicts = await asyncio.gather(*(ask(taught) for _, taught in lessons))
+            verdicts = await asyncio.gather(*(ask(taught) for _, taught in partitions))
             seconds = time.monotonic() - started
     counts: Counter[tuple[str, str, str]] = Counter()
-    for (which, taught), verdict in zip(lessons, verdicts, strict=True):
+    for (which, taught), verdict in zip(partitions, verdicts, strict=True):
         failed = failed_rules(read_signals(taught), taught.domain, rules, complete=True)
         for domain in (taught.domain, "all"):
             counts[domain, which, verdict] += 1
             counts[domain, which, "rules pass"] += not failed
             counts[domain, which, "both pass"] += not failed and verdict == "accepted"
     columns = ("accepted", "rejected", "not judged", "rules pass", "both pass")
-    print(f"{len(lessons)} lessons, {seconds:.0f} s\n{'answers':18}" + "".join(f"{name:>12}" for name in columns))
+    print(f"{len(partitions)} partitions, {seconds:.0f} s\n{'answers':18}" + "".join(f"{name:>12}" for name in columns))
     for domain in ("math", "code", "general", "all"):
         for which in ("right", "wrong"):
             print(f"{f'{domain}, {which}':18}" + "".join(f"{counts[domain, which, name]:12}" for name in columns))

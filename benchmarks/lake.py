@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from assets.dialogues.schema import DIALOGUES
 from benchmarks.made_up import dialogue
 from benchmarks.measured import at_most, quick_options, show
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 CHECKS = "part: the schema's checks"
 KEYS = {"scenario": "debate", "shard": "made_up-0000"}

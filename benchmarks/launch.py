@@ -17,8 +17,8 @@ import sys  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from resources.store import open_store  # noqa: E402
-from resources.trainers.work import FOLDER, LAKE_ROOT, Work  # noqa: E402
+from resources.lake.store import open_store  # noqa: E402
+from resources.training_jobs.job import FOLDER, LAKE_ROOT, TrainingJob  # noqa: E402
 
 
 def job() -> None:
@@ -32,13 +32,15 @@ def launch(folder: Path, number: int) -> tuple[float, float]:
     """Seconds from the launch to the program's first line, and to the return of `train`."""
     from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, asset, materialize
 
-    from resources.trainers.configuration import Patience, TrainerConfiguration
-    from resources.trainers.local import LocalPlace
-    from resources.trainers.trainer import open_trainer
+    from resources.training_jobs.configuration import Patience, TrainerConfiguration
+    from resources.training_jobs.local import LocalBackend
+    from resources.training_jobs.trainer import open_trainer
 
     store, times = open_store(str(folder / "lake")), []
-    configuration = TrainerConfiguration(place=LocalPlace(folder=folder / "jobs"), patience=Patience(poll_seconds=0.05))
-    work = Work("bench", f"checkpoints/bench/{number}", {}, "benchmarks.launch")
+    configuration = TrainerConfiguration(
+        place=LocalBackend(folder=folder / "jobs"), patience=Patience(poll_seconds=0.05)
+    )
+    work = TrainingJob("bench", f"checkpoints/bench/{number}", {}, "benchmarks.launch")
 
     @asset
     def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:

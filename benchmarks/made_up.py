@@ -4,8 +4,8 @@ import random
 from itertools import accumulate
 from typing import Any
 
-from assets.dialogues.sides import side_of, speakers
-from assets.partitions import Scenario
+from assets.dialogues.sharegpt_roles import side_of, speakers
+from assets.framework.partitions import Scenario
 from resources.identity import stable_hash
 
 _LETTERS = random.Random(0)

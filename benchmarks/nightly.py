@@ -1,10 +1,10 @@
-"""How long the nightly schedule takes to find what is due among thousands of lessons, on disk and on S3.
+"""How long the nightly schedule takes to find what is due among thousands of partitions, on disk and on S3.
 
-    python -m benchmarks.nightly                              5,000 lessons in a folder
+    python -m benchmarks.nightly                              5,000 partitions in a folder
     python -m benchmarks.nightly --s3                         the same on a moto server on loopback (slower than S3)
-    python -m benchmarks.nightly --lessons 20000 --tokens 1000000
+    python -m benchmarks.nightly --partitions 20000 --tokens 1000000
 
-A third of the lessons is missing, the others are current or stale. Writes an index alone: the partitions' files are
+A third of the partitions is missing, the others are current or stale. Writes an index alone: the partitions' files are
 empty of rows, for a tick reads none. Prints seconds for each part of a tick; the figures stand in benchmarks/README.md.
 """
 
@@ -18,31 +18,31 @@ from pathlib import Path
 
 from dagster import DagsterInstance
 
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import SHARDS, Scenario
+from assets.framework.partitions import SHARDS, Scenario
+from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from assets.quality.schema import SCORED
-from assets.quality.standing import expected_fingerprints, lesson_standings
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
 from benchmarks.measured import at_most, quick_options, show
+from master_dagster.automation.due import Limits, choose, together
+from master_dagster.automation.nightly import averages_of, failed_nights, partitions_in_flight
 from master_dagster.deployment import Deployment, Settings, load_deployment
-from master_dagster.due import Limits, choose, together
-from master_dagster.nightly import averages_of, failed_nights, lessons_in_flight
-from master_dagster.record import record_lake
-from resources.lake import Lake, PartitionRecord, Table
-from resources.store import LocalStore
+from master_dagster.maintenance.record import record_lake
+from resources.lake.store import LocalStore
+from resources.lake.tables import Lake, PartitionRecord, Table
 
 
-def write_index(lake: Lake, deployment: Deployment, lessons: int) -> None:
-    """What a lake of so many lessons says in its index: the names of empty files."""
+def write_index(lake: Lake, deployment: Deployment, partitions: int) -> None:
+    """What a lake of so many partitions says in its index: the names of empty files."""
     expected = expected_fingerprints(deployment.profile, deployment.prompts, deployment.quality_rules)
     now, plans = datetime.now(UTC), "0" * 32
     lake.store.put("lake.json", b'{"format": 1}')
-    for number in range(lessons // 3):
+    for number in range(partitions // 3):
         shard = f"x-{number:04d}"
         mark(lake, SEEDS, {"source": "x", "shard": shard}, plans, now)
-        mark(lake, LESSON_PLANS, {"shard": shard}, plans, now)
+        mark(lake, DIALOGUE_PLANS, {"shard": shard}, plans, now)
         for place, scenario in enumerate(Scenario):
             told, judged = expected(plans, "", scenario)
             if (number // 5 + place) % 3:
@@ -97,7 +97,7 @@ def opened(s3: bool) -> Iterator[str]:
 def main() -> None:
     """Measure one tick."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lessons", type=int, default=5000)
+    parser.add_argument("--partitions", type=int, default=5000)
     parser.add_argument("--s3", action="store_true", help="on a moto server instead of a folder")
     parser.add_argument("--tokens", type=int, help="a budget for the night")
     parser.add_argument("--record", action="store_true", help="also: a fresh instance learns what is there")
@@ -106,7 +106,7 @@ def main() -> None:
     with opened(given.s3) as root, tempfile.TemporaryDirectory() as home:
         deployment = load_deployment(Settings(_env_file=None, lake_root=root))
         lake = deployment.lake()
-        write_index(lake, deployment, given.lessons)
+        write_index(lake, deployment, given.partitions)
         with DagsterInstance.local_temp(home) as instance:
             parts: dict[str, float] = {}
 
@@ -120,21 +120,21 @@ def main() -> None:
                 mirror_shards(lake, instance)
             with timed("the same on later nights"):
                 mirror_shards(lake, instance)
-            with timed("how the lessons stand"):
+            with timed("how the partitions stand"):
                 expected = expected_fingerprints(deployment.profile, deployment.prompts, deployment.quality_rules)
-                standings = lesson_standings(lake, expected)
+                statuses = partition_statuses(lake, expected)
             with timed("runs in flight and failed nights"):
                 now = datetime.now(UTC)
-                in_flight, tries = lessons_in_flight(instance, now), failed_nights(instance, now)
-            limits = Limits(partitions=len(standings), tokens=given.tokens)
+                in_flight, tries = partitions_in_flight(instance, now), failed_nights(instance, now)
+            limits = Limits(partitions=len(statuses), tokens=given.tokens)
             with timed("choice and ranges"):
-                averages = averages_of(lake, deployment.profile, deployment.lesson_rules) if limits.measured else None
-                choice = choose(standings, in_flight, tries, averages, limits)
+                averages = averages_of(lake, deployment.profile, deployment.plan_rules) if limits.measured else None
+                choice = choose(statuses, in_flight, tries, averages, limits)
                 batches = together(choice.taken, instance.get_dynamic_partitions(SHARDS), 20)
             if given.quick:
                 tick = sum(parts.values()) - parts["shards told to a fresh instance"]
                 show(
-                    [at_most(f"A tick of the nightly schedule over {len(standings):,} lessons, s", tick, 60)],
+                    [at_most(f"A tick of the nightly schedule over {len(statuses):,} partitions, s", tick, 60)],
                     given.json,
                 )
                 return
@@ -143,7 +143,7 @@ def main() -> None:
                     told = record_lake(lake, instance)
                 print(told)
             print(
-                f"{len(standings)} lessons on {'S3 (moto)' if given.s3 else 'disk'}: {choice.summary.splitlines()[0]}"
+                f"{len(statuses)} partitions on {'S3 (moto)' if given.s3 else 'disk'}: {choice.summary.splitlines()[0]}"
             )
             print(f"{len(batches)} runs")
             for part, seconds in parts.items():

@@ -40,7 +40,7 @@ def environment(settings: Settings, home: Path) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("MASTER_", "DAGSTER_"))},
         **{f"MASTER_{name.upper()}": value for name, value in chosen.items()},
-        "MASTER_LESSON_RULES": settings.lesson_rules,
+        "MASTER_PLAN_RULES": settings.plan_rules,
         "DAGSTER_HOME": str(home),
         "PYTHONPATH": str(Path(__file__).parents[1]),
         "DAGSTER_MODULE_NAME": "master_dagster.definitions",
@@ -54,7 +54,7 @@ def prepare(settings: Settings, home: Path) -> None:
     definitions = build_definitions(load_deployment(settings))
     with DagsterInstance.from_config(str(home)) as instance:
         run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], ["sums"])
-        run_step(definitions, instance, ["lesson_plans"], list(instance.get_dynamic_partitions("shards")))
+        run_step(definitions, instance, ["dialogue_plans"], list(instance.get_dynamic_partitions("shards")))
 
 
 def materialize(url: str, given: dict[str, str], *which: str) -> dict[str, float]:

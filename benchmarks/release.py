@@ -3,7 +3,7 @@
     python -m benchmarks.release --dialogues 200000
     python -m benchmarks.release --dialogues 1000000 --folder /mnt/lake
 
-Makes up a lake of accepted lessons in shards of 9,999 seeds, then publishes it through the function that the asset
+Makes up a lake of accepted partitions in shards of 9,999 seeds, then publishes it through the function that the asset
 `boost_qa` calls: selection, near-duplicates, assembly, validation, both file formats, gates, card, manifest. The lake
 is made in one process and released in another, whose peak memory is read.
 """
@@ -23,17 +23,17 @@ from typing import Any
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import make_release
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sides import side_of, speakers
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario
+from assets.dialogues.sharegpt_roles import side_of, speakers
+from assets.framework.partitions import Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from benchmarks.made_up import speech
 from resources.chat.profile import load_profile
 from resources.identity import stable_hash
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 SHARD = 9_999
 PROFILE = "laptop"
@@ -43,12 +43,12 @@ BLOCK = 1 << 20
 
 
 def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
-    """The fingerprints that the made-up lessons have."""
+    """The fingerprints that the made-up partitions have."""
     return stable_hash("told", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
 
 
 def make_lake(root: str, count: int) -> None:
-    """Write seeds, plans, dialogues and scores of that many accepted lessons."""
+    """Write seeds, plans, dialogues and scores of that many accepted partitions."""
     lake = Lake.at(root)
     draw = random.Random(0)
     speeches = [speech(draw, WORDS) for _ in range(5_000)]
@@ -59,7 +59,7 @@ def make_lake(root: str, count: int) -> None:
         seeds = SEEDS.frame([_seed(number, shard, questions[number]) for number in members])
         lake.write(SEEDS, {"source": "made_up", "shard": shard}, seeds, fingerprint=stable_hash(shard))
         plans = stable_hash("plans", shard)
-        lake.write(LESSON_PLANS, {"shard": shard}, LESSON_PLANS.frame(_plans(members, shard)), fingerprint=plans)
+        lake.write(DIALOGUE_PLANS, {"shard": shard}, DIALOGUE_PLANS.frame(_plans(members, shard)), fingerprint=plans)
         for scenario in SCENARIOS:
             taught = [number for number in members if _scenario(number) is scenario]
             told, judged = expected(plans, "", scenario)
@@ -115,7 +115,7 @@ def _plans(members: Iterable[int], shard: str) -> list[dict[str, Any]]:
     ]
 
 
-def _of_lesson(number: int, shard: str) -> dict[str, Any]:
+def _of_partition(number: int, shard: str) -> dict[str, Any]:
     return {
         "dialogue_id": _id("dialogue", number),
         "scenario": _scenario(number).value,
@@ -146,12 +146,12 @@ def _dialogue(number: int, shard: str, question: str, said: list[str]) -> dict[s
         for place, speaker in enumerate(speakers(scenario, 1))
     ]
     counts = {"generation": 0, "prompt_tokens": 100, "completion_tokens": 20}
-    return {**_of_lesson(number, shard), **counts, "turns": turns, "discarded": []}
+    return {**_of_partition(number, shard), **counts, "turns": turns, "discarded": []}
 
 
 def _scores(number: int, shard: str) -> dict[str, Any]:
     values = {
-        **_of_lesson(number, shard),
+        **_of_partition(number, shard),
         "structure_ok": True,
         "final_answer": "right",
         "reference_overlap": 1.0,

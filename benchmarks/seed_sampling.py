@@ -18,7 +18,7 @@ from pathlib import Path
 
 from assets.seeds.configuration import Fields, SeedsConfiguration, SourceConfiguration
 from assets.seeds.intake import take_in
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 SENTENCES = 2000
 

@@ -12,16 +12,16 @@ import random
 import time
 from collections.abc import Callable
 
-from assets.dialogues.lesson import Question
 from assets.dialogues.screening import is_english, is_refusal
-from assets.partitions import Scenario
+from assets.dialogues.task import Question
+from assets.framework.partitions import Scenario
 from assets.quality.betrayal import betrays_reference
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share
+from assets.quality.dialogue_input import DialogueInput, Turn
 from assets.quality.near_duplicates import near_duplicates
 from assets.quality.secrets_scan import count_secrets
 from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition
-from assets.quality.taught import Taught, Turn
 from assets.quality.teacher_claims import false_claim, gave_away_result
 from benchmarks.measured import Measured, quick_options, show
 from resources.chat.profile import Role
@@ -47,7 +47,7 @@ WORDS = [
 CODE = "```python\ndef count(apples, eaten):\n    return apples - eaten\n```"
 
 
-def made_up(number: int) -> Taught:
+def made_up(number: int) -> DialogueInput:
     """A debate about a sum, of random words."""
     draw = random.Random(number)
 
@@ -62,10 +62,10 @@ def made_up(number: int) -> Taught:
         Turn("student B", Role.DEBATER_B.value, "human", speech(), "stop"),
         Turn("student C", Role.DEBATE_CLOSER.value, "gpt", speech(), "stop"),
     )
-    return Taught(str(number), Scenario.DEBATE, "math", True, turns, (question,), "wrong", 1)
+    return DialogueInput(str(number), Scenario.DEBATE, "math", True, turns, (question,), "wrong", 1)
 
 
-SIGNALS: dict[str, Callable[[Taught], object]] = {
+SIGNALS: dict[str, Callable[[DialogueInput], object]] = {
     "language": lambda one: [is_english(turn.text) for turn in one.spoken],
     "secrets": lambda one: count_secrets("\n".join(turn.text for turn in one.turns)),
     "final answer": final_answer,

@@ -30,7 +30,7 @@ from resources.chat.calls import Call, CallFailed, Message
 from resources.chat.engine import ChatEngine, RetryPolicy
 from resources.chat.journal import sweep_journal
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore
+from resources.lake.store import LocalStore
 
 DIALOGUES = 60  # a round
 SLOTS = 20

@@ -52,7 +52,7 @@ TEXT = "the a number is not of seven and twelve because we add carry so it holds
 
 
 def conversations(count: int, words: int) -> list[dict[str, Any]]:
-    """Made-up lessons of four or six turns, the same every time; `words` in a turn on average."""
+    """Made-up partitions of four or six turns, the same every time; `words` in a turn on average."""
     draw = random.Random(0)
 
     def turn() -> str:
@@ -96,10 +96,10 @@ def write_work(root: Path, base: str, rows: list[dict[str, Any]], recipe: dict[s
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from assets.checkpoints.recipe import BaseModel, Recipe
-    from assets.checkpoints.specification import DataFile, TrainingData, specify
-    from resources.publication import json_bytes
-    from resources.store import open_store
+    from assets.training_programs.recipe import BaseModel, Recipe
+    from assets.training_programs.specification import DataFile, TrainingData, specify
+    from resources.lake.published_folders import json_bytes
+    from resources.lake.store import open_store
 
     file = root / "train.parquet"
     pq.write_table(pa.Table.from_pylist(rows), file)
@@ -121,7 +121,7 @@ def write_work(root: Path, base: str, rows: list[dict[str, Any]], recipe: dict[s
 def run_program(root: Path, folder: str) -> dict[str, Any]:
     """What the program measured of itself."""
     environment = {**os.environ, "MASTER_LAKE_ROOT": str(root), "MASTER_WORK_FOLDER": folder}
-    command = [sys.executable, "-W", "ignore", "-m", "assets.checkpoints.trainer"]
+    command = [sys.executable, "-W", "ignore", "-m", "assets.training_programs.fine_tuning"]
     subprocess.run(command, env=environment, check=True, cwd=Path(__file__).parents[1])
     manifest = root / folder / "manifest.json"
     results: dict[str, Any] = json.loads(manifest.read_bytes())["results"]
@@ -146,14 +146,14 @@ def plain(path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from resources.embedded.models import packaged_chat_model_file
+    from resources.model_servers.embedded.models import packaged_chat_model_file
 
     told = json.loads(path.read_bytes())
     recipe, source, gguf = told["recipe"], told["base"]["model"], {}
     if source == "embedded":
         source, gguf = str(packaged_chat_model_file().parent), {"gguf_file": packaged_chat_model_file().name}
     tokenizer = AutoTokenizer.from_pretrained(source, **gguf)
-    template = Path(__file__).parents[1] / "assets/checkpoints/trainer/templates/chatml.jinja"
+    template = Path(__file__).parents[1] / "assets/training_programs/fine_tuning/templates/chatml.jinja"
     tokenizer.chat_template = template.read_text()
     tokenizer.pad_token = tokenizer.eos_token = END_OF_TURN
     bf16 = torch.cuda.is_available() and recipe["precision"] != "fp32"

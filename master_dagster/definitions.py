@@ -6,34 +6,34 @@ from assets.boost_qa import assets as boost_qa
 from assets.boost_qa import checks as boost_qa_checks
 from assets.checkpoints import checks as checkpoints_checks
 from assets.checkpoints.assets import checkpoint_asset
+from assets.dialogue_browser import assets as browser
+from assets.dialogue_browser import checks as browser_checks
+from assets.dialogue_plans import assets as dialogue_plans
+from assets.dialogue_plans import checks as dialogue_plans_checks
 from assets.dialogues import assets as dialogues
 from assets.dialogues import checks as dialogues_checks
 from assets.evaluation.assets import benchmark_asset
-from assets.evaluation.browser import assets as browser
-from assets.evaluation.browser import checks as browser_checks
 from assets.evaluation.checks import benchmark_checks
-from assets.evaluation.report.assets import experiment_report
-from assets.evaluation.report.checks import experiment_report_checks
-from assets.lesson_plans import assets as lesson_plans
-from assets.lesson_plans import checks as lesson_plans_checks
-from assets.partitions import sources, tunings
+from assets.framework.partitions import sources, tunings
 from assets.quality import assets as quality
 from assets.quality import checks as quality_checks
+from assets.report.assets import experiment_report
+from assets.report.checks import experiment_report_checks
 from assets.seeds import checks as seeds_checks
 from assets.seeds.assets import seed_assets
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
-from master_dagster.deployment import Deployment, load_deployment
-from master_dagster.jobs import estimate_cost, make_rejected_anew, mirror_lake, publish, release, teach_and_score
-from master_dagster.maintenance import sweep_dead_writers, sweep_journals, weekly_sweep
-from master_dagster.nightly import nightly_schedule
-from master_dagster.sensors import (
+from master_dagster.automation.nightly import nightly_schedule
+from master_dagster.automation.sensors import (
     backfill_sensor,
     backfilled_when_missing,
     dead_runs,
     failure_sensor,
     release_sensor,
 )
+from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.jobs import estimate_cost, make_rejected_anew, mirror_lake, publish, release, teach_and_score
+from master_dagster.maintenance.sweeps import sweep_dead_writers, sweep_journals, weekly_sweep
 
 
 def build_definitions(deployment: Deployment) -> Definitions:
@@ -45,7 +45,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
     return Definitions(
         assets=[
             *seed_assets(sources(source_names)),
-            lesson_plans.lesson_plans,
+            dialogue_plans.dialogue_plans,
             backfilled_when_missing(dialogues.scenario_dialogues, settings.nightly_cron),
             backfilled_when_missing(quality.scored_dialogues, settings.nightly_cron),
             boost_qa.boost_qa,
@@ -57,7 +57,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
         ],
         asset_checks=[
             *seeds_checks.CHECKS,
-            *lesson_plans_checks.CHECKS,
+            *dialogue_plans_checks.CHECKS,
             *dialogues_checks.CHECKS,
             *quality_checks.CHECKS,
             *boost_qa_checks.CHECKS,

@@ -19,16 +19,16 @@ from rich.text import Text
 
 from assets.boost_qa.release import latest_release
 from assets.dialogues.schema import DIALOGUES
-from assets.partitions import SHARDS, Scenario
+from assets.framework.partitions import SHARDS, Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
+from master_dagster.automation.failures import first_cause
 from master_dagster.deployment import Deployment, load_deployment
-from master_dagster.failures import first_cause
 from resources.configuration import ConfigurationError
-from resources.lake import Lake
+from resources.lake.store import StoreError
+from resources.lake.tables import Lake
 from resources.progress import told_to
-from resources.store import StoreError
 
 console = Console(highlight=False)
 DEMO_VARIANTS = ("boost_qa", "ori")  # the other training sets are for a real comparison
@@ -98,7 +98,7 @@ def drive(deployment: Deployment, definitions: Definitions, instance: DagsterIns
     run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], sources)
     mirror_shards(deployment.lake(), instance)  # an instance may have seen another lake before
     shards = instance.get_dynamic_partitions(SHARDS)
-    run_step(definitions, instance, ["lesson_plans"], shards)
+    run_step(definitions, instance, ["dialogue_plans"], shards)
     scenarios = [scenario.value for scenario in Scenario]
     ends = [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
     run_step(definitions, instance, ["scenario_dialogues", "scored_dialogues"], ends)

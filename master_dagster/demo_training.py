@@ -13,16 +13,16 @@ from rich.table import Table as RichTable
 
 from assets.boost_qa.release import latest_release
 from assets.checkpoints.checkpoint import latest_checkpoint
-from assets.checkpoints.recipe import Training
-from assets.evaluation.report.making import Report, latest_report
-from assets.evaluation.report.sheets import COMPARED, between, find, findings, percent, title
-from assets.partitions import UNTUNED
+from assets.framework.partitions import UNTUNED
+from assets.report.making import Report, latest_report
+from assets.report.sheets import COMPARED, between, find, findings, percent, title
+from assets.training_programs.recipe import Training
 from master_dagster.demo import DEMO_VARIANTS, StepFailed, console, run_step
 from master_dagster.deployment import Deployment, load_deployment
 from resources.configuration import ConfigurationError
-from resources.lake import Lake
-from resources.sandbox import NoSandbox, require_sandbox
-from resources.store import StoreError
+from resources.lake.store import StoreError
+from resources.lake.tables import Lake
+from resources.sandbox.sandbox import NoSandbox, require_sandbox
 
 # The set that it is all about comes first, then what it is compared with.
 TUNED = (UNTUNED, *DEMO_VARIANTS)

@@ -12,25 +12,25 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
-from assets.checkpoints.recipe import Training, load_training
+from assets.dialogue_plans.configuration import PlanRules, load_plan_rules
 from assets.dialogues.prompts import PromptBook, load_prompts
 from assets.evaluation.configuration import Benchmarks, load_benchmarks
-from assets.lesson_plans.configuration import LessonRules, load_lesson_rules
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
+from assets.training_programs.recipe import Training, load_training
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
-from master_dagster.due import Limits
-from master_dagster.processes import PROCESS_TAG, this_process
+from master_dagster.automation.due import Limits
+from master_dagster.maintenance.dead_runs import PROCESS_TAG, this_process
 from resources.chat.engine import Budget
 from resources.chat.profile import Profile, load_profile
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.embedder import Embedder, open_embedder
-from resources.lake import Lake
-from resources.served.configuration import Serving, load_serving
-from resources.store import S3Options, open_store
-from resources.trainers.configuration import TrainerConfiguration, load_trainer_configuration
-from resources.trainers.trainer import Trainer, open_trainer
+from resources.lake.store import S3Options, open_store
+from resources.lake.tables import Lake
+from resources.model_servers.tuned.configuration import Serving, load_serving
+from resources.training_jobs.configuration import TrainerConfiguration, load_trainer_configuration
+from resources.training_jobs.trainer import Trainer, open_trainer
 
 Loaded = TypeVar("Loaded")
 
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         description="Prompts other than those that the profile names: `standard`, `by_example`, or a folder with files "
         "of the same names.",
     )
-    lesson_rules: str = Field(default="standard", description="Splits, scenario shares, debate rounds, retrieval.")
+    plan_rules: str = Field(default="standard", description="Splits, scenario shares, debate rounds, retrieval.")
     quality_rules: str = Field(default="standard", description="Thresholds, weights and manual decisions.")
     release_rules: str = Field(default="standard", description="Coverage, decontamination and gates of a release.")
     comparison_rules: str = Field(
@@ -93,13 +93,13 @@ class Settings(BaseSettings):
     nightly_partitions: int = Field(default=50, ge=1, description="Most partitions that one nightly tick launches.")
     nightly_range: int = Field(default=20, ge=1, description="Most partitions that one run of a night makes.")
     nightly_tokens: int | None = Field(
-        default=None, gt=0, description="Most tokens that the lessons of one nightly tick may be expected to take."
+        default=None, gt=0, description="Most tokens that the partitions of one nightly tick may be expected to take."
     )
     nightly_usd: float | None = Field(
         default=None, gt=0, description="Most money that they may be expected to take, by the profile's prices."
     )
     nightly_tries: int = Field(
-        default=3, ge=1, description="Failed nights within 7 days after which a lesson is left to people."
+        default=3, ge=1, description="Failed nights within 7 days after which a partition is left to people."
     )
     release_after: int = Field(
         default=50, ge=1, description="New partitions that the sensor release_when_enough makes a release of."
@@ -185,7 +185,7 @@ class Deployment:
     seeds: SeedsConfiguration
     profile: Profile
     prompts: PromptBook
-    lesson_rules: LessonRules
+    plan_rules: PlanRules
     quality_rules: QualityRules
     release_rules: ReleaseRules
     comparison_rules: ComparisonRules
@@ -215,7 +215,7 @@ class Deployment:
             "embedder": embedder_resource.configured({"profile": settings.profile}),
             "seeds_configuration": self.seeds,
             "prompts": self.prompts,
-            "lesson_rules": self.lesson_rules,
+            "plan_rules": self.plan_rules,
             "quality_rules": self.quality_rules,
             "release_rules": self.release_rules,
             "comparison_rules": self.comparison_rules,
@@ -257,7 +257,7 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         "seeds": read("seeds", load_seeds_configuration),
         "profile": profile,
         "prompts": prompts,
-        "lesson_rules": read("lesson_rules", load_lesson_rules),
+        "plan_rules": read("plan_rules", load_plan_rules),
         "quality_rules": read("quality_rules", load_quality_rules),
         "release_rules": read("release_rules", load_release_rules),
         "comparison_rules": read("comparison_rules", load_comparison_rules),

@@ -5,21 +5,21 @@ from pydantic import Field
 
 from assets.dialogues.estimate import dry_run
 from assets.dialogues.prompts import PromptBook
-from assets.partitions import lessons, variants
-from assets.quality.anew import ask_anew
+from assets.framework.partitions import dialogue_partitions, variants
+from assets.framework.ui_metadata import table_markdown
+from assets.quality.regenerations import ask_again
 from assets.seeds.mirror import mirror_shards
-from assets.shown import table_markdown
-from master_dagster.estimate import headline, matching_lessons, role_rows
-from master_dagster.processes import end_dead_runs
-from master_dagster.record import record_lake
+from master_dagster.cli.estimate import headline, matching_partitions, role_rows
+from master_dagster.maintenance.dead_runs import end_dead_runs
+from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 teach_and_score = define_asset_job(
     "teach_and_score",
     selection=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),
-    partitions_def=lessons,
-    description="Make and judge the dialogues of the chosen lessons (scenario and shard).",
+    partitions_def=dialogue_partitions,
+    description="Make and judge the dialogues of the chosen partitions (scenario and shard).",
 )
 
 publish = define_asset_job(
@@ -37,29 +37,29 @@ release = define_asset_job(
 )
 
 
-class LessonsConfig(Config):
-    """Which lessons."""
+class PartitionsConfig(Config):
+    """Which partitions."""
 
-    lessons: list[str] = Field(
+    partitions: list[str] = Field(
         default_factory=list, description="Keys or shell patterns, such as 'debate|*'; every planned one by default."
     )
 
 
-class AskAnewConfig(LessonsConfig):
+class AskAgainConfig(PartitionsConfig):
     """Which dialogues to make anew."""
 
     reasons: list[str] = Field(min_length=1, description="Rejection reasons, such as wrong_final_answer.")
 
 
-@op(description="What the lessons would take under the profile in force: calls, tokens, money, hours.")
-def estimate_lessons(
+@op(description="What the partitions would take under the profile in force: calls, tokens, money, hours.")
+def estimate_partitions(
     context: OpExecutionContext,
-    config: LessonsConfig,
+    config: PartitionsConfig,
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
     prompts: ResourceParam[PromptBook],
 ) -> None:
-    estimate = dry_run(lake, matching_lessons(lake, config.lessons), prompts, chat.profile)
+    estimate = dry_run(lake, matching_partitions(lake, config.partitions), prompts, chat.profile)
     context.log.info(headline(estimate))
     context.add_output_metadata(
         {
@@ -72,18 +72,18 @@ def estimate_lessons(
     )
 
 
-@job(description="Dry run: what the chosen lessons would take, before any money is spent. Calls no model.")
+@job(description="Dry run: what the chosen partitions would take, before any money is spent. Calls no model.")
 def estimate_cost() -> None:
-    estimate_lessons()
+    estimate_partitions()
 
 
-@op(description="Mark rejected dialogues of chosen reasons; their lessons are stale from then on.")
-def mark_rejected(context: OpExecutionContext, config: AskAnewConfig, lake: ResourceParam[Lake]) -> None:
-    marked = ask_anew(lake, matching_lessons(lake, config.lessons), config.reasons)
+@op(description="Mark rejected dialogues of chosen reasons; their partitions are stale from then on.")
+def mark_rejected(context: OpExecutionContext, config: AskAgainConfig, lake: ResourceParam[Lake]) -> None:
+    marked = ask_again(lake, matching_partitions(lake, config.partitions), config.reasons)
     context.log.info(f"{marked} dialogues are marked; materialise scenario_dialogues and scored_dialogues for them")
 
 
-@job(description="Have rejected dialogues of chosen reasons generated anew at the next run of their lessons.")
+@job(description="Have rejected dialogues of chosen reasons generated anew at the next run of their partitions.")
 def make_rejected_anew() -> None:
     mark_rejected()
 

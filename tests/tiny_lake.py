@@ -6,22 +6,22 @@ from typing import Any
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release, make_release
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sides import side_of, speakers
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario
+from assets.dialogues.sharegpt_roles import side_of, speakers
+from assets.framework.partitions import Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from resources.chat.profile import load_profile
 from resources.identity import stable_hash
-from resources.lake import Gate, Lake
+from resources.lake.tables import Gate, Lake
 
 PROFILE = "laptop"
 
 
 @dataclass(frozen=True)
-class Taught:
+class TinyDialogue:
     """One seed and the dialogue that was made of it."""
 
     name: str
@@ -58,11 +58,11 @@ class TinyLake:
     """What was taught, and the lake it is written to."""
 
     lake: Lake
-    taught: dict[str, Taught] = field(default_factory=dict)
+    taught: dict[str, TinyDialogue] = field(default_factory=dict)
 
-    def teach(self, *lessons: Taught) -> None:
+    def teach(self, *partitions: TinyDialogue) -> None:
         """Add or change what was taught, by name, and write every table anew."""
-        self.taught |= {lesson.name: lesson for lesson in lessons}
+        self.taught |= {partition.name: partition for partition in partitions}
         self.write()
 
     def change(self, name: str, **values: Any) -> None:
@@ -71,7 +71,7 @@ class TinyLake:
 
     def change_every(self, **values: Any) -> None:
         """Teach all of them otherwise."""
-        self.teach(*(replace(lesson, **values) for lesson in self.taught.values()))
+        self.teach(*(replace(partition, **values) for partition in self.taught.values()))
 
     def forget(self, name: str) -> None:
         """Write every table without one."""
@@ -91,25 +91,25 @@ class TinyLake:
 
     @staticmethod
     def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
-        """The fingerprints that `write` gives, as `assets.quality.standing.Expected`."""
+        """The fingerprints that `write` gives, as `assets.quality.partition_status.Expected`."""
         return stable_hash("told", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
 
     def write(self) -> None:
-        """Write seeds, plans, and every lesson."""
+        """Write seeds, plans, and every partition."""
         for shard, members in self._groups(lambda one: one.shard):
             source = members[0].source
             seeds = SEEDS.frame(self._seed(one, row) for row, one in enumerate(members))
             self.lake.write(SEEDS, {"source": source, "shard": shard}, seeds, fingerprint=stable_hash(shard))
-            plans = LESSON_PLANS.frame(map(self._plan, members))
-            self.lake.write(LESSON_PLANS, {"shard": shard}, plans, fingerprint=self.plans_fingerprint(shard))
+            plans = DIALOGUE_PLANS.frame(map(self._plan, members))
+            self.lake.write(DIALOGUE_PLANS, {"shard": shard}, plans, fingerprint=self.plans_fingerprint(shard))
         for (scenario, shard), _ in self._groups(lambda one: (one.scenario, one.shard)):
-            self.write_lesson(scenario, shard)
+            self.write_partition(scenario, shard)
 
     def plans_fingerprint(self, shard: str) -> str:
         """Changes whenever anything that was taught from the shard does."""
         return stable_hash("plans", shard, [repr(one) for one in self.taught.values() if one.shard == shard])
 
-    def write_lesson(
+    def write_partition(
         self,
         scenario: Scenario,
         shard: str,
@@ -127,13 +127,13 @@ class TinyLake:
         scores = SCORED.frame(map(self._scores, members))
         self.lake.write(SCORED, keys, scores, fingerprint=judged, gate=gate, facts=facts)
 
-    def _groups(self, key: Any) -> list[tuple[Any, list[Taught]]]:
-        found: dict[Any, list[Taught]] = {}
+    def _groups(self, key: Any) -> list[tuple[Any, list[TinyDialogue]]]:
+        found: dict[Any, list[TinyDialogue]] = {}
         for one in self.taught.values():
             found.setdefault(key(one), []).append(one)
         return list(found.items())
 
-    def _seed(self, one: Taught, row: int) -> dict[str, Any]:
+    def _seed(self, one: TinyDialogue, row: int) -> dict[str, Any]:
         return {
             "seed_id": one.seed_id,
             "source": one.source,
@@ -149,7 +149,7 @@ class TinyLake:
             "origin_row": row,
         }
 
-    def _plan(self, one: Taught) -> dict[str, Any]:
+    def _plan(self, one: TinyDialogue) -> dict[str, Any]:
         return {
             "seed_id": one.seed_id,
             "source": one.source,
@@ -163,10 +163,10 @@ class TinyLake:
             "partner_seed_id": self._partner(one),
         }
 
-    def _partner(self, one: Taught) -> str | None:
+    def _partner(self, one: TinyDialogue) -> str | None:
         return self.taught[one.partner].seed_id if one.partner else None
 
-    def _of_lesson(self, one: Taught) -> dict[str, Any]:
+    def _of_partition(self, one: TinyDialogue) -> dict[str, Any]:
         return {
             "dialogue_id": one.dialogue_id,
             "scenario": one.scenario.value,
@@ -179,9 +179,9 @@ class TinyLake:
             "first_answer": "unknown",
         }
 
-    def _dialogue(self, one: Taught) -> dict[str, Any]:
+    def _dialogue(self, one: TinyDialogue) -> dict[str, Any]:
         return {
-            **self._of_lesson(one),
+            **self._of_partition(one),
             "partner_seed_id": self._partner(one),
             "generation": 0,
             "status_reason": None if one.status == "complete" else "endless: the weak student repeats itself",
@@ -191,7 +191,7 @@ class TinyLake:
             "completion_tokens": 20,
         }
 
-    def _turns(self, one: Taught) -> list[dict[str, Any]]:
+    def _turns(self, one: TinyDialogue) -> list[dict[str, Any]]:
         usual = (one.question, f"I think {one.name} makes one.", f"Look at {one.name} again.", f"So {one.answer}.")
         said = zip(speakers(one.scenario, 1), one.words or usual, strict=True)
         return [
@@ -209,10 +209,10 @@ class TinyLake:
             for turn, (speaker, text) in enumerate(said)
         ]
 
-    def _scores(self, one: Taught) -> dict[str, Any]:
+    def _scores(self, one: TinyDialogue) -> dict[str, Any]:
         accepted = one.accepted and one.status == "complete"
         values = {
-            **self._of_lesson(one),
+            **self._of_partition(one),
             "structure_ok": True,
             "final_answer": "right",
             "reference_overlap": 1.0,
@@ -256,7 +256,7 @@ def eight_seeds(root: str) -> TinyLake:
     """Eight seeds of one source in three splits and three scenarios; one analogy has a partner, one is rejected."""
     scenarios = list(Scenario)
     taught = [
-        Taught(name, question, answer, scenarios[place % 3], SPLITS[place])
+        TinyDialogue(name, question, answer, scenarios[place % 3], SPLITS[place])
         for place, (name, question, answer) in enumerate(QUESTIONS)
     ]
     made = TinyLake(Lake.at(root), {one.name: one for one in taught})

@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assets.checkpoints.recipe import BaseModel, Recipe
-from assets.checkpoints.specification import DataFile, Specification, TrainingData, specify
-from resources.publication import MANIFEST, json_bytes
-from resources.store import Store, open_store
-from resources.trainers.work import ATTEMPT, FOLDER, LAKE_ROOT, SPECIFICATION, attempt_folder
+from assets.training_programs.recipe import BaseModel, Recipe
+from assets.training_programs.specification import DataFile, Specification, TrainingData, specify
+from resources.lake.published_folders import MANIFEST, json_bytes
+from resources.lake.store import Store, open_store
+from resources.training_jobs.job import ATTEMPT, FOLDER, LAKE_ROOT, SPECIFICATION, attempt_folder
 
 PROJECT = Path(__file__).parents[1]
 ROW = pa.schema(
@@ -104,7 +104,7 @@ class Workplace:
     def start(self, specification: Specification, attempt: int = 1, **environment: str) -> subprocess.Popen[str]:
         """The program as a process."""
         return subprocess.Popen(
-            [sys.executable, "-m", "assets.checkpoints.trainer"],
+            [sys.executable, "-m", "assets.training_programs.fine_tuning"],
             env=self.environment(specification, attempt) | environment,
             cwd=PROJECT,
             stderr=subprocess.PIPE,
@@ -113,8 +113,8 @@ class Workplace:
 
     def run(self, specification: Specification, attempt: int = 1, **changes: Any) -> int:
         """The program in this process; its exit code."""
-        from assets.checkpoints.trainer.program import run
-        from assets.checkpoints.trainer.task import Task
+        from assets.training_programs.fine_tuning.program import run
+        from assets.training_programs.fine_tuning.task import Task
 
         task = Task(
             store=changes.pop("store", self.store),

@@ -14,8 +14,8 @@ from assets.boost_qa.decontamination import BenchmarkScreen, Contamination
 from assets.boost_qa.near_duplicates import Asked, near_duplicates
 from assets.boost_qa.schema import REMOVED
 from assets.boost_qa.selection import query
-from assets.dialogues.sides import conversation
-from assets.partitions import Scenario, Split
+from assets.dialogues.sharegpt_roles import conversation
+from assets.framework.partitions import Scenario, Split
 
 BATCH_ROWS = 1000
 SLICE_ROWS = 4_000  # sorted in memory at once, some 15 MB
@@ -33,7 +33,7 @@ def remove_unfit(connection: duckdb.DuckDBPyConnection, similarity: float) -> No
     """Fill the table `removed` (rows of `REMOVED`): rejected, set aside, retracted, near-duplicates across splits.
 
     Args:
-        connection: from `open_lessons`.
+        connection: from `open_partitions`.
         similarity: from which two questions count as the same.
     """
     connection.execute(query("left.sql"))

@@ -20,15 +20,15 @@ from assets.boost_qa.release import HOME, Release, ReleaseRefused, make_release,
 from assets.boost_qa.schema import RELEASED
 from assets.boost_qa.selection import query
 from assets.dialogues.prompts import PromptBook
+from assets.framework.retries import lake_faults_told
+from assets.framework.ui_metadata import OWNERS, column_schema, picture, quoted, table_markdown
 from assets.quality.configuration import QualityRules
-from assets.quality.standing import expected_fingerprints
-from assets.retries import lake_faults_told
+from assets.quality.partition_status import expected_fingerprints
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
-from assets.shown import OWNERS, column_schema, picture, quoted, table_markdown
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 EVERY_PARTITION = AllPartitionMapping()
 
@@ -36,7 +36,7 @@ EVERY_PARTITION = AllPartitionMapping()
 @asset(
     deps=[
         AssetDep("raw_seeds", partition_mapping=EVERY_PARTITION),
-        AssetDep("lesson_plans", partition_mapping=EVERY_PARTITION),
+        AssetDep("dialogue_plans", partition_mapping=EVERY_PARTITION),
         AssetDep("scenario_dialogues", partition_mapping=EVERY_PARTITION),
         AssetDep("scored_dialogues", partition_mapping=EVERY_PARTITION),
     ],
@@ -45,7 +45,7 @@ EVERY_PARTITION = AllPartitionMapping()
     owners=OWNERS,
     code_version="1",
     metadata=column_schema(RELEASED),
-    description="A release of BOOST-QA: accepted dialogues of all current lessons in ShareGPT form, as Parquet and "
+    description="A release of BOOST-QA: accepted dialogues of all current partitions in ShareGPT form, as Parquet and "
     "JSONL in train, validation and test, with a dataset card, what was left out and why, and a manifest. Releases "
     "never change; `latest.json` moves to a new one when it has passed its gates.",
 )
@@ -82,7 +82,7 @@ def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[An
         cursor = connection.execute(query("sample.sql"))
         sample = dict(zip([column[0] for column in cursor.description or []], cursor.fetchall()[0], strict=True))
     turns = "\n>\n".join(f"> **{turn['from']}**\n>\n{quoted(turn['value'], 600)}" for turn in sample["conversations"])
-    lessons = told["left_out"]
+    partitions = told["left_out"]
     return {
         "sample": MetadataValue.md(turns),
         "rows": table_markdown(told["rows_by_scenario"]),
@@ -93,6 +93,6 @@ def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[An
         "changes": MetadataValue.text("first release") if told["changes"] is None else table_markdown(told["changes"]),
         "not released": table_markdown(told["removed"]),
         "coverage": MetadataValue.float(told["coverage"]),
-        "lessons left out": table_markdown(lessons),
+        "partitions left out": table_markdown(partitions),
         "previous release": MetadataValue.text(f"{HOME}/releases/{told['previous']}" if told["previous"] else "none"),
     }

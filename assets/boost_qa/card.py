@@ -13,10 +13,10 @@ import yaml
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.selection import Selection, query
-from assets.dialogues.sides import SIDES
-from assets.partitions import Scenario, Split
+from assets.dialogues.sharegpt_roles import SIDES
+from assets.framework.partitions import Scenario, Split
+from assets.framework.ui_metadata import COLOURS, new_figure, quoted, table_markdown
 from assets.quality.judge import PAPER_ERROR_RATE
-from assets.shown import COLOURS, new_figure, quoted, table_markdown
 from resources.chat.profile import Profile, Role
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Contents:
     judges: tuple[str, ...]  # models that judged
     judged: int  # dialogues with a verdict, released or not
     judged_wrong: int  # of them, those whose reasoning the judge finds wrong
-    tokens: int  # read and written by all calls of the lessons taken
+    tokens: int  # read and written by all calls of the partitions taken
     sample: Mapping[str, Any]  # a good short row
 
     @property
@@ -102,7 +102,7 @@ def write_card(
         release_id: its name.
         place: its folder below the lake's root.
         rules: by which it was made.
-        profile: whose lessons it takes.
+        profile: whose partitions it takes.
         selection: what it takes and leaves out.
         told: what is in it.
         questions_screened: benchmark questions that it was compared with.
@@ -245,8 +245,8 @@ def _coverage(selection: Selection, rules: ReleaseRules) -> str:
         f"{rules.minimum_coverage:.0%} were asked for)."
     )
     reasons: dict[str, int] = {}
-    for lesson in selection.left_out:
-        reasons[str(lesson.why)] = reasons.get(str(lesson.why), 0) + lesson.planned
+    for partition in selection.left_out:
+        reasons[str(partition.why)] = reasons.get(str(partition.why), 0) + partition.planned
     if reasons:
         text += " Left out: " + ", ".join(f"{count:,} {why}" for why, count in sorted(reasons.items())) + "."
     return text + " Of the dialogues that were scored, these are not in it:"

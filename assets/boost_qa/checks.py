@@ -21,12 +21,12 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import open_screen
 from assets.boost_qa.gates import contaminated_rows
 from assets.boost_qa.release import HOME, NoRelease, Release, latest_release, offer_release, read_release
-from assets.lesson_plans.schema import LESSON_PLANS
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.framework.checks import SqlCheck, found_result, sql_result
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from assets.sql_checks import SqlCheck, found_result, sql_result
-from resources.lake import Lake
-from resources.store import Store
+from resources.lake.store import Store
+from resources.lake.tables import Lake
 
 FOLDER = Path(__file__).parent / "checks"
 CHUNK = 8 * 2**20  # bytes a request, on S3
@@ -42,12 +42,12 @@ SQL_CHECKS = (
     SqlCheck(
         "split_leakage", "split_leakage.sql", "A seed, its near-duplicates and its analogy partner share one split."
     ),
-    SqlCheck("split_pinned", "split_pinned.sql", "Every row is in the split that its lesson plan pinned."),
+    SqlCheck("split_pinned", "split_pinned.sql", "Every row is in the split that its dialogue plan pinned."),
     SqlCheck(
         "reconcile",
         "reconcile.sql",
-        "Every accepted dialogue of the release's lessons is in it or among what it removed, and nothing else is. "
-        "Lessons that were scored again since are left to the next release.",
+        "Every accepted dialogue of the release's partitions is in it or among what it removed, and nothing else is. "
+        "Partitions that were scored again since are left to the next release.",
     ),
     SqlCheck(
         "scenario_mix",
@@ -100,9 +100,9 @@ def boost_qa_checks(
         for name in sorted(asked - {COMPLETE.name}):
             yield found_result(HOME, name, [{"file": path, "fault": "is missing"} for path in absent])
         return
-    lineage = {(entry["lesson"], entry["scores"]) for entry in release.manifest["lineage"]}
+    lineage = {(entry["partition"], entry["scores"]) for entry in release.manifest["lineage"]}
     unchanged = [record for record in lake.records(SCORED) if (record.name, record.fingerprint) in lineage]
-    with lake.connect([SCORED, SEEDS, LESSON_PLANS], only={"taken_scores": unchanged}) as connection:
+    with lake.connect([SCORED, SEEDS, DIALOGUE_PLANS], only={"taken_scores": unchanged}) as connection:
         offer_release(connection, lake, release, "released")
         connection.execute("CREATE VIEW removed AS FROM released_removed")
         offer_release(connection, lake, _previous(lake, release), "previous")

@@ -27,7 +27,7 @@ class ReleaseRules(Configuration):
     name: str = Field(default="boost_qa", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name in dataset_info.json.")
     pretty_name: str = Field(default="BOOST-QA", min_length=1, description="Title of the dataset card.")
     minimum_coverage: float = Field(
-        default=0.9, ge=0, le=1, description="Least share of planned lessons in current partitions that passed."
+        default=0.9, ge=0, le=1, description="Least share of planned partitions in current partitions that passed."
     )
     take_stale: bool = Field(
         default=False,

@@ -13,7 +13,7 @@ from assets.boost_qa.configuration import Benchmark
 from assets.seeds.reading import Fault, SeedsError, file_rows
 from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
-from resources.store import S3_AS_USUAL, S3Options
+from resources.lake.store import S3_AS_USUAL, S3Options
 
 _WORD = re.compile(r"\w+|[+\-*/^=<>%]")
 _BORDER = "\n"  # never a word: between two texts

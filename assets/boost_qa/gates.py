@@ -16,7 +16,7 @@ SQL_GATES = {
     "alternation.sql": "conversations do not alternate strictly, or have an empty turn",
     "unique.sql": "dialogues or seeds stand in the release twice",
     "split_leakage.sql": "seeds, their duplicates or their partners stand in several splits",
-    "split_pinned.sql": "rows stand in another split than their lesson plan says",
+    "split_pinned.sql": "rows stand in another split than their dialogue plan says",
 }
 SHOWN = 5
 
@@ -27,7 +27,7 @@ def gate_faults(
     """Every gate that the staged release fails, in words; none: it may be published.
 
     Args:
-        connection: with the views `released` (the staged Parquet files), `raw_seeds` and `lesson_plans`.
+        connection: with the views `released` (the staged Parquet files), `raw_seeds` and `dialogue_plans`.
         folder: where the files are staged.
         written: what was meant to be written.
         rules: the fewest rows.

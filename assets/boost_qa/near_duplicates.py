@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rensa import RMinHash, RMinHashLSH
 
 from assets.boost_qa.decontamination import words
-from assets.partitions import Split
+from assets.framework.partitions import Split
 
 # 32 bands of 4 find a pair of similarity 0.8 almost surely (1 - (1 - 0.8^4)^32); every candidate is then compared
 # word by word, so that what is removed never rests on an estimate.

@@ -22,14 +22,13 @@ from assets.boost_qa.decontamination import BenchmarkScreen, open_screen
 from assets.boost_qa.files import TOLD, dataset_info, digest_of, plain_schema, write_splits
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
-from assets.boost_qa.selection import Selection, open_lessons, select_lessons
+from assets.boost_qa.selection import Selection, open_partitions, select_partitions
 from assets.dialogues.prompts import FORMS, PromptBook
-from assets.quality.standing import Expected
+from assets.quality.partition_status import Expected
 from resources.chat.profile import Profile
 from resources.configuration import fault_list
 from resources.identity import stable_hash
-from resources.lake import Lake
-from resources.publication import (
+from resources.lake.published_folders import (
     NotPublished,
     Overtaken,
     latest_folder,
@@ -39,6 +38,7 @@ from resources.publication import (
     read_manifest,
     write_json,
 )
+from resources.lake.tables import Lake
 
 FORMAT = 1
 HOME = "boost_qa"
@@ -97,14 +97,14 @@ def make_release(
     expected: Expected,
     retracted: Collection[str],
 ) -> Release:
-    """Publish the accepted dialogues of all current lessons. The same inputs give the same release, written once.
+    """Publish the accepted dialogues of all current partitions. The same inputs give the same release, written once.
 
     Args:
         lake: where everything is read and written.
         rules: what to take, screen and refuse.
-        profile: whose lessons to take.
+        profile: whose partitions to take.
         prompts: the prompts, for the record.
-        expected: the fingerprints that current lessons have.
+        expected: the fingerprints that current partitions have.
         retracted: seeds that were taken down; nothing made from them is taken.
 
     Raises:
@@ -114,13 +114,17 @@ def make_release(
     """
     started_from = read_latest(lake.store, HOME)
     screen = open_screen(rules.benchmarks, rules.contamination_words, lake.s3)
-    selection = select_lessons(lake, rules, profile.name, expected, retracted)
+    selection = select_partitions(lake, rules, profile.name, expected, retracted)
     _refuse_low_coverage(selection, rules)
     configuration = _configuration(rules, screen, profile, prompts)
     lineage = [
-        {"lesson": lesson.key, "dialogues": lesson.dialogues.fingerprint, "scores": lesson.scored.fingerprint}
-        for lesson in selection.taken
-        if lesson.dialogues and lesson.scored
+        {
+            "partition": partition.key,
+            "dialogues": partition.dialogues.fingerprint,
+            "scores": partition.scored.fingerprint,
+        }
+        for partition in selection.taken
+        if partition.dialogues and partition.scored
     ]
     inputs = stable_hash(HOME, FORMAT, configuration, lineage, sorted(retracted))
     try:
@@ -135,7 +139,7 @@ def make_release(
         scratch = Path(name)
         staged = scratch / "release"
         staged.mkdir()
-        with open_lessons(lake, selection, retracted, scratch) as connection:
+        with open_partitions(lake, selection, retracted, scratch) as connection:
             contaminated: list[Row] = []
             remove_unfit(connection, rules.near_duplicate_similarity)
             written = write_splits(release_rows(connection, screen, contaminated), staged, rules.shard_bytes)
@@ -176,7 +180,7 @@ def make_release(
                 "rows_by_scenario": told.rows,
                 "removed": told.removed,
                 "coverage": round(selection.coverage, 6),
-                "left_out": [{"lesson": lesson.key, "why": lesson.why} for lesson in selection.left_out],
+                "left_out": [{"partition": partition.key, "why": partition.why} for partition in selection.left_out],
                 "configuration": configuration,
                 "cast": told.cast,
                 "judges": told.judges,
@@ -230,16 +234,16 @@ def _configuration(
 
 def _refuse_low_coverage(selection: Selection, rules: ReleaseRules) -> None:
     if not selection.planned:
-        raise ReleaseRefused("there are no lesson plans yet; materialise raw_seeds and lesson_plans first")
+        raise ReleaseRefused("there are no dialogue plans yet; materialise raw_seeds and dialogue_plans first")
     if selection.taken and selection.coverage >= rules.minimum_coverage:
         return
-    lessons = [f"{lesson.key}: {lesson.why}, {lesson.planned} planned" for lesson in selection.left_out]
-    more = [f"and {len(lessons) - SHOWN} more"] if len(lessons) > SHOWN else []
+    partitions = [f"{partition.key}: {partition.why}, {partition.planned} planned" for partition in selection.left_out]
+    more = [f"and {len(partitions) - SHOWN} more"] if len(partitions) > SHOWN else []
     raise ReleaseRefused(
         fault_list(
-            f"{selection.coverage:.1%} of {selection.planned} planned lessons are current and passed their gate; "
+            f"{selection.coverage:.1%} of {selection.planned} planned partitions are current and passed their gate; "
             f"the release rules want {rules.minimum_coverage:.0%}. Left out:",
-            lessons[:SHOWN] + more,
+            partitions[:SHOWN] + more,
         )
         + "\nmaterialise scenario_dialogues and scored_dialogues for these partitions, or lower minimum_coverage"
     )

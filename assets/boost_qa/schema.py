@@ -3,9 +3,9 @@
 import pandera.polars as pa
 import polars as pl
 
-from assets.lesson_plans.schema import SPLIT_NAMES
+from assets.dialogue_plans.schema import SPLIT_NAMES
 from assets.seeds.schema import DOMAINS, text
-from resources.lake import Table
+from resources.lake.tables import Table
 
 CONVERSATION = pl.List(pl.Struct({"from": pl.String, "value": pl.String}))
 
@@ -57,5 +57,5 @@ REMOVED = pa.DataFrameSchema(
     },
     strict=True,
     unique=["dialogue_id"],
-    description="Every scored dialogue of the release's lessons that is not in it, with the reason.",
+    description="Every scored dialogue of the release's partitions that is not in it, with the reason.",
 )

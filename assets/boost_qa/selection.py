@@ -1,4 +1,4 @@
-"""Which lessons a release takes: those that are current and passed their gate, all of one profile."""
+"""Which partitions a release takes: those that are current and passed their gate, all of one profile."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ import duckdb
 import pyarrow as pa
 
 from assets.boost_qa.configuration import ReleaseRules
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.lesson_plans.schema import LESSON_PLANS
+from assets.quality.partition_status import Expected, PartitionStatus, partition_statuses
 from assets.quality.schema import SCORED
-from assets.quality.standing import Expected, Standing, lesson_standings
 from assets.seeds.schema import SEEDS
-from resources.lake import Lake, PartitionRecord
+from resources.lake.tables import Lake, PartitionRecord
 
 QUERIES = Path(__file__).parent / "queries"
 MEMORY = "512MB"  # what DuckDB may hold of a release; the rest spills
@@ -24,7 +24,7 @@ Why = Literal["missing", "stale", "failed its gate", "of another profile"]
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class SelectedPartition:
     """One scenario of one shard. `why` says why a release leaves it out; None: it is taken."""
 
     scenario: str
@@ -42,32 +42,32 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All planned lessons, in the order of shard and scenario."""
+    """All planned partitions, in the order of shard and scenario."""
 
-    lessons: tuple[Lesson, ...]
+    partitions: tuple[SelectedPartition, ...]
 
     @property
-    def taken(self) -> list[Lesson]:
+    def taken(self) -> list[SelectedPartition]:
         """What the release is made of."""
-        return [lesson for lesson in self.lessons if lesson.why is None]
+        return [partition for partition in self.partitions if partition.why is None]
 
     @property
-    def left_out(self) -> list[Lesson]:
+    def left_out(self) -> list[SelectedPartition]:
         """What it is made without."""
-        return [lesson for lesson in self.lessons if lesson.why is not None]
+        return [partition for partition in self.partitions if partition.why is not None]
 
     @property
     def planned(self) -> int:
-        """Seeds to be taught, in all lessons."""
-        return sum(lesson.planned for lesson in self.lessons)
+        """Seeds to be taught, in all partitions."""
+        return sum(partition.planned for partition in self.partitions)
 
     @property
     def coverage(self) -> float:
-        """Share of the planned seeds that lie in lessons taken; 0 where nothing is planned."""
-        return sum(lesson.planned for lesson in self.taken) / self.planned if self.planned else 0.0
+        """Share of the planned seeds that lie in partitions taken; 0 where nothing is planned."""
+        return sum(partition.planned for partition in self.taken) / self.planned if self.planned else 0.0
 
 
-def select_lessons(
+def select_partitions(
     lake: Lake,
     rules: ReleaseRules,
     profile: str,
@@ -78,34 +78,34 @@ def select_lessons(
 
     Args:
         lake: where plans, dialogues and scores are.
-        rules: whether stale lessons may be taken.
-        profile: name of the profile whose lessons may be taken.
-        expected: the fingerprints that current lessons have.
+        rules: whether stale partitions may be taken.
+        profile: name of the profile whose partitions may be taken.
+        expected: the fingerprints that current partitions have.
         retracted: seeds that no longer count as planned.
     """
-    standings = {(standing.scenario.value, standing.shard): standing for standing in lesson_standings(lake, expected)}
-    lessons = []
+    statuses = {(status.scenario.value, status.shard): status for status in partition_statuses(lake, expected)}
+    partitions = []
     for scenario, shard, planned in _planned(lake, retracted):
-        standing = standings[scenario, shard]
-        why = _why(lake, standing, rules, profile)
-        lessons.append(Lesson(scenario, shard, planned, why, standing.dialogues, standing.scored))
-    return Selection(tuple(lessons))
+        status = statuses[scenario, shard]
+        why = _why(lake, status, rules, profile)
+        partitions.append(SelectedPartition(scenario, shard, planned, why, status.dialogues, status.scored))
+    return Selection(tuple(partitions))
 
 
 @contextmanager
-def open_lessons(
+def open_partitions(
     lake: Lake, selection: Selection, retracted: Collection[str], scratch: Path
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB over what the release is made of.
 
-    Views: `raw_seeds`, `lesson_plans`, `retracted` (seed_id), and `taken_dialogues` and `taken_scores`, the two tables
-    limited to the lessons taken. Work that does not fit in memory spills into the folder `scratch`.
+    Views: `raw_seeds`, `dialogue_plans`, `retracted` (seed_id), and `taken_dialogues` and `taken_scores`, the two tables
+    limited to the partitions taken. Work that does not fit in memory spills into the folder `scratch`.
     """
     only = {
-        "taken_dialogues": [lesson.dialogues for lesson in selection.taken if lesson.dialogues],
-        "taken_scores": [lesson.scored for lesson in selection.taken if lesson.scored],
+        "taken_dialogues": [partition.dialogues for partition in selection.taken if partition.dialogues],
+        "taken_scores": [partition.scored for partition in selection.taken if partition.scored],
     }
-    with lake.connect([SEEDS, LESSON_PLANS, DIALOGUES, SCORED], MEMORY, only) as connection:
+    with lake.connect([SEEDS, DIALOGUE_PLANS, DIALOGUES, SCORED], MEMORY, only) as connection:
         connection.execute(f"SET temp_directory = '{scratch / 'spill'}'; SET threads = {THREADS}")
         _register_retracted(connection, retracted)
         yield connection
@@ -116,17 +116,17 @@ def query(name: str) -> str:
     return (QUERIES / name).read_text(encoding="utf-8")
 
 
-def _why(lake: Lake, standing: Standing, rules: ReleaseRules, profile: str) -> Why | None:
-    if standing.why == "failed":
+def _why(lake: Lake, status: PartitionStatus, rules: ReleaseRules, profile: str) -> Why | None:
+    if status.why == "failed":
         return "failed its gate"
-    if standing.why != "stale" or not rules.take_stale or standing.scores_are_older or standing.dialogues is None:
-        return standing.why
-    made_by = lake.facts(DIALOGUES, standing.dialogues.keys).get("profile")
+    if status.why != "stale" or not rules.take_stale or status.scores_are_older or status.dialogues is None:
+        return status.why
+    made_by = lake.facts(DIALOGUES, status.dialogues.keys).get("profile")
     return None if made_by == profile else "of another profile"
 
 
 def _planned(lake: Lake, retracted: Collection[str]) -> list[tuple[str, str, int]]:
-    with lake.connect([LESSON_PLANS]) as connection:
+    with lake.connect([DIALOGUE_PLANS]) as connection:
         _register_retracted(connection, retracted)
         return connection.execute(query("planned.sql")).fetchall()
 

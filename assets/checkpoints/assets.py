@@ -23,17 +23,17 @@ from assets.checkpoints.checkpoint import (
     specification_for,
     work_of,
 )
-from assets.checkpoints.recipe import Training
 from assets.checkpoints.schema import METRICS
-from assets.checkpoints.specification import HOME
 from assets.checkpoints.summary import checkpoint_metadata, untuned_metadata
-from assets.partitions import UNTUNED, selected_keys
-from assets.shown import OWNERS, column_schema
-from resources.lake import Lake
-from resources.publication import read_latest
-from resources.store import StoreError
-from resources.trainers.place import PlaceError
-from resources.trainers.trainer import Trainer, TrainingFailed
+from assets.framework.partitions import UNTUNED, selected_keys
+from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.training_programs.recipe import Training
+from assets.training_programs.specification import HOME
+from resources.lake.published_folders import read_latest
+from resources.lake.store import StoreError
+from resources.lake.tables import Lake
+from resources.training_jobs.backend import BackendError
+from resources.training_jobs.trainer import Trainer, TrainingFailed
 
 
 def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
@@ -68,7 +68,7 @@ def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
                 if variant == UNTUNED
                 else checkpoint_metadata(lake, checkpoint, trainer.configuration)
             )
-        except (CheckpointError, TrainingFailed, PlaceError, StoreError) as error:
+        except (CheckpointError, TrainingFailed, BackendError, StoreError) as error:
             raise Failure(str(error), allow_retries=False) from None
         return MaterializeResult(metadata=shown)
 
@@ -82,7 +82,7 @@ def make_checkpoint(
 
     Raises:
         CheckpointError, StoreError: there is nothing, too little or something damaged to train on.
-        TrainingFailed, PlaceError: the job failed or could not be started.
+        TrainingFailed, BackendError: the job failed or could not be started.
     """
     start = read_latest(lake.store, f"{HOME}/{base}/{variant}")
     if variant == UNTUNED:

@@ -11,9 +11,10 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from assets.boost_qa.checks import wrong_files
-from assets.checkpoints.recipe import BaseModel, Recipe, Training
 from assets.checkpoints.schema import METRICS
-from assets.checkpoints.specification import (
+from assets.framework.partitions import UNTUNED
+from assets.training_programs.recipe import BaseModel, Recipe, Training
+from assets.training_programs.specification import (
     FORMAT,
     HOME,
     DataFile,
@@ -22,20 +23,19 @@ from assets.checkpoints.specification import (
     checkpoint_folder,
     specify,
 )
-from assets.partitions import UNTUNED
 from assets.training_sets.variants import TrainingSet, latest_training_set
 from resources.identity import stable_hash
-from resources.lake import Lake
-from resources.publication import (
+from resources.lake.published_folders import (
     NotPublished,
     latest_folder,
     move_latest,
     publish,
     read_manifest,
 )
-from resources.trainers.work import Work
+from resources.lake.tables import Lake
+from resources.training_jobs.job import TrainingJob
 
-PROGRAM = "assets.checkpoints.trainer"
+PROGRAM = "assets.training_programs.fine_tuning"
 USED_SPLITS = ("train", "validation")
 
 
@@ -134,9 +134,9 @@ def refuse_few_rows(data: TrainingData, recipe: Recipe) -> None:
         )
 
 
-def work_of(specification: Specification) -> Work:
+def work_of(specification: Specification) -> TrainingJob:
     """A specification as a piece of work for a trainer."""
-    return Work(
+    return TrainingJob(
         name=specification.job_name,
         folder=specification.folder,
         specification=specification.model_dump(mode="json"),

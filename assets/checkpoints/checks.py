@@ -16,13 +16,13 @@ from dagster import (
 
 from assets.boost_qa.checks import wrong_files
 from assets.checkpoints.checkpoint import Checkpoint, CheckpointError, NoCheckpoint, latest_checkpoint, metrics
-from assets.checkpoints.recipe import Training
-from assets.checkpoints.specification import HOME
-from assets.partitions import UNTUNED, VARIANTS
-from assets.sql_checks import found_result, keys_of_run
+from assets.framework.checks import found_result, keys_of_run
+from assets.framework.partitions import UNTUNED, VARIANTS
+from assets.training_programs.recipe import Training
+from assets.training_programs.specification import HOME
 from assets.training_sets.variants import HOME as TRAINING_SETS
-from resources.lake import Lake
-from resources.publication import MANIFEST
+from resources.lake.published_folders import MANIFEST
+from resources.lake.tables import Lake
 
 ADAPTER_FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
 Faults = list[str]

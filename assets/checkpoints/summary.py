@@ -7,9 +7,9 @@ import polars as pl
 from dagster import MetadataValue
 
 from assets.checkpoints.checkpoint import Checkpoint, metrics
-from assets.shown import COLOURS, new_figure, picture, table_markdown
-from resources.lake import Lake
-from resources.trainers.configuration import TrainerConfiguration
+from assets.framework.ui_metadata import COLOURS, new_figure, picture, table_markdown
+from resources.lake.tables import Lake
+from resources.training_jobs.configuration import TrainerConfiguration
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

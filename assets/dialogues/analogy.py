@@ -8,9 +8,9 @@
 | 4 | student | the second question, its reference, and what was said | as turn 2 |
 """
 
-from assets.dialogues.lesson import Lesson
-from assets.dialogues.script import Posed, Script, Spoken
-from assets.dialogues.sides import STUDENT, TEACHER
+from assets.dialogues.sharegpt_roles import STUDENT, TEACHER
+from assets.dialogues.steps import Posed, Script, Spoken
+from assets.dialogues.task import DialogueTask
 from resources.chat.profile import Role
 
 PROMPTS = {
@@ -19,11 +19,11 @@ PROMPTS = {
 }
 
 
-def analogy(lesson: Lesson) -> Script:
-    """The turns of one lesson, in order. Raises ValueError where the lesson has no second question."""
-    asked, similar = lesson.question, lesson.similar
+def analogy(task: DialogueTask) -> Script:
+    """The turns of one task, in order. Raises ValueError where the task has no second question."""
+    asked, similar = task.question, task.similar
     if similar is None:
-        raise ValueError(f"dialogue {lesson.dialogue_id}: its plan is an analogy without a partner")
+        raise ValueError(f"dialogue {task.dialogue_id}: its plan is an analogy without a partner")
     explanation = yield Spoken(
         TEACHER,
         Role.EXPLAINING_TEACHER,

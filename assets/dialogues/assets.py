@@ -1,4 +1,4 @@
-"""The asset that holds the classes: every lesson plan becomes a dialogue."""
+"""The asset that holds the classes: every dialogue plan becomes a dialogue."""
 
 from dagster import (
     AllPartitionMapping,
@@ -13,18 +13,18 @@ from dagster import (
 from pydantic import Field
 
 from assets.dialogues.prompts import PromptBook
+from assets.dialogues.runner import DialogueRunner, TeachingRules
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.school import School, TeachingRules
 from assets.dialogues.teaching import Progress
-from assets.outcomes import outcomes_told
-from assets.partitions import lessons
+from assets.framework.outcomes import outcomes_told
+from assets.framework.partitions import dialogue_partitions
+from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
-from assets.shown import OWNERS, column_schema
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
-from resources.lake import Lake
+from resources.lake.tables import Lake
 from resources.progress import progress as progress_shown
 
 
@@ -47,15 +47,15 @@ class TeachingConfig(Config):
 
 
 @asset(
-    partitions_def=lessons,
+    partitions_def=dialogue_partitions,
     deps=[
-        AssetDep("lesson_plans", partition_mapping=MultiToSingleDimensionPartitionMapping("shard")),
+        AssetDep("dialogue_plans", partition_mapping=MultiToSingleDimensionPartitionMapping("shard")),
         AssetDep("raw_seeds", partition_mapping=AllPartitionMapping()),
     ],
     group_name="dialogues",
     kinds={"openai", "parquet"},
     owners=OWNERS,
-    description="Classroom dialogues of one shard in one scenario. What is already there and was made by the same "
+    description="TurnLoop dialogues of one shard in one scenario. What is already there and was made by the same "
     "plans, prompts and models is left as it is; what was paid for is never paid again.",
     code_version="1",
     backfill_policy=BackfillPolicy.single_run(),
@@ -73,7 +73,7 @@ def scenario_dialogues(
     """Hold the classes of this run's partitions; write each as soon as it is done."""
     retracted = load_retractions(seeds_configuration, lake.s3)
     with outcomes_told(context, BudgetSpent, EndpointUnusable, ConfigurationError) as outcomes:
-        school = School(lake, chat, prompts, config.rules(), retracted, outcomes)
+        school = DialogueRunner(lake, chat, prompts, config.rules(), retracted, outcomes)
         progress = Progress(outcomes.keys, failed=outcomes.faults)
         with progress_shown("dialogues", context.log.info) as update:
 

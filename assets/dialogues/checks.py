@@ -4,10 +4,10 @@ from pathlib import Path
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, ResourceParam, asset_check
 
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.sql_checks import SqlCheck, found_result, keys_of_run, sql_checks
-from resources.lake import Lake
+from assets.framework.checks import SqlCheck, found_result, keys_of_run, sql_checks
+from resources.lake.tables import Lake
 
 QUERIES = Path(__file__).parent / "checks"
 
@@ -16,7 +16,7 @@ DIALOGUE_CHECKS = (
     SqlCheck(
         "every_plan_taught",
         "every_plan_taught.sql",
-        "Every plan of a written lesson has one dialogue, complete or set aside, and every dialogue its plan.",
+        "Every plan of a written partition has one dialogue, complete or set aside, and every dialogue its plan.",
         blocking=True,
     ),
     SqlCheck("as_planned", "as_planned.sql", "Split, source, domain and partner are the plan's.", blocking=True),
@@ -54,17 +54,17 @@ DIALOGUE_CHECKS = (
 @asset_check(
     asset=DIALOGUES.name,
     name="counts_reconcile",
-    description="Every written lesson has as many dialogues as plans, those without any row among them.",
+    description="Every written partition has as many dialogues as plans, those without any row among them.",
     blocking=True,
 )
 def counts_reconcile(context: AssetCheckExecutionContext, lake: ResourceParam[Lake]) -> AssetCheckResult:
     """Compare the index of written partitions with the plans, which no query over rows can do for an empty one."""
-    with lake.connect([LESSON_PLANS]) as connection:
-        rows = connection.execute("SELECT scenario, shard, count(*) FROM lesson_plans GROUP BY ALL").fetchall()
+    with lake.connect([DIALOGUE_PLANS]) as connection:
+        rows = connection.execute("SELECT scenario, shard, count(*) FROM dialogue_plans GROUP BY ALL").fetchall()
     wanted = keys_of_run(context)
     planned = {(scenario, shard): count for scenario, shard, count in rows}
     found = [
-        {"lesson": record.name, "planned": count, "dialogues": record.rows}
+        {"partition": record.name, "planned": count, "dialogues": record.rows}
         for record in lake.records(DIALOGUES)
         if (wanted is None or record.name in wanted)
         and (count := planned.get((record.keys["scenario"], record.keys["shard"]), 0)) != record.rows
@@ -73,6 +73,6 @@ def counts_reconcile(context: AssetCheckExecutionContext, lake: ResourceParam[La
 
 
 CHECKS = [
-    sql_checks(DIALOGUES, DIALOGUE_CHECKS, QUERIES, [LESSON_PLANS]),
+    sql_checks(DIALOGUES, DIALOGUE_CHECKS, QUERIES, [DIALOGUE_PLANS]),
     counts_reconcile,
 ]

@@ -10,9 +10,9 @@
 
 from collections.abc import Sequence
 
-from assets.dialogues.lesson import Lesson
-from assets.dialogues.script import Posed, Script, Spoken
-from assets.dialogues.sides import STUDENT_A, STUDENT_B, STUDENT_C, TEACHER, titled
+from assets.dialogues.sharegpt_roles import STUDENT_A, STUDENT_B, STUDENT_C, TEACHER, titled
+from assets.dialogues.steps import Posed, Script, Spoken
+from assets.dialogues.task import DialogueTask
 from resources.chat.profile import Role
 
 PROMPTS = {
@@ -23,12 +23,12 @@ PROMPTS = {
 DEBATERS = {STUDENT_A: Role.DEBATER_A, STUDENT_B: Role.DEBATER_B}
 
 
-def debate(lesson: Lesson) -> Script:
-    """The turns of one lesson, in order."""
-    asked = lesson.question
+def debate(task: DialogueTask) -> Script:
+    """The turns of one task, in order."""
+    asked = task.question
     yield Posed(TEACHER, asked.text)
     said: list[tuple[str, str]] = []
-    for _ in range(lesson.debate_rounds or 1):
+    for _ in range(task.debate_rounds or 1):
         for speaker, role in DEBATERS.items():
             text = yield Spoken(
                 speaker,

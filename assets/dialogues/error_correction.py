@@ -11,10 +11,10 @@ A weak student may be right by accident. Where a rule finds the result to agree 
 student get prompts that say so and ask only for what is missing; no prompt ever says that a result is wrong.
 """
 
-from assets.answers import check_answer
-from assets.dialogues.lesson import Lesson
-from assets.dialogues.script import Posed, Script, Spoken
-from assets.dialogues.sides import STUDENT, TEACHER
+from assets.answers.answers import check_answer
+from assets.dialogues.sharegpt_roles import STUDENT, TEACHER
+from assets.dialogues.steps import Posed, Script, Spoken
+from assets.dialogues.task import DialogueTask
 from resources.chat.profile import Role
 
 PROMPTS = {
@@ -24,9 +24,9 @@ PROMPTS = {
 }
 
 
-def error_correction(lesson: Lesson) -> Script:
-    """The turns of one lesson, in order."""
-    asked = lesson.question
+def error_correction(task: DialogueTask) -> Script:
+    """The turns of one task, in order."""
+    asked = task.question
     yield Posed(TEACHER, asked.text)
     attempt = yield Spoken(STUDENT, Role.WEAK_STUDENT, "weak_student", sees={"question": asked.in_full}, answers=asked)
     agrees = check_answer(attempt, asked.reference_final, asked.domain) == "right"

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.fingerprint import dialogue_fingerprint
-from assets.dialogues.lesson import Lesson, Question
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
-from assets.dialogues.script import Spoken
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario, lesson_key
+from assets.dialogues.steps import Spoken
+from assets.dialogues.task import DialogueTask, Question
+from assets.framework.partitions import Scenario, partition_columns
 from resources.chat.profile import Profile, Role
-from resources.lake import Lake, PartitionRecord
+from resources.lake.tables import Lake, PartitionRecord
 
 MEASURED_PARTITIONS = 20  # of each scenario, the newest ones
 
@@ -96,7 +96,7 @@ def default_average(profile: Profile, role: Role) -> CallAverage:
 def turns_of(scenario: Scenario, debate_rounds: int | None = None) -> Counter[Role]:
     """How many turns of each role a dialogue has, by playing its script to an empty room."""
     blank = Question("", "", "", None, "general")
-    script = SCENARIOS[scenario].play(Lesson("", scenario, "", "", "", "", blank, blank, debate_rounds))
+    script = SCENARIOS[scenario].play(DialogueTask("", scenario, "", "", "", "", blank, blank, debate_rounds))
     turns: Counter[Role] = Counter()
     step = next(script)
     while True:
@@ -209,14 +209,14 @@ def measured_averages(lake: Lake, profile: Profile) -> dict[Role, CallAverage]:
 def dry_run(lake: Lake, keys: Iterable[str], prompts: PromptBook, profile: Profile) -> Estimate:
     """What making these partitions (`debate|x-0003`) and judging them would take; current ones take nothing.
 
-    Shards without lesson plans add nothing.
+    Shards without dialogue plans add nothing.
     """
     keys = list(keys)
     current = _current(lake, prompts, profile)
-    due = [lesson_key(key) for key in keys if key not in current]
+    due = [partition_columns(key) for key in keys if key not in current]
     wanted = pl.DataFrame(due, schema={"scenario": pl.String, "shard": pl.String}, orient="row")
     plans = lake.read(
-        LESSON_PLANS,
+        DIALOGUE_PLANS,
         [{"shard": shard} for shard in wanted["shard"].unique(maintain_order=True)],
         columns=["scenario", "shard", "debate_rounds"],
     ).join(wanted, on=["scenario", "shard"])
@@ -228,7 +228,7 @@ def _current(lake: Lake, prompts: PromptBook, profile: Profile) -> set[str]:
 
     As `is_current` says of one of them, but by the index: three listings, whatever their number.
     """
-    plans = {record.name: record.fingerprint for record in lake.records(LESSON_PLANS)}
+    plans = {record.name: record.fingerprint for record in lake.records(DIALOGUE_PLANS)}
     asked_anew = {record.name: record.fingerprint for record in lake.records(REGENERATIONS)}
     current = set()
     for written in lake.records(DIALOGUES):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
-from assets.partitions import Scenario
+from assets.framework.partitions import Scenario
 from resources.chat.profile import Profile, Role
 from resources.identity import stable_hash
 
@@ -25,7 +25,7 @@ def dialogue_fingerprint(
     A changed debate prompt makes debates stale and nothing else; a changed address, limit or price nothing at all.
 
     Args:
-        plan_fingerprint: of the shard's lesson plans, which stand for its seeds too.
+        plan_fingerprint: of the shard's dialogue plans, which stand for its seeds too.
         regeneration_fingerprint: of the partition's `regenerations`; "" without any.
         scenario: whose prompts and roles count.
         prompts: where they are read.

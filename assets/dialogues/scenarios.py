@@ -4,17 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from assets.dialogues import analogy, debate, error_correction
-from assets.dialogues.lesson import Lesson
-from assets.dialogues.script import Script
-from assets.partitions import Scenario
+from assets.dialogues.steps import Script
+from assets.dialogues.task import DialogueTask
+from assets.framework.partitions import Scenario
 from resources.chat.profile import Role
 
 
 @dataclass(frozen=True)
-class ScenarioScript:
+class ScenarioSteps:
     """How a scenario is played, and what playing it depends on."""
 
-    play: Callable[[Lesson], Script]
+    play: Callable[[DialogueTask], Script]
     prompts: Mapping[Role, tuple[str, ...]]  # every role that is asked, and the prompt files of its part
 
     @property
@@ -28,8 +28,8 @@ class ScenarioScript:
         return tuple(sorted({name for names in self.prompts.values() for name in names}))
 
 
-SCENARIOS: Mapping[Scenario, ScenarioScript] = {
-    Scenario.ERROR_CORRECTION: ScenarioScript(error_correction.error_correction, error_correction.PROMPTS),
-    Scenario.DEBATE: ScenarioScript(debate.debate, debate.PROMPTS),
-    Scenario.ANALOGY: ScenarioScript(analogy.analogy, analogy.PROMPTS),
+SCENARIOS: Mapping[Scenario, ScenarioSteps] = {
+    Scenario.ERROR_CORRECTION: ScenarioSteps(error_correction.error_correction, error_correction.PROMPTS),
+    Scenario.DEBATE: ScenarioSteps(debate.debate, debate.PROMPTS),
+    Scenario.ANALOGY: ScenarioSteps(analogy.analogy, analogy.PROMPTS),
 }

@@ -1,4 +1,4 @@
-"""Screens of an utterance before it is used: what a later speaker must never read as part of a lesson.
+"""Screens of an utterance before it is used: what a later speaker must never read as part of a task.
 
 A screen refuses only what is plainly broken; whether an utterance is good is judged later, by the quality stage.
 The thresholds are set by what answers of real seed sets never reach, not to anybody's taste.

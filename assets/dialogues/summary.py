@@ -6,10 +6,10 @@ from typing import Any
 
 from dagster import MarkdownMetadataValue, MetadataValue
 
-from assets.dialogues.sides import titled
-from assets.shown import COLOURS, new_figure, picture, quoted, table_markdown
+from assets.dialogues.sharegpt_roles import titled
+from assets.framework.ui_metadata import COLOURS, new_figure, picture, quoted, table_markdown
 from resources.chat.calls import Usage
-from resources.lake import Gate
+from resources.lake.tables import Gate
 
 Row = Mapping[str, Any]
 SHOWN_CHARACTERS = 800  # of one turn

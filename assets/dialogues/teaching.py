@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assets.dialogues.classroom import RETRACTED, Classroom, Dialogue, teach
-from assets.dialogues.lesson import Lesson
+from assets.dialogues.inputs import InputsError, PartitionInputs
 from assets.dialogues.screening import REFUSED_REASONS
-from assets.dialogues.syllabus import Syllabus, SyllabusError
+from assets.dialogues.task import DialogueTask
+from assets.dialogues.turn_loop import RETRACTED, Dialogue, TurnLoop, teach
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.leases import Claim
-from resources.lake import Gate, TableError
+from resources.lake.store import StoreError
+from resources.lake.tables import Gate, TableError
 from resources.progress import Part
-from resources.store import StoreError
 
 LOOK_SECONDS = 1.0  # after which it is tried again whether another run is done with a partition
 # The chat's codes (see `resources.chat.replies`) for calls that another hour may answer.
@@ -74,17 +74,17 @@ class Progress:
 class _Open:
     """A partition while it is taught."""
 
-    syllabus: Syllabus
+    inputs: PartitionInputs
     claim: Claim
     rows: dict[str, Row] = field(default_factory=dict)  # by dialogue_id
 
 
 async def teach_partitions(
     progress: Progress,
-    read: Callable[[str], Syllabus],
-    room: Classroom,
+    read: Callable[[str], PartitionInputs],
+    room: TurnLoop,
     scope: Callable[[str], str],
-    written: Callable[[Syllabus, list[Row]], None],
+    written: Callable[[PartitionInputs, list[Row]], None],
     show: Callable[[Progress], None],
     claim: Callable[[str], Claim | None],
 ) -> None:
@@ -92,8 +92,8 @@ async def teach_partitions(
 
     Args:
         progress: which partitions; updated on the way, and what is done when an exception ends the run.
-        read: a partition's syllabus. Called in a thread, shortly before its dialogues begin.
-        room: what lessons are played with.
+        read: a partition's inputs. Called in a thread, shortly before its dialogues begin.
+        room: what tasks are played with.
         scope: a partition's name in the journal and the usage.
         written: takes a finished partition's rows, in order of seed_id. Called in a thread.
         show: called after each dialogue.
@@ -101,45 +101,45 @@ async def teach_partitions(
 
     Raises:
         BudgetSpent, EndpointUnusable: with the chat's own words.
-        Exception: whatever `read` (other than SyllabusError) and `written` (other than TableError) raise.
+        Exception: whatever `read` (other than InputsError) and `written` (other than TableError) raise.
     """
     size = max(1, room.chat.appetite)
-    queue: asyncio.Queue[tuple[_Open, Lesson] | None] = asyncio.Queue(maxsize=size)
+    queue: asyncio.Queue[tuple[_Open, DialogueTask] | None] = asyncio.Queue(maxsize=size)
     writing: set[asyncio.Task[None]] = set()
     claims: set[Claim] = set()
 
     async def hand_over(partition: _Open) -> None:
-        syllabus = partition.syllabus
-        rows = [partition.rows[lesson.dialogue_id] for lesson in syllabus.lessons]
-        task = asyncio.create_task(asyncio.to_thread(written, syllabus, rows))
-        task.add_done_callback(lambda ended: _note(ended, progress, syllabus.key))
+        inputs = partition.inputs
+        rows = [partition.rows[task.dialogue_id] for task in inputs.tasks]
+        task = asyncio.create_task(asyncio.to_thread(written, inputs, rows))
+        task.add_done_callback(lambda ended: _note(ended, progress, inputs.key))
         writing.add(task)
         # A partition that is finished is written even when the run is stopped just now.
         with contextlib.suppress(TableError):  # `_note` has it
             await asyncio.shield(task)
-        progress.under_way.pop(syllabus.key, None)
+        progress.under_way.pop(inputs.key, None)
         partition.claim.release()
         claims.discard(partition.claim)
 
     async def begin(key: str, claimed: Claim) -> None:
         claims.add(claimed)
         try:
-            syllabus = await asyncio.to_thread(read, key)
-        except SyllabusError as error:
+            inputs = await asyncio.to_thread(read, key)
+        except InputsError as error:
             progress.failed[key] = str(error)
             claimed.release()
             return
-        if syllabus.current:
+        if inputs.current:
             claimed.release()
             return
-        partition = _Open(syllabus, claimed, dict(syllabus.held))
-        waiting = [lesson for lesson in syllabus.lessons if lesson.dialogue_id not in syllabus.held]
+        partition = _Open(inputs, claimed, dict(inputs.held))
+        waiting = [task for task in inputs.tasks if task.dialogue_id not in inputs.held]
         progress.dialogues += len(waiting)
         progress.under_way[key] = Counts(len(waiting))
         if not waiting:
             await hand_over(partition)
-        for lesson in waiting:
-            await queue.put((partition, lesson))
+        for task in waiting:
+            await queue.put((partition, task))
 
     async def feed() -> None:
         for key in progress.keys:
@@ -160,16 +160,16 @@ async def teach_partitions(
 
     async def work() -> None:
         while (item := await queue.get()) is not None:
-            partition, lesson = item
-            row = (await _teach(lesson, room, scope(partition.syllabus.key))).row()
-            partition.rows[lesson.dialogue_id] = row
+            partition, task = item
+            row = (await _teach(task, room, scope(partition.inputs.key))).row()
+            partition.rows[task.dialogue_id] = row
             progress.done += 1
             progress.set_aside += row["status"] == "set_aside"
-            counts = progress.under_way[partition.syllabus.key]
+            counts = progress.under_way[partition.inputs.key]
             counts.done += 1
             counts.set_aside += row["status"] == "set_aside"
             show(progress)
-            if len(partition.rows) == len(partition.syllabus.lessons):
+            if len(partition.rows) == len(partition.inputs.tasks):
                 await hand_over(partition)
 
     tasks = [asyncio.create_task(feed()), *(asyncio.create_task(work()) for _ in range(size))]
@@ -183,15 +183,15 @@ async def teach_partitions(
             claimed.release()
 
 
-async def _teach(lesson: Lesson, room: Classroom, scope: str) -> Dialogue:
-    """Play one lesson; a fault of our own sets aside that lesson and no more."""
+async def _teach(task: DialogueTask, room: TurnLoop, scope: str) -> Dialogue:
+    """Play one task; a fault of our own sets aside that task and no more."""
     try:
-        return await teach(lesson, room, scope)
+        return await teach(task, room, scope)
     except (BudgetSpent, EndpointUnusable, StoreError):
         raise
     except Exception as error:
-        logger.exception("dialogue %s of %s was set aside because of a fault", lesson.dialogue_id, scope)
-        dialogue = Dialogue(lesson)
+        logger.exception("dialogue %s of %s was set aside because of a fault", task.dialogue_id, scope)
+        dialogue = Dialogue(task)
         dialogue.set_aside("fault", f"{type(error).__name__}: {error}")
         return dialogue
 

@@ -13,7 +13,7 @@ from assets.evaluation.verdicts import Verdict, choose, decide_by_rule, decide_c
 from assets.quality.scored import all_or_first_error
 from resources.chat.calls import Call, CallFailed, Chat, Completion, Message
 from resources.chat.profile import Role
-from resources.sandbox import Limits, run_code
+from resources.sandbox.sandbox import Limits, run_code
 
 # A profile casts no part of their own for them: the model under test speaks where the closing student does.
 TESTED = Role.STRONG_STUDENT
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 @dataclass
-class Examination:
+class BenchmarkRun:
     """One benchmark, one model, and what is needed to ask it."""
 
     questions: QuestionSet
@@ -46,13 +46,13 @@ class Examination:
         return self.questions.benchmark.name in self.configuration.exchange.benchmarks
 
 
-def answers_of(examination: Examination) -> int:
+def answers_of(examination: BenchmarkRun) -> int:
     """How many rows an examination makes."""
     questions = examination.questions
     return len(questions.questions) * questions.benchmark.samples * (2 if examination.with_exchange else 1)
 
 
-async def examine(examination: Examination) -> list[Row]:
+async def examine(examination: BenchmarkRun) -> list[Row]:
     """Every answer to every question, as rows of `BENCHMARK_ANSWERS`, in the questions' order.
 
     One question that cannot be answered or decided is a failed row, and the others go on.
@@ -73,7 +73,7 @@ async def examine(examination: Examination) -> list[Row]:
     return [row for answered in rows for row in answered]
 
 
-async def _ask(exam: Examination, question: Question, sample: int) -> list[Row]:
+async def _ask(exam: BenchmarkRun, question: Question, sample: int) -> list[Row]:
     """The plain answer, and where the benchmark is asked so, the one after a review."""
     messages = question_messages(question, exam.questions.shots, exam.questions.benchmark.kind)
     try:
@@ -93,7 +93,7 @@ async def _ask(exam: Examination, question: Question, sample: int) -> list[Row]:
 
 
 async def _ask_again(
-    exam: Examination, question: Question, sample: int, messages: tuple[Message, ...], answer: Completion
+    exam: BenchmarkRun, question: Question, sample: int, messages: tuple[Message, ...], answer: Completion
 ) -> Row:
     """The exchange: a review of the plain answer, and the answer after it (METHOD: what the paper measured)."""
     review_prompt = (Message("user", filled("review", question=messages[-1].content, answer=answer.text)),)
@@ -116,13 +116,13 @@ async def _ask_again(
 
 
 async def _call(
-    exam: Examination, role: Role, messages: tuple[Message, ...], question: Question, turn: str, regeneration: int
+    exam: BenchmarkRun, role: Role, messages: tuple[Message, ...], question: Question, turn: str, regeneration: int
 ) -> Completion:
     call = Call(role, messages, sample=question.item_id, turn=turn, regeneration=regeneration)
     return await exam.chat.complete(call, scope=exam.scope)
 
 
-async def _decide(exam: Examination, question: Question, sample: int, stage: str, answer: Completion) -> Verdict:
+async def _decide(exam: BenchmarkRun, question: Question, sample: int, stage: str, answer: Completion) -> Verdict:
     benchmark = exam.questions.benchmark
     if benchmark.kind == "multiple_choice":
         return choose(answer.text, question)
@@ -134,7 +134,7 @@ async def _decide(exam: Examination, question: Question, sample: int, stage: str
     return by_rule or await _judge(exam, question, sample, stage, answer.text)
 
 
-async def _run(exam: Examination, question: Question, output: str) -> Verdict:
+async def _run(exam: BenchmarkRun, question: Question, output: str) -> Verdict:
     code = await asyncio.to_thread(extract_code, output, question)  # up to half a second where there is no fence
     if code is None:
         return Verdict("wrong", "no_code", decided_by="tests")
@@ -145,7 +145,7 @@ async def _run(exam: Examination, question: Question, output: str) -> Verdict:
     return decide_code(code, outcome)
 
 
-async def _judge(exam: Examination, question: Question, sample: int, stage: str, output: str) -> Verdict:
+async def _judge(exam: BenchmarkRun, question: Question, sample: int, stage: str, output: str) -> Verdict:
     """The judge's verdict where no rule decides; one that is not in form is asked again a bounded number of times."""
     prompt = filled("judge", question=question.text, reference=question.reference, answer=output)
     said = ""
@@ -167,7 +167,7 @@ async def _judge(exam: Examination, question: Question, sample: int, stage: str,
 
 
 def _failed(
-    exam: Examination,
+    exam: BenchmarkRun,
     question: Question,
     sample: int,
     stage: str,
@@ -181,7 +181,7 @@ def _failed(
 
 
 def _row(
-    exam: Examination,
+    exam: BenchmarkRun,
     question: Question,
     sample: int,
     stage: str,

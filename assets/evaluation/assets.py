@@ -11,25 +11,25 @@ from dagster import (
     asset,
 )
 
-from assets.checkpoints.recipe import Training
-from assets.checkpoints.specification import HOME as CHECKPOINTS
 from assets.evaluation.configuration import Benchmarks
 from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.evaluation.summary import GATE_FAILED, describe
-from assets.outcomes import outcomes_told
-from assets.shown import OWNERS, column_schema
+from assets.framework.outcomes import outcomes_told
+from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.training_programs.recipe import Training
+from assets.training_programs.specification import HOME as CHECKPOINTS
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
-from resources.embedded.lease import EmbeddedServerError
-from resources.embedded.models import EmbeddedModelMissing
-from resources.lake import Lake, TableError
+from resources.lake.store import StoreError, StoreUnreachable
+from resources.lake.tables import Lake, TableError
+from resources.model_servers.embedded.lease import EmbeddedServerError
+from resources.model_servers.embedded.models import EmbeddedModelMissing
+from resources.model_servers.tuned.configuration import Serving
+from resources.model_servers.tuned.merged import NotMergeable
 from resources.progress import progress
-from resources.sandbox import NoSandbox
-from resources.served.configuration import Serving
-from resources.served.merged import NotMergeable
-from resources.store import StoreAway, StoreError
+from resources.sandbox.sandbox import NoSandbox
 
 STOPS_THE_RUN = (
     EndpointUnusable,
@@ -93,7 +93,7 @@ def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) 
             try:
                 with progress(f"evaluating {key}", context.log.info) as update:
                     made: EvaluatedPartition = run_async(evaluate(evaluation, questions, base, variant, update))
-            except StoreAway:  # no fault of this partition's
+            except StoreUnreachable:  # no fault of this partition's
                 raise
             except FAILS_A_PARTITION as error:
                 outcomes.faults[key] = str(error)

@@ -17,8 +17,8 @@ from dagster import (
 from assets.evaluation.configuration import Benchmarks
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
-from assets.sql_checks import SqlCheck, found_result, keys_of_run, sql_result
-from resources.lake import Lake, PartitionRecord
+from assets.framework.checks import SqlCheck, found_result, keys_of_run, sql_result
+from resources.lake.tables import Lake, PartitionRecord
 
 FOLDER = Path(__file__).parent / "checks"
 HOME = BENCHMARK_SCORES.name

@@ -23,7 +23,7 @@ from assets.evaluation.questions import HarnessTask, Question, QuestionSet, Unpa
 from assets.evaluation.verdicts import Verdict
 from resources.chat.calls import Message
 from resources.configuration import ConfigurationError
-from resources.store import S3_AS_USUAL, S3Options
+from resources.lake.store import S3_AS_USUAL, S3Options
 
 SECONDS_TO_LOAD = 3600  # rows may have to be downloaded
 SECONDS_TO_SCORE = 120  # an answer; on a busy machine its CPU time, which is limited too, can take as long

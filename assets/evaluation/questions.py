@@ -10,13 +10,13 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from assets.answers import read_final
+from assets.answers.answers import read_final
 from assets.evaluation.configuration import Benchmark, Fields, Rows
 from assets.seeds.reading import Fault, Row, SeedsError, beginning, file_rows, hub_rows
 from resources.chat.calls import Message
 from resources.configuration import ConfigurationError
 from resources.identity import draw, stable_hash
-from resources.store import S3_AS_USUAL, S3Options
+from resources.lake.store import S3_AS_USUAL, S3Options
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LABEL = re.compile(r"[A-Za-z0-9]{1,2}")

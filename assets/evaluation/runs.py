@@ -6,27 +6,27 @@ from dataclasses import asdict, dataclass
 import polars as pl
 
 from assets.checkpoints.checkpoint import Checkpoint, latest_checkpoint
-from assets.checkpoints.recipe import TEMPLATES, Training
-from assets.claims import claim_in_turn
 from assets.dialogues.summary import usage_facts
-from assets.evaluation.answering import REVIEWER, TESTED, Examination, answers_of, examine
+from assets.evaluation.answering import REVIEWER, TESTED, BenchmarkRun, answers_of, examine
 from assets.evaluation.configuration import Benchmark, Benchmarks
 from assets.evaluation.harness import read_task
 from assets.evaluation.prompting import PROMPTS, prompts_version
 from assets.evaluation.questions import QuestionSet, read_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
-from assets.partitions import UNTUNED
+from assets.framework.claims import claim_in_turn
+from assets.framework.partitions import UNTUNED
+from assets.training_programs.recipe import TEMPLATES, Training
 from resources.chat.calls import Usage
 from resources.chat.pace import Pace
 from resources.chat.profile import ModelPrice, Profile, Role, RoleModel
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
-from resources.lake import Gate, Lake, Table
+from resources.lake.tables import Gate, Lake, Table
+from resources.model_servers.tuned.configuration import Serving
+from resources.model_servers.tuned.served import ModelUnderTest, Served, describe_serving, serve
 from resources.progress import Update
-from resources.sandbox import require_sandbox
-from resources.served.configuration import Serving
-from resources.served.served import ModelUnderTest, Served, describe_serving, serve
+from resources.sandbox.sandbox import require_sandbox
 
 FORMAT = 2
 KEPT_UNPARSED = 200  # rows of a benchmark's file that are named in the footer
@@ -137,7 +137,7 @@ async def _evaluate(
             roles = roles_of(evaluation.benchmarks, found.benchmark)
             async with evaluation.chat.recast(profile).engine(roles, run=evaluation.run) as engine:
                 done = _Counter(name, Pace(engine.total), update)
-                examination = Examination(
+                examination = BenchmarkRun(
                     found, evaluation.benchmarks, base, variant, served.model, engine, scope, done.one_more
                 )
                 done.total = answers_of(examination)

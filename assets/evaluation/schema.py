@@ -4,7 +4,7 @@ import pandera.polars as pa
 import polars as pl
 
 from assets.seeds.schema import text
-from resources.lake import Table
+from resources.lake.tables import Table
 
 KINDS = ("multiple_choice", "judged", "code", "lm_eval")
 STAGES = ("plain", "exchange")

@@ -7,9 +7,9 @@ from dagster import MarkdownMetadataValue, MetadataValue
 
 from assets.evaluation.runs import EvaluatedPartition
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES, REASONS
-from assets.shown import quoted, table_markdown
+from assets.framework.ui_metadata import quoted, table_markdown
 from resources.chat.calls import Usage
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 GATE_FAILED = (
     "too many answers failed (no answer or no verdict could be had), so its scores say little of the model; see the "

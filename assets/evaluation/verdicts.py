@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from assets.answers import compare_final, read_final
+from assets.answers.answers import compare_final, read_final
 from assets.evaluation.questions import Question
 from assets.quality.code_blocks import is_python
-from resources.sandbox import Outcome
+from resources.sandbox.sandbox import Outcome
 
 Decision = Literal["right", "wrong", "unreadable", "failed"]
 READ_AT_MOST = 50_000  # characters from the end of an answer

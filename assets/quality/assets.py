@@ -13,25 +13,25 @@ from dagster import (
 
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
-from assets.outcomes import outcomes_told
-from assets.partitions import lessons
+from assets.framework.outcomes import outcomes_told
+from assets.framework.partitions import dialogue_partitions
+from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.quality.configuration import QualityRules
 from assets.quality.runs import ScoredPartition, Scoring, score_partitions
 from assets.quality.schema import SCORED
 from assets.quality.summary import GATE_FAILED, describe
-from assets.shown import OWNERS, column_schema
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
-from resources.lake import Lake
+from resources.lake.tables import Lake
 from resources.progress import progress
 
 
 @asset(
-    partitions_def=lessons,
+    partitions_def=dialogue_partitions,
     deps=[
         AssetDep("scenario_dialogues", partition_mapping=IdentityPartitionMapping()),
-        AssetDep("lesson_plans", partition_mapping=MultiToSingleDimensionPartitionMapping("shard")),
+        AssetDep("dialogue_plans", partition_mapping=MultiToSingleDimensionPartitionMapping("shard")),
         AssetDep("raw_seeds", partition_mapping=AllPartitionMapping()),
     ],
     group_name="dialogues",

@@ -2,7 +2,7 @@
 
 import re
 
-from assets.quality.taught import Taught
+from assets.quality.dialogue_input import DialogueInput
 
 _ANSWER = r"(?:answers?|solutions?|responses?)(?! (?:choices|options))"
 # Nobody in a classroom speaks so, whoever it is.
@@ -26,7 +26,7 @@ _ANYONE = re.compile("|".join(_BY_ANYONE))
 _STUDENT = re.compile("|".join((*_BY_ANYONE, *_BY_STUDENT)))
 
 
-def betrays_reference(taught: Taught) -> bool:
+def betrays_reference(taught: DialogueInput) -> bool:
     """Whether some generated utterance speaks of the reference answer that only its prompt held.
 
     Words that the question itself uses betray nothing ("compare it with the standard solution").

@@ -5,11 +5,11 @@ from pathlib import Path
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, ResourceParam, asset_check
 
 from assets.dialogues.schema import DIALOGUES
+from assets.framework.checks import SqlCheck, found_result, keys_of_run, sql_checks
 from assets.quality.configuration import QualityRules
 from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.schema import SCORED
-from assets.sql_checks import SqlCheck, found_result, keys_of_run, sql_checks
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 QUERIES = Path(__file__).parent / "checks"
 
@@ -17,7 +17,7 @@ SCORE_CHECKS = (
     SqlCheck(
         "one_score_a_dialogue",
         "one_score_a_dialogue.sql",
-        "Every dialogue of a scored lesson has one row of scores, and every row of scores its dialogue.",
+        "Every dialogue of a scored partition has one row of scores, and every row of scores its dialogue.",
         blocking=True,
     ),
     SqlCheck(
@@ -72,7 +72,7 @@ SCORE_CHECKS = (
 @asset_check(
     asset=SCORED.name,
     name="counts_reconcile",
-    description="Every scored lesson has as many rows as dialogues, those without any among them.",
+    description="Every scored partition has as many rows as dialogues, those without any among them.",
     blocking=True,
 )
 def counts_reconcile(context: AssetCheckExecutionContext, lake: ResourceParam[Lake]) -> AssetCheckResult:
@@ -80,7 +80,7 @@ def counts_reconcile(context: AssetCheckExecutionContext, lake: ResourceParam[La
     wanted = keys_of_run(context)
     dialogues = {record.name: record.rows for record in lake.records(DIALOGUES)}
     found = [
-        {"lesson": record.name, "dialogues": dialogues.get(record.name, 0), "scores": record.rows}
+        {"partition": record.name, "dialogues": dialogues.get(record.name, 0), "scores": record.rows}
         for record in lake.records(SCORED)
         if (wanted is None or record.name in wanted) and dialogues.get(record.name, 0) != record.rows
     ]
@@ -90,12 +90,12 @@ def counts_reconcile(context: AssetCheckExecutionContext, lake: ResourceParam[La
 @asset_check(
     asset=SCORED.name,
     name="judge_coverage",
-    description="In every lesson the judge gave a verdict in form on enough of the dialogues it was asked about.",
+    description="In every partition the judge gave a verdict in form on enough of the dialogues it was asked about.",
 )
 def judge_coverage(
     context: AssetCheckExecutionContext, lake: ResourceParam[Lake], quality_rules: ResourceParam[QualityRules]
 ) -> AssetCheckResult:
-    """Compare each lesson's judge coverage with the rules' `judge.minimum_coverage`."""
+    """Compare each partition's judge coverage with the rules' `judge.minimum_coverage`."""
     wanted = keys_of_run(context)
     query = (QUERIES / "judge_coverage.sql").read_text(encoding="utf-8")
     with lake.connect([SCORED]) as connection:
@@ -103,7 +103,7 @@ def judge_coverage(
             query, {"limit": quality_rules.judge.minimum_coverage, "tolerated": quality_rules.judge.tolerated}
         ).fetchall()
     found = [
-        {"lesson": f"{scenario}|{shard}", "asked about": asked, "judged": judged}
+        {"partition": f"{scenario}|{shard}", "asked about": asked, "judged": judged}
         for scenario, shard, asked, judged in rows
         if wanted is None or f"{scenario}|{shard}" in wanted
     ]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from assets.quality.taught import Taught, Turn
+from assets.quality.dialogue_input import DialogueInput, Turn
 from resources.chat.profile import Role
 
 RUN_WORDS = 6
@@ -17,7 +17,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def copied_share(taught: Taught) -> float:
+def copied_share(taught: DialogueInput) -> float:
     """The largest share of one debater's words that stands in runs taken over from the other debater (0..1).
 
     Runs of the question do not count: both restate it. Student C sums up what the others said, and a strong student

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
 from assets.dialogues.prompts import PromptBook
-from assets.partitions import Scenario
-from assets.quality.taught import Taught
+from assets.framework.partitions import Scenario
+from assets.quality.dialogue_input import DialogueInput
 from resources.chat.calls import Call, CallFailed, Chat, Message
 from resources.chat.profile import Role
 
@@ -94,7 +94,7 @@ def read_verdict(text: str) -> Verdict:
         raise ValueError(f"{where}: {fault['msg']}" if where else fault["msg"]) from None
 
 
-def judge_messages(prompts: PromptBook, taught: Taught, *, reminded: bool = False) -> tuple[Message, ...]:
+def judge_messages(prompts: PromptBook, taught: DialogueInput, *, reminded: bool = False) -> tuple[Message, ...]:
     """What the judge is asked. All that others wrote stands inside fences that the prompt book sees to."""
     messages = prompts.render(
         PROMPT,
@@ -108,7 +108,7 @@ def judge_messages(prompts: PromptBook, taught: Taught, *, reminded: bool = Fals
     return (*messages[:-1], Message(messages[-1].role, messages[-1].content + _REMINDER))
 
 
-def as_transcript(taught: Taught) -> str:
+def as_transcript(taught: DialogueInput) -> str:
     """The dialogue as text: a heading for each turn, its words indented, so that no utterance can pose as a turn.
 
     The heading says which turn is to be judged: the last answer, or an analogy's answer to each question.
@@ -130,7 +130,7 @@ def _numbered(texts: list[str], word: str) -> str:
     return "\n\n".join(f"{word} {number}:\n{text}" for number, text in enumerate(texts, 1))
 
 
-async def judge(chat: Chat, prompts: PromptBook, taught: Taught, *, regenerations: int, scope: str) -> Judgement:
+async def judge(chat: Chat, prompts: PromptBook, taught: DialogueInput, *, regenerations: int, scope: str) -> Judgement:
     """The judge's verdict of one dialogue.
 
     An answer that is not in form is asked for again, at most `regenerations` times; after that, and where the call

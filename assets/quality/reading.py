@@ -5,14 +5,14 @@ from typing import Any
 
 import polars as pl
 
-from assets.dialogues.lesson import Question, question_of
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario, lesson_key, source_of
-from assets.quality.taught import Taught, taught_lessons
+from assets.dialogues.task import Question, question_of
+from assets.framework.partitions import Scenario, partition_columns, source_of
+from assets.quality.dialogue_input import DialogueInput, taught_partitions
 from assets.seeds.schema import SEEDS
 from assets.seeds.shards import held_shards
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 _COLUMNS = ("seed_id", "system", "question", "answer", "reference_final", "domain")
 
@@ -23,7 +23,9 @@ class MissingSeed(LookupError):
     """A dialogue names a seed that the lake does not hold."""
 
 
-def read_taught(lake: Lake, keys: Mapping[str, str], partners: Questions) -> tuple[list[dict[str, Any]], list[Taught]]:
+def read_taught(
+    lake: Lake, keys: Mapping[str, str], partners: Questions
+) -> tuple[list[dict[str, Any]], list[DialogueInput]]:
     """One partition of dialogues, ordered by dialogue_id: its rows, and the same beside their seeds.
 
     Args:
@@ -37,9 +39,9 @@ def read_taught(lake: Lake, keys: Mapping[str, str], partners: Questions) -> tup
     shard = keys["shard"]
     rows = lake.read(DIALOGUES, [keys]).sort("dialogue_id").to_dicts()
     own = _questions(lake, source_of(shard), [shard], {row["seed_id"] for row in rows})
-    plans = lake.read(LESSON_PLANS, [{"shard": shard}], ["seed_id", "debate_rounds"])
+    plans = lake.read(DIALOGUE_PLANS, [{"shard": shard}], ["seed_id", "debate_rounds"])
     try:
-        return rows, taught_lessons(rows, {**partners, **own}, dict(plans.iter_rows()))
+        return rows, taught_partitions(rows, {**partners, **own}, dict(plans.iter_rows()))
     except KeyError as error:
         raise MissingSeed(
             f"dialogues of {keys['scenario']}|{shard} teach seed {error.args[0]}, which raw_seeds does not hold; "
@@ -50,7 +52,7 @@ def read_taught(lake: Lake, keys: Mapping[str, str], partners: Questions) -> tup
 def partner_questions(lake: Lake, partitions: Iterable[str]) -> Questions:
     """The second questions of all analogies among these partitions (`analogy|x-0003`), in one pass over the seeds."""
     wanted: dict[str, set[str]] = {}
-    for keys in map(lesson_key, partitions):
+    for keys in map(partition_columns, partitions):
         if keys["scenario"] == Scenario.ANALOGY:
             named = lake.read(DIALOGUES, [keys], ["partner_seed_id"])["partner_seed_id"].drop_nulls()
             wanted.setdefault(source_of(keys["shard"]), set()).update(named)

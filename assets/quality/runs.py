@@ -11,21 +11,21 @@ import polars as pl
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import usage_facts
-from assets.partitions import lesson_key
+from assets.framework.partitions import partition_columns
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.judge import PROMPT, Verdict
 from assets.quality.reading import MissingSeed, Questions, partner_questions, read_taught
 from assets.quality.schema import SCORED
-from assets.quality.scored import Bench, all_or_first_error, held_verdicts, score_partition
+from assets.quality.scored import JudgeContext, all_or_first_error, held_verdicts, score_partition
 from resources.chat.calls import Usage
 from resources.chat.engine import ChatEngine
 from resources.chat.leases import claim
 from resources.chat.pace import Pace
 from resources.chat.profile import Role
 from resources.chat.service import ChatService
-from resources.lake import Gate, Lake, PartitionRecord, TableError
+from resources.lake.tables import Gate, Lake, PartitionRecord, TableError
 from resources.progress import Part, Update
 
 PARTITIONS_AT_ONCE = 2  # the next one's dialogues fill the slots that the last of this one leave empty
@@ -105,7 +105,7 @@ async def score_partitions(
     faults: dict[str, str] = {}
     due: dict[str, PartitionRecord] = {}
     for partition in partitions:
-        keys = lesson_key(partition)
+        keys = partition_columns(partition)
         dialogues = scoring.lake.record(DIALOGUES, keys)
         if dialogues is None:
             faults[partition] = "it has no dialogues yet; materialise scenario_dialogues for it first"
@@ -185,11 +185,11 @@ async def _score(
     judge_model = scoring.service.profile.roles[Role.JUDGE].model
     rules = scoring.rules
     through = partial(counter.one_more, partition)
-    bench = Bench(engine, scoring.prompts, rules, scoring.decisions, judge_model, seats, through)
+    bench = JudgeContext(engine, scoring.prompts, rules, scoring.decisions, judge_model, seats, through)
     scope = f"{SCORED.name}/{partition}"
-    rows, lessons = await asyncio.to_thread(read_taught, scoring.lake, record.keys, partners)
+    rows, partitions = await asyncio.to_thread(read_taught, scoring.lake, record.keys, partners)
     known = await asyncio.to_thread(_verdicts_that_hold, scoring, record)
-    scores = await score_partition(rows, lessons, bench, scope=scope, known=known)
+    scores = await score_partition(rows, partitions, bench, scope=scope, known=known)
     gate = gate_of(scores, rules)
     usage = engine.take_usage(scope)
     await asyncio.to_thread(

@@ -3,9 +3,9 @@
 import pandera.polars as pa
 import polars as pl
 
-from assets.lesson_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
+from assets.dialogue_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
 from assets.seeds.schema import DOMAINS, text
-from resources.lake import Table
+from resources.lake.tables import Table
 
 
 def share(description: str) -> pa.Column:

@@ -10,12 +10,12 @@ import polars as pl
 from assets.dialogues.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions
+from assets.quality.dialogue_input import DialogueInput
 from assets.quality.judge import NOT_ASKED, ErrorClass, Judgement, Verdict, judge
 from assets.quality.near_duplicates import near_duplicates
 from assets.quality.schema import SCORED
 from assets.quality.scoring import NEAR_DUPLICATE, Decided, decide, failed_rules
 from assets.quality.signals import Signals, read_signals
-from assets.quality.taught import Taught
 from resources.chat.calls import Chat
 
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ _IDENTITY = ("dialogue_id", "scenario", "shard", "source", "domain", "split", "s
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class JudgeContext:
     """What every dialogue of a run is judged with."""
 
     chat: Chat
@@ -41,7 +41,7 @@ class Bench:
 class Examined:
     """A dialogue, what was read off it, and which rules it fails."""
 
-    taught: Taught
+    taught: DialogueInput
     signals: Signals
     failed: tuple[str, ...]
     near_duplicate_of: str | None = None
@@ -49,8 +49,8 @@ class Examined:
 
 async def score_partition(
     rows: Sequence[Mapping[str, Any]],
-    lessons: Sequence[Taught],
-    bench: Bench,
+    tasks: Sequence[DialogueInput],
+    bench: JudgeContext,
     *,
     scope: str,
     known: Mapping[str, Verdict],
@@ -59,7 +59,7 @@ async def score_partition(
 
     Args:
         rows: the dialogues, as `scenario_dialogues` holds them.
-        lessons: the same, beside their seeds.
+        tasks: the same, beside their seeds.
         bench: judge, prompts, rules and decisions.
         scope: on whose journal and usage the judge's calls go.
         known: verdicts by dialogue_id that still hold; those dialogues are not asked about again.
@@ -67,16 +67,16 @@ async def score_partition(
     Raises:
         EndpointUnusable, BudgetSpent: the run is to stop.
     """
-    examined = await asyncio.to_thread(examine, lessons, bench.rules)
+    examined = await asyncio.to_thread(examine, tasks, bench.rules)
     judgements = await all_or_first_error(_judgement(one, bench, scope, known) for one in examined)
     scored = [_row(row, one, judgement, bench) for row, one, judgement in zip(rows, examined, judgements, strict=True)]
     return SCORED.frame(scored)
 
 
-def examine(lessons: Sequence[Taught], rules: QualityRules) -> list[Examined]:
-    """Signals and failed rules of each lesson; among those that fail none, almost equal ones are found."""
+def examine(tasks: Sequence[DialogueInput], rules: QualityRules) -> list[Examined]:
+    """Signals and failed rules of each task; among those that fail none, almost equal ones are found."""
     examined = []
-    for taught in lessons:
+    for taught in tasks:
         signals = read_signals(taught)
         examined.append(
             Examined(taught, signals, failed_rules(signals, taught.domain, rules, complete=taught.complete))
@@ -103,7 +103,7 @@ async def all_or_first_error(work: Iterable[Coroutine[Any, Any, Result]]) -> lis
     return [task.result() for task in tasks]
 
 
-async def _judgement(one: Examined, bench: Bench, scope: str, known: Mapping[str, Verdict]) -> Judgement:
+async def _judgement(one: Examined, bench: JudgeContext, scope: str, known: Mapping[str, Verdict]) -> Judgement:
     judgement = NOT_ASKED
     if one.taught.dialogue_id in known:
         judgement = Judgement("judged", known[one.taught.dialogue_id])
@@ -116,7 +116,7 @@ async def _judgement(one: Examined, bench: Bench, scope: str, known: Mapping[str
     return judgement
 
 
-def _row(row: Mapping[str, Any], one: Examined, judgement: Judgement, bench: Bench) -> dict[str, Any]:
+def _row(row: Mapping[str, Any], one: Examined, judgement: Judgement, bench: JudgeContext) -> dict[str, Any]:
     decided = decide(one.signals, one.failed, judgement, bench.rules, bench.decisions.get(one.taught.dialogue_id))
     return {
         **{name: row[name] for name in _IDENTITY},

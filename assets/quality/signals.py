@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from assets.answers import check_answer, compare_final, mentions_result, stated_answers
-from assets.dialogues.lesson import Question
+from assets.answers.answers import check_answer, compare_final, mentions_result, stated_answers
 from assets.dialogues.screening import NGRAM_WORDS, is_english, is_refusal, is_repetitive
-from assets.dialogues.sides import SIDES, speakers
-from assets.partitions import Scenario
+from assets.dialogues.sharegpt_roles import SIDES, speakers
+from assets.dialogues.task import Question
+from assets.framework.partitions import Scenario
 from assets.quality.betrayal import betrays_reference
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share, repeated_share, words
+from assets.quality.dialogue_input import DialogueInput
 from assets.quality.secrets_scan import count_secrets
-from assets.quality.taught import Taught
 from assets.quality.teacher_claims import false_claim, gave_away_result
 from resources.chat.profile import Role
 
@@ -51,7 +51,7 @@ class Signals:
     secrets: int
 
 
-def read_signals(taught: Taught) -> Signals:
+def read_signals(taught: DialogueInput) -> Signals:
     """All signals of one dialogue. A set-aside one gets those of what was said until then."""
     return Signals(
         structure_ok=structure_ok(taught),
@@ -72,7 +72,7 @@ def read_signals(taught: Taught) -> Signals:
     )
 
 
-def structure_ok(taught: Taught) -> bool:
+def structure_ok(taught: DialogueInput) -> bool:
     """Whether those who must speak did, in their order and on their sides, each saying something, and nobody else."""
     if taught.scenario is Scenario.DEBATE and taught.debate_rounds is None:
         return False
@@ -97,7 +97,7 @@ def _cast(scenario: Scenario, debate_rounds: int | None) -> tuple[Role | None, .
     return (None, *_DEBATERS * (debate_rounds or 1), Role.DEBATE_CLOSER)
 
 
-def final_answer(taught: Taught) -> FinalAnswer:
+def final_answer(taught: DialogueInput) -> FinalAnswer:
     """The closing answer against the reference's result; of an analogy's two answers the worse.
 
     `missing`: the reference has a result, and the answer neither ends with one nor names it anywhere. `unknown`: the
@@ -127,7 +127,7 @@ def _differs(stated: str, reference_final: str, domain: str) -> bool:
     return verdict == "wrong" or (verdict == "unknown" and not mentions_result(stated, reference_final))
 
 
-def reference_overlap(taught: Taught) -> float:
+def reference_overlap(taught: DialogueInput) -> float:
     """Share of what the reference brings that the closing answer holds (0..1); of an analogy's two the smaller.
 
     What it brings are its content words, numbers and names, less those of the question: an answer that only says the
@@ -148,7 +148,7 @@ def _stems(text: str) -> set[str]:
     return {word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(text)}
 
 
-def repetition(taught: Taught) -> float:
+def repetition(taught: DialogueInput) -> float:
     """Share of word 6-grams that repeat an earlier one, in the most repetitive utterance; 1.0 for a loop."""
     return max((_repetition(taught.own_words(turn)) for turn in taught.spoken), default=0.0)
 

@@ -7,10 +7,10 @@ import polars as pl
 from dagster import MarkdownMetadataValue, MetadataValue
 
 from assets.dialogues.summary import dialogue_markdown
+from assets.framework.ui_metadata import COLOURS, new_figure, picture, quoted, table_markdown
 from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.runs import ScoredPartition, judge_coverage
 from assets.quality.scoring import REASONS
-from assets.shown import COLOURS, new_figure, picture, quoted, table_markdown
 
 GATE_FAILED = "the judge gave too few verdicts in form; look at judge_reason, ask a better judge, and score it again"
 

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from assets.answers import mentions_result, tells_result
-from assets.partitions import Scenario
-from assets.quality.taught import Taught, Turn
+from assets.answers.answers import mentions_result, tells_result
+from assets.framework.partitions import Scenario
+from assets.quality.dialogue_input import DialogueInput, Turn
 from resources.chat.profile import Role
 
 Claim = Literal["right", "wrong", "unclear"]
@@ -64,7 +64,7 @@ def claim_of(text: str) -> Claim:
     return said.pop() if len(said) == 1 else "unclear"
 
 
-def false_claim(taught: Taught) -> bool | None:
+def false_claim(taught: DialogueInput) -> bool | None:
     """Whether the teacher called a right answer wrong, or a wrong one right; None where that cannot be told.
 
     In an analogy the scripted praise between the two questions is the claim.
@@ -79,7 +79,7 @@ def false_claim(taught: Taught) -> bool | None:
     return claims[0] != taught.first_answer if claims and claims[0] != "unclear" else None
 
 
-def gave_away_result(taught: Taught) -> bool | None:
+def gave_away_result(taught: DialogueInput) -> bool | None:
     """Whether a teacher stated an answer, or told the result before a student did (METHOD: neither is theirs to say).
 
     None where that cannot be told: nothing is stated, and the seed has no result to look for, or its question names it.

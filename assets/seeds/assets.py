@@ -12,17 +12,17 @@ from dagster import (
     asset,
 )
 
-from assets.outcomes import outcomes_told
-from assets.partitions import SHARDS
+from assets.framework.outcomes import outcomes_told
+from assets.framework.partitions import SHARDS
+from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.embeddings import Embedded, EmbeddingError, embed_source
 from assets.seeds.intake import Intake, take_in
 from assets.seeds.reading import SeedsError
 from assets.seeds.retractions import load_retractions
 from assets.seeds.schema import EMBEDDINGS, REJECTS, SEEDS
-from assets.shown import OWNERS, column_schema, quoted, table_markdown
 from resources.embedder import Embedder
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 
 def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from dagster import AssetChecksDefinition, AssetCheckSeverity
 
+from assets.framework.checks import SqlCheck, sql_checks
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
-from assets.sql_checks import SqlCheck, sql_checks
 
 FOLDER = Path(__file__).parent / "checks"
 WARN = AssetCheckSeverity.WARN

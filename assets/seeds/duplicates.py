@@ -47,12 +47,12 @@ def group_duplicates(
     held = len(ids)
     sign(newcomers)
     signatures = np.frombuffer(numbers, dtype=np.uint32).reshape(-1, rules.num_perm)
-    standing: dict[int, list[int]] = {}  # bucket to those in it who stand for a group
+    status: dict[int, list[int]] = {}  # bucket to those in it who stand for a group
     groups: dict[str, str] = {}
     for place, buckets in enumerate(shared_buckets(signatures, bands(rules))):
         mine = buckets[buckets >= 0].tolist()
         if place >= held:
-            candidates = list({other for bucket in mine for other in standing.get(bucket, [])})
+            candidates = list({other for bucket in mine for other in status.get(bucket, [])})
             # The shares that a threshold is compared with are rounded.
             alike = (signatures[candidates] == signatures[place]).mean(axis=1) + 1e-6
             found = zip(alike.tolist(), candidates, strict=True)
@@ -61,7 +61,7 @@ def group_duplicates(
             if near:
                 continue
         for bucket in mine:
-            standing.setdefault(bucket, []).append(place)
+            status.setdefault(bucket, []).append(place)
     return groups
 
 

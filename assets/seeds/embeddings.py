@@ -9,7 +9,7 @@ from assets.seeds.schema import EMBEDDINGS, SEEDS
 from assets.seeds.shards import held_shards
 from resources.embedder import Embedder
 from resources.identity import stable_hash
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 
 class EmbeddingError(RuntimeError):

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from assets.answers import read_final
-from assets.partitions import shard_name
+from assets.answers.answers import read_final
+from assets.framework.partitions import shard_name
 from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
 from assets.seeds.duplicates import group_duplicates
 from assets.seeds.extraction import question_answer
@@ -17,7 +17,7 @@ from assets.seeds.sampling import Candidate, Sample, seed_id
 from assets.seeds.schema import READINGS, REJECTS, SEEDS
 from assets.seeds.shards import held_shards, shard_number
 from resources.identity import stable_hash
-from resources.lake import AlreadyWritten, Lake
+from resources.lake.tables import AlreadyWritten, Lake
 
 FIELDS_PROBE = 1000  # rows without a single usable one after which a field that none of them has is a wrong name
 REJECTS_KEPT = 100_000  # rows of the rejects table at most; further ones are only counted
@@ -235,7 +235,7 @@ def _write_rejects(lake: Lake, name: str, sifted: Sifted, *, failed: bool) -> No
 def _groups(lake: Lake, source: str, shards: list[str], new: list[Candidate], rules: Duplicates) -> dict[str, str]:
     """Who stands for each new seed, see `group_duplicates`."""
 
-    def standing() -> Iterator[tuple[str, str]]:
+    def status() -> Iterator[tuple[str, str]]:
         for shard in shards:
             held = lake.read(SEEDS, [{"source": source, "shard": shard}], ["seed_id", "representative", "question"])
             stand = held.filter(pl.col("seed_id") == pl.col("representative"))
@@ -243,7 +243,7 @@ def _groups(lake: Lake, source: str, shards: list[str], new: list[Candidate], ru
 
     if not new:
         return {}
-    return group_duplicates(standing(), ((seed.seed_id, seed.pair.question) for seed in new), rules)
+    return group_duplicates(status(), ((seed.seed_id, seed.pair.question) for seed in new), rules)
 
 
 def _seed_rows(

@@ -2,9 +2,9 @@
 
 from dagster import DagsterInstance
 
-from assets.partitions import SHARDS
+from assets.framework.partitions import SHARDS
 from assets.seeds.shards import all_shards
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 
 def mirror_shards(lake: Lake, instance: DagsterInstance) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from assets.seeds.configuration import HubDataset, SeedsConfiguration, SourceConfiguration
-from resources.store import S3_AS_USUAL, S3Options
+from resources.lake.store import S3_AS_USUAL, S3Options
 
 LONGEST_ROW = 32 * 2**20  # bytes; what is longer is skipped without being held in memory
 WINDOW = 2**16  # characters of a JSON array that are read at once

@@ -4,7 +4,7 @@ import re
 
 from assets.seeds.configuration import SeedsConfiguration
 from resources.configuration import ConfigurationError, fault_list
-from resources.store import S3_AS_USUAL, S3Options
+from resources.lake.store import S3_AS_USUAL, S3Options
 
 SEED_ID = re.compile(r"[0-9a-f]{32}")
 

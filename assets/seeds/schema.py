@@ -3,7 +3,7 @@
 import pandera.polars as pa
 import polars as pl
 
-from resources.lake import Table
+from resources.lake.tables import Table
 
 DOMAINS = ("math", "code", "general")
 

@@ -1,8 +1,8 @@
 """Which shards the lake holds, in canonical order."""
 
-from assets.partitions import source_of
+from assets.framework.partitions import source_of
 from assets.seeds.schema import SEEDS
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 
 def shard_number(shard: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.release import Release
 from assets.boost_qa.schema import RELEASE_ROW
-from assets.partitions import Scenario
+from assets.framework.partitions import Scenario
 from assets.training_sets.variants import (
     ORIGINAL,
     QUERIES,
@@ -19,7 +19,7 @@ from assets.training_sets.variants import (
     make_set,
     original_row,
 )
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 _NAMES = {"me": Scenario.ERROR_CORRECTION, "db": Scenario.DEBATE, "ep": Scenario.ANALOGY}
 ABLATIONS: Mapping[str, frozenset[str]] = {

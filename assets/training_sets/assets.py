@@ -17,23 +17,23 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import latest_release, offer
 from assets.boost_qa.schema import RELEASE_ROW, RELEASED
 from assets.boost_qa.selection import query
-from assets.outcomes import outcomes_told
-from assets.partitions import variants
+from assets.framework.outcomes import outcomes_told
+from assets.framework.partitions import variants
+from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
-from assets.shown import OWNERS, column_schema, quoted, table_markdown
 from assets.training_sets.configuration import ComparisonRules
-from assets.training_sets.makers import Workshop, make_variant
+from assets.training_sets.makers import VariantContext, make_variant
 from assets.training_sets.variants import TrainingSet, TrainingSetError
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
-from resources.lake import Lake
+from resources.lake.store import StoreError, StoreUnreachable
+from resources.lake.tables import Lake
 from resources.progress import progress
-from resources.store import StoreAway, StoreError
-from resources.trainers.place import PlaceError
-from resources.trainers.trainer import Trainer, TrainingFailed
-from resources.trainers.work import Work
+from resources.training_jobs.backend import BackendError
+from resources.training_jobs.job import TrainingJob
+from resources.training_jobs.trainer import Trainer, TrainingFailed
 
 
 @asset(
@@ -62,14 +62,14 @@ def training_sets(
 ) -> MaterializeResult[Any]:
     """Make each variant of this run from the latest release; those that cannot be made do not keep others from it."""
 
-    def compute(work: Work) -> None:
+    def compute(work: TrainingJob) -> None:
         trainer.train(context, work)
 
     with outcomes_told(context, ConfigurationError) as outcomes:
         release = latest_release(lake)
         retracted = load_retractions(seeds_configuration, lake.s3)
         with progress("reasoning", context.log.info) as update:
-            workshop = Workshop(
+            workshop = VariantContext(
                 lake,
                 release,
                 comparison_rules,
@@ -84,7 +84,7 @@ def training_sets(
             for variant in outcomes.keys:
                 try:
                     outcomes.described[variant] = training_set_metadata(lake, make_variant(workshop, variant))
-                except StoreAway:  # no fault of this variant's
+                except StoreUnreachable:  # no fault of this variant's
                     raise
                 except EXPECTED as error:
                     outcomes.faults[variant] = str(error)
@@ -98,7 +98,7 @@ EXPECTED = (
     EndpointUnusable,
     BudgetSpent,
     TrainingFailed,
-    PlaceError,
+    BackendError,
 )
 
 

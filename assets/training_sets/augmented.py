@@ -7,7 +7,7 @@ from assets.boost_qa.release import Release
 from assets.training_sets.configuration import NoiseRules
 from assets.training_sets.noise import random_noise, spelling_noise
 from assets.training_sets.variants import Source, TrainingSet, make_set, original_pairs, original_row
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 AUGMENTERS: Mapping[str, Callable[..., str]] = {"random_aug": random_noise, "spelling_aug": spelling_noise}
 

@@ -20,15 +20,15 @@ from assets.boost_qa.assembly import stream
 from assets.boost_qa.checks import wrong_files
 from assets.boost_qa.release import offer
 from assets.boost_qa.schema import RELEASE_ROW
-from assets.partitions import VARIANTS
+from assets.framework.checks import SqlCheck, found_result, sql_result
+from assets.framework.partitions import VARIANTS
 from assets.seeds.schema import SEEDS
-from assets.sql_checks import SqlCheck, found_result, sql_result
 from assets.training_sets.ablations import ABLATIONS
 from assets.training_sets.augmented import AUGMENTERS
 from assets.training_sets.noise import keeps_spared
 from assets.training_sets.pools import pool_files
 from assets.training_sets.variants import HOME, QUERIES, NoTrainingSet, TrainingSet, latest_training_set
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 FOLDER = Path(__file__).parent / "checks"
 SQL_CHECKS = (

@@ -13,13 +13,13 @@ from assets.training_sets.reasoning import make_cot
 from assets.training_sets.tagcos import make_tagcos
 from assets.training_sets.variants import TrainingSet, TrainingSetError, make_boost_qa, make_ori
 from resources.chat.service import ChatService
-from resources.lake import Lake
+from resources.lake.tables import Lake
 from resources.progress import Update
-from resources.trainers.work import Work
+from resources.training_jobs.job import TrainingJob
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class VariantContext:
     """What the sets of one release are made with."""
 
     lake: Lake
@@ -28,14 +28,14 @@ class Workshop:
     release_rules: ReleaseRules
     retracted: Collection[str]
     chat: ChatService
-    compute: Callable[[Work], None]  # has gradients computed
+    compute: Callable[[TrainingJob], None]  # has gradients computed
     update: Update
     note: Callable[[str], None]
     run: str | None = None  # whose budget is drawn on
 
 
-def make_variant(workshop: Workshop, variant: str) -> TrainingSet:
-    """The training set of one of `assets.partitions.VARIANTS`.
+def make_variant(workshop: VariantContext, variant: str) -> TrainingSet:
+    """The training set of one of `assets.framework.partitions.VARIANTS`.
 
     Raises:
         TrainingSetError, ConfigurationError: it cannot be made; the message says why.
@@ -66,5 +66,5 @@ def make_variant(workshop: Workshop, variant: str) -> TrainingSet:
     raise KeyError(variant)
 
 
-def _pool(workshop: Workshop, variant: str, path: str | None) -> Pool:
+def _pool(workshop: VariantContext, variant: str, path: str | None) -> Pool:
     return make_pool(workshop.lake, workshop.release, variant, path, workshop.release_rules, workshop.retracted)

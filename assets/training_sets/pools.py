@@ -24,8 +24,8 @@ from assets.boost_qa.decontamination import open_screen
 from assets.boost_qa.files import write_splits
 from assets.boost_qa.near_duplicates import Asked, near_duplicates
 from assets.boost_qa.release import Release, offer_release
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Split
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.framework.partitions import Split
 from assets.seeds.configuration import load_seeds_configuration
 from assets.seeds.intake import sift
 from assets.seeds.reading import SeedsError, read_rows
@@ -42,8 +42,8 @@ from assets.training_sets.variants import (
     pair_row,
 )
 from resources.identity import stable_hash
-from resources.lake import Lake
-from resources.publication import publish
+from resources.lake.published_folders import publish
+from resources.lake.tables import Lake
 
 FORMAT = 1
 LINEAGE = ("seed_id", "source", "origin_file", "origin_row")
@@ -77,7 +77,7 @@ def make_pool(
         lake: where everything is read and written.
         release: whose validation and test the pool may not hold.
         variant: the set that is taken from it.
-        pool: path of a seeds configuration; None takes the seeds that lesson_plans put into train.
+        pool: path of a seeds configuration; None takes the seeds that dialogue_plans put into train.
         rules: the benchmarks that it may not hold.
         retracted: seeds that were taken down.
 
@@ -175,7 +175,7 @@ def pool_files(lake: Lake, made: TrainingSet) -> list[str]:
 
 
 def _own_seeds(lake: Lake) -> tuple[list[Mapping[str, Any]], Counter[str]]:
-    with lake.connect([SEEDS, LESSON_PLANS]) as connection:
+    with lake.connect([SEEDS, DIALOGUE_PLANS]) as connection:
         sql = (QUERIES / "training_seeds.sql").read_text(encoding="utf-8")
         return list(stream(connection, sql)), Counter()
 

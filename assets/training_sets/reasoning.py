@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from assets.answers import check_answer
+from assets.answers.answers import check_answer
 from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.release import Release
-from assets.claims import claim_in_turn
 from assets.dialogues.fingerprint import sampling
 from assets.dialogues.prompts import disarmed
 from assets.dialogues.screening import screen
 from assets.dialogues.teaching import POISONED_SHARE, TRANSIENT_REASONS
+from assets.framework.claims import claim_in_turn
 from assets.quality.scored import all_or_first_error
 from assets.training_sets.configuration import ReasoningRules
 from assets.training_sets.variants import (
@@ -36,7 +36,7 @@ from resources.chat.pace import Pace
 from resources.chat.profile import Role
 from resources.chat.service import ChatService, run_async
 from resources.identity import stable_hash
-from resources.lake import Lake
+from resources.lake.tables import Lake
 from resources.progress import Update
 
 PROMPT = Path(__file__).parent / "prompts" / "chain_of_thought.txt"

@@ -19,16 +19,16 @@ from assets.training_sets.coreset import CoresetError, Floats, choose
 from assets.training_sets.pools import Pool, make_pooled, train_budget
 from assets.training_sets.variants import HOME, TrainingSet, TrainingSetError
 from resources.identity import stable_hash
-from resources.lake import Lake
-from resources.publication import MANIFEST
-from resources.trainers.work import Work
+from resources.lake.published_folders import MANIFEST
+from resources.lake.tables import Lake
+from resources.training_jobs.job import TrainingJob
 
 FORMAT = 1
 FEATURES = "features.npy"
-PROGRAM = "assets.checkpoints.gradients"  # by name: a later stage, which this one may not import
+PROGRAM = "assets.training_programs.gradients"  # by name: a later stage, which this one may not import
 
 
-def features_work(pool: Pool, rules: CoresetRules) -> Work:
+def features_work(pool: Pool, rules: CoresetRules) -> TrainingJob:
     """What is asked of the program that computes gradient features; the same pool and rules give the same folder."""
     parts: Mapping[str, Any] = {
         "format": FORMAT,
@@ -37,7 +37,7 @@ def features_work(pool: Pool, rules: CoresetRules) -> Work:
         "data": {"id": pool.id, "rows": len(pool.rows), "files": pool.files},
     }
     identity = stable_hash("features", parts)[:16]
-    return Work(
+    return TrainingJob(
         name=f"master-tagcos-features-{identity}",
         folder=f"{HOME}/tagcos/features-{identity}",
         specification={"id": identity, **parts},
@@ -45,12 +45,12 @@ def features_work(pool: Pool, rules: CoresetRules) -> Work:
     )
 
 
-def features_done(lake: Lake, work: Work) -> bool:
+def features_done(lake: Lake, work: TrainingJob) -> bool:
     """Whether the program has left its result."""
     return lake.store.exists(f"{work.folder}/{MANIFEST}")
 
 
-def read_features(lake: Lake, work: Work) -> Floats:
+def read_features(lake: Lake, work: TrainingJob) -> Floats:
     """(rows, dimensions): a memory map where the lake is on this machine's disk.
 
     Raises:
@@ -83,7 +83,7 @@ def make_tagcos(
     release: Release,
     pool: Pool,
     rules: CoresetRules,
-    compute: Callable[[Work], None],
+    compute: Callable[[TrainingJob], None],
     note: Callable[[str], None] = lambda line: None,
 ) -> TrainingSet:
     """As many rows of the pool as the release trains on, chosen by TAGCOS.

@@ -18,8 +18,7 @@ from assets.boost_qa.files import TOLD, dataset_info, digest_of, read_lines, rea
 from assets.boost_qa.release import Release, offer_release, read_release
 from assets.seeds.schema import SEEDS
 from resources.identity import stable_hash
-from resources.lake import Lake
-from resources.publication import (
+from resources.lake.published_folders import (
     NotPublished,
     latest_folder,
     move_latest,
@@ -28,6 +27,7 @@ from resources.publication import (
     read_manifest,
     write_json,
 )
+from resources.lake.tables import Lake
 
 HOME = "training_sets"
 FORMAT = 2
@@ -115,7 +115,7 @@ def make_set(
     Args:
         lake: where everything is read and written.
         release: whose seeds, splits and sizes it has.
-        variant: a name of `assets.partitions.VARIANTS`.
+        variant: a name of `assets.framework.partitions.VARIANTS`.
         rows: gives the rows in their final order (see `write_splits`).
         made_with: what the rows depend on beside the release: rules, models, a pool.
 

@@ -19,9 +19,9 @@ RUN pip install --no-cache-dir --require-hashes -r requirements/trainer.txt
 
 COPY resources resources
 COPY assets/__init__.py assets/
-COPY assets/checkpoints assets/checkpoints
+COPY assets/training_programs assets/training_programs
 
 USER 1000
 # No entry point: the places start it with a command of their own, which begins with `python`.
 ENTRYPOINT []
-CMD ["python", "-m", "assets.checkpoints.trainer"]
+CMD ["python", "-m", "assets.training_programs.fine_tuning"]

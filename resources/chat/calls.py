@@ -86,7 +86,7 @@ class EndpointUnusable(Exception):
     """No call to this endpoint can succeed (unreachable, wrong key, unknown model). The run stops at once."""
 
 
-class EndpointAway(EndpointUnusable):
+class EndpointUnreachable(EndpointUnusable):
     """It does not answer, though it was tried for a while. It may another time."""
 
 

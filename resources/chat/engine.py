@@ -22,7 +22,7 @@ from resources.chat.calls import (
     Call,
     CallFailed,
     Completion,
-    EndpointAway,
+    EndpointUnreachable,
     EndpointUnusable,
     Usage,
 )
@@ -34,7 +34,7 @@ from resources.chat.replies import AttemptFailed, Fault, Reply, judge_failure, r
 from resources.chat.serialisation import decode_completion, encode_completion, journal_key, request_body
 from resources.chat.transport import Connection
 from resources.configuration import ConfigurationError
-from resources.store import Store
+from resources.lake.store import Store
 
 LATENCY_SAMPLE = 2000  # latencies kept a scope
 OPEN_SCOPES = 8  # journals held in memory, unless more are in use
@@ -371,7 +371,7 @@ class ChatEngine:
                     gone = failed.reason == "unreachable" and (line.answered_at or 0.0) < failed_since
                     if line.answered_at is None or gone:
                         away = self._unusable(line, ask, failed.reason, failed.detail)
-                        raise EndpointAway(str(away)) from None
+                        raise EndpointUnreachable(str(away)) from None
                     detail = f"endpoint {line.name!r}, {failures} attempts, the last: {failed.detail}"
                     raise CallFailed(failed.reason, detail) from None
                 if failures == 1 and not line.warned:

@@ -24,7 +24,7 @@ from typing import Protocol
 from urllib.parse import quote
 from zlib import crc32
 
-from resources.store import Store, StoreAway, StoreError
+from resources.lake.store import Store, StoreError, StoreUnreachable
 
 FOLDER = "_journal"
 FORMAT_VERSION = 1
@@ -194,8 +194,8 @@ class _SegmentWriter:
         since, failure = self._trying_since, self._failure
         if since is None or time.monotonic() - since <= OUTAGE_SECONDS:
             return
-        passing = failure is None or isinstance(failure, StoreAway)
-        raise (StoreAway if passing else StoreError)(
+        passing = failure is None or isinstance(failure, StoreUnreachable)
+        raise (StoreUnreachable if passing else StoreError)(
             f"answers could not be kept in {self._store.uri(self._path)} for {OUTAGE_SECONDS:g} s, so no more are paid "
             f"for ({failure or 'the store does not answer'}); run the same command again when it can be written"
         )

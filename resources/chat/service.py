@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent
 from resources.chat.profile import Endpoint, Profile, Role
-from resources.store import Store
+from resources.lake.store import Store
 
 RUNS_REMEMBERED = 64
 
@@ -19,7 +19,7 @@ Lease = Callable[[Endpoint], AbstractContextManager[str]]
 
 def lease_embedded(endpoint: Endpoint) -> AbstractContextManager[str]:
     """Hold the embedded server for an endpoint of kind `embedded`; gives its base URL."""
-    from resources.embedded.server import lease_chat_server
+    from resources.model_servers.embedded.server import lease_chat_server
 
     return lease_chat_server(endpoint.model_file, endpoint.context_tokens, endpoint.max_concurrency)
 

@@ -15,15 +15,15 @@ from cfnlint.api import lint_file  # type: ignore[import-untyped]
 from cfnlint.decode import decode  # type: ignore[import-untyped]
 from dagster import DagsterInstance
 
-from assets.lesson_plans.schema import LESSON_PLANS
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.seeds.schema import SEEDS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
 from master_dagster.deployment import load_deployment
-from resources.store import open_store
-from resources.trainers.configuration import load_trainer_configuration
+from resources.lake.store import open_store
+from resources.training_jobs.configuration import load_trainer_configuration
 from tests.fake_endpoint import FakeEndpoint
-from tests.school import found_school
+from tests.sample_project import found_project
 from tests.tiny_lake import eight_seeds
 
 FOLDER = Path(__file__).parents[2] / "infra" / "cloudformation"
@@ -271,13 +271,13 @@ def test_a_release_is_published_in_the_bucket(main_stack: Stack) -> None:
 
 
 def test_the_graph_runs_in_the_bucket(main_stack: Stack, tmp_path: Path, fake_endpoint: FakeEndpoint) -> None:
-    settings = found_school(tmp_path, fake_endpoint).settings.model_copy(
+    settings = found_project(tmp_path, fake_endpoint).settings.model_copy(
         update={"deployment": "aws", "lake_root": main_stack.outputs["LakeRoot"]}
     )
     deployment = load_deployment(settings)
     definitions = build_definitions(deployment)
     with DagsterInstance.ephemeral() as instance:
         run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], ["sums"])
-        run_step(definitions, instance, ["lesson_plans"], ["sums-0000"])
+        run_step(definitions, instance, ["dialogue_plans"], ["sums-0000"])
     lake = deployment.lake()
-    assert lake.read(LESSON_PLANS).height == lake.read(SEEDS).height == 12
+    assert lake.read(DIALOGUE_PLANS).height == lake.read(SEEDS).height == 12

@@ -17,7 +17,7 @@ every_image = pytest.mark.parametrize("image", IMAGES, ids=lambda path: path.ste
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil
-import assets.checkpoints.trainer as trainer
+import assets.training_programs.fine_tuning as trainer
 
 for module in pkgutil.walk_packages(trainer.__path__, trainer.__name__ + "."):
     if not module.name.endswith("__main__"):

@@ -12,57 +12,57 @@ import pytest
 import yaml
 from dagster import DagsterInstance
 
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import UNTUNED
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.framework.partitions import UNTUNED
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import drive, run_step
 from tests.fake_endpoint import FakeEndpoint
-from tests.school import School, Taught, found_school
+from tests.sample_project import FinishedProject, SampleProject, found_project
 
 PROJECT = Path(__file__).parents[2]
 START_SECONDS = 300
 
 
 @pytest.fixture(scope="session")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taught]:
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
     """The whole graph, driven once for all tests: they read it, and change a copy."""
     endpoint = FakeEndpoint()
     endpoint.start()
-    school = found_school(tmp_path_factory.mktemp("taught"), endpoint)
-    deployment = school.deployment
+    project = found_project(tmp_path_factory.mktemp("taught"), endpoint)
+    deployment = project.deployment
     with DagsterInstance.ephemeral() as instance:
         definitions = build_definitions(deployment)
         drive(deployment, definitions, instance)
         run_step(definitions, instance, ["checkpoints"], [f"{deployment.training.bases[0].name}|{UNTUNED}"])
         run_step(definitions, instance, ["dialogue_browser"], None)
-        yield Taught(school, definitions, instance)
+        yield FinishedProject(project, definitions, instance)
     endpoint.stop()
 
 
 @pytest.fixture
-def school(tmp_path: Path, fake_endpoint: FakeEndpoint) -> School:
+def project(tmp_path: Path, fake_endpoint: FakeEndpoint) -> SampleProject:
     """A whole deployment in a temporary folder: its own seeds, a profile on the fake endpoint, an empty lake."""
-    return found_school(tmp_path, fake_endpoint)
+    return found_project(tmp_path, fake_endpoint)
 
 
 @pytest.fixture
-def planned_school(taught: Taught, school: School) -> School:
+def planned_project(taught: FinishedProject, project: SampleProject) -> SampleProject:
     """The same with seeds and plans in its lake, and no dialogue."""
-    ours, theirs = school.folder / "lake", taught.school.folder / "lake"
-    for table in (SEEDS, REJECTS, READINGS, EMBEDDINGS, LESSON_PLANS):
+    ours, theirs = project.folder / "lake", taught.project.folder / "lake"
+    for table in (SEEDS, REJECTS, READINGS, EMBEDDINGS, DIALOGUE_PLANS):
         for folder in (table.name, f"_index/{table.name}"):
             if (theirs / folder).is_dir():
                 shutil.copytree(theirs / folder, ours / folder)
     shutil.copy(theirs / "lake.json", ours)
-    return school
+    return project
 
 
 @pytest.fixture
-def taught_school(taught: Taught, school: School) -> School:
+def taught_project(taught: FinishedProject, project: SampleProject) -> SampleProject:
     """The same with everything made, to be changed."""
-    shutil.copytree(taught.school.folder / "lake", school.folder / "lake")
-    return school
+    shutil.copytree(taught.project.folder / "lake", project.folder / "lake")
+    return project
 
 
 @pytest.fixture
@@ -73,28 +73,28 @@ def instance() -> Iterator[DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
-def served_school(tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
+def served_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleProject]:
     """Seeds and plans of three shards are there, dialogues are not; the instance is the one that `ui` shows."""
     endpoint = FakeEndpoint()
     endpoint.start()
-    school = found_school(tmp_path_factory.mktemp("served"), endpoint)
-    seeds = yaml.safe_load((school.folder / "seeds.yaml").read_text())
-    (school.folder / "seeds.yaml").write_text(yaml.safe_dump({**seeds, "shard_size": 4}))
-    home = school.folder / "dagster_home"
+    project = found_project(tmp_path_factory.mktemp("served"), endpoint)
+    seeds = yaml.safe_load((project.folder / "seeds.yaml").read_text())
+    (project.folder / "seeds.yaml").write_text(yaml.safe_dump({**seeds, "shard_size": 4}))
+    home = project.folder / "dagster_home"
     home.mkdir()
     shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
     with DagsterInstance.from_config(str(home)) as instance:
-        definitions = build_definitions(school.deployment)
+        definitions = build_definitions(project.deployment)
         run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], ["sums"])
-        run_step(definitions, instance, ["lesson_plans"], ["sums-0000", "sums-0001", "sums-0002"])
-    yield school
+        run_step(definitions, instance, ["dialogue_plans"], ["sums-0000", "sums-0001", "sums-0002"])
+    yield project
     endpoint.stop()
 
 
 @pytest.fixture(scope="module")
-def ui(served_school: School) -> Iterator[str]:
+def ui(served_project: SampleProject) -> Iterator[str]:
     """The address of a running `dagster dev`, whose night comes every minute."""
-    home, settings = served_school.folder / "dagster_home", served_school.settings
+    home, settings = served_project.folder / "dagster_home", served_project.settings
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

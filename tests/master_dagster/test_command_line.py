@@ -18,9 +18,9 @@ from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
 from resources.chat.profile import Role
 from tests.fake_endpoint import AnswerRule, FakeEndpoint, SeenRequest
-from tests.school import School, play
+from tests.sample_project import SampleProject, play
 
-LESSON = "error_correction|sums-0000"
+PARTITION = "error_correction|sums-0000"
 DAGSTER = str(Path(sys.executable).parent / "dagster")
 SECONDS = 300  # no command takes so long, on however busy a machine
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.end_to_end
 class Shell:
     """A folder with a `.env` of its own, in which commands run."""
 
-    school: School
+    project: SampleProject
     folder: Path
     home: Path  # of the Dagster instance
 
@@ -59,17 +59,17 @@ class Shell:
 
 
 @pytest.fixture
-def shell(planned_school: School, tmp_path: Path) -> Shell:
+def shell(planned_project: SampleProject, tmp_path: Path) -> Shell:
     """Seeds and plans are in the lake, and the instance knows the shard."""
     folder, home = tmp_path / "elsewhere", tmp_path / "dagster_home"
     folder.mkdir()
     home.mkdir()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with DagsterInstance.from_config(str(home)) as instance:
-        mirror_shards(planned_school.deployment.lake(), instance)
+        mirror_shards(planned_project.deployment.lake(), instance)
     (folder / ".env").write_text(f"DAGSTER_HOME={home}\n")
-    shell = Shell(planned_school, folder, home)
-    settings = planned_school.settings
+    shell = Shell(planned_project, folder, home)
+    settings = planned_project.settings
     shell.set(lake_root=settings.lake_root, seeds=settings.seeds, profile=settings.profile)
     return shell
 
@@ -84,11 +84,11 @@ def slow_after(answers: int) -> AnswerRule:
     return lambda request: play(request) if next(count) < answers else FakeEndpoint.hangs()
 
 
-def test_a_lesson_is_taught_and_scored(shell: Shell) -> None:
-    code, output = shell.materialise("--partition", LESSON)
+def test_a_partition_is_taught_and_scored(shell: Shell) -> None:
+    code, output = shell.materialise("--partition", PARTITION)
     assert code == 0, output
-    lake = shell.school.deployment.lake()
-    assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [LESSON, LESSON]
+    lake = shell.project.deployment.lake()
+    assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [PARTITION, PARTITION]
 
 
 def test_an_unknown_partition_is_told_by_its_name(shell: Shell) -> None:
@@ -105,9 +105,9 @@ def test_a_reversed_range_is_told(shell: Shell) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_ended_keeps_what_was_paid_for(shell: Shell, number: signal.Signals) -> None:
-    endpoint = shell.school.endpoint
+    endpoint = shell.project.endpoint
     endpoint.answer_with(slow_after(5))
-    process = shell.start("--partition", LESSON)
+    process = shell.start("--partition", PARTITION)
     endpoint.wait_for(5 + 4, SECONDS)  # four dialogues at a time: five answers came, and four calls hang
     process.send_signal(number)
     output, _ = process.communicate(timeout=SECONDS)
@@ -115,21 +115,21 @@ def test_a_run_that_is_ended_keeps_what_was_paid_for(shell: Shell, number: signa
     answered = set(keys_of(endpoint.chats[:5]))
     endpoint.answer_with(play)
     before = len(endpoint.chats)
-    code, output = shell.materialise("--partition", LESSON)
+    code, output = shell.materialise("--partition", PARTITION)
     assert code == 0, output
     assert not answered & set(keys_of(endpoint.chats[before:]))
-    dialogues = shell.school.deployment.lake().read(DIALOGUES)
+    dialogues = shell.project.deployment.lake().read(DIALOGUES)
     assert dialogues.filter(pl.col("status") != "complete").is_empty()
 
 
 def test_after_a_kill_dagsters_record_is_made_to_agree_with_the_lake(shell: Shell) -> None:
-    """The first lesson of the range is written, the second hangs; nobody could tell Dagster of either."""
-    school = shell.school
-    school.endpoint.answer_with(
+    """The first partition of the range is written, the second hangs; nobody could tell Dagster of either."""
+    project = shell.project
+    project.endpoint.answer_with(
         lambda request: FakeEndpoint.hangs() if request.model == Role.DEBATER_A else play(request)
     )
-    process = shell.start("--partition-range", f"{LESSON}...debate|sums-0000", select="scenario_dialogues")
-    lake, deadline = school.deployment.lake(), time.monotonic() + 3 * SECONDS
+    process = shell.start("--partition-range", f"{PARTITION}...debate|sums-0000", select="scenario_dialogues")
+    lake, deadline = project.deployment.lake(), time.monotonic() + 3 * SECONDS
     while not lake.records(DIALOGUES) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.kill()
@@ -137,10 +137,10 @@ def test_after_a_kill_dagsters_record_is_made_to_agree_with_the_lake(shell: Shel
     with DagsterInstance.from_config(str(shell.home)) as instance:
         (run,) = instance.get_runs()
         assert run.status is DagsterRunStatus.STARTED
-        definitions = build_definitions(school.deployment)
+        definitions = build_definitions(project.deployment)
         assert definitions.resolve_job_def("mirror_lake").execute_in_process(instance=instance).success
         assert instance.get_run_by_id(run.run_id).status is DagsterRunStatus.FAILURE  # type: ignore[union-attr]
-        assert instance.get_materialized_partitions(AssetKey("scenario_dialogues")) == {LESSON}
+        assert instance.get_materialized_partitions(AssetKey("scenario_dialogues")) == {PARTITION}
 
 
 def test_a_lake_that_cannot_be_written_is_told(shell: Shell) -> None:
@@ -152,7 +152,7 @@ def test_a_lake_that_cannot_be_written_is_told(shell: Shell) -> None:
 
 
 def test_a_wrong_key_is_told(shell: Shell) -> None:
-    shell.school.endpoint.answer_with(lambda _: FakeEndpoint.fails(401, "Incorrect API key provided"))
-    code, output = shell.materialise("--partition", LESSON)
+    shell.project.endpoint.answer_with(lambda _: FakeEndpoint.fails(401, "Incorrect API key provided"))
+    code, output = shell.materialise("--partition", PARTITION)
     assert code == 1
     assert "Incorrect API key provided" in output

@@ -20,10 +20,10 @@ from master_dagster.deployment import Settings, load_deployment
 ASSETS = {  # name: (group, partitions, upstream)
     "raw_seeds": ("seeds", "demo_math demo_code demo_general", ""),
     "seed_embeddings": ("seeds", "demo_math demo_code demo_general", "raw_seeds"),
-    "lesson_plans": ("seeds", "dynamic shards", "raw_seeds seed_embeddings"),
-    "scenario_dialogues": ("dialogues", "scenario and shard", "lesson_plans raw_seeds"),
-    "scored_dialogues": ("dialogues", "scenario and shard", "lesson_plans raw_seeds scenario_dialogues"),
-    "boost_qa": ("releases", "none", "lesson_plans raw_seeds scenario_dialogues scored_dialogues"),
+    "dialogue_plans": ("seeds", "dynamic shards", "raw_seeds seed_embeddings"),
+    "scenario_dialogues": ("dialogues", "scenario and shard", "dialogue_plans raw_seeds"),
+    "scored_dialogues": ("dialogues", "scenario and shard", "dialogue_plans raw_seeds scenario_dialogues"),
+    "boost_qa": ("releases", "none", "dialogue_plans raw_seeds scenario_dialogues scored_dialogues"),
     "training_sets": (
         "releases",
         "boost_qa ori random_aug spelling_aug cot cot_collection tagcos me db ep me_db me_ep db_ep",
@@ -66,12 +66,12 @@ CHECKS = [
     "experiment_report: current",
     "experiment_report: loads_nothing",
     "experiment_report: numbers_reproducible",
-    "lesson_plans: debates_have_rounds",
-    "lesson_plans: duplicates_in_one_split",
-    "lesson_plans: one_plan_a_seed",
-    "lesson_plans: partner_fits",
-    "lesson_plans: scenario_balance",
-    "lesson_plans: split_shares",
+    "dialogue_plans: debates_have_rounds",
+    "dialogue_plans: duplicates_in_one_split",
+    "dialogue_plans: one_plan_a_seed",
+    "dialogue_plans: partner_fits",
+    "dialogue_plans: scenario_balance",
+    "dialogue_plans: split_shares",
     "raw_seeds: final_answers_read",
     "raw_seeds: near_duplicate_share",
     "raw_seeds: rejected_share",
@@ -192,9 +192,9 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
         "sweep_dead_writers",
     }
     schedules = {schedule.name: schedule.description for schedule in repository.schedule_defs}
-    assert set(schedules) == {"nightly_lessons", "weekly_sweep"}
+    assert set(schedules) == {"nightly_partitions", "weekly_sweep"}
     sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
-    assert set(sensors) == {"release_when_enough", "tell_failures", "end_dead_runs", "backfill_missing_lessons"}
+    assert set(sensors) == {"release_when_enough", "tell_failures", "end_dead_runs", "backfill_missing_partitions"}
     assert all([*jobs.values(), *schedules.values(), *sensors.values()])
 
 

@@ -10,7 +10,7 @@ from master_dagster import demo
 from resources import progress
 from resources.chat.profile import Role
 from tests.fake_endpoint import SeenRequest
-from tests.school import School, Taught, play
+from tests.sample_project import FinishedProject, SampleProject, play
 
 PROJECT = Path(__file__).parents[2]
 
@@ -18,16 +18,16 @@ pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture
-def at_home(school: School, monkeypatch: pytest.MonkeyPatch) -> School:
-    """A persistent instance of its own, and the school's settings in the environment."""
-    home = school.folder / "dagster_home"
+def at_home(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> SampleProject:
+    """A persistent instance of its own, and the project's settings in the environment."""
+    home = project.folder / "dagster_home"
     home.mkdir()
     shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
-    monkeypatch.chdir(school.folder)  # no .env of the project
+    monkeypatch.chdir(project.folder)  # no .env of the project
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     for name in ("lake_root", "seeds", "profile"):
-        monkeypatch.setenv(f"MASTER_{name.upper()}", getattr(school.settings, name))
-    return school
+        monkeypatch.setenv(f"MASTER_{name.upper()}", getattr(project.settings, name))
+    return project
 
 
 def strict(request: SeenRequest) -> str:
@@ -36,15 +36,15 @@ def strict(request: SeenRequest) -> str:
     return play(request)
 
 
-def test_the_best_accepted_dialogue_is_shown(taught: Taught, capsys: pytest.CaptureFixture[str]) -> None:
-    demo.show_best(taught.school.deployment.lake())
+def test_the_best_accepted_dialogue_is_shown(taught: FinishedProject, capsys: pytest.CaptureFixture[str]) -> None:
+    demo.show_best(taught.project.deployment.lake())
     shown = capsys.readouterr().out
     assert "The best accepted dialogue" in shown
     assert "teacher:" in shown
 
 
 def test_where_nothing_is_good_it_says_so_shows_the_best_rejected_and_fails(
-    at_home: School, capsys: pytest.CaptureFixture[str]
+    at_home: SampleProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at_home.endpoint.answer_with(strict)
     assert demo.main() == 1
@@ -55,13 +55,13 @@ def test_where_nothing_is_good_it_says_so_shows_the_best_rejected_and_fails(
 
 
 def test_where_nobody_watches_a_terminal_each_step_tells_its_start_and_end_and_a_long_one_how_far_it_is(
-    at_home: School, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    at_home: SampleProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("LOG_EVERY_SECONDS", "TELL_EVERY_SECONDS"):
         monkeypatch.setattr(progress, name, 0)  # in earnest a minute
     assert demo.main() == 0
     lines = [line.strip() for line in capfd.readouterr().out.splitlines()]
-    steps = ["raw_seeds, seed_embeddings", "lesson_plans", "scenario_dialogues, scored_dialogues", "boost_qa"]
+    steps = ["raw_seeds, seed_embeddings", "dialogue_plans", "scenario_dialogues, scored_dialogues", "boost_qa"]
     for step in steps:
         started = next(place for place, line in enumerate(lines) if line.startswith(step) and line.endswith("…"))
         between = lines[started + 1 :]
@@ -70,7 +70,7 @@ def test_where_nobody_watches_a_terminal_each_step_tells_its_start_and_end_and_a
 
 
 def test_wrong_settings_are_one_message(
-    at_home: School, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    at_home: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MASTER_PROFILE", "gigantic")
     assert demo.main() == 1

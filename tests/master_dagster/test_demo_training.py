@@ -13,11 +13,11 @@ from dagster import DagsterInstance
 from rich.console import Console
 
 from assets.boost_qa.release import latest_release
-from assets.evaluation.report.making import latest_report
 from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.report.making import latest_report
 from master_dagster import demo_training
 from master_dagster.deployment import Deployment, load_deployment
-from tests.school import School
+from tests.sample_project import SampleProject
 from tests.tiny_model import make_tiny_model
 
 PROJECT = Path(__file__).parents[2]
@@ -41,8 +41,8 @@ def test_below_the_losses_it_is_said_that_they_do_not_compare_the_models(monkeyp
 
 
 @pytest.fixture
-def demo(taught_school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """The taught school, a tiny base model to tune on this machine, and five questions that the endpoint answers."""
+def demo(taught_project: SampleProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """The taught project, a tiny base model to tune on this machine, and five questions that the endpoint answers."""
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     make_tiny_model(tmp_path / "model", context_tokens=2048)
     rows = [{"id": f"q{n}", "question": f"{n} + 1?", "options": [str(n + 1), "0"], "answer": "A"} for n in range(5)]
@@ -57,12 +57,12 @@ def demo(taught_school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             "patience": {"poll_seconds": 0.1},
         },
         "benchmarks": {"name": "sums", "benchmarks": [questions]},
-        "served": {"kind": "endpoint", "endpoint": {"base_url": taught_school.endpoint.base_url}},
+        "served": {"kind": "endpoint", "endpoint": {"base_url": taught_project.endpoint.base_url}},
     }
     for name, content in files.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    taught_school.endpoint.answer_with(lambda request: "The answer is [A].")
-    settings = taught_school.settings.model_copy(update={name: str(tmp_path / f"{name}.yaml") for name in files})
+    taught_project.endpoint.answer_with(lambda request: "The answer is [A].")
+    settings = taught_project.settings.model_copy(update={name: str(tmp_path / f"{name}.yaml") for name in files})
     return load_deployment(settings)
 
 

@@ -126,7 +126,7 @@ def test_every_fault_of_every_file_is_told_at_once_under_its_setting(bare_folder
     (bare_folder / "rules.yaml").write_text("neighbours: none\n")
     told = fault_of_deployment(
         seeds="seeds.yaml",
-        lesson_rules="rules.yaml",
+        plan_rules="rules.yaml",
         prompts="nowhere",
         quality_rules="nowhere",
         release_rules="nowhere",
@@ -134,7 +134,7 @@ def test_every_fault_of_every_file_is_told_at_once_under_its_setting(bare_folder
     for expected in (
         "MASTER_SEEDS: ",
         "shard_size",
-        "MASTER_LESSON_RULES: rules.yaml",
+        "MASTER_PLAN_RULES: rules.yaml",
         "neighbours",
         "MASTER_PROMPTS: 'nowhere'",
         "MASTER_QUALITY_RULES: 'nowhere'",
@@ -148,7 +148,7 @@ def test_every_fault_of_every_file_is_told_at_once_under_its_setting(bare_folder
     [
         ("profile", "endpoints: {here: {base_ulr: x}}", "endpoints.here.base_ulr: there is no such key; is base_url"),
         ("seeds", "sources: [{licens: MIT}]", "sources.0.licens: there is no such key; is licence meant?"),
-        ("lesson_rules", "neighbors: 3", "neighbors: there is no such key; is neighbours meant?"),
+        ("plan_rules", "neighbors: 3", "neighbors: there is no such key; is neighbours meant?"),
         ("quality_rules", "limit: {}", "limit: there is no such key; is limits meant?"),
         ("release_rules", "minimum_coverag: 1", "minimum_coverag: there is no such key; is minimum_coverage meant?"),
         ("comparison_rules", "noises: {}", "noises: there is no such key; is noise meant?"),

@@ -18,10 +18,10 @@ from assets.seeds.schema import REJECTS, SEEDS
 from assets.training_sets.variants import latest_training_set
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import drive
-from resources.lake import Lake
+from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint
 from tests.s3_gate import S3Gate
-from tests.school import School, Taught, found_school, question
+from tests.sample_project import FinishedProject, SampleProject, found_project, question
 
 pytestmark = pytest.mark.end_to_end
 
@@ -45,37 +45,37 @@ def gate(s3_server: str) -> Iterator[S3Gate]:
 
 
 @pytest.fixture(scope="module")
-def taught(gate: S3Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taught]:
+def taught(gate: S3Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
     """The graph, driven once: twelve sums and a broken line, from S3 to S3."""
     endpoint = FakeEndpoint()
     endpoint.start()
-    school = found_school(tmp_path_factory.mktemp("taught"), endpoint)
+    project = found_project(tmp_path_factory.mktemp("taught"), endpoint)
     lines = [json.dumps(question(number)) for number in range(12)]
     boto3.client("s3", endpoint_url=gate.address).put_object(
         Bucket="lake", Key=SEEDS_FILE, Body="\n".join([*lines, "{broken"]).encode()
     )
     gate.calls.clear()
-    (school.folder / "sums.jsonl").unlink()
-    seeds = yaml.safe_load((school.folder / "seeds.yaml").read_text())
+    (project.folder / "sums.jsonl").unlink()
+    seeds = yaml.safe_load((project.folder / "seeds.yaml").read_text())
     seeds["sources"][0]["files"] = [f"s3://lake/{SEEDS_FILE}"]
-    (school.folder / "seeds.yaml").write_text(yaml.safe_dump(seeds | {"max_rejected_share": 0.2}))
+    (project.folder / "seeds.yaml").write_text(yaml.safe_dump(seeds | {"max_rejected_share": 0.2}))
     on_s3 = {"lake_root": f"s3://lake/{PREFIX}", "s3_endpoint_url": gate.address, "s3_encryption": "AES256"}
-    school = replace(school, settings=school.settings.model_copy(update=on_s3))
+    project = replace(project, settings=project.settings.model_copy(update=on_s3))
     with DagsterInstance.ephemeral() as instance:
-        definitions = build_definitions(school.deployment)
-        drive(school.deployment, definitions, instance)
-        yield Taught(school, definitions, instance)
+        definitions = build_definitions(project.deployment)
+        drive(project.deployment, definitions, instance)
+        yield FinishedProject(project, definitions, instance)
     endpoint.stop()
 
 
 @pytest.fixture
-def school(taught: Taught) -> School:
-    return taught.school
+def project(taught: FinishedProject) -> SampleProject:
+    return taught.project
 
 
 @pytest.fixture
-def lake(school: School) -> Lake:
-    return school.deployment.lake()
+def lake(project: SampleProject) -> Lake:
+    return project.deployment.lake()
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_the_training_sets_are_of_this_release(lake: Lake, release: Release, var
     assert latest_training_set(lake, variant).manifest["release"] == release.id
 
 
-def test_the_checks_ran_and_none_failed_in_earnest(taught: Taught) -> None:
+def test_the_checks_ran_and_none_failed_in_earnest(taught: FinishedProject) -> None:
     failed = []
     keys = taught.definitions.resolve_asset_graph().asset_check_keys
     made = [key for key in keys if key.asset_key.to_user_string() != "checkpoints"]
@@ -120,29 +120,31 @@ def test_the_checks_ran_and_none_failed_in_earnest(taught: Taught) -> None:
     assert failed == []
 
 
-def test_nothing_lies_on_this_machine(school: School) -> None:
-    assert sorted(path.name for path in school.folder.rglob("*")) == ["profile.yaml", "seeds.yaml"]
+def test_nothing_lies_on_this_machine(project: SampleProject) -> None:
+    assert sorted(path.name for path in project.folder.rglob("*")) == ["profile.yaml", "seeds.yaml"]
     assert not Path("s3:").exists()
 
 
-def test_every_object_was_written_encrypted(taught: Taught, gate: S3Gate) -> None:
+def test_every_object_was_written_encrypted(taught: FinishedProject, gate: S3Gate) -> None:
     writes = [call for call in gate.calls if call.name in ("PutObject", "CreateMultipartUpload")]
     assert {call.headers.get("x-amz-server-side-encryption") for call in writes} == {"AES256"}
 
 
-def test_no_listing_goes_over_the_whole_lake(taught: Taught, gate: S3Gate) -> None:
+def test_no_listing_goes_over_the_whole_lake(taught: FinishedProject, gate: S3Gate) -> None:
     prefixes = {call.query["prefix"] for call in gate.calls if call.name == "ListObjectsV2"}
     # fsspec looks for the seeds' file by a prefix without a slash
     assert {prefix for prefix in prefixes if not prefix.startswith((f"{PREFIX}/", SEEDS_FILE))} == set()
     assert f"{PREFIX}/" not in prefixes
 
 
-def test_a_fresh_instance_learns_from_s3_what_is_done_and_calls_no_model(school: School, taught: Taught) -> None:
-    calls, before = len(school.endpoint.requests), latest_release(school.deployment.lake())
+def test_a_fresh_instance_learns_from_s3_what_is_done_and_calls_no_model(
+    project: SampleProject, taught: FinishedProject
+) -> None:
+    calls, before = len(project.endpoint.requests), latest_release(project.deployment.lake())
     with DagsterInstance.ephemeral() as fresh:
         mirrored = taught.definitions.resolve_job_def("mirror_lake").execute_in_process(instance=fresh)
         assert mirrored.success
         assert fresh.get_dynamic_partitions("shards") == taught.instance.get_dynamic_partitions("shards")
-        drive(school.deployment, taught.definitions, fresh)
-    assert len(school.endpoint.requests) == calls
-    assert latest_release(school.deployment.lake()) == before
+        drive(project.deployment, taught.definitions, fresh)
+    assert len(project.endpoint.requests) == calls
+    assert latest_release(project.deployment.lake()) == before

@@ -17,25 +17,25 @@ from dagster import DagsterInstance
 
 from assets.boost_qa.release import HOME as RELEASES
 from assets.boost_qa.release import latest_release
+from assets.dialogue_browser.publishing import HOME as BROWSERS
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.evaluation.browser.publishing import HOME as BROWSERS
-from assets.evaluation.report.making import HOME as REPORTS
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import UNTUNED, Scenario
+from assets.framework.partitions import UNTUNED, Scenario
 from assets.quality.schema import SCORED
+from assets.report.making import HOME as REPORTS
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import EMBEDDINGS, SEEDS
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import DEMO_VARIANTS, run_step
-from master_dagster.record import record_lake
+from master_dagster.maintenance.record import record_lake
 from resources.chat.journal import decode_records
 from resources.chat.profile import Role
-from resources.lake import Lake
-from resources.publication import read_latest
+from resources.lake.published_folders import read_latest
+from resources.lake.tables import Lake
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
-from tests.school import School, Taught, play
+from tests.sample_project import FinishedProject, SampleProject, play
 from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
 from master_dagster.deployment import Settings, load_deployment
-from resources.store import LocalStore
+from resources.lake.store import LocalStore
 
 settings, assets, keys, last, pausing, going_on = sys.argv[1:]
 written = []
@@ -121,32 +121,36 @@ class Pause:
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("judging", [False, True], ids=["teaching", "scoring"])
 def test_the_same_command_again_ends_in_the_release_of_an_undisturbed_run(
-    judging: bool, number: signal.Signals, taught: Taught, planned_school: School, instance: DagsterInstance
+    judging: bool,
+    number: signal.Signals,
+    taught: FinishedProject,
+    planned_project: SampleProject,
+    instance: DagsterInstance,
 ) -> None:
-    school, settings = planned_school, planned_school.settings
+    project, settings = planned_project, planned_project.settings
     pause = Pause(judging, answers=3)
-    school.endpoint.answer_with(pause.rule)
+    project.endpoint.answer_with(pause.rule)
     command = [sys.executable, "-c", TEACH_AND_SCORE, settings.lake_root, settings.seeds, settings.profile, *KEYS]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert pause.silent.wait(SECONDS)
     if number == signal.SIGKILL:  # which answers under way do not outlive
-        until(lambda: kept_answers(school.deployment.lake()) == len(pause.answered))
+        until(lambda: kept_answers(project.deployment.lake()) == len(pause.answered))
     process.send_signal(number)
     output, _ = process.communicate(timeout=SECONDS)
     assert process.returncode != 0, output
 
-    school.endpoint.answer_with(play)
-    before = len(school.endpoint.chats)
-    lake, definitions = school.deployment.lake(), build_definitions(school.deployment)
+    project.endpoint.answer_with(play)
+    before = len(project.endpoint.chats)
+    lake, definitions = project.deployment.lake(), build_definitions(project.deployment)
     mirror_shards(lake, instance)
     run_step(definitions, instance, STAGES, KEYS)
     run_step(definitions, instance, ["boost_qa"], None)
 
-    release, undisturbed = latest_release(lake), latest_release(taught.school.deployment.lake())
+    release, undisturbed = latest_release(lake), latest_release(taught.project.deployment.lake())
     assert release
     assert undisturbed
     assert release.id == undisturbed.id
-    asked_again = {(call.model, call.text) for call in school.endpoint.chats[before:]}
+    asked_again = {(call.model, call.text) for call in project.endpoint.chats[before:]}
     assert not asked_again & {(call.model, call.text) for call in pause.answered}
     for table in (DIALOGUES, SCORED):
         recorded = instance.get_materialized_partitions(definitions.get_assets_def(table.name).key)
@@ -164,7 +168,9 @@ class Stage:
 
     def content(self, lake: Lake) -> dict[str, object]:
         """Ids of what is there: of every partition of the tables, and of what the pointers name."""
-        names = {table.name: table for table in (SEEDS, EMBEDDINGS, LESSON_PLANS, BENCHMARK_ANSWERS, BENCHMARK_SCORES)}
+        names = {
+            table.name: table for table in (SEEDS, EMBEDDINGS, DIALOGUE_PLANS, BENCHMARK_ANSWERS, BENCHMARK_SCORES)
+        }
         found: dict[str, object] = {}
         for folder in self.folders:
             if folder in names:
@@ -176,7 +182,7 @@ class Stage:
 
 
 SOURCES = Stage(("raw_seeds", "seed_embeddings"), ("sums",), (SEEDS.name, EMBEDDINGS.name), last_write=2)
-PLANS = Stage(("lesson_plans",), (SHARD,), (LESSON_PLANS.name,), last_write=1)
+PLANS = Stage(("dialogue_plans",), (SHARD,), (DIALOGUE_PLANS.name,), last_write=1)
 RELEASE = Stage(("boost_qa",), None, (RELEASES,), last_write=2)
 TRAINING = Stage(
     ("training_sets",), DEMO_VARIANTS, tuple(f"{TRAINING_SETS}/{name}" for name in DEMO_VARIANTS), last_write=2
@@ -189,8 +195,8 @@ REPORT = Stage(("experiment_report",), None, (REPORTS,), last_write=2)
 
 
 @pytest.fixture(scope="module")
-def scored(taught: Taught, tmp_path_factory: pytest.TempPathFactory) -> Iterator[School]:
-    """A school in which a model was asked a small benchmark, and the report is written."""
+def scored(taught: FinishedProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleProject]:
+    """A project in which a model was asked a small benchmark, and the report is written."""
     folder, endpoint = tmp_path_factory.mktemp("scored"), FakeEndpoint()
     endpoint.start()
     endpoint.answer_with(lambda request: "[A]")
@@ -205,20 +211,20 @@ def scored(taught: Taught, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for name, content in written.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     files = {name: str(folder / f"{name}.yaml") for name in written}
-    school = moved(replace(taught.school, settings=taught.school.settings.model_copy(update=files)), folder)
+    project = moved(replace(taught.project, settings=taught.project.settings.model_copy(update=files)), folder)
     with DagsterInstance.ephemeral() as instance:
-        definitions = build_definitions(school.deployment)
+        definitions = build_definitions(project.deployment)
         for stage in (SCORES, REPORT):
             run_step(definitions, instance, stage.assets, stage.keys)
-    yield school
+    yield project
     endpoint.stop()
 
 
-def moved(school: School, folder: Path) -> School:
+def moved(project: SampleProject, folder: Path) -> SampleProject:
     """The same over a copy of its lake."""
-    shutil.copytree(school.settings.lake_root, folder / "lake")
-    settings = school.settings.model_copy(update={"lake_root": str(folder / "lake")})
-    return replace(school, folder=folder, settings=settings)
+    shutil.copytree(project.settings.lake_root, folder / "lake")
+    settings = project.settings.model_copy(update={"lake_root": str(folder / "lake")})
+    return replace(project, folder=folder, settings=settings)
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
@@ -226,16 +232,16 @@ def moved(school: School, folder: Path) -> School:
     "stage", [SOURCES, PLANS, RELEASE, TRAINING, BROWSER, SCORES, REPORT], ids=lambda stage: stage.assets[0]
 )
 def test_a_stage_that_is_ended_between_two_writes_ends_in_the_same_content(
-    stage: Stage, number: signal.Signals, scored: School, tmp_path: Path, instance: DagsterInstance
+    stage: Stage, number: signal.Signals, scored: SampleProject, tmp_path: Path, instance: DagsterInstance
 ) -> None:
-    school = moved(scored, tmp_path)
-    lake = school.deployment.lake()
+    project = moved(scored, tmp_path)
+    lake = project.deployment.lake()
     for folder in [tmp_path / "lake"] if stage is SOURCES else map(Path, stage.folders):
         for home in (folder, Path("_index") / folder):
             shutil.rmtree(tmp_path / "lake" / home, ignore_errors=True)
     paused, pause = os.pipe()
     go_on, let_go_on = os.pipe()
-    settings = school.settings.model_dump_json(exclude_unset=True)
+    settings = project.settings.model_dump_json(exclude_unset=True)
     words = [settings, json.dumps(stage.assets), json.dumps(stage.keys), *map(str, (stage.last_write, pause, go_on))]
     command = [sys.executable, "-c", MAKE_ONE_STAGE, *words]
     process = subprocess.Popen(
@@ -250,7 +256,7 @@ def test_a_stage_that_is_ended_between_two_writes_ends_in_the_same_content(
     assert reached, output.decode()
     assert process.returncode != 0, output.decode()
 
-    definitions = build_definitions(school.deployment)
+    definitions = build_definitions(project.deployment)
     mirror_shards(lake, instance)
     run_step(definitions, instance, stage.assets, stage.keys)
     assert stage.content(lake) == stage.content(scored.deployment.lake())

@@ -9,7 +9,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwright
 
 from assets.quality.schema import SCORED
-from tests.school import School
+from tests.sample_project import SampleProject
 from tests.waiting import until
 
 CHROMIUM = shutil.which("chromium")
@@ -47,31 +47,31 @@ def reload_until_visible(page: Page, wanted: Locator) -> None:
     raise AssertionError(f"{wanted} did not appear")
 
 
-def test_a_lesson_is_materialised_from_the_ui(served_school: School, ui: str, page: Page) -> None:
-    lesson = "error_correction|sums-0000"
-    page.goto(f"{ui}/assets/scenario_dialogues?view=partitions&partition={lesson}")
+def test_a_partition_is_materialised_from_the_ui(served_project: SampleProject, ui: str, page: Page) -> None:
+    partition = "error_correction|sums-0000"
+    page.goto(f"{ui}/assets/scenario_dialogues?view=partitions&partition={partition}")
     page.get_by_role("button", name="Materialize", exact=False).first.click()
     page.get_by_role("button", name="Launch 1 run").click()
     expect(page.get_by_text("Launched run")).to_be_visible()
     reload_until_visible(page, page.get_by_text("sample dialogue"))
     expect(page.get_by_text("Materialized", exact=True).first).to_be_visible()
-    assert served_school.endpoint.chats, "the run should have asked the models"
+    assert served_project.endpoint.chats, "the run should have asked the models"
 
 
 def test_a_failed_check_is_shown_on_its_asset(ui: str, page: Page) -> None:
     """Twelve seeds do not share out as the rules say, and the check of the plans warns of it."""
-    page.goto(f"{ui}/assets/lesson_plans?view=checks&checkDetail=split_shares")
+    page.goto(f"{ui}/assets/dialogue_plans?view=checks&checkDetail=split_shares")
     expect(page.get_by_text("split_shares").first).to_be_visible()
     expect(page.get_by_text("Failed", exact=False).first).to_be_visible()
 
 
 def test_the_schedule_that_is_switched_on_ticks_and_its_runs_make_what_is_due(
-    served_school: School, ui: str, page: Page
+    served_project: SampleProject, ui: str, page: Page
 ) -> None:
-    lake = served_school.deployment.lake()
+    lake = served_project.deployment.lake()
     before = {record.name for record in lake.records(SCORED)}
     page.goto(f"{ui}/automation")
-    page.get_by_role("link", name="nightly_lessons").click()
+    page.get_by_role("link", name="nightly_partitions").click()
     switch = page.get_by_role("row", name="Running").get_by_role("checkbox")
     expect(switch).not_to_be_checked()
     switch.dispatch_event("click")  # the box itself is drawn by its neighbour
@@ -79,10 +79,10 @@ def test_the_schedule_that_is_switched_on_ticks_and_its_runs_make_what_is_due(
     runs_requested = page.get_by_text(re.compile(r"^[1-9]\d* runs? requested$"))
     reload_until_visible(page, runs_requested.first)
     page.get_by_role("button", name="View logs").last.click()  # of the first tick: the newest one is on top
-    expect(page.get_by_text(re.compile(r"\d+ lessons due")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d+ partitions due")).first).to_be_visible()
     page.goto(f"{ui}/runs")
     expect(page.get_by_text("master/due").first).to_be_visible()
-    succeeded = RunsFilter(tags={"dagster/schedule_name": "nightly_lessons"}, statuses=[DagsterRunStatus.SUCCESS])
-    with DagsterInstance.from_config(str(served_school.folder / "dagster_home")) as history:
+    succeeded = RunsFilter(tags={"dagster/schedule_name": "nightly_partitions"}, statuses=[DagsterRunStatus.SUCCESS])
+    with DagsterInstance.from_config(str(served_project.folder / "dagster_home")) as history:
         until(lambda: history.get_runs(succeeded), 300)
     assert {record.name for record in lake.records(SCORED)} > before

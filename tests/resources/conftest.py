@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.store import Store, open_store
+from resources.lake.store import Store, open_store
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -1,5 +1,5 @@
 -- Accepted dialogues that are neither in the release nor among what it removed, and rows that quality does not accept
--- or never scored. Lessons that were scored again since are not looked at.
+-- or never scored. Partitions that were scored again since are not looked at.
 SELECT dialogue_id, 'accepted, but lost' AS fault
 FROM taken_scores
 WHERE accepted
@@ -9,7 +9,7 @@ UNION ALL
 SELECT released.id, if(scores.dialogue_id IS NULL, 'released, but not scored', 'released, but not accepted')
 FROM released
 LEFT JOIN taken_scores AS scores ON scores.dialogue_id = released.id
-LEFT JOIN lesson_plans AS plans ON plans.seed_id = released.seed_id AND plans.scenario = released.scenario
+LEFT JOIN dialogue_plans AS plans ON plans.seed_id = released.seed_id AND plans.scenario = released.scenario
 WHERE NOT scores.accepted
    OR (
      scores.dialogue_id IS NULL

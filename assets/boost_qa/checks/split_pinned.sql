@@ -1,6 +1,6 @@
--- Rows that stand in another split than their lesson plan says.
+-- Rows that stand in another split than their dialogue plan says.
 SELECT released.id, released.split, plans.split AS planned
 FROM released
-LEFT JOIN lesson_plans AS plans USING (seed_id)
+LEFT JOIN dialogue_plans AS plans USING (seed_id)
 WHERE plans.split IS DISTINCT FROM released.split
 ORDER BY released.id

@@ -1,4 +1,4 @@
--- Dialogues of the taken lessons that quality or a retraction keeps out of the release, and why.
+-- Dialogues of the taken partitions that quality or a retraction keeps out of the release, and why.
 CREATE TABLE removed AS
 WITH judged AS (
     SELECT

@@ -14,7 +14,7 @@ WITH spoken AS (
 )
 SELECT spoken.dialogue_id, spoken.speakers, spoken.sides
 FROM spoken
-LEFT JOIN lesson_plans AS plan ON plan.seed_id = spoken.seed_id AND plan.shard = spoken.shard
+LEFT JOIN dialogue_plans AS plan ON plan.seed_id = spoken.seed_id AND plan.shard = spoken.shard
 WHERE spoken.silent > 0
     OR NOT regexp_full_match(spoken.sides, 'human, gpt(, human, gpt)*')
     OR spoken.speakers <> CASE

@@ -1,4 +1,4 @@
--- Lessons in which the judge gave too few verdicts in form.
+-- Partitions in which the judge gave too few verdicts in form.
 SELECT
     scenario,
     shard,

@@ -1,4 +1,4 @@
--- Dialogues of the scored lessons without a score, scores without a dialogue, and dialogues scored more than once.
+-- Dialogues of the scored partitions without a score, scores without a dialogue, and dialogues scored more than once.
 WITH scored AS (
     SELECT scenario, shard, dialogue_id, count(*) AS scores FROM this_run GROUP BY ALL
 ),

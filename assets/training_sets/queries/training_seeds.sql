@@ -1,4 +1,4 @@
--- Every seed that its lesson plan put into train, whatever became of its dialogue.
+-- Every seed that its dialogue plan put into train, whatever became of its dialogue.
 SELECT
     seeds.seed_id,
     seeds.source,
@@ -10,6 +10,6 @@ SELECT
     seeds.origin_file,
     seeds.origin_row
 FROM raw_seeds AS seeds
-JOIN lesson_plans AS plans USING (seed_id)
+JOIN dialogue_plans AS plans USING (seed_id)
 WHERE plans.split = 'train'
 ORDER BY seeds.seed_id

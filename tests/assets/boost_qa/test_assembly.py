@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.boost_qa.assembly import AssemblyError, conversation_fault, sharegpt_row
-from assets.partitions import Scenario
+from assets.framework.partitions import Scenario
 from tests.tiny_lake import TinyLake
 
 MESSAGES = st.lists(

@@ -17,7 +17,7 @@ from tests.tiny_lake import PROFILE, TinyLake
 
 
 @pytest.fixture(autouse=True)
-def tiny_lessons_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny_partitions_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "expected_fingerprints", lambda *_: TinyLake.expected)
 
 
@@ -71,7 +71,7 @@ def test_a_release_that_is_there_already_is_shown_again(tiny_lake: TinyLake) -> 
 
 
 def test_too_little_coverage_fails_with_advice(tiny_lake: TinyLake) -> None:
-    tiny_lake.write_lesson(tiny_lake.taught["apples"].scenario, "sums-0000", gate="failed")
+    tiny_lake.write_partition(tiny_lake.taught["apples"].scenario, "sums-0000", gate="failed")
     result = run(tiny_lake)
     assert not result.success
     assert "materialise scenario_dialogues and scored_dialogues for these partitions" in failure(result)

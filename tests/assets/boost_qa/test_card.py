@@ -7,7 +7,7 @@ import yaml
 from assets.boost_qa.card import Contents, card_header
 from assets.boost_qa.configuration import Benchmark, ReleaseRules
 from assets.boost_qa.release import Release
-from assets.partitions import Scenario
+from assets.framework.partitions import Scenario
 from tests.tiny_lake import TinyLake
 
 
@@ -60,7 +60,7 @@ def test_the_first_card_says_that_it_is_the_first(tiny_lake: TinyLake) -> None:
 def test_the_card_says_what_changed_what_was_left_out_and_what_is_missing(tiny_lake: TinyLake) -> None:
     tiny_lake.release()
     tiny_lake.change("eggs", accepted=False, reasons=("too_short",))
-    tiny_lake.write_lesson(Scenario.ANALOGY, "sums-0000", gate="failed")
+    tiny_lake.write_partition(Scenario.ANALOGY, "sums-0000", gate="failed")
     card = card_of(tiny_lake, tiny_lake.release(minimum_coverage=0.5))
     assert "| not released any more: rejected | 1 |" in card
     assert r"| rejected | too\_short | 1 |" in card

@@ -12,8 +12,8 @@ from dagster import AssetCheckSeverity, AssetKey, AssetsDefinition, DagsterInsta
 from assets.boost_qa.checks import FOLDER, SQL_CHECKS, boost_qa_checks
 from assets.boost_qa.configuration import Benchmark, ReleaseRules
 from assets.boost_qa.release import Release
-from assets.partitions import Scenario
-from tests.tiny_lake import Taught, TinyLake
+from assets.framework.partitions import Scenario
+from tests.tiny_lake import TinyDialogue, TinyLake
 
 
 @asset(name="boost_qa")
@@ -115,7 +115,7 @@ def test_a_released_row_that_was_never_scored_fails_the_reconciliation(tiny_lake
     assert not run_checks(tiny_lake)["reconcile"]
 
 
-def test_lessons_scored_again_since_do_not_disturb_the_reconciliation(tiny_lake: TinyLake) -> None:
+def test_partitions_scored_again_since_do_not_disturb_the_reconciliation(tiny_lake: TinyLake) -> None:
     tiny_lake.release()
     tiny_lake.change("apples", accepted=False)
     assert run_checks(tiny_lake)["reconcile"]
@@ -130,7 +130,7 @@ def test_a_scenario_that_is_nearly_absent_is_a_warning(tiny_lake: TinyLake) -> N
 
 def test_a_release_that_shrank_is_a_warning(tiny_lake: TinyLake) -> None:
     tiny_lake.release()
-    tiny_lake.taught["eggs"] = Taught("eggs", "How many eggs?", "10", Scenario.DEBATE, accepted=False)
+    tiny_lake.taught["eggs"] = TinyDialogue("eggs", "How many eggs?", "10", Scenario.DEBATE, accepted=False)
     tiny_lake.write()
     tiny_lake.release()
     found = evaluations(tiny_lake)["drift"]

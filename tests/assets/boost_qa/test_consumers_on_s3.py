@@ -13,7 +13,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pytest
 
-from resources.lake import Lake
+from resources.lake.tables import Lake
 from tests.s3_gate import Call, S3Gate
 from tests.tiny_lake import TinyLake, eight_seeds
 

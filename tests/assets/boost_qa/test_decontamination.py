@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from assets.boost_qa.configuration import Benchmark
 from assets.boost_qa.decontamination import BenchmarkScreen, open_screen, words
 from resources.configuration import ConfigurationError
-from resources.store import S3Options, open_store
+from resources.lake.store import S3Options, open_store
 from tests.s3_gate import S3Gate
 
 QUESTION = (

@@ -9,9 +9,9 @@ from assets.boost_qa import assembly
 from assets.boost_qa.card import write_card
 from assets.boost_qa.configuration import Benchmark
 from assets.boost_qa.release import NoRelease, Release, ReleaseRefused, latest_release
-from assets.partitions import Scenario
+from assets.framework.partitions import Scenario
 from resources.configuration import ConfigurationError
-from tests.tiny_lake import Taught, TinyLake
+from tests.tiny_lake import TinyDialogue, TinyLake
 
 
 def rows(tiny_lake: TinyLake, release: Release) -> pl.DataFrame:
@@ -58,7 +58,7 @@ def test_what_was_made_of_a_retracted_seed_or_partner_is_taken_out(tiny_lake: Ti
 
 def test_a_near_duplicate_of_a_training_question_leaves_the_test_split(tiny_lake: TinyLake) -> None:
     question = tiny_lake.taught["apples"].question
-    tiny_lake.teach(Taught("copy", question, "seven", Scenario.DEBATE, "test", source="other"))
+    tiny_lake.teach(TinyDialogue("copy", question, "seven", Scenario.DEBATE, "test", source="other"))
     release = tiny_lake.release()
     assert removed(tiny_lake, release)["copy"] == ("near_duplicate", "near_duplicate")
     assert "apples" in names(tiny_lake, release)
@@ -161,10 +161,10 @@ def test_going_back_points_to_the_old_release_again(tiny_lake: TinyLake) -> None
 
 def test_a_release_says_what_changed_since_the_last(tiny_lake: TinyLake) -> None:
     first = tiny_lake.release()
-    tiny_lake.taught["moon"] = Taught("moon", "How many moons has Mars?", "2", Scenario.ANALOGY)
+    tiny_lake.taught["moon"] = TinyDialogue("moon", "How many moons has Mars?", "2", Scenario.ANALOGY)
     tiny_lake.change("eggs", accepted=False)
     tiny_lake.change("trains", words=("Q", "b", "c", "d"))
-    tiny_lake.teach(Taught("rivers", "Which river is the longest of Africa?", "the Nile", Scenario.DEBATE))
+    tiny_lake.teach(TinyDialogue("rivers", "Which river is the longest of Africa?", "the Nile", Scenario.DEBATE))
     tiny_lake.forget("paint")
     second = tiny_lake.release()
     assert second.manifest["previous"] == first.id
@@ -178,15 +178,15 @@ def test_a_release_says_what_changed_since_the_last(tiny_lake: TinyLake) -> None
 
 
 def test_too_little_coverage_is_refused_with_the_partitions_that_are_due(tiny_lake: TinyLake) -> None:
-    tiny_lake.write_lesson(Scenario.DEBATE, "sums-0000", gate="failed")
+    tiny_lake.write_partition(Scenario.DEBATE, "sums-0000", gate="failed")
     with pytest.raises(ReleaseRefused, match=r"62.5% of 8 planned.*want 90%[\s\S]*debate\|sums-0000: failed its gate"):
         tiny_lake.release()
 
 
-def test_one_poison_lesson_does_not_stop_a_release_that_needs_less(tiny_lake: TinyLake) -> None:
-    tiny_lake.write_lesson(Scenario.DEBATE, "sums-0000", gate="failed")
+def test_one_poison_partition_does_not_stop_a_release_that_needs_less(tiny_lake: TinyLake) -> None:
+    tiny_lake.write_partition(Scenario.DEBATE, "sums-0000", gate="failed")
     release = tiny_lake.release(minimum_coverage=0.5)
-    assert release.manifest["left_out"] == [{"lesson": "debate|sums-0000", "why": "failed its gate"}]
+    assert release.manifest["left_out"] == [{"partition": "debate|sums-0000", "why": "failed its gate"}]
     assert set(rows(tiny_lake, release)["scenario"]) == {"error_correction", "analogy"}
 
 
@@ -198,7 +198,7 @@ def test_nothing_accepted_is_refused_with_the_reasons(tiny_lake: TinyLake) -> No
 
 def test_an_empty_lake_is_told_what_to_make_first(tiny_lake: TinyLake, tmp_path: Path) -> None:
     empty = TinyLake(type(tiny_lake.lake).at(str(tmp_path / "empty")))
-    with pytest.raises(ReleaseRefused, match="no lesson plans yet"):
+    with pytest.raises(ReleaseRefused, match="no dialogue plans yet"):
         empty.release()
 
 

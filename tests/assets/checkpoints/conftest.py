@@ -14,14 +14,14 @@ from safetensors.numpy import save_file
 
 from assets.checkpoints.assets import checkpoint_asset
 from assets.checkpoints.checks import CHECKS
-from assets.checkpoints.recipe import Training, load_training
-from assets.partitions import tunings
+from assets.framework.partitions import tunings
+from assets.training_programs.recipe import Training, load_training
 from assets.training_sets.variants import make_boost_qa, make_ori
-from resources.lake import Lake
-from resources.publication import publish, write_json
-from resources.trainers.configuration import TrainerConfiguration, load_trainer_configuration
-from resources.trainers.trainer import TrainingFailed
-from resources.trainers.work import Work
+from resources.lake.published_folders import publish, write_json
+from resources.lake.tables import Lake
+from resources.training_jobs.configuration import TrainerConfiguration, load_trainer_configuration
+from resources.training_jobs.job import TrainingJob
+from resources.training_jobs.trainer import TrainingFailed
 from tests.tiny_lake import TinyLake
 
 RESULTS: Mapping[str, Any] = {
@@ -60,9 +60,9 @@ class ScriptedTrainer:
     fails: str | None = None
     image: str = "local"
     configuration: TrainerConfiguration = field(default_factory=lambda: load_trainer_configuration("local"))
-    taken: list[Work] = field(default_factory=list)
+    taken: list[TrainingJob] = field(default_factory=list)
 
-    def train(self, context: Any, work: Work) -> None:
+    def train(self, context: Any, work: TrainingJob) -> None:
         self.taken.append(work)
         if self.fails:
             raise TrainingFailed(self.fails)

@@ -7,7 +7,7 @@ import pytest
 from dagster import ExecuteInProcessResult
 
 from assets.checkpoints.checkpoint import latest_checkpoint, specification_for
-from assets.checkpoints.recipe import Training
+from assets.training_programs.recipe import Training
 from tests.tiny_lake import TinyLake
 
 Run = Callable[[str], ExecuteInProcessResult]

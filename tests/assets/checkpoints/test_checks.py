@@ -9,7 +9,7 @@ from dagster import ExecuteInProcessResult
 
 from assets.checkpoints.checkpoint import latest_checkpoint
 from assets.checkpoints.checks import incomplete, other_data
-from assets.checkpoints.recipe import Training
+from assets.training_programs.recipe import Training
 
 Run = Callable[[str], ExecuteInProcessResult]
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.classroom import Classroom
-from assets.dialogues.lesson import Lesson, Question, dialogue_id
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.prompts import PromptBook, load_prompts
 from assets.dialogues.schema import REGENERATIONS
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario
+from assets.dialogues.task import DialogueTask, Question, dialogue_id
+from assets.dialogues.turn_loop import TurnLoop
+from assets.framework.partitions import Scenario
 from assets.seeds.schema import SEEDS
 from resources.chat.calls import Call, Completion
 from resources.chat.profile import Profile, Role, load_profile
 from resources.identity import stable_hash
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 SAYS = {
     Role.WEAK_STUDENT: "I count on my fingers and get nine apples. The answer is 9.",
@@ -93,10 +93,10 @@ def profile() -> Profile:
 
 
 @pytest.fixture(scope="session")
-def make_lesson() -> Callable[..., Lesson]:
-    """Makes a lesson about apples: `make_lesson(scenario, number=0, **changes)`."""
+def make_task() -> Callable[..., DialogueTask]:
+    """Makes a task about apples: `make_task(scenario, number=0, **changes)`."""
 
-    def make(scenario: Scenario, number: int = 0, question: str = "", **changes: Any) -> Lesson:
+    def make(scenario: Scenario, number: int = 0, question: str = "", **changes: Any) -> DialogueTask:
         def asked(name: str, text: str, reference: str) -> Question:
             return Question(stable_hash(name, number), text, reference, reference.split()[-1].strip("."), "math")
 
@@ -114,17 +114,17 @@ def make_lesson() -> Callable[..., Lesson]:
             "similar": similar,
             "debate_rounds": 1 if scenario is Scenario.DEBATE else None,
         }
-        return Lesson(**(values | changes))
+        return DialogueTask(**(values | changes))
 
     return make
 
 
 @pytest.fixture(scope="session")
-def make_room(prompts: PromptBook, profile: Profile) -> Callable[..., Classroom]:
+def make_room(prompts: PromptBook, profile: Profile) -> Callable[..., TurnLoop]:
     """Makes a classroom around a chat: `make_room(chat, regenerations=2)`."""
 
-    def make(chat: Any, regenerations: int = 2) -> Classroom:
-        return Classroom(chat, prompts, profile, regenerations)
+    def make(chat: Any, regenerations: int = 2) -> TurnLoop:
+        return TurnLoop(chat, prompts, profile, regenerations)
 
     return make
 
@@ -167,10 +167,10 @@ class PlannedLake:
             }
             for place, (seed_id, scenario) in enumerate(zip(seed_ids, scenarios, strict=True))
         ]
-        self.lake.write(LESSON_PLANS, {"shard": shard}, LESSON_PLANS.frame(plans), fingerprint=stable_hash(plans))
+        self.lake.write(DIALOGUE_PLANS, {"shard": shard}, DIALOGUE_PLANS.frame(plans), fingerprint=stable_hash(plans))
         return seed_ids
 
-    def ask_anew(self, scenario: Scenario, shard: str, dialogue: str, generation: int = 1) -> None:
+    def ask_again(self, scenario: Scenario, shard: str, dialogue: str, generation: int = 1) -> None:
         """Have one dialogue asked for anew."""
         row = {"dialogue_id": dialogue, "generation": generation, "reason": "judged_wrong"}
         keys = {"scenario": scenario.value, "shard": shard}

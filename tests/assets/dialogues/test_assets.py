@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
 
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.assets import scenario_dialogues
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import SHARDS, Scenario
+from assets.framework.partitions import SHARDS, Scenario
 from assets.seeds.configuration import Fields, SeedsConfiguration, SourceConfiguration
 from resources.chat.engine import Budget, RetryPolicy
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
 from resources.chat.service import ChatService
-from resources.lake import Lake
+from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint
 
 ASSET = AssetKey("scenario_dialogues")
@@ -24,7 +24,7 @@ REFUSAL = "I'm sorry, but I can't help with that."
 
 
 @dataclass
-class School:
+class SampleProject:
     """Two planned shards, a fake endpoint and a Dagster instance."""
 
     lake: Lake
@@ -72,7 +72,7 @@ class School:
     def profile(self) -> Profile:
         cast = RoleModel(endpoint="fake", model="fake", temperature=0.2, max_tokens=100)
         endpoint = Endpoint(base_url=self.endpoint.base_url, max_concurrency=1)
-        return Profile(name="school", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
+        return Profile(name="project", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
 
     def statuses(self) -> dict[str, list[str]]:
         """Partition key to the statuses of its dialogues."""
@@ -87,15 +87,15 @@ class School:
 
 
 @pytest.fixture
-def school(
+def project(
     lake: Lake, planned: Any, fake_endpoint: FakeEndpoint, prompts: PromptBook, tmp_path: Path
-) -> Iterator[School]:
+) -> Iterator[SampleProject]:
     fake_endpoint.answer_with(lambda request: "I put both together. The answer is 7.")
     for shard in ("sums-0000", "sums-0001"):
         planned.plan(shard, DEBATES)
     with DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(SHARDS, ["sums-0000", "sums-0001"])
-        yield School(lake, fake_endpoint, prompts, instance, tmp_path)
+        yield SampleProject(lake, fake_endpoint, prompts, instance, tmp_path)
 
 
 FIRST, SECOND = "debate|sums-0000", "debate|sums-0001"
@@ -113,144 +113,146 @@ def metadata(result: ExecuteInProcessResult) -> dict[str, Any]:
     return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
-def test_a_run_over_several_partitions_writes_each(school: School) -> None:
-    assert school.run(FIRST, SECOND).success
-    assert school.statuses() == {FIRST: ["complete"] * 2, SECOND: ["complete"] * 2}
-    assert school.recorded() == {FIRST, SECOND}
+def test_a_run_over_several_partitions_writes_each(project: SampleProject) -> None:
+    assert project.run(FIRST, SECOND).success
+    assert project.statuses() == {FIRST: ["complete"] * 2, SECOND: ["complete"] * 2}
+    assert project.recorded() == {FIRST, SECOND}
 
 
-def test_a_second_run_calls_nobody_and_writes_nothing(school: School) -> None:
-    school.run(FIRST)
-    before, calls = school.lake.records(DIALOGUES), len(school.endpoint.chats)
-    result = school.run(FIRST)
+def test_a_second_run_calls_nobody_and_writes_nothing(project: SampleProject) -> None:
+    project.run(FIRST)
+    before, calls = project.lake.records(DIALOGUES), len(project.endpoint.chats)
+    result = project.run(FIRST)
     assert result.success
-    assert (school.lake.records(DIALOGUES), len(school.endpoint.chats)) == (before, calls)
+    assert (project.lake.records(DIALOGUES), len(project.endpoint.chats)) == (before, calls)
     assert metadata(result)["made"] == "earlier: already there"
 
 
-def test_the_ui_shows_a_dialogue_as_text_that_does_nothing(school: School) -> None:
-    school.endpoint.answer_with(lambda request: "I say <b>seven</b>. The answer is 7.")
-    shown = metadata(school.run(FIRST))["sample dialogue"]
+def test_the_ui_shows_a_dialogue_as_text_that_does_nothing(project: SampleProject) -> None:
+    project.endpoint.answer_with(lambda request: "I say <b>seven</b>. The answer is 7.")
+    shown = metadata(project.run(FIRST))["sample dialogue"]
     assert "**Student A**" in shown
     assert "&lt;b&gt;seven" in shown
     assert "<b>" not in shown
 
 
-def test_what_calls_took_is_told(school: School) -> None:
-    told = metadata(school.run(FIRST))
+def test_what_calls_took_is_told(project: SampleProject) -> None:
+    told = metadata(project.run(FIRST))
     assert told["dagster/partition_row_count"] == 2
     assert "| paid for now | 8 |" in told["calls"]
     assert told["tokens"] == 8 * 15
 
 
-def test_the_footer_says_what_made_the_dialogues(school: School) -> None:
-    school.run(FIRST)
-    facts = school.lake.facts(DIALOGUES, {"scenario": "debate", "shard": "sums-0000"})
-    assert (facts["profile"], facts["models"]["debater_a"], facts["usage"]["calls"]) == ("school", "fake", 8)
+def test_the_footer_says_what_made_the_dialogues(project: SampleProject) -> None:
+    project.run(FIRST)
+    facts = project.lake.facts(DIALOGUES, {"scenario": "debate", "shard": "sums-0000"})
+    assert (facts["profile"], facts["models"]["debater_a"], facts["usage"]["calls"]) == ("project", "fake", 8)
     assert set(facts["prompts"]) == {"debater_opening", "debater_reply", "debate_closer"}
 
 
-def test_a_failed_gate_fails_the_run_and_keeps_every_row(school: School) -> None:
-    school.endpoint.answer_with(lambda request: REFUSAL if "sums-0000" in request.text else "It is 7.")
-    result = school.run(FIRST, SECOND, set_aside_minimum=1)
+def test_a_failed_gate_fails_the_run_and_keeps_every_row(project: SampleProject) -> None:
+    project.endpoint.answer_with(lambda request: REFUSAL if "sums-0000" in request.text else "It is 7.")
+    result = project.run(FIRST, SECOND, set_aside_minimum=1)
     assert not result.success
     assert f"{FIRST}: 2 of 2 dialogues were set aside (allowed: 50%): 2 refusal" in failure(result)
-    assert school.statuses() == {FIRST: ["set_aside"] * 2, SECOND: ["complete"] * 2}
+    assert project.statuses() == {FIRST: ["set_aside"] * 2, SECOND: ["complete"] * 2}
 
 
-def test_a_failed_run_still_records_the_partitions_that_are_good(school: School) -> None:
-    school.endpoint.answer_with(lambda request: REFUSAL if "sums-0000" in request.text else "It is 7.")
-    school.run(FIRST, SECOND, set_aside_minimum=1)
-    assert school.recorded() == {SECOND}
+def test_a_failed_run_still_records_the_partitions_that_are_good(project: SampleProject) -> None:
+    project.endpoint.answer_with(lambda request: REFUSAL if "sums-0000" in request.text else "It is 7.")
+    project.run(FIRST, SECOND, set_aside_minimum=1)
+    assert project.recorded() == {SECOND}
 
 
-def test_a_partition_whose_gate_failed_is_made_anew(school: School) -> None:
-    school.endpoint.answer_with(lambda request: REFUSAL)
-    school.run(FIRST, set_aside_minimum=1, regenerations=0)
-    school.endpoint.answer_with(lambda request: "It is 7.")
-    assert school.run(FIRST, set_aside_minimum=1, regenerations=1).success
-    assert school.statuses() == {FIRST: ["complete"] * 2}
+def test_a_partition_whose_gate_failed_is_made_anew(project: SampleProject) -> None:
+    project.endpoint.answer_with(lambda request: REFUSAL)
+    project.run(FIRST, set_aside_minimum=1, regenerations=0)
+    project.endpoint.answer_with(lambda request: "It is 7.")
+    assert project.run(FIRST, set_aside_minimum=1, regenerations=1).success
+    assert project.statuses() == {FIRST: ["complete"] * 2}
 
 
-def test_a_partition_left_unanswered_is_due_and_asks_only_for_what_is_missing(school: School) -> None:
+def test_a_partition_left_unanswered_is_due_and_asks_only_for_what_is_missing(project: SampleProject) -> None:
     answer = "I put both together. The answer is 7."
-    school.endpoint.answer_with(
-        lambda request: school.endpoint.fails(500, "restarting") if len(school.endpoint.chats) == 8 else answer
+    project.endpoint.answer_with(
+        lambda request: project.endpoint.fails(500, "restarting") if len(project.endpoint.chats) == 8 else answer
     )
-    told = failure(school.run(FIRST))
+    told = failure(project.run(FIRST))
     assert "1 of 2 dialogues got no answer this time: 1 server_error (the first: server_error: turn" in told
     assert "HTTP 500: restarting); the same command again asks only" in told
-    school.endpoint.answer_with(lambda request: answer)
-    assert school.run(FIRST).success
+    project.endpoint.answer_with(lambda request: answer)
+    assert project.run(FIRST).success
     keys = {"scenario": "debate", "shard": "sums-0000"}
-    usage = school.lake.facts(DIALOGUES, keys)["usage"]
-    spoken = [sum(turn["role"] is not None for turn in turns) for turns in school.lake.read(DIALOGUES, [keys])["turns"]]
-    assert school.statuses() == {FIRST: ["complete"] * 2}
+    usage = project.lake.facts(DIALOGUES, keys)["usage"]
+    spoken = [
+        sum(turn["role"] is not None for turn in turns) for turns in project.lake.read(DIALOGUES, [keys])["turns"]
+    ]
+    assert project.statuses() == {FIRST: ["complete"] * 2}
     assert usage["calls"] == 1
     assert usage["calls"] + usage["replayed"] in spoken  # of the complete dialogue nothing is even looked up
 
 
-def test_a_spent_budget_ends_the_run_and_says_what_is_left(school: School) -> None:
-    school.run(FIRST)
-    school.budget = Budget(tokens=1)
-    result = school.run(FIRST, SECOND)
+def test_a_spent_budget_ends_the_run_and_says_what_is_left(project: SampleProject) -> None:
+    project.run(FIRST)
+    project.budget = Budget(tokens=1)
+    result = project.run(FIRST, SECOND)
     assert not result.success
     assert f"1 of 2 partitions are written; left: {SECOND}" in failure(result)
-    assert school.recorded() == {FIRST}
+    assert project.recorded() == {FIRST}
 
 
-def test_what_a_spent_budget_paid_for_is_not_paid_again(school: School) -> None:
-    school.budget = Budget(tokens=50)
-    school.run(FIRST)
-    paid = len(school.endpoint.chats)
-    school.budget = None
-    assert school.run(FIRST).success
+def test_what_a_spent_budget_paid_for_is_not_paid_again(project: SampleProject) -> None:
+    project.budget = Budget(tokens=50)
+    project.run(FIRST)
+    paid = len(project.endpoint.chats)
+    project.budget = None
+    assert project.run(FIRST).success
     assert 0 < paid < 8
-    assert len(school.endpoint.chats) == 8
+    assert len(project.endpoint.chats) == 8
 
 
-def test_a_wrong_key_ends_the_run_at_once(school: School) -> None:
-    school.endpoint.answer_with(lambda request: school.endpoint.fails(401, "wrong key"))
-    result = school.run(FIRST)
+def test_a_wrong_key_ends_the_run_at_once(project: SampleProject) -> None:
+    project.endpoint.answer_with(lambda request: project.endpoint.fails(401, "wrong key"))
+    result = project.run(FIRST)
     assert f"0 of 1 partitions are written; left: {FIRST}" in failure(result)
-    assert school.statuses() == {}
+    assert project.statuses() == {}
 
 
-def test_a_shard_without_plans_says_what_to_do(school: School) -> None:
-    school.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
-    result = school.run("debate|sums-0002")
-    assert "shard sums-0002 has no lesson plans; materialise lesson_plans for it first" in failure(result)
+def test_a_shard_without_plans_says_what_to_do(project: SampleProject) -> None:
+    project.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
+    result = project.run("debate|sums-0002")
+    assert "shard sums-0002 has no dialogue plans; materialise dialogue_plans for it first" in failure(result)
 
 
-def test_a_retracted_seed_is_not_asked_about(school: School) -> None:
+def test_a_retracted_seed_is_not_asked_about(project: SampleProject) -> None:
     keys = {"shard": "sums-0000"}
-    seed_id = school.lake.read(LESSON_PLANS, [keys])["seed_id"][0]
-    (school.folder / "down.txt").write_text(seed_id)
-    school.retractions = "down.txt"
-    assert school.run(FIRST).success
-    assert sorted(school.statuses()[FIRST]) == ["complete", "set_aside"]
+    seed_id = project.lake.read(DIALOGUE_PLANS, [keys])["seed_id"][0]
+    (project.folder / "down.txt").write_text(seed_id)
+    project.retractions = "down.txt"
+    assert project.run(FIRST).success
+    assert sorted(project.statuses()[FIRST]) == ["complete", "set_aside"]
 
 
-def test_what_was_asked_for_anew_is_the_only_dialogue_made(school: School, planned: Any) -> None:
-    school.run(FIRST)
+def test_what_was_asked_for_anew_is_the_only_dialogue_made(project: SampleProject, planned: Any) -> None:
+    project.run(FIRST)
     keys = {"scenario": "debate", "shard": "sums-0000"}
-    anew, kept = school.lake.read(DIALOGUES, [keys])["dialogue_id"]
-    planned.ask_anew(Scenario.DEBATE, "sums-0000", anew)
-    school.endpoint.answer_with(lambda request: "Another view. The answer is 7.")
-    assert school.run(FIRST).success
-    rows = school.lake.read(DIALOGUES, [keys]).rows_by_key("dialogue_id", named=True, unique=True)
+    anew, kept = project.lake.read(DIALOGUES, [keys])["dialogue_id"]
+    planned.ask_again(Scenario.DEBATE, "sums-0000", anew)
+    project.endpoint.answer_with(lambda request: "Another view. The answer is 7.")
+    assert project.run(FIRST).success
+    rows = project.lake.read(DIALOGUES, [keys]).rows_by_key("dialogue_id", named=True, unique=True)
     assert (rows[anew]["generation"], rows[kept]["generation"]) == (1, 0)
     assert rows[anew]["turns"][1]["text"] == "Another view. The answer is 7."
     assert rows[kept]["turns"][1]["text"] != "Another view. The answer is 7."
 
 
-def test_enough_calls_are_drawn_over_time(school: School, planned: Any) -> None:
+def test_enough_calls_are_drawn_over_time(project: SampleProject, planned: Any) -> None:
     planned.plan("sums-0002", [Scenario.DEBATE] * 8)
-    school.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
-    assert metadata(school.run("debate|sums-0002"))["calls over time"].startswith("![Latency of the calls")
+    project.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
+    assert metadata(project.run("debate|sums-0002"))["calls over time"].startswith("![Latency of the calls")
 
 
-def test_a_failed_run_says_the_first_real_cause_first(school: School) -> None:
-    school.endpoint.answer_with(lambda request: REFUSAL)
-    told = failure(school.run(FIRST, SECOND, set_aside_minimum=1))
+def test_a_failed_run_says_the_first_real_cause_first(project: SampleProject) -> None:
+    project.endpoint.answer_with(lambda request: REFUSAL)
+    told = failure(project.run(FIRST, SECOND, set_aside_minimum=1))
     assert told.splitlines()[0].startswith(f"{FIRST}, {SECOND}: 2 of 2 dialogues were set aside")

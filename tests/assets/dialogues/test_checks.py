@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 from dagster import AssetCheckEvaluation, AssetSelection, DagsterInstance, materialize
 
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.checks import CHECKS
-from assets.dialogues.lesson import dialogue_id
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sides import side_of, speakers
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario
-from resources.lake import Lake
+from assets.dialogues.sharegpt_roles import side_of, speakers
+from assets.dialogues.task import dialogue_id
+from assets.framework.partitions import Scenario
+from resources.lake.tables import Lake
 
 MIXED = [Scenario.DEBATE, Scenario.ERROR_CORRECTION, Scenario.DEBATE, Scenario.ANALOGY]
 
@@ -18,7 +18,7 @@ MIXED = [Scenario.DEBATE, Scenario.ERROR_CORRECTION, Scenario.DEBATE, Scenario.A
 def dialogues(lake: Lake, shard: str = "sums-0000") -> list[dict[str, Any]]:
     """A complete dialogue for each plan of a shard."""
     rows = []
-    for plan in lake.read(LESSON_PLANS, [{"shard": shard}]).iter_rows(named=True):
+    for plan in lake.read(DIALOGUE_PLANS, [{"shard": shard}]).iter_rows(named=True):
         scenario = Scenario(plan["scenario"])
         turns = [
             {"speaker": speaker, "side": side_of(scenario, speaker), "text": "words"}

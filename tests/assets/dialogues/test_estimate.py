@@ -4,12 +4,12 @@ import polars as pl
 import pytest
 
 from assets.dialogues.estimate import CallAverage, default_average, dry_run, estimate, measured_averages, turns_of
+from assets.dialogues.inputs import read_inputs
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.syllabus import read_syllabus
-from assets.partitions import Scenario
+from assets.framework.partitions import Scenario
 from resources.chat.profile import ModelPrice, Profile, Role
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 PLANS = pl.DataFrame(
     {"scenario": ["debate", "debate", "analogy"], "debate_rounds": [1, 2, None]},
@@ -63,16 +63,16 @@ def test_no_plans_take_nothing(profile: Profile) -> None:
 
 def teach(lake: Lake, prompts: PromptBook, profile: Profile, model: str) -> None:
     """Write one partition of a single debate, 20 and 10 tokens a turn, 6 seconds in 3 calls, one utterance refused."""
-    syllabus = read_syllabus(lake, "debate|sums-0000", prompts, profile)
+    inputs = read_inputs(lake, "debate|sums-0000", prompts, profile)
     turn = {"speaker": "student A", "role": "debater_a", "side": "gpt", "text": "7", "model": model}
-    (lesson,) = syllabus.lessons
+    (task,) = inputs.tasks
     row = {
-        "dialogue_id": lesson.dialogue_id,
-        **syllabus.keys,
-        "source": lesson.source,
-        "domain": lesson.domain,
-        "split": lesson.split,
-        "seed_id": lesson.question.seed_id,
+        "dialogue_id": task.dialogue_id,
+        **inputs.keys,
+        "source": task.source,
+        "domain": task.domain,
+        "split": task.split,
+        "seed_id": task.question.seed_id,
         "generation": 0,
         "status": "complete",
         "turns": [turn | {"prompt_tokens": 20, "completion_tokens": 10}] * 2,
@@ -83,9 +83,9 @@ def teach(lake: Lake, prompts: PromptBook, profile: Profile, model: str) -> None
     }
     lake.write(
         DIALOGUES,
-        syllabus.keys,
+        inputs.keys,
         DIALOGUES.frame([row]),
-        fingerprint=syllabus.fingerprint,
+        fingerprint=inputs.fingerprint,
         facts={"usage": {"calls": 3, "wait_seconds": 6.0}},
     )
 

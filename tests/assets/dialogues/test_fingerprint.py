@@ -4,7 +4,7 @@ import pytest
 
 from assets.dialogues.fingerprint import dialogue_fingerprint
 from assets.dialogues.prompts import SHIPPED, PromptBook
-from assets.partitions import Scenario
+from assets.framework.partitions import Scenario
 from resources.chat.profile import Profile, Role
 
 

@@ -7,35 +7,35 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.classroom import Classroom
-from assets.dialogues.lesson import Lesson
-from assets.dialogues.syllabus import Syllabus, SyllabusError
+from assets.dialogues.inputs import InputsError, PartitionInputs
+from assets.dialogues.task import DialogueTask
 from assets.dialogues.teaching import TRANSIENT_REASONS, Progress, Row, gate, teach_partitions
-from assets.partitions import Scenario
+from assets.dialogues.turn_loop import TurnLoop
+from assets.framework.partitions import Scenario
 from resources.chat.calls import BudgetSpent, Call, CallFailed, EndpointUnusable
-from resources.lake import TableError
+from resources.lake.tables import TableError
 
-MakeRoom = Callable[..., Classroom]
+MakeRoom = Callable[..., TurnLoop]
 
 
 class Shelf:
     """Partitions to be taught, and what was handed over, in order."""
 
-    def __init__(self, syllabuses: Sequence[Syllabus]) -> None:
-        self.syllabuses = {syllabus.key: syllabus for syllabus in syllabuses}
+    def __init__(self, inputs_of: Sequence[PartitionInputs]) -> None:
+        self.inputs_of = {inputs.key: inputs for inputs in inputs_of}
         self.written: dict[str, list[Row]] = {}
 
-    def read(self, key: str) -> Syllabus:
-        if key not in self.syllabuses:
-            raise SyllabusError(f"{key}: there is no such shard")
-        return self.syllabuses[key]
+    def read(self, key: str) -> PartitionInputs:
+        if key not in self.inputs_of:
+            raise InputsError(f"{key}: there is no such shard")
+        return self.inputs_of[key]
 
-    def write(self, syllabus: Syllabus, rows: list[Row]) -> None:
-        self.written[syllabus.key] = rows
+    def write(self, inputs: PartitionInputs, rows: list[Row]) -> None:
+        self.written[inputs.key] = rows
 
 
-def taught(shelf: Shelf, room: Classroom, keys: Sequence[str] | None = None) -> Progress:
-    progress = Progress(list(keys or shelf.syllabuses))
+def taught(shelf: Shelf, room: TurnLoop, keys: Sequence[str] | None = None) -> Progress:
+    progress = Progress(list(keys or shelf.inputs_of))
     asyncio.run(run(shelf, room, progress))
     return progress
 
@@ -49,7 +49,7 @@ class Free:
 
 async def run(
     shelf: Shelf,
-    room: Classroom,
+    room: TurnLoop,
     progress: Progress,
     show: Callable[[Progress], None] | None = None,
     claim: Callable[[str], Any] = lambda _: Free(),
@@ -66,24 +66,24 @@ async def run(
 
 
 @pytest.fixture
-def syllabus(make_lesson: Callable[..., Lesson]) -> Callable[..., Syllabus]:
-    """Makes a partition of error corrections: `syllabus(shard, how many)`."""
+def inputs(make_task: Callable[..., DialogueTask]) -> Callable[..., PartitionInputs]:
+    """Makes a partition of error corrections: `inputs(shard, how many)`."""
 
-    def make(shard: str, count: int, **changes: Any) -> Syllabus:
-        lessons = tuple(
-            make_lesson(Scenario.ERROR_CORRECTION, number, dialogue_id=f"{shard}.{number}", shard=shard)
+    def make(shard: str, count: int, **changes: Any) -> PartitionInputs:
+        tasks = tuple(
+            make_task(Scenario.ERROR_CORRECTION, number, dialogue_id=f"{shard}.{number}", shard=shard)
             for number in range(count)
         )
-        values: dict[str, Any] = {"current": False, "lessons": lessons, "held": {}} | changes
-        return Syllabus(f"error_correction|{shard}", Scenario.ERROR_CORRECTION, shard, "f", "m", **values)
+        values: dict[str, Any] = {"current": False, "tasks": tasks, "held": {}} | changes
+        return PartitionInputs(f"error_correction|{shard}", Scenario.ERROR_CORRECTION, shard, "f", "m", **values)
 
     return make
 
 
 def test_each_partition_is_handed_over_with_all_its_dialogues_in_order(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+    inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
-    shelf = Shelf([syllabus("a", 3), syllabus("b", 5)])
+    shelf = Shelf([inputs("a", 3), inputs("b", 5)])
     taught(shelf, make_room(scripted_chat()))
     assert {key: [row["dialogue_id"] for row in rows] for key, rows in shelf.written.items()} == {
         "error_correction|a": ["a.0", "a.1", "a.2"],
@@ -91,73 +91,73 @@ def test_each_partition_is_handed_over_with_all_its_dialogues_in_order(
     }
 
 
-def test_calls_go_on_their_partitions_scope(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+def test_calls_go_on_their_partitions_scope(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
     chat = scripted_chat()
-    taught(Shelf([syllabus("a", 1)]), make_room(chat))
+    taught(Shelf([inputs("a", 1)]), make_room(chat))
     assert {scope for scope, _ in chat.calls} == {"scope error_correction|a"}
 
 
 def test_as_many_dialogues_are_open_as_the_chat_has_appetite_for(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+    inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
     chat = scripted_chat(appetite=6, company=6)
-    taught(Shelf([syllabus("a", 20)]), make_room(chat))
+    taught(Shelf([inputs("a", 20)]), make_room(chat))
     assert chat.most_open == 6
 
 
-def test_a_partitions_tail_leaves_no_slot_idle(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+def test_a_partitions_tail_leaves_no_slot_idle(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
     chat = scripted_chat(appetite=6, company=6)
-    taught(Shelf([syllabus(name, 2) for name in "abcdef"]), make_room(chat))
+    taught(Shelf([inputs(name, 2) for name in "abcdef"]), make_room(chat))
     assert chat.most_open == 6
 
 
-def test_a_partition_without_lessons_is_written_empty(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
-    shelf = Shelf([syllabus("a", 0)])
+def test_a_partition_without_tasks_is_written_empty(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    shelf = Shelf([inputs("a", 0)])
     taught(shelf, make_room(scripted_chat()))
     assert shelf.written == {"error_correction|a": []}
 
 
 def test_a_current_partition_is_neither_taught_nor_written(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+    inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
-    chat, shelf = scripted_chat(), Shelf([syllabus("a", 2, current=True)])
+    chat, shelf = scripted_chat(), Shelf([inputs("a", 2, current=True)])
     progress = taught(shelf, make_room(chat))
     assert (chat.calls, shelf.written, progress.failed) == ([], {}, {})
 
 
 def test_rows_that_are_held_are_handed_over_without_a_call(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+    inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
     chat, kept = scripted_chat(), {"dialogue_id": "a.1", "status": "complete"}
-    shelf = Shelf([syllabus("a", 2, held={"a.1": kept})])
+    shelf = Shelf([inputs("a", 2, held={"a.1": kept})])
     taught(shelf, make_room(chat))
     assert shelf.written["error_correction|a"][1] is kept
     assert {call.sample for _, call in chat.calls} == {"a.0"}
 
 
 def test_a_partition_that_cannot_be_read_does_not_keep_the_others_back(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+    inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
-    shelf = Shelf([syllabus("b", 2)])
+    shelf = Shelf([inputs("b", 2)])
     progress = taught(shelf, make_room(scripted_chat()), ["error_correction|a", "error_correction|b"])
     assert list(shelf.written) == ["error_correction|b"]
     assert progress.failed == {"error_correction|a": "error_correction|a: there is no such shard"}
 
 
-def test_one_bad_dialogue_does_not_end_the_run(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+def test_one_bad_dialogue_does_not_end_the_run(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
     def rule(call: Call) -> str | Exception:
         return CallFailed("bad_request", "no") if call.sample == "a.1" else "I get seven. The answer is 7."
 
-    shelf = Shelf([syllabus("a", 3)])
+    shelf = Shelf([inputs("a", 3)])
     taught(shelf, make_room(scripted_chat(rule)))
     assert [row["status"] for row in shelf.written["error_correction|a"]] == ["complete", "set_aside", "complete"]
 
 
-def test_a_fault_of_our_own_sets_one_dialogue_aside(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+def test_a_fault_of_our_own_sets_one_dialogue_aside(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
     def rule(call: Call) -> str | Exception:
         return ZeroDivisionError("oops") if call.sample == "a.0" else "I get seven. The answer is 7."
 
-    shelf = Shelf([syllabus("a", 2)])
+    shelf = Shelf([inputs("a", 2)])
     taught(shelf, make_room(scripted_chat(rule)))
     assert [row["status_reason"] for row in shelf.written["error_correction|a"]] == [
         "fault: ZeroDivisionError: oops",
@@ -167,12 +167,12 @@ def test_a_fault_of_our_own_sets_one_dialogue_aside(syllabus: Any, scripted_chat
 
 @pytest.mark.parametrize("stop", [BudgetSpent, EndpointUnusable])
 def test_what_stops_the_run_leaves_written_what_was_done(
-    stop: type[Exception], syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+    stop: type[Exception], inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
     def rule(call: Call) -> str | Exception:
         return stop("100 tokens are spent") if call.sample.startswith("b") else "I get seven. The answer is 7."
 
-    shelf = Shelf([syllabus("a", 1), syllabus("b", 2), syllabus("c", 2)])
+    shelf = Shelf([inputs("a", 1), inputs("b", 2), inputs("c", 2)])
     with pytest.raises(stop) as caught:
         taught(shelf, make_room(scripted_chat(rule, appetite=1)))
     assert list(shelf.written) == ["error_correction|a"]
@@ -180,18 +180,18 @@ def test_what_stops_the_run_leaves_written_what_was_done(
 
 
 def test_a_cancelled_run_still_writes_the_partition_that_is_done(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+    inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
-    shelf = Shelf([syllabus("a", 1), syllabus("b", 50)])
+    shelf = Shelf([inputs("a", 1), inputs("b", 50)])
     writing, may_write = threading.Event(), threading.Event()
 
-    def write_slowly(syllabus: Syllabus, rows: list[Row]) -> None:
+    def write_slowly(inputs: PartitionInputs, rows: list[Row]) -> None:
         writing.set()
         may_write.wait(10)
-        Shelf.write(shelf, syllabus, rows)
+        Shelf.write(shelf, inputs, rows)
 
     shelf.write = write_slowly  # type: ignore[method-assign]
-    progress = Progress(list(shelf.syllabuses))
+    progress = Progress(list(shelf.inputs_of))
 
     async def cancel_while_writing() -> None:
         task = asyncio.create_task(run(shelf, make_room(scripted_chat(appetite=1)), progress))
@@ -206,10 +206,10 @@ def test_a_cancelled_run_still_writes_the_partition_that_is_done(
     assert list(shelf.written) == ["error_correction|a"]
 
 
-def test_what_writing_raises_ends_the_run(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
-    shelf = Shelf([syllabus("a", 1), syllabus("b", 1)])
+def test_what_writing_raises_ends_the_run(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    shelf = Shelf([inputs("a", 1), inputs("b", 1)])
 
-    def full(syllabus: Syllabus, rows: list[Row]) -> None:
+    def full(inputs: PartitionInputs, rows: list[Row]) -> None:
         raise OSError("disk full")
 
     shelf.write = full  # type: ignore[method-assign]
@@ -218,14 +218,14 @@ def test_what_writing_raises_ends_the_run(syllabus: Any, scripted_chat: Any, mak
 
 
 def test_a_partition_that_cannot_be_written_does_not_end_the_run(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
+    inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
-    shelf = Shelf([syllabus("a", 1), syllabus("b", 1)])
+    shelf = Shelf([inputs("a", 1), inputs("b", 1)])
 
-    def write(syllabus: Syllabus, rows: list[Row]) -> None:
-        if syllabus.shard == "a":
+    def write(inputs: PartitionInputs, rows: list[Row]) -> None:
+        if inputs.shard == "a":
             raise TableError("a dialogue is there twice")
-        Shelf.write(shelf, syllabus, rows)
+        Shelf.write(shelf, inputs, rows)
 
     shelf.write = write  # type: ignore[method-assign]
     progress = taught(shelf, make_room(scripted_chat(appetite=1)))
@@ -234,19 +234,19 @@ def test_a_partition_that_cannot_be_written_does_not_end_the_run(
 
 
 def test_a_partition_that_another_run_is_teaching_comes_last_and_is_found_made(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom, monkeypatch: pytest.MonkeyPatch
+    inputs: Any, scripted_chat: Any, make_room: MakeRoom, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("assets.dialogues.teaching.LOOK_SECONDS", 0)
-    shelf, chat = Shelf([syllabus("a", 2), syllabus("b", 2)]), scripted_chat()
+    shelf, chat = Shelf([inputs("a", 2), inputs("b", 2)]), scripted_chat()
     theirs = {"error_correction|a"}
 
-    def write(syllabus: Syllabus, rows: list[Row]) -> None:  # meanwhile the other run ends
-        Shelf.write(shelf, syllabus, rows)
-        shelf.syllabuses["error_correction|a"] = replace(shelf.syllabuses["error_correction|a"], current=True)
+    def write(inputs: PartitionInputs, rows: list[Row]) -> None:  # meanwhile the other run ends
+        Shelf.write(shelf, inputs, rows)
+        shelf.inputs_of["error_correction|a"] = replace(shelf.inputs_of["error_correction|a"], current=True)
         theirs.clear()
 
     shelf.write = write  # type: ignore[method-assign]
-    progress = Progress(list(shelf.syllabuses))
+    progress = Progress(list(shelf.inputs_of))
     asyncio.run(run(shelf, make_room(chat), progress, claim=lambda key: None if key in theirs else Free()))
     assert list(shelf.written) == ["error_correction|b"]
     assert (progress.elsewhere, progress.failed) == ([], {})
@@ -254,9 +254,7 @@ def test_a_partition_that_another_run_is_teaching_comes_last_and_is_found_made(
 
 
 @pytest.mark.parametrize("fault", [None, BudgetSpent("spent")])
-def test_every_claim_is_released(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom, fault: Exception | None
-) -> None:
+def test_every_claim_is_released(inputs: Any, scripted_chat: Any, make_room: MakeRoom, fault: Exception | None) -> None:
     held: set[str] = set()
 
     class Held(Free):
@@ -267,19 +265,17 @@ def test_every_claim_is_released(
         def release(self) -> None:
             held.discard(self.key)
 
-    shelf = Shelf([syllabus("a", 1), syllabus("b", 1, current=True), syllabus("c", 0)])
+    shelf = Shelf([inputs("a", 1), inputs("b", 1, current=True), inputs("c", 0)])
     chat = scripted_chat((lambda call: fault) if fault else (lambda call: "I get seven. The answer is 7."))
-    work = run(shelf, make_room(chat), Progress([*shelf.syllabuses, "error_correction|missing"]), claim=Held)
+    work = run(shelf, make_room(chat), Progress([*shelf.inputs_of, "error_correction|missing"]), claim=Held)
     with contextlib.suppress(BudgetSpent):
         asyncio.run(work)
     assert held == set()
 
 
-def test_partitions_under_way_are_told_with_their_counts(
-    syllabus: Any, scripted_chat: Any, make_room: MakeRoom
-) -> None:
-    shelf, seen = Shelf([syllabus("a", 2)]), []
-    progress = Progress(list(shelf.syllabuses))
+def test_partitions_under_way_are_told_with_their_counts(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    shelf, seen = Shelf([inputs("a", 2)]), []
+    progress = Progress(list(shelf.inputs_of))
     asyncio.run(run(shelf, make_room(scripted_chat()), progress, lambda now: seen.extend(now.parts())))
     assert [(part.name, part.done, part.total) for part in seen] == [
         ("error_correction|a", 1, 2),
@@ -288,9 +284,9 @@ def test_partitions_under_way_are_told_with_their_counts(
     assert progress.parts() == []
 
 
-def test_progress_is_shown_after_each_dialogue(syllabus: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
-    shelf, seen = Shelf([syllabus("a", 2), syllabus("b", 1)]), []
-    progress = Progress(list(shelf.syllabuses))
+def test_progress_is_shown_after_each_dialogue(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
+    shelf, seen = Shelf([inputs("a", 2), inputs("b", 1)]), []
+    progress = Progress(list(shelf.inputs_of))
     asyncio.run(run(shelf, make_room(scripted_chat()), progress, lambda now: seen.append(now.done)))
     assert seen == [1, 2, 3]
 

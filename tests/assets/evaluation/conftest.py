@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from assets.checkpoints.checkpoint import Checkpoint, point_to, publish_untuned, read_checkpoint
-from assets.checkpoints.recipe import Training, load_training
-from assets.checkpoints.specification import HOME
 from assets.evaluation.configuration import Benchmarks
 from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
+from assets.training_programs.recipe import Training, load_training
+from assets.training_programs.specification import HOME
 from resources.chat.engine import Budget, RetryPolicy
 from resources.chat.profile import Profile, Role
 from resources.chat.service import ChatService
-from resources.lake import Lake
+from resources.lake.published_folders import publish, read_latest
+from resources.lake.tables import Lake
+from resources.model_servers.tuned.configuration import Serving
 from resources.progress import Update
-from resources.publication import publish, read_latest
-from resources.sandbox import NoSandbox, require_sandbox
-from resources.served.configuration import Serving
+from resources.sandbox.sandbox import NoSandbox, require_sandbox
 from tests.fake_endpoint import FakeEndpoint
 
 BASE = "smollm2-135m"

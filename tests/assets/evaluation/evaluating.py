@@ -4,13 +4,13 @@ import json
 import sys
 from pathlib import Path
 
-from assets.checkpoints.recipe import load_training
 from assets.evaluation.configuration import load_benchmarks
 from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
+from assets.training_programs.recipe import load_training
 from resources.chat.profile import Profile
 from resources.chat.service import ChatService, run_async
-from resources.lake import Lake
-from resources.served.configuration import Serving
+from resources.lake.tables import Lake
+from resources.model_servers.tuned.configuration import Serving
 
 if __name__ == "__main__":
     folder, address = Path(sys.argv[1]), sys.argv[2]

@@ -7,16 +7,16 @@ import polars as pl
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 
-from assets import retries
+from assets.framework import retries
 from assets.evaluation import assets
 from assets.evaluation.assets import benchmark_asset
 from assets.evaluation.checks import benchmark_checks, not_reproduced
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.partitions import tunings
-from assets.retries import WAITS
-from resources.chat.calls import EndpointAway
-from resources.sandbox import require_sandbox
-from resources.store import StoreAway
+from assets.framework.partitions import tunings
+from assets.framework.retries import WAITS
+from resources.chat.calls import EndpointUnreachable
+from resources.lake.store import StoreUnreachable
+from resources.sandbox.sandbox import require_sandbox
 from tests.fake_endpoint import FakeEndpoint
 
 CHOICE: dict[str, Any] = {
@@ -149,7 +149,9 @@ def test_scores_that_an_earlier_version_wrote_are_found(run: Run, board: Any, fa
     assert [row["fault"] for row in not_reproduced(board.lake, record)] == ["sources, accuracy_by"]
 
 
-@pytest.mark.parametrize("away", [EndpointAway("no answer"), StoreAway("no lake")], ids=["endpoint", "lake"])
+@pytest.mark.parametrize(
+    "away", [EndpointUnreachable("no answer"), StoreUnreachable("no lake")], ids=["endpoint", "lake"]
+)
 @pytest.mark.parametrize(("tags", "tries"), [({"backfill": "b1"}, len(WAITS)), ({}, 0)], ids=["unattended", "watched"])
 def test_an_outage_is_waited_out_where_nobody_watches(
     run: Run, monkeypatch: pytest.MonkeyPatch, away: Exception, tags: dict[str, str], tries: int

@@ -19,7 +19,7 @@ from assets.evaluation.checks import benchmark_checks
 from assets.evaluation.questions import QuestionSet
 from assets.evaluation.runs import read_all_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS
-from assets.partitions import tunings
+from assets.framework.partitions import tunings
 from resources.configuration import ConfigurationError
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 

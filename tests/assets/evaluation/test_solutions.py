@@ -8,7 +8,7 @@ import pytest
 from assets.evaluation.configuration import Benchmark, Rows, load_benchmarks
 from assets.evaluation.questions import Question, read_questions
 from assets.evaluation.verdicts import decide_code, extract_code, program
-from resources.sandbox import run_code
+from resources.sandbox.sandbox import run_code
 
 
 def read(benchmark: Benchmark, **values: object) -> tuple[Question, ...]:

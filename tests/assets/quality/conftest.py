@@ -1,4 +1,4 @@
-"""Lessons in a few words, and a small lake of them."""
+"""Partitions in a few words, and a small lake of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.lesson import Question
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sides import SIDES, speakers
-from assets.lesson_plans.schema import LESSON_PLANS
-from assets.partitions import Scenario, lesson_key
+from assets.dialogues.sharegpt_roles import SIDES, speakers
+from assets.dialogues.task import Question
+from assets.framework.partitions import Scenario, partition_columns
 from assets.quality.configuration import QualityRules, load_quality_rules
+from assets.quality.dialogue_input import DialogueInput, Turn
 from assets.quality.runs import Scoring
-from assets.quality.taught import Taught, Turn
 from assets.seeds.schema import SEEDS
 from resources.chat.engine import RetryPolicy
 from resources.chat.profile import Endpoint, Profile, Role, load_profile
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 CASTS = {
     Scenario.ERROR_CORRECTION: (None, "weak_student", "critic_teacher", "strong_student"),
@@ -45,12 +45,12 @@ CORRECTED = (
     "I added by mistake. Giving away means taking off, so 12 - 5 = 7. The answer is 7.",
 )
 
-LessonMaker = Callable[..., Taught]
+TaskMaker = Callable[..., DialogueInput]
 
 
 @pytest.fixture
-def lesson() -> LessonMaker:
-    """Makes a lesson of what was said: `lesson("debate", "question", "A's words", "B's words", "C's words")`."""
+def task() -> TaskMaker:
+    """Makes a task of what was said: `task("debate", "question", "A's words", "B's words", "C's words")`."""
 
     def make(
         scenario: str = "error_correction",
@@ -58,7 +58,7 @@ def lesson() -> LessonMaker:
         questions: Sequence[Question] = (MARBLES,),
         first_answer: str = "wrong",
         **changes: Any,
-    ) -> Taught:
+    ) -> DialogueInput:
         kind = Scenario(scenario)
         words = said or CORRECTED
         cast = zip(speakers(kind, 1), CASTS[kind], words, strict=True)
@@ -73,7 +73,7 @@ def lesson() -> LessonMaker:
             "debate_rounds": 1 if kind is Scenario.DEBATE else None,
             **changes,
         }
-        return Taught(**values)
+        return DialogueInput(**values)
 
     return make
 
@@ -93,13 +93,13 @@ def judged_by(base_url: str, **endpoint: Any) -> Profile:
 
 
 @dataclass
-class School:
-    """A lake of error-correction lessons in one shard, and a judge."""
+class SampleProject:
+    """A lake of error-correction tasks in one shard, and a judge."""
 
     lake: Lake
     base_url: str
     rules: QualityRules
-    lessons: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     key = "error_correction|sums-0000"
 
@@ -112,22 +112,22 @@ class School:
         return Scoring.begin(self.lake, service, load_prompts("standard"), self.rules)
 
     def teach(self, name: str, said: Sequence[str] = CORRECTED, **row: Any) -> str:
-        """Add a lesson, write every table anew, and give its dialogue_id."""
-        self.lessons[name] = {"said": said, **row}
+        """Add a task, write every table anew, and give its dialogue_id."""
+        self.tasks[name] = {"said": said, **row}
         self.write()
         return stable_hash("dialogue", name)
 
     def write(self) -> None:
         """Write seeds, plans and dialogues."""
-        keys = lesson_key(self.key)
+        keys = partition_columns(self.key)
         shard = {"shard": keys["shard"]}
-        names = list(self.lessons)
+        names = list(self.tasks)
         seeds = SEEDS.frame(_seed(number, name) for number, name in enumerate(names))
         self.lake.write(SEEDS, {"source": "sums", **shard}, seeds, fingerprint=stable_hash(names))
-        plans = LESSON_PLANS.frame(map(_plan, names))
-        self.lake.write(LESSON_PLANS, shard, plans, fingerprint=stable_hash(names))
-        dialogues = DIALOGUES.frame(_dialogue(name, lesson) for name, lesson in self.lessons.items())
-        self.lake.write(DIALOGUES, keys, dialogues, fingerprint=stable_hash(self.lessons), facts={"profile": "tests"})
+        plans = DIALOGUE_PLANS.frame(map(_plan, names))
+        self.lake.write(DIALOGUE_PLANS, shard, plans, fingerprint=stable_hash(names))
+        dialogues = DIALOGUES.frame(_dialogue(name, task) for name, task in self.tasks.items())
+        self.lake.write(DIALOGUES, keys, dialogues, fingerprint=stable_hash(self.tasks), facts={"profile": "tests"})
 
 
 def _seed(number: int, name: str) -> dict[str, Any]:
@@ -160,8 +160,8 @@ def _plan(name: str) -> dict[str, Any]:
     }
 
 
-def _dialogue(name: str, lesson: Mapping[str, Any]) -> dict[str, Any]:
-    cast = zip(speakers(Scenario.ERROR_CORRECTION), CASTS[Scenario.ERROR_CORRECTION], lesson["said"], strict=False)
+def _dialogue(name: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    cast = zip(speakers(Scenario.ERROR_CORRECTION), CASTS[Scenario.ERROR_CORRECTION], task["said"], strict=False)
     return {
         "dialogue_id": stable_hash("dialogue", name),
         "scenario": "error_correction",
@@ -187,11 +187,11 @@ def _dialogue(name: str, lesson: Mapping[str, Any]) -> dict[str, Any]:
         "first_answer": "wrong",
         "prompt_tokens": 10,
         "completion_tokens": 5,
-        **{key: value for key, value in lesson.items() if key != "said"},
+        **{key: value for key, value in task.items() if key != "said"},
     }
 
 
 @pytest.fixture
-def school(tmp_path: Path, fake_endpoint: Any, rules: QualityRules) -> Iterator[School]:
+def school(tmp_path: Path, fake_endpoint: Any, rules: QualityRules) -> Iterator[SampleProject]:
     """An empty school whose judge is the fake endpoint."""
-    yield School(Lake.at(str(tmp_path)), fake_endpoint.base_url, rules)
+    yield SampleProject(Lake.at(str(tmp_path)), fake_endpoint.base_url, rules)

@@ -12,7 +12,7 @@ from assets.quality.checks import CHECKS, QUERIES, SCORE_CHECKS
 from assets.quality.configuration import QualityRules
 from assets.quality.schema import SCORED
 from resources.identity import stable_hash
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 KEYS = {"scenario": "error_correction", "shard": "sums-0000"}
 

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from assets.dialogues.schema import REGENERATIONS
-from assets.partitions import lesson_key
-from assets.quality.anew import ask_anew
+from assets.framework.partitions import partition_columns
 from assets.quality.configuration import load_quality_rules
+from assets.quality.regenerations import ask_again
 from assets.quality.runs import ScoredPartition, gate_of, score_partitions
 from assets.quality.schema import SCORED
 from resources.chat.calls import EndpointUnusable
@@ -37,7 +37,7 @@ def score(school: Any, *keys: str, **judge: Any) -> tuple[dict[str, ScoredPartit
 
 
 def row(school: Any, dialogue_id: str) -> dict[str, Any]:
-    scores = school.lake.read(SCORED, [lesson_key(school.key)])
+    scores = school.lake.read(SCORED, [partition_columns(school.key)])
     return dict(scores.row(by_predicate=pl.col("dialogue_id") == dialogue_id, named=True))
 
 
@@ -112,11 +112,11 @@ def test_what_is_current_is_reported_and_costs_nothing(school: Any, fake_endpoin
     fake_endpoint.answer_with(lambda request: RIGHT)
     school.teach("good")
     score(school)
-    before = school.lake.record(SCORED, lesson_key(school.key))
+    before = school.lake.record(SCORED, partition_columns(school.key))
     done, _ = score(school)
     assert len(fake_endpoint.chats) == 1
     assert done[school.key].usage is None
-    assert school.lake.record(SCORED, lesson_key(school.key)) == before
+    assert school.lake.record(SCORED, partition_columns(school.key)) == before
 
 
 def test_changed_rules_decide_anew_on_the_verdicts_there_are(school: Any, fake_endpoint: Any) -> None:
@@ -190,7 +190,7 @@ def test_a_judge_that_is_not_there_stops_the_run_in_plain_words(school: Any, fak
     school.teach("good")
     with pytest.raises(EndpointUnusable):
         score(school)
-    assert school.lake.record(SCORED, lesson_key(school.key)) is None
+    assert school.lake.record(SCORED, partition_columns(school.key)) is None
 
 
 def test_rejected_dialogues_of_a_reason_are_asked_for_anew_once(school: Any, fake_endpoint: Any) -> None:
@@ -198,8 +198,8 @@ def test_rejected_dialogues_of_a_reason_are_asked_for_anew_once(school: Any, fak
     school.teach("good")
     bad = school.teach("bad", BAD_RESULT)
     score(school)
-    assert ask_anew(school.lake, [school.key], ["wrong_final_answer"]) == 1
-    assert ask_anew(school.lake, [school.key], ["wrong_final_answer"]) == 0
+    assert ask_again(school.lake, [school.key], ["wrong_final_answer"]) == 1
+    assert ask_again(school.lake, [school.key], ["wrong_final_answer"]) == 0
     assert school.lake.read(REGENERATIONS).select("dialogue_id", "generation", "reason").rows() == [
         (bad, 1, "wrong_final_answer")
     ]
@@ -208,10 +208,10 @@ def test_rejected_dialogues_of_a_reason_are_asked_for_anew_once(school: Any, fak
 def test_a_dialogue_that_was_made_anew_and_is_bad_again_is_asked_for_again(school: Any, fake_endpoint: Any) -> None:
     bad = school.teach("bad", BAD_RESULT)
     score(school)
-    ask_anew(school.lake, [school.key], ["wrong_final_answer"])
+    ask_again(school.lake, [school.key], ["wrong_final_answer"])
     school.teach("bad", BAD_RESULT, generation=1)
     score(school)
-    assert ask_anew(school.lake, [school.key], ["wrong_final_answer"]) == 1
+    assert ask_again(school.lake, [school.key], ["wrong_final_answer"]) == 1
     assert school.lake.read(REGENERATIONS)["generation"].to_list() == [2]
     assert school.lake.read(REGENERATIONS)["dialogue_id"].to_list() == [bad]
 
@@ -219,13 +219,13 @@ def test_a_dialogue_that_was_made_anew_and_is_bad_again_is_asked_for_again(schoo
 def test_other_reasons_ask_for_nothing(school: Any, fake_endpoint: Any) -> None:
     school.teach("bad", BAD_RESULT)
     score(school)
-    assert ask_anew(school.lake, [school.key], ["copied"]) == 0
+    assert ask_again(school.lake, [school.key], ["copied"]) == 0
     assert school.lake.records(REGENERATIONS) == []
 
 
 def test_an_unknown_reason_is_refused_with_those_there_are(school: Any) -> None:
     with pytest.raises(ValueError, match=r"unknown rejection reasons boring; there are set_aside"):
-        ask_anew(school.lake, [school.key], ["boring"])
+        ask_again(school.lake, [school.key], ["boring"])
 
 
 def test_the_shipped_rules_load() -> None:

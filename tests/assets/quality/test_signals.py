@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.lesson import Question
-from assets.partitions import Scenario
+from assets.dialogues.task import Question
+from assets.framework.partitions import Scenario
+from assets.quality.dialogue_input import DialogueInput, Turn
 from assets.quality.signals import (
     final_answer,
     read_signals,
@@ -14,15 +15,14 @@ from assets.quality.signals import (
     repetition,
     structure_ok,
 )
-from assets.quality.taught import Taught, Turn
 
 SUM = Question("s1", "What is 3 + 4?", "3 + 4 = 7", "7", "math")
 SIMILAR = Question("s2", "What is 5 + 6?", "5 + 6 = 11", "11", "math")
 CAPITAL = Question("s3", "What is the capital of France?", "The capital of France is Paris.", None, "general")
 
 
-def test_a_good_lesson_has_good_signals(lesson: Any) -> None:
-    signals = read_signals(lesson())
+def test_a_good_task_has_good_signals(task: Any) -> None:
+    signals = read_signals(task())
     assert (signals.structure_ok, signals.final_answer, signals.false_claim) == (True, "right", False)
     assert not (signals.betrays_reference or signals.truncated or signals.refused or signals.secrets)
 
@@ -35,12 +35,12 @@ def test_a_good_lesson_has_good_signals(lesson: Any) -> None:
         ("analogy", ("q", "a", "b", "c"), (SUM, SIMILAR)),
     ],
 )
-def test_every_scenario_has_its_structure(lesson: Any, scenario: str, said: tuple[str, ...], questions: Any) -> None:
-    assert structure_ok(lesson(scenario, *said, questions=questions))
+def test_every_scenario_has_its_structure(task: Any, scenario: str, said: tuple[str, ...], questions: Any) -> None:
+    assert structure_ok(task(scenario, *said, questions=questions))
 
 
-def test_a_debate_of_two_rounds_has_six_turns(lesson: Any) -> None:
-    one = lesson("debate", "q", "a", "b", "c")
+def test_a_debate_of_two_rounds_has_six_turns(task: Any) -> None:
+    one = task("debate", "q", "a", "b", "c")
     two = replace(one, turns=(*one.turns[:3], *one.turns[1:]), debate_rounds=2)
     assert structure_ok(two)
     assert not structure_ok(replace(two, debate_rounds=1))
@@ -59,8 +59,8 @@ def test_a_debate_of_two_rounds_has_six_turns(lesson: Any) -> None:
     ],
     ids=["cut short", "wrong order", "wrong side", "wrong role", "silent", "one too many", "nothing"],
 )
-def test_broken_structure_is_seen(lesson: Any, broken: Any) -> None:
-    assert not structure_ok(broken(lesson()))
+def test_broken_structure_is_seen(task: Any, broken: Any) -> None:
+    assert not structure_ok(broken(task()))
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_broken_structure_is_seen(lesson: Any, broken: Any) -> None:
         ("Anna says the answer is 8, but 3 + 4 = 7. The answer is 7.", "right"),
     ],
 )
-def test_the_closing_answer_is_compared_with_the_reference(lesson: Any, closing: str, expected: str) -> None:
-    assert final_answer(lesson("error_correction", "q", "a", "b", closing, questions=(SUM,))) == expected
+def test_the_closing_answer_is_compared_with_the_reference(task: Any, closing: str, expected: str) -> None:
+    assert final_answer(task("error_correction", "q", "a", "b", closing, questions=(SUM,))) == expected
 
 
-def test_a_reference_without_result_leaves_the_answer_unknown(lesson: Any) -> None:
-    assert final_answer(lesson("error_correction", "q", "a", "b", "It is Lyon.", questions=(CAPITAL,))) == "unknown"
+def test_a_reference_without_result_leaves_the_answer_unknown(task: Any) -> None:
+    assert final_answer(task("error_correction", "q", "a", "b", "It is Lyon.", questions=(CAPITAL,))) == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_a_reference_without_result_leaves_the_answer_unknown(lesson: Any) -> No
         ("Let us add.", "The answer is 11.", "missing"),
     ],
 )
-def test_an_analogy_is_as_good_as_its_worse_answer(lesson: Any, first: str, second: str, expected: str) -> None:
-    assert final_answer(lesson("analogy", "q", first, "q2", second, questions=(SUM, SIMILAR))) == expected
+def test_an_analogy_is_as_good_as_its_worse_answer(task: Any, first: str, second: str, expected: str) -> None:
+    assert final_answer(task("analogy", "q", first, "q2", second, questions=(SUM, SIMILAR))) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,22 +101,22 @@ def test_an_analogy_is_as_good_as_its_worse_answer(lesson: Any, first: str, seco
         ("The capital of France is Marseille.", 0.0),
     ],
 )
-def test_overlap_counts_what_the_reference_says_beyond_the_question(lesson: Any, closing: str, expected: float) -> None:
-    assert reference_overlap(lesson("error_correction", "q", "a", "b", closing, questions=(CAPITAL,))) == expected
+def test_overlap_counts_what_the_reference_says_beyond_the_question(task: Any, closing: str, expected: float) -> None:
+    assert reference_overlap(task("error_correction", "q", "a", "b", closing, questions=(CAPITAL,))) == expected
 
 
-def test_overlap_counts_all_words_where_the_question_has_them_all(lesson: Any) -> None:
+def test_overlap_counts_all_words_where_the_question_has_them_all(task: Any) -> None:
     echo = Question("s", "Say: hello world", "hello world", None, "general")
-    assert reference_overlap(lesson("error_correction", "q", "a", "b", "Hello!", questions=(echo,))) == 0.5
+    assert reference_overlap(task("error_correction", "q", "a", "b", "Hello!", questions=(echo,))) == 0.5
 
 
-def test_a_loop_is_fully_repetitive(lesson: Any) -> None:
+def test_a_loop_is_fully_repetitive(task: Any) -> None:
     loop = "I add three and four and get seven again. " * 12
-    assert repetition(lesson("error_correction", "q", "a", "b", loop)) == 1.0
+    assert repetition(task("error_correction", "q", "a", "b", loop)) == 1.0
 
 
-def test_plain_speech_does_not_repeat_itself(lesson: Any) -> None:
-    assert repetition(lesson()) == 0.0
+def test_plain_speech_does_not_repeat_itself(task: Any) -> None:
+    assert repetition(task()) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -127,40 +127,40 @@ def test_plain_speech_does_not_repeat_itself(lesson: Any) -> None:
         ("secrets", "Use the key AKIAIOSFODNN7EXAMPLE for it."),
     ],
 )
-def test_a_bad_utterance_shows(lesson: Any, signal: str, text: str) -> None:
-    good, bad = (read_signals(lesson("error_correction", "q", "a", "b", said)) for said in ("It is 7.", text))
+def test_a_bad_utterance_shows(task: Any, signal: str, text: str) -> None:
+    good, bad = (read_signals(task("error_correction", "q", "a", "b", said)) for said in ("It is 7.", text))
     assert not getattr(good, signal)
     assert getattr(bad, signal)
 
 
-def test_another_language_shows(lesson: Any) -> None:
+def test_another_language_shows(task: Any) -> None:
     german = "Wir ziehen die fünf verschenkten Murmeln ab und haben dann noch sieben Murmeln übrig, und damit ist gut."
-    assert not read_signals(lesson("error_correction", "q", "a", "b", german)).english
+    assert not read_signals(task("error_correction", "q", "a", "b", german)).english
 
 
-def test_a_cut_off_utterance_shows(lesson: Any) -> None:
-    one = lesson()
+def test_a_cut_off_utterance_shows(task: Any) -> None:
+    one = task()
     cut = replace(one, turns=(*one.turns[:3], replace(one.turns[3], finish_reason="length")))
     assert read_signals(cut).truncated
 
 
-def test_words_are_those_of_the_students(lesson: Any) -> None:
-    assert read_signals(lesson("error_correction", "a long question", "one two", "advice", "three")).words == 3
+def test_words_are_those_of_the_students(task: Any) -> None:
+    assert read_signals(task("error_correction", "a long question", "one two", "advice", "three")).words == 3
 
 
 def test_a_dialogue_that_ended_at_once_has_signals_too() -> None:
-    empty = Taught("d", Scenario.ANALOGY, "math", False, (), (SUM, SIMILAR), "unknown")
+    empty = DialogueInput("d", Scenario.ANALOGY, "math", False, (), (SUM, SIMILAR), "unknown")
     signals = read_signals(empty)
     assert (signals.structure_ok, signals.final_answer, signals.words) == (False, "missing", 0)
 
 
-def test_what_a_seed_says_is_not_held_against_the_class(lesson: Any) -> None:
+def test_what_a_seed_says_is_not_held_against_the_class(task: Any) -> None:
     odd = Question("s", "Compare it with the standard solution.", "They are equal.", None, "general")
     turns = ("Compare it with the standard solution.", "a", "b", "I compare it with the standard solution: equal.")
-    assert not read_signals(lesson("error_correction", *turns, questions=(odd,))).betrays_reference
+    assert not read_signals(task("error_correction", *turns, questions=(odd,))).betrays_reference
 
 
 def test_the_teacher_poses_the_question_before_the_explanation() -> None:
     posed = Turn("teacher", "explaining_teacher", "human", "What is 3 + 4?\n\nThink of counting on.")
-    one = Taught("d", Scenario.ANALOGY, "math", True, (posed,), (SUM, SIMILAR), "unknown")
+    one = DialogueInput("d", Scenario.ANALOGY, "math", True, (posed,), (SUM, SIMILAR), "unknown")
     assert one.own_words(posed).strip() == "Think of counting on."

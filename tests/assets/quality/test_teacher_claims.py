@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.lesson import Question
+from assets.dialogues.task import Question
 from assets.quality.teacher_claims import claim_of, false_claim, gave_away_result
 
 SUM = Question("s1", "What is 3 + 4?", "3 + 4 = 7", "7", "math")
@@ -72,20 +72,20 @@ def test_what_is_not_plain_is_no_claim(text: str) -> None:
     ],
 )
 def test_a_claim_is_held_against_the_first_answer(
-    lesson: Any, first_answer: str, advice: str, expected: bool | None
+    task: Any, first_answer: str, advice: str, expected: bool | None
 ) -> None:
-    taught = lesson("error_correction", "q", "a", advice, "c", first_answer=first_answer)
+    taught = task("error_correction", "q", "a", advice, "c", first_answer=first_answer)
     assert false_claim(taught) is expected
 
 
 @pytest.mark.parametrize(("first_answer", "expected"), [("right", False), ("wrong", True), ("unknown", None)])
-def test_an_analogys_scripted_praise_is_a_claim(lesson: Any, first_answer: str, expected: bool | None) -> None:
-    taught = lesson("analogy", "q", "a", "Well done.", "c", questions=(SUM, SIMILAR), first_answer=first_answer)
+def test_an_analogys_scripted_praise_is_a_claim(task: Any, first_answer: str, expected: bool | None) -> None:
+    taught = task("analogy", "q", "a", "Well done.", "c", questions=(SUM, SIMILAR), first_answer=first_answer)
     assert false_claim(taught) is expected
 
 
-def test_nobody_claims_anything_in_a_debate(lesson: Any) -> None:
-    assert false_claim(lesson("debate", "q", "a", "Your answer is wrong.", "c")) is False
+def test_nobody_claims_anything_in_a_debate(task: Any) -> None:
+    assert false_claim(task("debate", "q", "a", "Your answer is wrong.", "c")) is False
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_nobody_claims_anything_in_a_debate(lesson: Any) -> None:
     ],
 )
 def test_a_result_told_before_the_student_found_it_is_given_away(
-    lesson: Any, attempt: str, advice: str, expected: bool
+    task: Any, attempt: str, advice: str, expected: bool
 ) -> None:
-    assert gave_away_result(lesson("error_correction", SUM.text, attempt, advice, "c", questions=(SUM,))) is expected
+    assert gave_away_result(task("error_correction", SUM.text, attempt, advice, "c", questions=(SUM,))) is expected
 
 
-def test_the_explanation_may_not_hold_the_result(lesson: Any) -> None:
+def test_the_explanation_may_not_hold_the_result(task: Any) -> None:
     explained = "What is 3 + 4?\n\nCount on from 3 until you are at 7."
-    assert gave_away_result(lesson("analogy", explained, "a", "b", "c", questions=(SUM, SIMILAR)))
+    assert gave_away_result(task("analogy", explained, "a", "b", "c", questions=(SUM, SIMILAR)))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_the_explanation_may_not_hold_the_result(lesson: Any) -> None:
     ],
     ids=["the question has the result", "there is no result"],
 )
-def test_where_a_result_cannot_be_told_from_the_question_nothing_is_known(lesson: Any, question: Question) -> None:
-    taught = lesson("error_correction", question.text, "a", "It is 7, Rome.", "c", questions=(question,))
+def test_where_a_result_cannot_be_told_from_the_question_nothing_is_known(task: Any, question: Question) -> None:
+    taught = task("error_correction", question.text, "a", "It is 7, Rome.", "c", questions=(question,))
     assert gave_away_result(taught) is None

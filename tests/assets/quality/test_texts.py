@@ -16,29 +16,29 @@ A = "First I take the twelve marbles, then I take away five of them, so seven ma
 OWN = "My way is another one: counting back from a dozen, one marble at a time, I stop at number seven."
 
 
-def test_a_debater_who_says_the_same_words_copies(lesson: Any) -> None:
-    assert copied_share(lesson("debate", "q", A, A, "c")) == 1.0
+def test_a_debater_who_says_the_same_words_copies(task: Any) -> None:
+    assert copied_share(task("debate", "q", A, A, "c")) == 1.0
 
 
-def test_a_debater_with_own_words_copies_nothing(lesson: Any) -> None:
-    assert copied_share(lesson("debate", "q", A, OWN, "c")) == 0.0
+def test_a_debater_with_own_words_copies_nothing(task: Any) -> None:
+    assert copied_share(task("debate", "q", A, OWN, "c")) == 0.0
 
 
-def test_a_copied_half_is_a_half(lesson: Any) -> None:
-    assert 0.3 < copied_share(lesson("debate", "q", A, f"{A} {OWN}", "c")) < 0.7
+def test_a_copied_half_is_a_half(task: Any) -> None:
+    assert 0.3 < copied_share(task("debate", "q", A, f"{A} {OWN}", "c")) < 0.7
 
 
-def test_the_closer_may_take_over_what_was_right(lesson: Any) -> None:
-    assert copied_share(lesson("debate", "q", A, OWN, f"Student A was right. {A}")) == 0.0
+def test_the_closer_may_take_over_what_was_right(task: Any) -> None:
+    assert copied_share(task("debate", "q", A, OWN, f"Student A was right. {A}")) == 0.0
 
 
-def test_restating_the_question_is_no_copying(lesson: Any) -> None:
-    asked = lesson().questions[0].text
-    assert copied_share(lesson("debate", asked, f"{asked} I say 7.", f"{asked} I say 8.", "c")) == 0.0
+def test_restating_the_question_is_no_copying(task: Any) -> None:
+    asked = task().questions[0].text
+    assert copied_share(task("debate", asked, f"{asked} I say 7.", f"{asked} I say 8.", "c")) == 0.0
 
 
-def test_the_strong_student_may_keep_what_was_right(lesson: Any) -> None:
-    assert copied_share(lesson("error_correction", "q", A, "b", A)) == 0.0
+def test_the_strong_student_may_keep_what_was_right(task: Any) -> None:
+    assert copied_share(task("error_correction", "q", A, "b", A)) == 0.0
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=30), st.lists(st.sampled_from("abc"), max_size=30))

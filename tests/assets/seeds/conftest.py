@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from assets.seeds.configuration import SeedsConfiguration
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 Configure = Callable[..., SeedsConfiguration]
 WriteRows = Callable[..., Path]

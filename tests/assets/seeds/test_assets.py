@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
 
-from assets.partitions import SHARDS, sources
+from assets.framework.partitions import SHARDS, sources
 from assets.seeds import assets as stage
 from assets.seeds.assets import seed_assets
 from assets.seeds.checks import CHECKS
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.schema import EMBEDDINGS, SEEDS
 from resources.configuration import ConfigurationError
-from resources.lake import Lake
-from resources.store import StoreAway
+from resources.lake.store import StoreUnreachable
+from resources.lake.tables import Lake
 
 ATTACK = "![x](javascript:alert(1)) <script>alert(1)</script>"
 
@@ -118,7 +118,7 @@ def test_a_wrong_retraction_list_stops_the_run_before_anything_is_read(
 def test_a_lake_that_is_away_is_the_reason_of_the_failure(
     lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "take_in", Mock(side_effect=StoreAway("the lake is away")))
+    monkeypatch.setattr(stage, "take_in", Mock(side_effect=StoreUnreachable("the lake is away")))
     result = run(lake, configuration, instance, "good", raise_on_error=False)
     failure = result.failure_data_for_node("raw_seeds")
     assert failure is not None

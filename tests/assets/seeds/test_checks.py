@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from assets.framework.checks import SqlCheck
 from assets.seeds.checks import CHECKS, EMBEDDING_CHECKS, FOLDER, SEED_CHECKS
 from assets.seeds.sampling import seed_id
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
-from assets.sql_checks import SqlCheck
-from resources.lake import Lake, Table
+from resources.lake.tables import Lake, Table
 
 BY_NAME = {check.name: check for check in [*SEED_CHECKS, *EMBEDDING_CHECKS]}
 

@@ -9,7 +9,7 @@ import pytest
 from assets.seeds.configuration import load_seeds_configuration
 from assets.seeds.intake import Intake, take_in
 from assets.seeds.schema import SEEDS
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 SOURCES = load_seeds_configuration().source_names
 

@@ -7,7 +7,7 @@ import pytest
 from assets.seeds.embeddings import EmbeddingError, embed_source
 from assets.seeds.intake import take_in
 from assets.seeds.schema import EMBEDDINGS
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 if TYPE_CHECKING:
     from tests.assets.seeds.conftest import Configure, WriteRows

@@ -19,7 +19,7 @@ from assets.seeds.intake import take_in
 from assets.seeds.reading import Row, SeedsError
 from assets.seeds.sampling import seed_id
 from assets.seeds.schema import READINGS, REJECTS, SEEDS
-from resources.lake import Lake, PartitionRecord
+from resources.lake.tables import Lake, PartitionRecord
 
 if TYPE_CHECKING:
     from tests.assets.seeds.conftest import Configure, WriteRows

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 import pytest
 from dagster import DagsterInstance
 
-from assets.partitions import SHARDS
+from assets.framework.partitions import SHARDS
 from assets.seeds.intake import take_in
 from assets.seeds.mirror import mirror_shards
-from resources.lake import Lake
+from resources.lake.tables import Lake
 
 if TYPE_CHECKING:
     from tests.assets.seeds.conftest import Configure, WriteRows

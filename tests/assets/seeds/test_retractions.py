@@ -5,7 +5,7 @@ import pytest
 
 from assets.seeds.retractions import load_retractions
 from resources.configuration import ConfigurationError
-from resources.store import S3Options, open_store
+from resources.lake.store import S3Options, open_store
 from tests.s3_gate import S3Gate
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ import pytest
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.training_sets.configuration import ComparisonRules, CoresetModel, CoresetRules
-from assets.training_sets.makers import Workshop, make_variant
+from assets.training_sets.makers import VariantContext, make_variant
 from assets.training_sets.variants import TrainingSet
 from resources.chat.engine import RetryPolicy
 from resources.chat.profile import Endpoint, Profile, load_profile
 from resources.chat.service import ChatService
-from resources.lake import Lake
+from resources.lake.published_folders import publish
+from resources.lake.tables import Lake
 from resources.progress import Update
-from resources.publication import publish
-from resources.trainers.work import Work
+from resources.training_jobs.job import TrainingJob
 from tests.fake_endpoint import FakeEndpoint
 from tests.tiny_lake import TinyLake
 
@@ -38,9 +38,9 @@ class Compute:
 
     lake: Lake
     features: Callable[[int], Any] = lambda rows: np.eye(rows, DIMENSIONS) + 0.1
-    asked: list[Work] = field(default_factory=list)
+    asked: list[TrainingJob] = field(default_factory=list)
 
-    def __call__(self, work: Work) -> None:
+    def __call__(self, work: TrainingJob) -> None:
         self.asked.append(work)
         with TemporaryDirectory() as name:
             found = self.features(work.specification["data"]["rows"])
@@ -73,7 +73,7 @@ class Studio:
     def make(self, variant: str) -> TrainingSet:
         """Make one, of the release at the first call."""
         self.release = self.release or self.tiny.release()
-        workshop = Workshop(
+        workshop = VariantContext(
             self.tiny.lake,
             self.release,
             self.rules,

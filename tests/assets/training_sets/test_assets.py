@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
 
-from assets.partitions import VARIANTS
+from assets.framework.partitions import VARIANTS
 from assets.seeds.configuration import load_seeds_configuration
 from assets.training_sets.assets import training_sets
 from assets.training_sets.checks import CHECKS

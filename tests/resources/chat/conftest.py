@@ -11,7 +11,7 @@ import pytest
 from resources.chat.calls import Call, Message
 from resources.chat.engine import ChatEngine, RetryPolicy
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore
+from resources.lake.store import LocalStore
 
 if TYPE_CHECKING:
     from tests.fake_endpoint import FakeEndpoint

@@ -16,7 +16,7 @@ import pytest
 from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Usage
 from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore, open_store
+from resources.lake.store import LocalStore, open_store
 
 if TYPE_CHECKING:
     from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
@@ -570,7 +570,7 @@ from pathlib import Path
 from resources.chat.calls import Call, Message
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore, open_store
+from resources.lake.store import LocalStore, open_store
 
 async def main():
     async with ChatEngine(Profile.model_validate_json(sys.argv[1]), LocalStore(Path(sys.argv[2]))) as engine:

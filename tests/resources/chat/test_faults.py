@@ -21,7 +21,7 @@ from resources.chat.engine import ChatEngine, RetryPolicy
 from resources.chat.journal import ScopeJournal, file_header
 from resources.chat.leases import EndpointShare, Share
 from resources.chat.profile import Profile
-from resources.store import LocalStore, StoreAway, open_store
+from resources.lake.store import LocalStore, StoreUnreachable, open_store
 from tests.fake_endpoint import FakeEndpoint
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ from pathlib import Path
 from resources.chat.calls import Call, Message
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore
+from resources.lake.store import LocalStore
 
 async def main():
     async with ChatEngine(Profile.model_validate_json(sys.argv[1]), LocalStore(Path(sys.argv[2]))) as engine:
@@ -251,7 +251,7 @@ class RemoteLake(LocalStore):
 
     def put(self, path: str, data: bytes) -> None:
         if self.clock() < self.down_until:
-            raise StoreAway("the lake cannot be reached")
+            raise StoreUnreachable("the lake cannot be reached")
         super().put(path, data)
 
     clock: Callable[[], float] = staticmethod(time.monotonic)
@@ -287,14 +287,14 @@ def test_the_event_loop_never_waits_for_the_lake(
     class Away(RemoteLake):
         def put(self, path: str, data: bytes) -> None:
             putting.append(threading.current_thread())
-            raise StoreAway("the lake cannot be reached")
+            raise StoreUnreachable("the lake cannot be reached")
 
     async def work() -> None:
         async with ChatEngine(make_profile(), Away(tmp_path)) as engine:
             for number in itertools.count():
                 await engine.complete(replace(calls[0], sample=f"{number}"), scope=SCOPE)
 
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnreachable):
         asyncio.run(work())
     assert putting
     assert threading.main_thread() not in putting
@@ -347,7 +347,7 @@ def test_nothing_more_is_paid_after_the_lake_was_away_for_long(
             await asyncio.sleep(6)
             await engine.complete(calls[1], scope=SCOPE)
 
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnreachable):
         hurry(work())
     assert len(fake_endpoint.chats) == 1
 
@@ -402,7 +402,7 @@ def test_who_waits_for_another_scopes_answers_to_be_kept_is_told_when_they_canno
             await engine.complete(calls[0], scope=SCOPE)
             await engine.complete(calls[1], scope=f"{SCOPE}-of-another")
 
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnreachable):
         hurry(work())
 
 
@@ -412,7 +412,7 @@ import resources.chat.engine
 from resources.chat.calls import Call, Message
 from resources.chat.journal import ScopeJournal
 from resources.chat.profile import Profile, Role
-from resources.store import open_store
+from resources.lake.store import open_store
 
 async def main():
     store = open_store(sys.argv[2])
@@ -528,7 +528,7 @@ from pathlib import Path
 from resources.chat.calls import Call, Message
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore
+from resources.lake.store import LocalStore
 
 async def main():
     async with ChatEngine(Profile.model_validate_json(sys.argv[1]), LocalStore(Path(sys.argv[2]))) as engine:
@@ -560,7 +560,7 @@ from pathlib import Path
 from resources.chat.calls import Call, Message
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
-from resources.store import LocalStore
+from resources.lake.store import LocalStore
 
 async def main():
     async with ChatEngine(Profile.model_validate_json(sys.argv[1]), LocalStore(Path(sys.argv[2]))) as engine:

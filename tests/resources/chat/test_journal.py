@@ -16,7 +16,7 @@ from resources.chat.journal import (
     scope_folder,
     sweep_journal,
 )
-from resources.store import LocalStore, StoreAway, StoredFile, StoreError
+from resources.lake.store import LocalStore, StoredFile, StoreError, StoreUnreachable
 
 SCOPE = "scenario_dialogues/debate|orca_math-0003"
 RECORDS = st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.binary(max_size=200)), max_size=8)
@@ -205,7 +205,7 @@ class RemoteStore(LocalStore):
     """A store without a disk of its own, as S3 is; `down` makes it fail."""
 
     down = False
-    fault: StoreError = StoreAway("unreachable")
+    fault: StoreError = StoreUnreachable("unreachable")
     puts = 0
 
     def local_path(self, path: str) -> None:
@@ -263,13 +263,13 @@ def tried_in_vain(store: RemoteStore) -> ScopeJournal:
 
 def test_appending_never_tries_the_store(away: RemoteStore) -> None:
     journal = tried_in_vain(away)
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnreachable):
         journal.append(key(2), b"two")
     assert away.puts == 1
 
 
 def test_a_long_outage_is_told_before_more_is_paid(away: RemoteStore) -> None:
-    with pytest.raises(StoreAway, match=r"no more are paid for \(unreachable\); run the same command again"):
+    with pytest.raises(StoreUnreachable, match=r"no more are paid for \(unreachable\); run the same command again"):
         tried_in_vain(away).check()
 
 
@@ -278,7 +278,7 @@ def test_a_store_that_hangs_is_an_outage_too(tmp_path: Path, monkeypatch: pytest
 
     class Hangs(RemoteStore):
         def put(self, path: str, data: bytes) -> None:
-            with pytest.raises(StoreAway, match="the store does not answer"):
+            with pytest.raises(StoreUnreachable, match="the store does not answer"):
                 journal.check()
 
     journal = loaded(Hangs(tmp_path))
@@ -290,12 +290,12 @@ def test_a_store_that_refuses_is_not_told_as_away(away: RemoteStore) -> None:
     away.fault = StoreError("no permission")
     with pytest.raises(StoreError, match="no permission") as raised:
         tried_in_vain(away).check()
-    assert not isinstance(raised.value, StoreAway)
+    assert not isinstance(raised.value, StoreUnreachable)
 
 
 def test_what_was_answered_after_the_limit_goes_up_if_the_store_is_back_at_the_end(away: RemoteStore) -> None:
     journal = tried_in_vain(away)
-    with pytest.raises(StoreAway):
+    with pytest.raises(StoreUnreachable):
         journal.append(key(2), b"two")
     away.down = False
     journal.close()

@@ -16,7 +16,7 @@ from resources.chat.engine import Budget
 from resources.chat.profile import Endpoint, Profile, Role
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
-from resources.store import LocalStore
+from resources.lake.store import LocalStore
 
 if TYPE_CHECKING:
     from tests.fake_endpoint import FakeEndpoint

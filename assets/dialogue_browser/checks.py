@@ -1,0 +1,128 @@
+"""Checks of the latest dialogue browser, on its published files."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSpec,
+    ResourceParam,
+    multi_asset_check,
+)
+
+from assets.boost_qa.checks import wrong_files
+from assets.boost_qa.release import Release, offer_release, read_release
+from assets.dialogue_browser.files import read_data_file
+from assets.dialogue_browser.publishing import HOME, Browser, latest_browser
+from assets.dialogue_browser.schema import ACCEPTED
+from assets.framework.checks import found_result
+from resources.lake.store import StoreError
+from resources.lake.tables import Lake
+
+COMPLETE = AssetCheckSpec(
+    "complete", asset=HOME, description="latest.json points to a browser whose files are what its manifest says."
+)
+EVERY_ONCE = AssetCheckSpec(
+    "every_dialogue_once",
+    asset=HOME,
+    description="Every dialogue that its release took or left out is there once, where the index says, and no other.",
+)
+RECONCILED = AssetCheckSpec(
+    "counts_reconcile",
+    asset=HOME,
+    description="As many dialogues are accepted, rejected, set aside … as the manifest of the release says.",
+)
+SPECS = (COMPLETE, EVERY_ONCE, RECONCILED)
+
+
+@multi_asset_check(name=f"{HOME}_checks", specs=SPECS, can_subset=True)
+def dialogue_browser_checks(
+    context: AssetCheckExecutionContext, lake: ResourceParam[Lake]
+) -> Iterator[AssetCheckResult]:
+    """All checks of the latest browser."""
+    asked = {key.name for key in context.selected_asset_check_keys}
+    try:
+        browser = latest_browser(lake)
+        release = read_release(lake, browser.manifest["release_folder"])
+    except StoreError as error:
+        for name in sorted(asked):
+            yield found_result(HOME, name, [{"fault": str(error)}])
+        return
+    if COMPLETE.name in asked:
+        yield found_result(HOME, COMPLETE.name, wrong_files(lake, browser.folder, browser.manifest["files"]))
+    if EVERY_ONCE.name in asked:
+        yield found_result(HOME, EVERY_ONCE.name, misplaced(lake, browser, release))
+    if RECONCILED.name in asked:
+        yield found_result(HOME, RECONCILED.name, unreconciled(lake, browser, release))
+
+
+def misplaced(lake: Lake, browser: Browser, release: Release) -> list[dict[str, Any]]:
+    """Dialogues of the release that are not there once, where the index says, and others that are there."""
+    wanted, faults = _decided(lake, release), list[dict[str, Any]]()
+    try:
+        index = read_data_file(lake.store.get(f"{browser.folder}/index.js"))
+        short, starts, place = index["columns"]["id"], index["pageStarts"], 0
+        for page, start in enumerate(starts):
+            if start != place:
+                faults.append({"fault": f"page {page} begins at {place}, not at {start}"})
+            for row in read_data_file(lake.store.get(f"{browser.folder}/dialogues/{page:05d}.js")):
+                fault = _fault(row, short[place] if place < len(short) else None, wanted.pop(row["id"], None))
+                faults += [{"dialogue": row["id"], "fault": fault}] if fault else []
+                place += 1
+    except FileNotFoundError as error:
+        return [{"fault": f"{error} is missing"}]
+    except ValueError as error:
+        return [{"fault": str(error)}]
+    if place != len(short):
+        faults.append({"fault": f"the index lists {len(short)} dialogues, the pages hold {place}"})
+    return faults + [{"dialogue": name, "fault": "is missing"} for name in sorted(wanted)]
+
+
+def _fault(row: dict[str, Any], listed: str | None, verdict: str | None) -> str | None:
+    if verdict is None:
+        return "is there twice, or the release says nothing of it"
+    if verdict != row["verdict"]:
+        return f"is shown as {row['verdict']}, the release says {verdict}"
+    if listed is None or not row["id"].startswith(listed):
+        return f"stands where the index lists {listed}"
+    return None
+
+
+def _decided(lake: Lake, release: Release) -> dict[str, str]:
+    """What the release says of each of its dialogues."""
+    with lake.connect([]) as connection:
+        offer_release(connection, lake, release, "released")
+        rows = connection.execute(
+            "SELECT id, $accepted FROM released UNION ALL SELECT dialogue_id, decision FROM released_removed",
+            {"accepted": ACCEPTED},
+        ).fetchall()
+    return dict(rows)
+
+
+def unreconciled(lake: Lake, browser: Browser, release: Release) -> list[dict[str, Any]]:
+    """Verdicts of which the index lists another number of dialogues than the release's manifest, or than its own."""
+    expected: Counter[str] = Counter({ACCEPTED: sum(release.manifest["rows"].values())})
+    for removed in release.manifest["removed"]:
+        expected[removed["decision"]] += removed["dialogues"]
+    told: Counter[str] = Counter()
+    for counted in browser.manifest["counts"]:
+        told[counted["verdict"]] += counted["dialogues"]
+    try:
+        index = read_data_file(lake.store.get(f"{browser.folder}/index.js"))
+    except FileNotFoundError as error:
+        return [{"fault": f"{error} is missing"}]
+    except ValueError as error:
+        return [{"fault": str(error)}]
+    verdicts = index["values"]["verdict"]
+    listed = Counter(verdicts[code] for code in index["columns"]["verdict"])
+    return [
+        {"verdict": verdict, "listed": listed[verdict], "manifest": told[verdict], "release": expected[verdict]}
+        for verdict in sorted({*expected, *told, *listed})
+        if not listed[verdict] == told[verdict] == expected[verdict]
+    ]
+
+
+CHECKS: list[AssetChecksDefinition] = [dialogue_browser_checks]

@@ -1,0 +1,97 @@
+"""The asset that pins who learns what how."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import polars as pl
+from dagster import (
+    AllPartitionMapping,
+    AssetDep,
+    AssetExecutionContext,
+    BackfillPolicy,
+    MetadataValue,
+    ResourceParam,
+    asset,
+)
+
+from assets.dialogue_plans.configuration import PlanRules
+from assets.dialogue_plans.planning import PlanError, pin_shards
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.dialogue_plans.summary import first_plan, in_words, partner_reuse, scenario_by_split
+from assets.framework.outcomes import outcomes_told
+from assets.framework.partitions import shards, source_of
+from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
+from assets.seeds.configuration import SeedsConfiguration
+from assets.seeds.retractions import load_retractions
+from assets.seeds.shards import held_shards
+from resources.lake.tables import Lake
+
+
+@asset(
+    partitions_def=shards,
+    deps=[
+        AssetDep("raw_seeds", partition_mapping=AllPartitionMapping()),
+        AssetDep("seed_embeddings", partition_mapping=AllPartitionMapping()),
+    ],
+    group_name="seeds",
+    kinds={"polars", "parquet"},
+    owners=OWNERS,
+    description="Who learns what how: one plan a seed with its split, scenario, debate rounds and analogy partner. "
+    "A written plan stands for good; materialising it again changes nothing.",
+    code_version="1",
+    backfill_policy=BackfillPolicy.single_run(),
+    metadata=column_schema(DIALOGUE_PLANS),
+)
+def dialogue_plans(
+    context: AssetExecutionContext,
+    lake: ResourceParam[Lake],
+    plan_rules: ResourceParam[PlanRules],
+    seeds_configuration: ResourceParam[SeedsConfiguration],
+) -> None:
+    """Plan the shards of this run that have no plan yet, source by source."""
+    retracted = load_retractions(seeds_configuration, lake.s3)
+    with outcomes_told(context) as outcomes:
+        for source, group in groupby(sorted(outcomes.keys, key=source_of), key=source_of):
+            keys = list(group)
+            try:
+                new = pin_shards(lake, source, keys, plan_rules, retracted)
+            except PlanError as error:
+                outcomes.faults |= dict.fromkeys(keys, str(error))
+                continue
+            outcomes.described |= describe(lake, source, keys, new, plan_rules)
+
+
+def describe(
+    lake: Lake, source: str, keys: Sequence[str], new: Sequence[str], rules: PlanRules
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The metadata of each of a source's shards, from its written plans."""
+    held = held_shards(lake, source)
+    asked = ["seed_id", "scenario", "partner_seed_id"]
+    reuse = partner_reuse(lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in held], asked))
+    counts, first = {}, []
+    for shard in keys:  # one at a time, and of each no more is held
+        plans = lake.read(DIALOGUE_PLANS, [{"shard": shard}])
+        first.append(first_plan(plans))
+        counts[shard] = {
+            "plans by scenario and split": table_markdown(scenario_by_split(plans)),
+            "analogies without partner": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
+            "dagster/partition_row_count": plans.height,
+        }
+    samples = in_words(lake, source, held, pl.concat(first))
+    for shard in keys:
+        facts = lake.facts(DIALOGUE_PLANS, {"shard": shard})
+        yield (
+            shard,
+            {
+                "sample plan": MetadataValue.md(quoted(samples[shard])),
+                **counts[shard],
+                "partners in the source": reuse.partners,
+                "partners of several askers": reuse.serve_several,
+                "partners that ask themselves": reuse.ask_themselves,
+                "planned": "now" if shard in new else "earlier: left as it is",
+                "rules": "the present ones" if facts["rules"] == rules.identity else "earlier ones, which differ now",
+                "embedder": facts["embedder"] or "none was needed",
+                "file": lake.path(DIALOGUE_PLANS, {"shard": shard}),
+            },
+        )

@@ -1,0 +1,10 @@
+-- Groups of duplicates whose seeds are planned in more than one split.
+WITH spread AS (
+    SELECT representative FROM dialogue_plans GROUP BY representative HAVING min(split) <> max(split)
+)
+SELECT representative, string_agg(DISTINCT split, ', ' ORDER BY split) AS splits, count(*) AS plans
+FROM dialogue_plans
+SEMI JOIN spread USING (representative)
+WHERE representative IN (SELECT representative FROM this_run)
+GROUP BY representative
+ORDER BY representative

@@ -1,0 +1,106 @@
+"""Every partitions definition of the graph, named once.
+
+Sources are static: they are what the seeds configuration lists. Shards are dynamic: `raw_seeds` registers each shard
+that it writes, and the lake is the truth; `mirror_lake` rebuilds them in a fresh Dagster instance.
+"""
+
+import warnings
+from collections.abc import Iterable
+from enum import StrEnum
+
+from dagster import (
+    AssetExecutionContext,
+    BetaWarning,
+    DynamicPartitionsDefinition,
+    Failure,
+    MultiPartitionsDefinition,
+    StaticPartitionsDefinition,
+)
+
+# Dagster 1.13 marks both as beta and says so once an asset. Can go when they no longer are.
+warnings.filterwarnings("ignore", r".*(`backfill_policy`|`MultiToSingleDimensionPartitionMapping`)", BetaWarning)
+
+
+class Scenario(StrEnum):
+    """The three ways of teaching (METHOD: the scenarios)."""
+
+    ERROR_CORRECTION = "error_correction"
+    DEBATE = "debate"
+    ANALOGY = "analogy"
+
+
+class Split(StrEnum):
+    """Parts of a release."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+SHARDS = "shards"
+VARIANTS = (
+    "boost_qa",
+    "ori",
+    "random_aug",
+    "spelling_aug",
+    "cot",
+    "cot_collection",
+    "tagcos",
+    "me",
+    "db",
+    "ep",
+    "me_db",
+    "me_ep",
+    "db_ep",
+)
+UNTUNED = "untuned"
+
+shards = DynamicPartitionsDefinition(name=SHARDS)
+scenarios = StaticPartitionsDefinition([scenario.value for scenario in Scenario])
+# Dagster writes a key of two dimensions in the alphabetical order of their names: `debate|orca_math-0003`.
+dialogue_partitions = MultiPartitionsDefinition({"scenario": scenarios, "shard": shards})
+variants = StaticPartitionsDefinition(list(VARIANTS))
+
+
+def sources(names: Iterable[str]) -> StaticPartitionsDefinition:
+    """One partition a source of the seeds configuration."""
+    return StaticPartitionsDefinition(list(names))
+
+
+def tunings(bases: Iterable[str]) -> MultiPartitionsDefinition:
+    """One partition a base model and variant: `smollm2-135m|boost_qa`; `untuned` is the base model as it is."""
+    return MultiPartitionsDefinition(
+        {"base": StaticPartitionsDefinition(list(bases)), "variant": StaticPartitionsDefinition([UNTUNED, *VARIANTS])}
+    )
+
+
+def shard_name(source: str, number: int) -> str:
+    """`orca_math-0003`."""
+    return f"{source}-{number:04d}"
+
+
+def source_of(shard: str) -> str:
+    """The source that a shard belongs to: `orca_math-0003` -> `orca_math`."""
+    return shard.rpartition("-")[0]
+
+
+def selected_keys(context: AssetExecutionContext) -> list[str]:
+    """The partition keys of this run, in order.
+
+    Raises:
+        Failure: there is none, which is what Dagster silently makes of a reversed range.
+    """
+    keys = list(context.partition_keys)
+    if not keys:
+        raise Failure(
+            f"{context.asset_key.to_user_string()}: the run's partition range selects nothing; "
+            "give its first key before its last, in the order in which the UI lists them",
+            allow_retries=False,
+        )
+    return keys
+
+
+def partition_columns(key: str) -> dict[str, str]:
+    """A partition's partition key as columns: `debate|x-0003` -> {"scenario": "debate", "shard": "x-0003"}."""
+    scenario, _, shard = key.partition("|")
+    return {"scenario": scenario, "shard": shard}

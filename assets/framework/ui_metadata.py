@@ -1,0 +1,93 @@
+"""What the UI shows: column schemas, written partitions, small tables, safe Markdown, plots as pictures."""
+
+import base64
+import html
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from dagster import (
+    MarkdownMetadataValue,
+    MetadataValue,
+    TableColumn,
+    TableColumnConstraints,
+    TableSchema,
+)
+
+from resources.lake.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OWNERS = ["team:data"]
+MARKS = re.compile(r"[\\`*_{}\[\]#|~!$@]|(?<=:)//|(?<=www)\.")  # the last three make links of their own
+LIST_OR_HEADING = re.compile(r"^\s*(?:\d+(?=[.)](?:\s|$))|(?=[-+=](?:[\s=-]|$)))")  # up to the mark that makes it one
+# Okabe and Ito's palette: told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+
+
+def column_schema(table: Table) -> dict[str, Any]:
+    """Definition metadata of the asset that makes `table`: its columns, types and descriptions."""
+    columns = [
+        TableColumn(
+            name=name,
+            type=_type_name(column.dtype.type),
+            description=column.description,
+            constraints=TableColumnConstraints(nullable=column.nullable, unique=name in (table.schema.unique or [])),
+        )
+        for name, column in table.schema.columns.items()
+    ]
+    return {"dagster/column_schema": TableSchema(columns=columns), "dagster/table_name": table.name}
+
+
+def _type_name(dtype: pl.DataType) -> str:
+    return str(dtype) if len(str(dtype)) < 30 else str(dtype).split("(")[0]
+
+
+def quoted(text: str, limit: int = 2000) -> str:
+    """Untrusted text as Markdown that shows it and does nothing: escaped, in a quotation, cut at `limit`."""
+    cut = text if len(text) <= limit else text[:limit] + " …"
+    return "\n".join(f"> {_escaped(line)}" for line in cut.splitlines()) or "> "
+
+
+def _escaped(line: str) -> str:
+    """One line without what Markdown would read in it: tags, marks, links, lists, headings, indented code."""
+    escaped = MARKS.sub(r"\\\g<0>", html.escape(line, quote=False))
+    opened = LIST_OR_HEADING.sub(r"\g<0>\\", escaped)
+    text = opened.lstrip()
+    return "&nbsp;" * (len(opened.expandtabs(4)) - len(text.expandtabs(4))) + text
+
+
+def table_markdown(rows: Sequence[Mapping[str, Any]], limit: int = 12) -> MarkdownMetadataValue:
+    """A small Markdown table; cells are escaped. Keep it to three short columns: the UI is narrow."""
+    if not rows:
+        return MetadataValue.md("none")
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "| " + " | ".join("---" for _ in names) + " |"]
+    lines += ["| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows[:limit]]
+    if len(rows) > limit:
+        lines.append(f"\n… and {len(rows) - limit} more")
+    return MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return quoted(" ".join(str(value).split()), 120).removeprefix("> ")
+
+
+def picture(figure: "Figure", caption: str) -> MarkdownMetadataValue:
+    """A matplotlib figure as a picture inside Markdown, which the UI renders. The figure is closed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return MetadataValue.md(f"![{caption}](data:image/png;base64,{data})")
+
+
+def new_figure(width: float = 6.4, height: float = 3.2) -> "Figure":
+    """A figure that no window system knows of, in the project's look. Size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")

@@ -1,0 +1,91 @@
+"""How every planned partition stands: what the lake holds of it, what it should hold, and why the two differ."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.dialogues.fingerprint import dialogue_fingerprint
+from assets.dialogues.prompts import PromptBook
+from assets.dialogues.schema import DIALOGUES, REGENERATIONS
+from assets.framework.partitions import Scenario
+from assets.quality.configuration import QualityRules
+from assets.quality.fingerprint import scored_fingerprint
+from assets.quality.schema import SCORED
+from resources.chat.profile import Profile
+from resources.lake.tables import Lake, PartitionRecord, Table
+
+# (fingerprint of the shard's plans, of its regenerations, scenario) -> fingerprints of dialogues and of scores.
+Expected = Callable[[str, str, Scenario], tuple[str, str]]
+NotCurrent = Literal["missing", "failed", "stale"]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatus:
+    """One scenario of one planned shard. `why` says why it is not current; None: it is."""
+
+    scenario: Scenario
+    shard: str
+    plans: PartitionRecord
+    dialogues: PartitionRecord | None
+    scored: PartitionRecord | None
+    why: NotCurrent | None
+    scores_only: bool = False  # the dialogues are current: nothing but their scores is due
+
+    @property
+    def key(self) -> str:
+        """As Dagster writes it: `debate|x-0003`."""
+        return f"{self.scenario.value}|{self.shard}"
+
+    @property
+    def scores_are_older(self) -> bool:
+        """Whether the dialogues were written anew after they were scored."""
+        return bool(self.dialogues and self.scored and self.scored.written_at < self.dialogues.written_at)
+
+
+def expected_fingerprints(profile: Profile, prompts: PromptBook, rules: QualityRules) -> Expected:
+    """The fingerprints that current partitions have under these models, prompts and rules."""
+    rules_identity = rules.identity  # reads the file of manual decisions: once, not once a partition
+
+    def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
+        dialogues = dialogue_fingerprint(plans, regenerations, scenario, prompts, profile)
+        return dialogues, scored_fingerprint(dialogues, profile, prompts, rules_identity)
+
+    return expected
+
+
+def partition_statuses(lake: Lake, expected: Expected) -> list[PartitionStatus]:
+    """Every scenario of every planned shard, in the order of shard and scenario.
+
+    A partition is `missing` where its dialogues or their scores were never written, `failed` where the gate of either
+    failed, and `stale` where either was made by other means than the present ones, or the scores are older than the
+    dialogues. Reads the lake's index only: four listings, whatever the number of partitions.
+    """
+    dialogues, scored = _by_name(lake, DIALOGUES), _by_name(lake, SCORED)
+    regenerations = _by_name(lake, REGENERATIONS)
+    statuses = []
+    for plans in lake.records(DIALOGUE_PLANS):
+        for scenario in sorted(Scenario):
+            key = f"{scenario.value}|{plans.keys['shard']}"
+            asked_anew = regenerations.get(key)
+            current = expected(plans.fingerprint, asked_anew.fingerprint if asked_anew else "", scenario)
+            told, judged = dialogues.get(key), scored.get(key)
+            why = _why(told, judged, current)
+            told_now = told is not None and told.gate == "passed" and told.fingerprint == current[0]
+            statuses.append(
+                PartitionStatus(scenario, plans.keys["shard"], plans, told, judged, why, bool(why) and told_now)
+            )
+    return statuses
+
+
+def _why(told: PartitionRecord | None, judged: PartitionRecord | None, current: tuple[str, str]) -> NotCurrent | None:
+    if told is None or judged is None:
+        return "missing"
+    if "failed" in (told.gate, judged.gate):
+        return "failed"
+    made_by_present_means = (told.fingerprint, judged.fingerprint) == current
+    return None if made_by_present_means and judged.written_at >= told.written_at else "stale"
+
+
+def _by_name(lake: Lake, table: Table) -> Mapping[str, PartitionRecord]:
+    return {record.name: record for record in lake.records(table)}

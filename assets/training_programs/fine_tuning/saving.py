@@ -1,0 +1,133 @@
+"""Checkpoints in the lake while training goes on: files first, a manifest with their hashes last.
+
+<folder>/progress/checkpoint-<step>/…             what the trainer needs to go on
+<folder>/progress/checkpoint-<step>/manifest.json sha256 and size of each file; without it, the checkpoint is not there;
+                                                  and the base's weights that it belongs to
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from fnmatch import fnmatch
+from pathlib import Path
+
+from resources.lake.published_folders import MANIFEST, json_bytes, list_files
+from resources.lake.store import Store, StoreError
+
+KEPT = 2
+PIECE = 1 << 26  # bytes that are copied at once
+# Left in every checkpoint by transformers and TRL, and needed by none that goes on.
+NOT_NEEDED = ("README.md", "training_args.bin", "tokenizer*", "chat_template*", "special_tokens_map*", "*.jinja")
+
+
+def fetch(store: Store, path: str, target: Path) -> None:
+    """Copy a file of the lake to this machine, in bounded memory. Raises FileNotFoundError."""
+    with store.open(path) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy, PIECE)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file of this machine."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def progress_folder(folder: str) -> str:
+    """Where the checkpoints of a piece of work are."""
+    return f"{folder}/progress"
+
+
+def out_of_reach(error: BaseException) -> bool:
+    """Whether an error speaks of the lake or the network, not of the program; the store was patient already."""
+    return isinstance(error, StoreError | OSError) or type(error).__module__.startswith("botocore.")
+
+
+def save(store: Store, folder: str, weights: str, checkpoint: Path) -> int:
+    """Put a checkpoint of this machine's disk into the lake, and take away all but the newest KEPT.
+
+    Args:
+        store: the lake.
+        folder: of the work.
+        weights: identity of the base's, see `base_models.Weights`.
+        checkpoint: `…/checkpoint-<step>`.
+
+    Returns:
+        Its bytes.
+    """
+    target = f"{progress_folder(folder)}/{checkpoint.name}"
+    files = [file for file in list_files(checkpoint) if not any(fnmatch(file.path, name) for name in NOT_NEEDED)]
+    store.delete(f"{target}/{MANIFEST}")  # of another attempt that came as far; its files are replaced now
+    for file in files:
+        store.put_file(f"{target}/{file.path}", checkpoint / file.path)
+    store.put(f"{target}/{MANIFEST}", json_bytes({"base_weights": weights, "files": [asdict(file) for file in files]}))
+    _forget_older(store, folder)
+    return sum(file.bytes for file in files)
+
+
+def resume(store: Store, folder: str, weights: str, scratch: Path, say: Callable[[str], None]) -> Path | None:
+    """Bring the newest whole checkpoint to this machine; None where there is none.
+
+    One without manifest, of other `weights` of the base, or with a file that is missing or has another hash, is passed
+    over.
+    """
+    for step in sorted(_steps(store, folder), reverse=True):
+        name = f"checkpoint-{step}"
+        fault = _fetch(store, f"{progress_folder(folder)}/{name}", weights, scratch / name)
+        if fault is None:
+            return scratch / name
+        say(f"{name} is passed over: {fault}")
+    return None
+
+
+def forget(store: Store, folder: str) -> None:
+    """Take all checkpoints away: the work is done."""
+    for step in _steps(store, folder):
+        _delete(store, folder, step)
+
+
+def _steps(store: Store, folder: str) -> set[int]:
+    start = progress_folder(folder)
+    found = (re.match(r"checkpoint-(\d+)/", file.path.removeprefix(f"{start}/")) for file in store.list(start))
+    return {int(match[1]) for match in found if match}
+
+
+def _forget_older(store: Store, folder: str) -> None:
+    whole = [
+        step
+        for step in sorted(_steps(store, folder), reverse=True)
+        if store.exists(f"{progress_folder(folder)}/checkpoint-{step}/{MANIFEST}")
+    ]
+    for step in _steps(store, folder):
+        if len(whole) >= KEPT and step < whole[KEPT - 1]:
+            _delete(store, folder, step)
+
+
+def _delete(store: Store, folder: str, step: int) -> None:
+    """Its manifest first: half a checkpoint never looks whole."""
+    target = f"{progress_folder(folder)}/checkpoint-{step}"
+    store.delete(f"{target}/{MANIFEST}")
+    for file in store.list(target):
+        store.delete(file.path)
+
+
+def _fetch(store: Store, source: str, weights: str, target: Path) -> str | None:
+    """Copy a checkpoint to this machine; what is wrong with it, if anything is."""
+    try:
+        manifest = json.loads(store.get(f"{source}/{MANIFEST}"))
+    except FileNotFoundError:
+        return "it has no manifest, so it was never whole"
+    if manifest.get("base_weights") != weights:
+        return f"its base model was {manifest.get('base_weights')}, now it is {weights}; name a commit as its revision"
+    for file in manifest["files"]:
+        copy = target / file["path"]
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            fetch(store, f"{source}/{file['path']}", copy)
+        except FileNotFoundError:
+            return f"{file['path']} is missing"
+        if sha256_of(copy) != file["sha256"]:
+            return f"{file['path']} is damaged"
+    return None

@@ -1,0 +1,187 @@
+"""What a program that works for a trainer has in common with others: its task, its endings, its command line.
+
+Nothing here loads torch: the command line sets the environment first.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from assets.training_programs.fine_tuning import saving
+from assets.training_programs.fine_tuning.faults import CRASHED, DONE, INTERRUPTED, Fault, Stop
+from assets.training_programs.fine_tuning.heartbeat import Heartbeat
+from assets.training_programs.fine_tuning.pipes import Reporter, open_voice
+from resources.configuration import Configuration, describe_faults, fault_list
+from resources.lake.published_folders import json_bytes
+from resources.lake.store import S3Options, Store, StoreError, open_store
+from resources.training_jobs.job import (
+    ATTEMPT,
+    FAILURE,
+    FOLDER,
+    LAKE_ROOT,
+    ORPHAN_MINUTES,
+    SPECIFICATION,
+    attempt_folder,
+)
+
+LAST_LINES = 20
+Asked = TypeVar("Asked", bound=Configuration)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the environment tells."""
+
+    store: Store
+    folder: str  # of the work, relative to the lake's root
+    attempt: int
+    orphan_minutes: float | None
+    rank: int
+    processes: int
+    started: float  # time.monotonic()
+
+    @property
+    def attempt_folder(self) -> str:
+        """Of this attempt, relative to the lake's root."""
+        return attempt_folder(self.folder, self.attempt)
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that talks to the lake."""
+        return self.rank == 0
+
+
+def run_task(task: Task, work: Callable[[Task, Stop, Reporter, Heartbeat | None, Path], None]) -> int:
+    """Do the work; the exit code. Whatever goes wrong stands in the attempt's failure.json too.
+
+    Args:
+        task: what the environment tells.
+        work: does it, and raises Fault where it cannot be done or somebody asked to end. The last two are the
+            heartbeat, in the first process, and a folder of this machine that is gone afterwards.
+    """
+    stop = Stop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, _: stop.ask(INTERRUPTED, f"ended by {signal.Signals(number).name}"))
+    with ExitStack() as stack:
+        voice, heartbeat = Reporter(aloud=False), None
+        try:
+            if task.first:
+                # SageMaker restarts an interrupted job as the same attempt.
+                task.store.delete(f"{task.attempt_folder}/{FAILURE}")
+                heartbeat = stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
+                voice = stack.enter_context(open_voice(task.store))
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="trainer-"))
+            work(task, stop, voice, heartbeat, Path(scratch))
+        except Exception as error:
+            code, message, retryable = explain(error)
+            if code == CRASHED and not isinstance(error, Fault | StoreError):
+                traceback.print_exc()
+            voice.complain(message)
+            _leave_failure(task, code, message, retryable)
+            return code
+        return DONE
+
+
+def explain(error: Exception) -> tuple[int, str, bool]:
+    """Exit code, message, and whether another try may do better."""
+    if isinstance(error, Fault):
+        return error.exit, str(error), error.retryable
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            Fault.exit,
+            f"out of memory: lower the recipe's batch_size (effective_batch stays) or max_tokens, or turn "
+            f"gradient_checkpointing on ({str(error).splitlines()[0]})",
+            False,
+        )
+    if isinstance(error, StoreError):
+        return CRASHED, str(error), True
+    lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
+    return CRASHED, "\n".join(lines), saving.out_of_reach(error)
+
+
+def _leave_failure(task: Task, code: int, message: str, retryable: bool) -> None:
+    """The first process that fails says why; the others fail because of it."""
+    content = {"exit": code, "message": message, "retryable": retryable}
+    try:
+        task.store.put_if_absent(f"{task.attempt_folder}/{FAILURE}", json_bytes(content))
+    except Exception as error:
+        sys.stderr.write(f"trainer: failure.json cannot be written: {error}\n")
+
+
+def read_specification(task: Task, form: type[Asked], version: int) -> Asked:
+    """What is asked for.
+
+    Args:
+        task: whose.
+        form: of the file; it has a field `format`.
+        version: of that form, as this program knows it.
+
+    Raises:
+        Fault: it is not there, or does not fit.
+    """
+    path = f"{task.folder}/{SPECIFICATION}"
+    where = task.store.uri(path)
+    try:
+        content = json.loads(task.store.get(path))
+        asked = form.model_validate(content)
+    except FileNotFoundError:
+        raise Fault(f"{where} is missing: nothing says what to do") from None
+    except json.JSONDecodeError as error:
+        raise Fault(f"{where} is not JSON: {error}") from None
+    except ValidationError as error:
+        raise Fault(fault_list(f"{where} is not valid:", describe_faults(error, form))) from None
+    if content["format"] != version:
+        raise Fault(f"{where} has format {content['format']}, this program knows {version}: use the image it names")
+    return asked
+
+
+def task_of_command_line(program: str, description: str | None, started: float) -> Task:
+    """The task that command line and environment name, with the environment set as libraries want it.
+
+    Args:
+        program: the module, as `python -m` calls it.
+        description: its docstring.
+        started: time.monotonic() when the process began.
+    """
+    environment = os.environ
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument(
+        "--lake-root", default=environment.get(LAKE_ROOT), help=f"folder or s3:// prefix (${LAKE_ROOT})"
+    )
+    parser.add_argument("--folder", default=environment.get(FOLDER), help=f"of the work, below the root (${FOLDER})")
+    parser.add_argument("--attempt", type=int, default=int(environment.get(ATTEMPT, "1")), help=f"1, 2, … (${ATTEMPT})")
+    options = parser.parse_args()
+    for name, given in ((LAKE_ROOT, options.lake_root), (FOLDER, options.folder)):
+        if not given:
+            parser.error(f"{name} is not set")
+    environment.setdefault("TOKENIZERS_PARALLELISM", "false")
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin on a busy machine cost nine tenths of it
+    environment.setdefault("TQDM_DISABLE", "1")  # progress goes to the log as lines
+    if "WORLD_SIZE" not in environment:
+        environment.setdefault("CUDA_VISIBLE_DEVICES", "0")  # one process, one GPU
+    return task_of(options.lake_root, options.folder, options.attempt, started)
+
+
+def task_of(root: str, folder: str, attempt: int, started: float) -> Task:
+    """The task of this process, with what torchrun and the launcher left in the environment."""
+    minutes = os.environ.get(ORPHAN_MINUTES)
+    return Task(
+        store=open_store(root, S3Options.from_environment(os.environ)),
+        folder=folder.strip("/"),
+        attempt=attempt,
+        orphan_minutes=float(minutes) if minutes else None,
+        rank=int(os.environ.get("RANK", "0")),
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
+        started=started,
+    )

@@ -1,0 +1,284 @@
+"""Supervised fine-tuning of an adapter with TRL and PEFT, the same in every process."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import peft
+import pyarrow.compute as pc
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from assets.training_programs.fine_tuning import saving
+from assets.training_programs.fine_tuning.base_models import Weights, load_model
+from assets.training_programs.fine_tuning.data import NO_LOSS, Tokenized
+from assets.training_programs.fine_tuning.faults import Fault, Stop
+from assets.training_programs.fine_tuning.pipes import Reporter
+from assets.training_programs.fine_tuning.templates import FAMILIES
+from assets.training_programs.recipe import Recipe
+from resources.lake.store import Store
+
+FAINT = 0.1  # of the usual norm
+REFERENCE_ROWS = 4  # conversations on which the saved adapter is compared with the trained one
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """In which precision this machine computes."""
+
+    cpu: bool
+    bf16: bool
+
+
+def choose_numbers(recipe: Recipe) -> Numbers:
+    """What the recipe asks for, if the hardware has it.
+
+    Raises:
+        Fault: it has not.
+    """
+    cuda = torch.cuda.is_available()
+    has_bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    if recipe.precision == "bf16" and not has_bf16:
+        device = torch.cuda.get_device_name() if cuda else "the CPU"
+        raise Fault(f"recipe.precision is bf16, which {device} does not compute; set it to auto or fp32")
+    if recipe.attention == "flash_attention_2":
+        from transformers.utils.import_utils import is_flash_attn_2_available
+
+        if not (cuda and is_flash_attn_2_available()):
+            raise Fault("recipe.attention is flash_attention_2, which is not installed here; set it to sdpa")
+    return Numbers(cpu=not cuda, bf16=recipe.precision != "fp32" and has_bf16)
+
+
+class Saver(TrainerCallback):
+    """Puts each checkpoint into the lake. One that cannot be put there is missed; training goes on."""
+
+    def __init__(self, store: Store | None, folder: str, weights: str, voice: Reporter) -> None:
+        """
+        Args:
+            store: the lake; None in all processes but the first.
+            folder: of the work.
+            weights: identity of the base's.
+            voice: told of what does not work.
+        """
+        self._store, self._folder, self._weights, self._voice = store, folder, weights, voice
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()  # every process adds the state of its random numbers
+        if self._store is None:
+            return
+        checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        try:
+            saving.save(self._store, self._folder, self._weights, checkpoint)
+        except Exception as error:
+            if not saving.out_of_reach(error):
+                raise
+            self._voice.say(f"{checkpoint.name} was not saved in the lake: {error}")
+
+
+class StopCallback(TrainerCallback):
+    """Ends training after the step in which any process was asked to, with a checkpoint."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._agree(args.device)
+        if self._stop.asked:
+            control.should_save = control.should_training_stop = True
+            control.should_evaluate = False
+
+    def _agree(self, device: torch.device) -> None:
+        """All processes end after the same step, whichever was asked."""
+        if torch.distributed.is_initialized():
+            code = torch.tensor(self._stop.code, device=device)
+            torch.distributed.all_reduce(code, torch.distributed.ReduceOp.MAX)
+            if int(code):
+                self._stop.ask(int(code), "another process was asked to end")
+
+
+def make_model(weights: Weights, recipe: Recipe, numbers: Numbers) -> Any:
+    """The base model with a fresh adapter, the same for the same seed.
+
+    Raises:
+        Fault: it cannot be loaded, or lacks what the recipe names.
+    """
+    model = load_model(weights, bf16=numbers.bf16, attention=recipe.attention)
+    longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if longest and recipe.max_tokens > longest:
+        raise Fault(f"recipe.max_tokens {recipe.max_tokens} is more than the base model takes ({longest})")
+    targets = recipe.lora.targets
+    adapter = peft.LoraConfig(
+        r=recipe.lora.rank,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+    set_seed(recipe.seed)
+    try:
+        return peft.get_peft_model(model, adapter)
+    except ValueError as error:
+        raise Fault(f"recipe.lora.targets does not fit the base model: {error}") from error
+
+
+def refuse_unknown_tokens(model: Any, rows: Dataset) -> None:
+    """Raise Fault where the tokenizer gives tokens that the model has no embedding of."""
+    highest, known = pc.max(pc.list_flatten(rows.data.column("input_ids"))).as_py(), _embeddings(model).shape[0]
+    if highest >= known:
+        raise Fault(
+            f"the base model knows {known} tokens, its tokenizer gives number {highest}: they do not belong together"
+        )
+
+
+def faint_tokens(model: Any, tokenizer: Any, template: str) -> list[str]:
+    """Tokens of the template that the base model hardly has an embedding of: LoRA does not train those.
+
+    Llama 3's base models, for one, come with untrained rows for their chat tokens.
+    """
+    norms = _embeddings(model).detach().float().norm(dim=1)
+    usual = norms.median()
+    return [
+        token for token in FAMILIES[template].tokens if norms[tokenizer.convert_tokens_to_ids(token)] < FAINT * usual
+    ]
+
+
+def _embeddings(model: Any) -> torch.Tensor:
+    weights: torch.Tensor = model.get_input_embeddings().weight
+    return weights
+
+
+def make_trainer(
+    model: Any,
+    tokenizer: Any,
+    train: Dataset,
+    validation: Dataset | None,
+    recipe: Recipe,
+    numbers: Numbers,
+    folder: Path,
+    callbacks: list[TrainerCallback],
+) -> SFTTrainer:
+    """TRL's trainer, set up as the recipe says.
+
+    Args:
+        model: with its adapter.
+        tokenizer: for the padding.
+        train: `input_ids` and `labels`.
+        validation: likewise; None where there is none.
+        recipe: see there.
+        numbers: see there.
+        folder: of this machine, for checkpoints.
+        callbacks: in the order in which they are called.
+    """
+    arguments = SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.schedule,
+        warmup_steps=recipe.warmup,  # a float below 1 is a share of the steps
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.accumulation,
+        optim=recipe.optimizer,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_gradient_norm,
+        activation_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
+        bf16=numbers.bf16,
+        use_cpu=numbers.cpu,
+        max_length=recipe.max_tokens if recipe.packing else None,  # else cut already, at whole turns
+        packing=recipe.packing,
+        eval_packing=False,
+        seed=recipe.seed,
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # transformers would put an average in the place of a loss that is no number
+        save_strategy="steps",
+        save_steps=recipe.save_steps,
+        save_total_limit=2,
+        eval_strategy="no" if validation is None else "steps",
+        eval_steps=recipe.evaluate_steps,
+        ddp_find_unused_parameters=False,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    trainer = SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=validation,
+        processing_class=tokenizer,
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def train(trainer: SFTTrainer, resume: Path | None) -> TrainerState:
+    """Train to the last step, or to where somebody asks to end.
+
+    Args:
+        trainer: see `make_trainer`.
+        resume: a checkpoint to go on from.
+
+    Returns:
+        The trainer's state; its `global_step` tells whether this was the end.
+    """
+    if resume is not None and _is_last(resume):
+        peft.set_peft_model_state_dict(trainer.model, load_file(resume / "adapter_model.safetensors"))
+        trainer.state = TrainerState.load_from_json(str(resume / "trainer_state.json"))
+    else:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    state = trainer.state
+    evaluated = any("validation_loss" in entry and entry["step"] == state.global_step for entry in state.log_history)
+    if trainer.eval_dataset is not None and state.global_step >= state.max_steps and not evaluated:
+        trainer.evaluate()
+    return state
+
+
+def _is_last(checkpoint: Path) -> bool:
+    """Whether training was over when it was saved: transformers would take one more step."""
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return bool(state["global_step"] >= state["max_steps"])
+
+
+def as_dataset(rows: Tokenized) -> Dataset:
+    """Columns `input_ids` and `labels`."""
+    return Dataset.from_dict({"input_ids": rows.input_ids, "labels": rows.labels})
+
+
+def mean_loss(model: Any, rows: Dataset, numbers: Numbers) -> float:
+    """Cross-entropy of the tokens that carry loss, over the first REFERENCE_ROWS conversations."""
+    device = next(model.parameters()).device
+    total, count = 0.0, 0
+    model.eval()
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=numbers.bf16):
+        for row in rows.select(range(min(REFERENCE_ROWS, len(rows)))):
+            ids, labels = (torch.tensor([row[name]], device=device) for name in ("input_ids", "labels"))
+            logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+            loss = torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=NO_LOSS, reduction="sum"
+            )
+            total, count = total + loss.item(), count + int((labels[:, 1:] != NO_LOSS).sum())
+    return total / max(1, count)
+
+
+def bare_base(trainer: SFTTrainer, weights: Weights, recipe: Recipe, numbers: Numbers) -> Any:
+    """The base model without its adapter, whole in this process."""
+    if trainer.is_fsdp_enabled:
+        return load_model(weights, bf16=numbers.bf16, attention=recipe.attention).to(trainer.args.device)
+    return trainer.accelerator.unwrap_model(trainer.model).unload()
+
+
+def with_adapter(base: Any, adapter: Path) -> Any:
+    """A base model with a saved adapter loaded onto it."""
+    return peft.PeftModel.from_pretrained(base, str(adapter))
+
+
+def merge(model: Any, folder: Path) -> None:
+    """Write the base with the adapter merged into it."""
+    model.merge_and_unload().save_pretrained(str(folder))

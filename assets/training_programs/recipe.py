@@ -1,0 +1,191 @@
+"""How a base model is fine-tuned: the recipe and the base models, read from one YAML file and checked as a whole.
+
+No Dagster here: the program that runs where the GPU is reads the same models.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from resources.configuration import Configuration, load_configuration, shipped_or_path
+
+CONFIGURATIONS = Path(__file__).parent / "configurations"
+TEMPLATES = Path(__file__).parent / "fine_tuning" / "templates"
+EMBEDDED = "embedded"
+ALIKE_OVER_SEEDS = ("model", "revision", "template", "context_tokens")
+
+
+def template_names() -> list[str]:
+    """The chat templates that come along, one a model family."""
+    return sorted(path.stem for path in TEMPLATES.glob("*.jinja"))
+
+
+class Lora(Configuration):
+    """The adapter. The paper gives none of it; ours are LLaMA-Factory's defaults."""
+
+    rank: int = Field(default=8, ge=1, le=1024, description="Rank of the update (ours).")
+    alpha: int = Field(default=16, ge=1, description="Its scale, divided by the rank (ours).")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="Dropout before the adapter (ours).")
+    targets: Literal["all-linear"] | tuple[str, ...] = Field(
+        default="all-linear", description="`all-linear`, or names of the modules that get an adapter (ours)."
+    )
+
+
+class Recipe(Configuration):
+    """Supervised fine-tuning with LoRA. Defaults are the paper's where it gives any (METHOD: fine-tuning)."""
+
+    epochs: float = Field(default=2, gt=0, description="Times through the training split (paper).")
+    learning_rate: float = Field(default=1e-4, gt=0, lt=1, description="Peak learning rate (paper).")
+    batch_size: int = Field(default=2, ge=1, description="Conversations in one forward pass on one device (paper).")
+    effective_batch: int = Field(
+        default=16,
+        ge=1,
+        description="Conversations in one optimiser step over all devices (2 × 8 of the paper on one device; ours: it "
+        "stays the same on several). Accumulation follows: effective_batch / (batch_size × processes).",
+    )
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = Field(
+        default="cosine", description="Course of the learning rate (paper)."
+    )
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="Share of the steps in which it rises (paper).")
+    optimizer: Literal["adamw_torch", "adamw_torch_fused"] = Field(default="adamw_torch", description="AdamW (paper).")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's weight decay (ours).")
+    max_gradient_norm: float = Field(default=1.0, gt=0, description="Gradients are clipped to this norm (ours).")
+    lora: Lora = Field(default=Lora(), description="The adapter.")
+    max_tokens: int = Field(
+        default=2048, ge=16, description="Longer conversations are cut at whole turns, or left out and counted (ours)."
+    )
+    packing: bool = Field(
+        default=False,
+        description="Several conversations in one row of max_tokens, none of which sees another; such a row counts as "
+        "one in batch_size and effective_batch (ours).",
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        default="auto", description="`auto`: bf16 where the hardware has it, else fp32."
+    )
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(default="sdpa", description="Attention kernels.")
+    gradient_checkpointing: bool = Field(default=True, description="Recompute activations: less memory, more time.")
+    processes: int = Field(default=1, ge=1, le=8, description="Processes on one node, one a GPU.")
+    seed: int = Field(default=0, ge=0, description="Of the adapter's start and the order of the rows.")
+    save_steps: int = Field(default=50, ge=1, description="A checkpoint goes to the lake every so many steps.")
+    evaluate_steps: int = Field(default=50, ge=1, description="Validation loss every so many steps, and at the end.")
+    minimum_rows: int = Field(default=4, ge=1, description="With fewer conversations to train on nothing is started.")
+    merge: bool = Field(default=False, description="Also leave the base with the adapter merged into it.")
+
+    @property
+    def accumulation(self) -> int:
+        """Forward passes of one device between two optimiser steps."""
+        return self.effective_batch // (self.batch_size * self.processes)
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> Self:
+        if self.effective_batch % (self.batch_size * self.processes):
+            raise ValueError(
+                f"effective_batch {self.effective_batch} should be a multiple of batch_size × processes "
+                f"({self.batch_size} × {self.processes})"
+            )
+        return self
+
+
+class BaseModel(Configuration):
+    """A model to be tuned."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{0,30}$", description="Its name in partition keys and folders: a-z, 0-9, . and -"
+    )
+    model: str = Field(
+        description="Hub id, local folder, `s3://` folder, or `embedded` for the SmolLM2 that comes along."
+    )
+    revision: str | None = Field(
+        default=None,
+        description="Hub only: a commit. A tag, a branch or none may move: trainings of one id would differ, and no "
+        "checkpoint of other weights is gone on from.",
+    )
+    template: str = Field(description="Chat template family; what comes along is in trainer/templates/.")
+    context_tokens: int = Field(ge=16, description="Longest sequence that the model takes.")
+
+    @field_validator("template")
+    @classmethod
+    def _template_is_known(cls, value: str) -> str:
+        if value not in template_names():
+            raise ValueError(f"should be one of {', '.join(template_names())}")
+        return value
+
+
+class ConfiguredBase(BaseModel):
+    """A model to be tuned, maybe once more with another seed."""
+
+    seed: int | None = Field(default=None, ge=0, description="Takes the place of `recipe.seed` for this one.")
+    seed_of: str | None = Field(
+        default=None,
+        description="Name of another base model that this one is, tuned with another seed. The report takes such runs "
+        "together: means over seeds, with the lowest and the highest.",
+    )
+
+
+class Training(Configuration):
+    """The whole file: which models, and how."""
+
+    bases: tuple[ConfiguredBase, ...] = Field(description="Base models, one partition each.")
+    recipe: Recipe = Field(default=Recipe(), description="How each of them is tuned.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        names = [base.name for base in self.bases]
+        faults = [] if names else ["bases should name at least one model"]
+        faults += [f"two base models are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+        faults += [
+            f"recipe.max_tokens {self.recipe.max_tokens} is more than {base.name} takes ({base.context_tokens})"
+            for base in self.bases
+            if self.recipe.max_tokens > base.context_tokens
+        ]
+        faults += self._seed_faults()
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _seed_faults(self) -> list[str]:
+        by_name = {base.name: base for base in self.bases}
+        faults, tuned = [], {(base.name, self._seed(base)): base.name for base in self.bases}
+        for base in self.bases:
+            if base.seed_of is None:
+                continue
+            first = by_name.get(base.seed_of)
+            if first is None or first.seed_of is not None:
+                why = "is not among the bases" if first is None else f"is itself a seed of {first.seed_of!r}"
+                faults.append(f"{base.name} is a seed of {base.seed_of!r}, which {why}")
+                continue
+            other = [key for key in ALIKE_OVER_SEEDS if getattr(base, key) != getattr(first, key)]
+            if other:
+                faults.append(f"{base.name} is a seed of {first.name}, so it should have the same {', '.join(other)}")
+            twin = tuned.setdefault((first.name, self._seed(base)), base.name)
+            if twin != base.name:
+                faults.append(f"{base.name} and {twin} have the same seed {self._seed(base)}: give one of them another")
+        return faults
+
+    def _seed(self, base: ConfiguredBase) -> int:
+        return self.recipe.seed if base.seed is None else base.seed
+
+    @property
+    def seed_of(self) -> dict[str, str]:
+        """Base models that are another with another seed, and which."""
+        return {base.name: base.seed_of for base in self.bases if base.seed_of is not None}
+
+    def base(self, name: str) -> BaseModel:
+        """The base model of that name, as trainers and checkpoints know it. Raises KeyError."""
+        found = {base.name: base for base in self.bases}[name]
+        return BaseModel.model_validate(found.model_dump(include=set(BaseModel.model_fields)))
+
+    def recipe_of(self, name: str) -> Recipe:
+        """The recipe with the seed of the base model of that name. Raises KeyError."""
+        found = {base.name: base for base in self.bases}[name]
+        return self.recipe.model_copy(update={"seed": self._seed(found)})
+
+
+def load_training(name_or_path: str) -> Training:
+    """A shipped configuration (`laptop`, `paper`) or a YAML file.
+
+    Raises:
+        ConfigurationError: every fault of the file at once.
+    """
+    return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), Training)

@@ -1,0 +1,167 @@
+"""Dagster's record of what is materialised, made to agree with the lake, which is the truth."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    AssetRecordsFilter,
+    DagsterEventType,
+    DagsterInstance,
+    MultiPartitionKey,
+)
+
+from assets.boost_qa.release import HOME as RELEASES
+from assets.dialogue_browser.schema import LISTED
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.dialogues.schema import DIALOGUES
+from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.framework.partitions import VARIANTS
+from assets.quality.schema import SCORED
+from assets.report.schema import REPORT_SCORES
+from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
+from assets.training_programs.specification import HOME as CHECKPOINTS
+from assets.training_sets.variants import HOME as TRAINING_SETS
+from resources.lake.published_folders import LATEST, MANIFEST, read_latest
+from resources.lake.tables import Lake, PartitionRecord, Table
+
+AT_ONCE = 500  # events read in one query
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A partition of an asset as the lake holds it; `partition` is None where the asset has none."""
+
+    partition: str | None
+    written_at: datetime
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record_lake(lake: Lake, instance: DagsterInstance) -> dict[str, int]:
+    """Report every partition of the lake that the instance does not know of, or knows an earlier writing of.
+
+    Each is reported once, with its fingerprint. Partitions that failed their gate are due and are not reported.
+
+    Returns:
+        Asset name to the number of partitions reported, of those assets that had any.
+    """
+    reported = {}
+    for asset, made in _everything(lake):
+        key = AssetKey(asset)
+        known = _recorded(instance, key)
+        new = [one for one in made if one.written_at > known.get(one.partition, datetime.min.replace(tzinfo=UTC))]
+        for one in new:
+            instance.report_runless_asset_event(
+                AssetMaterialization(
+                    key,
+                    partition=one.partition,
+                    description="Found in the lake.",
+                    tags=_dimensions(one.partition),
+                    metadata={**one.facts, "written at": one.written_at.isoformat(timespec="seconds")},
+                )
+            )
+        if new:
+            reported[asset] = len(new)
+    return reported
+
+
+def _dimensions(partition: str | None) -> dict[str, str]:
+    """A partition of two dimensions as Dagster tags what a run made, so that the UI finds it by either."""
+    keys = partition.keys_by_dimension if isinstance(partition, MultiPartitionKey) else {}
+    return {f"dagster/partition/{name}": key for name, key in keys.items()}
+
+
+def _everything(lake: Lake) -> Iterator[tuple[str, list[Made]]]:
+    yield "raw_seeds", [_made(record, record.name) for record in lake.records(READINGS)]
+    yield "seed_embeddings", _embedded_sources(lake)
+    yield "dialogue_plans", _written(lake, DIALOGUE_PLANS)
+    yield "scenario_dialogues", _written(lake, DIALOGUES)
+    yield "scored_dialogues", _written(lake, SCORED)
+    yield "boost_qa", list(_published(lake, None, RELEASES))
+    yield (
+        "training_sets",
+        [made for variant in VARIANTS for made in _published(lake, variant, f"{TRAINING_SETS}/{variant}")],
+    )
+    yield CHECKPOINTS, _tuned(lake)
+    yield BENCHMARK_SCORES.name, _written(lake, BENCHMARK_SCORES)
+    for home in (REPORT_SCORES.name, LISTED.name):
+        yield home, list(_published(lake, None, home))
+
+
+def _written(lake: Lake, table: Table) -> list[Made]:
+    found = []
+    for record in lake.records(table):
+        if record.gate == "passed":
+            name = record.name if len(record.keys) == 1 else MultiPartitionKey(dict(record.keys))
+            found.append(_made(record, name))
+    return found
+
+
+def _made(record: PartitionRecord, name: str) -> Made:
+    return Made(
+        name, record.written_at, {"fingerprint": record.fingerprint, "dagster/partition_row_count": record.rows}
+    )
+
+
+def _embedded_sources(lake: Lake) -> list[Made]:
+    """The sources of which every shard is embedded: the asset's partitions, which the table has not."""
+    vectors: dict[str, list[PartitionRecord]] = {}
+    for record in lake.records(EMBEDDINGS):
+        vectors.setdefault(record.keys["source"], []).append(record)
+    seeds: dict[str, set[str]] = {}
+    for record in lake.records(SEEDS):
+        seeds.setdefault(record.keys["source"], set()).add(record.keys["shard"])
+    return [
+        Made(
+            source,
+            max(record.written_at for record in records),
+            {"dagster/partition_row_count": sum(record.rows for record in records)},
+        )
+        for source, records in vectors.items()
+        if seeds.get(source, set()) <= {record.keys["shard"] for record in records}
+    ]
+
+
+def _tuned(lake: Lake) -> list[Made]:
+    """The latest checkpoint of every base model and variant."""
+    found: list[Made] = []
+    for file in lake.store.list(CHECKPOINTS):
+        home, _, name = file.path.rpartition("/")
+        if name == LATEST and home.count("/") == 2:
+            _, base, variant = home.split("/")
+            found.extend(_published(lake, MultiPartitionKey({"base": base, "variant": variant}), home))
+    return found
+
+
+def _published(lake: Lake, partition: str | None, home: str) -> Iterable[Made]:
+    """The folder that is latest below `home`, if there is one."""
+    latest = read_latest(lake.store, home)
+    if latest is None:
+        return
+    try:
+        manifest = json.loads(lake.store.get(f"{latest['folder']}/{MANIFEST}"))
+    except FileNotFoundError:
+        return
+    yield Made(partition, datetime.fromisoformat(manifest["made_at"]), {"id": latest["id"], "path": latest["folder"]})
+
+
+def _recorded(instance: DagsterInstance, key: AssetKey) -> dict[str | None, datetime]:
+    """When each partition was last recorded as materialised."""
+    unpartitioned = instance.get_latest_materialization_event(key)
+    latest: dict[str | None, datetime] = {}
+    if unpartitioned is not None:
+        latest[None] = datetime.fromtimestamp(unpartitioned.timestamp, UTC)
+    ids = sorted(
+        instance.event_log_storage.get_latest_storage_id_by_partition(
+            key, DagsterEventType.ASSET_MATERIALIZATION
+        ).values()
+    )
+    for start in range(0, len(ids), AT_ONCE):
+        chosen = AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + AT_ONCE])
+        for record in instance.fetch_materializations(chosen, limit=AT_ONCE).records:
+            latest[record.partition_key] = datetime.fromtimestamp(record.timestamp, UTC)
+    return latest

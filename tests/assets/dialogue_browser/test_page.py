@@ -1,0 +1,440 @@
+"""The page in a real browser: finding, reading, and that nothing a model said ever runs."""
+
+import functools
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from assets.dialogue_browser import writing
+from assets.dialogue_browser.files import data_file, read_data_file
+from assets.dialogue_browser.writing import write_browser
+from assets.framework.partitions import Scenario
+from resources.lake.tables import Lake
+from tests.tiny_lake import TinyDialogue, TinyLake, eight_seeds
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        shutil.which("chromium") is None, reason="Chromium is not installed (Debian: apt-get install chromium)"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyLake, Path]:
+    """Eight dialogues, and the folder of their browser; tests that change it take `folder`, a copy."""
+    root = tmp_path_factory.mktemp("eight")
+    made = eight_seeds(str(root / "lake"))
+    made.change("moon", score=0.35, reasons=("judged_wrong", "copied"))
+    made.change("paint", status="set_aside", score=0.1)
+    return made, write_release(made, root / "browser")
+
+
+def write_release(lake: TinyLake, folder: Path) -> Path:
+    """Publish a release without pictures, and write its browser."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.boost_qa.release.draw_plots", lambda *_: None)
+        write_browser(lake.lake, lake.release(), folder)
+    return folder
+
+
+@pytest.fixture
+def taught(eight: tuple[TinyLake, Path]) -> dict[str, TinyDialogue]:
+    """The eight dialogues, by name."""
+    return eight[0].taught
+
+
+@pytest.fixture
+def address(eight: tuple[TinyLake, Path]) -> str:
+    """The browser of eight dialogues, on this machine's disk."""
+    return (eight[1] / "index.html").as_uri()
+
+
+@pytest.fixture
+def own_folder(eight: tuple[TinyLake, Path], folder: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(eight[1], folder, dirs_exist_ok=True))
+
+
+def titles(page: Page) -> list[str]:
+    return page.locator("#list .title").all_inner_texts()
+
+
+def expect_listed(page: Page, number: int) -> None:
+    expect(page.locator("#count")).to_have_text(f"{number} of 8 dialogues")
+    expect(page.locator("#list li")).to_have_count(number)
+
+
+# ---- finding --------------------------------------------------------------------------------------------------------
+
+
+def test_all_dialogues_are_listed_and_counted(address: str, page: Page) -> None:
+    page.goto(address)
+    expect_listed(page, 8)
+    expect(page.locator("#list .title").first).not_to_be_empty()
+    assert page.locator(".overview tbody tr").all_inner_texts() == [
+        "accepted\t2\t3\t1",
+        "rejected\t0\t0\t1",
+        "set aside\t1\t0\t0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "number"),
+    [
+        ("scenario", "debate", 3),
+        ("verdict", "rejected", 1),
+        ("verdict", "set_aside", 1),
+        ("split", "train", 6),
+        ("source", "sums", 8),
+        ("reason", "copied", 1),
+        ("reason", "endless", 1),
+    ],
+)
+def test_a_filter_leaves_those_that_fit(address: str, page: Page, field: str, value: str, number: int) -> None:
+    page.goto(address)
+    page.locator(f"#{field}").select_option(value)
+    expect_listed(page, number)
+    assert f"{field}={value}" in page.url
+
+
+def test_filters_say_how_many_each_value_would_leave(address: str, page: Page) -> None:
+    page.goto(address)
+    page.locator("#scenario").select_option("analogy")
+    assert page.locator("#verdict option").all_inner_texts() == ["any", "accepted (1)", "rejected (1)"]
+
+
+def test_a_range_of_scores_leaves_those_within(address: str, page: Page) -> None:
+    page.goto(address)
+    page.locator("#min").fill("0.2")
+    page.locator("#max").fill("0.5")
+    expect_listed(page, 1)
+    assert titles(page) == ["How many moons does the planet Mars have?"]
+
+
+def test_the_best_scores_come_first_where_that_is_asked(address: str, page: Page) -> None:
+    page.goto(f"{address}#sort=worst")
+    expect_listed(page, 8)
+    expect(page.locator("#list .facts").first).to_contain_text("score 0.10")
+
+
+def test_all_filters_are_cleared_at_once(address: str, page: Page) -> None:
+    page.goto(f"{address}#scenario=debate&q=moon&min=0.1")
+    expect_listed(page, 0)
+    page.get_by_role("button", name="Clear").click()
+    expect_listed(page, 8)
+
+
+def test_what_was_said_is_searched_and_marked(address: str, page: Page) -> None:
+    page.goto(address)
+    page.locator("#q").fill("TRAINS makes")
+    expect_listed(page, 1)
+    page.locator("#list a").click()
+    assert page.locator(".chat mark").all_inner_texts()[:2] == ["trains", "makes"]
+
+
+@pytest.mark.parametrize("words", ["range(1, 6)", "endless:", "How many doors?", ".*", "a-b", "^$|[x]{2}/\\"])
+def test_a_search_takes_its_words_as_they_are(address: str, page: Page, words: str) -> None:
+    expected = {"range(1, 6)": 1, "endless:": 1}.get(words, 0)
+    page.goto(f"{address}#q={quote(words)}")
+    expect_listed(page, expected)
+
+
+def test_a_search_reads_every_page(
+    tiny_lake: TinyLake, folder: Path, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "PAGE_ROWS", 1)
+    write_release(tiny_lake, folder)
+    page.goto(f"{(folder / 'index.html').as_uri()}#q=how many")
+    expect_listed(page, 5)  # four ask so, and the partner of one more
+
+
+@pytest.fixture
+def stuck(tiny_lake: TinyLake, folder: Path, page: Page, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """A browser of a page a dialogue, one of which does not arrive: its search goes on until somebody stops it."""
+    monkeypatch.setattr(writing, "PAGE_ROWS", 1)
+    write_release(tiny_lake, folder)
+    page.route("**/dialogues/00003.js", lambda route: None)
+    page.goto(f"{(folder / 'index.html').as_uri()}#q=how many")
+    return page
+
+
+def test_a_search_shows_what_it_found_so_far_and_can_be_stopped(stuck: Page) -> None:
+    expect(stuck.locator("#found")).to_have_text("4 found, searching …")
+    expect(stuck.locator("#list li")).to_have_count(4)
+    assert stuck.locator("#read").evaluate("bar => [bar.value, bar.max]") == [7, 8]
+    stuck.get_by_role("button", name="Stop").click()
+    expect(stuck.locator("#count")).to_have_text("4 of 8 dialogues, stopped after 7 of 8 pages")
+    expect(stuck.locator("#searching")).to_be_hidden()
+    expect(stuck.locator("#list li")).to_have_count(4)
+
+
+def test_while_a_search_goes_on_a_line_that_is_there_can_be_clicked(stuck: Page) -> None:
+    expect(stuck.locator("#list li")).to_have_count(4)
+    line = stuck.locator("#list a").first
+    line.evaluate("line => (line.id = 'same')")
+    stuck.locator("#scenario").focus()
+    stuck.evaluate("dispatchEvent(new HashChangeEvent('hashchange'))")  # draws the list again
+    assert line.get_attribute("id") == "same"
+
+
+def test_a_seed_is_found_by_its_id(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
+    page.goto(f"{address}#q={taught['apples'].seed_id}")
+    expect_listed(page, 2)  # its own dialogue, and the analogy that it is the partner of
+
+
+def test_a_long_list_is_turned_over(tmp_path: Path, page: Page) -> None:
+    numbers = {
+        f"n{place:03d}": TinyDialogue(f"n{place:03d}", f"What follows the number {place}?", "7", Scenario.DEBATE)
+        for place in range(120)
+    }
+    lake = TinyLake(Lake.at(str(tmp_path / "lake")), numbers)
+    lake.write()
+    folder = write_release(lake, tmp_path / "many")
+    page.goto((folder / "index.html").as_uri())
+    expect(page.locator("#where")).to_have_text("1 to 50")
+    page.get_by_role("button", name="Later").click()
+    expect(page.locator("#where")).to_have_text("51 to 100")
+    page.get_by_role("button", name="Later").click()
+    expect(page.locator("#list li")).to_have_count(20)
+    expect(page.get_by_role("button", name="Later")).to_be_disabled()
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_opens_its_dialogue(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
+    page.goto(f"{address}#scenario=analogy&dialogue={taught['loop'].dialogue_id}")
+    expect(page.locator("#reader h2")).to_have_text(taught["loop"].question)
+    expect_listed(page, 2)
+    expect(page.locator("#list a[aria-current]")).to_have_count(1)
+
+
+def test_a_link_to_no_dialogue_says_so(address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue=0123456789abcdef")
+    expect(page.locator("#reader")).to_contain_text("There is no dialogue 0123456789abcdef in this release")
+
+
+def test_speakers_stand_on_their_sides(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue={taught['trains'].dialogue_id}")
+    turns = page.locator(".turn")
+    expect(turns).to_have_count(4)
+    speakers = [turn.locator("b").inner_text() for turn in turns.all()]
+    assert speakers == ["teacher", "student A", "student B", "student C"]
+    boxes = [turn.locator(".bubble").bounding_box() for turn in turns.all()]
+    lefts = [box["x"] for box in boxes if box]
+    assert lefts[0] == lefts[2] < min(lefts[1], lefts[3])
+
+
+def test_verdict_reasons_and_lineage_are_told(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue={taught['moon'].dialogue_id}")
+    expect(page.locator(".verdict")).to_contain_text("rejected: judged wrong, copied")
+    expect(page.locator(".verdict")).to_contain_text("Judge SmolLM2-135M-Instruct: the reasoning is wrong")
+    expect(page.locator(".facts-table")).to_contain_text(taught["moon"].seed_id)
+    expect(page.locator(".cast")).to_contain_text("0123456789abcdef")
+    expect(page.locator(".signals")).to_contain_text("Share of what the reference says")
+
+
+def test_a_dialogue_that_was_set_aside_says_why(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue={taught['paint'].dialogue_id}")
+    expect(page.locator(".verdict")).to_contain_text("set aside: endless")
+    expect(page.locator(".verdict")).to_contain_text("the weak student repeats itself")
+
+
+def test_the_keyboard_does_everything(address: str, page: Page) -> None:
+    page.goto(address)
+    expect_listed(page, 8)
+    page.keyboard.press("j")
+    heading = page.locator("#reader h2")
+    expect(heading).to_have_text(titles(page)[0])
+    expect(heading).to_be_focused()
+    page.keyboard.press("j")
+    expect(heading).to_have_text(titles(page)[1])
+    page.keyboard.press("k")
+    expect(heading).to_have_text(titles(page)[0])
+    page.keyboard.press("Escape")
+    expect(page.locator("#list a").first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(heading).to_have_text(titles(page)[2])
+    page.keyboard.press("/")
+    expect(page.locator("#q")).to_be_focused()
+    page.keyboard.type("jk")
+    expect(page.locator("#q")).to_have_value("jk")
+
+
+def test_back_goes_back(address: str, page: Page) -> None:
+    page.goto(address)
+    page.locator("#verdict").select_option("rejected")
+    page.locator("#list a").click()
+    expect(page.locator("#reader h2")).to_have_text("How many moons does the planet Mars have?")
+    page.go_back()
+    expect(page.locator(".overview")).to_be_visible()
+    page.go_back()
+    expect_listed(page, 8)
+
+
+def test_on_a_phone_the_list_gives_way_to_the_dialogue(address: str, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(address)
+    page.locator("#list a").first.click()
+    expect(page.locator(".turn").first).to_be_visible()
+    expect(page.locator("#finder")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.get_by_role("link", name="All dialogues").click()
+    expect(page.locator("#list")).to_be_visible()
+
+
+def test_the_page_is_dark_where_people_want_it(address: str, page: Page) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(address)
+    red = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
+    assert int(red) < 60
+
+
+def test_paper_shows_the_dialogue_alone(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
+    page.goto(f"{address}#dialogue={taught['trains'].dialogue_id}")
+    expect(page.locator(".turn")).to_have_count(4)
+    page.emulate_media(media="print")
+    expect(page.locator("#finder")).to_be_hidden()
+    expect(page.locator(".turn").first).to_be_visible()
+
+
+def test_a_web_server_shows_the_same(page: Page, server: str) -> None:
+    page.goto(f"{server}/index.html#q=moon")
+    expect_listed(page, 1)
+
+
+@pytest.fixture
+def server(eight: tuple[TinyLake, Path]) -> Iterator[str]:
+    """The folder, served on loopback."""
+    handler = functools.partial(_Quiet, directory=str(eight[1]))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+# ---- what models may say --------------------------------------------------------------------------------------------
+
+RUNS = "window.ran=(window.ran||0)+1"
+HOSTILE = (
+    f"</script><script>{RUNS}</script>",
+    f'<img src=x onerror="{RUNS}"><svg onload="{RUNS}"></svg><iframe srcdoc="<script>parent.{RUNS}</script>"></iframe>',
+    f'";{RUNS};//\u2028\u2029\']]>--><a href="javascript:{RUNS}" id=list>x</a><style>*{{display:none}}</style>',
+    f"\u202e\u2066tpircs\u200f {{{{{RUNS}}}}} \x00\x07\ufeff 💥 \u0000</textarea></title><base href=//evil.example>",
+)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The page of a browser and one of its dialogues, all of whose text is meant to run."""
+    root = tmp_path_factory.mktemp("hostile")
+    made = eight_seeds(str(root / "lake"))
+    made.change("trains", question=HOSTILE[1], answer=HOSTILE[0], system=HOSTILE[2], licence=HOSTILE[1], words=HOSTILE)
+    made.change("moon", words=HOSTILE, reasons=(HOSTILE[0], "copied"))
+    folder = write_release(made, root / "browser")
+    return (folder / "index.html").as_uri(), made.taught["trains"].dialogue_id
+
+
+def expect_nothing_ran(page: Page) -> None:
+    assert page.evaluate("window.ran") is None
+    assert page.locator("main :is(script, img, svg, iframe, style, base, textarea)").count() == 0
+    assert page.locator("[onerror], [onload], [srcdoc], a[href^=javascript]").count() == 0
+
+
+def test_hostile_words_are_shown_and_never_run(hostile: tuple[str, str], page: Page) -> None:
+    page.goto(f"{hostile[0]}#dialogue={hostile[1]}")
+    expect(page.locator(".turn")).to_have_count(4)
+    page.locator("#reader details").evaluate_all("all => all.forEach(one => (one.open = true))")
+    assert page.locator(".turn .text").all_text_contents() == list(HOSTILE)
+    expect_nothing_ran(page)
+
+
+def test_hostile_words_in_a_list_search_and_filter_never_run(hostile: tuple[str, str], page: Page) -> None:
+    page.goto(f"{hostile[0]}#q={quote(HOSTILE[0])}")
+    expect(page.locator("#list li")).to_have_count(2)
+    page.locator("#reason").select_option(HOSTILE[0])
+    expect(page.locator("#list li")).to_have_count(1)
+    page.locator("#list a").click()
+    expect(page.locator(".chat mark").first).to_be_visible()
+    expect_nothing_ran(page)
+
+
+def test_a_hostile_address_never_runs(hostile: tuple[str, str], page: Page) -> None:
+    page.goto(f"{hostile[0]}#dialogue={quote(HOSTILE[1])}&scenario={quote(HOSTILE[0])}&__proto__=x&min=x")
+    expect(page.locator("#reader")).to_contain_text("There is no dialogue")
+    expect_nothing_ran(page)
+
+
+def test_letters_from_right_to_left_stay_in_their_bubble(hostile: tuple[str, str], page: Page) -> None:
+    page.goto(f"{hostile[0]}#dialogue={hostile[1]}")
+    expect(page.locator(".turn .text").last).to_have_css("unicode-bidi", "isolate")
+    expect(page.locator("#list .title").first).to_have_css("unicode-bidi", "isolate")
+
+
+def test_half_a_character_does_no_harm(own_folder: Path, page: Page) -> None:
+    """No Parquet file can hold a lone surrogate, but a data file can."""
+    path = own_folder / "dialogues/00000.js"
+    rows = read_data_file(path.read_bytes())
+    rows[0]["dialogue"]["turns"][0]["text"] = "half \ud83d of it, \udca5 and the rest"
+    path.write_bytes(data_file("dialogues/00000", rows))
+    page.goto(f"{(own_folder / 'index.html').as_uri()}#q=half&dialogue={rows[0]['id']}")
+    expect_listed(page, 1)
+    expect(page.locator(".turn .text").first).to_contain_text("and the rest")
+
+
+def test_a_million_characters_are_shown_on_demand(tiny_lake: TinyLake, folder: Path, page: Page) -> None:
+    long = "<b>no end</b> " * 75_000
+    tiny_lake.change("trains", words=("Why?", long, "Stop.", "Seven."))
+    write_release(tiny_lake, folder)
+    page.goto(f"{(folder / 'index.html').as_uri()}#dialogue={tiny_lake.taught['trains'].dialogue_id}")
+    text = page.locator(".turn .text").nth(1)
+    assert text.evaluate("one => one.textContent.length") == 20_000
+    page.get_by_role("button", name="Show all 1,050,000 characters").click()
+    assert text.evaluate("one => one.textContent.length") == 1_050_000
+
+
+def test_the_page_allows_no_program_but_its_own(chromium: Browser, address: str) -> None:
+    page = chromium.new_page()
+    page.goto(address)
+    expect_listed(page, 8)
+    page.evaluate(
+        """runs => {
+            document.body.insertAdjacentHTML("beforeend", `<img src="x" onerror="${runs}"><b onclick="${runs}">x</b>`);
+            document.body.lastChild.click();
+            document.body.append(Object.assign(document.createElement("script"), { textContent: runs }));
+        }""",
+        RUNS,
+    )
+    page.locator("#scenario").select_option("debate")
+    expect_listed(page, 3)
+    assert page.evaluate("window.ran") is None
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["index", "dialogues/00000", "titles/00000"])
+@pytest.mark.parametrize("content", [None, b'dialogueData["index"]="AAAA";'], ids=["missing", "damaged"])
+def test_a_data_file_that_cannot_be_used_is_named(
+    chromium: Browser, own_folder: Path, taught: dict[str, TinyDialogue], name: str, content: bytes | None
+) -> None:
+    path = own_folder / f"{name}.js"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    page = chromium.new_page()
+    page.goto(f"{(own_folder / 'index.html').as_uri()}#dialogue={taught['trains'].dialogue_id}")
+    expect(page.get_by_role("alert")).to_contain_text(f"{name}.js, which belongs beside this page,")
+    page.close()

@@ -1,0 +1,69 @@
+"""A lake with small sources of seeds and vectors."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from assets.seeds.schema import EMBEDDINGS, SEEDS
+from resources.identity import stable_hash
+from resources.lake.tables import Lake
+
+Hold = Callable[..., list[str]]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.at(str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def hold(lake: Lake) -> Hold:
+    """Writes one shard of seeds and their vectors, and gives the seeds' ids.
+
+    `representatives` maps a seed's position to that of the one that stands for it. Without `vectors` random ones.
+    """
+
+    def write(
+        shard: str,
+        size: int,
+        *,
+        reading: int = 1,
+        representatives: dict[int, int] | None = None,
+        vectors: Sequence[Sequence[float]] | NDArray[np.float32] | None = None,
+        embedder: str | None = "tests:vectors",
+    ) -> list[str]:
+        source = shard.rpartition("-")[0]
+        names = [stable_hash(shard, number) for number in range(size)]
+        keys = {"source": source, "shard": shard}
+        seeds = [
+            {
+                **keys,
+                "seed_id": name,
+                "reading": reading,
+                "domain": "math",
+                "question": f"question {number} of {shard}",
+                "answer": "an answer",
+                "representative": names[(representatives or {}).get(number, number)],
+                "licence": "Apache-2.0",
+                "origin_file": "seeds.jsonl",
+                "origin_row": number,
+            }
+            for number, name in enumerate(names)
+        ]
+        lake.write(SEEDS, keys, SEEDS.frame(seeds), fingerprint=stable_hash(names))
+        if embedder:
+            if vectors is None:
+                vectors = np.random.default_rng(int(names[0][:8], 16)).standard_normal((size, 4), dtype=np.float32)
+            units = np.asarray(vectors, dtype=np.float32)
+            units /= np.linalg.norm(units, axis=1, keepdims=True)
+            rows = [
+                {**keys, "seed_id": name, "embedder": embedder, "vector": unit.tolist()}
+                for name, unit in zip(names, units, strict=True)
+            ]
+            lake.write(EMBEDDINGS, keys, EMBEDDINGS.frame(rows), fingerprint=stable_hash(names, embedder))
+        return names
+
+    return write

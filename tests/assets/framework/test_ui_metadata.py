@@ -1,0 +1,67 @@
+import html
+import re
+
+import pytest
+from markdown_it import MarkdownIt
+
+from assets.framework.ui_metadata import new_figure, picture, quoted, table_markdown
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "![x](http://example.com/track.png)",
+    "[click](javascript:alert(1))",
+    "`code` **bold** # title",
+    "| cell | cell |",
+    "<img src=x onerror=alert(1)>",
+    "Title\n---\n- a\n+ b\n1. c\n2) d\n===",
+    "text\n\n    indented",
+    "see https://example.com or www.example.com or mail me@example.com",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_untrusted_text_is_shown_and_does_nothing(text: str) -> None:
+    markdown = MarkdownIt("gfm-like", {"html": True, "linkify": False})
+    rendered = markdown.render(quoted(text))
+    tags = set(re.findall(r"</?\w+", rendered))
+    assert tags <= {"<blockquote", "</blockquote", "<p", "</p"}
+    for mark in ("https://", "www.", "me@"):  # which the UI would make links of
+        assert mark not in quoted(text)
+
+
+def test_what_is_shown_is_the_text() -> None:
+    text = "f(x) = [1, 2] * 3  # 100 % <b>\n    return a_b - 1. \\ `c` @ https://x.y"
+    rendered = MarkdownIt("commonmark").render(quoted(text))
+    shown = html.unescape(re.sub(r"<[^>]+>", "", rendered)).replace("\xa0", " ").strip()
+    assert shown == text
+
+
+@pytest.mark.parametrize("space", ["\n", "\r", "\u2028", "\t\n "])
+def test_a_cell_is_one_line(space: str) -> None:
+    shown = str(table_markdown([{"name": f"a{space}b"}]).value)
+    assert shown.splitlines() == ["| name |", "| --- |", "| a b |"]
+
+
+def test_long_text_is_cut() -> None:
+    assert quoted("word " * 1000, limit=50).endswith("…")
+
+
+def test_every_line_stays_in_the_quotation() -> None:
+    assert quoted("one\ntwo\n\nthree").splitlines() == ["> one", "> two", "> ", "> three"]
+
+
+def test_a_table_escapes_its_cells_and_says_what_it_left_out() -> None:
+    shown = str(table_markdown([{"name": "a|b", "share": 0.123456}] * 3, limit=2).value)
+    assert "a\\|b" in shown
+    assert "0.123 |" in shown
+    assert "1 more" in shown
+
+
+def test_no_rows_say_so() -> None:
+    assert table_markdown([]).value == "none"
+
+
+def test_a_picture_travels_inside_the_text() -> None:
+    figure = new_figure()
+    figure.subplots().bar(["a"], [1])
+    assert str(picture(figure, "bars").value).startswith("![bars](data:image/png;base64,iVBOR")

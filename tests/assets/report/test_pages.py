@@ -1,0 +1,143 @@
+"""The page and the Markdown: complete, escaped, loading nothing."""
+
+import re
+from typing import Any
+
+import pytest
+
+from assets.report.checks import active_content
+from assets.report.making import make_report
+from assets.report.sheets import findings, p_value, points
+
+HOSTILE = '<script>alert(1)</script><img src="https://x.example/i.png" onerror="alert(2)"> {{ 7 * 7 }}'
+
+
+@pytest.fixture
+def said(marks: Any) -> Any:
+    """A report in which a model wrote what should do nothing."""
+    marks.answer("ori", "sums", [False, True], title="Sums & <b>co</b>")
+    marks.answer("boost_qa", "sums", [True, False], title="Sums & <b>co</b>", output=HOSTILE)
+    return marks
+
+
+def test_what_a_model_wrote_is_shown_and_does_nothing(said: Any) -> None:
+    page = said.page(said.report())
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "{{ 7 * 7 }}" in page
+    assert "<b>co</b>" not in page
+    assert active_content(page) == []
+
+
+def test_what_a_model_wrote_does_nothing_in_markdown(said: Any) -> None:
+    report = said.report()
+    text = said.lake.store.get(f"{report.folder}/report.md").decode()
+    assert "<script>" not in text
+    assert "<img" not in text
+
+
+def test_a_page_that_loads_or_runs_something_is_found() -> None:
+    for active in ("<script>", '<img src="x.png">', '<a href="https://x.example">', '<p onclick="x()">'):
+        assert active_content(f"<body>{active}</body>")
+
+
+def test_the_way_to_the_dialogue_browser_is_the_only_link_out() -> None:
+    assert active_content('<a href="../../dialogue_browser/0a/1b/index.html">') == []
+    for elsewhere in (
+        "../../dialogue_browser/../x/index.html",
+        "../../other/0a/index.html",
+        "../../dialogue_browser/0a/",
+    ):
+        assert active_content(f'<a href="{elsewhere}">')
+
+
+def test_the_page_holds_the_papers_figures_beside_ours(whole_page: str) -> None:
+    for shown in ("Table 1", "Table 2", "Table 3", "Table 4", "51.3", "paper, LLaMA-3-8B"):
+        assert shown in whole_page
+
+
+def test_every_table_has_a_caption_and_headers_for_columns_and_rows(whole_page: str) -> None:
+    assert whole_page.count("<table>") == whole_page.count("<caption>") > 10
+    assert whole_page.count("<thead>") == whole_page.count("<table>")
+    assert whole_page.count('scope="row"') > whole_page.count("<table>")
+
+
+def test_plots_are_drawn_in_the_page_and_described(whole_page: str) -> None:
+    assert whole_page.count("<svg") == whole_page.count('<svg role="img" aria-label="') >= 5
+    assert "currentColor" in whole_page
+    assert "#010203" not in whole_page
+
+
+def test_figures_whose_questions_share_few_sources_are_marked_and_the_mark_is_explained(
+    whole_page: str, reported: Any
+) -> None:
+    made, report = reported
+    text = made.lake.store.get(f"{report.folder}/report.md").decode()
+    for shown in (whole_page, text):
+        assert "† Questions share fewer than 20 sources" in shown
+        assert "MATH: 7" in shown
+        assert re.search(r"\d to \d+\\?\.\d †", shown)
+    assert whole_page.count('class="soft note"') < whole_page.count("<table>")
+
+
+def test_training_seeds_stand_beside_their_mean(marks: Any) -> None:
+    for base, right in (("smollm2-135m", [True, True]), ("smollm2-135m-seed1", [True, False])):
+        marks.answer("ori", "sums", right, base=base)
+    marks.write()
+    report = make_report(marks.lake, ["smollm2-135m"], {"smollm2-135m-seed1": "smollm2-135m"})
+    page = marks.page(report)
+    assert "2 seeds: 50.0 to 100.0" in page
+    assert "smollm2-135m-seed1, original answers (a seed of smollm2-135m)" in page
+
+
+def test_a_small_run_says_plainly_that_it_shows_nothing(whole_page: str) -> None:
+    assert "So small a run shows nothing about the method." in whole_page
+    assert "It helped" not in whole_page
+
+
+def test_without_scores_of_a_variant_the_page_shows_dashes(marks: Any) -> None:
+    marks.answer("untuned", "sums", [True, False])
+    page = marks.page(marks.report())
+    assert "cannot be compared yet" in page
+    assert "<td>–</td>" in page
+
+
+def comparison(**values: Any) -> dict[str, Any]:
+    row = {"base": "b", "variant": "boost_qa", "against": "ori", "benchmarks": 7, "items": 9000, "difference": 0.05}
+    return {"bases": ["b"], "by_variant": [{**row, **values}], "scenarios": [], "paper": {"smallest_gain": 0.0286}}
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ({"low": 0.02, "high": 0.08, "p_holm": 0.01}, "It helped."),
+        ({"low": 0.001, "high": 0.08, "p_holm": 0.2}, "not beyond doubt"),
+        ({"low": -0.08, "high": -0.02, "p_holm": 0.01}, "It did harm."),
+        ({"low": -0.01, "high": 0.02, "p_holm": 0.6}, "No difference can be told."),
+        ({"low": -0.1, "high": 0.1, "p_holm": 1.0}, "nor could a gain as small"),
+    ],
+)
+def test_a_verdict_follows_from_its_interval(values: dict[str, Any], verdict: str) -> None:
+    assert verdict in findings(comparison(**values), [])[0]
+
+
+def test_nothing_is_concluded_from_a_run_that_is_too_small() -> None:
+    (said,) = findings(comparison(low=0.02, high=0.08, p_holm=0.001), ["few rows"])
+    assert "It helped" not in said
+
+
+def test_a_scenario_that_helped_is_named() -> None:
+    added = {
+        "base": "b",
+        "against": "me_db",
+        "added": ["analogy"],
+        "difference": 0.04,
+        "low": 0.01,
+        "high": 0.07,
+        "p_holm": 0.02,
+    }
+    numbers = comparison(low=0.02, high=0.08, p_holm=0.01) | {"scenarios": [added]}
+    assert "these helped: analogy added to error correction, debate" in findings(numbers, [])[1]
+
+
+def test_numbers_are_shown_as_people_write_them() -> None:
+    assert (points(-0.0512), points(0.03), p_value(0.0004), p_value(0.04)) == ("−5.1", "+3.0", "< 0.001", "0.040")

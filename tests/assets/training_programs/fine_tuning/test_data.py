@@ -1,0 +1,97 @@
+"""Which conversations are trained on, and which of their tokens."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from assets.training_programs.fine_tuning.data import NO_LOSS, tokenize
+from assets.training_programs.fine_tuning.templates import dress
+from tests.trainer_work import conversation
+
+FOUR = ("What is two?", "Two is 2.", "And three?", "Three is 3.")
+
+
+@pytest.fixture
+def tokenizer(make_tokenizer: Callable[..., Any]) -> Any:
+    made = make_tokenizer("<|im_start|>", "<|im_end|>")
+    dress(made, "chatml")
+    return made
+
+
+def trained(tokenizer: Any, labels: list[int]) -> str:
+    return str(tokenizer.decode([label for label in labels if label != NO_LOSS]))
+
+
+def length(tokenizer: Any, *texts: str) -> int:
+    """Of a conversation, in tokens."""
+    return len(tokenize([conversation(*texts)], tokenizer, 10_000).input_ids[0])
+
+
+def test_a_turn_whose_flag_is_off_carries_no_loss(tokenizer: Any) -> None:
+    row = conversation(*FOUR, trains=[False, False, False, True])
+
+    (labels,) = tokenize([row], tokenizer, 1000).labels
+
+    assert trained(tokenizer, labels) == "Three is 3.<|im_end|>"
+
+
+def test_a_flag_on_a_human_turn_counts_for_nothing(tokenizer: Any) -> None:
+    row = conversation(*FOUR, trains=[True, True, True, False])
+
+    (labels,) = tokenize([row], tokenizer, 1000).labels
+
+    assert trained(tokenizer, labels) == "Two is 2.<|im_end|>"
+
+
+def test_labels_are_the_tokens_themselves(tokenizer: Any) -> None:
+    rows = tokenize([conversation(*FOUR)], tokenizer, 1000)
+
+    kept = [(label, token) for label, token in zip(rows.labels[0], rows.input_ids[0], strict=True) if label != NO_LOSS]
+    assert all(label == token for label, token in kept)
+
+
+def test_a_conversation_that_trains_nothing_is_left_out(tokenizer: Any) -> None:
+    rows = tokenize([conversation(*FOUR, trains=[False] * 4)], tokenizer, 1000)
+
+    assert (rows.input_ids, dict(rows.left_out)) == ([], {"nothing to train on": 1})
+
+
+def test_one_that_fits_exactly_stays_whole(tokenizer: Any) -> None:
+    rows = tokenize([conversation(*FOUR)], tokenizer, length(tokenizer, *FOUR))
+
+    assert (len(rows.input_ids), rows.cut) == (1, 0)
+
+
+def test_a_longer_one_is_cut_at_whole_turns(tokenizer: Any) -> None:
+    rows = tokenize([conversation(*FOUR)], tokenizer, length(tokenizer, *FOUR) - 1)
+
+    assert rows.cut == 1
+    assert trained(tokenizer, rows.labels[0]) == "Two is 2.<|im_end|>"
+
+
+def test_what_is_left_ends_with_an_answer_that_trains(tokenizer: Any) -> None:
+    six = (*FOUR, "And four?", "Four is 4.")
+    row = conversation(*six, trains=[False, True, False, False, False, True])
+
+    rows = tokenize([row], tokenizer, length(tokenizer, *six) - 1)
+
+    assert len(rows.input_ids[0]) == length(tokenizer, *six[:2])
+
+
+def test_one_of_which_nothing_fits_is_left_out(tokenizer: Any) -> None:
+    rows = tokenize([conversation(*FOUR)], tokenizer, 8)
+
+    assert dict(rows.left_out) == {"too long": 1}
+
+
+def test_text_that_holds_a_control_token_is_left_out(tokenizer: Any) -> None:
+    rows = tokenize([conversation("Hi", "Done.<|im_end|> And more.")], tokenizer, 1000)
+
+    assert dict(rows.left_out) == {"control tokens in the text": 1}
+
+
+def test_the_system_prompt_carries_no_loss(tokenizer: Any) -> None:
+    (labels,) = tokenize([conversation(*FOUR[:2], system="Be brief.")], tokenizer, 1000).labels
+
+    assert trained(tokenizer, labels) == "Two is 2.<|im_end|>"

@@ -1,0 +1,48 @@
+"""The variant `tagcos` as a run makes it: gradients by the program, on this machine, through the trainer's resource."""
+
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance, materialize
+
+from assets.boost_qa.configuration import ReleaseRules
+from assets.seeds.configuration import load_seeds_configuration
+from assets.training_sets.assets import training_sets
+from assets.training_sets.checks import CHECKS
+from assets.training_sets.configuration import ComparisonRules, CoresetModel, CoresetRules
+from assets.training_sets.variants import latest_training_set
+from resources.chat.profile import load_profile
+from resources.chat.service import ChatService
+from resources.training_jobs.configuration import TrainerConfiguration
+from resources.training_jobs.trainer import Trainer
+from tests.tiny_lake import TinyLake
+
+PROJECT = Path(__file__).parents[4]
+
+
+def test_a_run_has_the_gradients_computed_and_makes_the_coreset(
+    tiny_lake: TinyLake, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    tiny_lake.release()
+    features = CoresetModel(model=tiny_model, dimensions=64, warm_up_share=0.5, checkpoints=1, max_tokens=200)
+    place = {"kind": "local", "folder": str(tmp_path / "jobs"), "grace_seconds": 5}
+    configuration = TrainerConfiguration.model_validate({"place": place, "patience": {"poll_seconds": 0.1}})
+    lake = tiny_lake.lake
+    with DagsterInstance.ephemeral() as instance:
+        result = materialize(
+            [training_sets, *CHECKS],
+            instance=instance,
+            partition_key="tagcos",
+            resources={
+                "lake": lake,
+                "chat": ChatService(load_profile("laptop"), lake.store),
+                "trainer": Trainer(configuration, lake.store, configuration.place.open(lake.store, False), {}),
+                "release_rules": ReleaseRules(),
+                "comparison_rules": ComparisonRules(tagcos=CoresetRules(clusters=2, features=features)),
+                "seeds_configuration": load_seeds_configuration("demo"),
+            },
+        )
+    assert result.success
+    assert {evaluation.passed for evaluation in result.get_asset_check_evaluations()} == {True}
+    assert latest_training_set(lake, "tagcos").manifest["rows"]

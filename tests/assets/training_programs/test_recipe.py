@@ -1,0 +1,91 @@
+"""The file with base models and recipe: what is refused, and that the shipped ones are right."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from assets.training_programs.recipe import BaseModel, Recipe, Training, load_training
+from resources.configuration import ConfigurationError
+
+BASE = {"name": "tiny", "model": "here/tiny", "template": "chatml", "context_tokens": 2048}
+
+
+def load(tmp_path: Path, **content: object) -> Training:
+    path = tmp_path / "training.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return load_training(str(path))
+
+
+def test_the_paper_s_recipe_is_the_paper_s() -> None:
+    recipe = load_training("paper").recipe
+    assert (recipe.epochs, recipe.learning_rate, recipe.batch_size, recipe.accumulation) == (2, 1e-4, 2, 8)
+    assert (recipe.schedule, recipe.warmup, recipe.optimizer) == ("cosine", 0.1, "adamw_torch")
+
+
+def test_the_paper_s_base_models_are_there() -> None:
+    names = [base.name for base in load_training("paper").bases]
+    assert names == ["llama-3-8b", "qwen2.5-7b", "mistral-7b"]
+
+
+def test_the_effective_batch_stays_the_same_on_several_gpus() -> None:
+    assert [Recipe(processes=count).accumulation for count in (1, 2, 4)] == [8, 4, 2]
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    recipe = {"learning_rate": -1, "ranks": 8, "lora": {"rank": 0}}
+    with pytest.raises(ConfigurationError) as error:
+        load(tmp_path, bases=[BASE | {"template": "unheard"}], recipe=recipe)
+    for named in ("learning_rate", "ranks", "lora.rank", "template"):
+        assert named in str(error.value)
+
+
+def test_a_sequence_longer_than_the_model_takes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="max_tokens 4096 is more than tiny takes"):
+        load(tmp_path, bases=[BASE], recipe={"max_tokens": 4096})
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="multiple of batch_size"):
+        load(tmp_path, bases=[BASE], recipe={"effective_batch": 3})
+
+
+AGAIN = BASE | {"name": "tiny-seed1", "seed_of": "tiny", "seed": 1}
+
+
+def test_a_base_model_can_be_tuned_again_with_another_seed(tmp_path: Path) -> None:
+    training = load(tmp_path, bases=[BASE, AGAIN], recipe={"seed": 7})
+    assert [training.recipe_of(name).seed for name in ("tiny", "tiny-seed1")] == [7, 1]
+    assert training.seed_of == {"tiny-seed1": "tiny"}
+
+
+def test_what_the_trainer_is_told_of_a_base_model_knows_no_other_seeds(tmp_path: Path) -> None:
+    training = load(tmp_path, bases=[BASE, AGAIN])
+    assert training.base("tiny-seed1") == BaseModel.model_validate(BASE | {"name": "tiny-seed1"})
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seed_of": "unheard"}, "a seed of 'unheard', which is not among the bases"),
+        ({"seed_of": "tiny-seed1"}, "a seed of 'tiny-seed1', which is itself a seed of 'tiny'"),
+        ({"seed": 0}, "tiny-seed2 and tiny have the same seed 0"),
+        ({"seed": None}, "tiny-seed2 and tiny have the same seed 0"),
+        ({"seed": 1}, "tiny-seed2 and tiny-seed1 have the same seed 1"),
+        ({"model": "here/other"}, "should have the same model"),
+    ],
+)
+def test_a_seed_that_is_none_is_refused(tmp_path: Path, other: dict[str, object], named: str) -> None:
+    second = AGAIN | {"name": "tiny-seed2", "seed": 2} | other
+    with pytest.raises(ConfigurationError, match=named):
+        load(tmp_path, bases=[BASE, AGAIN, second])
+
+
+def test_two_base_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="two base models are called 'tiny'"):
+        load(tmp_path, bases=[BASE, BASE])
+
+
+def test_a_file_without_base_models_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="at least one model"):
+        load(tmp_path, bases=[])

@@ -1,0 +1,16 @@
+"""A client of its own process: takes a lease on the tiny server, prints its address, holds it until it is killed.
+
+Arguments: the folder, then the tiny server's own.
+"""
+
+import sys
+from pathlib import Path
+
+from resources.model_servers.embedded.lease import ServerFiles, lease
+
+if __name__ == "__main__":
+    program = [str(Path(__file__).with_name("tiny_server.py")), *sys.argv[1:]]
+    with lease(ServerFiles(Path(sys.argv[1]), "tiny"), program) as address:
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+        sys.stdin.read()

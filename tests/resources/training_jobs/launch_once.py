@@ -1,0 +1,35 @@
+"""One materialisation in a process of its own, to be ended from outside."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import boto3  # noqa: F401 - loaded before the process is forked
+from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, asset, materialize
+
+from resources.lake.store import open_store
+from resources.training_jobs.configuration import TrainerConfiguration
+from resources.training_jobs.trainer import open_trainer
+from tests.resources.training_jobs.launching import work
+
+
+def launch_once(given: dict[str, Any]) -> None:
+    """Train, and write what ended it to a file.
+
+    Args:
+        given: `environment`, `root` (the lake), `place`, `patience`, `specification`, `said` (the file).
+    """
+    os.environ.update(given["environment"])
+    configuration = TrainerConfiguration.model_validate({"place": given["place"], "patience": given["patience"]})
+
+    @asset
+    def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
+        try:
+            open_trainer(configuration, open_store(given["root"])).train(context, work(**given["specification"]))
+        except BaseException as error:
+            Path(given["said"]).write_text(f"ended by {type(error).__name__}")
+            raise
+        return MaterializeResult()
+
+    with DagsterInstance.ephemeral() as instance:
+        materialize([checkpoint], instance=instance, raise_on_error=False)

@@ -1,0 +1,65 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from resources.configuration import ConfigurationError
+from resources.training_jobs.configuration import CONFIGURATIONS, load_trainer_configuration
+
+EXAMPLES = sorted((CONFIGURATIONS / "examples").glob("*.yaml"))
+
+
+def load(tmp_path: Path, content: Any) -> Any:
+    path = tmp_path / "trainer.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return load_trainer_configuration(str(path))
+
+
+def test_the_shipped_configuration_is_this_machine() -> None:
+    assert load_trainer_configuration("local").place.kind == "local"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_valid(path: Path) -> None:
+    assert load_trainer_configuration(str(path)).place.kind == path.stem
+
+
+def test_examples_are_no_shipped_names() -> None:
+    with pytest.raises(ConfigurationError, match="one of the shipped names: local"):
+        load_trainer_configuration("sagemaker")
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    place = {
+        "kind": "sagemaker",
+        "image": "trainer:latest",
+        "role": "me",
+        "instance_type": "p5",
+        "volume_gb": 1,
+        "gpus": 1,
+    }
+    place |= {"volume_gb": 1, "gpus": 1}
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, {"place": place, "patience": {"tries": 0}, "price": 1})
+    for fault in ("image", "role", "instance_type", "volume_gb", "gpus", "patience.tries", "price"):
+        assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"max_hours": 50}, "max_wait_hours 48 is less than max_hours 50"),
+        ({"subnets": ["subnet-1"]}, "subnets and security_groups go together"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(tmp_path: Path, changed: Any, fault: str) -> None:
+    content = yaml.safe_load((CONFIGURATIONS / "examples" / "sagemaker.yaml").read_text())
+    content["place"] |= changed
+    with pytest.raises(ConfigurationError, match=fault):
+        load(tmp_path, content)
+
+
+def test_an_unknown_place_is_refused_with_those_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="'local', 'sagemaker', 'batch'"):
+        load(tmp_path, {"place": {"kind": "moon"}})

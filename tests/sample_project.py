@@ -1,0 +1,116 @@
+"""A whole deployment in a temporary folder: its own seeds, a profile on the fake endpoint, its own lake."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from dagster import DagsterInstance, Definitions
+
+from master_dagster.deployment import Deployment, Settings, load_deployment
+from resources.chat.profile import Role
+from tests.fake_endpoint import FakeEndpoint, SeenRequest
+
+NAMES = ("Tom", "Anna", "Ben", "Sara", "Max", "Lily", "Omar", "Ines", "Paul", "Mia", "Finn", "Zoe")
+THINGS = ("apples", "pencils", "books", "coins", "shells", "cards")
+
+
+def question(number: int) -> dict[str, str]:
+    """A small sum, another for each number."""
+    name, thing = NAMES[number % len(NAMES)], THINGS[number % len(THINGS)]
+    first, second = number + 2, 2 * number + 3
+    return {
+        "question": f"{name} has {first} {thing} and then finds {second} more {thing}. How many {thing} are there now?",
+        "answer": f"We add the {second} {thing} to the {first} {thing} that {name} has. "
+        f"{first} + {second} = {first + second}.\n#### {first + second}",
+    }
+
+
+def play(request: SeenRequest) -> str:
+    """What a class of good actors says: the weak ones err, those who see the reference answer follow it."""
+    role = request.model
+    reference = re.search(r"\n(We add[^\n]*)\n#### (\d+)", request.text)
+    if role == Role.JUDGE:
+        return json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
+    if role in (Role.CRITIC_TEACHER, Role.EXPLAINING_TEACHER):
+        return (
+            "Look at what is there at first and at what comes on top of it, and think about which operation joins them."
+        )
+    if reference:
+        working, result = reference.groups()
+        return f"Let me work through it with care. {working} So the answer is {result}."
+    wrong = {Role.WEAK_STUDENT: 999, Role.DEBATER_A: 998, Role.DEBATER_B: 997}[Role(role)]
+    own = {
+        Role.WEAK_STUDENT: "I count all the things one after the other and then guess a little.",
+        Role.DEBATER_A: "In my view both numbers belong together, so I put them side by side.",
+        Role.DEBATER_B: "That looks doubtful to me, because I would rather count every single thing again.",
+    }[Role(role)]
+    return f"{own} The answer is {wrong}."
+
+
+@dataclass(frozen=True)
+class SampleProject:
+    """The deployment and where its files lie."""
+
+    folder: Path
+    settings: Settings
+    endpoint: FakeEndpoint
+
+    @property
+    def deployment(self) -> Deployment:
+        return load_deployment(self.settings)
+
+    def write_seeds(self, numbers: range) -> None:
+        """The source's file with these questions."""
+        lines = [json.dumps(question(number)) for number in numbers]
+        (self.folder / "sums.jsonl").write_text("\n".join(lines) + "\n")
+
+
+@dataclass(frozen=True)
+class FinishedProject:
+    """A project in which every asset is made, and the instance that made it."""
+
+    project: SampleProject
+    definitions: Definitions
+    instance: DagsterInstance
+
+
+def found_project(folder: Path, endpoint: FakeEndpoint) -> SampleProject:
+    """Twelve sums in one source, and models that play their parts well."""
+    endpoint.answer_with(play)
+    cast = {
+        role.value: {"endpoint": "fake", "model": role.value, "temperature": 0.2, "max_tokens": 200} for role in Role
+    }
+    profile = {
+        "name": "project",
+        "endpoints": {"fake": {"base_url": endpoint.base_url, "max_concurrency": 8}},
+        "roles": cast,
+        "embedder": {"kind": "openai", "endpoint": "fake", "model": "fake-embedder"},
+        "prices": {Role.STRONG_STUDENT.value: {"prompt": 1.0, "completion": 2.0}},
+    }
+    seeds = {
+        "sources": [
+            {
+                "name": "sums",
+                "files": ["sums.jsonl"],
+                "fields": {"question": "question", "answer": "answer"},
+                "domain": "math",
+                "licence": "CC0-1.0",
+            }
+        ]
+    }
+    (folder / "profile.yaml").write_text(yaml.safe_dump(profile))
+    (folder / "seeds.yaml").write_text(yaml.safe_dump(seeds))
+    project = SampleProject(
+        folder=folder,
+        settings=Settings(
+            _env_file=None,
+            lake_root=str(folder / "lake"),
+            seeds=str(folder / "seeds.yaml"),
+            profile=str(folder / "profile.yaml"),
+        ),
+        endpoint=endpoint,
+    )
+    project.write_seeds(range(12))
+    return project
