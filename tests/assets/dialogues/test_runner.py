@@ -39,13 +39,13 @@ def teach(
         planned.plan(shard, [Scenario.DEBATE] * 2)
     cast = RoleModel(endpoint="fake", model="fake", temperature=0.2, max_tokens=100)
     endpoint = Endpoint(base_url=fake_endpoint.base_url, max_concurrency=2)
-    profile = Profile(name="school", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
+    profile = Profile(name="project", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
 
     def run(keys: list[str]) -> Outcomes:
         chat, rules = ChatService(profile, lake.store), TeachingRules(2, 0.5, 5)
         outcomes = Outcomes(keys)
-        school = DialogueRunner(lake, chat, prompts, rules, frozenset(), outcomes)
-        asyncio.run(school.teach(Progress(keys), lambda: None))
+        project = DialogueRunner(lake, chat, prompts, rules, frozenset(), outcomes)
+        asyncio.run(project.teach(Progress(keys), lambda: None))
         return outcomes
 
     return run

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 
-from assets.framework import retries
 from assets.evaluation import assets
 from assets.evaluation.assets import benchmark_asset
 from assets.evaluation.checks import benchmark_checks, not_reproduced
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
+from assets.framework import retries
 from assets.framework.partitions import tunings
 from assets.framework.retries import WAITS
 from resources.chat.calls import EndpointUnreachable

@@ -192,6 +192,6 @@ def _dialogue(name: str, task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def school(tmp_path: Path, fake_endpoint: Any, rules: QualityRules) -> Iterator[SampleProject]:
-    """An empty school whose judge is the fake endpoint."""
+def project(tmp_path: Path, fake_endpoint: Any, rules: QualityRules) -> Iterator[SampleProject]:
+    """An empty project whose judge is the fake endpoint."""
     yield SampleProject(Lake.at(str(tmp_path)), fake_endpoint.base_url, rules)

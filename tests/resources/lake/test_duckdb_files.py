@@ -20,7 +20,7 @@ def store(s3_root: str, s3_gate: S3Gate) -> S3Store:
 
 @pytest.fixture
 def files(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> StoreFileSystem:
-    monkeypatch.setattr(file_system, "TAILS", 1)
+    monkeypatch.setattr(duckdb_files, "TAILS", 1)
     return StoreFileSystem(store)
 
 
