@@ -1,15 +1,17 @@
-# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+# Two commands do all the set-up: `make demo` and `make test`. `make help` lists the rest.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
+FAST := not (browser or embedded or s3 or torch or end_to_end)
+TORCH_TESTS := tests/assets/training_programs/fine_tuning tests/assets/training_programs/gradients # importing torch takes seconds
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-train lm-eval ui test lint style lock docs bench clean
+.PHONY: help setup demo demo-train lm-eval ui test check lint style lock docs docs-site bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +27,11 @@ lm-eval: $(VENV)/.lm-eval ## install what benchmarks of kind lm_eval need
 ui: setup ## open the Dagster UI on http://localhost:3000, with the daemon for schedules
 	@$(BIN)/dagster dev --host 127.0.0.1 --port 3000
 
-test: $(VENV)/.dev .env ## run all tests
+test: $(VENV)/.dev .env ## run all tests (about twenty minutes on two cores)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+check: lint ## check style and types, then run the fast tests (no torch, browser, embedded model, S3 server or whole graph)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "$(FAST)" $(addprefix --ignore=,$(TORCH_TESTS))
 
 lint: $(VENV)/.dev ## check style, types and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -42,13 +47,14 @@ bench: $(VENV)/.dev ## run the quick benchmarks; the long ones are in benchmarks
 
 setup: $(VENV)/.local .env ## make the virtual environment and .env
 
-lock: $(VENV)/.dev ## resolve the hashed requirement files anew
+lock: $(VENV)/.dev ## resolve the hashed requirement files again
 	@$(COMPILE) pyproject.toml -o requirements/base.txt
 	@$(COMPILE) pyproject.toml --extra local -o requirements/local.txt
 	@$(COMPILE) pyproject.toml --extra aws -o requirements/aws.txt
 	@$(COMPILE) pyproject.toml --extra local --extra train -o requirements/train.txt
 	@$(COMPILE) pyproject.toml --extra local --extra lm-eval -o requirements/lm-eval.txt
-	@$(COMPILE) pyproject.toml --extra local --extra train --extra lm-eval --extra dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra local --extra train --extra lm-eval --extra docs --extra dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra docs -o requirements/docs.txt
 	@$(COMPILE) --constraint requirements/train.txt requirements/trainer.in -o requirements/trainer.txt
 	@$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
 	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
@@ -76,6 +82,10 @@ $(VENV)/.local: requirements/local.txt requirements/models.txt pyproject.toml | 
 $(VENV)/.train: requirements/train.txt $(VENV)/.local
 	@echo "Installing what training needs (once, several GB)..."
 	@$(INSTALL) --require-hashes -r requirements/train.txt
+	@touch $@
+
+$(VENV)/.docs: requirements/docs.txt | $(BIN)/python $(UV)
+	@$(INSTALL) --require-hashes -r requirements/docs.txt
 	@touch $@
 
 $(VENV)/.lm-eval: requirements/lm-eval.txt $(VENV)/.local

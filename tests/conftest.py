@@ -66,12 +66,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"FAILED, for nothing may be skipped here (MASTER_TESTS_SKIP_NOTHING=1): {skipped}")
 
 
+TORCH_FOLDERS = ("fine_tuning", "gradients")
 LONG_FILES = ("test_interrupted.py", "test_served.py", "test_ui.py", "test_command_line.py", "test_places.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first, so that no process is left alone with one; no `embedded` where its model is not installed."""
+    """Run long files first, so that no process ends long after the others; mark and skip by what a test needs."""
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
+    for item in items:
+        if "s3_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.s3)
+        if any(folder in item.path.parts for folder in TORCH_FOLDERS):
+            item.add_marker(pytest.mark.torch)
     missing = [name for name in ("xllamacpp", "gguf", "safetensors") if importlib.util.find_spec(name) is None]
     for package in (CHAT_PACKAGE, SENTENCE_PACKAGE):
         try:

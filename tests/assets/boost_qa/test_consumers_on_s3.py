@@ -204,19 +204,19 @@ def allowed(call: Call, policy: dict[str, Any]) -> bool:
     return False
 
 
-def readme_lines() -> list[str]:
-    section = (PROJECT / "README.md").read_text().partition("## Reading the result")[2].partition("\n## ")[0]
+def documented_lines() -> list[str]:
+    section = (PROJECT / "docs" / "dataset.md").read_text().partition("## Reading a release")[2].partition("\n## ")[0]
     return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
 
 
-def test_the_readmes_lines_work_and_need_no_more_than_the_consumers_policy(
+def test_the_documented_lines_work_and_need_no_more_than_the_consumers_policy(
     datasets: Any, s3_root: str, s3_gate: S3Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shown: dict[str, Any] = {}
-    for block in readme_lines():
+    for block in documented_lines():
         told = block.replace('lake = "data"', f'lake = "{s3_root}"')
-        exec(told, shown)  # noqa: S102 - our own README
+        exec(told, shown)  # noqa: S102 - our own documentation
     assert shown["train"].num_rows == 5
     prefix = s3_root.removeprefix("s3://lake/")
     policy = json.loads(
