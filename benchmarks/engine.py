@@ -253,9 +253,9 @@ async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
                 except CallFailed as failed:
                     lost.append(failed.reason)
 
-            # Without refusals the hundred dialogues of the bare loop, else the engine's own appetite.
+            # Without refusals the hundred dialogues of the bare loop, else the engine's own target_concurrency.
             hungry = options.faults or options.cap or options.bucket or options.tail
-            await at_once(options.dialogues, engine.appetite if hungry else options.at_once, dialogue)
+            await at_once(options.dialogues, engine.target_concurrency if hungry else options.at_once, dialogue)
         return started, engine.total.retries
 
     started, retries = await generate()

@@ -62,7 +62,7 @@ async def measure(profile_name: str, prompts: str | None, show: bool) -> None:
     book = load_prompts(prompts or profile.prompts)
     with tempfile.TemporaryDirectory() as folder:
         async with ChatService(profile, open_store(folder)).engine([Role.JUDGE]) as engine:
-            seats = asyncio.Semaphore(engine.appetite)
+            seats = asyncio.Semaphore(engine.target_concurrency)
 
             async def ask(taught: DialogueInput) -> str:
                 async with seats:

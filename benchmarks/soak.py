@@ -27,9 +27,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from resources.chat.calls import Call, CallFailed, Message
-from resources.chat.engine import ChatEngine, RetryPolicy
-from resources.chat.journal import sweep_journal
+from resources.chat.engine import ChatEngine
+from resources.chat.journal import delete_journal
 from resources.chat.profile import Profile, Role
+from resources.chat.retries import RetryPolicy
 from resources.lake.store import LocalStore
 
 DIALOGUES = 60  # a round
@@ -101,7 +102,7 @@ async def soak(url: str, folder: Path, minutes: float, rounds: int | None) -> tu
                 raise others[0]
             lost += len(faults)
             engine.take_usage(scope)
-            await asyncio.to_thread(sweep_journal, store, scope)
+            await asyncio.to_thread(delete_journal, store, scope)
             counts.append(count(started))
             number += 1
     return counts, engine, lost

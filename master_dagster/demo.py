@@ -28,7 +28,7 @@ from master_dagster.deployment import Deployment, load_deployment
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
-from resources.progress import told_to
+from resources.progress import report_progress_to
 
 console = Console(highlight=False)
 DEMO_VARIANTS = ("boost_qa", "ori")  # the other training sets are for a real comparison
@@ -87,7 +87,7 @@ def under_way(names: str) -> Iterator[None]:
     console.print(f"  {names} …", markup=False, soft_wrap=True)
     with (
         os.fdopen(os.dup(1), "w", encoding="utf-8") as output,
-        told_to(lambda line: print(f"       {line}", file=output, flush=True)),
+        report_progress_to(lambda line: print(f"       {line}", file=output, flush=True)),
     ):
         yield
 

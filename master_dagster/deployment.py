@@ -21,7 +21,7 @@ from assets.training_programs.recipe import Training, load_training
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
 from master_dagster.automation.due import Limits
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, this_process
-from resources.chat.engine import Budget
+from resources.chat.budget import Budget
 from resources.chat.profile import Profile, load_profile
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError, describe_faults, fault_list

@@ -1,6 +1,6 @@
 """How far a long step is: bars on the terminal when a person's command runs it, else a log line now and then.
 
-A command that runs steps in its own process can have some of these lines itself, see `told_to`.
+A command that runs steps in its own process can have some of these lines itself, see `report_progress_to`.
 """
 
 import sys
@@ -26,7 +26,7 @@ _teller: ContextVar[Callable[[str], None] | None] = ContextVar("teller", default
 
 
 @contextmanager
-def told_to(teller: Callable[[str], None]) -> Iterator[None]:
+def report_progress_to(teller: Callable[[str], None]) -> Iterator[None]:
     """A context in which the steps of this thread that draw no bars tell `teller` a line a minute."""
     token = _teller.set(teller)
     try:
@@ -36,7 +36,7 @@ def told_to(teller: Callable[[str], None]) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartitionProgress:
     """How far one partition is."""
 
     name: str
@@ -60,7 +60,7 @@ class Update(Protocol):
         done: int,
         total: int,
         detail: str | Callable[[], str] = "",
-        parts: Callable[[], Iterable[Part]] = tuple,
+        parts: Callable[[], Iterable[PartitionProgress]] = tuple,
     ) -> None: ...
 
 
@@ -122,7 +122,7 @@ class _Shown(ABC):
         done: int,
         total: int,
         detail: str | Callable[[], str] = "",
-        parts: Callable[[], Iterable[Part]] = tuple,
+        parts: Callable[[], Iterable[PartitionProgress]] = tuple,
     ) -> None:
         now = self._clock()
         if now - self._last >= self._every:
@@ -130,7 +130,7 @@ class _Shown(ABC):
             self._show(done, total, detail if isinstance(detail, str) else detail(), parts)
 
     @abstractmethod
-    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[Part]]) -> None: ...
+    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[PartitionProgress]]) -> None: ...
 
 
 class _Lines(_Shown):
@@ -141,9 +141,9 @@ class _Lines(_Shown):
         self._teller, self._told = _teller.get(), self._started
         super().__init__(clock, LOG_EVERY_SECONDS, self._started)
 
-    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[Part]]) -> None:
+    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[PartitionProgress]]) -> None:
         left = (total - done) * (self._last - self._started) / done if done else None
-        words = [f"{done} of {total}", detail, f"about {in_words(left)} left" if left is not None else ""]
+        words = [f"{done} of {total}", detail, f"about {format_duration(left)} left" if left is not None else ""]
         line = f"{self._title}: " + ", ".join(word for word in words if word)
         self._log(line)
         if self._teller and self._last - self._told >= TELL_EVERY_SECONDS:
@@ -160,7 +160,7 @@ class _Bars(_Shown):
         self._parts: dict[str, TaskID] = {}
         super().__init__(clock, DRAW_EVERY_SECONDS, last=-DRAW_EVERY_SECONDS)
 
-    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[Part]]) -> None:
+    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[PartitionProgress]]) -> None:
         self._bars.update(self._step, completed=done, total=total, detail=detail)
         shown = {part.name: part for part in list(parts())[:SHOWN_PARTS]}
         for name in [name for name in self._parts if name not in shown]:
@@ -171,7 +171,7 @@ class _Bars(_Shown):
             self._bars.update(self._parts[name], completed=part.done, total=part.total, detail=part.detail)
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time as a person says it: `40 s`, `12 min`, `3 h 20 min`."""
     if seconds < 100:
         return f"{seconds:.0f} s"

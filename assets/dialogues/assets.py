@@ -78,7 +78,9 @@ def scenario_dialogues(
         with progress_shown("dialogues", context.log.info) as update:
 
             def show() -> None:
-                update(progress.done, progress.dialogues, school.pace.words, progress.parts)
+                update(progress.done, progress.dialogues, school.throughput.describe, progress.parts)
 
             run_async(school.teach(progress, show, context.run.run_id))
-        context.log.info(f"{progress.done} dialogues, {progress.set_aside} set aside; {school.pace.totals()}")
+        context.log.info(
+            f"{progress.done} dialogues, {progress.set_aside} set aside; {school.throughput.describe_total()}"
+        )

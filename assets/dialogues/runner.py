@@ -14,9 +14,9 @@ from assets.framework.outcomes import Outcomes
 from assets.framework.partitions import partition_columns
 from resources.chat.calls import Usage
 from resources.chat.engine import ChatEngine
-from resources.chat.leases import claim
-from resources.chat.pace import Pace
 from resources.chat.service import ChatService
+from resources.chat.throughput import Throughput
+from resources.claims import claim_partition
 from resources.lake.tables import Lake
 
 
@@ -43,7 +43,7 @@ class DialogueRunner:
     ) -> None:
         self.lake, self.chat, self.prompts, self.rules, self.retracted = lake, chat, prompts, rules, retracted
         self.outcomes = outcomes
-        self.pace = Pace(Usage())
+        self.throughput = Throughput(Usage())
 
     async def teach(self, progress: Progress, show: Callable[[], None], run: str | None = None) -> None:
         """Teach every partition of `progress`, calling `show` after each dialogue. See `teach_partitions`.
@@ -54,7 +54,7 @@ class DialogueRunner:
         scenarios = {partition_columns(key)["scenario"] for key in progress.keys}
         roles = tuple(role for name, script in SCENARIOS.items() if name.value in scenarios for role in script.roles)
         async with self.chat.engine(roles, run) as engine:
-            self.pace = Pace(engine.total)
+            self.throughput = Throughput(engine.total)
             room = TurnLoop(engine, self.prompts, profile, self.rules.regenerations)
             await teach_partitions(
                 progress,
@@ -63,7 +63,7 @@ class DialogueRunner:
                 scope=scope,
                 written=lambda inputs, rows: self.write(inputs, rows, engine),
                 show=lambda _: show(),
-                claim=lambda key: claim(self.lake.store.uri(scope(key))),
+                claim=lambda key: claim_partition(self.lake.store.uri(scope(key))),
             )
 
     def read(self, key: str) -> PartitionInputs:

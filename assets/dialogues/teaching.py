@@ -16,10 +16,10 @@ from assets.dialogues.screening import REFUSED_REASONS
 from assets.dialogues.task import DialogueTask
 from assets.dialogues.turn_loop import RETRACTED, Dialogue, TurnLoop, teach
 from resources.chat.calls import BudgetSpent, EndpointUnusable
-from resources.chat.leases import Claim
+from resources.claims import PartitionClaim
 from resources.lake.store import StoreError
 from resources.lake.tables import Gate, TableError
-from resources.progress import Part
+from resources.progress import PartitionProgress
 
 LOOK_SECONDS = 1.0  # after which it is tried again whether another run is done with a partition
 # The chat's codes (see `resources.chat.replies`) for calls that another hour may answer.
@@ -62,10 +62,12 @@ class Progress:
     under_way: dict[str, "Counts"] = field(default_factory=dict)  # the partitions that are taught just now
     elsewhere: list[str] = field(default_factory=list)  # another run of this machine is making them
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[PartitionProgress]:
         """The partitions that are taught just now."""
         return [
-            Part(key, counts.done, counts.total, f"{counts.set_aside} set aside" if counts.set_aside else "")
+            PartitionProgress(
+                key, counts.done, counts.total, f"{counts.set_aside} set aside" if counts.set_aside else ""
+            )
             for key, counts in self.under_way.items()
         ]
 
@@ -75,7 +77,7 @@ class _Open:
     """A partition while it is taught."""
 
     inputs: PartitionInputs
-    claim: Claim
+    claim: PartitionClaim
     rows: dict[str, Row] = field(default_factory=dict)  # by dialogue_id
 
 
@@ -86,7 +88,7 @@ async def teach_partitions(
     scope: Callable[[str], str],
     written: Callable[[PartitionInputs, list[Row]], None],
     show: Callable[[Progress], None],
-    claim: Callable[[str], Claim | None],
+    claim: Callable[[str], PartitionClaim | None],
 ) -> None:
     """Teach every partition of `progress.keys`. Those that another run is teaching come last, when it is done.
 
@@ -103,10 +105,10 @@ async def teach_partitions(
         BudgetSpent, EndpointUnusable: with the chat's own words.
         Exception: whatever `read` (other than InputsError) and `written` (other than TableError) raise.
     """
-    size = max(1, room.chat.appetite)
+    size = max(1, room.chat.target_concurrency)
     queue: asyncio.Queue[tuple[_Open, DialogueTask] | None] = asyncio.Queue(maxsize=size)
     writing: set[asyncio.Task[None]] = set()
-    claims: set[Claim] = set()
+    claims: set[PartitionClaim] = set()
 
     async def hand_over(partition: _Open) -> None:
         inputs = partition.inputs
@@ -121,7 +123,7 @@ async def teach_partitions(
         partition.claim.release()
         claims.discard(partition.claim)
 
-    async def begin(key: str, claimed: Claim) -> None:
+    async def begin(key: str, claimed: PartitionClaim) -> None:
         claims.add(claimed)
         try:
             inputs = await asyncio.to_thread(read, key)

@@ -69,7 +69,7 @@ async def examine(examination: BenchmarkRun) -> list[Row]:
         for place, (question, sample) in waiting:
             rows[place] = await _ask(examination, question, sample)
 
-    await all_or_first_error(work() for _ in range(min(len(asked), examination.chat.appetite)))
+    await all_or_first_error(work() for _ in range(min(len(asked), examination.chat.target_concurrency)))
     return [row for answered in rows for row in answered]
 
 

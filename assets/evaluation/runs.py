@@ -18,9 +18,9 @@ from assets.framework.claims import claim_in_turn
 from assets.framework.partitions import UNTUNED
 from assets.training_programs.recipe import TEMPLATES, Training
 from resources.chat.calls import Usage
-from resources.chat.pace import Pace
 from resources.chat.profile import ModelPrice, Profile, Role, RoleModel
 from resources.chat.service import ChatService
+from resources.chat.throughput import Throughput
 from resources.identity import stable_hash
 from resources.lake.tables import Gate, Lake, Table
 from resources.model_servers.tuned.configuration import Serving
@@ -135,8 +135,8 @@ async def _evaluate(
             profile = examination_profile(evaluation, tested, served, found.benchmark)
             scope = f"{BENCHMARK_ANSWERS.name}/{base}|{variant}/{name}"
             roles = roles_of(evaluation.benchmarks, found.benchmark)
-            async with evaluation.chat.recast(profile).engine(roles, run=evaluation.run) as engine:
-                done = _Counter(name, Pace(engine.total), update)
+            async with evaluation.chat.with_profile(profile).engine(roles, run=evaluation.run) as engine:
+                done = _Counter(name, Throughput(engine.total), update)
                 examination = BenchmarkRun(
                     found, evaluation.benchmarks, base, variant, served.model, engine, scope, done.one_more
                 )
@@ -162,15 +162,15 @@ async def _evaluate(
 class _Counter:
     """Answers to one benchmark that are decided, shown as they come."""
 
-    def __init__(self, name: str, pace: Pace, update: Update) -> None:
-        self.total, self._name, self._pace, self._update, self._done = 0, name, pace, update, 0
+    def __init__(self, name: str, throughput: Throughput, update: Update) -> None:
+        self.total, self._name, self._throughput, self._update, self._done = 0, name, throughput, update, 0
 
     def one_more(self) -> None:
         self._done += 1
         self._update(self._done, self.total, self._words)
 
     def _words(self) -> str:
-        return f"{self._name}, {self._pace.words()}"
+        return f"{self._name}, {self._throughput.describe()}"
 
 
 def _is_current(lake: Lake, table: Table, keys: Mapping[str, str], fingerprint: str) -> bool:

@@ -21,12 +21,12 @@ from assets.quality.schema import SCORED
 from assets.quality.scored import JudgeContext, all_or_first_error, held_verdicts, score_partition
 from resources.chat.calls import Usage
 from resources.chat.engine import ChatEngine
-from resources.chat.leases import claim
-from resources.chat.pace import Pace
 from resources.chat.profile import Role
 from resources.chat.service import ChatService
+from resources.chat.throughput import Throughput
+from resources.claims import claim_partition
 from resources.lake.tables import Gate, Lake, PartitionRecord, TableError
-from resources.progress import Part, Update
+from resources.progress import PartitionProgress, Update
 
 PARTITIONS_AT_ONCE = 2  # the next one's dialogues fill the slots that the last of this one leave empty
 LOOK_SECONDS = 1.0  # after which it is tried again whether another run is done with a partition
@@ -119,14 +119,14 @@ async def score_partitions(
     partners = partner_questions(scoring.lake, due)
     places = asyncio.Semaphore(PARTITIONS_AT_ONCE)
     async with scoring.service.engine([Role.JUDGE], run) as engine:
-        seats = asyncio.Semaphore(engine.appetite)
-        counter = _Counter({key: record.rows for key, record in due.items()}, update, Pace(engine.total))
+        seats = asyncio.Semaphore(engine.target_concurrency)
+        counter = _Counter({key: record.rows for key, record in due.items()}, update, Throughput(engine.total))
 
         async def score(partition: str, record: PartitionRecord) -> None:
             waited = False
             while True:
                 async with places:
-                    if held := claim(scoring.lake.store.uri(f"{SCORED.name}/{partition}")):
+                    if held := claim_partition(scoring.lake.store.uri(f"{SCORED.name}/{partition}")):
                         try:
                             if waited and scoring.is_current(record):
                                 scores = scoring.lake.read(SCORED, [record.keys])
@@ -150,8 +150,8 @@ async def score_partitions(
 class _Counter:
     """Dialogues that are through, by partition, and how many were accepted."""
 
-    def __init__(self, totals: Mapping[str, int], update: Update, pace: Pace) -> None:
-        self._totals, self._update, self._pace = totals, update, pace
+    def __init__(self, totals: Mapping[str, int], update: Update, throughput: Throughput) -> None:
+        self._totals, self._update, self._throughput = totals, update, throughput
         self._total, self._done, self._accepted, self._decided = sum(totals.values()), 0, 0, 0
         self._open: dict[str, int] = {}
 
@@ -167,10 +167,10 @@ class _Counter:
 
     def _words(self) -> str:
         so_far = f"{self._accepted} of {self._decided} accepted so far, " if self._decided else ""
-        return so_far + self._pace.words()
+        return so_far + self._throughput.describe()
 
-    def _parts(self) -> list[Part]:
-        return [Part(partition, done, self._totals[partition]) for partition, done in self._open.items()]
+    def _parts(self) -> list[PartitionProgress]:
+        return [PartitionProgress(partition, done, self._totals[partition]) for partition, done in self._open.items()]
 
 
 async def _score(

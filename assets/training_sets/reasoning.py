@@ -32,9 +32,9 @@ from assets.training_sets.variants import (
     pair_row,
 )
 from resources.chat.calls import Call, CallFailed, Chat, Message
-from resources.chat.pace import Pace
 from resources.chat.profile import Role
 from resources.chat.service import ChatService, run_async
+from resources.chat.throughput import Throughput
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 from resources.progress import Update
@@ -43,7 +43,7 @@ PROMPT = Path(__file__).parent / "prompts" / "chain_of_thought.txt"
 SCOPE = f"{HOME}/cot"
 ROLE = Role.STRONG_STUDENT
 WRONG = "wrong_final_answer"
-Keep = Callable[[Mapping[str, Any], Pace], None]
+Keep = Callable[[Mapping[str, Any], Throughput], None]
 
 
 def make_cot(
@@ -79,10 +79,10 @@ def make_cot(
         seeds = stream(source.connection, (QUERIES / "reasoning_pairs.sql").read_text(encoding="utf-8"))
         with path.open("w", encoding="utf-8") as file:
 
-            def keep(answer: Mapping[str, Any], pace: Pace) -> None:
+            def keep(answer: Mapping[str, Any], throughput: Throughput) -> None:
                 file.write(json.dumps(answer) + "\n")
                 source.counts[answer["why"] or "reasoned"] += 1
-                update(source.counts.total(), total, pace.words)
+                update(source.counts.total(), total, throughput.describe)
 
             run_async(_answer_all(seeds, chat, prompt, rules.regenerations, keep, run))
         _refuse_poor(source.counts)
@@ -112,14 +112,14 @@ async def _answer_all(
     """Have every seed answered, as many at once as the engine likes; `keep` takes each as it comes."""
     waiting = iter(seeds)  # shared: each worker takes the next one
     async with chat.engine([ROLE], run) as engine:
-        pace = Pace(engine.total)
+        throughput = Throughput(engine.total)
 
         async def work() -> None:
             for seed in waiting:
                 text, why = await reason(engine, seed, prompt, regenerations)
-                keep({"seed_id": seed["seed_id"], "reasoned": text, "why": why}, pace)
+                keep({"seed_id": seed["seed_id"], "reasoned": text, "why": why}, throughput)
 
-        await all_or_first_error(work() for _ in range(max(1, engine.appetite)))
+        await all_or_first_error(work() for _ in range(max(1, engine.target_concurrency)))
 
 
 async def reason(chat: Chat, seed: Mapping[str, Any], prompt: str, regenerations: int) -> tuple[str | None, str | None]:

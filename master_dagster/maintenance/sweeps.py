@@ -27,7 +27,7 @@ from assets.quality.schema import SCORED
 from assets.report.making import HOME as REPORT
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.variants import HOME as TRAINING_SETS
-from resources.chat.journal import sweep_journal
+from resources.chat.journal import delete_journal
 from resources.chat.profile import Profile
 from resources.chat.service import ChatService
 from resources.lake.published_folders import MANIFEST
@@ -66,7 +66,7 @@ def sweep_released(lake: Lake, profile: Profile, prompts: PromptBook, rules: Qua
         if status.why or scored is None or (status.key, scored.fingerprint) not in released:
             continue
         if scored.written_at < before:
-            swept += sum(sweep_journal(lake.store, f"{table.name}/{status.key}") for table in (DIALOGUES, SCORED))
+            swept += sum(delete_journal(lake.store, f"{table.name}/{status.key}") for table in (DIALOGUES, SCORED))
     return swept
 
 

@@ -98,7 +98,7 @@ class Chat(Protocol):
     """What the stages need of an engine. See `resources.chat.engine.ChatEngine`."""
 
     @property
-    def appetite(self) -> int:
+    def target_concurrency(self) -> int:
         """How many dialogues to hold open at once so that every call slot stays busy."""
         ...
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from resources.chat.budget import Budget, Spending
 from resources.chat.calls import (
     BudgetSpent,
     Call,
@@ -31,6 +32,7 @@ from resources.chat.leases import EndpointShare, share_endpoint
 from resources.chat.limiter import Gate, Limiter, Outcome
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
 from resources.chat.replies import AttemptFailed, Fault, Reply, judge_failure, read_completion, retry_after
+from resources.chat.retries import RetryPolicy
 from resources.chat.serialisation import decode_completion, encode_completion, journal_key, request_body
 from resources.chat.transport import Connection
 from resources.configuration import ConfigurationError
@@ -45,50 +47,6 @@ LAST_SECONDS = 20.0  # that an interrupted run has to put its journals, should t
 WAIT_SECONDS = 0.05  # the same while this process waits for what others have to give up
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a run may spend, in tokens (prompt and completion) and US dollars; None is without limit."""
-
-    tokens: int | None = None
-    cost: float | None = None
-
-
-@dataclass(slots=True)
-class Spent:
-    """What a run has paid for so far, whatever its steps; see `Budget`."""
-
-    tokens: int = 0
-    cost: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often and how soon a call is tried again. The waits rise fourfold, 47 s in all: a restart is outlived.
-
-    Refusals (429, 503 with Retry-After) are not attempts: they wait as told, or `first_wait` doubling up to
-    `longest_refusal_wait`, until the endpoint's `retry_deadline_seconds`.
-    """
-
-    attempts: int = 6
-    first_wait: float = 0.2  # seconds
-    longest_wait: float = 30.0
-    longest_refusal_wait: float = 2.0
-    jitter: float = 0.25  # share by which a wait is shorter or longer
-
-    def after_failure(self, failures: int) -> float:
-        """Seconds to wait after that many failed attempts."""
-        return self._jittered(min(self.longest_wait, self.first_wait * 4 ** (failures - 1)))
-
-    def after_refusal(self, refusals: int, asked: float | None) -> float:
-        """Seconds to wait after that many refusals in a row, the last of which asked for `asked` seconds."""
-        if asked is not None:
-            return asked * (1 + random.random() * self.jitter / 2)
-        return self._jittered(min(self.longest_refusal_wait, self.first_wait * 2 ** min(10, refusals - 1)))
-
-    def _jittered(self, seconds: float) -> float:
-        return seconds * (1 + self.jitter * (2 * random.random() - 1))
 
 
 class _Refused(Exception):
@@ -144,7 +102,7 @@ class ChatEngine:
     Args:
         profile: who plays which role, through which endpoint.
         store: the lake; journals lie in its `_journal/`.
-        roles: the roles that will be played; they decide `appetite`.
+        roles: the roles that will be played; they decide `target_concurrency`.
         address_of: gives the address of an endpoint by its name, asked when it is first called; by default the
             profile's `base_url`.
         budget: what may be spent. What is in flight when it is reached still comes in.
@@ -163,7 +121,7 @@ class ChatEngine:
         roles: Sequence[Role] = tuple(Role),
         address_of: Callable[[str], str] | None = None,
         budget: Budget | None = None,
-        spent: Spent | None = None,
+        spent: Spending | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
         self.total = Usage()
@@ -171,7 +129,7 @@ class ChatEngine:
         self._store = store
         self._address_of = address_of or self._configured_address
         self._budget = budget or Budget()
-        self._spent = spent or Spent()
+        self._spent = spent or Spending()
         self._retries = retries or RetryPolicy()
         self._slots = _slots_of(profile, roles)
         self._lines: dict[str, _Line] = {}
@@ -213,7 +171,7 @@ class ChatEngine:
                 raise failure
 
     @property
-    def appetite(self) -> int:
+    def target_concurrency(self) -> int:
         """How many dialogues to hold open at once: a fifth more than there are slots, for those that wait to retry."""
         slots = sum(self._slots.values())
         return slots + max(2, slots // 5)
@@ -355,7 +313,7 @@ class ChatEngine:
             except _Refused as refused:
                 refusals += 1
                 refused_since = clock() if refusals == 1 else refused_since
-                wait = self._retries.after_refusal(refusals, refused.asked)
+                wait = self._retries.after_throttling(refusals, refused.asked)
                 self._add(ask.scope, throttled=1)
                 deadline = line.endpoint.retry_deadline_seconds
                 if clock() + wait > refused_since + deadline:
@@ -426,15 +384,7 @@ class ChatEngine:
     def _may_spend(self, line: _Line) -> None:
         if line.unusable:
             raise EndpointUnusable(line.unusable)
-        budget, spent = self._budget, self._spent
-        if budget.tokens is not None and spent.tokens >= budget.tokens:
-            raise BudgetSpent(
-                f"the run's budget of {budget.tokens:,} tokens is spent ({spent.tokens:,}); what was answered is kept"
-            )
-        if budget.cost is not None and spent.cost >= budget.cost:
-            raise BudgetSpent(
-                f"the run's budget of ${budget.cost:,.2f} is spent (${spent.cost:,.2f}); what was answered is kept"
-            )
+        self._budget.check(self._spent)
 
     def _fault(self, reply: Reply, line: _Line, ask: _Ask) -> Exception:
         fault, reason, said = judge_failure(reply)

@@ -318,7 +318,7 @@ class ScopeJournal:
             return b""
 
 
-def sweep_journal(store: Store, scope: str) -> int:
+def delete_journal(store: Store, scope: str) -> int:
     """Delete a scope's journal, once its dialogues are released; the number of files deleted."""
     paths = _files(store, scope_folder(scope))
     for path in paths:

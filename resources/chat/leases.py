@@ -1,6 +1,6 @@
-"""What processes of one machine agree on without talking: who has how much of an endpoint, and who makes what.
+"""What processes of one machine agree on without talking: who has how much of an endpoint.
 
-Both are files in the user's runtime folder that are locked with `flock`. The kernel lets go of a dead process's
+Each is a file in the user's runtime folder that is locked with `flock`. The kernel lets go of a dead process's
 locks, whatever killed it, so nothing has to be cleaned up and no process id is believed.
 """
 
@@ -131,48 +131,6 @@ def share_endpoint(name: str, address: str, slots: int) -> EndpointShare | None:
             "endpoint %r: its caps hold for each process alone, not for all of this machine: %s", name, error
         )
         return None
-
-
-class Claim:
-    """The right to make something alone on this machine, such as one partition of one lake."""
-
-    def __init__(self, file: int, path: Path) -> None:
-        self._file = file
-        self._path = path
-
-    def release(self) -> None:
-        """Let others have it. Harmless when repeated."""
-        if self._file >= 0:
-            self._path.unlink(missing_ok=True)
-            os.close(self._file)
-            self._file = -1
-
-
-def claim(what: str) -> Claim | None:
-    """Claim `what` (lake and partition) if no living process of this machine has; None if one has.
-
-    Where the runtime folder cannot be used, everybody gets it: the same is then made twice, as between machines.
-    """
-    try:
-        folder = _folder("claims", "")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / hashlib.sha256(what.encode()).hexdigest()[:32]
-        while True:
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(file)
-                return None
-            with suppress(FileNotFoundError):
-                if os.path.sameopenfile(file, probe := os.open(path, os.O_RDONLY)):
-                    os.close(probe)
-                    return Claim(file, path)
-                os.close(probe)
-            os.close(file)  # its last holder removed it meanwhile
-    except (OSError, NoRuntimeFolder) as error:
-        logger.warning("runs of this machine cannot see what others make: %s", error)
-        return Claim(-1, Path())
 
 
 def _folder(kind: str, identity: str) -> Path:

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
-from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent
+from resources.chat.budget import Budget, Spending
+from resources.chat.engine import ChatEngine
 from resources.chat.profile import Endpoint, Profile, Role
+from resources.chat.retries import RetryPolicy
 from resources.lake.store import Store
 
 RUNS_REMEMBERED = 64
@@ -49,7 +51,7 @@ class ChatService:
         self._retries = retries
         self._lease = lease
 
-    def recast(self, profile: Profile) -> "ChatService":
+    def with_profile(self, profile: Profile) -> "ChatService":
         """The same service with another cast. What its engines spend counts as this one's, run by run."""
         return ChatService(profile, self._store, self._budget, self._retries, self._lease)
 
@@ -83,14 +85,14 @@ class ChatService:
                 yield engine
 
 
-_spent: dict[str, Spent] = {}
+_spent: dict[str, Spending] = {}
 
 
-def _spent_by(run: str) -> Spent:
+def _spent_by(run: str) -> Spending:
     """What a run has spent in this process, for all its steps to add to."""
     while len(_spent) >= RUNS_REMEMBERED and run not in _spent:
         del _spent[next(iter(_spent))]
-    return _spent.setdefault(run, Spent())
+    return _spent.setdefault(run, Spending())
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:

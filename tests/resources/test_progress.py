@@ -5,8 +5,8 @@ import io
 import pytest
 
 from resources.chat.calls import Usage
-from resources.chat.pace import Pace
-from resources.progress import Part, in_words, progress, told_to
+from resources.chat.throughput import Throughput
+from resources.progress import PartitionProgress, format_duration, progress, report_progress_to
 
 
 class Clock:
@@ -47,7 +47,7 @@ def test_without_a_terminal_there_is_a_line_every_few_seconds(clock: Clock) -> N
 def test_a_command_that_asked_is_told_a_line_a_minute(clock: Clock) -> None:
     logged: list[str] = []
     told: list[str] = []
-    with told_to(told.append), progress("dialogues", logged.append, clock, terminal=lambda: None) as update:
+    with report_progress_to(told.append), progress("dialogues", logged.append, clock, terminal=lambda: None) as update:
         for done in range(1, 131):
             clock.now += 1
             update(done, 200)
@@ -67,7 +67,10 @@ def test_on_a_terminal_each_partition_under_way_has_a_bar(clock: Clock) -> None:
     terminal = Terminal()
     with progress("dialogues", lambda _: None, clock, terminal=lambda: terminal) as update:
         update(
-            5, 20, lambda: "4 calls/s", lambda: [Part("debate|x-0000", 3, 10, "1 set aside"), Part("debate|y", 2, 10)]
+            5,
+            20,
+            lambda: "4 calls/s",
+            lambda: [PartitionProgress("debate|x-0000", 3, 10, "1 set aside"), PartitionProgress("debate|y", 2, 10)],
         )
     for shown in ("dialogues", "5/20", "4 calls/s", "debate|x-0000", "3/10", "1 set aside", "debate|y"):
         assert shown in terminal.shown
@@ -75,20 +78,22 @@ def test_on_a_terminal_each_partition_under_way_has_a_bar(clock: Clock) -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (720, "12 min"), (12_000, "3 h 20 min")])
 def test_times_are_told_as_people_do(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+    assert format_duration(seconds) == words
 
 
-def test_the_pace_is_that_of_the_last_seconds(clock: Clock) -> None:
+def test_the_throughput_is_that_of_the_last_seconds(clock: Clock) -> None:
     usage = Usage()
-    pace = Pace(usage, clock)
+    throughput = Throughput(usage, clock)
     for second in range(60):
         clock.now = float(second)
         usage.calls += 1 if second < 30 else 5
         usage.completion_tokens = 100 * usage.calls
-        words = pace.words()
+        words = throughput.describe()
     assert words == "5 calls/s, 500 tokens/s"
 
 
 def test_costs_and_replays_are_told_where_there_are_any(clock: Clock) -> None:
     usage = Usage(calls=1200, prompt_tokens=3000, cost=1.5, replayed=7, retries=2)
-    assert Pace(usage, clock).totals() == "1,200 calls, 3,000 tokens, $1.50, 7 from the journal, 2 retries"
+    assert (
+        Throughput(usage, clock).describe_total() == "1,200 calls, 3,000 tokens, $1.50, 7 from the journal, 2 retries"
+    )

@@ -40,7 +40,7 @@ class ScriptedChat:
     """
 
     rule: Callable[[Call], str | Completion | Exception] = lambda call: SAYS[call.role]
-    appetite: int = 4
+    target_concurrency: int = 4
     company: int = 1
     calls: list[tuple[str, Call]] = field(default_factory=list)
     open: int = 0

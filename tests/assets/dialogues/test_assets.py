@@ -12,8 +12,9 @@ from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS, Scenario
 from assets.seeds.configuration import Fields, SeedsConfiguration, SourceConfiguration
-from resources.chat.engine import Budget, RetryPolicy
+from resources.chat.budget import Budget
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
+from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint

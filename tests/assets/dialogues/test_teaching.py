@@ -100,13 +100,13 @@ def test_calls_go_on_their_partitions_scope(inputs: Any, scripted_chat: Any, mak
 def test_as_many_dialogues_are_open_as_the_chat_has_appetite_for(
     inputs: Any, scripted_chat: Any, make_room: MakeRoom
 ) -> None:
-    chat = scripted_chat(appetite=6, company=6)
+    chat = scripted_chat(target_concurrency=6, company=6)
     taught(Shelf([inputs("a", 20)]), make_room(chat))
     assert chat.most_open == 6
 
 
 def test_a_partitions_tail_leaves_no_slot_idle(inputs: Any, scripted_chat: Any, make_room: MakeRoom) -> None:
-    chat = scripted_chat(appetite=6, company=6)
+    chat = scripted_chat(target_concurrency=6, company=6)
     taught(Shelf([inputs(name, 2) for name in "abcdef"]), make_room(chat))
     assert chat.most_open == 6
 
@@ -174,7 +174,7 @@ def test_what_stops_the_run_leaves_written_what_was_done(
 
     shelf = Shelf([inputs("a", 1), inputs("b", 2), inputs("c", 2)])
     with pytest.raises(stop) as caught:
-        taught(shelf, make_room(scripted_chat(rule, appetite=1)))
+        taught(shelf, make_room(scripted_chat(rule, target_concurrency=1)))
     assert list(shelf.written) == ["error_correction|a"]
     assert str(caught.value) == "100 tokens are spent"
 
@@ -194,7 +194,7 @@ def test_a_cancelled_run_still_writes_the_partition_that_is_done(
     progress = Progress(list(shelf.inputs_of))
 
     async def cancel_while_writing() -> None:
-        task = asyncio.create_task(run(shelf, make_room(scripted_chat(appetite=1)), progress))
+        task = asyncio.create_task(run(shelf, make_room(scripted_chat(target_concurrency=1)), progress))
         await asyncio.to_thread(writing.wait, 10)
         task.cancel()
         await asyncio.sleep(0)
@@ -214,7 +214,7 @@ def test_what_writing_raises_ends_the_run(inputs: Any, scripted_chat: Any, make_
 
     shelf.write = full  # type: ignore[method-assign]
     with pytest.raises(OSError, match="disk full"):
-        taught(shelf, make_room(scripted_chat(appetite=1)))
+        taught(shelf, make_room(scripted_chat(target_concurrency=1)))
 
 
 def test_a_partition_that_cannot_be_written_does_not_end_the_run(
@@ -228,7 +228,7 @@ def test_a_partition_that_cannot_be_written_does_not_end_the_run(
         Shelf.write(shelf, inputs, rows)
 
     shelf.write = write  # type: ignore[method-assign]
-    progress = taught(shelf, make_room(scripted_chat(appetite=1)))
+    progress = taught(shelf, make_room(scripted_chat(target_concurrency=1)))
     assert progress.failed == {"error_correction|a": "a dialogue is there twice"}
     assert list(shelf.written) == ["error_correction|b"]
 

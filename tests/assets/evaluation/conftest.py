@@ -14,8 +14,9 @@ from assets.evaluation.configuration import Benchmarks
 from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
 from assets.training_programs.recipe import Training, load_training
 from assets.training_programs.specification import HOME
-from resources.chat.engine import Budget, RetryPolicy
+from resources.chat.budget import Budget
 from resources.chat.profile import Profile, Role
+from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.lake.published_folders import publish, read_latest
 from resources.lake.tables import Lake

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from assets.evaluation.schema import REASONS
+from resources.chat.budget import Budget
 from resources.chat.calls import BudgetSpent
-from resources.chat.engine import Budget
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
 
 CHOICE: dict[str, Any] = {

@@ -17,8 +17,8 @@ from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.dialogue_input import DialogueInput, Turn
 from assets.quality.runs import Scoring
 from assets.seeds.schema import SEEDS
-from resources.chat.engine import RetryPolicy
 from resources.chat.profile import Endpoint, Profile, Role, load_profile
+from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Lake

@@ -19,7 +19,7 @@ BOOK = load_prompts("standard")
 class ScriptedChat:
     """A `Chat` that says what a script tells, and keeps what it was asked."""
 
-    appetite = 1
+    target_concurrency = 1
 
     def __init__(self, *answers: str | Exception, finish_reason: str = "stop") -> None:
         self.answers, self.finish_reason = list(answers), finish_reason

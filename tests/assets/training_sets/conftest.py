@@ -14,8 +14,8 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.training_sets.configuration import ComparisonRules, CoresetModel, CoresetRules
 from assets.training_sets.makers import VariantContext, make_variant
 from assets.training_sets.variants import TrainingSet
-from resources.chat.engine import RetryPolicy
 from resources.chat.profile import Endpoint, Profile, load_profile
+from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.lake.published_folders import publish
 from resources.lake.tables import Lake

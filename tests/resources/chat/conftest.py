@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from resources.chat.calls import Call, Message
-from resources.chat.engine import ChatEngine, RetryPolicy
+from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
+from resources.chat.retries import RetryPolicy
 from resources.lake.store import LocalStore
 
 if TYPE_CHECKING:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from resources.chat.budget import Budget, Spending
 from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable, Usage
-from resources.chat.engine import Budget, ChatEngine, RetryPolicy, Spent
+from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
+from resources.chat.retries import RetryPolicy
 from resources.lake.store import LocalStore, open_store
 
 if TYPE_CHECKING:
@@ -432,11 +434,11 @@ def test_calls_are_cut_to_what_the_process_may_open(
     make_engine: MakeEngine, make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (256, 4096))
-    assert make_engine(make_profile(max_concurrency=1000)).appetite < 256 - 64
+    assert make_engine(make_profile(max_concurrency=1000)).target_concurrency < 256 - 64
 
 
 def test_appetite_is_somewhat_more_than_the_slots(make_engine: MakeEngine, make_profile: MakeProfile) -> None:
-    assert make_engine(make_profile(max_concurrency=100)).appetite == 120
+    assert make_engine(make_profile(max_concurrency=100)).target_concurrency == 120
 
 
 @pytest.mark.parametrize("budget", [Budget(tokens=40), Budget(cost=0.00004)])
@@ -485,7 +487,7 @@ def test_a_spent_budget_is_told_only_when_the_calls_in_flight_are_kept(
 def test_a_budget_holds_over_all_engines_of_a_run(
     make_engine: MakeEngine, make_call: MakeCall, fake_endpoint: "FakeEndpoint"
 ) -> None:
-    spent = Spent()
+    spent = Spending()
     ask(make_engine(budget=Budget(tokens=15), spent=spent), make_call(sample="d1"))
     with pytest.raises(BudgetSpent, match=r"the run's budget of 15 tokens is spent \(15\)"):
         ask(make_engine(budget=Budget(tokens=15), spent=spent), make_call(sample="d2"))
@@ -496,7 +498,7 @@ def test_what_a_wasted_body_took_is_spent_and_told(
     fake_endpoint: "FakeEndpoint", make_engine: MakeEngine, make_profile: MakeProfile, make_call: MakeCall
 ) -> None:
     fake_endpoint.script(fake_endpoint.says(None, prompt_tokens=100, completion_tokens=50), "42")
-    spent = Spent()
+    spent = Spending()
     engine = make_engine(make_profile(prices={"tiny": {"prompt": 1.0, "completion": 2.0}}), spent=spent)
     ask(engine, make_call())
     assert (engine.total.wasted, engine.total.prompt_tokens, engine.total.completion_tokens) == (1, 110, 55)

@@ -17,10 +17,11 @@ import pytest
 
 import resources.chat.journal
 from resources.chat.calls import Call, CallFailed, Completion, EndpointUnusable
-from resources.chat.engine import ChatEngine, RetryPolicy
+from resources.chat.engine import ChatEngine
 from resources.chat.journal import ScopeJournal, file_header
 from resources.chat.leases import EndpointShare, Share
 from resources.chat.profile import Profile
+from resources.chat.retries import RetryPolicy
 from resources.lake.store import LocalStore, StoreUnreachable, open_store
 from tests.fake_endpoint import FakeEndpoint
 

@@ -11,10 +11,10 @@ from resources.chat.journal import (
     JournalError,
     ScopeJournal,
     decode_records,
+    delete_journal,
     encode_record,
     file_header,
     scope_folder,
-    sweep_journal,
 )
 from resources.lake.store import LocalStore, StoredFile, StoreError, StoreUnreachable
 
@@ -127,7 +127,7 @@ def test_sweeping_deletes_the_scope_alone(store: LocalStore) -> None:
         writer = loaded(store, scope)
         writer.append(key(1), b"answer")
         writer.close()
-    assert sweep_journal(store, SCOPE) == 1
+    assert delete_journal(store, SCOPE) == 1
     assert [file.path.split("/")[3] for file in store.list("_journal")] == ["orca_math-0004"]
 
 

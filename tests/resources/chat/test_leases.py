@@ -1,4 +1,4 @@
-"""Processes of one machine divide an endpoint's caps, and never make the same thing at the same time."""
+"""Processes of one machine divide an endpoint's caps."""
 
 import signal
 import subprocess
@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.chat.leases import EndpointShare, Share, claim, share_endpoint
+from resources.chat.leases import EndpointShare, Share, share_endpoint
 
 PROJECT = Path(__file__).parents[3]
 HOLDER = """
 import sys
 from pathlib import Path
-from resources.chat.leases import EndpointShare, claim
-held = EndpointShare(Path(sys.argv[1]), 10).divide(0) if sys.argv[2] == "share" else claim(sys.argv[1])
+from resources.chat.leases import EndpointShare
+held = EndpointShare(Path(sys.argv[1]), 10).divide(0)
 print(held, flush=True)
 sys.stdin.read()
 """
@@ -136,28 +136,4 @@ def test_without_a_runtime_folder_a_process_is_alone(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "master-dagster").write_text("in the way")
     assert share_endpoint("a", "http://x/v1", 10) is None
-    assert claim("it") is not None
     assert "for each process alone" in caplog.text
-
-
-@pytest.fixture
-def claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-
-
-def test_what_is_claimed_is_not_given_again_until_it_is_released(claims: None) -> None:
-    first = claim("lake debate|x-0000")
-    assert first is not None
-    assert claim("lake debate|x-0000") is None
-    assert claim("lake debate|x-0001") is not None
-    first.release()
-    first.release()
-    assert claim("lake debate|x-0000") is not None
-
-
-def test_a_killed_process_loses_its_claims(claims: None, hold: Hold) -> None:
-    other = hold("debate|x-0000", "claim")
-    assert claim("debate|x-0000") is None
-    other.send_signal(signal.SIGKILL)
-    other.wait()
-    assert claim("debate|x-0000") is not None

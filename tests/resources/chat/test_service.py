@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from dagster._core.errors import DagsterExecutionInterruptedError, raise_execution_interrupts
 
+from resources.chat.budget import Budget
 from resources.chat.calls import BudgetSpent, Call, Completion
-from resources.chat.engine import Budget
 from resources.chat.profile import Endpoint, Profile, Role
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
@@ -102,11 +102,11 @@ def test_the_appetite_is_that_of_the_roles_in_use(make_profile: MakeProfile, tmp
     )
     service = ChatService(profile, LocalStore(tmp_path))
 
-    async def appetites() -> tuple[int, int]:
+    async def concurrencies() -> tuple[int, int]:
         async with service.engine() as everyone, service.engine([Role.JUDGE]) as judge:
-            return everyone.appetite, judge.appetite
+            return everyone.target_concurrency, judge.target_concurrency
 
-    assert run_async(appetites()) == (24, 12)
+    assert run_async(concurrencies()) == (24, 12)
 
 
 def test_the_steps_of_a_run_draw_on_one_budget(

@@ -9,7 +9,7 @@ from resources.chat.calls import Usage
 WINDOW_SECONDS = 10.0
 
 
-class Pace:
+class Throughput:
     """Calls and tokens a second over the last seconds, from sums that grow.
 
     Args:
@@ -22,7 +22,7 @@ class Pace:
         self._clock = clock
         self._seen: deque[tuple[float, int, int]] = deque([(clock(), *self._sums())])
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """`34 calls/s, 5,100 tokens/s, $0.12`, as of now."""
         now = self._clock()
         calls, tokens = self._sums()
@@ -35,7 +35,7 @@ class Pace:
         words = [f"{(calls - calls_then) / seconds:.3g} calls/s", f"{(tokens - tokens_then) / seconds:,.0f} tokens/s"]
         return ", ".join(words + self._sum_words())
 
-    def totals(self) -> str:
+    def describe_total(self) -> str:
         """`1,200 calls, 360,000 tokens, $1.20`, for the end."""
         calls, tokens = self._sums()
         return ", ".join([f"{calls:,} calls", f"{tokens:,} tokens", *self._sum_words()])
