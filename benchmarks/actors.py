@@ -3,7 +3,7 @@
     python -m benchmarks.actors      serve on loopback; prints the port
 
 Answers come at once and pass the quality rules, so that a release comes out: the weak ones err, those who see the
-reference answer follow it, the judge agrees. `/stats` tells when the first completion was asked for (monotonic seconds,
+reference answer follow it, the judge agrees. `/stats` returns when the first completion was requested (monotonic seconds,
 the same clock for all processes of a machine) and how many there were; `/reset` forgets it.
 """
 
@@ -54,7 +54,7 @@ WRONG = {
 VERDICT = json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
 
 
-# ---- what is taught
+# ---- the dialogues
 
 
 def question(number: int) -> dict[str, str]:
@@ -211,8 +211,8 @@ def actors() -> Iterator[str]:
         process.wait()
 
 
-def told(url: str) -> dict[str, Any]:
-    """What the endpoint says at this address."""
+def get_json(url: str) -> dict[str, Any]:
+    """The JSON that the endpoint returns at this address."""
     with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
         said: dict[str, Any] = json.load(answer)
         return said

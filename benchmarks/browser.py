@@ -52,7 +52,7 @@ WAIT = """([address, sign]) => new Promise((done) => {
 })"""
 
 
-def made_up_release(root: str, count: int, told: Path) -> None:
+def synthetic_release(root: str, count: int, measurements: Path) -> None:
     """Write a lake of that many dialogues and publish a release of it."""
     make_lake(root, count)
     lake, draw = Lake.at(root), random.Random(0)
@@ -65,10 +65,10 @@ def made_up_release(root: str, count: int, told: Path) -> None:
             rejection_reasons=pl.Series([draw.sample(REASONS, draw.randint(1, 2)) if one else [] for one in rejected]),
         )
         lake.write(SCORED, record.keys, varied, fingerprint=record.fingerprint, facts=facts)
-    release(root, told)
+    release(root, measurements)
 
 
-def write(root: str, folder: Path, told: Path) -> None:
+def write(root: str, folder: Path, measurements: Path) -> None:
     """Write the browser, and what that took."""
     started = time.perf_counter()
     lake = Lake.at(root)
@@ -79,7 +79,7 @@ def write(root: str, folder: Path, told: Path) -> None:
         "cpu_seconds": time.process_time(),
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    told.write_text(json.dumps(found))
+    measurements.write_text(json.dumps(found))
 
 
 def opened(folder: Path) -> dict[str, float]:
@@ -113,10 +113,10 @@ def main() -> None:
     options = parser.parse_args()
     scratch = Path(tempfile.mkdtemp())
     try:
-        root, folder, told = str(scratch / "lake"), scratch / "browser", scratch / "told.json"
-        in_a_process_of_its_own(made_up_release, root, options.dialogues, told)
-        in_a_process_of_its_own(write, root, folder, told)
-        found = json.loads(told.read_text())
+        root, folder, measurements = str(scratch / "lake"), scratch / "browser", scratch / "measurements.json"
+        in_a_process_of_its_own(synthetic_release, root, options.dialogues, measurements)
+        in_a_process_of_its_own(write, root, folder, measurements)
+        found = json.loads(measurements.read_text())
         first = sum((folder / name).stat().st_size for name in ("index.html", "index.js", "titles/00000.js"))
         whole = [path.stat().st_size for path in folder.rglob("*.*")]
         times = opened(folder)

@@ -36,7 +36,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measured import Measured, at_least, at_most, quick_options, show
+from benchmarks.results_table import Measured, at_least, at_most, quick_options, show
 
 CALLS = 3
 PROMPT = "Explain, step by step, how many apples are left when a basket of forty is shared among seven children. " * 5
@@ -403,7 +403,7 @@ def main() -> None:
             + (f", {ended['segment']} answered in the time of the last segment" if options.s3 else "")
         )
     else:
-        tell(options, run(options))
+        print_results(options, run(options))
 
 
 def quick(options: argparse.Namespace) -> list[Measured]:
@@ -470,7 +470,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def tell(options: argparse.Namespace, measured: dict[str, Any]) -> None:
+def print_results(options: argparse.Namespace, measured: dict[str, Any]) -> None:
     """Print what one way took."""
     bare, engine, floor = measured["bare"], measured["engine"], measured["floor"]
     print(f"{options.dialogues} dialogues x {CALLS} calls, {options.latency * 1000:g} ms, {options.at_once} at once")

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +28,8 @@ from assets.evaluation.questions import Question, read_questions
 from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
 from assets.evaluation.verdicts import program
 from assets.training_programs.recipe import load_training
-from benchmarks.measured import Measured, quick_options, show
+from benchmarks.actors import get_json
+from benchmarks.results_table import Measured, quick_options, show
 from resources.chat.profile import Profile, Role
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
@@ -57,7 +57,7 @@ def main() -> None:
         show([Measured(what, f"{ratio:.2f}", "≥ 0.95", ratio >= 0.95)], options.json)
         return
     if options.only != "code":
-        tell(options, *compare(options))
+        print_results(options, *compare(options))
     if options.only != "choice":
         solve(options)
 
@@ -85,7 +85,7 @@ def compare(options: argparse.Namespace) -> tuple[dict[str, float], dict[str, fl
     return bare, scored
 
 
-def tell(options: argparse.Namespace, bare: dict[str, float], scored: dict[str, float]) -> None:
+def print_results(options: argparse.Namespace, bare: dict[str, float], scored: dict[str, float]) -> None:
     """Print what both took."""
     floor = options.questions * options.latency / options.at_once
     print(f"{options.questions} questions, {options.latency * 1000:g} ms a call, {options.at_once} at once")
@@ -97,18 +97,12 @@ def tell(options: argparse.Namespace, bare: dict[str, float], scored: dict[str, 
 
 def measured(url: str, work: Any) -> dict[str, float]:
     """Seconds from the first call to the last, as the endpoint saw them, and of the whole work."""
-    told(f"{url}/reset")
+    get_json(f"{url}/reset")
     started = time.monotonic()
     work()
     whole = time.monotonic() - started
-    seen = told(f"{url}/stats")
+    seen = get_json(f"{url}/stats")
     return {"calls": seen["last"] - seen["first"], "whole": whole}
-
-
-def told(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
-        found: dict[str, Any] = json.load(answer)
-        return found
 
 
 async def ask_bare(url: str, options: argparse.Namespace) -> None:

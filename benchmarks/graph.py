@@ -7,9 +7,9 @@
 
 Each size runs in a process of its own with a fresh lake and instance (SQLite), every stage in one run over all its
 partitions, with its checks, as the demo does; the endpoint is another process. "in ours" is the time inside the assets'
-and checks' functions, "Dagster" what is left of the run, and the share is Dagster's of the whole. "held" is the memory
+and checks' functions, "Dagster" what is left of the run, and the share is Dagster's of the whole. "resident" is the memory
 at a stage's start, "peak" the most that it reached. What one stage gave back, the allocators keep for the next: with
-`--apart` each stage begins in a process of its own, and what a seed more costs it can be told.
+`--apart` each stage begins in a process of its own, and what one more seed costs it can be seen.
 """
 
 import argparse
@@ -28,8 +28,8 @@ import dagster
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.actors import actors, found, told
-from benchmarks.measured import Measured, forget_peak, held_mb, peak_mb, quick_options, show
+from benchmarks.actors import actors, found, get_json
+from benchmarks.results_table import Measured, forget_peak, peak_mb, quick_options, resident_mb, show
 
 STAGES = (
     "raw_seeds",
@@ -110,11 +110,11 @@ def drive(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dic
         for name in stages:
             keys = keys_of(name)
             forget_peak()
-            before, held, busy, began = inside, held_mb(), time.process_time(), time.perf_counter()
+            before, resident, busy, began = inside, resident_mb(), time.process_time(), time.perf_counter()
             run_step(definitions, instance, [name], keys)
             seconds = time.perf_counter() - began
-            calls = told(f"{url}/stats")["calls"]
-            told(f"{url}/reset")
+            calls = get_json(f"{url}/stats")["calls"]
+            get_json(f"{url}/reset")
             measured.append(
                 {
                     "stage": name,
@@ -122,7 +122,7 @@ def drive(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dic
                     "cpu": time.process_time() - busy,
                     "ours": inside - before,
                     "dagster": seconds - (inside - before),
-                    "held": held,
+                    "resident": resident,
                     "peak": peak_mb(),
                     "calls": calls,
                 }
@@ -133,7 +133,7 @@ def drive(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dic
 def measure(seeds: int, url: str, quiet: bool, apart: bool = False) -> list[dict[str, Any]]:
     """All stages over so many seeds in a process of their own, or each in its own."""
     with tempfile.TemporaryDirectory() as folder:
-        told(f"{url}/reset")
+        get_json(f"{url}/reset")
         measured: list[dict[str, Any]] = []
         for stages in [[stage] for stage in STAGES] if apart else [STAGES]:
             command = [sys.executable, "-m", "benchmarks.graph", "--drive", folder, url, str(seeds), *stages]
@@ -145,31 +145,31 @@ def measure(seeds: int, url: str, quiet: bool, apart: bool = False) -> list[dict
 def tabulate(seeds: int, stages: list[dict[str, Any]]) -> Table:
     """One size's stages, and their sum."""
     table = Table(title=f"{seeds:,} seeds", title_justify="left")
-    for column in ("stage", "seconds", "CPU s", "in ours", "Dagster", "share", "held MB", "peak MB", "calls"):
+    for column in ("stage", "seconds", "CPU s", "in ours", "Dagster", "share", "resident MB", "peak MB", "calls"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     sums = {name: sum(stage[name] for stage in stages) for name in ("seconds", "cpu", "ours", "dagster", "calls")}
-    whole = {"stage": "all", **sums, "held": stages[0]["held"], "peak": max(stage["peak"] for stage in stages)}
+    whole = {"stage": "all", **sums, "resident": stages[0]["resident"], "peak": max(stage["peak"] for stage in stages)}
     for stage in [*stages, whole]:
         table.add_row(
             stage["stage"],
             *(f"{stage[name]:.1f}" for name in ("seconds", "cpu", "ours", "dagster")),
             f"{stage['dagster'] / stage['seconds']:.0%}",
-            *(f"{stage[name]:,.0f}" for name in ("held", "peak", "calls")),
+            *(f"{stage[name]:,.0f}" for name in ("resident", "peak", "calls")),
             end_section=stage is stages[-1],
         )
     return table
 
 
 def tabulate_peaks(sizes: Mapping[int, list[dict[str, Any]]]) -> Table:
-    """Each stage's peak at each size, and what a seed more costs from the smallest to the largest."""
+    """Each stage's peak at each size, and what one more seed costs from the smallest to the largest."""
     table = Table(title="peak MB of each stage in a process of its own", title_justify="left")
-    for column in ("stage", "held", *(f"{seeds:,} seeds" for seeds in sizes), "KB a seed"):
+    for column in ("stage", "resident", *(f"{seeds:,} seeds" for seeds in sizes), "KB per seed"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     fewest, most = min(sizes), max(sizes)
     for place, name in enumerate(STAGES):
         peaks = {seeds: stages[place]["peak"] for seeds, stages in sizes.items()}
         slope = (peaks[most] - peaks[fewest]) / (most - fewest) * 1024 if most > fewest else float("nan")
-        figures = [sizes[most][place]["held"], *peaks.values()]
+        figures = [sizes[most][place]["resident"], *peaks.values()]
         table.add_row(name, *(f"{figure:,.0f}" for figure in figures), f"{slope:.1f}")
     return table
 

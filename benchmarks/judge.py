@@ -1,4 +1,4 @@
-"""How well a profile's judge tells right answers from wrong ones, on the hand-made partitions of judge_cases.yaml.
+"""How well a profile's judge tells right answers from wrong ones, on the hand-made dialogues of judge_cases.yaml.
 
     python -m benchmarks.judge                       the embedded model
     python -m benchmarks.judge --profile my.yaml     another judge
@@ -36,7 +36,7 @@ CASES = Path(__file__).parent / "judge_cases.yaml"
 ADVICE = "Look at your steps again, and think about what the question asks."
 
 
-def partition(case: dict[str, Any], which: str) -> DialogueInput:
+def dialogue_of(case: dict[str, Any], which: str) -> DialogueInput:
     """An error correction that ends with the case's right or wrong answer."""
     final = read_final(case["reference"], case["domain"])
     return DialogueInput(
@@ -57,16 +57,16 @@ def partition(case: dict[str, Any], which: str) -> DialogueInput:
 
 async def measure(profile_name: str, prompts: str | None, show: bool) -> None:
     cases = yaml.safe_load(CASES.read_text(encoding="utf-8"))
-    partitions = [(which, partition(case, which)) for case in cases for which in ("right", "wrong")]
+    cases_played = [(which, dialogue_of(case, which)) for case in cases for which in ("right", "wrong")]
     rules, profile = load_quality_rules("standard"), load_profile(profile_name)
     book = load_prompts(prompts or profile.prompts)
     with tempfile.TemporaryDirectory() as folder:
         async with ChatService(profile, open_store(folder)).engine([Role.JUDGE]) as engine:
-            seats = asyncio.Semaphore(engine.target_concurrency)
+            slots = asyncio.Semaphore(engine.target_concurrency)
 
-            async def ask(taught: DialogueInput) -> str:
-                async with seats:
-                    found = await judge(engine, book, taught, regenerations=rules.judge.regenerations, scope="bench")
+            async def ask(dialogue: DialogueInput) -> str:
+                async with slots:
+                    found = await judge(engine, book, dialogue, regenerations=rules.judge.regenerations, scope="bench")
                 if show:
                     print(found)
                 if found.verdict is None:
@@ -74,17 +74,19 @@ async def measure(profile_name: str, prompts: str | None, show: bool) -> None:
                 return "accepted" if found.verdict.correct else "rejected"
 
             started = time.monotonic()
-            verdicts = await asyncio.gather(*(ask(taught) for _, taught in partitions))
+            verdicts = await asyncio.gather(*(ask(dialogue) for _, dialogue in cases_played))
             seconds = time.monotonic() - started
     counts: Counter[tuple[str, str, str]] = Counter()
-    for (which, taught), verdict in zip(partitions, verdicts, strict=True):
-        failed = failed_rules(read_signals(taught), taught.domain, rules, complete=True)
-        for domain in (taught.domain, "all"):
+    for (which, dialogue), verdict in zip(cases_played, verdicts, strict=True):
+        failed = failed_rules(read_signals(dialogue), dialogue.domain, rules, complete=True)
+        for domain in (dialogue.domain, "all"):
             counts[domain, which, verdict] += 1
             counts[domain, which, "rules pass"] += not failed
             counts[domain, which, "both pass"] += not failed and verdict == "accepted"
     columns = ("accepted", "rejected", "not judged", "rules pass", "both pass")
-    print(f"{len(partitions)} partitions, {seconds:.0f} s\n{'answers':18}" + "".join(f"{name:>12}" for name in columns))
+    print(
+        f"{len(cases_played)} dialogues, {seconds:.0f} s\n{'answers':18}" + "".join(f"{name:>12}" for name in columns)
+    )
     for domain in ("math", "code", "general", "all"):
         for which in ("right", "wrong"):
             print(f"{f'{domain}, {which}':18}" + "".join(f"{counts[domain, which, name]:12}" for name in columns))

@@ -24,12 +24,12 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from assets.dialogues.schema import DIALOGUES
-from benchmarks.made_up import dialogue
-from benchmarks.measured import at_most, quick_options, show
+from benchmarks.results_table import at_most, quick_options, show
+from benchmarks.synthetic import dialogue
 from resources.lake.tables import Lake
 
 CHECKS = "part: the schema's checks"
-KEYS = {"scenario": "debate", "shard": "made_up-0000"}
+KEYS = {"scenario": "debate", "shard": "synthetic-0000"}
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from assets.quality.partition_status import expected_fingerprints, partition_sta
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
-from benchmarks.measured import at_most, quick_options, show
+from benchmarks.results_table import at_most, quick_options, show
 from master_dagster.automation.due import Limits, choose, together
 from master_dagster.automation.nightly import averages_of, failed_nights, partitions_in_flight
 from master_dagster.deployment import Deployment, Settings, load_deployment
@@ -44,10 +44,10 @@ def write_index(lake: Lake, deployment: Deployment, partitions: int) -> None:
         mark(lake, SEEDS, {"source": "x", "shard": shard}, plans, now)
         mark(lake, DIALOGUE_PLANS, {"shard": shard}, plans, now)
         for place, scenario in enumerate(Scenario):
-            told, judged = expected(plans, "", scenario)
+            dialogues, judged = expected(plans, "", scenario)
             if (number // 5 + place) % 3:
                 keys = {"scenario": scenario.value, "shard": shard}
-                mark(lake, DIALOGUES, keys, told, now)
+                mark(lake, DIALOGUES, keys, dialogues, now)
                 mark(lake, SCORED, keys, judged if number % 7 else plans, now)
 
 
@@ -116,7 +116,7 @@ def main() -> None:
                 yield
                 parts[part] = time.perf_counter() - began
 
-            with timed("shards told to a fresh instance"):
+            with timed("shards registered in a fresh instance"):
                 mirror_shards(lake, instance)
             with timed("the same on later nights"):
                 mirror_shards(lake, instance)
@@ -132,7 +132,7 @@ def main() -> None:
                 choice = choose(statuses, in_flight, tries, averages, limits)
                 batches = together(choice.taken, instance.get_dynamic_partitions(SHARDS), 20)
             if given.quick:
-                tick = sum(parts.values()) - parts["shards told to a fresh instance"]
+                tick = sum(parts.values()) - parts["shards registered in a fresh instance"]
                 show(
                     [at_most(f"A tick of the nightly schedule over {len(statuses):,} partitions, s", tick, 60)],
                     given.json,
@@ -140,8 +140,8 @@ def main() -> None:
                 return
             if given.record:
                 with timed("everything recorded in the instance"):
-                    told = record_lake(lake, instance)
-                print(told)
+                    recorded = record_lake(lake, instance)
+                print(recorded)
             print(
                 f"{len(statuses)} partitions on {'S3 (moto)' if given.s3 else 'disk'}: {choice.summary.splitlines()[0]}"
             )

@@ -3,7 +3,7 @@
     python -m benchmarks.overhead            all three
     python -m benchmarks.overhead --quick    one command only, and the imports, as `make bench` runs it
 
-Fifty seeds in fifty shards, all taught as debates by a fake endpoint without latency, so that a partition's own work is
+Fifty seeds in fifty shards, all played as debates by a fake endpoint without latency, so that a partition's own work is
 four or six calls. The commands are those that a person types, in processes of their own. "Started" is when Dagster's
 record says that the run's first step began. What a partition costs is the slope between a run of one and one of fifty;
 the fifty are then run again, when nothing is left to do.
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from dagster import DagsterEventType, DagsterInstance
 
-from benchmarks.actors import actors, found, told
-from benchmarks.measured import Measured, quick_options, show
+from benchmarks.actors import actors, found, get_json
+from benchmarks.results_table import Measured, quick_options, show
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
 from master_dagster.deployment import Settings, load_deployment
@@ -59,7 +59,7 @@ def prepare(settings: Settings, home: Path) -> None:
 
 def materialize(url: str, given: dict[str, str], *which: str) -> dict[str, float]:
     """Run the command a person types: its seconds, those to the first call, CPU, and calls."""
-    told(f"{url}/reset")
+    get_json(f"{url}/reset")
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "scenario_dialogues", *which]
     began_at, began = time.time(), time.monotonic()
     before = os.times()
@@ -68,7 +68,7 @@ def materialize(url: str, given: dict[str, str], *which: str) -> dict[str, float
     after = os.times()
     assert done.returncode == 0, done.stderr[-3000:]
     seconds = time.monotonic() - began
-    seen = told(f"{url}/stats")
+    seen = get_json(f"{url}/stats")
     with DagsterInstance.from_config(given["DAGSTER_HOME"]) as instance:
         (newest,) = instance.get_runs(limit=1)
         started = instance.all_logs(newest.run_id, of_type=DagsterEventType.STEP_START)[0]

@@ -12,7 +12,7 @@ import time
 
 from rich.console import Console
 
-from benchmarks.measured import Measured, show
+from benchmarks.results_table import Measured, show
 
 PARTS = {
     "engine": 120,

@@ -30,7 +30,7 @@ from assets.dialogues.sharegpt_roles import side_of, speakers
 from assets.framework.partitions import Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from benchmarks.made_up import speech
+from benchmarks.synthetic import speech
 from resources.chat.profile import load_profile
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
@@ -44,7 +44,7 @@ BLOCK = 1 << 20
 
 def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
     """The fingerprints that the made-up partitions have."""
-    return stable_hash("told", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
+    return stable_hash("dialogues", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
 
 
 def make_lake(root: str, count: int) -> None:
@@ -54,19 +54,19 @@ def make_lake(root: str, count: int) -> None:
     speeches = [speech(draw, WORDS) for _ in range(5_000)]
     for start in range(0, count, SHARD):
         members = range(start, min(start + SHARD, count))
-        shard = f"made_up-{start // SHARD:04d}"
+        shard = f"synthetic-{start // SHARD:04d}"
         questions = {number: f"{speech(draw, 24)} {number}?" for number in members}
         seeds = SEEDS.frame([_seed(number, shard, questions[number]) for number in members])
-        lake.write(SEEDS, {"source": "made_up", "shard": shard}, seeds, fingerprint=stable_hash(shard))
+        lake.write(SEEDS, {"source": "synthetic", "shard": shard}, seeds, fingerprint=stable_hash(shard))
         plans = stable_hash("plans", shard)
         lake.write(DIALOGUE_PLANS, {"shard": shard}, DIALOGUE_PLANS.frame(_plans(members, shard)), fingerprint=plans)
         for scenario in SCENARIOS:
-            taught = [number for number in members if _scenario(number) is scenario]
-            told, judged = expected(plans, "", scenario)
+            numbers = [number for number in members if _scenario(number) is scenario]
+            dialogues, judged = expected(plans, "", scenario)
             keys, facts = {"scenario": scenario.value, "shard": shard}, {"profile": PROFILE}
-            rows = [_dialogue(number, shard, questions[number], draw.choices(speeches, k=8)) for number in taught]
-            lake.write(DIALOGUES, keys, DIALOGUES.frame(rows), fingerprint=told, facts=facts)
-            scores = SCORED.frame([_scores(number, shard) for number in taught])
+            rows = [_dialogue(number, shard, questions[number], draw.choices(speeches, k=8)) for number in numbers]
+            lake.write(DIALOGUES, keys, DIALOGUES.frame(rows), fingerprint=dialogues, facts=facts)
+            scores = SCORED.frame([_scores(number, shard) for number in numbers])
             lake.write(SCORED, keys, scores, fingerprint=judged, facts=facts)
 
 
@@ -85,7 +85,7 @@ def _id(kind: str, number: int) -> str:
 def _seed(number: int, shard: str, question: str) -> dict[str, Any]:
     return {
         "seed_id": _id("seed", number),
-        "source": "made_up",
+        "source": "synthetic",
         "shard": shard,
         "reading": 1,
         "domain": "general",
@@ -93,7 +93,7 @@ def _seed(number: int, shard: str, question: str) -> dict[str, Any]:
         "answer": f"It is {number}.",
         "representative": _id("seed", number),
         "licence": "CC0-1.0",
-        "origin_file": "made_up.jsonl",
+        "origin_file": "synthetic.jsonl",
         "origin_row": number,
     }
 
@@ -102,7 +102,7 @@ def _plans(members: Iterable[int], shard: str) -> list[dict[str, Any]]:
     return [
         {
             "seed_id": _id("seed", number),
-            "source": "made_up",
+            "source": "synthetic",
             "shard": shard,
             "domain": "general",
             "representative": _id("seed", number),
@@ -120,7 +120,7 @@ def _of_partition(number: int, shard: str) -> dict[str, Any]:
         "dialogue_id": _id("dialogue", number),
         "scenario": _scenario(number).value,
         "shard": shard,
-        "source": "made_up",
+        "source": "synthetic",
         "domain": "general",
         "split": _split(number),
         "seed_id": _id("seed", number),
@@ -138,7 +138,7 @@ def _dialogue(number: int, shard: str, question: str, said: list[str]) -> dict[s
             "side": side_of(scenario, speaker),
             "text": said[place] if place else question,
             "trains": side_of(scenario, speaker) == "gpt",
-            "model": "made-up",
+            "model": "synthetic",
             "temperature": 0.6,
             "finish_reason": "stop",
             "prompt_version": "0123456789abcdef",
@@ -168,7 +168,7 @@ def _scores(number: int, shard: str) -> dict[str, Any]:
         "judge_status": "judged",
         "judge_correct": True,
         "judge_error_class": "none",
-        "judge_model": "made-up",
+        "judge_model": "synthetic",
         "quality_score": 0.9,
         "accepted": True,
         "rejection_reasons": [],
@@ -177,7 +177,7 @@ def _scores(number: int, shard: str) -> dict[str, Any]:
     return {name: values[name] for name in SCORED.columns if name in values}
 
 
-def release(root: str, told: Path) -> None:
+def release(root: str, measurements: Path) -> None:
     """Publish, and write what it took."""
     started = time.perf_counter()
     lake = Lake.at(root)
@@ -191,7 +191,7 @@ def release(root: str, told: Path) -> None:
         "cpu_seconds": time.process_time(),
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    told.write_text(json.dumps(found))
+    measurements.write_text(json.dumps(found))
 
 
 def plain_write(folder: Path, size: int) -> float:
@@ -225,17 +225,17 @@ def main() -> None:
     try:
         started = time.perf_counter()
         in_a_process_of_its_own(make_lake, str(folder / "lake"), options.dialogues)
-        print(f"lake made up in {time.perf_counter() - started:.0f} s")
-        in_a_process_of_its_own(release, str(folder / "lake"), folder / "told.json")
-        told = json.loads((folder / "told.json").read_text())
-        plain = plain_write(folder, told["bytes"])
+        print(f"lake written in {time.perf_counter() - started:.0f} s")
+        in_a_process_of_its_own(release, str(folder / "lake"), folder / "measurements.json")
+        measurements = json.loads((folder / "measurements.json").read_text())
+        plain = plain_write(folder, measurements["bytes"])
     finally:
         shutil.rmtree(folder)
-    megabytes = told["bytes"] / 1e6
+    megabytes = measurements["bytes"] / 1e6
     print(
-        f"released {told['rows']:,} rows, {megabytes:,.0f} MB, in {told['seconds']:.0f} s "
-        f"({told['cpu_seconds']:.0f} s of CPU): {told['rows'] / told['seconds']:,.0f} rows/s, "
-        f"{megabytes / told['seconds']:.1f} MB/s; peak {told['peak_megabytes']:,.0f} MB"
+        f"released {measurements['rows']:,} rows, {megabytes:,.0f} MB, in {measurements['seconds']:.0f} s "
+        f"({measurements['cpu_seconds']:.0f} s of CPU): {measurements['rows'] / measurements['seconds']:,.0f} rows/s, "
+        f"{megabytes / measurements['seconds']:.1f} MB/s; peak {measurements['peak_megabytes']:,.0f} MB"
     )
     print(f"a plain write of as many bytes: {plain:.1f} s, {megabytes / plain:,.0f} MB/s")
 

@@ -83,7 +83,7 @@ def write_lake(root: str, rows: int) -> None:
                 "answer": f"answer {name}",
                 "representative": name,
                 "licence": "none",
-                "origin_file": "made-up",
+                "origin_file": "synthetic",
                 "origin_row": row,
             }
             for row, name in enumerate(names)

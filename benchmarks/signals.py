@@ -23,7 +23,7 @@ from assets.quality.near_duplicates import near_duplicates
 from assets.quality.secrets_scan import count_secrets
 from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition
 from assets.quality.teacher_claims import false_claim, gave_away_result
-from benchmarks.measured import Measured, quick_options, show
+from benchmarks.results_table import Measured, quick_options, show
 from resources.chat.profile import Role
 
 WORDS = [
@@ -47,7 +47,7 @@ WORDS = [
 CODE = "```python\ndef count(apples, eaten):\n    return apples - eaten\n```"
 
 
-def made_up(number: int) -> DialogueInput:
+def synthetic_dialogue(number: int) -> DialogueInput:
     """A debate about a sum, of random words."""
     draw = random.Random(number)
 
@@ -80,7 +80,7 @@ SIGNALS: dict[str, Callable[[DialogueInput], object]] = {
 
 
 def main(count: int, quick: bool, as_json: bool) -> None:
-    dialogues = [made_up(number) for number in range(count)]
+    dialogues = [synthetic_dialogue(number) for number in range(count)]
     for one in dialogues[:5]:
         read_signals(one)  # the language models are loaded with the first
     started = time.perf_counter()

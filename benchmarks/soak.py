@@ -4,7 +4,7 @@
     python benchmarks/soak.py --minutes 2      a try
     python benchmarks/soak.py --rounds 500     as many rounds as in half an hour, without latency and faults
 
-Rounds of dialogues, each a partition of its own in the journal, swept when it is done, all through one engine. The
+Rounds of dialogues, each a partition of its own in the journal, deleted when it is done, all through one engine. The
 endpoint is a process of its own; it refuses, fails, sends half answers, resets and stalls. Between rounds memory,
 tasks, open files, connections and threads are counted. The exit code is not 0 where the second half lies above the
 first by more than chance, or where there are more connections than call slots.
@@ -161,7 +161,7 @@ def main() -> int:
         f"{len(counts)} rounds, {total.calls} calls, {total.retries} retries, {total.wasted} wasted, {lost} set aside"
     )
     if len(counts) < 20:
-        print("too few rounds to tell growth from chance: run it longer")
+        print("too few rounds to distinguish growth from chance: run it longer")
         return 2
     found = grown(counts)
     print("\n".join(f"GROWN {what}" for what in found) or "nothing grew")

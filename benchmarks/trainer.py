@@ -104,7 +104,7 @@ def write_work(root: Path, base: str, rows: list[dict[str, Any]], recipe: dict[s
     file = root / "train.parquet"
     pq.write_table(pa.Table.from_pylist(rows), file)
     data = file.read_bytes()
-    told = TrainingData(
+    specified = TrainingData(
         variant="ori",
         id="bench",
         release="bench",
@@ -112,7 +112,7 @@ def write_work(root: Path, base: str, rows: list[dict[str, Any]], recipe: dict[s
         files={"train": (DataFile(path=file.name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()),)},
     )
     model = BaseModel(name="bench", model=base, template="chatml", context_tokens=4096)
-    specification = specify(model, "ori", Recipe.model_validate(recipe), told, "local")
+    specification = specify(model, "ori", Recipe.model_validate(recipe), specified, "local")
     content = json_bytes(specification.model_dump(mode="json"))
     open_store(str(root)).put(f"{specification.folder}/specification.json", content)
     return specification.folder
@@ -148,8 +148,8 @@ def plain(path: Path) -> None:
 
     from resources.model_servers.embedded.models import packaged_chat_model_file
 
-    told = json.loads(path.read_bytes())
-    recipe, source, gguf = told["recipe"], told["base"]["model"], {}
+    specified = json.loads(path.read_bytes())
+    recipe, source, gguf = specified["recipe"], specified["base"]["model"], {}
     if source == "embedded":
         source, gguf = str(packaged_chat_model_file().parent), {"gguf_file": packaged_chat_model_file().name}
     tokenizer = AutoTokenizer.from_pretrained(source, **gguf)

@@ -1,4 +1,4 @@
-"""Made-up dialogues that compress like text: words of a vocabulary, the common ones often."""
+"""Synthetic dialogues that compress like text: words of a vocabulary, the common ones often."""
 
 import random
 from itertools import accumulate
@@ -30,7 +30,7 @@ def dialogue(number: int, words: int = 60) -> dict[str, Any]:
             "side": side_of(Scenario.DEBATE, speaker),
             "text": speech(draw, words),
             "trains": side_of(Scenario.DEBATE, speaker) == "gpt",
-            "model": "made-up",
+            "model": "synthetic",
             "temperature": 0.6,
             "finish_reason": "stop",
             "prompt_version": "0123456789abcdef",
@@ -38,10 +38,10 @@ def dialogue(number: int, words: int = 60) -> dict[str, Any]:
         for place, speaker in enumerate(speakers(Scenario.DEBATE, 1))
     ]
     return {
-        "dialogue_id": stable_hash("made up", number),
+        "dialogue_id": stable_hash("synthetic", number),
         "scenario": "debate",
-        "shard": "made_up-0000",
-        "source": "made_up",
+        "shard": "synthetic-0000",
+        "source": "synthetic",
         "domain": "math",
         "split": "train",
         "seed_id": stable_hash("seed", number),

@@ -1,4 +1,4 @@
-"""What the benchmarks tell: rows of one table, a target beside each figure."""
+"""The results table of the benchmarks: one row per figure, with its target."""
 
 import argparse
 import json
@@ -57,20 +57,20 @@ def quick_options(parser: argparse.ArgumentParser) -> None:
 
 
 def peak_mb() -> float:
-    """The most memory that this process held since `forget_peak`, in MB."""
+    """Peak resident memory of this process since `forget_peak`, in MB."""
     with open("/proc/self/status") as status:  # noqa: PTH123
         lines = dict(line.split(":", 1) for line in status)
     return int(lines["VmHWM"].split()[0]) / 1024
 
 
-def held_mb() -> float:
-    """The memory that this process holds now, in MB."""
+def resident_mb() -> float:
+    """Resident memory of this process now, in MB."""
     with open("/proc/self/status") as status:  # noqa: PTH123
         lines = dict(line.split(":", 1) for line in status)
     return int(lines["VmRSS"].split()[0]) / 1024
 
 
 def forget_peak() -> None:
-    """Let `peak_mb` begin anew (Linux)."""
+    """Reset `peak_mb` (Linux)."""
     with open("/proc/self/clear_refs", "w") as clear:  # noqa: PTH123
         clear.write("5")
