@@ -226,7 +226,7 @@ async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
     from resources.chat.calls import Call, CallFailed, Message
     from resources.chat.engine import ChatEngine
     from resources.chat.profile import Profile, Role
-    from resources.lake.store import open_store
+    from resources.lake.opening import open_store
 
     role = {"endpoint": "fake", "model": "m", "temperature": 0.2, "max_tokens": 256}
     profile = Profile.model_validate(

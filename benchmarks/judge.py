@@ -30,7 +30,7 @@ from assets.quality.signals import read_signals
 from resources.chat.profile import Role, load_profile
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 
 CASES = Path(__file__).parent / "judge_cases.yaml"
 ADVICE = "Look at your steps again, and think about what the question asks."

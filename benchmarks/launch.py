@@ -17,7 +17,7 @@ import sys  # noqa: E402
 import tempfile  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from resources.lake.store import open_store  # noqa: E402
+from resources.lake.opening import open_store  # noqa: E402
 from resources.training_jobs.job import FOLDER, LAKE_ROOT, TrainingJob  # noqa: E402
 
 

@@ -98,8 +98,8 @@ def write_work(root: Path, base: str, rows: list[dict[str, Any]], recipe: dict[s
 
     from assets.training_programs.recipe import BaseModel, Recipe
     from assets.training_programs.specification import DataFile, TrainingData, specify
+    from resources.lake.opening import open_store
     from resources.lake.published_folders import json_bytes
-    from resources.lake.store import open_store
 
     file = root / "train.parquet"
     pq.write_table(pa.Table.from_pylist(rows), file)

@@ -26,7 +26,8 @@ from resources.chat.profile import Profile, load_profile
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.embedder import Embedder, open_embedder
-from resources.lake.store import S3Options, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import S3Options
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving, load_serving
 from resources.training_jobs.configuration import TrainerConfiguration, load_trainer_configuration

@@ -18,7 +18,7 @@ from resources.model_servers.embedded.models import CHAT_PACKAGE, SENTENCE_PACKA
 
 from .aws_stand_in import AwsStandIn
 from .fake_endpoint import FakeEndpoint
-from .s3_gate import S3Gate
+from .s3_proxy import S3Proxy
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("ours", deadline=None)
@@ -138,12 +138,12 @@ def s3_root(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
 
 
 @pytest.fixture
-def s3_gate(s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Gate]:
-    """A gate before that server, which every client goes through; see `S3Gate` for what it can be told to do."""
-    gate = S3Gate(s3_server)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", gate.address)
-    yield gate
-    gate.stop()
+def s3_proxy(s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
+    """A proxy in front of that server, which every client uses; see `S3Proxy` for the faults that it can produce."""
+    proxy = S3Proxy(s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
+    yield proxy
+    proxy.stop()
 
 
 @pytest.fixture

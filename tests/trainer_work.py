@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 
 from assets.training_programs.recipe import BaseModel, Recipe
 from assets.training_programs.specification import DataFile, Specification, TrainingData, specify
+from resources.lake.opening import open_store
 from resources.lake.published_folders import MANIFEST, json_bytes
-from resources.lake.store import Store, open_store
+from resources.lake.store import Store
 from resources.training_jobs.job import ATTEMPT, FOLDER, LAKE_ROOT, SPECIFICATION, attempt_folder
 
 PROJECT = Path(__file__).parents[1]

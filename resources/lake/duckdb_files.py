@@ -1,55 +1,57 @@
-"""An S3 store as a file system of fsspec, for DuckDB: the same requests and patience as everywhere else."""
+"""A remote store as a file system of fsspec, through which DuckDB reads it with the store's own requests and retries."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from resources.lake.s3 import RangedFile, S3Store
+from resources.lake.ranged_file import RangedFile
 
 EPOCH = datetime.fromtimestamp(0, UTC)
-TAILS = 256  # files whose tail, where Parquet keeps its footer, is held: at most 16 MiB
+TAILS = 256  # files whose tail, where Parquet keeps its footer, stays in memory: at most 16 MiB
 
 
 class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
     """Reads a store's files by the addresses that `Store.uri` gives.
 
-    DuckDB opens a file several times a query. One that was opened before is taken as it was then: a connection never
-    mixes two versions of a file, and says so where it can no longer read the first.
+    DuckDB opens a file several times in one query. A file that was opened before is read in the version that it had
+    then: a connection never mixes two versions of a file, and reading fails where the first version was replaced.
     """
 
     protocol = "s3"
     cachable = False
 
-    def __init__(self, store: S3Store) -> None:
+    def __init__(self, open_file: Callable[[str], RangedFile], root: str, tails: int = TAILS) -> None:
+        """`open_file` opens a file by its path relative to `root`, an `s3://` address."""
         super().__init__()
-        self._store = store
-        self._opened: dict[str, RangedFile] = {}  # every file's size and version, the latest ones' tails as well
+        self._open_file, self._root, self._tails = open_file, root, tails
+        self._opened: dict[str, RangedFile] = {}  # size and version of every file, and the tail of the latest
         self._with_tail: OrderedDict[str, None] = OrderedDict()
         self._lock = Lock()
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> RangedFile:
-        """The file, read in pieces. Raises FileNotFoundError."""
+        """The file, which is read in pieces. Raises FileNotFoundError."""
         if mode != "rb":
             raise NotImplementedError(f"{path} can only be read here")
         with self._lock:
             known = self._opened.get(path)
         if known is None:
-            known = self._remember(path, self._store.open(self._relative(path)), first=True)
+            known = self._remember(path, self._open_file(self._relative(path)), first=True)
         elif known.size and not known.has_tail:
             known = self._remember(path, known.with_tail(), first=False)
         return known.copy()
 
     def _remember(self, path: str, file: RangedFile, *, first: bool) -> RangedFile:
-        """Keep a file with its tail, and let go of the tail that was fetched first; the version that counts."""
+        """Store a file with its tail, and drop the oldest tail. Returns the version of the file that is used."""
         with self._lock:
             if first and path in self._opened:  # another thread was faster, maybe with another version
                 return self._opened[path]
             self._opened[path] = file
             self._with_tail[path] = None
-            if len(self._with_tail) > TAILS:
+            if len(self._with_tail) > self._tails:
                 oldest, _ = self._with_tail.popitem(last=False)
                 self._opened[oldest] = self._opened[oldest].without_tail()
             return file
@@ -59,12 +61,12 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         return {"name": path, "type": "file", "size": self.open(path).size}
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        """The one file that is named; views name every file of theirs."""
+        """The path itself: a view names each of its files."""
         return [path]
 
     def modified(self, path: str) -> datetime:
-        """A constant: what a connection has opened does not change for it."""
+        """A constant: an opened file does not change for its connection."""
         return EPOCH
 
     def _relative(self, path: str) -> str:
-        return path.removeprefix("s3://").removeprefix(self._store.root.removeprefix("s3://")).lstrip("/")
+        return path.removeprefix("s3://").removeprefix(self._root.removeprefix("s3://")).lstrip("/")

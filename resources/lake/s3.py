@@ -1,48 +1,39 @@
-"""A prefix of an S3 bucket as a store: whole objects, ranged reads, conditional writes, and patience with outages.
+"""A prefix of an S3 bucket as a store: whole objects, ranged reads, conditional writes.
 
-Every request is repeated while the service cannot be reached or is overloaded, up to `Patience.seconds`, and for less
-time before its first answer. A conditional write carries a token of its writer, so that one whose answer was lost on
-the way is known as our own when it is repeated.
+What holds when S3 cannot be reached or is overloaded:
+
+- The first request of a store is preceded by a probe that gives up after about 20 seconds, because an address that has
+  never answered is probably wrong.
+- botocore repeats every later request, in its adaptive mode, up to `RetrySettings.attempts` times with pauses of up to
+  20 seconds (10 on average): an outage of about five minutes is waited out. botocore's retry quota, which all threads
+  of one client share, allows about 100 repetitions at once: where more than three requests fail at the same time, they
+  give up sooner. They raise StoreUnreachable, after which a run is retried, and nothing that is finished is lost.
+- A conditional write carries a token of its writer. If the answer was lost and the repetition finds the condition
+  violated, the token shows whether the object is this writer's own.
 """
 
-import contextlib
-import io
 import logging
 import mimetypes
-import os
-import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-    SSLError,
-    TokenRetrievalError,
-)
+from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
+from resources.aws_errors import UNREACHABLE, code_and_message, explained, is_transient
+from resources.lake.duckdb_files import StoreFileSystem
+from resources.lake.ranged_file import READ_AHEAD, RangedFile
 from resources.lake.store import S3_AS_USUAL, S3Options, StoredFile, StoreError, StoreUnreachable, aws_region
 
 if TYPE_CHECKING:
@@ -51,81 +42,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WRITER = "writer"  # metadata of a conditional write: whose it was
-READ_AHEAD = 1 << 16
-UNREACHABLE = (
-    EndpointConnectionError,
-    ConnectTimeoutError,
-    ConnectionClosedError,
-    ReadTimeoutError,
-    ProxyConnectionError,
-    ResponseStreamingError,
-    IncompleteReadError,
-)
-NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError)
-OVERLOADED = {
-    "SlowDown",
-    "InternalError",
-    "ServiceUnavailable",
-    "RequestTimeout",
-    "Throttling",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-    "ConditionalRequestConflict",  # another write of the same object is under way: the next try knows how it ended
-}
-PERMISSIONS = {
-    "GetObject": "s3:GetObject on it, or s3:ListBucket on its bucket, without which a missing object looks forbidden",
-    "ListObjectsV2": "s3:ListBucket on the bucket",
-    "DeleteObject": "s3:DeleteObject",
-    "ListMultipartUploads": "s3:ListBucketMultipartUploads on the bucket",
-    "AbortMultipartUpload": "s3:AbortMultipartUpload",
-}
-_LOADER = create_loader()  # keeps the descriptions of the services, whose reading takes a third of a second
-_REGION = "the bucket lies in another region: set AWS_REGION to the bucket's"
-_RENEW = "the credentials have expired: renew them and run the same command again, nothing finished is lost"
-_WRONG_KEY = "S3 does not know these credentials: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
-ADVICE = {
-    "NoSuchBucket": "create the bucket, or set MASTER_LAKE_ROOT to one that exists",
-    "PermanentRedirect": _REGION,
-    "301": _REGION,
-    "AuthorizationHeaderMalformed": _REGION,
-    "IllegalLocationConstraintException": _REGION,
-    "ExpiredToken": _RENEW,
-    "ExpiredTokenException": _RENEW,
-    "TokenRefreshRequired": _RENEW,
-    "InvalidToken": _WRONG_KEY,
-    "InvalidAccessKeyId": _WRONG_KEY,
-    "SignatureDoesNotMatch": _WRONG_KEY,
-    "RequestTimeTooSkewed": "the clock of this machine is wrong: set it",
-    "400": "no reason was given: check that the credentials have not expired and that AWS_REGION is the bucket's",
-}
+WRITER = "writer"  # metadata of a conditional write: a token of its writer
+_LOADER = create_loader()  # caches the descriptions of the services, whose reading takes a third of a second
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to go on trying while the service cannot be reached or is overloaded."""
+class RetrySettings:
+    """How often requests are repeated while S3 cannot be reached or is overloaded, and how long each may take."""
 
-    seconds: float = 300.0
-    unanswered_seconds: float = 20.0  # as long as it has never answered: the address is likely wrong
-    longest_pause: float = 15.0
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-    def pause(self, attempts: int, since: float, seconds: float) -> bool:
-        """Sleep before the next attempt, after `attempts` since then; False where `seconds` are over."""
-        if self.clock() - since >= seconds:
-            return False
-        self.sleep(min(self.longest_pause, 0.2 * 2 ** min(attempts - 1, 10)))
-        return True
+    attempts: int = 35  # of each request: with botocore's pauses about five minutes
+    opening_attempts: int = 5  # of the probe: about 20 seconds
+    connect_timeout: float = 10  # seconds
+    read_timeout: float = 60
+    opening_timeout: float = 3
+    own_attempts: int = 5  # of what botocore does not repeat: a body that was cut off, a write in conflict
 
 
-PATIENCE = Patience()
+DEFAULT_RETRIES = RetrySettings()
 
 
 class S3Store:
     """A prefix of an S3 bucket. Implements `resources.lake.store.Store`."""
 
-    def __init__(self, root: str, options: S3Options = S3_AS_USUAL, patience: Patience = PATIENCE) -> None:
+    def __init__(self, root: str, options: S3Options = S3_AS_USUAL, retries: RetrySettings = DEFAULT_RETRIES) -> None:
         parts = urlsplit(root)
         if parts.scheme != "s3" or not parts.netloc:
             raise StoreError(f"{root!r} is not an S3 address; it should look like s3://bucket/prefix")
@@ -133,31 +72,65 @@ class S3Store:
         self.prefix = parts.path.strip("/")
         self.root = f"s3://{self.bucket}/{self.prefix}".rstrip("/")
         self._options = options
-        self._patience = patience
-        self._answered = False  # whether anything ever did at this address
+        self._retries = retries
         self._client: S3Client | None = None
         self._opening = threading.Lock()
 
     @property
     def client(self) -> "S3Client":
-        """The boto3 client, made when first used; any thread may use it."""
+        """The boto3 client, made when first used; any thread may use it.
+
+        Raises:
+            StoreUnreachable: the first use, and nothing answers at the address.
+        """
         with self._opening:
             if self._client is None:
-                session = botocore.session.get_session()
-                session.register_component("data_loader", _LOADER)
-                self._client = boto3.session.Session(botocore_session=session).client(
-                    "s3",
-                    region_name=aws_region(),
-                    endpoint_url=self._options.endpoint_url,
-                    config=Config(
-                        retries={"total_max_attempts": 1, "mode": "standard"},  # `_try_again` decides alone
-                        connect_timeout=10,
-                        read_timeout=60,
-                        max_pool_connections=32,
-                    ),
-                )
-                self._client.meta.events.register_last("needs-retry.s3", cast("Any", self._try_again))
+                self._probe()
+                retries = self._retries
+                client = self._make_client(retries.attempts, retries.connect_timeout, retries.read_timeout)
+                client.meta.events.register("response-received.s3", cast("Any", self._log_failed_attempt))
+                self._client = client
             return self._client
+
+    def _make_client(self, attempts: int, connect_timeout: float, read_timeout: float) -> "S3Client":
+        session = botocore.session.get_session()
+        session.register_component("data_loader", _LOADER)
+        return boto3.session.Session(botocore_session=session).client(
+            "s3",
+            region_name=aws_region(),
+            endpoint_url=self._options.endpoint_url,
+            config=Config(
+                retries={"total_max_attempts": attempts, "mode": "adaptive"},
+                connect_timeout=connect_timeout,
+                read_timeout=read_timeout,
+                max_pool_connections=32,
+            ),
+        )
+
+    def _probe(self) -> None:
+        """Check that something answers, whatever it answers: the request that follows says what is refused."""
+        settings = self._retries
+        client = self._make_client(settings.opening_attempts, settings.opening_timeout, settings.opening_timeout)
+        try:
+            with self._explained("HeadBucket", ""):
+                client.head_bucket(Bucket=self.bucket)
+        except (StoreError, FileNotFoundError, ClientError) as error:
+            if isinstance(error.__cause__, UNREACHABLE) and isinstance(error, StoreUnreachable):
+                raise
+        finally:
+            client.close()
+
+    def _log_failed_attempt(
+        self, event_name: str, parsed_response: Any, context: dict[str, Any], exception: Exception | None, **_: Any
+    ) -> None:
+        """Warn, once per request, that it fails and is repeated."""
+        failure = exception
+        if parsed_response and parsed_response.get("Error"):
+            failure = ClientError(parsed_response, event_name)
+        if failure and is_transient(failure) and not context.setdefault("master.logged", False):
+            context["master.logged"] = True
+            call = event_name.rpartition(".")[2]
+            logger.warning("%s on %s failed: %s; it is repeated for some minutes", call, self.root, failure)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -192,16 +165,22 @@ class S3Store:
     def _put_if(self, path: str, data: bytes, **condition: str) -> bool:
         writer = secrets.token_hex(8)
         arguments: dict[str, Any] = {**condition, **self._arguments(path), "Metadata": {WRITER: writer}}
-        try:
-            with self._explained("PutObject", path):
-                self.client.put_object(Bucket=self.bucket, Key=self._key(path), Body=data, **arguments)
-        except FileNotFoundError:  # what was to be replaced is gone
-            return False
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 412:
-                raise
-            return error.response["ResponseMetadata"]["RetryAttempts"] > 0 and self._written_by(path) == writer
-        return True
+        repeated = False
+        for attempt in range(self._retries.own_attempts):
+            try:
+                with self._explained("PutObject", path):
+                    self.client.put_object(Bucket=self.bucket, Key=self._key(path), Body=data, **arguments)
+                return True
+            except FileNotFoundError:  # the object that was to be replaced was deleted
+                return False
+            except ClientError as error:
+                repeated = repeated or error.response["ResponseMetadata"]["RetryAttempts"] > 0
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
+                    return repeated and self._written_by(path) == writer
+                if code_and_message(error)[0] != "ConditionalRequestConflict":
+                    raise
+                time.sleep(0.2 * 2**attempt)  # another write of the same object is in progress
+        raise StoreUnreachable(f"PutObject on {self.uri(path)} failed: others write the same object; try again")
 
     def _written_by(self, path: str) -> str | None:
         try:
@@ -240,7 +219,7 @@ class S3Store:
     def get_tail(self, path: str, length: int) -> bytes:
         return self._tail(path, length)[0]
 
-    def open(self, path: str) -> "RangedFile":
+    def open(self, path: str) -> RangedFile:
         tail, size, version = self._tail(path, READ_AHEAD)
 
         def fetch(start: int, end: int) -> bytes:
@@ -282,6 +261,9 @@ class S3Store:
     def local_path(self, path: str) -> Path | None:
         return None
 
+    def duckdb_file_system(self) -> StoreFileSystem:
+        return StoreFileSystem(self.open, self.root)
+
     def _tail(self, path: str, length: int) -> tuple[bytes, int, str]:
         """The last bytes of an object, its size and its version."""
         try:
@@ -294,17 +276,15 @@ class S3Store:
         return data[-length:], size, answer["ETag"]
 
     def _fetch(self, path: str, **how: Any) -> tuple[bytes, "GetObjectOutputTypeDef"]:
-        since, attempts = self._patience.clock(), 0
         with self._explained("GetObject", path):
-            while True:
+            for attempts_left in reversed(range(self._retries.own_attempts)):
                 answer = self.client.get_object(Bucket=self.bucket, Key=self._key(path), **how)
                 try:
                     return answer["Body"].read(), answer
-                except UNREACHABLE as error:  # cut off in the middle
-                    attempts += 1
-                    self._warn("GetObject", attempts, error)
-                    if not self._patience.pause(attempts, since, self._patient_for):
+                except UNREACHABLE:  # cut off in the middle
+                    if not attempts_left:
                         raise
+        raise AssertionError("own_attempts is at least 1")
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -318,166 +298,13 @@ class S3Store:
     def _path(self, key: str) -> str:
         return key.removeprefix(self._folder(""))
 
-    def _try_again(
-        self,
-        response: tuple[Any, dict[str, Any]] | None,
-        operation: Any,
-        attempts: int,
-        caught_exception: Exception | None,
-        request_dict: dict[str, Any],
-        **_: Any,
-    ) -> int | None:
-        """botocore's question after each attempt: None for no other one, else the seconds it is to wait itself."""
-        if response is None:
-            if not isinstance(caught_exception, UNREACHABLE):
-                return None
-            fault: object = caught_exception
-        else:
-            self._answered = True
-            answer, parsed = response
-            fault = parsed.get("Error", {}).get("Code", "")
-            if not (fault in OVERLOADED or answer.status_code in (429, 500, 502, 503, 504)):
-                return None
-        since = request_dict["context"].setdefault("master.failing_since", self._patience.clock())
-        self._warn(operation.name, attempts, fault)
-        return 0 if self._patience.pause(attempts, since, self._patient_for) else None
-
-    @property
-    def _patient_for(self) -> float:
-        return self._patience.seconds if self._answered else self._patience.unanswered_seconds
-
-    def _warn(self, call: str, attempts: int, fault: object) -> None:
-        if attempts == 1:
-            logger.warning(
-                "%s on %s failed: %s; trying again for up to %d s", call, self.root, fault, self._patient_for
-            )
-
-    @contextlib.contextmanager
+    @contextmanager
     def _explained(self, call: str, path: str) -> Iterator[None]:
         """Turn botocore's errors into ours, except those that a caller decides on."""
         try:
-            yield
+            with explained(f"{call} on {self.uri(path)}", StoreError, StoreUnreachable):
+                yield
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in ("NoSuchKey", "404"):
+            if code_and_message(error)[0] in ("NoSuchKey", "404"):
                 raise FileNotFoundError(self.uri(path)) from None
-            advice = self._advice(error)
-            if advice is None:
-                raise
-            fault = StoreUnreachable if _is_overloaded(error) else StoreError
-            raise fault(f"{error.operation_name} on {self.uri(path)} failed: {code}; {advice}") from error
-        except NO_CREDENTIALS as error:
-            raise StoreError(
-                f"{call} on {self.uri(path)} failed: {error}; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY, or run where a role gives credentials"
-            ) from error
-        except BotoCoreError as error:
-            passing = isinstance(error, (HTTPClientError, *UNREACHABLE)) and not isinstance(error, SSLError)
-            if not passing:
-                advice = "check the endpoint, the region and the credentials"
-            else:
-                advice = (
-                    f"it was tried for {self._patient_for:.0f} s: check the network and MASTER_S3_ENDPOINT_URL, "
-                    "then run the same command again, nothing finished is lost"
-                )
-            fault = StoreUnreachable if passing else StoreError
-            raise fault(f"{call} on {self.uri(path)} failed: {error}; {advice}") from error
-
-    def _advice(self, error: ClientError) -> str | None:
-        """What to do about an error that S3 answered; None for one that a caller decides on."""
-        code, told = error.response["Error"]["Code"], error.response["Error"].get("Message") or ""
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if code in ADVICE:
-            return ADVICE[code]
-        if code.startswith("KMS") or "kms:" in told:
-            needed = re.search(r"kms:\w+", told)
-            return (
-                f"the KMS key of this object or bucket refuses: the credentials need "
-                f"{needed[0] if needed else 'kms:GenerateDataKey to write and kms:Decrypt to read'}, and the key must "
-                "be enabled; see MASTER_S3_KMS_KEY"
-            )
-        if status == 403:
-            needed = re.search(r"not authorized to perform: (\S+)", told)
-            permission = needed[1] if needed else PERMISSIONS.get(error.operation_name, "s3:PutObject")
-            return f"the credentials in use lack {permission}; infra/policies has what each role needs"
-        if _is_overloaded(error):
-            return (
-                f"it was tried for {self._patient_for:.0f} s: wait until the service is well, then run the same "
-                "command again, nothing finished is lost"
-            )
-        return None
-
-
-def _is_overloaded(error: ClientError) -> bool:
-    """Whether S3 said that it cannot answer now, rather than that it will not."""
-    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return error.response["Error"]["Code"] in OVERLOADED or status == 429 or status >= 500
-
-
-class RangedFile(io.RawIOBase, BinaryIO):
-    """A remote file that is read in pieces: its tail is at hand, the rest is fetched as it is asked for."""
-
-    def __init__(self, fetch: Callable[[int, int], bytes], size: int, tail: bytes, ahead: int = READ_AHEAD) -> None:
-        """`fetch` gives the bytes from its first argument up to, without, its second, at least `ahead` at a time."""
-        self._at_least = ahead
-        self._fetch = fetch
-        self.size = size
-        self._tail = tail
-        self._ahead, self._ahead_start = b"", 0
-        self._position = 0
-
-    def copy(self) -> "RangedFile":
-        """The same file at its start; its tail is not fetched again."""
-        return RangedFile(self._fetch, self.size, self._tail, self._at_least)
-
-    @property
-    def has_tail(self) -> bool:
-        """Whether its end is at hand."""
-        return bool(self._tail)
-
-    def with_tail(self) -> "RangedFile":
-        """The same version of the file with its end fetched. Raises StoreError where it was replaced."""
-        start = max(0, self.size - READ_AHEAD)
-        return RangedFile(self._fetch, self.size, self._fetch(start, self.size), self._at_least)
-
-    def without_tail(self) -> "RangedFile":
-        """The same version of the file, of which nothing is at hand."""
-        return RangedFile(self._fetch, self.size, b"", self._at_least)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self._bytes(self._position, min(self._position + len(view), self.size))
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def readall(self) -> bytes:
-        data = self._bytes(self._position, self.size)
-        self._position += len(data)
-        return data
-
-    def _bytes(self, start: int, end: int) -> bytes:
-        if start >= end:
-            return b""
-        tail_start = self.size - len(self._tail)
-        if start >= tail_start:
-            return self._tail[start - tail_start : end - tail_start]
-        if end > tail_start:
-            return self._bytes(start, tail_start) + self._tail[: end - tail_start]
-        if not self._ahead_start <= start <= end <= self._ahead_start + len(self._ahead):
-            self._ahead = self._fetch(start, min(max(end, start + self._at_least), tail_start))
-            self._ahead_start = start
-        return self._ahead[start - self._ahead_start : end - self._ahead_start]
+            raise

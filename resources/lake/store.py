@@ -165,6 +165,10 @@ class Store(Protocol):
         """Where the file lies on this machine's disk; None where the store is remote."""
         ...
 
+    def duckdb_file_system(self) -> Any | None:
+        """The fsspec file system through which DuckDB reads this store; None where it reads the files itself."""
+        ...
+
 
 class LocalStore:
     """A folder on this machine."""
@@ -267,6 +271,9 @@ class LocalStore:
     def local_path(self, path: str) -> Path | None:
         return self._at(path)
 
+    def duckdb_file_system(self) -> None:
+        return None
+
     def _at(self, path: str) -> Path:
         return self.folder / path
 
@@ -298,12 +305,3 @@ class LocalStore:
         else:
             advice = "make it writable, or set MASTER_LAKE_ROOT to a folder that is"
         return StoreError(f"cannot write {target}: {error.strerror or error}; {advice}")
-
-
-def open_store(root: str, s3: S3Options = S3_AS_USUAL) -> Store:
-    """The store at `root`: an `s3://bucket/prefix`, reached as `s3` says, else a local folder."""
-    if "://" not in root:
-        return LocalStore(Path(root))
-    from resources.lake.s3 import S3Store  # boto3 takes its time, and a local lake does without
-
-    return S3Store(root, s3)

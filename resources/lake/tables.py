@@ -20,7 +20,8 @@ import pandera.polars as pa
 import polars as pl
 from pandera.errors import SchemaError, SchemaErrors
 
-from resources.lake.store import S3_AS_USUAL, S3Options, Store, StoredFile, StoreError, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import S3_AS_USUAL, S3Options, Store, StoredFile, StoreError
 
 FORMAT = 1
 USUAL_FOOTER = 1 << 16  # bytes; a longer one takes a second request
@@ -251,12 +252,9 @@ class Lake:
         connection = duckdb.connect()
         connection.execute(f"SET memory_limit = '{memory_limit}'; SET preserve_insertion_order = false")
         connection.execute("SET enable_progress_bar = false")
-        if self.store.local_path("") is None:
-            from resources.lake.duckdb_files import StoreFileSystem
-            from resources.lake.s3 import S3Store
-
-            assert isinstance(self.store, S3Store)  # noqa: S101 - the one remote store
-            connection.register_filesystem(StoreFileSystem(self.store))
+        file_system = self.store.duckdb_file_system()
+        if file_system is not None:
+            connection.register_filesystem(file_system)
         by_name = {table.name: table for table in tables}
         views = {name: (table, self.records(table)) for name, table in by_name.items()}
         for name, records in (only or {}).items():

@@ -20,7 +20,7 @@ from assets.seeds.schema import SEEDS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
 from master_dagster.deployment import load_deployment
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 from resources.training_jobs.configuration import load_trainer_configuration
 from tests.fake_endpoint import FakeEndpoint
 from tests.sample_project import found_project

@@ -12,7 +12,7 @@ from dagster import build_resources
 from master_dagster.deployment import Settings, load_deployment, load_settings, misspelled
 from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
-from tests.s3_gate import S3Gate
+from tests.s3_proxy import S3Proxy
 
 
 @pytest.fixture(autouse=True)
@@ -109,15 +109,16 @@ def test_a_wrong_setting_of_s3_is_told(monkeypatch: pytest.MonkeyPatch, setting:
     assert "topsecret" not in fault
 
 
-def test_every_store_is_opened_as_the_settings_say(s3_root: str, s3_gate: S3Gate) -> None:
+def test_every_store_is_opened_as_the_settings_say(s3_root: str, s3_proxy: S3Proxy) -> None:
     settings = Settings(
-        _env_file=None, lake_root=s3_root, s3_endpoint_url=s3_gate.address, s3_encryption="aws:kms", s3_kms_key="key-1"
+        _env_file=None, lake_root=s3_root, s3_endpoint_url=s3_proxy.address, s3_encryption="aws:kms", s3_kms_key="key-1"
     )
     deployment = load_deployment(settings)
     with build_resources({name: deployment.resources()[name] for name in ("lake", "trainer")}) as opened:
         for store in (opened.lake.store, opened.trainer.store, deployment.lake().store):
             store.put("x", b"")
-    asked = [call.headers["x-amz-server-side-encryption-aws-kms-key-id"] for call in s3_gate.calls]
+    writes = [call for call in s3_proxy.calls if call.name == "PutObject"]
+    asked = [call.headers["x-amz-server-side-encryption-aws-kms-key-id"] for call in writes]
     assert asked == ["key-1"] * 3
 
 

@@ -20,7 +20,7 @@ from master_dagster.definitions import build_definitions
 from master_dagster.demo import drive
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint
-from tests.s3_gate import S3Gate
+from tests.s3_proxy import S3Proxy
 from tests.sample_project import FinishedProject, SampleProject, found_project, question
 
 pytestmark = pytest.mark.end_to_end
@@ -30,9 +30,9 @@ SEEDS_FILE = "end-to-end/given/sums.jsonl"
 
 
 @pytest.fixture(scope="module")
-def gate(s3_server: str) -> Iterator[S3Gate]:
+def proxy(s3_server: str) -> Iterator[S3Proxy]:
     """What S3 was asked, by all that reach it by the settings alone: no endpoint stands in the environment."""
-    gate = S3Gate(s3_server)
+    proxy = S3Proxy(s3_server)
     with pytest.MonkeyPatch.context() as environment:
         for name, value in {
             "AWS_ACCESS_KEY_ID": "test",
@@ -40,26 +40,26 @@ def gate(s3_server: str) -> Iterator[S3Gate]:
             "AWS_DEFAULT_REGION": "eu-central-1",
         }.items():
             environment.setenv(name, value)
-        yield gate
-    gate.stop()
+        yield proxy
+    proxy.stop()
 
 
 @pytest.fixture(scope="module")
-def taught(gate: S3Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
+def taught(proxy: S3Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
     """The graph, driven once: twelve sums and a broken line, from S3 to S3."""
     endpoint = FakeEndpoint()
     endpoint.start()
     project = found_project(tmp_path_factory.mktemp("taught"), endpoint)
     lines = [json.dumps(question(number)) for number in range(12)]
-    boto3.client("s3", endpoint_url=gate.address).put_object(
+    boto3.client("s3", endpoint_url=proxy.address).put_object(
         Bucket="lake", Key=SEEDS_FILE, Body="\n".join([*lines, "{broken"]).encode()
     )
-    gate.calls.clear()
+    proxy.calls.clear()
     (project.folder / "sums.jsonl").unlink()
     seeds = yaml.safe_load((project.folder / "seeds.yaml").read_text())
     seeds["sources"][0]["files"] = [f"s3://lake/{SEEDS_FILE}"]
     (project.folder / "seeds.yaml").write_text(yaml.safe_dump(seeds | {"max_rejected_share": 0.2}))
-    on_s3 = {"lake_root": f"s3://lake/{PREFIX}", "s3_endpoint_url": gate.address, "s3_encryption": "AES256"}
+    on_s3 = {"lake_root": f"s3://lake/{PREFIX}", "s3_endpoint_url": proxy.address, "s3_encryption": "AES256"}
     project = replace(project, settings=project.settings.model_copy(update=on_s3))
     with DagsterInstance.ephemeral() as instance:
         definitions = build_definitions(project.deployment)
@@ -125,13 +125,13 @@ def test_nothing_lies_on_this_machine(project: SampleProject) -> None:
     assert not Path("s3:").exists()
 
 
-def test_every_object_was_written_encrypted(taught: FinishedProject, gate: S3Gate) -> None:
-    writes = [call for call in gate.calls if call.name in ("PutObject", "CreateMultipartUpload")]
+def test_every_object_was_written_encrypted(taught: FinishedProject, proxy: S3Proxy) -> None:
+    writes = [call for call in proxy.calls if call.name in ("PutObject", "CreateMultipartUpload")]
     assert {call.headers.get("x-amz-server-side-encryption") for call in writes} == {"AES256"}
 
 
-def test_no_listing_goes_over_the_whole_lake(taught: FinishedProject, gate: S3Gate) -> None:
-    prefixes = {call.query["prefix"] for call in gate.calls if call.name == "ListObjectsV2"}
+def test_no_listing_goes_over_the_whole_lake(taught: FinishedProject, proxy: S3Proxy) -> None:
+    prefixes = {call.query["prefix"] for call in proxy.calls if call.name == "ListObjectsV2"}
     # fsspec looks for the seeds' file by a prefix without a slash
     assert {prefix for prefix in prefixes if not prefix.startswith((f"{PREFIX}/", SEEDS_FILE))} == set()
     assert f"{PREFIX}/" not in prefixes

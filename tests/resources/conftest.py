@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.lake.store import Store, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import Store
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -12,7 +12,8 @@ from typing import Any
 from assets.training_programs.fine_tuning import saving
 from assets.training_programs.fine_tuning.faults import Fault, OutOfReach
 from assets.training_programs.recipe import EMBEDDED, BaseModel
-from resources.lake.store import S3Options, StoreError, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import S3Options, StoreError
 from resources.model_servers.embedded.models import CHAT_MODEL, EmbeddedModelMissing, packaged_chat_model_file
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")

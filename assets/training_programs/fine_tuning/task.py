@@ -23,8 +23,9 @@ from assets.training_programs.fine_tuning.faults import CRASHED, DONE, INTERRUPT
 from assets.training_programs.fine_tuning.heartbeat import Heartbeat
 from assets.training_programs.fine_tuning.pipes import Reporter, open_voice
 from resources.configuration import Configuration, describe_faults, fault_list
+from resources.lake.opening import open_store
 from resources.lake.published_folders import json_bytes
-from resources.lake.store import S3Options, Store, StoreError, open_store
+from resources.lake.store import S3Options, Store, StoreError
 from resources.training_jobs.job import (
     ATTEMPT,
     FAILURE,

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from resources.lake.tables import Lake
-from tests.s3_gate import Call, S3Gate
+from tests.s3_proxy import Call, S3Proxy
 from tests.tiny_lake import TinyLake, eight_seeds
 
 PROJECT = Path(__file__).parents[3]
@@ -30,13 +30,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> TinyLake:
 
 
 @pytest.fixture
-def published(made: TinyLake, s3_root: str, s3_gate: S3Gate) -> TinyLake:
+def published(made: TinyLake, s3_root: str, s3_proxy: S3Proxy) -> TinyLake:
     """Its like on S3; what is asked of the server from here on is the consumer's doing."""
     published = TinyLake(Lake.at(s3_root), dict(made.taught))
     for file in made.lake.store.list(""):
         published.lake.store.put(file.path, made.lake.store.get(file.path))
     fsspec.filesystem("s3").clear_instance_cache()
-    s3_gate.calls.clear()
+    s3_proxy.calls.clear()
     return published
 
 
@@ -66,11 +66,11 @@ def test_datasets_loads_it(datasets: Any, s3_root: str) -> None:
 
 
 def test_datasets_loads_it_from_the_endpoint_it_is_given(
-    datasets: Any, s3_root: str, s3_gate: S3Gate, monkeypatch: pytest.MonkeyPatch
+    datasets: Any, s3_root: str, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {"train": f"{latest_release(s3_root)}/data/train-*.parquet"}
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    options = {"endpoint_url": s3_gate.address, "key": "test", "secret": "test"}
+    options = {"endpoint_url": s3_proxy.address, "key": "test", "secret": "test"}
     assert datasets.load_dataset("parquet", data_files=files, storage_options=dict(options))["train"].num_rows == 5
 
 
@@ -210,7 +210,7 @@ def documented_lines() -> list[str]:
 
 
 def test_the_documented_lines_work_and_need_no_more_than_the_consumers_policy(
-    datasets: Any, s3_root: str, s3_gate: S3Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    datasets: Any, s3_root: str, s3_proxy: S3Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shown: dict[str, Any] = {}
@@ -222,8 +222,8 @@ def test_the_documented_lines_work_and_need_no_more_than_the_consumers_policy(
     policy = json.loads(
         (PROJECT / "infra/policies/consumer.json").read_text().replace("BUCKET", "lake").replace("PREFIX", prefix)
     )
-    refused = {(call.name, call.key, call.query.get("prefix")) for call in s3_gate.calls if not allowed(call, policy)}
+    refused = {(call.name, call.key, call.query.get("prefix")) for call in s3_proxy.calls if not allowed(call, policy)}
     assert refused == set()
     # Of an object that is missing, S3 says so only to those who may list all of the bucket.
-    assert {(call.name, call.key) for call in s3_gate.calls if call.status == 404} == set()
-    assert {PERMISSIONS[call.name] for call in s3_gate.calls} == {"s3:GetObject", "s3:ListBucket"}
+    assert {(call.name, call.key) for call in s3_proxy.calls if call.status == 404} == set()
+    assert {PERMISSIONS[call.name] for call in s3_proxy.calls} == {"s3:GetObject", "s3:ListBucket"}

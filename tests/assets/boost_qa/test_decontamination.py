@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from assets.boost_qa.configuration import Benchmark
 from assets.boost_qa.decontamination import BenchmarkScreen, open_screen, words
 from resources.configuration import ConfigurationError
-from resources.lake.store import S3Options, open_store
-from tests.s3_gate import S3Gate
+from resources.lake.opening import open_store
+from resources.lake.store import S3Options
+from tests.s3_proxy import S3Proxy
 
 QUESTION = (
     "A farmer has seventeen sheep, and all but nine of them run away one night. How many sheep does the farmer have?"
@@ -105,10 +106,10 @@ def test_a_broken_line_is_no_reason_to_screen_less(tmp_path: Path) -> None:
 
 
 def test_a_benchmark_on_s3_is_read_where_the_settings_say(
-    s3_gate: S3Gate, s3_root: str, monkeypatch: pytest.MonkeyPatch
+    s3_proxy: S3Proxy, s3_root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    s3 = S3Options(endpoint_url=s3_gate.address)
+    s3 = S3Options(endpoint_url=s3_proxy.address)
     open_store(s3_root, s3).put("farm.jsonl", json.dumps({"question": QUESTION}).encode())
     benchmark = Benchmark(name="farm", path=f"{s3_root}/farm.jsonl", question=("question",))
     assert open_screen([benchmark], 13, s3).find([QUESTION]) is not None

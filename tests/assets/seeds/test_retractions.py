@@ -5,8 +5,9 @@ import pytest
 
 from assets.seeds.retractions import load_retractions
 from resources.configuration import ConfigurationError
-from resources.lake.store import S3Options, open_store
-from tests.s3_gate import S3Gate
+from resources.lake.opening import open_store
+from resources.lake.store import S3Options
+from tests.s3_proxy import S3Proxy
 
 if TYPE_CHECKING:
     from tests.assets.seeds.conftest import Configure
@@ -41,15 +42,15 @@ def test_a_list_that_is_not_text_is_a_fault(tmp_path: Path, configure: "Configur
 
 
 def test_a_list_on_s3_is_read_where_the_settings_say(
-    s3_gate: S3Gate, s3_root: str, configure: "Configure", monkeypatch: pytest.MonkeyPatch
+    s3_proxy: S3Proxy, s3_root: str, configure: "Configure", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    s3 = S3Options(endpoint_url=s3_gate.address)
+    s3 = S3Options(endpoint_url=s3_proxy.address)
     open_store(s3_root, s3).put("off.txt", ONE.encode())
     assert load_retractions(configure(retractions=f"{s3_root}/off.txt"), s3) == {ONE}
 
 
-def test_a_list_on_s3_that_may_not_be_read_is_a_fault(s3_gate: S3Gate, s3_root: str, configure: "Configure") -> None:
-    s3_gate.refuse("HeadObject", 403, times=9)
+def test_a_list_on_s3_that_may_not_be_read_is_a_fault(s3_proxy: S3Proxy, s3_root: str, configure: "Configure") -> None:
+    s3_proxy.refuse("HeadObject", 403, times=9)
     with pytest.raises(ConfigurationError, match=r"retractions: s3://.*off\.txt cannot be read"):
         load_retractions(configure(retractions=f"{s3_root}/off.txt"))

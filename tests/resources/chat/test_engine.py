@@ -18,7 +18,8 @@ from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, Endp
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
 from resources.chat.retries import RetryPolicy
-from resources.lake.store import LocalStore, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import LocalStore
 
 if TYPE_CHECKING:
     from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
@@ -572,7 +573,8 @@ from pathlib import Path
 from resources.chat.calls import Call, Message
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile, Role
-from resources.lake.store import LocalStore, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import LocalStore
 
 async def main():
     async with ChatEngine(Profile.model_validate_json(sys.argv[1]), LocalStore(Path(sys.argv[2]))) as engine:

@@ -22,7 +22,8 @@ from resources.chat.journal import ScopeJournal, file_header
 from resources.chat.leases import EndpointShare, Share
 from resources.chat.profile import Profile
 from resources.chat.retries import RetryPolicy
-from resources.lake.store import LocalStore, StoreUnreachable, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import LocalStore, StoreUnreachable
 from tests.fake_endpoint import FakeEndpoint
 
 if TYPE_CHECKING:
@@ -413,7 +414,7 @@ import resources.chat.engine
 from resources.chat.calls import Call, Message
 from resources.chat.journal import ScopeJournal
 from resources.chat.profile import Profile, Role
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 
 async def main():
     store = open_store(sys.argv[2])

@@ -2,16 +2,15 @@
 
 import pytest
 
-from resources.lake import duckdb_files
 from resources.lake.duckdb_files import StoreFileSystem
 from resources.lake.s3 import S3Store
 from resources.lake.store import StoreError
-from tests.s3_gate import S3Gate
+from tests.s3_proxy import S3Proxy
 
 
 @pytest.fixture
-def store(s3_root: str, s3_gate: S3Gate) -> S3Store:
-    """Three small files, of which the file system keeps one tail."""
+def store(s3_root: str, s3_proxy: S3Proxy) -> S3Store:
+    """Three small files, of which the file system keeps one tail in memory."""
     store = S3Store(s3_root)
     for name in "abc":
         store.put(name, f"first of {name}".encode())
@@ -19,9 +18,8 @@ def store(s3_root: str, s3_gate: S3Gate) -> S3Store:
 
 
 @pytest.fixture
-def files(store: S3Store, monkeypatch: pytest.MonkeyPatch) -> StoreFileSystem:
-    monkeypatch.setattr(duckdb_files, "TAILS", 1)
-    return StoreFileSystem(store)
+def files(store: S3Store) -> StoreFileSystem:
+    return StoreFileSystem(store.open, store.root, tails=1)
 
 
 def test_a_file_is_never_read_in_two_versions_however_many_were_opened_since(
@@ -39,12 +37,12 @@ def test_a_tail_that_was_dropped_is_fetched_again(store: S3Store, files: StoreFi
         assert files.open(store.uri(name)).read() == f"first of {name}".encode()
 
 
-def test_a_file_that_was_opened_just_before_is_not_asked_for_again(
-    store: S3Store, files: StoreFileSystem, s3_gate: S3Gate
+def test_a_file_that_was_opened_just_before_is_not_requested_again(
+    store: S3Store, files: StoreFileSystem, s3_proxy: S3Proxy
 ) -> None:
     for _ in range(3):
         files.open(store.uri("a")).read()
-    assert s3_gate.names().count("GetObject") == 1
+    assert s3_proxy.names().count("GetObject") == 1
 
 
 def test_an_empty_file_is_read(store: S3Store, files: StoreFileSystem) -> None:

@@ -1,14 +1,14 @@
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pandera.polars as pa
 import polars as pl
 import pytest
 
 from resources.identity import stable_hash
-from resources.lake.s3 import Patience, S3Store
 from resources.lake.store import Store, StoreError
 from resources.lake.tables import USUAL_FOOTER, AlreadyWritten, Gate, Lake, PartitionRecord, Table, TableError
-from tests.s3_gate import S3Gate
+from tests.s3_proxy import S3Proxy
 
 APPLES = Table(
     name="apples",
@@ -167,7 +167,7 @@ def test_a_lake_of_a_newer_format_is_refused(lake: Lake) -> None:
 
 
 @pytest.fixture
-def long_partition(s3_root: str, s3_gate: S3Gate) -> Lake:
+def long_partition(s3_root: str, s3_proxy: S3Proxy) -> Lake:
     """A partition of some megabytes on S3, most of them in one column; what is asked for is counted from here."""
     lake = Lake.at(s3_root)
     frame = pl.DataFrame(
@@ -179,33 +179,33 @@ def long_partition(s3_root: str, s3_gate: S3Gate) -> Lake:
         }
     )
     lake.write(APPLES, KEYS, frame, fingerprint="f1", facts={"profile": "laptop"})
-    s3_gate.calls.clear()
+    s3_proxy.calls.clear()
     return lake
 
 
-def fetched(gate: S3Gate) -> int:
+def fetched(gate: S3Proxy) -> int:
     return sum(call.bytes for call in gate.calls if call.name == "GetObject")
 
 
-def test_a_record_and_its_facts_are_read_from_the_end_of_the_file(long_partition: Lake, s3_gate: S3Gate) -> None:
+def test_a_record_and_its_facts_are_read_from_the_end_of_the_file(long_partition: Lake, s3_proxy: S3Proxy) -> None:
     record = long_partition.record(APPLES, KEYS)
     assert record is not None
     assert record.rows == 20_000
     assert long_partition.facts(APPLES, KEYS) == {"profile": "laptop"}
-    assert fetched(s3_gate) <= 2 * USUAL_FOOTER
+    assert fetched(s3_proxy) <= 2 * USUAL_FOOTER
 
 
-def test_a_column_is_read_without_the_others(long_partition: Lake, s3_gate: S3Gate) -> None:
+def test_a_column_is_read_without_the_others(long_partition: Lake, s3_proxy: S3Proxy) -> None:
     size = long_partition.store.list("apples")[0].size
     assert long_partition.read(APPLES, [KEYS], columns=["grams"])["grams"].sum() == 200_010_000
-    assert fetched(s3_gate) < size / 4
+    assert fetched(s3_proxy) < size / 4
 
 
-def test_sql_reads_the_columns_it_asks_for(long_partition: Lake, s3_gate: S3Gate) -> None:
+def test_sql_reads_the_columns_it_asks_for(long_partition: Lake, s3_proxy: S3Proxy) -> None:
     size = long_partition.store.list("apples")[0].size
     with long_partition.connect([APPLES]) as connection:
         assert connection.execute("SELECT sum(grams) FROM apples").fetchone() == (200_010_000,)
-    assert fetched(s3_gate) < size / 2
+    assert fetched(s3_proxy) < size / 2
 
 
 def test_a_footer_that_is_longer_than_usual_is_read(lake: Lake) -> None:
@@ -219,11 +219,14 @@ def test_some_columns_come_in_the_order_asked_for_with_their_types(lake: Lake) -
     assert lake.read(APPLES, [KEYS], columns=["spots", "grams"]).equals(rows(100).select("spots", "grams"))
 
 
-def test_writing_and_reading_a_partition_survives_an_outage(s3_root: str, s3_gate: S3Gate) -> None:
-    lake = Lake(S3Store(s3_root, patience=Patience(sleep=lambda seconds: None)))
+def test_writing_and_reading_a_partition_survives_an_outage(
+    s3_root: str, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))
+    lake = Lake.at(s3_root)
     for call in ("PutObject", "GetObject", "ListObjectsV2"):
-        s3_gate.drop(call, times=3)
+        s3_proxy.drop(call, times=3)
     lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True)
     with lake.connect([APPLES]) as connection:
-        s3_gate.refuse("GetObject", 503, "SlowDown", times=3)
+        s3_proxy.refuse("GetObject", 503, times=3)
         assert connection.execute("SELECT grams FROM apples").fetchall() == [(100,)]

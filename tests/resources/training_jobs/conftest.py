@@ -6,7 +6,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from dagster import DagsterInstance
 
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn
 from tests.resources.training_jobs.launching import REPOSITORY, Jobs, Runs, World
 

@@ -7,7 +7,7 @@ from typing import Any
 import boto3  # noqa: F401 - loaded before the process is forked
 from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, asset, materialize
 
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 from resources.training_jobs.configuration import TrainerConfiguration
 from resources.training_jobs.trainer import open_trainer
 from tests.resources.training_jobs.launching import work

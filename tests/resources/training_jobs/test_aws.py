@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 from resources.training_jobs import batch as batch_place
 from resources.training_jobs import sagemaker as sagemaker_place
 from resources.training_jobs.aws import explained, open_client

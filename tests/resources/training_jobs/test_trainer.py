@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from dagster import DagsterExecutionInterruptedError, DagsterInstance
 
-from resources.lake.store import Store, StoreError, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import Store, StoreError
 from resources.training_jobs.attempts import claim_attempt, newest_attempt, record_end, write_parent
 from resources.training_jobs.backend import Backend, BackendUnreachable, Job, JobState, JobStatus
 from resources.training_jobs.local import LocalJobs

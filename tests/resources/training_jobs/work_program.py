@@ -27,8 +27,9 @@ from dagster_pipes import (
     open_dagster_pipes,
 )
 
+from resources.lake.opening import open_store
 from resources.lake.published_folders import MANIFEST, json_bytes
-from resources.lake.store import Store, open_store
+from resources.lake.store import Store
 from resources.training_jobs.job import ATTEMPT, FOLDER, LAKE_ROOT, ORPHAN_MINUTES, SPECIFICATION, attempt_folder
 
 

@@ -10,7 +10,7 @@ import pytest
 from assets.training_programs.fine_tuning.base_models import fetch, load_model
 from assets.training_programs.fine_tuning.faults import Fault, OutOfReach
 from assets.training_programs.recipe import BaseModel
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 from tests.trainer_work import Workplace, sums
 
 

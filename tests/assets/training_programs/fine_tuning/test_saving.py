@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from assets.training_programs.fine_tuning import saving
-from resources.lake.store import Store, open_store
+from resources.lake.opening import open_store
+from resources.lake.store import Store
 
 FOLDER = "checkpoints/tiny/ori/abc"
 WEIGHTS = "commit 1"

@@ -15,8 +15,9 @@ import pytest
 
 from assets.training_programs.fine_tuning.task import Task
 from assets.training_programs.gradients.program import run
+from resources.lake.opening import open_store
 from resources.lake.published_folders import json_bytes
-from resources.lake.store import Store, open_store
+from resources.lake.store import Store
 from tests.tiny_model import make_tiny_model
 
 FOLDER = "training_sets/tagcos/features-abc"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 from resources.model_servers.embedded.models import packaged_chat_model_file
 from resources.model_servers.embedded.server import lease_chat_server
 from resources.model_servers.tuned.merged import (

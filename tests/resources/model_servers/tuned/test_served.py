@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from resources.configuration import ConfigurationError
-from resources.lake.store import open_store
+from resources.lake.opening import open_store
 from resources.model_servers.tuned.configuration import CONFIGURATIONS, Serving, load_serving
 from resources.model_servers.tuned.served import ModelUnderTest, serve
 

@@ -1,4 +1,4 @@
-"""A gate before the S3 server of the tests: it writes down every call and can refuse, drop or cut off some."""
+"""A proxy in front of the S3 server of the tests: it records every call and can refuse, drop or cut off some."""
 
 import http.client
 import threading
@@ -31,7 +31,7 @@ class _Fault:
 
 
 def call_name(method: str, key: str, query: dict[str, str]) -> str:
-    """The name that policies know a request by."""
+    """The name of a request in AWS's policies."""
     if not key:
         if method == "GET" and "uploads" in query:
             return "ListMultipartUploads"
@@ -43,8 +43,8 @@ def call_name(method: str, key: str, query: dict[str, str]) -> str:
     return {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}[method]
 
 
-class S3Gate:
-    """A real server on loopback that passes on what it is not told to spoil."""
+class S3Proxy:
+    """A real server on loopback that forwards every call for which no fault is set."""
 
     def __init__(self, behind: str) -> None:
         """`behind`: the address of the server that answers."""
@@ -54,7 +54,7 @@ class S3Gate:
         self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
-        self._server.gate = self  # type: ignore[attr-defined]
+        self._server.proxy = self  # type: ignore[attr-defined]
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -64,7 +64,7 @@ class S3Gate:
         self._server.server_close()
 
     def names(self) -> list[str]:
-        """The calls seen so far, by name."""
+        """Names of the calls so far."""
         return [call.name for call in self.calls]
 
     def refuse(self, name: str, status: int, code: str = "", message: str = "", times: int = 1) -> None:
@@ -77,10 +77,10 @@ class S3Gate:
         self.faults.append(_Fault(name, times, lambda handler, call: handler.hang_up(call)))
 
     def lose_answer(self, name: str, times: int = 1) -> None:
-        """Let the next calls of that name happen, and close the connection instead of telling."""
+        """Forward the next calls of that name, and close the connection instead of answering."""
 
         def lose(handler: "_Handler", call: Call) -> None:
-            handler.ask(call)
+            handler.forward(call)
             handler.hang_up(call)
 
         self.faults.append(_Fault(name, times, lose))
@@ -89,22 +89,22 @@ class S3Gate:
         """Close the connection in the middle of the next answers to calls of that name."""
 
         def cut(handler: "_Handler", call: Call) -> None:
-            status, headers, body = handler.ask(call)
-            handler.answer(call, status, headers, body, told=len(body) // 2)
+            status, headers, body = handler.forward(call)
+            handler.answer(call, status, headers, body, length=len(body) // 2)
 
         self.faults.append(_Fault(name, times, cut))
 
     def before(self, name: str, happen: Callable[[], Any]) -> None:
-        """Let something happen elsewhere while the next call of that name is under way."""
+        """Call `happen` while the next call of that name is in progress."""
 
         def delay(handler: "_Handler", call: Call) -> None:
             happen()
-            handler.answer(call, *handler.ask(call))
+            handler.answer(call, *handler.forward(call))
 
         self.faults.append(_Fault(name, 1, delay))
 
     def fault_for(self, name: str) -> _Fault | None:
-        """The fault that this call meets; it counts."""
+        """The fault that is set for this call, if any; uses it up by one."""
         with self.lock:
             for fault in self.faults:
                 if fault.name == name and fault.times > 0:
@@ -118,54 +118,54 @@ class _Handler(BaseHTTPRequestHandler):
     sent = b""
 
     def _serve(self) -> None:
-        gate: S3Gate = self.server.gate  # type: ignore[attr-defined]
+        proxy: S3Proxy = self.server.proxy  # type: ignore[attr-defined]
         self.sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         key = unquote(parts.path).lstrip("/").partition("/")[2]
         headers = {name.lower(): value for name, value in self.headers.items()}
         call = Call(call_name(self.command, key, query), key, query, headers)
-        fault = gate.fault_for(call.name)
+        fault = proxy.fault_for(call.name)
         if fault:
             fault.answer(self, call)
         else:
-            self.answer(call, *self.ask(call))
+            self.answer(call, *self.forward(call))
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _serve
 
-    def ask(self, call: Call) -> tuple[int, dict[str, str], bytes]:
-        """What the server behind says."""
-        gate: S3Gate = self.server.gate  # type: ignore[attr-defined]
-        connection = http.client.HTTPConnection(gate.behind)
+    def forward(self, call: Call) -> tuple[int, dict[str, str], bytes]:
+        """Forward the request; status, headers and body of the answer."""
+        proxy: S3Proxy = self.server.proxy  # type: ignore[attr-defined]
+        connection = http.client.HTTPConnection(proxy.behind)
         connection.request(self.command, self.path, self.sent, dict(self.headers.items()))
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
         return answer.status, dict(answer.getheaders()), body
 
-    def answer(self, call: Call, status: int, headers: dict[str, str], body: bytes, told: int | None = None) -> None:
-        """Give an answer, or the first `told` bytes of it and no more."""
+    def answer(self, call: Call, status: int, headers: dict[str, str], body: bytes, length: int | None = None) -> None:
+        """Give an answer, or only the first `length` bytes of its body."""
         self._note(call, status, len(body))
         self.send_response(status)
-        length = next((value for name, value in headers.items() if name.lower() == "content-length"), str(len(body)))
+        full = next((value for name, value in headers.items() if name.lower() == "content-length"), str(len(body)))
         for name, value in headers.items():
             if name.lower() not in HOP_BY_HOP:
                 self.send_header(name, value)
-        self.send_header("Content-Length", length if self.command == "HEAD" else str(len(body)))
+        self.send_header("Content-Length", full if self.command == "HEAD" else str(len(body)))
         self.end_headers()
-        self.wfile.write(body[:told])
-        if told is not None:
+        self.wfile.write(body[:length])
+        if length is not None:
             self.close_connection = True
 
     def hang_up(self, call: Call) -> None:
-        """Say nothing."""
+        """Close the connection without an answer."""
         self._note(call, None, 0)
         self.close_connection = True
 
     def _note(self, call: Call, status: int | None, size: int) -> None:
-        gate: S3Gate = self.server.gate  # type: ignore[attr-defined]
-        with gate.lock:
-            gate.calls.append(Call(call.name, call.key, call.query, call.headers, status, size))
+        proxy: S3Proxy = self.server.proxy  # type: ignore[attr-defined]
+        with proxy.lock:
+            proxy.calls.append(Call(call.name, call.key, call.query, call.headers, status, size))
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
