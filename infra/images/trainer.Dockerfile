@@ -1,5 +1,5 @@
-# What runs where the GPU is; no Dagster beyond dagster-pipes.
-# torch's wheels bring their CUDA libraries; the base says which driver they need, and is refused by older ones.
+# The training programs' image: no Dagster beyond dagster-pipes.
+# torch's wheels bring their CUDA libraries; the base image states which driver they need; older drivers refuse it.
 FROM nvidia/cuda:13.0.1-base-ubuntu24.04
 
 # hadolint ignore=DL3008
@@ -22,6 +22,6 @@ COPY assets/__init__.py assets/
 COPY assets/training_programs assets/training_programs
 
 USER 1000
-# No entry point: the places start it with a command of their own, which begins with `python`.
+# No entry point: the backends start it with their own command, which begins with `python`.
 ENTRYPOINT []
 CMD ["python", "-m", "assets.training_programs.fine_tuning"]
