@@ -1,34 +1,57 @@
-from dataclasses import replace
+"""Checks in files: what is read from them, what is wrong with them, and how Dagster runs them."""
+
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import pandera.polars as pa
 import polars as pl
 import pytest
 from dagster import (
-    AssetCheckEvaluation,
+    AssetCheckKey,
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetExecutionContext,
     AssetSelection,
     BackfillPolicy,
     DagsterInstance,
+    ExecuteInProcessResult,
     StaticPartitionsDefinition,
     asset,
     materialize,
 )
 
-from assets.framework.checks import SqlCheck, sql_checks, sql_result
+from assets.framework.check_files import Check, OpenConnection, sql_checks
+from assets.framework.checks import NothingToCheck, TableCheckRun, table_checks
+from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake, Table
 
 APPLES = Table("apples", ("tree",), pa.DataFrameSchema({"tree": pa.Column(pl.String), "grams": pa.Column(pl.Int64)}))
-LIGHT = SqlCheck(
-    "no_light_apples",
-    "light.sql",
-    "Every apple weighs enough.",
-    severity=AssetCheckSeverity.WARN,
-    parameters={"least": 50},
-)
+PEARS = Table("pears", ("tree",), APPLES.schema)
+LIGHT = """\
+-- description: Every apple weighs enough,
+--   also a small one.
+-- severity: warn
+-- parameters: {least: $weights.apples.least}
+--
+-- description: this is a comment for the reader
+SELECT tree, grams FROM this_run WHERE grams < $least ORDER BY tree"""
+EMPTY = """\
+-- description: No tree is without apples.
+-- blocking: true
+SELECT partition FROM this_run_partitions WHERE rows = 0"""
+PEARED = """\
+-- description: Every tree has as many apples as pears.
+SELECT partition FROM this_run_partitions AS apples
+LEFT JOIN pears_partitions AS pears USING (partition)
+WHERE pears.rows IS DISTINCT FROM apples.rows"""
+WEIGHTS = SimpleNamespace(apples=SimpleNamespace(least=50))
+
+
+def ask_somebody(run: TableCheckRun) -> list[Any]:
+    """A check in Python that has nothing to look at."""
+    raise NothingToCheck(f"there is nobody who knows {run.resources['weights'].apples.least}")
 
 
 @asset(
@@ -38,6 +61,11 @@ LIGHT = SqlCheck(
 )
 def apples(context: AssetExecutionContext) -> None:
     """Weighed beforehand."""
+
+
+@asset(deps=[apples])
+def cider() -> None:
+    """Made of apples."""
 
 
 @pytest.fixture
@@ -50,44 +78,132 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def checks(tmp_path: Path) -> AssetChecksDefinition:
-    (tmp_path / "light.sql").write_text("SELECT tree, grams FROM this_run WHERE grams < $least ORDER BY tree")
-    return sql_checks(APPLES, [LIGHT], tmp_path, [])
+    for name, text in {"no_light_apples": LIGHT, "no_empty_tree": EMPTY, "as_many_pears": PEARED}.items():
+        (tmp_path / f"{name}.sql").write_text(text)
+    known = Check("known", "Somebody knows it.", ask_somebody)
+    return table_checks(APPLES, tmp_path, [PEARS], [known], resources=["weights"])
 
 
-def evaluate(lake: Lake, checks: AssetChecksDefinition, tags: dict[str, str]) -> AssetCheckEvaluation:
-    with DagsterInstance.ephemeral() as instance:
-        result = materialize([apples, checks], instance=instance, resources={"lake": lake}, tags=tags)
-        (evaluation,) = result.get_asset_check_evaluations()
-        return evaluation
-
-
-def test_a_check_passes_where_its_query_finds_nothing(lake: Lake, checks: AssetChecksDefinition) -> None:
-    assert evaluate(lake, checks, {"dagster/partition": "a"}).passed
-
-
-def test_a_check_looks_at_the_partitions_of_its_run_only(lake: Lake, checks: AssetChecksDefinition) -> None:
-    evaluation = evaluate(
-        lake, checks, {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "b"}
+def run(lake: Lake, checks: AssetChecksDefinition, *partitions: str, **options: Any) -> ExecuteInProcessResult:
+    tags = {f"dagster/asset_partition_range_{end}": partitions[place] for end, place in (("start", 0), ("end", -1))}
+    return materialize(
+        [apples, cider, checks],
+        instance=DagsterInstance.ephemeral(),
+        resources={"lake": lake, "weights": WEIGHTS},
+        tags=tags if partitions[0] else {},
+        raise_on_error=False,
+        **options,
     )
-    assert not evaluation.passed
-    assert evaluation.severity == AssetCheckSeverity.WARN
-    assert evaluation.metadata["failures"].value == 1
-    assert "| b | 10 |" in str(evaluation.metadata["rows"].value)
+
+
+def light(result: ExecuteInProcessResult) -> Any:
+    return next(one for one in result.get_asset_check_evaluations() if one.check_name == "no_light_apples")
+
+
+@pytest.mark.parametrize(
+    ("partitions", "failures"), [(["a", "a"], 0), (["a", "b"], 1), (["a", "c"], 2)], ids=["a", "a-b", "a-c"]
+)
+def test_a_check_looks_at_the_partitions_of_its_run_only(
+    lake: Lake, checks: AssetChecksDefinition, partitions: list[str], failures: int
+) -> None:
+    found = light(run(lake, checks, *partitions, selection=["apples"]))
+    assert (found.passed, found.severity) == (failures == 0, AssetCheckSeverity.WARN)
+    assert found.metadata["failures"].value == failures
+    assert found.metadata["partitions"].value == len({*"abc"[: "abc".index(partitions[1]) + 1]})
+    assert ("| b | 10 |" in str(found.metadata["rows"].value)) == (failures > 0)
 
 
 def test_a_check_run_by_hand_looks_at_the_whole_table(lake: Lake, checks: AssetChecksDefinition) -> None:
-    with DagsterInstance.ephemeral() as instance:
-        result = materialize(
-            [apples, checks], selection=AssetSelection.checks(checks), instance=instance, resources={"lake": lake}
-        )
-        (evaluation,) = result.get_asset_check_evaluations()
-    assert evaluation.metadata["failures"].value == 2
+    assert light(run(lake, checks, "", selection=AssetSelection.checks(checks))).metadata["failures"].value == 2
 
 
-def test_every_offending_row_is_counted_though_few_are_shown(tmp_path: Path) -> None:
-    (tmp_path / "light.sql").write_text("SELECT range AS grams FROM range($least)")
-    with duckdb.connect() as connection:
-        result = sql_result(connection, replace(LIGHT, parameters={"least": 2345}), tmp_path, "apples")
-    assert result.metadata["failures"].value == 2345
-    assert "| 11 |" in str(result.metadata["rows"].value)
-    assert "| 12 |" not in str(result.metadata["rows"].value)
+def test_only_the_selected_checks_run(lake: Lake, checks: AssetChecksDefinition) -> None:
+    one = AssetSelection.checks(AssetCheckKey(apples.key, "as_many_pears"))
+    (found,) = run(lake, checks, "", selection=one).get_asset_check_evaluations()
+    assert (found.check_name, found.passed, found.metadata["failures"].value) == ("as_many_pears", False, 3)
+
+
+def test_a_check_without_anything_to_look_at_fails_and_says_so(lake: Lake, checks: AssetChecksDefinition) -> None:
+    one = AssetSelection.checks(AssetCheckKey(apples.key, "known"))
+    (found,) = run(lake, checks, "", selection=one).get_asset_check_evaluations()
+    assert not found.passed
+    assert "there is nobody who knows 50" in str(found.metadata["rows"].value)
+
+
+@pytest.mark.parametrize(("rows", "made"), [([{"tree": "a", "grams": 9}], {"apples", "cider"}), ([], {"apples"})])
+def test_a_failed_blocking_check_stops_later_assets(
+    lake: Lake, checks: AssetChecksDefinition, rows: list[Any], made: set[str]
+) -> None:
+    lake.write(APPLES, {"tree": "a"}, APPLES.frame(rows), fingerprint="g")
+    result = run(lake, checks, "")
+    assert {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()} == made
+
+
+def test_every_offending_row_is_counted_though_few_are_shown(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "many.sql").write_text("-- description: None.\nSELECT range AS number FROM range(2345)")
+    (found,) = run(lake, table_checks(APPLES, tmp_path), "").get_asset_check_evaluations()
+    assert found.metadata["failures"].value == 2345
+    assert "| 11 |" in str(found.metadata["rows"].value)
+    assert "| 12 |" not in str(found.metadata["rows"].value)
+
+
+def test_a_file_is_a_check_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "no_light_apples.sql").write_text(LIGHT)
+    (tmp_path / "no_empty_tree.sql").write_text(EMPTY)
+    empty, light = sql_checks(tmp_path)
+    assert (light.name, light.description, light.severity, light.blocking, light.resources) == (
+        "no_light_apples",
+        "Every apple weighs enough, also a small one.",
+        AssetCheckSeverity.WARN,
+        False,
+        {"weights"},
+    )
+    assert (empty.name, empty.severity, empty.blocking) == ("no_empty_tree", AssetCheckSeverity.ERROR, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("c", "SELECT 1", "c.sql:1: the file begins without settings"),
+        ("c", "-- severity: warn\nSELECT 1", "c.sql:1: description: has to be given"),
+        ("c", "-- description: D.\n-- severity: bad\nSELECT 1", "c.sql:2: severity: Input should be 'error' or 'warn'"),
+        (
+            "c",
+            "-- description: D.\n-- blokcing: true\nSELECT 1",
+            "c.sql:2: blokcing: there is no such key; is blocking",
+        ),
+        ("c", "-- description: D.\n-- parameters: {a\nSELECT 1", "c.sql:2: the comment at the top is not valid YAML"),
+        ("c", "-- description: D.\n\nSELEC 1", "c.sql:3: Parser Error: syntax error"),
+        ("c", "-- description: D.\nSELECT 1; SELECT 2", "c.sql:1: the file has to hold one SQL statement"),
+        ("c", "-- description: D.\nSELECT $a", "c.sql:2: parameter a: `parameters` does not give its value"),
+        ("c", "-- description: D.\n-- parameters: {a: 1}\nSELECT 1", "c.sql:2: parameter a: the query does not use it"),
+        ("a check", "-- description: D.\nSELECT 1", "a check.sql:1: name the file as the check"),
+    ],
+)
+def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / f"{name}.sql").write_text(text)
+    with pytest.raises(ConfigurationError) as error:
+        sql_checks(tmp_path)
+    assert message in str(error.value)
+
+
+def test_all_malformed_files_are_named_at_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.sql").write_text("SELECT 1")
+    with pytest.raises(ConfigurationError, match=r"a.sql:1: (.|\n)*b.sql:1: "):
+        sql_checks(tmp_path)
+
+
+def test_a_folder_without_checks_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no file"):
+        sql_checks(tmp_path)
+
+
+def test_a_setting_that_the_resource_lacks_is_named_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "light.sql").write_text(LIGHT.replace("apples.least", "apples.most"))
+    (check,) = sql_checks(tmp_path)
+    with (
+        duckdb.connect() as connection,
+        pytest.raises(ConfigurationError, match=r"light.sql: parameter least is .*most"),
+    ):
+        list(check.find(OpenConnection(connection, {"weights": WEIGHTS})))

@@ -1,18 +1,17 @@
-"""Each check passes on good rows and fails on the rows it is there for."""
+"""Rows of seeds and vectors, and the names of the checks that they fail."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from assets.framework.checks import SqlCheck
-from assets.seeds.checks import CHECKS, EMBEDDING_CHECKS, FOLDER, SEED_CHECKS
+from assets.framework.check_files import sql_checks
+from assets.seeds.checks import FOLDER
 from assets.seeds.sampling import seed_id
-from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
-from resources.lake.tables import Lake, Table
+from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
+from tests.check_cases import Rows, failing
 
-BY_NAME = {check.name: check for check in [*SEED_CHECKS, *EMBEDDING_CHECKS]}
+SEED_CHECKS, VECTOR_CHECKS = sql_checks(FOLDER / "raw_seeds"), sql_checks(FOLDER / "seed_embeddings")
 
 
 def seed(number: int = 0, **change: Any) -> dict[str, Any]:
@@ -45,92 +44,62 @@ def vector(number: int = 0, **change: Any) -> dict[str, Any]:
     return given | {"embedder": "test:x", "vector": [0.6, 0.8]} | change
 
 
-GOOD: dict[str, list[dict[str, Any]]] = {
+GOOD: dict[str, Rows] = {
     "raw_seeds": [seed(0), seed(1)],
     "seed_readings": [line()],
     "seed_embeddings": [vector(0), vector(1)],
 }
-TABLES = {table.name: table for table in (SEEDS, READINGS, EMBEDDINGS)}
 
 
-@pytest.fixture
-def failures(lake: Lake) -> Callable[..., list[Any]]:
-    """Rows that a check complains about in a lake of the given tables (good ones where none are given)."""
-
-    def run(check: SqlCheck, **tables: list[dict[str, Any]]) -> list[Any]:
-        for name, rows in (GOOD | tables).items():
-            write(lake, TABLES[name], rows)
-        checked = SEEDS if check in SEED_CHECKS else EMBEDDINGS
-        with lake.connect(
-            [SEEDS, READINGS, REJECTS, EMBEDDINGS], only={"this_run": lake.records(checked)}
-        ) as connection:
-            query = (FOLDER / check.sql).read_text(encoding="utf-8")
-            return connection.execute(query, dict(check.parameters) or None).fetchall()
-
-    return run
-
-
-def write(lake: Lake, table: Table, rows: list[dict[str, Any]]) -> None:
-    for values in {tuple(row[key] for key in table.keys) for row in rows}:
-        part = [row for row in rows if tuple(row[key] for key in table.keys) == values]
-        lake.write(table, dict(zip(table.keys, values, strict=True)), table.frame(part), fingerprint="x")
-
-
-@pytest.mark.parametrize("name", BY_NAME)
-def test_good_rows_pass(failures: Callable[..., list[Any]], name: str) -> None:
-    assert failures(BY_NAME[name]) == []
-
-
-BAD: list[tuple[str, dict[str, list[dict[str, Any]]]]] = [
-    ("seed_ids_unique", {"raw_seeds": [seed(0), seed(0, shard="sums-0001")]}),
-    ("seed_ids_match", {"raw_seeds": [seed(0, question="What is 0 + 2?")]}),
-    ("seed_ids_match", {"raw_seeds": [seed(0, shard="pears-0000")]}),
-    ("texts_are_clean", {"raw_seeds": [seed(0, question=" ")]}),
-    ("texts_are_clean", {"raw_seeds": [seed(0, answer="\x1b[31mred")]}),
-    ("representatives_stand", {"raw_seeds": [seed(0, representative="f" * 32)]}),
+SEED_CASES: list[tuple[dict[str, Rows], set[str]]] = [
+    ({}, set()),
+    ({"raw_seeds": [], "seed_readings": []}, set()),
+    ({"raw_seeds": [seed(0), seed(0, shard="sums-0001")]}, {"seed_ids_unique"}),
+    ({"raw_seeds": [seed(0, question="What is 0 + 2?"), seed(1)]}, {"seed_ids_match"}),
+    ({"raw_seeds": [seed(0, shard="pears-0000"), seed(1)]}, {"seed_ids_match"}),
+    ({"raw_seeds": [seed(0, question=" "), seed(1)]}, {"texts_are_clean", "seed_ids_match"}),
+    ({"raw_seeds": [seed(0, answer="\x1b[31mred"), seed(1)]}, {"texts_are_clean", "seed_ids_match"}),
+    ({"raw_seeds": [seed(0, representative="f" * 32), seed(1)]}, {"representatives_stand", "near_duplicate_share"}),
     (
-        "representatives_stand",
         {"raw_seeds": [seed(0, representative=seed(1)["seed_id"]), seed(1, representative=seed(0)["seed_id"])]},
+        {"representatives_stand", "near_duplicate_share"},
     ),
-    ("shards_within_size", {"raw_seeds": [seed(0), seed(1), seed(2)]}),
+    ({"raw_seeds": [seed(0), seed(1), seed(2)]}, {"shards_within_size", "rows_accounted_for"}),
     (
-        "shards_within_size",
-        {"raw_seeds": [seed(0), seed(1), seed(2)], "seed_readings": [line(reading=2, held=3, added=0)]},
+        {"raw_seeds": [seed(0), seed(1), seed(2)], "seed_readings": [line(reading=2, held=3, rows=3, added=0)]},
+        {"shards_within_size"},
     ),
-    ("rows_accounted_for", {"seed_readings": [line(rows=3)]}),
-    ("rows_accounted_for", {"seed_readings": [line(rows=3, added=3)]}),
-    ("rejected_share", {"seed_readings": [line(rows=3, rejected=1)]}),
-    ("near_duplicate_share", {"raw_seeds": [seed(0), seed(1, representative=seed(0)["seed_id"])]}),
-    ("final_answers_read", {"raw_seeds": [seed(0), seed(1, reference_final=None)]}),
-    ("every_seed_embedded", {"seed_embeddings": [vector(0)]}),
-    ("no_vector_without_seed", {"raw_seeds": [seed(0)]}),
-    ("no_vector_without_seed", {"seed_embeddings": [vector(0), vector(1, shard="sums-0001")]}),
-    ("unit_length", {"seed_embeddings": [vector(0), vector(1, vector=[0.6, 0.7])]}),
-    ("unit_length", {"seed_embeddings": [vector(0), vector(1, vector=[float("nan"), 0.7])]}),
-    ("one_embedder", {"seed_embeddings": [vector(0), vector(1, embedder="test:y")]}),
-    ("one_embedder", {"seed_embeddings": [vector(0), vector(1, vector=[1.0])]}),
+    ({"seed_readings": [line(rows=3)]}, {"rows_accounted_for"}),
+    ({"seed_readings": [line(rows=3, added=3)]}, {"rows_accounted_for"}),
+    ({"seed_readings": [line(rows=3, rejected=1)]}, {"rejected_share"}),
+    ({"seed_readings": [line(rows=3, rejected=1), line(reading=2, held=2, added=0)]}, set()),  # the last one counts
+    ({"raw_seeds": [seed(0), seed(1, representative=seed(0)["seed_id"])]}, {"near_duplicate_share"}),
+    ({"raw_seeds": [seed(0), seed(1, reference_final=None)]}, {"final_answers_read"}),
+]
+VECTOR_CASES: list[tuple[dict[str, Rows], set[str]]] = [
+    ({}, set()),
+    ({"raw_seeds": [], "seed_embeddings": []}, set()),
+    ({"raw_seeds": [seed(0), seed(1), seed(7, source="pears", shard="pears-0000")]}, set()),  # not of this run
+    ({"seed_embeddings": [vector(0)]}, {"every_seed_embedded"}),
+    ({"raw_seeds": [seed(0)]}, {"no_vector_without_seed"}),
+    ({"seed_embeddings": [vector(0), vector(1, shard="sums-0001")]}, {"no_vector_without_seed"}),
+    ({"seed_embeddings": [vector(0), vector(1, vector=[0.6, 0.7])]}, {"unit_length"}),
+    ({"seed_embeddings": [vector(0), vector(1, vector=[float("nan"), 0.7])]}, {"unit_length"}),
+    ({"seed_embeddings": [vector(0), vector(1, embedder="test:y")]}, {"one_embedder"}),
+    ({"seed_embeddings": [vector(0), vector(1, vector=[1.0])]}, {"one_embedder"}),
 ]
 
 
-@pytest.mark.parametrize(("name", "tables"), BAD, ids=[f"{name}-{number}" for number, (name, _) in enumerate(BAD)])
-def test_bad_rows_fail(failures: Callable[..., list[Any]], name: str, tables: dict[str, list[dict[str, Any]]]) -> None:
-    assert len(failures(BY_NAME[name], **tables)) >= 1
+@pytest.mark.parametrize(("rows", "names"), SEED_CASES)
+def test_seeds_fail_these_checks(rows: dict[str, Rows], names: set[str]) -> None:
+    assert failing(SEED_CHECKS, [SEEDS, READINGS], GOOD | rows) == names
 
 
-def test_only_the_last_readings_rejected_share_counts(failures: Callable[..., list[Any]]) -> None:
-    lines = [line(rows=3, rejected=1), line(reading=2, held=2, added=0)]
-    assert failures(BY_NAME["rejected_share"], seed_readings=lines) == []
+@pytest.mark.parametrize(("rows", "names"), VECTOR_CASES)
+def test_vectors_fail_these_checks(rows: dict[str, Rows], names: set[str]) -> None:
+    assert failing(VECTOR_CHECKS, [EMBEDDINGS, SEEDS], GOOD | rows) == names
 
 
-def test_a_source_outside_the_run_is_not_asked_for_vectors(failures: Callable[..., list[Any]]) -> None:
-    other = seed(7, source="pears", shard="pears-0000")
-    assert failures(BY_NAME["every_seed_embedded"], raw_seeds=[seed(0), seed(1), other]) == []
-
-
-def test_every_check_is_shown_bad_rows() -> None:
-    assert {name for name, _ in BAD} == set(BY_NAME)
-
-
-def test_both_assets_have_checks() -> None:
-    keys = {key.asset_key.to_user_string() for checks in CHECKS for key in checks.check_keys}
-    assert keys == {"raw_seeds", "seed_embeddings"}
+def test_every_check_has_a_failing_case() -> None:
+    names = set[str]().union(*(names for _, names in SEED_CASES + VECTOR_CASES))
+    assert names == {check.name for check in SEED_CHECKS + VECTOR_CHECKS}

@@ -1,3 +1,6 @@
+-- description: No seed is in two shards.
+-- blocking: true
+--
 -- Over the whole table: a seed of this run may stand in a shard of an earlier one.
 WITH several AS (
     SELECT seed_id FROM raw_seeds WHERE source IN (SELECT source FROM this_run) GROUP BY seed_id HAVING count(*) > 1

@@ -1,3 +1,6 @@
+-- description: Each seed_id is the hash of source, question and answer.
+-- blocking: true
+--
 -- The same canonical JSON as resources.identity.stable_hash.
 SELECT seed_id, shard
 FROM this_run

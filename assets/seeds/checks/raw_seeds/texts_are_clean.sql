@@ -1,3 +1,4 @@
+-- description: No question or answer is blank or has control characters.
 SELECT seed_id, shard, left(question, 40) AS question
 FROM this_run
 WHERE trim(question) = ''

@@ -1,3 +1,4 @@
+-- description: The representative of each group of near-duplicates is a seed of the same source.
 SELECT seed.seed_id, seed.shard, seed.representative
 FROM this_run AS seed
 LEFT JOIN raw_seeds AS status

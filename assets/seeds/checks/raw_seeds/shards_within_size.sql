@@ -1,3 +1,5 @@
+-- description: No shard has more seeds than the shard size of its reading.
+--
 -- A reading that was killed left shards but no line: the next one that ended says what size was allowed.
 SELECT seeds.shard, count(*) AS seeds, any_value(readings.shard_size) AS most
 FROM this_run AS seeds

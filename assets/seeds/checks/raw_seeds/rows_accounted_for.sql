@@ -1,3 +1,4 @@
+-- description: Every row that was read is counted under one outcome, and every new seed is in the table.
 SELECT readings.source, readings.reading, readings.rows, readings.added, coalesce(new.seeds, 0) AS seeds
 FROM seed_readings AS readings
 LEFT JOIN (SELECT source, reading, count(*) AS seeds FROM raw_seeds GROUP BY source, reading) AS new

@@ -1,3 +1,6 @@
+-- description: Each vector has length one.
+-- parameters: {tolerance: 1.0e-3}
+--
 -- A vector with a NaN has no length that is near one either.
 SELECT seed_id, shard, sqrt(list_inner_product(vector, vector)) AS length
 FROM this_run
