@@ -1,4 +1,4 @@
--- Debates without a number of rounds, and other scenarios with one.
+-- description: Debates have one or two rounds, other scenarios none.
 SELECT shard, seed_id, scenario, debate_rounds
 FROM this_run
 WHERE (scenario = 'debate') <> (debate_rounds IS NOT NULL)

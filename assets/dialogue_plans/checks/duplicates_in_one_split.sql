@@ -1,4 +1,5 @@
--- Groups of duplicates whose seeds are planned in more than one split.
+-- description: A seed and its near-duplicates are in one split.
+-- blocking: true
 WITH spread AS (
     SELECT representative FROM dialogue_plans GROUP BY representative HAVING min(split) <> max(split)
 )

@@ -1,4 +1,5 @@
--- Seeds of the planned shards without a plan, plans without a seed, and seeds planned more than once.
+-- description: Every seed of a planned shard has one plan, and every plan a seed.
+-- blocking: true
 WITH planned AS (
     SELECT seed_id, shard, count(*) AS plans FROM this_run GROUP BY seed_id, shard
 ),

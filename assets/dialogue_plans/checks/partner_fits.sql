@@ -1,5 +1,7 @@
--- Analogies without a fitting partner: of the same source, not the seed or its duplicate, in the same split where the
--- partner is planned already; and other scenarios with one.
+-- description: An analogy's partner is another question of the same source and split; other scenarios have none.
+-- blocking: true
+--
+-- The split is compared only where the partner has a plan already. A partner must not be a near-duplicate of the seed.
 SELECT this_run.shard, this_run.seed_id,
     CASE
         WHEN this_run.scenario <> 'analogy' THEN 'a partner without an analogy'

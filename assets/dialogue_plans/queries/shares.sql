@@ -8,7 +8,7 @@ WITH counted AS (
 total AS (
     SELECT count(*) AS plans FROM dialogue_plans
 )
-SELECT expected.value, coalesce(counted.plans, 0) AS plans, coalesce(counted.plans, 0) / total.plans AS share,
+SELECT expected.value AS value, coalesce(counted.plans, 0) AS plans, coalesce(counted.plans, 0) / total.plans AS share,
     expected.share AS expected
 FROM (SELECT unnest($values) AS value, unnest($shares) AS share) AS expected
 LEFT JOIN counted USING (value)
