@@ -22,7 +22,7 @@ from pathlib import Path
 import polars as pl
 from playwright.sync_api import Page, sync_playwright
 
-from assets.boost_qa.release import latest_release
+from assets.boost_qa.release import RELEASES
 from assets.dialogue_browser.writing import write_browser
 from assets.quality.schema import SCORED
 from benchmarks.release import in_a_process_of_its_own, make_lake, release
@@ -72,7 +72,7 @@ def write(root: str, folder: Path, measurements: Path) -> None:
     """Write the browser, and what that took."""
     started = time.perf_counter()
     lake = Lake.at(root)
-    written = write_browser(lake, latest_release(lake), folder)
+    written = write_browser(lake, RELEASES.latest(lake), folder)
     found = {
         "dialogues": written.dialogues,
         "seconds": time.perf_counter() - started,

@@ -1,5 +1,6 @@
 """What Dagster loads: every asset, check, job and schedule, with this deployment's resources."""
 
+import pyarrow as pa
 from dagster import Definitions, in_process_executor
 
 from assets.boost_qa import assets as boost_qa
@@ -87,5 +88,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
         executor=in_process_executor,
     )
 
+
+pa.set_memory_pool(pa.system_memory_pool())  # pyarrow's own allocator does not return some 60 MB after a release
 
 defs = build_definitions(load_deployment())

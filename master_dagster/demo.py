@@ -17,7 +17,7 @@ from rich.panel import Panel
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from assets.boost_qa.release import latest_release
+from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS, Scenario
 from assets.quality.schema import SCORED
@@ -169,7 +169,7 @@ def main() -> int:
                 if lake.records(SCORED):
                     console.print(summary(lake, time.monotonic() - started))
                     show_best(lake)
-        release = latest_release(lake)
+        release = RELEASES.latest(lake)
     except (ConfigurationError, StoreError, StepFailed) as error:
         console.print(f"failed: {error}", style="red", markup=False)
         return 1

@@ -11,10 +11,10 @@ from dataclasses import replace
 from dagster import DagsterInstance
 from rich.table import Table as RichTable
 
-from assets.boost_qa.release import latest_release
-from assets.checkpoints.checkpoint import latest_checkpoint
+from assets.boost_qa.release import RELEASES
+from assets.checkpoints.checkpoint import CHECKPOINTS
 from assets.framework.partitions import UNTUNED
-from assets.report.making import Report, latest_report
+from assets.report.making import REPORTS, Report
 from assets.report.sheets import COMPARED, between, find, findings, percent, title
 from assets.training_programs.recipe import Training
 from master_dagster.demo import DEMO_VARIANTS, StepFailed, console, run_step
@@ -39,7 +39,7 @@ def results_table(lake: Lake, training: Training) -> RichTable:
         table.add_column(name, justify="left" if name in ("base model", "variant") else "right", no_wrap=True)
     for base in training.bases:
         for variant in TUNED:
-            checkpoint = latest_checkpoint(lake, base.name, variant)
+            checkpoint = CHECKPOINTS.latest(lake, base.name, variant)
             results = checkpoint.results
             if not results:
                 table.add_row(base.name, variant, "-", "-", "-", "-")
@@ -84,7 +84,7 @@ def answerable(deployment: Deployment) -> Deployment:
 
 def show_report(lake: Lake) -> None:
     """The scores, what follows from them, and where the report is."""
-    report = latest_report(lake)
+    report = REPORTS.latest(lake)
     console.print(scores_table(report))
     small: list[str] = report.manifest["too_small"]
     if small:
@@ -102,7 +102,7 @@ def main() -> int:
         from master_dagster.definitions import build_definitions
 
         lake, training = deployment.lake(), deployment.training
-        release = latest_release(lake)
+        release = RELEASES.latest(lake)
         names = ", ".join(base.name for base in training.bases)
         console.print(f"Tuning {names} on release {release.id}, trainer {deployment.settings.trainer!r}.", markup=False)
         definitions = build_definitions(deployment)

@@ -16,10 +16,11 @@ from dagster import (
 from assets.boost_qa.assembly import AssemblyError
 from assets.boost_qa.card import scenarios_figure
 from assets.boost_qa.configuration import ReleaseRules
-from assets.boost_qa.release import HOME, Release, ReleaseRefused, make_release, offer_release
+from assets.boost_qa.release import HOME, Release, ReleaseRefused, create_release_views, make_release
 from assets.boost_qa.schema import RELEASED
 from assets.boost_qa.selection import query
 from assets.dialogues.prompts import PromptBook
+from assets.framework.publication import GatesFailed
 from assets.framework.retries import lake_faults_told
 from assets.framework.ui_metadata import OWNERS, column_schema, picture, quoted, table_markdown
 from assets.quality.configuration import QualityRules
@@ -28,6 +29,7 @@ from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
+from resources.lake.published_folders import Overtaken
 from resources.lake.tables import Lake
 
 EVERY_PARTITION = AllPartitionMapping()
@@ -59,8 +61,8 @@ def boost_qa(
     seeds_configuration: ResourceParam[SeedsConfiguration],
 ) -> MaterializeResult[Any]:
     """Publish a release, or find that the latest one is made of the same."""
-    try:
-        with lake_faults_told(context):
+    with lake_faults_told(context):
+        try:
             release = make_release(
                 lake,
                 release_rules,
@@ -69,16 +71,16 @@ def boost_qa(
                 expected_fingerprints(chat.profile, prompts, quality_rules),
                 load_retractions(seeds_configuration, lake.s3),
             )
-            return MaterializeResult(metadata=release_metadata(lake, release))
-    except (ReleaseRefused, AssemblyError, ConfigurationError) as error:
-        raise Failure(str(error), allow_retries=False) from None
+        except (ReleaseRefused, GatesFailed, Overtaken, AssemblyError, ConfigurationError) as error:
+            raise Failure(str(error), allow_retries=False) from None
+        return MaterializeResult(metadata=release_metadata(lake, release))
 
 
 def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[Any]]:
     """What the UI shows of a release, read from its files."""
     told = release.manifest
     with lake.connect([]) as connection:
-        offer_release(connection, lake, release, "released")
+        create_release_views(connection, lake, release, "released")
         cursor = connection.execute(query("sample.sql"))
         sample = dict(zip([column[0] for column in cursor.description or []], cursor.fetchall()[0], strict=True))
     turns = "\n>\n".join(f"> **{turn['from']}**\n>\n{quoted(turn['value'], 600)}" for turn in sample["conversations"])

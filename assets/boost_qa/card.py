@@ -53,7 +53,7 @@ class Contents:
         return sum(int(row["rows"]) for row in self.rows)
 
 
-def contents(connection: duckdb.DuckDBPyConnection, *, first: bool) -> Contents:
+def read_contents(connection: duckdb.DuckDBPyConnection, *, first: bool) -> Contents:
     """Read a release's tables off its rows.
 
     Args:

@@ -20,9 +20,10 @@ from assets.boost_qa.assembly import stream
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import open_screen
 from assets.boost_qa.gates import contaminated_rows
-from assets.boost_qa.release import HOME, NoRelease, Release, latest_release, offer_release, read_release
+from assets.boost_qa.release import HOME, RELEASES, Release, create_release_views
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.checks import SqlCheck, found_result, sql_result
+from assets.framework.publication import NotPublished
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from resources.lake.store import Store
@@ -88,8 +89,8 @@ def boost_qa_checks(
     """All checks of the latest release."""
     asked = {key.name for key in context.selected_asset_check_keys}
     try:
-        release = latest_release(lake)
-    except NoRelease as error:
+        release = RELEASES.latest(lake)
+    except NotPublished as error:
         for name in sorted(asked):
             yield found_result(HOME, name, [{"fault": str(error)}])
         return
@@ -103,9 +104,9 @@ def boost_qa_checks(
     lineage = {(entry["partition"], entry["scores"]) for entry in release.manifest["lineage"]}
     unchanged = [record for record in lake.records(SCORED) if (record.name, record.fingerprint) in lineage]
     with lake.connect([SCORED, SEEDS, DIALOGUE_PLANS], only={"taken_scores": unchanged}) as connection:
-        offer_release(connection, lake, release, "released")
+        create_release_views(connection, lake, release, "released")
         connection.execute("CREATE VIEW removed AS FROM released_removed")
-        offer_release(connection, lake, _previous(lake, release), "previous")
+        create_release_views(connection, lake, _previous(lake, release), "previous")
         if CONTAMINATION.name in asked:
             screen = open_screen(release_rules.benchmarks, release_rules.contamination_words, lake.s3)
             found = contaminated_rows(stream(connection, "FROM released"), screen)
@@ -143,11 +144,8 @@ def _measured(store: Store, path: str) -> tuple[int, str]:
 
 
 def _previous(lake: Lake, release: Release) -> Release | None:
-    previous = release.manifest["previous"]
-    try:
-        return read_release(lake, f"{HOME}/releases/{previous}") if previous else None
-    except NoRelease:  # somebody tidied up: then there is nothing to compare with
-        return None
+    previous = release.manifest["previous"]  # may be deleted by now: then there is nothing to compare with
+    return RELEASES.find(lake, RELEASES.folder(previous)) if previous else None
 
 
 CHECKS: list[AssetChecksDefinition] = [boost_qa_checks]

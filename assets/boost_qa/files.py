@@ -22,7 +22,7 @@ from pandera.polars import DataFrameSchema
 from assets.boost_qa.schema import RELEASE_ROW
 
 GROUP_ROWS = 2000
-TOLD = ("README.md", "plots/")  # beginnings of paths of files that the content's hash says nothing of
+UNHASHED = ("README.md", "plots/")  # prefixes of the paths of files that a release's id does not cover
 Row = dict[str, Any]
 
 

@@ -1,10 +1,9 @@
-"""Making a release: staged, gated, then published as an immutable folder; the pointer to the latest moves last.
+"""Making a release: staged, gated, then published as a folder that never changes.
 
 boost_qa/releases/<id>/    data/, jsonl/, plots/, removed.parquet, dataset_info.json, README.md, manifest.json
 boost_qa/latest.json       which of them is the latest
 """
 
-import tempfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,49 +11,34 @@ from typing import Any
 
 import duckdb
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.boost_qa.assembly import Row, release_rows, remove_unfit, removed_frame
-from assets.boost_qa.card import contents, draw_plots, write_card
+from assets.boost_qa.card import Contents, draw_plots, read_contents, write_card
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import BenchmarkScreen, open_screen
-from assets.boost_qa.files import TOLD, dataset_info, digest_of, plain_schema, write_splits
+from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, plain_schema, write_splits
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
 from assets.boost_qa.selection import Selection, open_partitions, select_partitions
 from assets.dialogues.prompts import FORMS, PromptBook
+from assets.framework.publication import Manifest, Publication
 from assets.quality.partition_status import Expected
 from resources.chat.profile import Profile
 from resources.configuration import fault_list
 from resources.identity import stable_hash
-from resources.lake.published_folders import (
-    NotPublished,
-    Overtaken,
-    latest_folder,
-    move_latest,
-    publish,
-    read_latest,
-    read_manifest,
-    write_json,
-)
+from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake
 
 FORMAT = 1
 HOME = "boost_qa"
 SHOWN = 8
-# Of a role's settings, what the manifest tells: no address, no key, nothing that a server was told beside.
-TOLD_OF_ROLES = {"endpoint", "model", "temperature", "max_tokens", "top_p", "seed"}
+# The settings of a role that the manifest holds: no address, no key, no further fields of a request.
+ROLE_SETTINGS = {"endpoint", "model", "temperature", "max_tokens", "top_p", "seed"}
 
 
 class ReleaseRefused(RuntimeError):
-    """`latest.json` was not moved to a new release. The message says why and what to do."""
-
-
-class NoRelease(NotPublished):
-    """There is no release yet, or it is gone."""
-
-    kind = "release"
+    """There is nothing to release, or too little. The message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +47,28 @@ class Release:
 
     id: str
     folder: str  # relative to the lake's root
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     def files(self, prefix: str) -> list[str]:
         """Paths, relative to the lake's root, of its files that begin with `prefix`, such as `data/train-`."""
         return [f"{self.folder}/{file['path']}" for file in self.manifest["files"] if file["path"].startswith(prefix)]
 
 
-def latest_release(lake: Lake) -> Release:
-    """The release that `latest.json` points to.
-
-    Raises:
-        NoRelease: none was published yet.
-    """
-    return read_release(lake, latest_folder(lake.store, HOME, NoRelease))
+def _parse(lake: Lake, folder: str, manifest: Manifest) -> Release:
+    return Release(manifest["id"], folder, with_partition_keys(manifest))
 
 
-def read_release(lake: Lake, folder: str) -> Release:
-    """The release in a folder below the lake's root.
+def with_partition_keys(manifest: Manifest) -> Manifest:
+    """A manifest whose entries name their partition under the key `partition`; an older version wrote `lesson`."""
+    renamed = {
+        name: [{"partition" if key == "lesson" else key: value for key, value in entry.items()} for entry in entries]
+        for name in ("lineage", "left_out")
+        if (entries := manifest.get(name)) is not None
+    }
+    return {**manifest, **renamed}
 
-    Raises:
-        NoRelease: its manifest is not there.
-    """
-    manifest = read_manifest(lake.store, folder, NoRelease)
-    return Release(manifest["id"], folder, manifest)
+
+RELEASES = Publication(HOME, "release", FORMAT, _parse, subfolder="releases")
 
 
 def make_release(
@@ -103,21 +85,83 @@ def make_release(
         lake: where everything is read and written.
         rules: what to take, screen and refuse.
         profile: whose partitions to take.
-        prompts: the prompts, for the record.
+        prompts: the prompts, whose versions the manifest holds.
         expected: the fingerprints that current partitions have.
         retracted: seeds that were taken down; nothing made from them is taken.
 
     Raises:
-        ReleaseRefused: coverage is too low, nothing was accepted, a gate failed, or another run published meanwhile.
+        ReleaseRefused: coverage is too low, or nothing was accepted.
+        GatesFailed: the staged release failed a gate.
+        Overtaken: another run published meanwhile.
         AssemblyError: an accepted dialogue cannot be exported.
         ConfigurationError: a benchmark cannot be read.
     """
-    started_from = read_latest(lake.store, HOME)
+    run = RELEASES.begin(lake)
     screen = open_screen(rules.benchmarks, rules.contamination_words, lake.s3)
     selection = select_partitions(lake, rules, profile.name, expected, retracted)
     _refuse_low_coverage(selection, rules)
     configuration = _configuration(rules, screen, profile, prompts)
-    lineage = [
+    lineage = _lineage(selection)
+    inputs = _hash_inputs(configuration, lineage, retracted)
+    previous = run.previous()
+    if previous and previous.manifest["inputs"] == inputs:
+        return previous
+
+    with run.temporary_folder() as scratch:
+        staged = scratch / "release"
+        staged.mkdir()
+        with open_partitions(lake, selection, retracted, scratch) as connection:
+            written, removed = _stage_rows(connection, staged, rules, screen)
+            run.gate(gate_faults(connection, staged, written, rules, screen), GATE_ADVICE)
+            removed_digest, _ = digest_of(removed.iter_rows(named=True))
+            identity = stable_hash(FORMAT, written.digest, removed_digest, configuration)[:16]
+            contents = _stage_plots(connection, lake, staged, previous)
+        write_json(staged / "dataset_info.json", dataset_info(rules.name, written.counts))
+        write_card(staged, identity, RELEASES.folder(identity), rules, profile, selection, contents, screen.questions)
+        manifest = {
+            "inputs": inputs,
+            "name": rules.name,
+            "rows": written.counts,
+            "rows_sha256": written.digest,
+            "rows_by_scenario": contents.rows,
+            "removed": contents.removed,
+            "coverage": round(selection.coverage, 6),
+            "left_out": [{"partition": partition.key, "why": partition.why} for partition in selection.left_out],
+            "configuration": configuration,
+            "cast": contents.cast,
+            "judges": contents.judges,
+            "lineage": lineage,
+            "tokens": contents.tokens,
+            "previous": previous.id if previous else None,
+            "changes": contents.changes,
+        }
+        return run.publish(staged, identity, manifest, UNHASHED)
+
+
+GATE_ADVICE = (
+    "the checks of earlier assets name the rows that are wrong; correct these, then materialise boost_qa again"
+)
+
+
+def _configuration(
+    rules: ReleaseRules, screen: BenchmarkScreen, profile: Profile, prompts: PromptBook
+) -> dict[str, Any]:
+    """What the release's id depends on beside its rows: files by their content, servers by their names."""
+    return {
+        "rules": rules.model_dump(mode="json", exclude={"benchmarks"}),
+        "benchmarks": {"names": [benchmark.name for benchmark in rules.benchmarks], "content": screen.fingerprint},
+        "profile": profile.name,
+        "roles": {
+            role.value: cast.model_dump(mode="json", include=ROLE_SETTINGS)
+            for role, cast in sorted(profile.roles.items())
+        },
+        "prompts": prompts.versions(FORMS),
+    }
+
+
+def _lineage(selection: Selection) -> list[dict[str, str]]:
+    """The partitions taken, with the fingerprints of their dialogues and scores."""
+    return [
         {
             "partition": partition.key,
             "dialogues": partition.dialogues.fingerprint,
@@ -126,110 +170,57 @@ def make_release(
         for partition in selection.taken
         if partition.dialogues and partition.scored
     ]
-    inputs = stable_hash(HOME, FORMAT, configuration, lineage, sorted(retracted))
-    try:
-        previous = read_release(lake, started_from["folder"]) if started_from else None
-    except NoRelease:
-        previous = None
-    if previous and previous.manifest["inputs"] == inputs:
-        return previous
-
-    pa.set_memory_pool(pa.system_memory_pool())  # pyarrow's usual one keeps some 60 MB that were given back
-    with tempfile.TemporaryDirectory(prefix="boost_qa-") as name:
-        scratch = Path(name)
-        staged = scratch / "release"
-        staged.mkdir()
-        with open_partitions(lake, selection, retracted, scratch) as connection:
-            contaminated: list[Row] = []
-            remove_unfit(connection, rules.near_duplicate_similarity)
-            written = write_splits(release_rows(connection, screen, contaminated), staged, rules.shard_bytes)
-            removed = removed_frame(connection, contaminated)
-            _refuse_empty(written.counts, removed)
-            schema = plain_schema(REMOVED)
-            pq.write_table(removed.to_arrow().cast(schema), staged / "removed.parquet", compression="zstd")
-            connection.execute("DROP TABLE removed")
-            offer(connection, "released", RELEASE_ROW, map(str, sorted((staged / "data").glob("*.parquet"))))
-            offer(connection, "removed", REMOVED, [str(staged / "removed.parquet")])
-            faults = gate_faults(connection, staged, written, rules, screen)
-            if faults:
-                raise ReleaseRefused(
-                    fault_list("the staged release failed its gates; nothing was published:", faults)
-                    + "\nmend what made these rows (the checks of earlier assets name them), then materialise again"
-                )
-            left, _ = digest_of(removed.iter_rows(named=True))
-            release_id = stable_hash(FORMAT, written.digest, left, configuration)[:16]
-            folder = f"{HOME}/releases/{release_id}"
-            if previous:
-                offer_release(connection, lake, previous, "previous")
-            told = contents(connection, first=previous is None)
-            draw_plots(connection, staged, told)
-        write_json(staged / "dataset_info.json", dataset_info(rules.name, written.counts))
-        write_card(staged, release_id, folder, rules, profile, selection, told, screen.questions)
-        manifest = publish(
-            lake.store,
-            staged,
-            folder,
-            {
-                "format": FORMAT,
-                "kind": HOME,
-                "id": release_id,
-                "inputs": inputs,
-                "name": rules.name,
-                "rows": written.counts,
-                "rows_sha256": written.digest,
-                "rows_by_scenario": told.rows,
-                "removed": told.removed,
-                "coverage": round(selection.coverage, 6),
-                "left_out": [{"partition": partition.key, "why": partition.why} for partition in selection.left_out],
-                "configuration": configuration,
-                "cast": told.cast,
-                "judges": told.judges,
-                "lineage": lineage,
-                "tokens": told.tokens,
-                "previous": previous.id if previous else None,
-                "changes": told.changes,
-            },
-            TOLD,
-        )
-    try:
-        move_latest(lake.store, HOME, {"id": release_id, "folder": folder}, started_from)
-    except Overtaken as error:
-        raise ReleaseRefused(str(error)) from error
-    return Release(release_id, folder, manifest)
 
 
-def offer(connection: duckdb.DuckDBPyConnection, view: str, schema: Any, files: Iterable[str]) -> None:
-    """A view of that name over Parquet files; an empty one with the schema's columns where there is no file."""
+def _hash_inputs(configuration: dict[str, Any], lineage: list[dict[str, str]], retracted: Collection[str]) -> str:
+    """Identity of all that a release is made of, with the keys of older manifests, so that theirs stay equal."""
+    partitions = [
+        {"lesson": entry["partition"], "dialogues": entry["dialogues"], "scores": entry["scores"]} for entry in lineage
+    ]
+    return stable_hash(HOME, FORMAT, configuration, partitions, sorted(retracted))
+
+
+def _stage_rows(
+    connection: duckdb.DuckDBPyConnection, staged: Path, rules: ReleaseRules, screen: BenchmarkScreen
+) -> tuple[Written, pl.DataFrame]:
+    """Write the released and the removed rows, and show them as views `released` and `removed`."""
+    contaminated: list[Row] = []
+    remove_unfit(connection, rules.near_duplicate_similarity)
+    written = write_splits(release_rows(connection, screen, contaminated), staged, rules.shard_bytes)
+    removed = removed_frame(connection, contaminated)
+    _refuse_empty(written.counts, removed)
+    pq.write_table(removed.to_arrow().cast(plain_schema(REMOVED)), staged / "removed.parquet", compression="zstd")
+    connection.execute("DROP TABLE removed")
+    create_view(connection, "released", RELEASE_ROW, map(str, sorted((staged / "data").glob("*.parquet"))))
+    create_view(connection, "removed", REMOVED, [str(staged / "removed.parquet")])
+    return written, removed
+
+
+def _stage_plots(connection: duckdb.DuckDBPyConnection, lake: Lake, staged: Path, previous: Release | None) -> Contents:
+    """Draw the plots; returns what the card and the manifest say of the staged rows."""
+    if previous:
+        create_release_views(connection, lake, previous, "previous")
+    contents = read_contents(connection, first=previous is None)
+    draw_plots(connection, staged, contents)
+    return contents
+
+
+def create_view(connection: duckdb.DuckDBPyConnection, name: str, schema: Any, files: Iterable[str]) -> None:
+    """Create a view over Parquet files; without files, an empty one with the schema's columns."""
     quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     if quoted:
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM read_parquet([{quoted}])")  # noqa: S608 - our names
+        connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([{quoted}])")  # noqa: S608 - our names
     else:
-        columns = {name: column.dtype.type for name, column in schema.columns.items()}
-        connection.register(view, pl.DataFrame(schema=columns).to_arrow())
+        columns = {column: definition.dtype.type for column, definition in schema.columns.items()}
+        connection.register(name, pl.DataFrame(schema=columns).to_arrow())
 
 
-def offer_release(connection: duckdb.DuckDBPyConnection, lake: Lake, release: Release | None, view: str) -> None:
-    """Views `<view>` and `<view>_removed` over a release; empty ones for None."""
+def create_release_views(connection: duckdb.DuckDBPyConnection, lake: Lake, release: Release | None, name: str) -> None:
+    """Create the views `<name>` and `<name>_removed` over a release; empty ones for None."""
     data = release.files("data/") if release else []
     removed = release.files("removed.parquet") if release else []
-    offer(connection, view, RELEASE_ROW, map(lake.store.uri, data))
-    offer(connection, f"{view}_removed", REMOVED, map(lake.store.uri, removed))
-
-
-def _configuration(
-    rules: ReleaseRules, screen: BenchmarkScreen, profile: Profile, prompts: PromptBook
-) -> dict[str, Any]:
-    """What the release's identity depends on beside its rows: files by their content, servers by their names."""
-    return {
-        "rules": rules.model_dump(mode="json", exclude={"benchmarks"}),
-        "benchmarks": {"names": [benchmark.name for benchmark in rules.benchmarks], "content": screen.fingerprint},
-        "profile": profile.name,
-        "roles": {
-            role.value: cast.model_dump(mode="json", include=TOLD_OF_ROLES)
-            for role, cast in sorted(profile.roles.items())
-        },
-        "prompts": prompts.versions(FORMS),
-    }
+    create_view(connection, name, RELEASE_ROW, map(lake.store.uri, data))
+    create_view(connection, f"{name}_removed", REMOVED, map(lake.store.uri, removed))
 
 
 def _refuse_low_coverage(selection: Selection, rules: ReleaseRules) -> None:
@@ -241,8 +232,8 @@ def _refuse_low_coverage(selection: Selection, rules: ReleaseRules) -> None:
     more = [f"and {len(partitions) - SHOWN} more"] if len(partitions) > SHOWN else []
     raise ReleaseRefused(
         fault_list(
-            f"{selection.coverage:.1%} of {selection.planned} planned partitions are current and passed their gate; "
-            f"the release rules want {rules.minimum_coverage:.0%}. Left out:",
+            f"{selection.coverage:.1%} of {selection.planned} planned dialogues are in partitions that are current and "
+            f"passed their gate; the release rules require {rules.minimum_coverage:.0%}. Left out:",
             partitions[:SHOWN] + more,
         )
         + "\nmaterialise scenario_dialogues and scored_dialogues for these partitions, or lower minimum_coverage"
@@ -255,7 +246,7 @@ def _refuse_empty(counts: dict[str, int], removed: pl.DataFrame) -> None:
     reasons = removed.group_by("decision", "reason").len().sort("len", "reason", descending=[True, False]).head(SHOWN)
     raise ReleaseRefused(
         fault_list(
-            f"none of {removed.height} dialogues may be released, so there is nothing to publish. Why:",
+            f"none of {removed.height} dialogues may be released, so there is nothing to publish. The reasons:",
             [f"{count} {decision}: {reason}" for decision, reason, count in reasons.rows()],
         )
         + "\nread some dialogues of scored_dialogues in the UI; a stronger model in the profile, better prompts or "

@@ -15,11 +15,10 @@ from dagster import (
 )
 
 from assets.checkpoints.checkpoint import (
+    CHECKPOINTS,
     Checkpoint,
     CheckpointError,
-    point_to,
     publish_untuned,
-    read_checkpoint,
     specification_for,
     work_of,
 )
@@ -29,7 +28,6 @@ from assets.framework.partitions import UNTUNED, selected_keys
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.training_programs.recipe import Training
 from assets.training_programs.specification import HOME
-from resources.lake.published_folders import read_latest
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 from resources.training_jobs.backend import BackendError
@@ -78,18 +76,15 @@ def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
 def make_checkpoint(
     context: AssetExecutionContext, lake: Lake, training: Training, trainer: Trainer, base: str, variant: str
 ) -> Checkpoint:
-    """Tune one base model on the latest set of one variant, unless that was done, and let `latest.json` name it.
+    """Tune one base model on the latest set of one variant, unless that was done, and move `latest.json` to it.
 
     Raises:
         CheckpointError, StoreError: there is nothing, too little or something damaged to train on.
         TrainingFailed, BackendError: the job failed or could not be started.
     """
-    start = read_latest(lake.store, f"{HOME}/{base}/{variant}")
+    run = CHECKPOINTS.begin(lake, base, variant)
     if variant == UNTUNED:
-        checkpoint = publish_untuned(lake, training.base(base))
-    else:
-        specification = specification_for(lake, training, training.base(base), variant, trainer.image)
-        trainer.train(context, work_of(specification))
-        checkpoint = read_checkpoint(lake, base, variant, specification.folder)
-    point_to(lake, checkpoint, start)
-    return checkpoint
+        return publish_untuned(run, training.base(base))
+    specification = specification_for(lake, training, training.base(base), variant, trainer.image)
+    trainer.train(context, work_of(specification))
+    return run.point_to(specification.id)

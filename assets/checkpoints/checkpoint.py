@@ -3,8 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -13,6 +11,7 @@ from pandera.errors import SchemaErrors
 from assets.boost_qa.checks import wrong_files
 from assets.checkpoints.schema import METRICS
 from assets.framework.partitions import UNTUNED
+from assets.framework.publication import Manifest, Publication, PublicationRun
 from assets.training_programs.recipe import BaseModel, Recipe, Training
 from assets.training_programs.specification import (
     FORMAT,
@@ -20,18 +19,10 @@ from assets.training_programs.specification import (
     DataFile,
     Specification,
     TrainingData,
-    checkpoint_folder,
     specify,
 )
-from assets.training_sets.variants import TrainingSet, latest_training_set
+from assets.training_sets.variants import TRAINING_SETS, TrainingSet
 from resources.identity import stable_hash
-from resources.lake.published_folders import (
-    NotPublished,
-    latest_folder,
-    move_latest,
-    publish,
-    read_manifest,
-)
 from resources.lake.tables import Lake
 from resources.training_jobs.job import TrainingJob
 
@@ -43,12 +34,6 @@ class CheckpointError(RuntimeError):
     """A checkpoint cannot be made, or is not what it claims to be. The message says why and what to do."""
 
 
-class NoCheckpoint(NotPublished):
-    """The base model was not tuned on that variant yet."""
-
-    kind = "checkpoint"
-
-
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A finished checkpoint. That of the variant `untuned` has no files."""
@@ -57,7 +42,7 @@ class Checkpoint:
     variant: str
     id: str
     folder: str  # relative to the lake's root
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
     def results(self) -> Mapping[str, Any]:
@@ -66,33 +51,22 @@ class Checkpoint:
         return found
 
 
-def latest_checkpoint(lake: Lake, base: str, variant: str) -> Checkpoint:
-    """The newest checkpoint of a base model and variant.
-
-    Raises:
-        NoCheckpoint: there is none, or it is not complete.
-    """
-    return read_checkpoint(lake, base, variant, latest_folder(lake.store, f"{HOME}/{base}/{variant}", NoCheckpoint))
+def _parse(lake: Lake, folder: str, manifest: Manifest) -> Checkpoint:
+    _, base, variant, identity = folder.split("/")
+    return Checkpoint(base, variant, identity, folder, manifest)
 
 
-def read_checkpoint(lake: Lake, base: str, variant: str, folder: str) -> Checkpoint:
-    """The checkpoint in a folder below the lake's root.
-
-    Raises:
-        NoCheckpoint: its manifest is not there.
-    """
-    manifest = read_manifest(lake.store, folder, NoCheckpoint)
-    return Checkpoint(base, variant, manifest["id"], folder, manifest)
+CHECKPOINTS = Publication(HOME, "checkpoint", FORMAT, _parse)
 
 
 def specification_for(lake: Lake, training: Training, base: BaseModel, variant: str, image: str) -> Specification:
     """The job that tunes `base` on the latest training set of `variant`.
 
     Raises:
-        NoTrainingSet, NoRelease: the variant was not made yet, or its release is gone.
+        NotPublished: the variant was not made yet, or its release was deleted.
         CheckpointError: it has too few rows, or its files are not what its manifest says.
     """
-    made = latest_training_set(lake, variant)
+    made = TRAINING_SETS.latest(lake, variant)
     data = training_data(made)
     refuse_few_rows(data, training.recipe)
     wrong = wrong_files(lake, made.data_folder, [file for split in USED_SPLITS for file in _files_of(made, split)])
@@ -145,21 +119,12 @@ def work_of(specification: Specification) -> TrainingJob:
     )
 
 
-def publish_untuned(lake: Lake, base: BaseModel) -> Checkpoint:
-    """The base model as it is, in the form of a checkpoint without adapter, so that scores have one to name."""
-    told = base.model_dump(mode="json")
-    identity = stable_hash(HOME, FORMAT, UNTUNED, told)[:16]
-    folder = checkpoint_folder(base.name, UNTUNED, identity)
-    with TemporaryDirectory(prefix="untuned-") as nothing:
-        content = {"format": FORMAT, "kind": HOME, "id": identity, "base": told, "variant": UNTUNED}
-        publish(lake.store, Path(nothing), folder, content)
-    return read_checkpoint(lake, base.name, UNTUNED, folder)
-
-
-def point_to(lake: Lake, checkpoint: Checkpoint, start: Mapping[str, Any] | None) -> None:
-    """Let `latest.json` name the checkpoint. Raises Overtaken as `move_latest` does."""
-    home = f"{HOME}/{checkpoint.base}/{checkpoint.variant}"
-    move_latest(lake.store, home, {"id": checkpoint.id, "folder": checkpoint.folder}, start)
+def publish_untuned(run: PublicationRun[Checkpoint], base: BaseModel) -> Checkpoint:
+    """Publish the base model as it is, as a checkpoint without an adapter, so that scores can name one."""
+    description = base.model_dump(mode="json")
+    identity = stable_hash(HOME, FORMAT, UNTUNED, description)[:16]
+    with run.temporary_folder() as empty:
+        return run.publish(empty, identity, {"base": description, "variant": UNTUNED})
 
 
 def metrics(lake: Lake, checkpoint: Checkpoint) -> pl.DataFrame:

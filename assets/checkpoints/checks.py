@@ -15,7 +15,7 @@ from dagster import (
 )
 
 from assets.boost_qa.checks import wrong_files
-from assets.checkpoints.checkpoint import Checkpoint, CheckpointError, NoCheckpoint, latest_checkpoint, metrics
+from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint, CheckpointError, metrics
 from assets.framework.checks import found_result, keys_of_run
 from assets.framework.partitions import UNTUNED, VARIANTS
 from assets.training_programs.recipe import Training
@@ -149,15 +149,13 @@ def checkpoints_checks(
 
 
 def _newest(lake: Lake, training: Training, wanted: frozenset[str] | None) -> list[Checkpoint]:
-    found = []
-    for base in training.bases:
-        for variant in (UNTUNED, *VARIANTS):
-            if wanted is None or f"{base.name}|{variant}" in wanted:
-                try:
-                    found.append(latest_checkpoint(lake, base.name, variant))
-                except NoCheckpoint:
-                    continue
-    return found
+    return [
+        found
+        for base in training.bases
+        for variant in (UNTUNED, *VARIANTS)
+        if wanted is None or f"{base.name}|{variant}" in wanted
+        if (found := CHECKPOINTS.find_latest(lake, base.name, variant))
+    ]
 
 
 CHECKS: list[AssetChecksDefinition] = [checkpoints_checks]

@@ -14,9 +14,9 @@ from dagster import (
 )
 
 from assets.boost_qa.checks import wrong_files
-from assets.boost_qa.release import Release, offer_release, read_release
+from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.dialogue_browser.files import read_data_file
-from assets.dialogue_browser.publishing import HOME, Browser, latest_browser
+from assets.dialogue_browser.publishing import BROWSERS, HOME, Browser
 from assets.dialogue_browser.schema import ACCEPTED
 from assets.framework.checks import found_result
 from resources.lake.store import StoreError
@@ -45,8 +45,8 @@ def dialogue_browser_checks(
     """All checks of the latest browser."""
     asked = {key.name for key in context.selected_asset_check_keys}
     try:
-        browser = latest_browser(lake)
-        release = read_release(lake, browser.manifest["release_folder"])
+        browser = BROWSERS.latest(lake)
+        release = RELEASES.read(lake, browser.manifest["release_folder"])
     except StoreError as error:
         for name in sorted(asked):
             yield found_result(HOME, name, [{"fault": str(error)}])
@@ -94,7 +94,7 @@ def _fault(row: dict[str, Any], listed: str | None, verdict: str | None) -> str 
 def _decided(lake: Lake, release: Release) -> dict[str, str]:
     """What the release says of each of its dialogues."""
     with lake.connect([]) as connection:
-        offer_release(connection, lake, release, "released")
+        create_release_views(connection, lake, release, "released")
         rows = connection.execute(
             "SELECT id, $accepted FROM released UNION ALL SELECT dialogue_id, decision FROM released_removed",
             {"accepted": ACCEPTED},

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from assets.boost_qa.assembly import stream
-from assets.boost_qa.release import Release, offer_release
+from assets.boost_qa.release import Release, create_release_views
 from assets.dialogue_browser.schema import ACCEPTED
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
@@ -83,7 +83,7 @@ def dialogues_of(lake: Lake, release: Release, partitions: Sequence[ReleasedPart
         views[f"plans_{number}"] = _plan_shards(lake.records(DIALOGUE_PLANS), group)
     with lake.connect([SEEDS, DIALOGUE_PLANS, DIALOGUES, SCORED], MEMORY, views) as connection:
         connection.execute(f"SET temp_directory = '{scratch}'")
-        offer_release(connection, lake, release, "released")
+        create_release_views(connection, lake, release, "released")
         connection.execute(_query("decided.sql"))
         for number in range(len(groups)):
             for name in ("dialogues", "scores", "seeds", "plans"):

@@ -1,36 +1,20 @@
-"""Publishing the browser of a release: an immutable folder, the pointer to the latest moves last.
+"""Publishing the browser of a release.
 
 dialogue_browser/<release id>/<edition>/    see `assets.dialogue_browser.writing`; manifest.json last
 dialogue_browser/latest.json                which of them is the latest
 """
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from assets.boost_qa.release import Release, latest_release
+from assets.boost_qa.release import RELEASES, Release
 from assets.dialogue_browser.page import page_html
 from assets.dialogue_browser.schema import LISTED
 from assets.dialogue_browser.writing import FORMAT, write_browser
+from assets.framework.publication import Manifest, Publication
 from resources.identity import stable_hash
-from resources.lake.published_folders import (
-    NotPublished,
-    latest_folder,
-    move_latest,
-    publish,
-    read_latest,
-    read_manifest,
-)
 from resources.lake.tables import Lake
 
 HOME = LISTED.name
-
-
-class NoBrowser(NotPublished):
-    """There is no dialogue browser yet."""
-
-    kind = "dialogue browser"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,52 +22,38 @@ class Browser:
     """A published dialogue browser."""
 
     folder: str  # relative to the lake's root
-    manifest: dict[str, Any]
+    manifest: Manifest
 
 
-def browser_folder(release: Release) -> str:
-    """Where the browser of a release lies; another edition of the page is another folder."""
-    return f"{HOME}/{release.id}/{stable_hash(FORMAT, page_html().decode())[:8]}"
+BROWSERS = Publication(HOME, "dialogue browser", FORMAT, lambda lake, folder, manifest: Browser(folder, manifest))
+
+
+def browser_id(release: Release) -> str:
+    """`<release id>/<edition>`: another version of the page is another edition."""
+    return f"{release.id}/{stable_hash(FORMAT, page_html().decode())[:8]}"
 
 
 def make_browser(lake: Lake) -> Browser:
-    """Publish the browser of the latest release, or find that it is there.
+    """Publish the browser of the latest release; one that is complete is not written again.
 
     Raises:
-        NoRelease: there is no release yet.
+        NotPublished: there is no release yet.
         BrowserError: its dialogues cannot be gathered.
         Overtaken: another run published another browser meanwhile.
         StoreError: the lake cannot be read or written.
     """
-    started_from = read_latest(lake.store, HOME)
-    release = latest_release(lake)
-    folder = browser_folder(release)
-    try:
-        manifest = read_manifest(lake.store, folder, NoBrowser)
-    except NoBrowser:
-        with tempfile.TemporaryDirectory(prefix="dialogue_browser-") as name:
-            staged = Path(name)
-            written = write_browser(lake, release, staged)
-            told = {
-                "format": FORMAT,
-                "kind": HOME,
-                "id": folder.removeprefix(f"{HOME}/"),
-                "release": release.id,
-                "release_folder": release.folder,
-                "dialogues": written.dialogues,
-                "counts": written.counts,
-                "pages": written.pages,
-            }
-            manifest = publish(lake.store, staged, folder, told)
-    move_latest(lake.store, HOME, {"id": manifest["id"], "folder": folder}, started_from)
-    return Browser(folder, manifest)
-
-
-def latest_browser(lake: Lake) -> Browser:
-    """The browser that `latest.json` points to.
-
-    Raises:
-        NoBrowser: none was published yet, or its manifest is not there.
-    """
-    folder = latest_folder(lake.store, HOME, NoBrowser)
-    return Browser(folder, read_manifest(lake.store, folder, NoBrowser))
+    run = BROWSERS.begin(lake)
+    release = RELEASES.latest(lake)
+    identity = browser_id(release)
+    if BROWSERS.find(lake, BROWSERS.folder(identity)):
+        return run.point_to(identity)
+    with run.temporary_folder() as staged:
+        written = write_browser(lake, release, staged)
+        manifest = {
+            "release": release.id,
+            "release_folder": release.folder,
+            "dialogues": written.dialogues,
+            "counts": written.counts,
+            "pages": written.pages,
+        }
+        return run.publish(staged, identity, manifest)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from assets.checkpoints.checkpoint import Checkpoint, latest_checkpoint
+from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint
 from assets.dialogues.summary import usage_facts
 from assets.evaluation.answering import REVIEWER, TESTED, BenchmarkRun, answers_of, examine
 from assets.evaluation.configuration import Benchmark, Benchmarks
@@ -75,9 +75,9 @@ def model_under_test(lake: Lake, training: Training, base: str, variant: str) ->
     """The newest checkpoint of a base model and variant, as what is to be served.
 
     Raises:
-        NoCheckpoint: there is none.
+        NotPublished: there is none.
     """
-    checkpoint = latest_checkpoint(lake, base, variant)
+    checkpoint = CHECKPOINTS.latest(lake, base, variant)
     told = training.base(base)
     return ModelUnderTest(
         base=base,
@@ -106,7 +106,7 @@ async def evaluate(
     same checkpoint, this one waits, and then finds it done.
 
     Raises:
-        NoCheckpoint: there is nothing to evaluate.
+        NotPublished: there is nothing to evaluate.
         EndpointUnusable, BudgetSpent: the run is to stop; what was answered is kept.
         TableError, StoreError: the rows could not be written.
     """

@@ -15,8 +15,9 @@ from dagster import (
 from assets.boost_qa.checks import wrong_files
 from assets.dialogue_browser.publishing import HOME as BROWSER
 from assets.framework.checks import found_result
+from assets.framework.publication import NotPublished
 from assets.report.evidence import NO_SEEDS, Evidence, NothingScored, gather
-from assets.report.making import FORMAT, HOME, NoReport, Report, latest_report, lineage
+from assets.report.making import FORMAT, HOME, REPORTS, Report, lineage
 from assets.report.numbers import compute
 from assets.report.published import load_published
 from resources.lake.tables import Lake
@@ -53,9 +54,9 @@ def experiment_report_checks(
     """All checks of the latest report."""
     asked = {key.name for key in context.selected_asset_check_keys}
     try:
-        report = latest_report(lake)
+        report = REPORTS.latest(lake)
         evidence = gather(lake, report.numbers["bases"], report.numbers.get("seed_of", NO_SEEDS))
-    except (NoReport, NothingScored) as error:
+    except (NotPublished, NothingScored) as error:
         for name in sorted(asked):
             yield found_result(HOME, name, [{"fault": str(error)}])
         return

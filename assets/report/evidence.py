@@ -3,24 +3,21 @@
 Whatever is not there yet is said to be missing; only without any score there is nothing to report.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from assets.boost_qa.release import NoRelease, Release, latest_release
-from assets.checkpoints.checkpoint import NoCheckpoint, latest_checkpoint
-from assets.dialogue_browser.publishing import NoBrowser, latest_browser
+from assets.boost_qa.release import RELEASES, Release
+from assets.checkpoints.checkpoint import CHECKPOINTS
+from assets.dialogue_browser.publishing import BROWSERS
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.framework.partitions import UNTUNED, VARIANTS, partition_columns
 from assets.quality.schema import SCORED
-from assets.training_sets.variants import HOME as TRAINING_SETS
-from assets.training_sets.variants import NoTrainingSet, latest_training_set
+from assets.training_sets.variants import TRAINING_SETS
 from resources.identity import draw
-from resources.lake.published_folders import MANIFEST
 from resources.lake.tables import Lake
 
 ANSWER_COLUMNS = [
@@ -87,7 +84,7 @@ def gather(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEE
         why = "".join(f"\n  - {row['partition']}: {row['why']}" for row in left_out)
         raise NothingScored(f"there are no benchmark scores yet; materialise benchmark_scores first{why}")
     keys = [{"base": row["base"], "variant": row["variant"]} for row in taken]
-    release = _release(lake)
+    release = RELEASES.find_latest(lake)
     verdicts, usage, changed = _released_partitions(lake, release)
     unparsed = {
         (row["benchmark"], row["file"], row["row"]): row for partition in taken for row in partition["unparsed"]
@@ -159,15 +156,9 @@ def _partitions(lake: Lake) -> tuple[list[Row], list[Row]]:
 
 def _partition(lake: Lake, keys: Mapping[str, str], fingerprint: str) -> Row:
     facts = lake.facts(BENCHMARK_ANSWERS, keys)
-    trained: Mapping[str, Any] = {}
-    newest = None
-    try:
-        checkpoint = latest_checkpoint(lake, keys["base"], keys["variant"])
-        newest = checkpoint.id
-        trained = checkpoint.manifest.get("training_set") or {}
-    except NoCheckpoint:
-        pass
-    current = newest == facts["checkpoint"]
+    newest = CHECKPOINTS.find_latest(lake, keys["base"], keys["variant"])
+    trained: Mapping[str, Any] = (newest.manifest.get("training_set") if newest else None) or {}
+    current = newest is not None and newest.id == facts["checkpoint"]
     return {
         "base": keys["base"],
         "variant": keys["variant"],
@@ -186,43 +177,27 @@ def _partition(lake: Lake, keys: Mapping[str, str], fingerprint: str) -> Row:
 
 def _trained_rows(lake: Lake, variant: str, set_id: str | None) -> int | None:
     """Conversations of a training set's training split; None where the set is gone."""
-    try:
-        rows: Mapping[str, int] = json.loads(lake.store.get(f"{TRAINING_SETS}/{variant}/{set_id}/{MANIFEST}"))["rows"]
-    except FileNotFoundError:
-        return None
-    return rows.get("train", 0)
-
-
-def _release(lake: Lake) -> Release | None:
-    try:
-        return latest_release(lake)
-    except NoRelease:
-        return None
+    found = TRAINING_SETS.find(lake, TRAINING_SETS.folder(set_id, variant)) if set_id else None
+    return found.manifest["rows"].get("train", 0) if found else None
 
 
 def _browser(lake: Lake, release: Release | None) -> str | None:
     """Where the release's dialogues can be read; an earlier release's are not those that the report is about."""
-    try:
-        browser = latest_browser(lake)
-    except NoBrowser:
-        return None
-    return browser.folder if release and browser.manifest["release"] == release.id else None
+    browser = BROWSERS.find_latest(lake)
+    return browser.folder if browser and release and browser.manifest["release"] == release.id else None
 
 
 def _training_sets(lake: Lake) -> dict[str, Row]:
-    found: dict[str, Row] = {}
-    for variant in VARIANTS:
-        try:
-            made = latest_training_set(lake, variant)
-        except (NoTrainingSet, NoRelease):
-            continue
-        found[variant] = {
+    return {
+        variant: {
             "id": made.id,
             "release": made.manifest["release"],
             "rows": made.manifest["rows"],
             "counts": made.manifest.get("counts", {}),
         }
-    return found
+        for variant in VARIANTS
+        if (made := TRAINING_SETS.find_latest(lake, variant))
+    }
 
 
 def _released_partitions(lake: Lake, release: Release | None) -> tuple[pl.DataFrame, list[Row], int]:

@@ -5,37 +5,22 @@ experiment_report/latest.json  which of them is the latest
 """
 
 import json
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from assets.framework.publication import Manifest, Publication
 from assets.report.evidence import NO_SEEDS, Evidence, gather
 from assets.report.numbers import compute, too_small
 from assets.report.pages import markdown, page, templates_version
 from assets.report.published import load_published
 from assets.report.schema import REPORT_SCORES
 from resources.identity import stable_hash
-from resources.lake.published_folders import (
-    NotPublished,
-    latest_folder,
-    move_latest,
-    publish,
-    read_latest,
-    read_manifest,
-    write_json,
-)
+from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake
 
 FORMAT = 2
 HOME = REPORT_SCORES.name
-
-
-class NoReport(NotPublished):
-    """There is no report yet."""
-
-    kind = "report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +29,15 @@ class Report:
 
     id: str
     folder: str  # relative to the lake's root
-    manifest: dict[str, Any]
+    manifest: Manifest
     numbers: dict[str, Any]
+
+
+def _parse(lake: Lake, folder: str, manifest: Manifest) -> Report:
+    return Report(manifest["id"], folder, manifest, json.loads(lake.store.get(f"{folder}/numbers.json")))
+
+
+REPORTS = Publication(HOME, "report", FORMAT, _parse)
 
 
 def make_report(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS) -> Report:
@@ -61,26 +53,21 @@ def make_report(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = N
         Overtaken: another run published meanwhile.
         StoreError, TableError: it cannot be written.
     """
-    start = read_latest(lake.store, HOME)
+    run = REPORTS.begin(lake)
     evidence = gather(lake, bases, seed_of)
     published = load_published()
     numbers = compute(evidence, published)
     small = too_small(numbers, published)
     examples = [dict(row) for row in evidence.examples]
     report_id = stable_hash(HOME, FORMAT, numbers, small, examples, evidence.browser, templates_version())[:16]
-    folder = f"{HOME}/{report_id}"
-    with tempfile.TemporaryDirectory(prefix="experiment_report-") as name:
-        staged = Path(name)
+    with run.temporary_folder() as staged:
         write_json(staged / "numbers.json", numbers)
         shown = (report_id, numbers, small, examples, evidence.browser)
         (staged / "report.html").write_text(page(*shown), encoding="utf-8")
         (staged / "report.md").write_text(markdown(*shown), encoding="utf-8")
         scores = REPORT_SCORES.schema.validate(REPORT_SCORES.frame(numbers["scores"]))
         scores.write_parquet(staged / "scores.parquet")
-        told = {"format": FORMAT, "kind": HOME, "id": report_id, "too_small": small, "lineage": lineage(evidence)}
-        publish(lake.store, staged, folder, told)
-    move_latest(lake.store, HOME, {"id": report_id, "folder": folder}, start)
-    return read_report(lake, folder)
+        return run.publish(staged, report_id, {"too_small": small, "lineage": lineage(evidence)})
 
 
 def lineage(evidence: Evidence) -> dict[str, Any]:
@@ -93,26 +80,3 @@ def lineage(evidence: Evidence) -> dict[str, Any]:
         "release": evidence.release.id if evidence.release else None,
         "browser": evidence.browser,
     }
-
-
-def latest_report(lake: Lake) -> Report:
-    """The report that `latest.json` points to.
-
-    Raises:
-        NoReport: none was made yet, or it is not complete.
-    """
-    return read_report(lake, latest_folder(lake.store, HOME, NoReport))
-
-
-def read_report(lake: Lake, folder: str) -> Report:
-    """The report in a folder below the lake's root.
-
-    Raises:
-        NoReport: its manifest or its numbers are not there.
-    """
-    manifest = read_manifest(lake.store, folder, NoReport)
-    try:
-        numbers = json.loads(lake.store.get(f"{folder}/numbers.json"))
-    except FileNotFoundError as error:
-        raise NoReport(f"there is no complete report in {folder} ({error} is missing)") from None
-    return Report(manifest["id"], folder, manifest, numbers)

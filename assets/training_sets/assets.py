@@ -14,11 +14,12 @@ from dagster import (
 )
 
 from assets.boost_qa.configuration import ReleaseRules
-from assets.boost_qa.release import latest_release, offer
+from assets.boost_qa.release import RELEASES, create_view
 from assets.boost_qa.schema import RELEASE_ROW, RELEASED
 from assets.boost_qa.selection import query
 from assets.framework.outcomes import outcomes_told
 from assets.framework.partitions import variants
+from assets.framework.publication import GatesFailed
 from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
@@ -66,7 +67,7 @@ def training_sets(
         trainer.train(context, work)
 
     with outcomes_told(context, ConfigurationError) as outcomes:
-        release = latest_release(lake)
+        release = RELEASES.latest(lake)
         retracted = load_retractions(seeds_configuration, lake.s3)
         with progress("reasoning", context.log.info) as update:
             workshop = VariantContext(
@@ -93,6 +94,7 @@ def training_sets(
 
 EXPECTED = (
     TrainingSetError,
+    GatesFailed,
     ConfigurationError,
     StoreError,
     EndpointUnusable,
@@ -105,7 +107,7 @@ EXPECTED = (
 def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
     """What the UI shows of a training set."""
     with lake.connect([]) as connection:
-        offer(connection, "released", RELEASE_ROW, map(lake.store.uri, made.files("data/")))
+        create_view(connection, "released", RELEASE_ROW, map(lake.store.uri, made.files("data/")))
         cursor = connection.execute(query("sample.sql"))
         sample = dict(zip([column[0] for column in cursor.description or []], cursor.fetchall()[0], strict=True))
     turns = "\n>\n".join(f"> **{turn['from']}**\n>\n{quoted(turn['value'], 600)}" for turn in sample["conversations"])

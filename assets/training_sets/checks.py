@@ -18,7 +18,7 @@ from dagster import (
 
 from assets.boost_qa.assembly import stream
 from assets.boost_qa.checks import wrong_files
-from assets.boost_qa.release import offer
+from assets.boost_qa.release import create_view
 from assets.boost_qa.schema import RELEASE_ROW
 from assets.framework.checks import SqlCheck, found_result, sql_result
 from assets.framework.partitions import VARIANTS
@@ -27,7 +27,7 @@ from assets.training_sets.ablations import ABLATIONS
 from assets.training_sets.augmented import AUGMENTERS
 from assets.training_sets.noise import keeps_spared
 from assets.training_sets.pools import pool_files
-from assets.training_sets.variants import HOME, QUERIES, NoTrainingSet, TrainingSet, latest_training_set
+from assets.training_sets.variants import HOME, QUERIES, TRAINING_SETS, TrainingSet
 from resources.lake.tables import Lake
 
 FOLDER = Path(__file__).parent / "checks"
@@ -74,7 +74,7 @@ NOISE_SPARES = AssetCheckSpec(
 def training_sets_checks(context: AssetCheckExecutionContext, lake: ResourceParam[Lake]) -> Iterator[AssetCheckResult]:
     """All checks of the variants made so far; only those of `boost_qa`'s release are compared with it."""
     asked = {key.name for key in context.selected_asset_check_keys}
-    made = {variant: found for variant in VARIANTS if (found := _latest(lake, variant))}
+    made = {variant: found for variant in VARIANTS if (found := TRAINING_SETS.find_latest(lake, variant))}
     if COMPLETE.name in asked:
         wrong = [
             {"variant": variant, **fault}
@@ -102,13 +102,6 @@ def training_sets_checks(context: AssetCheckExecutionContext, lake: ResourcePara
                 yield sql_result(connection, check, FOLDER, HOME)
 
 
-def _latest(lake: Lake, variant: str) -> TrainingSet | None:
-    try:
-        return latest_training_set(lake, variant)
-    except NoTrainingSet:
-        return None
-
-
 def _of_one_release(made: Mapping[str, TrainingSet]) -> dict[str, TrainingSet]:
     """The sets of the release that `boost_qa` points to; none where that was not made."""
     if "boost_qa" not in made:
@@ -128,12 +121,12 @@ def _offer_sets(connection: duckdb.DuckDBPyConnection, lake: Lake, made: Mapping
     """Views `sets` (rows with their variant), `pools` (variant, seed_id) and `ablations` (variant, scenario)."""
     parts = ["SELECT NULL::VARCHAR AS variant, * FROM nothing"]
     pools = ["SELECT NULL::VARCHAR, NULL::VARCHAR WHERE false"]
-    offer(connection, "nothing", RELEASE_ROW, [])
+    create_view(connection, "nothing", RELEASE_ROW, [])
     for variant, found in made.items():
-        offer(connection, f"set_{variant}", RELEASE_ROW, map(lake.store.uri, found.files("data/")))
+        create_view(connection, f"set_{variant}", RELEASE_ROW, map(lake.store.uri, found.files("data/")))
         parts.append(f"SELECT '{variant}', * FROM set_{variant}")  # noqa: S608 - our own names
         if files := pool_files(lake, found):
-            offer(connection, f"pool_{variant}", RELEASE_ROW, map(lake.store.uri, files))
+            create_view(connection, f"pool_{variant}", RELEASE_ROW, map(lake.store.uri, files))
             pools.append(f"SELECT '{variant}', seed_id FROM pool_{variant}")  # noqa: S608
     connection.execute(f"CREATE VIEW sets AS {' UNION ALL '.join(parts)}")
     connection.execute(f"CREATE VIEW pools(variant, seed_id) AS {' UNION ALL '.join(pools)}")

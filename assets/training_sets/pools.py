@@ -23,7 +23,7 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import open_screen
 from assets.boost_qa.files import write_splits
 from assets.boost_qa.near_duplicates import Asked, near_duplicates
-from assets.boost_qa.release import Release, offer_release
+from assets.boost_qa.release import Release, create_release_views
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.partitions import Split
 from assets.seeds.configuration import load_seeds_configuration
@@ -216,7 +216,7 @@ def _near_held_out(lake: Lake, release: Release, found: Sequence[Mapping[str, An
     """The pairs that pose nearly a question of the release's validation or test."""
     similarity = release.manifest["configuration"]["rules"]["near_duplicate_similarity"]
     with lake.connect([SEEDS]) as connection:
-        offer_release(connection, lake, release, "released")
+        create_release_views(connection, lake, release, "released")
         sql = (QUERIES / "held_out_questions.sql").read_text(encoding="utf-8")
         held_out = pl.DataFrame(pl.from_arrow(connection.sql(sql).to_arrow_table()))
     # `near_duplicates` lets validation and test give way to train; here the pool gives way to both.

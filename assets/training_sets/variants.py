@@ -4,7 +4,6 @@ training_sets/<variant>/<id>/manifest.json    of which release; all but `boost_q
 training_sets/<variant>/latest.json           which of them is the latest
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,19 +13,12 @@ from typing import Any
 import duckdb
 
 from assets.boost_qa.assembly import Row, conversation_fault, stream
-from assets.boost_qa.files import TOLD, dataset_info, digest_of, read_lines, read_splits, write_splits
-from assets.boost_qa.release import Release, offer_release, read_release
+from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, read_lines, read_splits, write_splits
+from assets.boost_qa.release import RELEASES, Release, create_release_views
+from assets.framework.publication import Manifest, Publication
 from assets.seeds.schema import SEEDS
 from resources.identity import stable_hash
-from resources.lake.published_folders import (
-    NotPublished,
-    latest_folder,
-    move_latest,
-    publish,
-    read_latest,
-    read_manifest,
-    write_json,
-)
+from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake
 
 HOME = "training_sets"
@@ -38,12 +30,6 @@ JSON = Any
 
 class TrainingSetError(RuntimeError):
     """A training set cannot be made; nothing was published. The message says why and what to do."""
-
-
-class NoTrainingSet(NotPublished):
-    """The variant was not made yet."""
-
-    kind = "training set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +57,21 @@ class Source:
     counts: Counter[str]  # what became of the rows, for the manifest
 
 
-def latest_training_set(lake: Lake, variant: str) -> TrainingSet:
-    """The latest of that variant.
-
-    Raises:
-        NoTrainingSet: it was not made yet.
-        NoRelease: the release that it points to is gone.
-    """
-    folder = latest_folder(lake.store, f"{HOME}/{variant}", NoTrainingSet)
-    manifest = read_manifest(lake.store, folder, NoTrainingSet)
+def _parse(lake: Lake, folder: str, manifest: Manifest) -> TrainingSet:
     release = manifest["points_to"]
-    files = read_release(lake, release).manifest["files"] if release else manifest["files"]
-    return TrainingSet(variant, manifest["id"], folder, manifest, release or folder, tuple(files))
+    files = RELEASES.read(lake, release).manifest["files"] if release else manifest["files"]
+    return TrainingSet(manifest["variant"], manifest["id"], folder, manifest, release or folder, tuple(files))
+
+
+TRAINING_SETS = Publication(HOME, "training set", FORMAT, _parse)
 
 
 def make_boost_qa(lake: Lake, release: Release) -> TrainingSet:
     """The release itself as a training set: a manifest that points to it; no row is written twice."""
-    start = read_latest(lake.store, f"{HOME}/boost_qa")
-    with tempfile.TemporaryDirectory(prefix="training_sets-") as nothing:
-        contents = {"points_to": release.folder, "rows_sha256": release.manifest["rows_sha256"]}
-        _publish(lake, "boost_qa", release, Path(nothing), release.id, contents, start)
-    return latest_training_set(lake, "boost_qa")
+    run = TRAINING_SETS.begin(lake, "boost_qa")
+    contents = {"points_to": release.folder, "rows_sha256": release.manifest["rows_sha256"]}
+    with run.temporary_folder() as empty:
+        return run.publish(empty, release.id, {**_of_release("boost_qa", release), **contents}, UNHASHED)
 
 
 def make_ori(lake: Lake, release: Release) -> TrainingSet:
@@ -120,46 +100,52 @@ def make_set(
         made_with: what the rows depend on beside the release: rules, models, a pool.
 
     Raises:
-        TrainingSetError: it has not the release's size, or what `rows` says.
+        GatesFailed: the set does not have the release's size, or its files are damaged.
+        TrainingSetError, and what `rows` raises.
     """
-    start = read_latest(lake.store, f"{HOME}/{variant}")
+    run = TRAINING_SETS.begin(lake, variant)
     inputs = stable_hash(variant, FORMAT, release.id, made_with or {})
-    try:
-        latest = latest_training_set(lake, variant)
-        if latest.manifest.get("inputs") == inputs:
-            return latest
-    except NoTrainingSet:
-        pass
-    with tempfile.TemporaryDirectory(prefix="training_sets-") as name:
-        staged, scratch = Path(name) / variant, Path(name) / "scratch"
+    latest = run.previous()
+    if latest and latest.manifest.get("inputs") == inputs:
+        return latest
+    with run.temporary_folder() as scratch:
+        staged = scratch / variant
         staged.mkdir()
-        scratch.mkdir()
         counts: Counter[str] = Counter()
         with lake.connect([SEEDS]) as connection:
             connection.execute(f"SET temp_directory = '{scratch / 'spill'}'")
-            offer_release(connection, lake, release, "released")
+            create_release_views(connection, lake, release, "released")
             shard_bytes = release.manifest["configuration"]["rules"]["shard_bytes"]
             written = write_splits(rows(Source(connection, scratch, counts)), staged, shard_bytes)
-        for read in (read_splits, read_lines):
-            if digest_of(read(staged, written.counts)) != (written.digest, written.counts):
-                raise TrainingSetError(
-                    f"the staged files of {variant!r}, read back, do not hold the rows that were written"
-                )
-        if written.counts != release.manifest["rows"]:
-            raise TrainingSetError(
-                f"{variant!r} has {written.counts} rows where the release has {release.manifest['rows']}"
-            )
+        run.gate(_faults(staged, written, release), f"materialise training_sets for {variant!r} again")
         write_json(staged / "dataset_info.json", dataset_info(variant, written.counts))
-        set_id = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
-        contents = {
+        identity = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
+        manifest = {
+            **_of_release(variant, release),
             "points_to": None,
             "rows_sha256": written.digest,
             "inputs": inputs,
             "made_with": made_with or {},
             "counts": dict(counts),
         }
-        _publish(lake, variant, release, staged, set_id, contents, start)
-    return latest_training_set(lake, variant)
+        return run.publish(staged, identity, manifest, UNHASHED)
+
+
+def _of_release(variant: str, release: Release) -> Manifest:
+    """What the manifest of every variant says of its release."""
+    return {"variant": variant, "release": release.id, "rows": release.manifest["rows"]}
+
+
+def _faults(staged: Path, written: Written, release: Release) -> list[str]:
+    """The gates that a staged set fails: both formats hold the rows that were written, as many as the release has."""
+    faults = [
+        f"the {name} files, read back, do not hold the rows that were written"
+        for name, read in (("Parquet", read_splits), ("JSONL", read_lines))
+        if digest_of(read(staged, written.counts)) != (written.digest, written.counts)
+    ]
+    if written.counts != release.manifest["rows"]:
+        faults.append(f"it has {written.counts} rows where the release has {release.manifest['rows']}")
+    return faults
 
 
 def original_pairs(source: Source) -> Iterable[Row]:
@@ -201,26 +187,3 @@ def pair_row(pair: Mapping[str, Any], scenario: str, question: str, answer: str)
         "licence": pair["licence"],
         "quality_score": None,
     }
-
-
-def _publish(
-    lake: Lake,
-    variant: str,
-    release: Release,
-    staged: Path,
-    set_id: str,
-    contents: Mapping[str, JSON],
-    start: Mapping[str, Any] | None,
-) -> None:
-    folder = f"{HOME}/{variant}/{set_id}"
-    manifest = {
-        "format": FORMAT,
-        "kind": HOME,
-        "variant": variant,
-        "id": set_id,
-        "release": release.id,
-        "rows": release.manifest["rows"],
-        **contents,
-    }
-    publish(lake.store, staged, folder, manifest, TOLD)
-    move_latest(lake.store, f"{HOME}/{variant}", {"id": set_id, "folder": folder}, start)

@@ -21,7 +21,7 @@ from dagster import (
     sensor,
 )
 
-from assets.boost_qa.release import NoRelease, latest_release
+from assets.boost_qa.release import RELEASES
 from assets.dialogues.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
@@ -85,9 +85,8 @@ def release_sensor(after: int) -> SensorDefinition:
 
 
 def _new_since_release(lake: Lake, current: Iterable[PartitionStatus]) -> tuple[list[PartitionStatus], str]:
-    try:
-        newest = latest_release(lake)
-    except NoRelease:
+    newest = RELEASES.find_latest(lake)
+    if newest is None:
         return list(current), "the beginning, for there is no release"
     taken = {(row["partition"], row["scores"]) for row in newest.manifest["lineage"]}
     return [one for one in current if one.scored and (one.key, one.scored.fingerprint) not in taken], newest.folder

@@ -16,8 +16,8 @@ from dagster import (
 )
 from pydantic import Field
 
-from assets.boost_qa.release import HOME as RELEASES
-from assets.boost_qa.release import latest_release
+from assets.boost_qa.release import HOME as BOOST_QA
+from assets.boost_qa.release import RELEASES
 from assets.dialogue_browser.publishing import HOME as BROWSER
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
@@ -36,7 +36,7 @@ from resources.lake.tables import Lake
 from resources.training_jobs.job import MESSAGES
 
 # Where folders with a manifest are, and how many levels below.
-PUBLISHED = {f"{RELEASES}/releases": 1, TRAINING_SETS: 2, CHECKPOINTS: 3, BROWSER: 2, REPORT: 1}
+PUBLISHED = {f"{BOOST_QA}/releases": 1, TRAINING_SETS: 2, CHECKPOINTS: 3, BROWSER: 2, REPORT: 1}
 SHOWN = 50
 
 
@@ -57,9 +57,9 @@ def sweep_released(lake: Lake, profile: Profile, prompts: PromptBook, rules: Qua
         How many files were deleted.
 
     Raises:
-        NoRelease: nothing was released yet.
+        NotPublished: nothing was released yet.
     """
-    released = {(row["partition"], row["scores"]) for row in latest_release(lake).manifest["lineage"]}
+    released = {(row["partition"], row["scores"]) for row in RELEASES.latest(lake).manifest["lineage"]}
     swept = 0
     for status in partition_statuses(lake, expected_fingerprints(profile, prompts, rules)):
         scored = status.scored

@@ -1,7 +1,9 @@
-"""Folders that never change once they are there: files first, manifest last; a pointer names the latest one.
+"""Folders that never change after they are published: files first, manifest last; a pointer names the latest one.
 
-<home>/…/<id>/manifest.json   sha256 and size of every other file; written last, once: it says that all are there
-<home>/latest.json            `id` and `folder` of the latest; moved only from what its mover started with
+<home>/…/<id>/manifest.json   sha256 and size of every other file; written last, once: the folder is then complete
+<home>/latest.json            `id` and `folder` of the latest; replaced only if it did not change since the run began
+
+Training programs write such folders without Dagster. Assets use `assets.framework.publication`.
 """
 
 import hashlib
@@ -19,19 +21,13 @@ MANIFEST = "manifest.json"
 LATEST = "latest.json"
 
 
-class NotPublished(StoreError):
-    """What was asked for was not published, or its folder is not complete. Each kind of folder has its own."""
-
-    kind = "publication"
-
-
 class Overtaken(StoreError):
-    """Another run moved the pointer to the latest while this one worked. The message says what to do."""
+    """Another run changed the pointer while this one worked. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a published folder, as its manifest has it. `path` is relative to the folder."""
+    """One file of a published folder, as its manifest lists it. `path` is relative to the folder."""
 
     path: str
     bytes: int
@@ -39,7 +35,7 @@ class File:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """A JSON file for people and programs."""
+    """Write indented JSON to a file."""
     path.write_bytes(json_bytes(content))
 
 
@@ -49,7 +45,7 @@ def json_bytes(content: Any) -> bytes:
 
 
 def list_files(folder: Path) -> list[File]:
-    """Every file below a staged folder, with size and hash, by path."""
+    """Every file below a local folder, with size and hash, ordered by path."""
     return [
         File(path.relative_to(folder).as_posix(), path.stat().st_size, _sha256(path))
         for path in sorted(folder.rglob("*"))
@@ -63,26 +59,26 @@ def _sha256(path: Path) -> str:
 
 
 def publish(
-    store: Store, staged: Path, folder: str, manifest: Mapping[str, Any], told: tuple[str, ...] = ()
+    store: Store, staged: Path, folder: str, manifest: Mapping[str, Any], unhashed: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Put a staged folder in its final place: files first, manifest last and only if there is none.
+    """Write a staged folder to the store: files first, manifest last and only if there is none.
 
-    Two runs may publish the same content at once. Its files are the same bytes whoever writes them; what is told about
-    them (`told`) may differ, so it is written once and the manifest lists what is in place.
+    Two runs may publish the same content at once. A file that the folder's id covers has the same bytes in both runs. A
+    file that it does not cover (`unhashed`) may differ, so the first one stays, and the manifest lists what is there.
 
     Args:
-        store: where to.
+        store: where the folder goes.
         staged: the local folder.
-        folder: the place, which the content's hash names; a manifest there means that it is complete.
-        manifest: what it says beside the files and the time.
-        told: beginnings of the paths of files that the content's hash says nothing of; small.
+        folder: its path in the store, with the id. If there is a manifest, the folder is complete.
+        manifest: what the manifest says beside `files` and `made_at`.
+        unhashed: prefixes of the paths of small files that the id does not cover.
 
     Returns:
-        The manifest that is in place: an earlier one, or that of a run that was faster, if there was one.
+        The manifest in the store: this one, or that of the run that wrote it first.
     """
     target = f"{folder}/{MANIFEST}"
     if not store.exists(target):
-        files = [_put_file(store, folder, staged, file, told) for file in list_files(staged)]
+        files = [_put_file(store, folder, staged, file, unhashed) for file in list_files(staged)]
         complete = {
             **manifest,
             "files": [asdict(file) for file in files],
@@ -93,19 +89,19 @@ def publish(
     return found
 
 
-def _put_file(store: Store, folder: str, staged: Path, file: File, told: tuple[str, ...]) -> File:
-    """Publish one staged file; what is in place then."""
+def _put_file(store: Store, folder: str, staged: Path, file: File, unhashed: tuple[str, ...]) -> File:
+    """Write one staged file; returns the file that is then in the store."""
     source, target = staged / file.path, f"{folder}/{file.path}"
-    if not file.path.startswith(told):
+    if not file.path.startswith(unhashed):
         store.put_file(target, source)
     elif not store.put_if_absent(target, source.read_bytes()):
-        there = store.get(target)
-        return File(file.path, len(there), hashlib.sha256(there).hexdigest())
+        data = store.get(target)
+        return File(file.path, len(data), hashlib.sha256(data).hexdigest())
     return file
 
 
 def read_latest(store: Store, home: str) -> dict[str, Any] | None:
-    """What the pointer below `home` holds: the latest's `id` and `folder`. None where there is no pointer."""
+    """The content of the pointer in the folder `home`: `id` and `folder` of the latest. None if there is no pointer."""
     try:
         found: dict[str, Any] = json.loads(store.get(f"{home}/{LATEST}"))
     except FileNotFoundError:
@@ -113,47 +109,18 @@ def read_latest(store: Store, home: str) -> dict[str, Any] | None:
     return found
 
 
-def latest_folder(store: Store, home: str, absent: type[NotPublished]) -> str:
-    """The folder that the pointer below `home` names. `home` is `<asset>` or `<asset>/<dimensions of a partition>`.
-
-    Raises:
-        NotPublished: of the kind `absent`: nothing was published there yet.
-    """
-    latest = read_latest(store, home)
-    if latest is None:
-        made_by, *partition = home.split("/")
-        of = f" of {' on '.join(partition)}" if partition else ""
-        command = f"materialise {made_by}{f', partition {chr(124).join(partition)!r},' if partition else ''} first"
-        raise absent(f"there is no {absent.kind}{of} yet ({store.uri(f'{home}/{LATEST}')} is missing); {command}")
-    return str(latest["folder"])
-
-
-def read_manifest(store: Store, folder: str, absent: type[NotPublished]) -> dict[str, Any]:
-    """The manifest of a published folder.
-
-    Raises:
-        NotPublished: of the kind `absent`: it is not there, so the folder is not complete.
-    """
-    try:
-        found: dict[str, Any] = json.loads(store.get(f"{folder}/{MANIFEST}"))
-    except FileNotFoundError as error:
-        again = f"materialise {folder.partition('/')[0]} again"
-        raise absent(f"there is no complete {absent.kind} in {folder} ({error} is missing); {again}") from None
-    return found
-
-
 def move_latest(store: Store, home: str, content: Mapping[str, Any], start: Mapping[str, Any] | None) -> bool:
-    """Let the pointer below `home` hold `content`; say whether it had to be moved.
+    """Write `content` to the pointer in the folder `home`; False if it was there already.
 
     Args:
         store: where the pointer is.
-        home: its folder, which an asset is named by.
-        content: `id` and `folder` of what it is to name.
-        start: what `read_latest` gave before anything that `content` is made of was read.
+        home: its folder: the asset's name, then its partition.
+        content: `id` and `folder` of the latest.
+        start: what `read_latest` returned before anything that the latest is made of was read.
 
     Raises:
-        Overtaken: it names something else by now, which may be newer.
-        StoreUnreachable: it could not be written, though nobody moved it.
+        Overtaken: the pointer changed since then, perhaps to something newer.
+        StoreUnreachable: it could not be written, though no other run changed it.
     """
     path = f"{home}/{LATEST}"
     for _ in range(TRIES):
@@ -165,9 +132,9 @@ def move_latest(store: Store, home: str, content: Mapping[str, Any], start: Mapp
         if found == content:
             return False
         if found != start:
-            other = f"published {found['id']}" if found else "took the latest away"
+            other = f"published {found['id']}" if found else "deleted it"
             raise Overtaken(
-                f"another run {other} meanwhile, so {store.uri(path)} was not moved to {content['id']}; "
+                f"{store.uri(path)} does not point to {content['id']}, because another run {other} meanwhile; "
                 f"materialise {home} again"
             )
         if store.replace_if_unchanged(path, json_bytes(content), version):

@@ -12,9 +12,9 @@ import yaml
 from dagster import DagsterInstance
 from rich.console import Console
 
-from assets.boost_qa.release import latest_release
+from assets.boost_qa.release import RELEASES
 from assets.evaluation.schema import BENCHMARK_SCORES
-from assets.report.making import latest_report
+from assets.report.making import REPORTS
 from master_dagster import demo_training
 from master_dagster.deployment import Deployment, load_deployment
 from tests.sample_project import SampleProject
@@ -28,10 +28,11 @@ FIELDS = {"id": "id", "question": "question", "options": "options", "answer": "a
 def test_below_the_losses_it_is_said_that_they_do_not_compare_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     results = {"first_loss": 2.5, "last_loss": 1.25, "validation_loss": 1.5, "seconds": 90}
 
-    def latest(lake: Any, base: str, variant: str) -> Any:
-        return SimpleNamespace(results={} if variant == "untuned" else results, manifest={"global_step": 6})
+    class Checkpoints:
+        def latest(self, lake: Any, base: str, variant: str) -> Any:
+            return SimpleNamespace(results={} if variant == "untuned" else results, manifest={"global_step": 6})
 
-    monkeypatch.setattr(demo_training, "latest_checkpoint", latest)
+    monkeypatch.setattr(demo_training, "CHECKPOINTS", Checkpoints())
     training: Any = SimpleNamespace(bases=[SimpleNamespace(name="smollm2-135m")])
     paper = Console(file=io.StringIO(), width=80)
     paper.print(demo_training.results_table(None, training))  # type: ignore[arg-type]
@@ -81,6 +82,6 @@ def test_it_tunes_scores_and_reports_and_says_that_so_small_a_run_shows_nothing(
     scored = {record.keys["variant"]: record.keys for record in lake.records(BENCHMARK_SCORES)}
     assert set(scored) == set(demo_training.TUNED)
     assert all(lake.read(BENCHMARK_SCORES, [keys])["accuracy"].to_list() == [1.0] for keys in scored.values())
-    assert latest_report(lake).manifest["too_small"]
+    assert REPORTS.latest(lake).manifest["too_small"]
     assert "So small a run shows nothing about the method" in shown
-    assert latest_release(lake).id in shown
+    assert RELEASES.latest(lake).id in shown

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from dagster import DagsterInstance
 
-from assets.boost_qa.release import latest_release
+from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
@@ -31,7 +31,7 @@ def test_every_seed_becomes_a_dialogue_and_a_decision(taught: FinishedProject) -
 
 def test_the_release_loads_as_people_load_it(taught: FinishedProject) -> None:
     lake = taught.project.deployment.lake()
-    release = latest_release(lake)
+    release = RELEASES.latest(lake)
     loaded = datasets.load_dataset(
         "parquet", data_files={"train": f"{lake.store.uri(release.folder)}/data/train-*.parquet"}
     )
@@ -41,10 +41,10 @@ def test_the_release_loads_as_people_load_it(taught: FinishedProject) -> None:
 
 def test_a_second_run_calls_no_model_and_publishes_the_same_release(taught: FinishedProject) -> None:
     project = taught.project
-    calls, release = len(project.endpoint.requests), latest_release(project.deployment.lake())
+    calls, release = len(project.endpoint.requests), RELEASES.latest(project.deployment.lake())
     drive(project.deployment, taught.definitions, taught.instance)
     assert len(project.endpoint.requests) == calls
-    assert latest_release(project.deployment.lake()) == release
+    assert RELEASES.latest(project.deployment.lake()) == release
 
 
 def test_a_fresh_instance_over_the_same_lake_calls_no_model(

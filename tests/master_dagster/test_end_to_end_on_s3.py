@@ -11,11 +11,11 @@ import yaml
 from dagster import AssetCheckSeverity, DagsterInstance
 
 from assets.boost_qa.checks import wrong_files
-from assets.boost_qa.release import Release, latest_release
+from assets.boost_qa.release import RELEASES, Release
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.schema import REJECTS, SEEDS
-from assets.training_sets.variants import latest_training_set
+from assets.training_sets.variants import TRAINING_SETS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import drive
 from resources.lake.tables import Lake
@@ -80,7 +80,7 @@ def lake(project: SampleProject) -> Lake:
 
 @pytest.fixture
 def release(lake: Lake) -> Release:
-    return latest_release(lake)
+    return RELEASES.latest(lake)
 
 
 def test_every_seed_on_s3_becomes_a_dialogue_and_a_decision(lake: Lake) -> None:
@@ -104,7 +104,7 @@ def test_the_release_is_complete(lake: Lake, release: Release) -> None:
 
 @pytest.mark.parametrize("variant", ["boost_qa", "ori"])
 def test_the_training_sets_are_of_this_release(lake: Lake, release: Release, variant: str) -> None:
-    assert latest_training_set(lake, variant).manifest["release"] == release.id
+    assert TRAINING_SETS.latest(lake, variant).manifest["release"] == release.id
 
 
 def test_the_checks_ran_and_none_failed_in_earnest(taught: FinishedProject) -> None:
@@ -140,11 +140,11 @@ def test_no_listing_goes_over_the_whole_lake(taught: FinishedProject, proxy: S3P
 def test_a_fresh_instance_learns_from_s3_what_is_done_and_calls_no_model(
     project: SampleProject, taught: FinishedProject
 ) -> None:
-    calls, before = len(project.endpoint.requests), latest_release(project.deployment.lake())
+    calls, before = len(project.endpoint.requests), RELEASES.latest(project.deployment.lake())
     with DagsterInstance.ephemeral() as fresh:
         mirrored = taught.definitions.resolve_job_def("mirror_lake").execute_in_process(instance=fresh)
         assert mirrored.success
         assert fresh.get_dynamic_partitions("shards") == taught.instance.get_dynamic_partitions("shards")
         drive(project.deployment, taught.definitions, fresh)
     assert len(project.endpoint.requests) == calls
-    assert latest_release(project.deployment.lake()) == before
+    assert RELEASES.latest(project.deployment.lake()) == before

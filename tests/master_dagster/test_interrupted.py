@@ -15,8 +15,7 @@ import pytest
 import yaml
 from dagster import DagsterInstance
 
-from assets.boost_qa.release import HOME as RELEASES
-from assets.boost_qa.release import latest_release
+from assets.boost_qa.release import RELEASES
 from assets.dialogue_browser.publishing import HOME as BROWSERS
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
@@ -146,7 +145,7 @@ def test_the_same_command_again_ends_in_the_release_of_an_undisturbed_run(
     run_step(definitions, instance, STAGES, KEYS)
     run_step(definitions, instance, ["boost_qa"], None)
 
-    release, undisturbed = latest_release(lake), latest_release(taught.project.deployment.lake())
+    release, undisturbed = RELEASES.latest(lake), RELEASES.latest(taught.project.deployment.lake())
     assert release
     assert undisturbed
     assert release.id == undisturbed.id
@@ -183,7 +182,7 @@ class Stage:
 
 SOURCES = Stage(("raw_seeds", "seed_embeddings"), ("sums",), (SEEDS.name, EMBEDDINGS.name), last_write=2)
 PLANS = Stage(("dialogue_plans",), (SHARD,), (DIALOGUE_PLANS.name,), last_write=1)
-RELEASE = Stage(("boost_qa",), None, (RELEASES,), last_write=2)
+RELEASE = Stage(("boost_qa",), None, ("boost_qa",), last_write=2)
 TRAINING = Stage(
     ("training_sets",), DEMO_VARIANTS, tuple(f"{TRAINING_SETS}/{name}" for name in DEMO_VARIANTS), last_write=2
 )

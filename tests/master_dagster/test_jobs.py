@@ -7,7 +7,7 @@ import pytest
 import yaml
 from dagster import DagsterInstance, ExecuteInProcessResult
 
-from assets.boost_qa.release import latest_release
+from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS
 from assets.quality.schema import SCORED
@@ -96,9 +96,9 @@ def test_an_unset_key_variable_is_told_before_any_call(
 
 def test_publishing_what_is_published_changes_nothing(taught: FinishedProject) -> None:
     lake = taught.project.deployment.lake()
-    before = latest_release(lake)
+    before = RELEASES.latest(lake)
     assert run(taught.project, taught.instance, "publish").success
-    assert latest_release(lake) == before
+    assert RELEASES.latest(lake) == before
 
 
 @pytest.fixture

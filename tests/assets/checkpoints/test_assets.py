@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from dagster import ExecuteInProcessResult
 
-from assets.checkpoints.checkpoint import latest_checkpoint, specification_for
+from assets.checkpoints.checkpoint import CHECKPOINTS, specification_for
 from assets.training_programs.recipe import Training
 from tests.tiny_lake import TinyLake
 
@@ -63,7 +63,7 @@ def test_untuned_passes_its_checks(run: Run) -> None:
 
 def test_the_latest_checkpoint_is_the_one_that_was_made(run: Run, trainer: Any, training: Training) -> None:
     run("boost_qa")
-    made = latest_checkpoint(trainer.lake, training.bases[0].name, "boost_qa")
+    made = CHECKPOINTS.latest(trainer.lake, training.bases[0].name, "boost_qa")
     assert made.folder == trainer.taken[0].folder
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from dagster import ExecuteInProcessResult
 
-from assets.checkpoints.checkpoint import latest_checkpoint
+from assets.checkpoints.checkpoint import CHECKPOINTS
 from assets.checkpoints.checks import incomplete, other_data
 from assets.training_programs.recipe import Training
 
@@ -56,7 +56,7 @@ def test_an_adapter_that_did_not_load_or_scored_otherwise_fails(run: Run, traine
 @pytest.mark.parametrize("harm", ["missing", "changed"])
 def test_a_file_that_is_not_what_the_manifest_says_fails(run: Run, trainer: Any, training: Training, harm: str) -> None:
     run("boost_qa")
-    made = latest_checkpoint(trainer.lake, training.bases[0].name, "boost_qa")
+    made = CHECKPOINTS.latest(trainer.lake, training.bases[0].name, "boost_qa")
     path = f"{made.folder}/adapter/adapter_model.safetensors"
     if harm == "missing":
         trainer.lake.store.delete(path)
@@ -67,7 +67,7 @@ def test_a_file_that_is_not_what_the_manifest_says_fails(run: Run, trainer: Any,
 
 def test_a_training_set_that_is_gone_fails(run: Run, trainer: Any, training: Training) -> None:
     run("ori")
-    made = latest_checkpoint(trainer.lake, training.bases[0].name, "ori")
+    made = CHECKPOINTS.latest(trainer.lake, training.bases[0].name, "ori")
     trainer.lake.store.delete(f"training_sets/ori/{made.manifest['training_set']['id']}/manifest.json")
     assert "is missing" in other_data(trainer.lake, made)[0]
 

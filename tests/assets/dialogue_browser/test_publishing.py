@@ -10,7 +10,8 @@ from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 from assets.dialogue_browser.assets import dialogue_browser
 from assets.dialogue_browser.checks import CHECKS, misplaced, unreconciled
 from assets.dialogue_browser.files import data_file, read_data_file
-from assets.dialogue_browser.publishing import Browser, NoBrowser, latest_browser, make_browser
+from assets.dialogue_browser.publishing import BROWSERS, Browser, make_browser
+from assets.framework.publication import NotPublished
 from resources.lake.published_folders import MANIFEST
 from tests.tiny_lake import TinyLake
 
@@ -70,8 +71,8 @@ def test_a_folder_without_manifest_is_completed(tiny_lake: TinyLake) -> None:
     tiny_lake.release()
     browser = make_browser(tiny_lake.lake)
     path_of(tiny_lake, browser, MANIFEST).unlink()
-    with pytest.raises(NoBrowser, match="materialise dialogue_browser again"):
-        latest_browser(tiny_lake.lake)
+    with pytest.raises(NotPublished, match="materialise dialogue_browser again"):
+        BROWSERS.latest(tiny_lake.lake)
     assert make_browser(tiny_lake.lake).manifest["files"] == browser.manifest["files"]
 
 
@@ -81,7 +82,7 @@ def test_a_new_release_has_a_folder_of_its_own(tiny_lake: TinyLake) -> None:
     tiny_lake.change("moon", accepted=True)
     tiny_lake.release()
     second = make_browser(tiny_lake.lake)
-    assert first.folder != second.folder == latest_browser(tiny_lake.lake).folder
+    assert first.folder != second.folder == BROWSERS.latest(tiny_lake.lake).folder
     assert path_of(tiny_lake, first, "index.html").is_file()
 
 

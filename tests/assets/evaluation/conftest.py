@@ -4,21 +4,18 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from assets.checkpoints.checkpoint import Checkpoint, point_to, publish_untuned, read_checkpoint
+from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint, publish_untuned
 from assets.evaluation.configuration import Benchmarks
 from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
 from assets.training_programs.recipe import Training, load_training
-from assets.training_programs.specification import HOME
 from resources.chat.budget import Budget
 from resources.chat.profile import Profile, Role
 from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
-from resources.lake.published_folders import publish, read_latest
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
 from resources.progress import Update
@@ -51,16 +48,11 @@ class Board:
 
     def make_checkpoint(self, variant: str = "untuned", identity: str = "0123456789abcdef") -> Checkpoint:
         """A checkpoint that is there, and the latest."""
-        start = read_latest(self.lake.store, f"{HOME}/{BASE}/{variant}")
+        run = CHECKPOINTS.begin(self.lake, BASE, variant)
         if variant == "untuned":
-            made = publish_untuned(self.lake, self.training.base(BASE))
-        else:
-            folder = f"{HOME}/{BASE}/{variant}/{identity}"
-            with TemporaryDirectory() as nothing:
-                publish(self.lake.store, Path(nothing), folder, {"id": identity})
-            made = read_checkpoint(self.lake, BASE, variant, folder)
-        point_to(self.lake, made, start)
-        return made
+            return publish_untuned(run, self.training.base(BASE))
+        with run.temporary_folder() as empty:
+            return run.publish(empty, identity, {})
 
     @property
     def profile(self) -> Profile:

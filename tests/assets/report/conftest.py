@@ -4,20 +4,17 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from assets.boost_qa.release import Release
-from assets.checkpoints.checkpoint import point_to, read_checkpoint
+from assets.checkpoints.checkpoint import CHECKPOINTS
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
 from assets.report.making import Report, make_report
-from assets.training_programs.specification import HOME
-from assets.training_sets.variants import latest_training_set, make_boost_qa, make_ori
+from assets.training_sets.variants import TRAINING_SETS, make_boost_qa, make_ori
 from resources.identity import draw, stable_hash
-from resources.lake.published_folders import publish, read_latest
 from resources.lake.tables import Gate, Lake
 from tests.tiny_lake import TinyLake, eight_seeds
 
@@ -122,18 +119,15 @@ class Marks:
                 self.lake.write(table, keys, frame, fingerprint=fingerprint, gate=gate, facts=facts)
 
     def _checkpoint(self, base: str, variant: str, release: str | None) -> str:
-        start = read_latest(self.lake.store, f"{HOME}/{base}/{variant}")
+        run = CHECKPOINTS.begin(self.lake, base, variant)
         identity = stable_hash(base, variant, release)[:16]
-        folder = f"{HOME}/{base}/{variant}/{identity}"
-        manifest: dict[str, Any] = {"id": identity}
+        manifest: dict[str, Any] = {}
         if variant != "untuned":
             known = variant if variant in ("ori", "boost_qa") else "ori"
-            made = latest_training_set(self.lake, known)
+            made = TRAINING_SETS.latest(self.lake, known)
             manifest["training_set"] = {"id": made.id, "release": release or made.manifest["release"]}
-        with TemporaryDirectory() as nothing:
-            publish(self.lake.store, Path(nothing), folder, manifest)
-        point_to(self.lake, read_checkpoint(self.lake, base, variant, folder), start)
-        return identity
+        with run.temporary_folder() as empty:
+            return run.publish(empty, identity, manifest).id
 
     def report(self) -> Report:
         """Write everything and report on it."""

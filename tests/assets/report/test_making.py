@@ -7,10 +7,11 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 
 from assets.dialogue_browser.publishing import make_browser
+from assets.framework.publication import NotPublished
 from assets.report.assets import experiment_report
 from assets.report.checks import changes, experiment_report_checks, not_reproduced
 from assets.report.evidence import gather
-from assets.report.making import NoReport, latest_report
+from assets.report.making import REPORTS
 from assets.training_programs.recipe import Training, load_training
 from resources.lake.published_folders import list_files
 
@@ -29,13 +30,13 @@ def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
 
 
 def test_a_report_is_complete_and_the_latest(whole: Any) -> None:
-    report = latest_report(whole.lake)
+    report = REPORTS.latest(whole.lake)
     names = {file["path"] for file in report.manifest["files"]}
     assert names == {"numbers.json", "report.html", "report.md", "scores.parquet"}
 
 
 def test_the_same_rows_give_the_same_report(whole: Any) -> None:
-    first = latest_report(whole.lake)
+    first = REPORTS.latest(whole.lake)
     folder = whole.lake.store.local_path(first.folder)
     before = list_files(folder)
     assert whole.report().folder == first.folder
@@ -43,7 +44,7 @@ def test_the_same_rows_give_the_same_report(whole: Any) -> None:
 
 
 def test_other_rows_give_another_report_and_the_first_one_stays(whole: Any) -> None:
-    first = latest_report(whole.lake)
+    first = REPORTS.latest(whole.lake)
     whole.answer("untuned", "more", [True])
     second = whole.report()
     assert second.id != first.id
@@ -51,8 +52,8 @@ def test_other_rows_give_another_report_and_the_first_one_stays(whole: Any) -> N
 
 
 def test_there_is_no_report_before_one_is_made(marks: Any) -> None:
-    with pytest.raises(NoReport, match="materialise experiment_report first"):
-        latest_report(marks.lake)
+    with pytest.raises(NotPublished, match="materialise experiment_report first"):
+        REPORTS.latest(marks.lake)
 
 
 def test_the_asset_shows_findings_accuracy_a_picture_and_the_place(whole: Any) -> None:
@@ -80,17 +81,17 @@ def test_without_scores_the_asset_says_what_to_do(marks: Any) -> None:
 
 
 def test_a_changed_number_is_found(whole: Any) -> None:
-    report = latest_report(whole.lake)
+    report = REPORTS.latest(whole.lake)
     path = f"{report.folder}/numbers.json"
     text = whole.lake.store.get(path).decode()
     whole.lake.store.put(path, text.replace('"accuracy": 0.', '"accuracy": 0.9', 1).encode())
-    assert not_reproduced(latest_report(whole.lake), gather(whole.lake, report.numbers["bases"])) == [
+    assert not_reproduced(REPORTS.latest(whole.lake), gather(whole.lake, report.numbers["bases"])) == [
         {"part": "scores", "fault": "the stored rows give another value"}
     ]
 
 
 def test_a_report_of_another_version_is_out_of_date(whole: Any) -> None:
-    report = latest_report(whole.lake)
+    report = REPORTS.latest(whole.lake)
     earlier = replace(report, manifest={**report.manifest, "format": 1})
     assert [row["what"] for row in changes(earlier, gather(whole.lake, report.numbers["bases"]))] == [
         "experiment_report"
@@ -106,11 +107,11 @@ def test_the_checks_of_a_report_over_training_seeds_pass(marks: Any) -> None:
     again = first.model_copy(update={"name": "smollm2-135m-seed1", "seed_of": first.name, "seed": 1})
     result = run(marks, training.model_copy(update={"bases": (first, again)}))
     assert checks(result) == dict.fromkeys(("complete", "current", "numbers_reproducible", "loads_nothing"), True)
-    assert latest_report(marks.lake).numbers["bases"] == ["smollm2-135m"]
+    assert REPORTS.latest(marks.lake).numbers["bases"] == ["smollm2-135m"]
 
 
 def test_scores_of_a_later_day_make_a_report_out_of_date(whole: Any) -> None:
-    report = latest_report(whole.lake)
+    report = REPORTS.latest(whole.lake)
     whole.answer("cot", "small_choice", [True], title="Small multiple choice")
     whole.write()
     found = changes(report, gather(whole.lake, report.numbers["bases"]))
@@ -118,7 +119,7 @@ def test_scores_of_a_later_day_make_a_report_out_of_date(whole: Any) -> None:
 
 
 def test_a_browser_that_was_made_since_makes_a_report_out_of_date(whole: Any) -> None:
-    report = latest_report(whole.lake)
+    report = REPORTS.latest(whole.lake)
     make_browser(whole.lake)
     (found,) = changes(report, gather(whole.lake, report.numbers["bases"]))
     assert found["what"] == "dialogue_browser"

@@ -4,12 +4,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from assets.boost_qa.release import latest_release
+from assets.boost_qa.release import RELEASES
+from assets.framework.publication import NotPublished
 from assets.training_sets.variants import (
-    NoTrainingSet,
+    TRAINING_SETS,
     TrainingSet,
     TrainingSetError,
-    latest_training_set,
     make_boost_qa,
     make_ori,
 )
@@ -70,7 +70,7 @@ def test_a_new_release_gives_new_sets_and_the_old_ones_stay(tiny_lake: TinyLake)
     first = make_ori(tiny_lake.lake, tiny_lake.release())
     tiny_lake.change("moon", accepted=True)
     second = make_ori(tiny_lake.lake, tiny_lake.release())
-    assert latest_training_set(tiny_lake.lake, "ori") == second
+    assert TRAINING_SETS.latest(tiny_lake.lake, "ori") == second
     assert second.id != first.id
     assert tiny_lake.lake.store.exists(f"{first.folder}/manifest.json")
 
@@ -80,12 +80,12 @@ def test_a_seed_that_is_not_there_is_named(tiny_lake: TinyLake) -> None:
     lost = tiny_lake.taught["paint"].seed_id
     tiny_lake.forget("paint")
     with pytest.raises(TrainingSetError, match=f"seed {lost} of the release is not in raw_seeds"):
-        make_ori(tiny_lake.lake, latest_release(tiny_lake.lake))
+        make_ori(tiny_lake.lake, RELEASES.latest(tiny_lake.lake))
 
 
 def test_a_variant_that_was_not_made_is_told_how_to_make(tiny_lake: TinyLake) -> None:
-    with pytest.raises(NoTrainingSet, match=r"ori yet.*materialise training_sets, partition 'ori'"):
-        latest_training_set(tiny_lake.lake, "ori")
+    with pytest.raises(NotPublished, match=r"ori yet.*materialise training_sets, partition 'ori'"):
+        TRAINING_SETS.latest(tiny_lake.lake, "ori")
 
 
 def test_on_s3_the_sets_are_the_same(tiny_lake: TinyLake, tiny_s3_lake: TinyLake) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from assets.boost_qa.release import NoRelease
+from assets.framework.publication import NotPublished
 from master_dagster.maintenance.sweeps import Leftovers, sweep_dead_writers, sweep_leftovers, sweep_released
 from resources.chat.profile import load_profile
 from resources.lake.tables import Lake
@@ -41,7 +41,7 @@ def test_a_stale_partition_keeps_its_journal(taught_project: SampleProject) -> N
 
 
 def test_before_the_first_release_nothing_is_swept(project: SampleProject) -> None:
-    with pytest.raises(NoRelease):
+    with pytest.raises(NotPublished):
         sweep(project, datetime.now(UTC))
 
 

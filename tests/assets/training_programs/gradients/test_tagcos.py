@@ -10,7 +10,7 @@ from assets.seeds.configuration import load_seeds_configuration
 from assets.training_sets.assets import training_sets
 from assets.training_sets.checks import CHECKS
 from assets.training_sets.configuration import ComparisonRules, CoresetModel, CoresetRules
-from assets.training_sets.variants import latest_training_set
+from assets.training_sets.variants import TRAINING_SETS
 from resources.chat.profile import load_profile
 from resources.chat.service import ChatService
 from resources.training_jobs.configuration import TrainerConfiguration
@@ -45,4 +45,4 @@ def test_a_run_has_the_gradients_computed_and_makes_the_coreset(
         )
     assert result.success
     assert {evaluation.passed for evaluation in result.get_asset_check_evaluations()} == {True}
-    assert latest_training_set(lake, "tagcos").manifest["rows"]
+    assert TRAINING_SETS.latest(lake, "tagcos").manifest["rows"]
