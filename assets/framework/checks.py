@@ -29,8 +29,8 @@ from dagster import (
 
 from assets.framework.check_files import Check, OffendingRow
 from assets.framework.check_files import sql_checks as read_sql_checks
+from assets.framework.publication import NotPublished
 from assets.framework.ui_metadata import table_markdown
-from resources.lake.published_folders import NotPublished
 from resources.lake.tables import Lake, PartitionRecord, Table
 
 SHOWN_ROWS = 12
