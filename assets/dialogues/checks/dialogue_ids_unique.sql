@@ -1,4 +1,5 @@
--- A dialogue_id that stands in this run's partitions and more than once in the table.
+-- description: No dialogue is in the table twice.
+-- blocking: true
 WITH several AS (
     SELECT dialogue_id, count(*) AS rows FROM scenario_dialogues GROUP BY dialogue_id HAVING count(*) > 1
 )

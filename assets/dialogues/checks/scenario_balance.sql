@@ -1,5 +1,8 @@
--- Over the shards that hold all three scenarios: scenarios whose share of the complete dialogues is below $smallest.
--- The mix decides whether training helps at all (METHOD: ablation).
+-- description: Every scenario has at least a fifth of the complete dialogues (from 100 dialogues on).
+-- severity: warn
+-- parameters: {smallest: 0.2, least: 100}
+--
+-- Only shards with all three scenarios count. The mix decides whether training helps at all (METHOD: ablation).
 WITH whole AS (SELECT shard FROM scenario_dialogues GROUP BY shard HAVING count(DISTINCT scenario) = 3),
 counted AS (
     SELECT scenario, count(*) FILTER (WHERE status = 'complete') AS complete

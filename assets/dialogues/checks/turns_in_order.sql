@@ -1,5 +1,7 @@
--- Complete dialogues in which others speak, or in another order, than their scenario says (METHOD: the scenarios).
--- What was said is reduced before plans are joined, which would else hold it.
+-- description: In complete dialogues the speakers are those of the scenario, in its order, and the sides alternate.
+-- blocking: true
+--
+-- METHOD: the scenarios. The turns are reduced before the join with the plans, so that it needs little memory.
 WITH spoken AS (
     SELECT
         dialogue_id,

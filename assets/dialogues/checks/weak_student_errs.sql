@@ -1,5 +1,8 @@
--- Error correction whose first answers are nearly all right, or all wrong, where that is known: then there is nothing
--- to correct, or nothing to agree with.
+-- description: The weak student is sometimes wrong and sometimes right (from 30 dialogues with a known answer on).
+-- severity: warn
+-- parameters: {most: 0.95, least: 30}
+--
+-- Where the first answers are nearly all right there is nothing to correct; where all are wrong, nothing to confirm.
 SELECT
     count(*) AS known,
     avg(CASE WHEN first_answer = 'right' THEN 1.0 ELSE 0.0 END) AS right_share

@@ -1,202 +1,137 @@
-from collections.abc import Mapping
+"""Rows of dialogues and plans, and the names of the checks that they fail."""
+
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from dagster import AssetCheckEvaluation, AssetSelection, DagsterInstance, materialize
+from dagster import AssetCheckKey, AssetKey, AssetSelection, DagsterInstance, materialize
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.checks import CHECKS
+from assets.dialogues.checks import CHECKS, FOLDER
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sharegpt_roles import side_of, speakers
-from assets.dialogues.task import dialogue_id
+from assets.framework.check_files import sql_checks
 from assets.framework.partitions import Scenario
 from resources.lake.tables import Lake
+from tests.check_cases import Rows, failing
 
-MIXED = [Scenario.DEBATE, Scenario.ERROR_CORRECTION, Scenario.DEBATE, Scenario.ANALOGY]
-
-
-def dialogues(lake: Lake, shard: str = "sums-0000") -> list[dict[str, Any]]:
-    """A complete dialogue for each plan of a shard."""
-    rows = []
-    for plan in lake.read(DIALOGUE_PLANS, [{"shard": shard}]).iter_rows(named=True):
-        scenario = Scenario(plan["scenario"])
-        turns = [
-            {"speaker": speaker, "side": side_of(scenario, speaker), "text": "words"}
-            for speaker in speakers(scenario, plan["debate_rounds"])
-        ]
-        rows.append(
-            {
-                **{name: plan[name] for name in ("shard", "source", "domain", "split", "seed_id", "partner_seed_id")},
-                "scenario": scenario.value,
-                "dialogue_id": dialogue_id(scenario.value, plan["seed_id"], plan["partner_seed_id"]),
-                "generation": 0,
-                "status": "complete",
-                "turns": turns,
-                "discarded": [],
-                "first_answer": "unknown",
-                "prompt_tokens": 0,
-                "completion_tokens": 0,
-            }
-        )
-    return rows
+ALL_CHECKS = sql_checks(FOLDER)
+Row = dict[str, Any]
+ANALOGY, DEBATE, ERROR_CORRECTION = "analogy", "debate", "error_correction"
 
 
-def write(lake: Lake, rows: list[dict[str, Any]], shard: str = "sums-0000") -> None:
-    """Every scenario's partition of a shard, those without rows too."""
-    for scenario in Scenario:
-        ours = [row for row in rows if row["scenario"] == scenario.value]
-        keys = {"scenario": scenario.value, "shard": shard}
-        lake.write(DIALOGUES, keys, DIALOGUES.frame(ours), fingerprint="f")
+def plans(**counts: int) -> list[Row]:
+    """Plans of the shard `sums-0000`: so many of each scenario."""
+    scenarios = [scenario for scenario, count in counts.items() for _ in range(count)]
+    return [
+        {
+            "seed_id": f"seed {number}",
+            "shard": "sums-0000",
+            "source": "sums",
+            "domain": "math",
+            "split": "train",
+            "scenario": scenario,
+            "debate_rounds": 1 + number % 2 if scenario == DEBATE else None,
+            "partner_seed_id": f"partner of {number}" if scenario == ANALOGY else None,
+        }
+        for number, scenario in enumerate(scenarios)
+    ]
 
 
-def evaluated(lake: Lake) -> Mapping[str, AssetCheckEvaluation]:
-    """Every check over the whole table, by name."""
+def dialogue(plan: Row, **changes: Any) -> Row:
+    """A complete dialogue of a plan."""
+    scenario = Scenario(plan["scenario"])
+    turns = [
+        {"speaker": speaker, "side": side_of(scenario, speaker), "text": "words"}
+        for speaker in speakers(scenario, plan["debate_rounds"])
+    ]
+    copied = ("shard", "source", "domain", "split", "seed_id", "partner_seed_id", "scenario")
+    given = {"dialogue_id": f"dialogue of {plan['seed_id']}", "status": "complete", "first_answer": "unknown"}
+    return {name: plan[name] for name in copied} | given | {"turns": turns} | changes
+
+
+PLANS = plans(error_correction=1, debate=2, analogy=1)
+GOOD = [dialogue(plan) for plan in PLANS]
+
+
+def first(**changes: Any) -> Rows:
+    """The good dialogues, the first one changed."""
+    return [GOOD[0] | changes, *GOOD[1:]]
+
+
+def turns(change: Callable[[list[Row]], list[Row]]) -> Rows:
+    return first(turns=change(GOOD[0]["turns"]))
+
+
+def set_aside(reason: str, count: int) -> list[Row]:
+    """Debates of which the first few were set aside."""
+    return [
+        dialogue(plan, **({"status": "set_aside", "status_reason": reason} if number < count else {}))
+        for number, plan in enumerate(TWENTY_DEBATES)
+    ]
+
+
+TWENTY_DEBATES = plans(debate=20)
+SCARCE = plans(debate=60, analogy=50, error_correction=5)
+ANSWERED = plans(error_correction=30)
+RETRACTED = "retracted: a seed was removed"
+CASES: list[tuple[list[Row], Rows, set[str]]] = [
+    (PLANS, GOOD, set()),
+    ([], [], set()),
+    (PLANS, first(dialogue_id=GOOD[1]["dialogue_id"]), {"dialogue_ids_unique"}),
+    (PLANS, [*GOOD[:2], *GOOD[3:]], {"every_plan_taught", "counts_reconcile"}),  # one of two debates is missing
+    (PLANS, [*GOOD, GOOD[0]], {"dialogue_ids_unique", "every_plan_taught", "counts_reconcile"}),
+    (PLANS, first(seed_id="nobody"), {"every_plan_taught"}),
+    (PLANS, first(split="test"), {"as_planned"}),
+    (PLANS, first(source="words"), {"as_planned"}),
+    (PLANS, first(domain="code"), {"as_planned"}),
+    (PLANS, first(partner_seed_id="nobody"), {"as_planned"}),
+    (PLANS, turns(lambda said: [said[1], said[0], *said[2:]]), {"turns_in_order"}),
+    (PLANS, turns(lambda said: said[:-1]), {"turns_in_order"}),
+    (PLANS, turns(lambda said: [*said[:-1], said[-1] | {"text": " "}]), {"turns_in_order"}),
+    (PLANS, turns(lambda said: [turn | {"side": "gpt"} for turn in said]), {"turns_in_order"}),
+    (PLANS, first(turns=GOOD[0]["turns"][:3], status="set_aside", status_reason="refusal: turn 4"), set()),
+    (PLANS, first(status="set_aside"), {"set_aside_has_reason"}),
+    (PLANS, first(status_reason="refusal: turn 4"), {"set_aside_has_reason"}),
+    (TWENTY_DEBATES, set_aside("refusal: turn 2", 7), {"set_aside_share"}),
+    (TWENTY_DEBATES, set_aside("refusal: turn 2", 6), set()),
+    (TWENTY_DEBATES, set_aside(RETRACTED, 7), set()),
+    (SCARCE, [dialogue(plan) for plan in SCARCE], {"scenario_balance"}),
+    (ANSWERED, [dialogue(plan, first_answer="right") for plan in ANSWERED], {"weak_student_errs"}),
+    (ANSWERED, [dialogue(plan, first_answer="wrong") for plan in ANSWERED], {"weak_student_errs"}),
+    (ANSWERED, [dialogue(plan, first_answer=("right", "wrong")[n % 2]) for n, plan in enumerate(ANSWERED)], set()),
+]
+
+
+@pytest.mark.parametrize(("planned", "rows", "names"), CASES)
+def test_dialogues_fail_these_checks(planned: Rows, rows: Rows, names: set[str]) -> None:
+    tables = {"dialogue_plans": planned, "scenario_dialogues": rows}
+    assert failing(ALL_CHECKS, [DIALOGUES, DIALOGUE_PLANS], tables) == names
+
+
+def test_a_partition_that_lost_every_row_fails() -> None:
+    rows = {"dialogue_plans": PLANS, "scenario_dialogues": [row for row in GOOD if row["scenario"] != DEBATE]}
+    empty = [{"scenario": DEBATE, "shard": "sums-0000"}, {"scenario": DEBATE, "shard": "nothing planned"}]
+    assert failing(ALL_CHECKS, [DIALOGUES, DIALOGUE_PLANS], rows, empty=empty) == {"counts_reconcile"}
+
+
+def test_every_check_has_a_failing_case() -> None:
+    assert set[str]().union(*(names for _, _, names in CASES)) == {check.name for check in ALL_CHECKS}
+
+
+@pytest.mark.parametrize("selected", [None, "counts_reconcile"])
+def test_dagster_runs_the_selected_checks(planned: Any, lake: Lake, selected: str | None) -> None:
+    planned.plan("sums-0000", [Scenario.DEBATE])
+    lake.write(DIALOGUES, {"scenario": DEBATE, "shard": "sums-0000"}, DIALOGUES.empty(), fingerprint="f")
+    one = AssetSelection.checks(AssetCheckKey(AssetKey(DIALOGUES.name), selected)) if selected else None
     with DagsterInstance.ephemeral() as instance:
         result = materialize(
             CHECKS,
             instance=instance,
             resources={"lake": lake},
-            selection=AssetSelection.checks(*CHECKS),
+            selection=one or AssetSelection.checks(*CHECKS),
             raise_on_error=False,
         )
-        return {found.check_name: found for found in result.get_asset_check_evaluations()}
-
-
-def failing(lake: Lake) -> set[str]:
-    return {name for name, found in evaluated(lake).items() if not found.passed}
-
-
-@pytest.fixture
-def rows(planned: Any) -> list[dict[str, Any]]:
-    """The dialogues of a planned shard, one a plan."""
-    planned.plan("sums-0000", MIXED)
-    return dialogues(planned.lake)
-
-
-def test_what_was_taught_as_planned_passes_every_check(lake: Lake, rows: list[dict[str, Any]]) -> None:
-    write(lake, rows)
-    assert failing(lake) == set()
-
-
-def test_an_empty_table_passes_every_check(lake: Lake) -> None:
-    assert failing(lake) == set()
-
-
-def test_a_dialogue_that_is_there_twice_is_found(planned: Any, lake: Lake, rows: list[dict[str, Any]]) -> None:
-    planned.plan("sums-0001", MIXED)
-    others = dialogues(lake, "sums-0001")
-    others[0]["dialogue_id"] = rows[0]["dialogue_id"]
-    write(lake, rows)
-    write(lake, others, "sums-0001")
-    assert failing(lake) == {"dialogue_ids_unique"}
-
-
-def test_a_plan_without_a_dialogue_is_found(lake: Lake, rows: list[dict[str, Any]]) -> None:
-    write(lake, rows[1:])
-    assert failing(lake) == {"every_plan_taught", "counts_reconcile"}
-
-
-def test_a_partition_that_lost_every_row_is_found(lake: Lake, rows: list[dict[str, Any]]) -> None:
-    write(lake, [row for row in rows if row["scenario"] != "debate"])
-    assert failing(lake) == {"counts_reconcile"}
-
-
-def test_a_dialogue_without_a_plan_is_found(lake: Lake, rows: list[dict[str, Any]]) -> None:
-    rows[0]["seed_id"] = "f" * 32
-    write(lake, rows)
-    assert failing(lake) == {"every_plan_taught"}
-
-
-@pytest.mark.parametrize("column", ["split", "partner_seed_id"])
-def test_what_differs_from_its_plan_is_found(column: str, lake: Lake, rows: list[dict[str, Any]]) -> None:
-    rows[0][column] = {"split": "test", "partner_seed_id": "f" * 32}[column]
-    write(lake, rows)
-    assert failing(lake) == {"as_planned"}
-
-
-def swapped(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [turns[1], turns[0], *turns[2:]]
-
-
-def cut(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return turns[:-1]
-
-
-def silent(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [*turns[:-1], turns[-1] | {"text": " "}]
-
-
-def one_sided(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [turn | {"side": "gpt"} for turn in turns]
-
-
-@pytest.mark.parametrize("spoil", [swapped, cut, silent, one_sided])
-def test_turns_that_are_not_the_scenarios_are_found(spoil: Any, lake: Lake, rows: list[dict[str, Any]]) -> None:
-    rows[0]["turns"] = spoil(rows[0]["turns"])
-    write(lake, rows)
-    assert failing(lake) == {"turns_in_order"}
-
-
-def test_a_dialogue_that_was_set_aside_may_break_off(lake: Lake, rows: list[dict[str, Any]]) -> None:
-    rows[0] |= {"turns": cut(rows[0]["turns"]), "status": "set_aside", "status_reason": "refusal: turn 4"}
-    write(lake, rows)
-    assert failing(lake) == set()
-
-
-@pytest.mark.parametrize(("status", "reason"), [("set_aside", None), ("complete", "refusal: turn 4")])
-def test_a_reason_that_is_missing_or_too_many_is_found(
-    status: str, reason: str | None, lake: Lake, rows: list[dict[str, Any]]
-) -> None:
-    rows[0] |= {"status": status, "status_reason": reason}
-    write(lake, rows)
-    assert failing(lake) == {"set_aside_has_reason"}
-
-
-def test_too_many_set_aside_are_a_warning(planned: Any, lake: Lake) -> None:
-    planned.plan("sums-0000", [Scenario.DEBATE] * 20)
-    rows = dialogues(lake)
-    for row in rows[:7]:
-        row |= {"status": "set_aside", "status_reason": "refusal: turn 2"}
-    write(lake, rows)
-    assert warnings(lake) == {"set_aside_share"}
-
-
-def test_seeds_that_were_taken_down_are_no_warning(planned: Any, lake: Lake) -> None:
-    planned.plan("sums-0000", [Scenario.DEBATE] * 20)
-    rows = dialogues(lake)
-    for row in rows[:7]:
-        row |= {"status": "set_aside", "status_reason": "retracted: a seed was taken down"}
-    write(lake, rows)
-    assert warnings(lake) == set()
-
-
-def test_a_scenario_that_is_scarce_is_a_warning(planned: Any, lake: Lake) -> None:
-    planned.plan("sums-0000", [Scenario.DEBATE] * 60 + [Scenario.ANALOGY] * 50 + [Scenario.ERROR_CORRECTION] * 5)
-    write(lake, dialogues(lake))
-    assert warnings(lake) == {"scenario_balance"}
-
-
-@pytest.mark.parametrize("answers", [["right"] * 30, ["wrong"] * 30])
-def test_a_weak_student_who_never_differs_is_a_warning(answers: list[str], planned: Any, lake: Lake) -> None:
-    planned.plan("sums-0000", [Scenario.ERROR_CORRECTION] * 30)
-    rows = dialogues(lake)
-    for row, answer in zip(rows, answers, strict=True):
-        row["first_answer"] = answer
-    write(lake, rows)
-    assert warnings(lake) == {"weak_student_errs"}
-
-
-def test_a_weak_student_who_errs_now_and_then_is_none(planned: Any, lake: Lake) -> None:
-    planned.plan("sums-0000", [Scenario.ERROR_CORRECTION] * 30)
-    rows = dialogues(lake)
-    for place, row in enumerate(rows):
-        row["first_answer"] = "right" if place % 2 else "wrong"
-    write(lake, rows)
-    assert warnings(lake) == set()
-
-
-def warnings(lake: Lake) -> set[str]:
-    """Checks that fail, all of them as warnings."""
-    found = {name: one for name, one in evaluated(lake).items() if not one.passed}
-    assert {one.severity.value for one in found.values()} <= {"WARN"}
-    return set(found)
+    found = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+    assert found == {name: name != "counts_reconcile" for name in ([selected] if selected else found)}
+    assert selected or len(found) == len(ALL_CHECKS)
