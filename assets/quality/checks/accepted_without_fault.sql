@@ -1,4 +1,6 @@
--- Accepted dialogues that the rules must not accept, or that nobody may: those that are no whole conversation.
+-- description: What the rules accept is complete, judged correct and has no failing signal. A manual decision accepts
+--   complete dialogues only.
+-- blocking: true
 SELECT dialogue_id, decided_by,
     CASE
         WHEN status <> 'complete' THEN 'set aside'

@@ -1,10 +1,12 @@
--- Partitions in which the judge gave too few verdicts in form.
+-- description: In every partition the judge gave a valid verdict on enough of the dialogues that it was asked about.
+-- parameters:
+--   limit: $quality_rules.judge.minimum_coverage
+--   tolerated: $quality_rules.judge.tolerated
 SELECT
-    scenario,
-    shard,
+    scenario || '|' || shard AS partition,
     count(*) FILTER (judge_status <> 'not_asked') AS asked,
     count(*) FILTER (judge_status = 'judged') AS judged
-FROM scored_dialogues
+FROM this_run
 GROUP BY scenario, shard
 HAVING asked > 0 AND judged < $limit * asked AND asked - judged > $tolerated
-ORDER BY scenario, shard
+ORDER BY partition

@@ -1,4 +1,4 @@
--- Rejected dialogues without a reason, and dialogues that the rules accepted in spite of one.
+-- description: Every rejected dialogue has a reason, and none that the rules accept has one.
 SELECT dialogue_id, accepted, decided_by, rejection_reasons
 FROM this_run
 WHERE NOT accepted AND len(rejection_reasons) = 0

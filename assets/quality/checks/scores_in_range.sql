@@ -1,4 +1,7 @@
--- Scores and shares that are no numbers from 0 to 1.
+-- description: Scores and shares are between 0 and 1.
+-- blocking: true
+--
+-- NaN is not between 0 and 1 either.
 SELECT dialogue_id, quality_score, reference_overlap, copied_share, repetition
 FROM this_run
 WHERE NOT (

@@ -1,4 +1,6 @@
--- Verdicts that are not whole or contradict themselves, and verdicts of dialogues that were not judged.
+-- description: Every judged dialogue has an error class that fits its verdict; dialogues that were not judged have no
+--   verdict.
+-- blocking: true
 SELECT dialogue_id, judge_status, judge_correct, judge_error_class
 FROM this_run
 WHERE judge_status = 'judged' AND (
