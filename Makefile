@@ -40,7 +40,7 @@ style: $(VENV)/.dev ## put the code into the project's style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 docs: $(VENV)/.dev ## write from the settings
-	@$(BIN)/python -m master_dagster.cli.settings_reference > docs/configuration.md
+	@$(BIN)/python -m master_dagster.cli settings-reference > docs/configuration.md
 
 bench: $(VENV)/.dev ## run the quick benchmarks; the long ones are in benchmarks/README.md
 	@$(BIN)/python -m benchmarks.quick

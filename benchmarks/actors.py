@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from resources.chat.profile import Role
 
 if TYPE_CHECKING:
-    from master_dagster.deployment import Settings
+    from master_dagster.settings import Settings
 
 DIMENSIONS = 384  # of all-MiniLM-L6-v2, the project's usual embedder
 NAMES, TRADES, KINDS, THINGS, PLACES, DAYS = map(
@@ -74,7 +74,7 @@ def question(number: int) -> dict[str, str]:
 
 def found(folder: Path, url: str, seeds: int, *, shard_size: int = 250, only: str | None = None) -> "Settings":
     """A deployment in `folder` that teaches so many seeds; `only` gives every one of them the same scenario."""
-    from master_dagster.deployment import Settings  # not for the server, which is to start at once
+    from master_dagster.settings import Settings  # not for the server, which is to start at once
 
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "sums.jsonl").open("w") as lines:

@@ -42,7 +42,7 @@ from benchmarks.results_table import Measured, forget_peak, peak_mb, quick_optio
 from benchmarks.synthetic import VOCABULARY
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
-from master_dagster.deployment import Deployment, Settings, load_deployment
+from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.lake.tables import Lake, Table
 
 SHARD = 9_000

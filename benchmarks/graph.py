@@ -85,7 +85,7 @@ def drive(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dic
     from assets.framework.partitions import SHARDS, Scenario
     from master_dagster.definitions import build_definitions
     from master_dagster.demo import run_step
-    from master_dagster.deployment import load_deployment
+    from master_dagster.settings import load_deployment
 
     deployment = load_deployment(found(folder, url, seeds))
     definitions = build_definitions(deployment)

@@ -28,8 +28,8 @@ from assets.seeds.schema import SEEDS
 from benchmarks.results_table import at_most, quick_options, show
 from master_dagster.automation.due import Limits, choose, together
 from master_dagster.automation.nightly import averages_of, failed_nights, partitions_in_flight
-from master_dagster.deployment import Deployment, Settings, load_deployment
 from master_dagster.maintenance.record import record_lake
+from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.lake.store import LocalStore
 from resources.lake.tables import Lake, PartitionRecord, Table
 

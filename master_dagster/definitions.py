@@ -32,9 +32,10 @@ from master_dagster.automation.sensors import (
     failure_sensor,
     release_sensor,
 )
-from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.jobs import estimate_cost, make_rejected_anew, mirror_lake, publish, release, teach_and_score
 from master_dagster.maintenance.sweeps import sweep_dead_writers, sweep_journals, weekly_sweep
+from master_dagster.resources import dagster_resources
+from master_dagster.settings import Deployment, load_deployment
 
 
 def build_definitions(deployment: Deployment) -> Definitions:
@@ -83,7 +84,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             weekly_sweep(on=settings.deployment == "aws"),  # no lifecycle of S3 reaches what it sweeps
         ],
         sensors=[release_sensor(settings.release_after), failure_sensor(webhook), dead_runs, backfill_sensor()],
-        resources=deployment.resources(),
+        resources=dagster_resources(deployment),
         # A step that needs its own process costs about three seconds, and every check is a step.
         executor=in_process_executor,
     )

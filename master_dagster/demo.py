@@ -24,7 +24,7 @@ from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.failures import first_cause
-from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.settings import Deployment, load_deployment
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake

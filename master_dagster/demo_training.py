@@ -18,7 +18,7 @@ from assets.report.making import REPORTS, Report
 from assets.report.sheets import COMPARED, between, find, findings, percent, title
 from assets.training_programs.recipe import Training
 from master_dagster.demo import DEMO_VARIANTS, StepFailed, console, run_step
-from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.settings import Deployment, load_deployment
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake

@@ -9,7 +9,7 @@ from assets.framework.partitions import dialogue_partitions, variants
 from assets.framework.ui_metadata import table_markdown
 from assets.quality.regenerations import ask_again
 from assets.seeds.mirror import mirror_shards
-from master_dagster.cli.estimate import headline, matching_partitions, role_rows
+from master_dagster.estimates import headline, matching_partitions, role_rows
 from master_dagster.maintenance.dead_runs import end_dead_runs
 from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from dagster import DagsterInstance, Definitions
 
-from master_dagster.deployment import Deployment, Settings, load_deployment
+from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.chat.profile import Role
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 

@@ -71,7 +71,7 @@ class PlanRules(Configuration):
     @property
     def identity(self) -> str:
         """Hash of all rules, kept beside every plan."""
-        return stable_hash("plan_rules", self.model_dump(mode="json"))
+        return stable_hash("lesson_rules", self.model_dump(mode="json"))  # the first name: existing plans have it
 
 
 def load_plan_rules(name_or_path: str = "standard") -> PlanRules:

@@ -67,7 +67,7 @@ def pin_shards(
     for shard in new:
         rows = plans.filter(pl.col("shard") == shard).select(*DIALOGUE_PLANS.columns)
         facts = {"rules": rules.identity, "embedder": embedder}
-        fingerprint = stable_hash("dialogue_plans", rows.rows())
+        fingerprint = stable_hash("lesson_plans", rows.rows())  # the table's first name: existing plans have it
         with suppress(AlreadyWritten):  # another run was faster: its plans stand
             lake.write(DIALOGUE_PLANS, {"shard": shard}, rows, fingerprint=fingerprint, facts=facts, once=True)
             written.append(shard)

@@ -1,5 +1,6 @@
-"""Writes docs/configuration.md from the settings and the models of the configuration files (`make docs`)."""
+"""`settings-reference`: docs/configuration.md, from the settings and the models of the configuration files."""
 
+import argparse
 import sys
 import types
 import typing
@@ -18,11 +19,12 @@ from assets.quality.configuration import QualityRules
 from assets.seeds.configuration import SeedsConfiguration
 from assets.training_programs.recipe import Training
 from assets.training_sets.configuration import ComparisonRules
-from master_dagster.deployment import Settings
+from master_dagster.settings import Settings
 from resources.chat.profile import Profile, Role
 from resources.model_servers.tuned.configuration import Serving
 from resources.training_jobs.configuration import TrainerConfiguration
 
+SUMMARY = "print docs/configuration.md, as `make docs` writes it"
 PROJECT = Path(__file__).parents[2]
 INTRODUCTION = """\
 # Configuration
@@ -31,11 +33,11 @@ Written by `make docs` from the code; edit the descriptions there.
 
 Settings come from environment variables or from the file `.env` in the project's folder. Those that name a file take
 the bare name of a shipped file or the path of your own. Everything is read and checked when the code location is
-loaded; every fault of every file is reported at once. Keys are never settings: a profile names the environment
-variable that holds one.
+loaded; all errors in all files are reported at once. Keys are never settings: a profile names the environment variable
+that holds one.
 
 `make` writes one line of Dagster's own into `.env`: `DAGSTER_HOME`, the instance that the UI, the schedules and the
-command line share. For Dagster's commands, a line in `.env` counts more than the environment.
+command line share. For Dagster's commands, a line in `.env` takes precedence over the environment.
 
 An empty default means: not set.
 """
@@ -43,7 +45,7 @@ An empty default means: not set.
 FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
     "MASTER_SEEDS": ("The seeds configuration", SeedsConfiguration, "assets/seeds/configurations/"),
     "MASTER_PROFILE": ("A profile", Profile, "resources/chat/profiles/"),
-    "MASTER_PLAN_RULES": ("The partition rules", PlanRules, "assets/dialogue_plans/configurations/"),
+    "MASTER_PLAN_RULES": ("The plan rules", PlanRules, "assets/dialogue_plans/configurations/"),
     "MASTER_QUALITY_RULES": ("The quality rules", QualityRules, "assets/quality/configurations/"),
     "MASTER_RELEASE_RULES": ("The release rules", ReleaseRules, "assets/boost_qa/configurations/"),
     "MASTER_COMPARISON_RULES": ("The comparison rules", ComparisonRules, "assets/training_sets/configurations/"),
@@ -52,6 +54,15 @@ FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
     "MASTER_BENCHMARKS": ("Benchmarks", Benchmarks, "assets/evaluation/configurations/"),
     "MASTER_SERVED": ("Models under test", Serving, "resources/model_servers/tuned/configurations/"),
 }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command has no arguments."""
+
+
+def run(given: argparse.Namespace) -> None:
+    """Print the page."""
+    sys.stdout.write(document())
 
 
 def document() -> str:
@@ -83,7 +94,7 @@ def _with_nested(model: type[BaseModel], title: str) -> Iterator[tuple[str, type
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a field holds, in order: several where it is one of several."""
+    """The models among the types of a field, in order."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for argument in get_args(annotation) for model in _models_in(argument)]
@@ -128,7 +139,3 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value}`" if value or value == 0 else ""
-
-
-if __name__ == "__main__":
-    sys.stdout.write(document())

@@ -1,9 +1,9 @@
-"""The lake: every table as Parquet, one file a partition, on local disk or S3. Its files are the truth of what is done.
+"""The lake: every table as Parquet, one file per partition, on local disk or S3. Its files are the record of what is done.
 
-lake.json                                               the format's version
-scenario_dialogues/scenario=debate/shard=x-0003/part.parquet    the rows, and in the footer what made them
+lake.json                                               the version of this layout
+scenario_dialogues/scenario=debate/shard=x-0003/part.parquet    the rows; the footer says what they were made of
 _index/scenario_dialogues/scenario=debate/shard=x-0003/<when>~<fingerprint>~<gate>~<rows>.json
-                                                        the same, readable for thousands of partitions by one listing
+                                                        the same facts, for thousands of partitions in one listing
 _journal/…                                              completions that were paid for (resources.chat.journal)
 """
 
@@ -23,7 +23,9 @@ from pandera.errors import SchemaError, SchemaErrors
 from resources.lake.opening import open_store
 from resources.lake.store import S3_AS_USUAL, S3Options, Store, StoredFile, StoreError
 
-FORMAT = 1
+FORMAT = 2  # see resources.lake.migration
+FORMAT_FILE = "lake.json"
+MIGRATE_COMMAND = "python -m master_dagster.cli migrate-lake"
 USUAL_FOOTER = 1 << 16  # bytes; a longer one takes a second request
 Gate = Literal["passed", "failed"]
 JSON = Any
@@ -34,12 +36,12 @@ class TableError(ValueError):
 
 
 class AlreadyWritten(RuntimeError):
-    """Another partition is there that is never replaced. Nothing was written."""
+    """The partition exists with another fingerprint and may not be replaced. Nothing was written."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the lake: its name, the columns that make its partitions, and its contract."""
+    """A table of the lake: its name, the columns of its partition key, and its schema."""
 
     name: str
     keys: tuple[str, ...]
@@ -70,7 +72,7 @@ class PartitionRecord:
     table: str
     keys: Mapping[str, str]
     written_at: datetime
-    fingerprint: str  # what made it: seeds, plans, prompts, models, rules
+    fingerprint: str  # identity of its inputs: seeds, plans, prompts, models, rules
     gate: Gate  # whether the partition's own checks passed
     rows: int
 
@@ -81,13 +83,13 @@ class PartitionRecord:
 
 
 class Lake:
-    """Reads and writes tables. Opening it writes nothing; the first write marks the root with the format's version."""
+    """Reads and writes tables. Opening a lake writes nothing; the first write stores the format's version."""
 
     def __init__(
         self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC), s3: S3Options = S3_AS_USUAL
     ) -> None:
         self.store = store
-        self.s3 = s3  # also how files that people named by s3:// addresses (seeds, benchmarks) are reached
+        self.s3 = s3  # also for the files that configurations name by s3:// addresses (seeds, benchmarks)
         self._now = now
         self._checked = False
 
@@ -109,27 +111,27 @@ class Lake:
         facts: Mapping[str, JSON] | None = None,
         once: bool = False,
     ) -> PartitionRecord:
-        """Write one partition, whole or not at all, in place of what was there.
+        """Write one partition, whole or not at all, and replace the one that was there.
 
         Args:
-            table: where it belongs.
+            table: the partition's table.
             keys: one value for each of the table's partition columns.
-            frame: all the partition's rows, in canonical order, with exactly the table's columns.
-            fingerprint: identity of everything that made the rows.
-            gate: whether the partition's own checks passed; releases take only those that did.
-            facts: what else to keep in the footer (profile, prompt versions, usage), plain JSON.
-            once: never replace what is there, also not what another process writes at this moment; a partition
+            frame: all rows of the partition, in canonical order, with exactly the table's columns.
+            fingerprint: identity of all inputs of the rows.
+            gate: whether the partition's own checks passed; a release takes only partitions whose checks passed.
+            facts: further facts for the footer (profile, prompt versions, usage), plain JSON.
+            once: never replace a partition, not even one that another process writes at this moment. A partition
                 of the same fingerprint counts as written.
 
         Raises:
-            AlreadyWritten: `once`, and another partition is there.
+            AlreadyWritten: `once`, and a partition with another fingerprint exists.
             TableError: the rows do not fit the schema.
             StoreError: the lake cannot be written.
         """
         self._check_format(write=True)
         checked = self._validate(table, keys, frame)
         older = self._markers(table, keys)
-        # a clock that stepped back must not let an earlier write look like the newest
+        # A clock that was set back must not let an earlier write look like the newest.
         after = [marked.written_at + timedelta(microseconds=1) for marked in self._newest(older, table)]
         written_at = max([self._now(), *after])
         record = PartitionRecord(table.name, dict(keys), written_at, fingerprint, gate, checked.height)
@@ -146,13 +148,13 @@ class Lake:
         if not once:
             self.store.put(self.path(table, keys), buffer.getvalue())
         elif not self.store.put_if_absent(self.path(table, keys), buffer.getvalue()):
-            there = self.record(table, keys)
-            if there is None or there.fingerprint != fingerprint:
-                raise AlreadyWritten(f"{self.path(table, keys)} was written by another run and is never replaced")
-            return there
+            existing = self.record(table, keys)
+            if existing is None or existing.fingerprint != fingerprint:
+                raise AlreadyWritten(f"{self.path(table, keys)} was written by another run and may not be replaced")
+            return existing
         self._put_marker(table, record, older)
-        # Another run may have written the partition whole since `older` was listed: then the last to put its file is
-        # not the last by its time, and the index has to say what the file says.
+        # Another run may have written the partition since `older` was listed: then the last to put its file is not the
+        # last by its time, and the index must agree with the file.
         self.record(table, keys)
         return record
 
@@ -170,7 +172,7 @@ class Lake:
         return checked
 
     def _put_marker(self, table: Table, record: PartitionRecord, older: Iterable[StoredFile]) -> None:
-        """Let the index say what `record` says, in place of the markers that were listed before its file was there."""
+        """Write the index's marker for `record`, and delete the markers that were listed before its file was written."""
         stamp = record.written_at.strftime("%Y%m%dT%H%M%S%fZ")
         folder = self._index_folder(table, record.keys)
         name = f"{folder}/{stamp}~{record.fingerprint}~{record.gate}~{record.rows}.json"
@@ -182,12 +184,13 @@ class Lake:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def path(self, table: Table, keys: Mapping[str, str]) -> str:
-        """Where a partition's file lies, relative to the lake's root."""
+        """The path of a partition's file, relative to the lake's root."""
         return f"{table.name}/{table.folder(keys)}/part.parquet"
 
     def record(self, table: Table, keys: Mapping[str, str]) -> PartitionRecord | None:
-        """What the partition's own footer says; None where it was never written. Mends the index if it lags."""
-        # listed before the footer is read: then a partition that is written meanwhile never looks older than its marker
+        """The partition's record from its own footer; None where it was never written. Corrects an outdated index."""
+        self._check_format()
+        # Listed before the footer is read: a partition that is written meanwhile never looks older than its marker.
         markers = self._markers(table, keys)
         try:
             footer = self._footer(table, keys)
@@ -207,12 +210,13 @@ class Lake:
 
     def facts(self, table: Table, keys: Mapping[str, str]) -> dict[str, JSON]:
         """The further facts in a partition's footer. Raises FileNotFoundError where it was never written."""
+        self._check_format()
         footer = self._footer(table, keys)
         facts: dict[str, JSON] = json.loads(footer["master.facts"])
         return facts
 
     def records(self, table: Table) -> list[PartitionRecord]:
-        """Every written partition, from the index: one listing, whatever their number. Ordered by keys."""
+        """Every written partition, from the index, by keys. One listing, whatever their number."""
         self._check_format()
         return self._newest(self.store.list(f"_index/{table.name}"), table)
 
@@ -222,7 +226,8 @@ class Lake:
         partitions: Iterable[Mapping[str, str]] | None = None,
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """Rows of the given partitions, or of all, ordered by partition; those never written add nothing."""
+        """Rows of the given partitions, or of all, by partition; a partition that was never written has no rows."""
+        self._check_format()
         if partitions is None:
             partitions = [record.keys for record in self.records(table)]
         frames = []
@@ -242,12 +247,12 @@ class Lake:
         memory_limit: str = "1GB",
         only: Mapping[str, Sequence[PartitionRecord]] | None = None,
     ) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection with a view for each table, over its Parquet files; work spills to disk.
+        """A DuckDB connection with one view per table, over its Parquet files; what exceeds memory spills to disk.
 
         Args:
-            tables: which tables to offer; one without any file is an empty view.
-            memory_limit: DuckDB's own limit.
-            only: further views, name to the partitions it holds (all of one table).
+            tables: the tables; one without any file is an empty view.
+            memory_limit: of DuckDB.
+            only: further views, by name: the partitions that each shows, all of one table.
         """
         connection = duckdb.connect()
         connection.execute(f"SET memory_limit = '{memory_limit}'; SET preserve_insertion_order = false")
@@ -265,7 +270,7 @@ class Lake:
                     "'" + self.store.uri(self.path(table, record.keys)).replace("'", "''") + "'" for record in records
                 )
                 connection.execute(
-                    f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{files}], hive_partitioning = false)"  # noqa: S608 - our names
+                    f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{files}], hive_partitioning = false)"  # noqa: S608 - names of the code
                 )
             else:
                 connection.register(name, table.empty().to_arrow())
@@ -325,21 +330,37 @@ class Lake:
         return pl.read_parquet_metadata(tail)
 
     def _check_format(self, write: bool = False) -> None:
+        """Raise StoreError where the lake has another format; a write marks a lake that has none."""
         if self._checked:
             return
-        try:
-            found = json.loads(self.store.get("lake.json"))["format"]
-        except FileNotFoundError:
+        found = read_format(self.store)
+        if found is None:
             if write:
-                content = json.dumps(
-                    {"format": FORMAT, "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-                )
-                self.store.put_if_absent("lake.json", content.encode())
+                content = {"format": FORMAT, "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+                self.store.put_if_absent(FORMAT_FILE, json.dumps(content).encode())
                 self._checked = True
             return
-        if found != FORMAT:
+        if found["format"] != FORMAT:
             raise StoreError(
-                f"the lake at {self.store.root} has format {found}, this version of the project reads format {FORMAT}; "
-                "use the version that wrote it, or set MASTER_LAKE_ROOT to another place"
+                f"the lake at {self.store.root} has format {found['format']}, of an earlier version of this project; "
+                f"run `{MIGRATE_COMMAND}` once, while no run is in progress"
             )
         self._checked = True
+
+
+def read_format(store: Store) -> dict[str, Any] | None:
+    """What the lake's format file says; None where there is none, as in a lake that was never written.
+
+    Raises:
+        StoreError: the format is newer than this version of the project.
+    """
+    try:
+        found: dict[str, Any] = json.loads(store.get(FORMAT_FILE))
+    except FileNotFoundError:
+        return None
+    if found["format"] > FORMAT:
+        raise StoreError(
+            f"the lake at {store.root} has format {found['format']}, this version of the project reads format {FORMAT}; "
+            "use the version that wrote it, or set MASTER_LAKE_ROOT to another lake"
+        )
+    return found

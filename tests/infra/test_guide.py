@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from master_dagster.deployment import Settings
+from master_dagster.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 GUIDE = (PROJECT / "docs" / "deploy-aws.md").read_text()

@@ -25,11 +25,11 @@ START_SECONDS = 300
 
 
 @pytest.fixture(scope="session")
-def taught(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
     """The whole graph, driven once for all tests: they read it, and change a copy."""
     endpoint = FakeEndpoint()
     endpoint.start()
-    project = found_project(tmp_path_factory.mktemp("taught"), endpoint)
+    project = found_project(tmp_path_factory.mktemp("finished"), endpoint)
     deployment = project.deployment
     with DagsterInstance.ephemeral() as instance:
         definitions = build_definitions(deployment)
@@ -47,9 +47,9 @@ def project(tmp_path: Path, fake_endpoint: FakeEndpoint) -> SampleProject:
 
 
 @pytest.fixture
-def planned_project(taught: FinishedProject, project: SampleProject) -> SampleProject:
+def planned_project(finished: FinishedProject, project: SampleProject) -> SampleProject:
     """The same with seeds and plans in its lake, and no dialogue."""
-    ours, theirs = project.folder / "lake", taught.project.folder / "lake"
+    ours, theirs = project.folder / "lake", finished.project.folder / "lake"
     for table in (SEEDS, REJECTS, READINGS, EMBEDDINGS, DIALOGUE_PLANS):
         for folder in (table.name, f"_index/{table.name}"):
             if (theirs / folder).is_dir():
@@ -59,9 +59,9 @@ def planned_project(taught: FinishedProject, project: SampleProject) -> SamplePr
 
 
 @pytest.fixture
-def taught_project(taught: FinishedProject, project: SampleProject) -> SampleProject:
+def finished_project(finished: FinishedProject, project: SampleProject) -> SampleProject:
     """The same with everything made, to be changed."""
-    shutil.copytree(taught.project.folder / "lake", project.folder / "lake")
+    shutil.copytree(finished.project.folder / "lake", project.folder / "lake")
     return project
 
 

@@ -15,7 +15,7 @@ from dagster import (
 )
 
 from master_dagster.definitions import build_definitions
-from master_dagster.deployment import Settings, load_deployment
+from master_dagster.settings import Settings, load_deployment
 
 ASSETS = {  # name: (group, partitions, upstream)
     "raw_seeds": ("seeds", "demo_math demo_code demo_general", ""),

@@ -36,8 +36,8 @@ def strict(request: SeenRequest) -> str:
     return play(request)
 
 
-def test_the_best_accepted_dialogue_is_shown(taught: FinishedProject, capsys: pytest.CaptureFixture[str]) -> None:
-    demo.show_best(taught.project.deployment.lake())
+def test_the_best_accepted_dialogue_is_shown(finished: FinishedProject, capsys: pytest.CaptureFixture[str]) -> None:
+    demo.show_best(finished.project.deployment.lake())
     shown = capsys.readouterr().out
     assert "The best accepted dialogue" in shown
     assert "teacher:" in shown

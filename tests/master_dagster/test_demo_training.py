@@ -16,7 +16,7 @@ from assets.boost_qa.release import RELEASES
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.report.making import REPORTS
 from master_dagster import demo_training
-from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.settings import Deployment, load_deployment
 from tests.sample_project import SampleProject
 from tests.tiny_model import make_tiny_model
 
@@ -42,8 +42,8 @@ def test_below_the_losses_it_is_said_that_they_do_not_compare_the_models(monkeyp
 
 
 @pytest.fixture
-def demo(taught_project: SampleProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """The taught project, a tiny base model to tune on this machine, and five questions that the endpoint answers."""
+def demo(finished_project: SampleProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """The finished project, a tiny base model to tune on this machine, and five questions that the endpoint answers."""
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     make_tiny_model(tmp_path / "model", context_tokens=2048)
     rows = [{"id": f"q{n}", "question": f"{n} + 1?", "options": [str(n + 1), "0"], "answer": "A"} for n in range(5)]
@@ -58,12 +58,12 @@ def demo(taught_project: SampleProject, tmp_path: Path, monkeypatch: pytest.Monk
             "patience": {"poll_seconds": 0.1},
         },
         "benchmarks": {"name": "sums", "benchmarks": [questions]},
-        "served": {"kind": "endpoint", "endpoint": {"base_url": taught_project.endpoint.base_url}},
+        "served": {"kind": "endpoint", "endpoint": {"base_url": finished_project.endpoint.base_url}},
     }
     for name, content in files.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    taught_project.endpoint.answer_with(lambda request: "The answer is [A].")
-    settings = taught_project.settings.model_copy(update={name: str(tmp_path / f"{name}.yaml") for name in files})
+    finished_project.endpoint.answer_with(lambda request: "The answer is [A].")
+    settings = finished_project.settings.model_copy(update={name: str(tmp_path / f"{name}.yaml") for name in files})
     return load_deployment(settings)
 
 

@@ -21,16 +21,16 @@ def teach(project: SampleProject, instance: DagsterInstance) -> None:
     drive(deployment, build_definitions(deployment), instance)
 
 
-def test_every_seed_becomes_a_dialogue_and_a_decision(taught: FinishedProject) -> None:
-    lake = taught.project.deployment.lake()
+def test_every_seed_becomes_a_dialogue_and_a_decision(finished: FinishedProject) -> None:
+    lake = finished.project.deployment.lake()
     seeds, dialogues, scored = lake.read(SEEDS), lake.read(DIALOGUES), lake.read(SCORED)
     assert set(dialogues["seed_id"]) == set(seeds["seed_id"])
     assert set(scored["dialogue_id"]) == set(dialogues["dialogue_id"])
     assert scored.filter(~pl.col("accepted")).select("scenario", "rejection_reasons", "judge_reason").is_empty()
 
 
-def test_the_release_loads_as_people_load_it(taught: FinishedProject) -> None:
-    lake = taught.project.deployment.lake()
+def test_the_release_loads_as_people_load_it(finished: FinishedProject) -> None:
+    lake = finished.project.deployment.lake()
     release = RELEASES.latest(lake)
     loaded = datasets.load_dataset(
         "parquet", data_files={"train": f"{lake.store.uri(release.folder)}/data/train-*.parquet"}
@@ -39,29 +39,29 @@ def test_the_release_loads_as_people_load_it(taught: FinishedProject) -> None:
     assert [message["from"] for message in first["conversations"]][:2] == ["human", "gpt"]
 
 
-def test_a_second_run_calls_no_model_and_publishes_the_same_release(taught: FinishedProject) -> None:
-    project = taught.project
+def test_a_second_run_calls_no_model_and_publishes_the_same_release(finished: FinishedProject) -> None:
+    project = finished.project
     calls, release = len(project.endpoint.requests), RELEASES.latest(project.deployment.lake())
-    drive(project.deployment, taught.definitions, taught.instance)
+    drive(project.deployment, finished.definitions, finished.instance)
     assert len(project.endpoint.requests) == calls
     assert RELEASES.latest(project.deployment.lake()) == release
 
 
 def test_a_fresh_instance_over_the_same_lake_calls_no_model(
-    taught: FinishedProject, taught_project: SampleProject, instance: DagsterInstance
+    finished: FinishedProject, finished_project: SampleProject, instance: DagsterInstance
 ) -> None:
-    teach(taught_project, instance)
-    assert taught_project.endpoint.requests == []
-    assert instance.get_dynamic_partitions("shards") == taught.instance.get_dynamic_partitions("shards")
+    teach(finished_project, instance)
+    assert finished_project.endpoint.requests == []
+    assert instance.get_dynamic_partitions("shards") == finished.instance.get_dynamic_partitions("shards")
 
 
 def test_more_seeds_later_add_a_shard_and_move_nothing(
-    taught_project: SampleProject, instance: DagsterInstance
+    finished_project: SampleProject, instance: DagsterInstance
 ) -> None:
-    lake = taught_project.deployment.lake()
+    lake = finished_project.deployment.lake()
     before = lake.read(DIALOGUES)
-    taught_project.write_seeds(range(15))
-    teach(taught_project, instance)
+    finished_project.write_seeds(range(15))
+    teach(finished_project, instance)
     after = lake.read(DIALOGUES)
     assert after.height == 15
     assert after.filter(pl.col("shard") == "sums-0000").equals(before)

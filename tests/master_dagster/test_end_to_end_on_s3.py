@@ -45,11 +45,11 @@ def proxy(s3_server: str) -> Iterator[S3Proxy]:
 
 
 @pytest.fixture(scope="module")
-def taught(proxy: S3Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
+def finished(proxy: S3Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
     """The graph, driven once: twelve sums and a broken line, from S3 to S3."""
     endpoint = FakeEndpoint()
     endpoint.start()
-    project = found_project(tmp_path_factory.mktemp("taught"), endpoint)
+    project = found_project(tmp_path_factory.mktemp("finished"), endpoint)
     lines = [json.dumps(question(number)) for number in range(12)]
     boto3.client("s3", endpoint_url=proxy.address).put_object(
         Bucket="lake", Key=SEEDS_FILE, Body="\n".join([*lines, "{broken"]).encode()
@@ -69,8 +69,8 @@ def taught(proxy: S3Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def project(taught: FinishedProject) -> SampleProject:
-    return taught.project
+def project(finished: FinishedProject) -> SampleProject:
+    return finished.project
 
 
 @pytest.fixture
@@ -107,11 +107,11 @@ def test_the_training_sets_are_of_this_release(lake: Lake, release: Release, var
     assert TRAINING_SETS.latest(lake, variant).manifest["release"] == release.id
 
 
-def test_the_checks_ran_and_none_failed_in_earnest(taught: FinishedProject) -> None:
+def test_the_checks_ran_and_none_failed_in_earnest(finished: FinishedProject) -> None:
     failed = []
-    keys = taught.definitions.resolve_asset_graph().asset_check_keys
+    keys = finished.definitions.resolve_asset_graph().asset_check_keys
     made = [key for key in keys if key.asset_key.to_user_string() != "checkpoints"]
-    for key, record in taught.instance.event_log_storage.get_latest_asset_check_execution_by_key(made).items():
+    for key, record in finished.instance.event_log_storage.get_latest_asset_check_execution_by_key(made).items():
         assert record.event is not None
         assert record.event.dagster_event is not None
         evaluation = record.event.dagster_event.asset_check_evaluation_data
@@ -125,12 +125,12 @@ def test_nothing_lies_on_this_machine(project: SampleProject) -> None:
     assert not Path("s3:").exists()
 
 
-def test_every_object_was_written_encrypted(taught: FinishedProject, proxy: S3Proxy) -> None:
+def test_every_object_was_written_encrypted(finished: FinishedProject, proxy: S3Proxy) -> None:
     writes = [call for call in proxy.calls if call.name in ("PutObject", "CreateMultipartUpload")]
     assert {call.headers.get("x-amz-server-side-encryption") for call in writes} == {"AES256"}
 
 
-def test_no_listing_goes_over_the_whole_lake(taught: FinishedProject, proxy: S3Proxy) -> None:
+def test_no_listing_goes_over_the_whole_lake(finished: FinishedProject, proxy: S3Proxy) -> None:
     prefixes = {call.query["prefix"] for call in proxy.calls if call.name == "ListObjectsV2"}
     # fsspec looks for the seeds' file by a prefix without a slash
     assert {prefix for prefix in prefixes if not prefix.startswith((f"{PREFIX}/", SEEDS_FILE))} == set()
@@ -138,13 +138,13 @@ def test_no_listing_goes_over_the_whole_lake(taught: FinishedProject, proxy: S3P
 
 
 def test_a_fresh_instance_learns_from_s3_what_is_done_and_calls_no_model(
-    project: SampleProject, taught: FinishedProject
+    project: SampleProject, finished: FinishedProject
 ) -> None:
     calls, before = len(project.endpoint.requests), RELEASES.latest(project.deployment.lake())
     with DagsterInstance.ephemeral() as fresh:
-        mirrored = taught.definitions.resolve_job_def("mirror_lake").execute_in_process(instance=fresh)
+        mirrored = finished.definitions.resolve_job_def("mirror_lake").execute_in_process(instance=fresh)
         assert mirrored.success
-        assert fresh.get_dynamic_partitions("shards") == taught.instance.get_dynamic_partitions("shards")
-        drive(project.deployment, taught.definitions, fresh)
+        assert fresh.get_dynamic_partitions("shards") == finished.instance.get_dynamic_partitions("shards")
+        drive(project.deployment, finished.definitions, fresh)
     assert len(project.endpoint.requests) == calls
     assert RELEASES.latest(project.deployment.lake()) == before

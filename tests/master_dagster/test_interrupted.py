@@ -49,7 +49,7 @@ from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
-from master_dagster.deployment import Settings, load_deployment
+from master_dagster.settings import Settings, load_deployment
 
 lake_root, seeds, profile, *keys = sys.argv[1:]
 deployment = load_deployment(Settings(_env_file=None, lake_root=lake_root, seeds=seeds, profile=profile))
@@ -64,7 +64,7 @@ from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
-from master_dagster.deployment import Settings, load_deployment
+from master_dagster.settings import Settings, load_deployment
 from resources.lake.store import LocalStore
 
 settings, assets, keys, last, pausing, going_on = sys.argv[1:]
@@ -122,7 +122,7 @@ class Pause:
 def test_the_same_command_again_ends_in_the_release_of_an_undisturbed_run(
     judging: bool,
     number: signal.Signals,
-    taught: FinishedProject,
+    finished: FinishedProject,
     planned_project: SampleProject,
     instance: DagsterInstance,
 ) -> None:
@@ -145,7 +145,7 @@ def test_the_same_command_again_ends_in_the_release_of_an_undisturbed_run(
     run_step(definitions, instance, STAGES, KEYS)
     run_step(definitions, instance, ["boost_qa"], None)
 
-    release, undisturbed = RELEASES.latest(lake), RELEASES.latest(taught.project.deployment.lake())
+    release, undisturbed = RELEASES.latest(lake), RELEASES.latest(finished.project.deployment.lake())
     assert release
     assert undisturbed
     assert release.id == undisturbed.id
@@ -194,7 +194,7 @@ REPORT = Stage(("experiment_report",), None, (REPORTS,), last_write=2)
 
 
 @pytest.fixture(scope="module")
-def scored(taught: FinishedProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleProject]:
+def scored(finished: FinishedProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleProject]:
     """A project in which a model was asked a small benchmark, and the report is written."""
     folder, endpoint = tmp_path_factory.mktemp("scored"), FakeEndpoint()
     endpoint.start()
@@ -210,7 +210,7 @@ def scored(taught: FinishedProject, tmp_path_factory: pytest.TempPathFactory) ->
     for name, content in written.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     files = {name: str(folder / f"{name}.yaml") for name in written}
-    project = moved(replace(taught.project, settings=taught.project.settings.model_copy(update=files)), folder)
+    project = moved(replace(finished.project, settings=finished.project.settings.model_copy(update=files)), folder)
     with DagsterInstance.ephemeral() as instance:
         definitions = build_definitions(project.deployment)
         for stage in (SCORES, REPORT):

@@ -67,8 +67,8 @@ def test_some_partitions_take_less_than_all(planned_project: SampleProject, inst
     assert estimate(planned_project, instance, "debate|*")["calls"] < estimate(planned_project, instance)["calls"]
 
 
-def test_what_is_there_already_takes_nothing(taught: FinishedProject) -> None:
-    assert estimate(taught.project, taught.instance)["calls"] == 0
+def test_what_is_there_already_takes_nothing(finished: FinishedProject) -> None:
+    assert estimate(finished.project, finished.instance)["calls"] == 0
 
 
 def test_a_partition_is_taught_and_scored(planned_project: SampleProject, instance: DagsterInstance) -> None:
@@ -94,10 +94,10 @@ def test_an_unset_key_variable_is_told_before_any_call(
     assert planned_project.endpoint.chats == []
 
 
-def test_publishing_what_is_published_changes_nothing(taught: FinishedProject) -> None:
-    lake = taught.project.deployment.lake()
+def test_publishing_what_is_published_changes_nothing(finished: FinishedProject) -> None:
+    lake = finished.project.deployment.lake()
     before = RELEASES.latest(lake)
-    assert run(taught.project, taught.instance, "publish").success
+    assert run(finished.project, finished.instance, "publish").success
     assert RELEASES.latest(lake) == before
 
 
@@ -144,8 +144,8 @@ def test_making_two_dialogues_anew_pays_for_two(half_wrong: SampleProject, insta
     assert len(students) == 2
 
 
-def test_an_unknown_reason_is_told_with_those_there_are(taught: FinishedProject) -> None:
-    result = mark(taught.project, taught.instance, "too_long_winded")
+def test_an_unknown_reason_is_told_with_those_there_are(finished: FinishedProject) -> None:
+    result = mark(finished.project, finished.instance, "too_long_winded")
     (failure,) = result.filter_events(lambda event: event.is_step_failure)
     error = failure.step_failure_data.error
     assert error

@@ -29,7 +29,7 @@ from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.nightly import LONGEST_RUN, NIGHTLY, TRIED, failed_nights, partitions_in_flight
 from master_dagster.definitions import build_definitions
-from master_dagster.deployment import Deployment, Settings, load_deployment
+from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Gate

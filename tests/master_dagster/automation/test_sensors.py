@@ -29,7 +29,7 @@ BEFORE_NIGHT, AFTER_NIGHT = (datetime(2026, 1, 5, hour, 30, tzinfo=UTC) for hour
 
 @pytest.fixture
 def definitions(planned_project: SampleProject) -> Definitions:
-    """The code location of a project in which nothing is taught yet."""
+    """The code location of a project in which nothing is finished yet."""
     return build_definitions(planned_project.deployment)
 
 
@@ -64,10 +64,10 @@ def told(project: SampleProject, instance: DagsterInstance, after: int = 1) -> R
 
 
 @pytest.fixture
-def unreleased(taught_project: SampleProject) -> SampleProject:
-    """Three partitions are taught and scored, and there is no release."""
-    (taught_project.folder / "lake" / "boost_qa" / "latest.json").unlink()
-    return taught_project
+def unreleased(finished_project: SampleProject) -> SampleProject:
+    """Three partitions are finished and scored, and there is no release."""
+    (finished_project.folder / "lake" / "boost_qa" / "latest.json").unlink()
+    return finished_project
 
 
 def test_a_release_is_made_of_enough_new_partitions(unreleased: SampleProject, instance: DagsterInstance) -> None:
@@ -80,8 +80,8 @@ def test_fewer_new_partitions_wait(unreleased: SampleProject, instance: DagsterI
     assert "3 partitions are new since the beginning" in str(told(unreleased, instance, after=4))
 
 
-def test_what_is_released_is_not_new(taught_project: SampleProject, instance: DagsterInstance) -> None:
-    assert str(told(taught_project, instance)).startswith("0 partitions are new since boost_qa/releases/")
+def test_what_is_released_is_not_new(finished_project: SampleProject, instance: DagsterInstance) -> None:
+    assert str(told(finished_project, instance)).startswith("0 partitions are new since boost_qa/releases/")
 
 
 def test_a_release_waits_for_partitions_that_are_being_made(
@@ -146,8 +146,11 @@ def test_at_a_nightly_tick_dialogues_and_scores_that_were_never_made_are_backfil
     assert requested(definitions, mirrored) == {"scenario_dialogues": PARTITIONS, "scored_dialogues": PARTITIONS}
 
 
-def test_what_is_made_is_not_backfilled(taught: FinishedProject) -> None:
-    assert requested(taught.definitions, taught.instance) == {"scenario_dialogues": set(), "scored_dialogues": set()}
+def test_what_is_made_is_not_backfilled(finished: FinishedProject) -> None:
+    assert requested(finished.definitions, finished.instance) == {
+        "scenario_dialogues": set(),
+        "scored_dialogues": set(),
+    }
 
 
 def test_what_is_not_planned_yet_is_not_backfilled(definitions: Definitions, mirrored: DagsterInstance) -> None:

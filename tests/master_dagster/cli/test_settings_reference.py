@@ -11,7 +11,7 @@ from assets.dialogue_plans.configuration import PlanRules
 from assets.quality.configuration import QualityRules
 from assets.seeds.configuration import SeedsConfiguration
 from master_dagster.cli.settings_reference import document
-from master_dagster.deployment import Settings
+from master_dagster.settings import Settings
 from resources.chat.profile import Profile
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"

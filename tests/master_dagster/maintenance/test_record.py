@@ -37,16 +37,18 @@ def events(instance: DagsterInstance, asset: str) -> int:
     return len(instance.fetch_materializations(AssetKey(asset), limit=100).records)
 
 
-def test_a_fresh_instance_learns_all_that_an_old_one_knows(taught: FinishedProject, instance: DagsterInstance) -> None:
-    record_lake(taught.project.deployment.lake(), instance)
-    for key in taught.definitions.resolve_asset_graph().get_all_asset_keys():
+def test_a_fresh_instance_learns_all_that_an_old_one_knows(
+    finished: FinishedProject, instance: DagsterInstance
+) -> None:
+    record_lake(finished.project.deployment.lake(), instance)
+    for key in finished.definitions.resolve_asset_graph().get_all_asset_keys():
         name = key.to_user_string()
-        assert recorded(instance, name) == recorded(taught.instance, name)
-        assert (events(instance, name) > 0) == (events(taught.instance, name) > 0)
+        assert recorded(instance, name) == recorded(finished.instance, name)
+        assert (events(instance, name) > 0) == (events(finished.instance, name) > 0)
 
 
-def test_what_a_run_recorded_is_not_recorded_again(taught: FinishedProject) -> None:
-    assert record_lake(taught.project.deployment.lake(), taught.instance) == {}
+def test_what_a_run_recorded_is_not_recorded_again(finished: FinishedProject) -> None:
+    assert record_lake(finished.project.deployment.lake(), finished.instance) == {}
 
 
 def test_what_was_recorded_is_not_recorded_again(lake: Lake, instance: DagsterInstance) -> None:
@@ -95,8 +97,8 @@ def test_many_partitions_are_each_recorded_once(lake: Lake, instance: DagsterIns
     assert (events(instance, "scenario_dialogues"), events(instance, "scored_dialogues")) == (60, 60)
 
 
-def test_a_checkpoint_is_found_by_base_and_by_variant(taught: FinishedProject, instance: DagsterInstance) -> None:
-    deployment = taught.project.deployment
+def test_a_checkpoint_is_found_by_base_and_by_variant(finished: FinishedProject, instance: DagsterInstance) -> None:
+    deployment = finished.project.deployment
     record_lake(deployment.lake(), instance)
     assert recorded(instance, "checkpoints") == {f"{deployment.training.bases[0].name}|{UNTUNED}"}
 
@@ -109,8 +111,8 @@ def test_scores_of_a_checkpoint_are_recorded(lake: Lake, instance: DagsterInstan
 
 
 @pytest.mark.parametrize("asset", ["boost_qa", "dialogue_browser"])
-def test_what_was_published_is_recorded(taught: FinishedProject, instance: DagsterInstance, asset: str) -> None:
-    record_lake(taught.project.deployment.lake(), instance)
+def test_what_was_published_is_recorded(finished: FinishedProject, instance: DagsterInstance, asset: str) -> None:
+    record_lake(finished.project.deployment.lake(), instance)
     event = instance.get_latest_materialization_event(AssetKey(asset))
     assert event
     assert event.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION

@@ -23,19 +23,19 @@ def journals(lake: Lake) -> list[str]:
     return [file.path for file in lake.store.list("_journal")]
 
 
-def test_journals_of_released_partitions_are_let_go(taught_project: SampleProject) -> None:
-    lake = taught_project.deployment.lake()
+def test_journals_of_released_partitions_are_let_go(finished_project: SampleProject) -> None:
+    lake = finished_project.deployment.lake()
     assert journals(lake)
-    assert sweep(taught_project, datetime.now(UTC) + LATER) > 0
+    assert sweep(finished_project, datetime.now(UTC) + LATER) > 0
     assert journals(lake) == []
 
 
-def test_young_partitions_keep_their_journals(taught_project: SampleProject) -> None:
-    assert sweep(taught_project, datetime.now(UTC) - LATER) == 0
+def test_young_partitions_keep_their_journals(finished_project: SampleProject) -> None:
+    assert sweep(finished_project, datetime.now(UTC) - LATER) == 0
 
 
-def test_a_stale_partition_keeps_its_journal(taught_project: SampleProject) -> None:
-    here = taught_project.deployment
+def test_a_stale_partition_keeps_its_journal(finished_project: SampleProject) -> None:
+    here = finished_project.deployment
     other = load_profile("laptop")
     assert sweep_released(here.lake(), other, here.prompts, here.quality_rules, datetime.now(UTC) + LATER) == 0
 

@@ -9,7 +9,8 @@ from unittest.mock import patch
 import pytest
 from dagster import build_resources
 
-from master_dagster.deployment import Settings, load_deployment, load_settings, misspelled
+from master_dagster.resources import dagster_resources
+from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
 from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
 from tests.s3_proxy import S3Proxy
@@ -114,7 +115,7 @@ def test_every_store_is_opened_as_the_settings_say(s3_root: str, s3_proxy: S3Pro
         _env_file=None, lake_root=s3_root, s3_endpoint_url=s3_proxy.address, s3_encryption="aws:kms", s3_kms_key="key-1"
     )
     deployment = load_deployment(settings)
-    with build_resources({name: deployment.resources()[name] for name in ("lake", "trainer")}) as opened:
+    with build_resources({name: dagster_resources(deployment)[name] for name in ("lake", "trainer")}) as opened:
         for store in (opened.lake.store, opened.trainer.store, deployment.lake().store):
             store.put("x", b"")
     writes = [call for call in s3_proxy.calls if call.name == "PutObject"]
@@ -205,7 +206,7 @@ def test_a_profile_that_lacks_a_role_and_names_an_unknown_endpoint_is_told_of_bo
 
 def test_a_setting_that_is_misspelled_is_named_with_the_one_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASTER_LAKEROOT", "s3://x")
-    with pytest.raises(ConfigurationError, match="MASTER_LAKEROOT is no setting; MASTER_LAKE_ROOT is"):
+    with pytest.raises(ConfigurationError, match="MASTER_LAKEROOT is not a setting; do you mean MASTER_LAKE_ROOT"):
         load_settings()
 
 

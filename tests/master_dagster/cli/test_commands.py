@@ -1,0 +1,82 @@
+"""`python -m master_dagster.cli <command>`."""
+
+import os
+import re
+
+import pytest
+
+from master_dagster.cli.__main__ import main
+from tests.sample_project import FinishedProject, SampleProject
+
+Output = pytest.CaptureFixture[str]
+
+
+def set_environment(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("lake_root", "seeds", "profile"):
+        monkeypatch.setenv(f"MASTER_{name.upper()}", getattr(project.settings, name))
+
+
+@pytest.fixture
+def planned(planned_project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> SampleProject:
+    """Seeds and plans are in the lake that the environment names."""
+    set_environment(planned_project, monkeypatch)
+    return planned_project
+
+
+def test_the_estimate_covers_all_planned_partitions_by_role_and_calls_no_model(
+    planned: SampleProject, capsys: Output
+) -> None:
+    assert main(["estimate"]) == 0
+    shown = capsys.readouterr().out
+    assert "Profile project: 12 dialogues in 3 partitions (0 more are current)" in shown
+    assert re.search(r"strong_student \(strong_student\)\s+│\s+\d+\s+│\s+[\d,]+ \(assumed\)", shown)
+    assert planned.endpoint.requests == []
+
+
+def test_the_estimate_takes_patterns(planned: SampleProject, capsys: Output) -> None:
+    assert main(["estimate", "debate|*"]) == 0
+    assert "in 1 partitions" in capsys.readouterr().out
+
+
+def test_current_partitions_cost_nothing(
+    finished: FinishedProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    set_environment(finished.project, monkeypatch)
+    assert main(["estimate"]) == 0
+    assert "0 dialogues in 0 partitions (3 more are current): about 0 calls" in capsys.readouterr().out
+
+
+def test_a_pattern_that_matches_nothing_is_reported_with_examples_of_keys(
+    planned: SampleProject, capsys: Output
+) -> None:
+    assert main(["estimate", "debates|*"]) == 1
+    shown = capsys.readouterr().out
+    assert "no planned partition matches debates|*; keys look like 'error_correction|sums-0000'" in shown
+
+
+def test_before_anything_is_planned_the_estimate_says_what_to_do(
+    project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    set_environment(project, monkeypatch)
+    assert main(["estimate"]) == 1
+    assert "no partition is planned yet: materialise raw_seeds" in capsys.readouterr().out
+
+
+def test_a_wrong_setting_is_reported(planned: SampleProject, capsys: Output) -> None:
+    os.environ["MASTER_PROFILE"] = "desktop"  # the fixture's monkeypatch restores it
+    assert main(["estimate"]) == 1
+    assert "MASTER_PROFILE: 'desktop' is neither a file" in capsys.readouterr().out
+
+
+def test_a_lake_of_the_old_format_is_used_after_one_command(planned: SampleProject, capsys: Output) -> None:
+    lake = planned.folder / "lake"
+    for folder in (lake, lake / "_index"):
+        (folder / "dialogue_plans").rename(folder / "lesson_plans")
+    (lake / "lake.json").write_text('{"format": 1}')
+    assert main(["estimate"]) == 1
+    assert "run `python -m master_dagster.cli migrate-lake` once" in capsys.readouterr().out.replace("\n", " ")
+    assert main(["migrate-lake"]) == 0
+    assert "has format 2; 2 files were moved" in capsys.readouterr().out
+    assert main(["estimate"]) == 0
