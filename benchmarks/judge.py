@@ -25,7 +25,7 @@ from assets.framework.partitions import Scenario
 from assets.quality.configuration import load_quality_rules
 from assets.quality.dialogue_input import DialogueInput, Turn
 from assets.quality.judge import judge
-from assets.quality.scoring import failed_rules
+from assets.quality.rules import failed_rules
 from assets.quality.signals import read_signals
 from resources.chat.profile import Role, load_profile
 from resources.chat.service import ChatService

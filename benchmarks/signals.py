@@ -15,11 +15,11 @@ from collections.abc import Callable
 from assets.dialogues.screening import is_english, is_refusal
 from assets.dialogues.task import Question
 from assets.framework.partitions import Scenario
-from assets.quality.betrayal import betrays_reference
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share
 from assets.quality.dialogue_input import DialogueInput, Turn
 from assets.quality.near_duplicates import near_duplicates
+from assets.quality.reference_leaks import betrays_reference
 from assets.quality.secrets_scan import count_secrets
 from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition
 from assets.quality.teacher_claims import false_claim, gave_away_result

@@ -21,7 +21,7 @@ from assets.boost_qa.schema import RELEASED
 from assets.boost_qa.selection import query
 from assets.dialogues.prompts import PromptBook
 from assets.framework.publication import GatesFailed
-from assets.framework.retries import lake_faults_told
+from assets.framework.run_report import report_store_errors
 from assets.framework.ui_metadata import OWNERS, column_schema, picture, quoted, table_markdown
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import expected_fingerprints
@@ -61,7 +61,7 @@ def boost_qa(
     seeds_configuration: ResourceParam[SeedsConfiguration],
 ) -> MaterializeResult[Any]:
     """Publish a release, or find that the latest one is made of the same."""
-    with lake_faults_told(context):
+    with report_store_errors(context):
         try:
             release = make_release(
                 lake,

@@ -19,8 +19,8 @@ from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogue_plans.planning import PlanError, pin_shards
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogue_plans.summary import first_plan, in_words, partner_reuse, scenario_by_split
-from assets.framework.outcomes import outcomes_told
 from assets.framework.partitions import shards, source_of
+from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
@@ -51,15 +51,15 @@ def dialogue_plans(
 ) -> None:
     """Plan the shards of this run that have no plan yet, source by source."""
     retracted = load_retractions(seeds_configuration, lake.s3)
-    with outcomes_told(context) as outcomes:
+    with report_outcomes(context) as outcomes:
         for source, group in groupby(sorted(outcomes.keys, key=source_of), key=source_of):
             keys = list(group)
             try:
                 new = pin_shards(lake, source, keys, plan_rules, retracted)
             except PlanError as error:
-                outcomes.faults |= dict.fromkeys(keys, str(error))
+                outcomes.failures |= dict.fromkeys(keys, str(error))
                 continue
-            outcomes.described |= describe(lake, source, keys, new, plan_rules)
+            outcomes.written |= describe(lake, source, keys, new, plan_rules)
 
 
 def describe(

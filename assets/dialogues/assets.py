@@ -1,4 +1,4 @@
-"""The asset that holds the classes: every dialogue plan becomes a dialogue."""
+"""The asset `scenario_dialogues`: every dialogue plan becomes a dialogue."""
 
 from dagster import (
     AllPartitionMapping,
@@ -12,12 +12,12 @@ from dagster import (
 )
 from pydantic import Field
 
+from assets.dialogues.generate import DialogueGeneration, GenerationRules, roles_of
 from assets.dialogues.prompts import PromptBook
-from assets.dialogues.runner import DialogueRunner, TeachingRules
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.teaching import Progress
-from assets.framework.outcomes import outcomes_told
+from assets.framework.partition_run import RunProgress, run_partitions
 from assets.framework.partitions import dialogue_partitions
+from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
@@ -25,11 +25,11 @@ from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
-from resources.progress import progress as progress_shown
+from resources.progress import progress
 
 
-class TeachingConfig(Config):
-    """What a run of the classroom may be told."""
+class GenerationConfig(Config):
+    """The run configuration of `scenario_dialogues`."""
 
     regenerations: int = Field(default=2, ge=0, le=20, description="How often a refused utterance is asked for again.")
     set_aside_limit: float = Field(
@@ -41,10 +41,6 @@ class TeachingConfig(Config):
         description="Fewer refused dialogues than this never fail a partition; more than 2 % left unanswered do.",
     )
 
-    def rules(self) -> TeachingRules:
-        """The same as plain data."""
-        return TeachingRules(self.regenerations, self.set_aside_limit, self.set_aside_minimum)
-
 
 @asset(
     partitions_def=dialogue_partitions,
@@ -55,8 +51,8 @@ class TeachingConfig(Config):
     group_name="dialogues",
     kinds={"openai", "parquet"},
     owners=OWNERS,
-    description="TurnLoop dialogues of one shard in one scenario. What is already there and was made by the same "
-    "plans, prompts and models is left as it is; what was paid for is never paid again.",
+    description="The dialogues of one shard in one scenario. A partition that was generated from the present plans, "
+    "prompts and models stays as it is; a completion that was paid for is never paid for again.",
     code_version="1",
     backfill_policy=BackfillPolicy.single_run(),
     pool="models",  # see infra/dagster.yaml
@@ -64,23 +60,21 @@ class TeachingConfig(Config):
 )
 def scenario_dialogues(
     context: AssetExecutionContext,
-    config: TeachingConfig,
+    config: GenerationConfig,
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
     prompts: ResourceParam[PromptBook],
     seeds_configuration: ResourceParam[SeedsConfiguration],
 ) -> None:
-    """Hold the classes of this run's partitions; write each as soon as it is done."""
+    """Generate the dialogues of this run's partitions; write each partition as soon as it is done."""
     retracted = load_retractions(seeds_configuration, lake.s3)
-    with outcomes_told(context, BudgetSpent, EndpointUnusable, ConfigurationError) as outcomes:
-        school = DialogueRunner(lake, chat, prompts, config.rules(), retracted, outcomes)
-        progress = Progress(outcomes.keys, failed=outcomes.faults)
-        with progress_shown("dialogues", context.log.info) as update:
-
-            def show() -> None:
-                update(progress.done, progress.dialogues, school.throughput.describe, progress.parts)
-
-            run_async(school.teach(progress, show, context.run.run_id))
-        context.log.info(
-            f"{progress.done} dialogues, {progress.set_aside} set aside; {school.throughput.describe_total()}"
-        )
+    rules = GenerationRules(**config.model_dump())
+    with (
+        report_outcomes(context, BudgetSpent, EndpointUnusable, ConfigurationError) as outcomes,
+        progress("dialogues", context.log.info) as update,
+    ):
+        shown = RunProgress(update)
+        roles = roles_of(outcomes.keys)
+        work = DialogueGeneration(lake, chat, prompts, rules, retracted, roles, shown, context.run.run_id)
+        run_async(run_partitions(work, outcomes, address=lake.store.uri(DIALOGUES.name)))
+        context.log.info(f"{shown.done} dialogues, {work.set_aside} set aside; {work.throughput.describe_total()}")

@@ -81,12 +81,12 @@ class _NobodyAnswers(Exception):
         self.code, self.words = code, words
 
 
-async def teach(task: DialogueTask, room: TurnLoop, scope: str) -> Dialogue:
+async def run_turns(task: DialogueTask, turn_loop: TurnLoop, scope: str) -> Dialogue:
     """Play one task to its end, or until it is set aside.
 
     Args:
         task: what to teach.
-        room: the chat, the prompts and the cast.
+        turn_loop: the chat, the prompts and the cast.
         scope: whose journal and usage the calls go on, see `Chat.complete`.
 
     Raises:
@@ -101,7 +101,11 @@ async def teach(task: DialogueTask, room: TurnLoop, scope: str) -> Dialogue:
     try:
         while True:
             step = next(script) if said is None else script.send(said)
-            said = _pose(dialogue, step, room) if isinstance(step, Posed) else await _speak(dialogue, step, room, scope)
+            said = (
+                _pose(dialogue, step, turn_loop)
+                if isinstance(step, Posed)
+                else await _speak(dialogue, step, turn_loop, scope)
+            )
     except StopIteration:
         return dialogue
     except _NobodyAnswers as reason:
@@ -109,37 +113,37 @@ async def teach(task: DialogueTask, room: TurnLoop, scope: str) -> Dialogue:
         return dialogue
 
 
-def _pose(dialogue: Dialogue, step: Posed, room: TurnLoop) -> str:
-    text = room.prompts.utterance(step.prompt, question=step.text) if step.prompt else step.text
-    version = room.prompts.version(step.prompt) if step.prompt else None
+def _pose(dialogue: Dialogue, step: Posed, turn_loop: TurnLoop) -> str:
+    text = turn_loop.prompts.utterance(step.prompt, question=step.text) if step.prompt else step.text
+    version = turn_loop.prompts.version(step.prompt) if step.prompt else None
     _add_turn(dialogue, step.speaker, text, prompt_version=version)
     return text
 
 
-async def _speak(dialogue: Dialogue, step: Spoken, room: TurnLoop, scope: str) -> str:
+async def _speak(dialogue: Dialogue, step: Spoken, turn_loop: TurnLoop, scope: str) -> str:
     """Ask for an utterance until one passes the screen, at most `1 + regenerations` times; its text."""
     place = len(dialogue.turns) + 1
     refused: list[str] = []
-    for regeneration in range(1 + room.regenerations):
+    for regeneration in range(1 + turn_loop.regenerations):
         call = Call(
             role=step.role,
-            messages=room.prompts.render(step.prompt, **step.sees),
+            messages=turn_loop.prompts.render(step.prompt, **step.sees),
             sample=dialogue.task.sample,
             turn=f"{place}-{step.role.value}",
             regeneration=regeneration,
         )
         try:
-            completion = await room.chat.complete(call, scope=scope)
+            completion = await turn_loop.chat.complete(call, scope=scope)
         except CallFailed as failure:
             raise _NobodyAnswers(failure.reason, f"turn {place}, {step.role.value}: {failure.detail}") from failure
         dialogue.prompt_tokens += completion.prompt_tokens
         dialogue.completion_tokens += completion.completion_tokens
         text = without_heading(completion.text, step.speaker)
         reason = screen(text, completion.finish_reason)
-        if reason is None and regeneration < room.regenerations and _tells(step, text):
+        if reason is None and regeneration < turn_loop.regenerations and _tells(step, text):
             reason = TOLD_RESULT  # the last try is used as it is: whether it may be published, quality decides
         if reason is None:
-            return _use(dialogue, step, room, completion, text)
+            return _use(dialogue, step, turn_loop, completion, text)
         refused.append(reason)
         dialogue.discarded.append(
             {"turn": place, "regeneration": regeneration, "reason": reason, "text": completion.text}
@@ -152,10 +156,10 @@ def _tells(step: Spoken, text: str) -> bool:
     return kept is not None and tells_result(text, kept.reference_final, f"{kept.in_full}\n{step.heard}")
 
 
-def _use(dialogue: Dialogue, step: Spoken, room: TurnLoop, completion: Completion, text: str) -> str:
+def _use(dialogue: Dialogue, step: Spoken, turn_loop: TurnLoop, completion: Completion, text: str) -> str:
     if step.one_paragraph:
         text = one_paragraph(text, dialogue.task.domain)
-    cast = room.profile.roles[step.role]
+    cast = turn_loop.profile.roles[step.role]
     answered = step.answers
     _add_turn(
         dialogue,
@@ -168,7 +172,7 @@ def _use(dialogue: Dialogue, step: Spoken, room: TurnLoop, completion: Completio
         finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
-        prompt_version=room.prompts.version(step.prompt),
+        prompt_version=turn_loop.prompts.version(step.prompt),
         final_answer=check_answer(text, answered.reference_final, answered.domain) if answered else None,
     )
     return text

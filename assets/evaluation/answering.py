@@ -10,7 +10,7 @@ from assets.evaluation.harness import decide_by_metric
 from assets.evaluation.prompting import as_text, filled, prompt_hash, question_messages
 from assets.evaluation.questions import Question, QuestionSet
 from assets.evaluation.verdicts import Verdict, choose, decide_by_rule, decide_code, extract_code, program, read_mark
-from assets.quality.scored import all_or_first_error
+from assets.framework.partition_run import gather_results
 from resources.chat.calls import Call, CallFailed, Chat, Completion, Message
 from resources.chat.profile import Role
 from resources.sandbox.sandbox import Limits, run_code
@@ -69,7 +69,7 @@ async def examine(examination: BenchmarkRun) -> list[Row]:
         for place, (question, sample) in waiting:
             rows[place] = await _ask(examination, question, sample)
 
-    await all_or_first_error(work() for _ in range(min(len(asked), examination.chat.target_concurrency)))
+    await gather_results(work() for _ in range(min(len(asked), examination.chat.target_concurrency)))
     return [row for answered in rows for row in answered]
 
 

@@ -12,18 +12,19 @@ from dagster import (
 )
 
 from assets.evaluation.configuration import Benchmarks
-from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
+from assets.evaluation.evaluate_checkpoints import CheckpointEvaluation
+from assets.evaluation.runs import Evaluation, read_all_questions
 from assets.evaluation.schema import BENCHMARK_SCORES
-from assets.evaluation.summary import GATE_FAILED, describe
-from assets.framework.outcomes import outcomes_told
+from assets.framework.partition_run import run_partitions
+from assets.framework.run_report import RETRY_SECONDS, report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.training_programs.recipe import Training
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
-from resources.lake.store import StoreError, StoreUnreachable
-from resources.lake.tables import Lake, TableError
+from resources.lake.store import StoreError
+from resources.lake.tables import Lake
 from resources.model_servers.embedded.lease import EmbeddedServerError
 from resources.model_servers.embedded.models import EmbeddedModelMissing
 from resources.model_servers.tuned.configuration import Serving
@@ -39,7 +40,7 @@ STOPS_THE_RUN = (
     NoSandbox,
     ConfigurationError,
 )
-FAILS_A_PARTITION = (ConfigurationError, StoreError, TableError, NotMergeable)
+FAILS_A_PARTITION = (ConfigurationError, StoreError, NotMergeable)
 
 
 def benchmark_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
@@ -73,13 +74,15 @@ def benchmark_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
     return benchmark_scores
 
 
-def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) -> None:
+def evaluate_partitions(
+    context: AssetExecutionContext, evaluation: Evaluation, retry_seconds: tuple[float, ...] = RETRY_SECONDS
+) -> None:
     """Evaluate the partitions of a run, one after the other; each is written when its last answer is decided.
 
     Raises:
         Failure: names the partitions that failed, or what stopped the run.
     """
-    with outcomes_told(context, *STOPS_THE_RUN) as outcomes:
+    with report_outcomes(context, *STOPS_THE_RUN, retry_seconds=retry_seconds) as outcomes:
         questions = read_all_questions(evaluation)
         for asked in questions:
             if asked.unparsed:
@@ -88,16 +91,6 @@ def evaluate_partitions(context: AssetExecutionContext, evaluation: Evaluation) 
                     f"benchmark {asked.benchmark.name!r}: {len(asked.unparsed)} rows are not asked; the first is "
                     f"{first.file}, row {first.row}: {first.reason}"
                 )
-        for key in outcomes.keys:
-            base, _, variant = key.partition("|")
-            try:
-                with progress(f"evaluating {key}", context.log.info) as update:
-                    made: EvaluatedPartition = run_async(evaluate(evaluation, questions, base, variant, update))
-            except StoreUnreachable:  # no fault of this partition's
-                raise
-            except FAILS_A_PARTITION as error:
-                outcomes.faults[key] = str(error)
-                continue
-            outcomes.described[key] = describe(made, evaluation.lake)
-            if made.gate == "failed":
-                outcomes.unfit[key] = GATE_FAILED
+        work = CheckpointEvaluation(evaluation, questions, lambda title: progress(title, context.log.info))
+        address = evaluation.lake.store.uri(BENCHMARK_SCORES.name)
+        run_async(run_partitions(work, outcomes, address=address, fails_partition=FAILS_A_PARTITION))

@@ -1,35 +1,30 @@
-"""Evaluating one checkpoint: every benchmark through one journal, then its answers and scores, written at once."""
+"""What an evaluation consists of: the model under test, its profile, the fingerprint, the scores and their gate."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import polars as pl
 
 from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint
-from assets.dialogues.summary import usage_facts
-from assets.evaluation.answering import REVIEWER, TESTED, BenchmarkRun, answers_of, examine
+from assets.evaluation.answering import REVIEWER, TESTED
 from assets.evaluation.configuration import Benchmark, Benchmarks
 from assets.evaluation.harness import read_task
 from assets.evaluation.prompting import PROMPTS, prompts_version
 from assets.evaluation.questions import QuestionSet, read_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
-from assets.framework.claims import claim_in_turn
 from assets.framework.partitions import UNTUNED
 from assets.training_programs.recipe import TEMPLATES, Training
 from resources.chat.calls import Usage
 from resources.chat.profile import ModelPrice, Profile, Role, RoleModel
 from resources.chat.service import ChatService
-from resources.chat.throughput import Throughput
 from resources.identity import stable_hash
-from resources.lake.tables import Gate, Lake, Table
+from resources.lake.tables import Gate, Lake
 from resources.model_servers.tuned.configuration import Serving
-from resources.model_servers.tuned.served import ModelUnderTest, Served, describe_serving, serve
-from resources.progress import Update
+from resources.model_servers.tuned.served import ModelUnderTest, Served, describe_serving
 from resources.sandbox.sandbox import require_sandbox
 
 FORMAT = 2
-KEPT_UNPARSED = 200  # rows of a benchmark's file that are named in the footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,87 +90,6 @@ def trained_template(lake: Lake, checkpoint: Checkpoint, name: str) -> str:
         return lake.store.get(f"{checkpoint.folder}/tokenizer/chat_template.jinja").decode()
     except FileNotFoundError:
         return (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
-
-
-async def evaluate(
-    evaluation: Evaluation, questions: list[QuestionSet], base: str, variant: str, update: Update
-) -> EvaluatedPartition:
-    """Ask one checkpoint all benchmarks, and write its answers and scores; those that are current are left.
-
-    A run that was killed goes on: what was answered is in the journal. While another run of this machine evaluates the
-    same checkpoint, this one waits, and then finds it done.
-
-    Raises:
-        NotPublished: there is nothing to evaluate.
-        EndpointUnusable, BudgetSpent: the run is to stop; what was answered is kept.
-        TableError, StoreError: the rows could not be written.
-    """
-    claimed = await claim_in_turn(evaluation.lake.store.uri(f"{BENCHMARK_SCORES.name}/{base}|{variant}"))
-    try:
-        return await _evaluate(evaluation, questions, base, variant, update)
-    finally:
-        claimed.release()
-
-
-async def _evaluate(
-    evaluation: Evaluation, questions: list[QuestionSet], base: str, variant: str, update: Update
-) -> EvaluatedPartition:
-    lake, keys = evaluation.lake, {"base": base, "variant": variant}
-    tested = model_under_test(lake, evaluation.training, base, variant)
-    fingerprint = fingerprint_of(evaluation, questions, tested)
-    unparsed = [asdict(one) for found in questions for one in found.unparsed]
-    if all(_is_current(lake, table, keys, fingerprint) for table in (BENCHMARK_ANSWERS, BENCHMARK_SCORES)):
-        answers, scores = (lake.read(table, [keys]) for table in (BENCHMARK_ANSWERS, BENCHMARK_SCORES))
-        return EvaluatedPartition(keys, answers, scores, "passed", None, unparsed)
-    rows: list[dict[str, object]] = []
-    usage: dict[str, Usage] = {}
-    with serve(evaluation.serving, lake.store, tested) as served:
-        for found in questions:
-            name = found.benchmark.name
-            profile = examination_profile(evaluation, tested, served, found.benchmark)
-            scope = f"{BENCHMARK_ANSWERS.name}/{base}|{variant}/{name}"
-            roles = roles_of(evaluation.benchmarks, found.benchmark)
-            async with evaluation.chat.with_profile(profile).engine(roles, run=evaluation.run) as engine:
-                done = _Counter(name, Throughput(engine.total), update)
-                examination = BenchmarkRun(
-                    found, evaluation.benchmarks, base, variant, served.model, engine, scope, done.one_more
-                )
-                done.total = answers_of(examination)
-                rows += await examine(examination)
-                usage[name] = engine.usage(scope)
-    answers = BENCHMARK_ANSWERS.frame(rows)
-    scores = scores_of(answers, questions, tested.checkpoint)
-    gate = gate_of(scores, evaluation.benchmarks)
-    facts = {
-        "benchmarks": evaluation.benchmarks.name,
-        "profile": evaluation.chat.profile.name,
-        "checkpoint": tested.checkpoint,
-        "usage": {name: usage_facts(one) for name, one in usage.items()},
-        "unparsed": unparsed[:KEPT_UNPARSED],
-        "lm_eval": {one.benchmark.name: one.task.facts for one in questions if one.task is not None},
-    }
-    for table, frame in ((BENCHMARK_ANSWERS, answers), (BENCHMARK_SCORES, scores)):
-        lake.write(table, keys, frame, fingerprint=fingerprint, gate=gate, facts=facts)
-    return EvaluatedPartition(keys, answers, scores, gate, usage, unparsed)
-
-
-class _Counter:
-    """Answers to one benchmark that are decided, shown as they come."""
-
-    def __init__(self, name: str, throughput: Throughput, update: Update) -> None:
-        self.total, self._name, self._throughput, self._update, self._done = 0, name, throughput, update, 0
-
-    def one_more(self) -> None:
-        self._done += 1
-        self._update(self._done, self.total, self._words)
-
-    def _words(self) -> str:
-        return f"{self._name}, {self._throughput.describe()}"
-
-
-def _is_current(lake: Lake, table: Table, keys: Mapping[str, str], fingerprint: str) -> bool:
-    held = lake.record(table, keys)
-    return held is not None and held.gate == "passed" and held.fingerprint == fingerprint
 
 
 def examination_profile(

@@ -1,4 +1,4 @@
-"""The asset that judges dialogues."""
+"""The asset `scored_dialogues`: every dialogue with its signals, the verdict of the judge, and the decision."""
 
 from dagster import (
     AllPartitionMapping,
@@ -12,14 +12,13 @@ from dagster import (
 )
 
 from assets.dialogues.prompts import PromptBook
-from assets.dialogues.schema import DIALOGUES
-from assets.framework.outcomes import outcomes_told
+from assets.framework.partition_run import RunProgress, run_partitions
 from assets.framework.partitions import dialogue_partitions
+from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.quality.configuration import QualityRules
-from assets.quality.runs import ScoredPartition, Scoring, score_partitions
 from assets.quality.schema import SCORED
-from assets.quality.summary import GATE_FAILED, describe
+from assets.quality.score_partition import DialogueScoring
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
@@ -38,7 +37,7 @@ from resources.progress import progress
     kinds={"openai", "polars", "parquet"},
     owners=OWNERS,
     description="Every dialogue with its signals, the judge's verdict, a score, and whether it may enter BOOST-QA; the "
-    "rejected stay, with their reasons. Manual decisions override the rules.",
+    "rejected ones stay, with their reasons. Manual decisions override the rules.",
     code_version="1",
     backfill_policy=BackfillPolicy.single_run(),
     pool="models",  # see infra/dagster.yaml
@@ -51,15 +50,11 @@ def scored_dialogues(
     prompts: ResourceParam[PromptBook],
     quality_rules: ResourceParam[QualityRules],
 ) -> None:
-    """Score the partitions of this run, each written as soon as its last verdict is in."""
-    with outcomes_told(context, EndpointUnusable, BudgetSpent, ConfigurationError) as outcomes:
-
-        def done(key: str, partition: ScoredPartition) -> None:
-            dialogues = lake.read(DIALOGUES, [partition.keys])
-            outcomes.described[key] = describe(partition, dialogues, lake.path(SCORED, partition.keys))
-            if partition.gate == "failed":
-                outcomes.unfit[key] = GATE_FAILED
-
-        scoring = Scoring.begin(lake, chat, prompts, quality_rules)
-        with progress("judging", context.log.info) as update:
-            outcomes.faults |= run_async(score_partitions(scoring, outcomes.keys, done, update, context.run.run_id))
+    """Score the partitions of this run; write each partition as soon as its last verdict is there."""
+    with (
+        report_outcomes(context, EndpointUnusable, BudgetSpent, ConfigurationError) as outcomes,
+        progress("judging", context.log.info) as update,
+    ):
+        shown = RunProgress(update)
+        work = DialogueScoring(lake, chat, prompts, quality_rules, outcomes.keys, shown, context.run.run_id)
+        run_async(run_partitions(work, outcomes, address=lake.store.uri(SCORED.name)))

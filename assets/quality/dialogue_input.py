@@ -51,7 +51,7 @@ class DialogueInput:
         return turn.text.removeprefix(opening) if turn.side == "human" else turn.text
 
 
-def taught_partitions(
+def dialogue_inputs(
     dialogues: Iterable[Mapping[str, Any]], questions: Mapping[str, Question], rounds: Mapping[str, int | None]
 ) -> list[DialogueInput]:
     """Rows of `scenario_dialogues` beside their seeds, in the rows' order.

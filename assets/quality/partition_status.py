@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.fingerprint import dialogue_fingerprint
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
+from assets.framework.currency import NotCurrent, why_not_current, worst
 from assets.framework.partitions import Scenario
 from assets.quality.configuration import QualityRules
 from assets.quality.fingerprint import scored_fingerprint
@@ -17,7 +17,6 @@ from resources.lake.tables import Lake, PartitionRecord, Table
 
 # (fingerprint of the shard's plans, of its regenerations, scenario) -> fingerprints of dialogues and of scores.
 Expected = Callable[[str, str, Scenario], tuple[str, str]]
-NotCurrent = Literal["missing", "failed", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +66,23 @@ def partition_statuses(lake: Lake, expected: Expected) -> list[PartitionStatus]:
     for plans in lake.records(DIALOGUE_PLANS):
         for scenario in sorted(Scenario):
             key = f"{scenario.value}|{plans.keys['shard']}"
-            asked_anew = regenerations.get(key)
-            current = expected(plans.fingerprint, asked_anew.fingerprint if asked_anew else "", scenario)
-            told, judged = dialogues.get(key), scored.get(key)
-            why = _why(told, judged, current)
-            told_now = told is not None and told.gate == "passed" and told.fingerprint == current[0]
+            requested = regenerations.get(key)
+            current = expected(plans.fingerprint, requested.fingerprint if requested else "", scenario)
+            dialogues_record, scored_record = dialogues.get(key), scored.get(key)
+            of_dialogues = why_not_current(dialogues_record, current[0])
+            of_scores = why_not_current(scored_record, current[1], dialogues_record)
             statuses.append(
-                PartitionStatus(scenario, plans.keys["shard"], plans, told, judged, why, bool(why) and told_now)
+                PartitionStatus(
+                    scenario,
+                    plans.keys["shard"],
+                    plans,
+                    dialogues_record,
+                    scored_record,
+                    why=worst(of_dialogues, of_scores),
+                    scores_only=of_dialogues is None and of_scores is not None,
+                )
             )
     return statuses
-
-
-def _why(told: PartitionRecord | None, judged: PartitionRecord | None, current: tuple[str, str]) -> NotCurrent | None:
-    if told is None or judged is None:
-        return "missing"
-    if "failed" in (told.gate, judged.gate):
-        return "failed"
-    made_by_present_means = (told.fingerprint, judged.fingerprint) == current
-    return None if made_by_present_means and judged.written_at >= told.written_at else "stale"
 
 
 def _by_name(lake: Lake, table: Table) -> Mapping[str, PartitionRecord]:

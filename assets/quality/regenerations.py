@@ -6,8 +6,8 @@ import polars as pl
 
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.framework.partitions import partition_columns
+from assets.quality.rules import REASONS
 from assets.quality.schema import SCORED
-from assets.quality.scoring import REASONS
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 
@@ -22,7 +22,7 @@ def ask_again(lake: Lake, partitions: Iterable[str], reasons: Collection[str]) -
     Args:
         lake: where scores and marks are.
         partitions: keys as Dagster writes them, `debate|x-0003`.
-        reasons: codes of `assets.quality.scoring.REASONS`.
+        reasons: codes of `assets.quality.rules.REASONS`.
 
     Returns:
         How many dialogues were marked.

@@ -8,10 +8,10 @@ from assets.dialogues.screening import NGRAM_WORDS, is_english, is_refusal, is_r
 from assets.dialogues.sharegpt_roles import SIDES, speakers
 from assets.dialogues.task import Question
 from assets.framework.partitions import Scenario
-from assets.quality.betrayal import betrays_reference
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share, repeated_share, words
 from assets.quality.dialogue_input import DialogueInput
+from assets.quality.reference_leaks import betrays_reference
 from assets.quality.secrets_scan import count_secrets
 from assets.quality.teacher_claims import false_claim, gave_away_result
 from resources.chat.profile import Role

@@ -8,22 +8,27 @@ from dagster import MarkdownMetadataValue, MetadataValue
 
 from assets.dialogues.summary import dialogue_markdown
 from assets.framework.ui_metadata import COLOURS, new_figure, picture, quoted, table_markdown
+from assets.quality.gate import judge_coverage
 from assets.quality.judge import PAPER_ERROR_RATE
-from assets.quality.runs import ScoredPartition, judge_coverage
-from assets.quality.scoring import REASONS
+from assets.quality.rules import REASONS
+from resources.chat.calls import Usage
+from resources.lake.tables import Gate
 
 GATE_FAILED = "the judge gave too few verdicts in form; look at judge_reason, ask a better judge, and score it again"
 
 
-def describe(partition: ScoredPartition, dialogues: pl.DataFrame, path: str) -> dict[str, Any]:
+def describe(
+    scores: pl.DataFrame, dialogues: pl.DataFrame, usage: Usage | None, gate: Gate, path: str
+) -> dict[str, Any]:
     """A partition's metadata, in order of interest.
 
     Args:
-        partition: its scores.
+        scores: its rows of `scored_dialogues`.
         dialogues: the rows of `scenario_dialogues` that were scored.
+        usage: what this run's calls took; None where the partition was current and the judge was not asked.
+        gate: whether the partition's own gate passed.
         path: its file, relative to the lake.
     """
-    scores = partition.scores
     ranked = scores.sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
     coverage = judge_coverage(scores)
     facts: dict[str, Any] = {
@@ -36,11 +41,10 @@ def describe(partition: ScoredPartition, dialogues: pl.DataFrame, path: str) -> 
         "scores": _histogram(scores) if scores.height else "no dialogue",
         "judge coverage": "nobody was asked about" if coverage is None else f"{coverage:.1%} of those asked about",
         "decided by hand": scores.filter(pl.col("decided_by") == "manual").height,
-        "gate": partition.gate if partition.gate == "passed" else f"failed: {GATE_FAILED}",
-        "made": "earlier: already there" if partition.usage is None else "now",
+        "gate": gate if gate == "passed" else f"failed: {GATE_FAILED}",
+        "made": "earlier: already there" if usage is None else "now",
     }
-    if partition.usage is not None:
-        usage = partition.usage
+    if usage is not None:
         facts |= {
             "cost in US dollars": MetadataValue.float(usage.cost),
             "calls": table_markdown(

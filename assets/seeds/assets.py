@@ -12,8 +12,8 @@ from dagster import (
     asset,
 )
 
-from assets.framework.outcomes import outcomes_told
 from assets.framework.partitions import SHARDS
+from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.embeddings import Embedded, EmbeddingError, embed_source
@@ -45,16 +45,16 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         seeds_configuration: ResourceParam[SeedsConfiguration],
     ) -> None:
         retracted = load_retractions(seeds_configuration, lake.s3)
-        with outcomes_told(context) as outcomes:
+        with report_outcomes(context) as outcomes:
             for source in outcomes.keys:
                 try:
                     intake = take_in(lake, seeds_configuration, source, retracted, context.log.info)
                 except SeedsError as error:
-                    outcomes.faults[source] = str(error)
+                    outcomes.failures[source] = str(error)
                     continue
                 # After writing: Dagster never lists a shard that is not there.
                 context.instance.add_dynamic_partitions(SHARDS, intake.shards)
-                outcomes.described[source] = intake_metadata(lake, intake)
+                outcomes.written[source] = intake_metadata(lake, intake)
 
     @asset(
         partitions_def=sources,
@@ -71,14 +71,14 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
     def seed_embeddings(
         context: AssetExecutionContext, lake: ResourceParam[Lake], embedder: ResourceParam[Embedder]
     ) -> None:
-        with outcomes_told(context) as outcomes:
+        with report_outcomes(context) as outcomes:
             for source in outcomes.keys:
                 try:
                     embedded = embed_source(lake, embedder, source)
                 except EmbeddingError as error:
-                    outcomes.faults[source] = str(error)
+                    outcomes.failures[source] = str(error)
                     continue
-                outcomes.described[source] = embedding_metadata(embedded, embedder.identity)
+                outcomes.written[source] = embedding_metadata(embedded, embedder.identity)
 
     return [raw_seeds, seed_embeddings]
 

@@ -17,9 +17,9 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import RELEASES, create_view
 from assets.boost_qa.schema import RELEASE_ROW, RELEASED
 from assets.boost_qa.selection import query
-from assets.framework.outcomes import outcomes_told
 from assets.framework.partitions import variants
 from assets.framework.publication import GatesFailed
+from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
@@ -66,7 +66,7 @@ def training_sets(
     def compute(work: TrainingJob) -> None:
         trainer.train(context, work)
 
-    with outcomes_told(context, ConfigurationError) as outcomes:
+    with report_outcomes(context, ConfigurationError) as outcomes:
         release = RELEASES.latest(lake)
         retracted = load_retractions(seeds_configuration, lake.s3)
         with progress("reasoning", context.log.info) as update:
@@ -84,11 +84,11 @@ def training_sets(
             )
             for variant in outcomes.keys:
                 try:
-                    outcomes.described[variant] = training_set_metadata(lake, make_variant(workshop, variant))
+                    outcomes.written[variant] = training_set_metadata(lake, make_variant(workshop, variant))
                 except StoreUnreachable:  # no fault of this variant's
                     raise
                 except EXPECTED as error:
-                    outcomes.faults[variant] = str(error)
+                    outcomes.failures[variant] = str(error)
     return MaterializeResult()  # Dagster asks for one where a Pipes session was open
 
 

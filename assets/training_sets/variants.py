@@ -104,10 +104,8 @@ def make_set(
         TrainingSetError, and what `rows` raises.
     """
     run = TRAINING_SETS.begin(lake, variant)
-    inputs = stable_hash(variant, FORMAT, release.id, made_with or {})
-    latest = run.previous()
-    if latest and latest.manifest.get("inputs") == inputs:
-        return latest
+    if current := current_training_set(lake, release, variant, made_with):
+        return current
     with run.temporary_folder() as scratch:
         staged = scratch / variant
         staged.mkdir()
@@ -124,7 +122,7 @@ def make_set(
             **_of_release(variant, release),
             "points_to": None,
             "rows_sha256": written.digest,
-            "inputs": inputs,
+            "inputs": _inputs(release, variant, made_with),
             "made_with": made_with or {},
             "counts": dict(counts),
         }
@@ -146,6 +144,18 @@ def _faults(staged: Path, written: Written, release: Release) -> list[str]:
     if written.counts != release.manifest["rows"]:
         faults.append(f"it has {written.counts} rows where the release has {release.manifest['rows']}")
     return faults
+
+
+def current_training_set(
+    lake: Lake, release: Release, variant: str, made_with: Mapping[str, JSON] | None = None
+) -> TrainingSet | None:
+    """The latest set of the variant if it was made of this release and `made_with`; see `make_set`."""
+    latest = TRAINING_SETS.find_latest(lake, variant)
+    return latest if latest and latest.manifest.get("inputs") == _inputs(release, variant, made_with) else None
+
+
+def _inputs(release: Release, variant: str, made_with: Mapping[str, JSON] | None) -> str:
+    return stable_hash(variant, FORMAT, release.id, made_with or {})
 
 
 def original_pairs(source: Source) -> Iterable[Row]:

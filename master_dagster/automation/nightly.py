@@ -23,7 +23,7 @@ from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogues.estimate import dialogue_expenses, measured_averages
 from assets.dialogues.prompts import PromptBook
 from assets.framework.partitions import SHARDS, Scenario, dialogue_partitions
-from assets.framework.retries import OUTAGE_TAG
+from assets.framework.run_report import OUTAGE_TAG
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from assets.seeds.mirror import mirror_shards

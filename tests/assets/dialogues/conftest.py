@@ -120,8 +120,8 @@ def make_task() -> Callable[..., DialogueTask]:
 
 
 @pytest.fixture(scope="session")
-def make_room(prompts: PromptBook, profile: Profile) -> Callable[..., TurnLoop]:
-    """Makes a classroom around a chat: `make_room(chat, regenerations=2)`."""
+def make_turn_loop(prompts: PromptBook, profile: Profile) -> Callable[..., TurnLoop]:
+    """Makes a classroom around a chat: `make_turn_loop(chat, regenerations=2)`."""
 
     def make(chat: Any, regenerations: int = 2) -> TurnLoop:
         return TurnLoop(chat, prompts, profile, regenerations)

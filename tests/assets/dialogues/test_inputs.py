@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.inputs import InputsError, PartitionInputs, read_inputs
+from assets.dialogues.inputs import PartitionInputs, is_current, read_inputs
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.task import dialogue_id
+from assets.framework.partition_run import PartitionError
 from assets.framework.partitions import Scenario
 from resources.chat.profile import Profile
 from resources.lake.tables import Lake
@@ -67,26 +68,32 @@ def test_a_partner_may_lie_in_another_shard_of_the_source(planned: Any, read: An
 
 
 def test_a_shard_without_plans_says_what_to_do(read: Any) -> None:
-    with pytest.raises(InputsError, match="sums-0009 has no dialogue plans; materialise dialogue_plans for it first"):
+    with pytest.raises(
+        PartitionError, match="sums-0009 has no dialogue plans; materialise dialogue_plans for it first"
+    ):
         read("debate|sums-0009")
 
 
 def test_a_planned_seed_that_is_gone_is_named(planned: Any, read: Any) -> None:
     planned.plan("sums-0000", MIXED, partner_of_first="f" * 32)
-    with pytest.raises(InputsError, match=r"the seed f{32} is planned but not in raw_seeds"):
+    with pytest.raises(PartitionError, match=r"the seed f{32} is planned but not in raw_seeds"):
         read("analogy|sums-0000")
 
 
-def test_what_is_written_and_unchanged_is_current(planned: Any, read: Any, lake: Lake) -> None:
+def test_what_is_written_and_unchanged_is_current(
+    planned: Any, read: Any, lake: Lake, prompts: PromptBook, profile: Profile
+) -> None:
     planned.plan("sums-0000", MIXED)
     write(lake, read(KEY))
-    assert read(KEY).current
+    assert is_current(lake, KEY, prompts, profile)
 
 
-def test_a_partition_whose_gate_failed_is_not_current(planned: Any, read: Any, lake: Lake) -> None:
+def test_a_partition_whose_gate_failed_is_not_current(
+    planned: Any, read: Any, lake: Lake, prompts: PromptBook, profile: Profile
+) -> None:
     planned.plan("sums-0000", MIXED)
     write(lake, read(KEY), gate="failed")
-    assert not read(KEY).current
+    assert not is_current(lake, KEY, prompts, profile)
 
 
 def test_only_what_was_asked_for_anew_is_taught_again(planned: Any, read: Any, lake: Lake) -> None:
@@ -96,23 +103,22 @@ def test_only_what_was_asked_for_anew_is_taught_again(planned: Any, read: Any, l
     first, second = (task.dialogue_id for task in before.tasks)
     planned.ask_again(Scenario.DEBATE, "sums-0000", first)
     inputs = read(KEY)
-    assert not inputs.current
     assert [task.generation for task in inputs.tasks] == [1, 0]
-    assert list(inputs.held) == [second]
+    assert list(inputs.kept) == [second]
 
 
 def test_what_was_set_aside_is_tried_again(planned: Any, read: Any, lake: Lake) -> None:
     planned.plan("sums-0000", MIXED)
     write(lake, read(KEY), statuses=["set_aside", "complete"], gate="failed")
     inputs = read(KEY)
-    assert list(inputs.held) == [inputs.tasks[1].dialogue_id]
+    assert list(inputs.kept) == [inputs.tasks[1].dialogue_id]
 
 
 def test_nothing_is_held_when_the_plans_changed(planned: Any, read: Any, lake: Lake) -> None:
     planned.plan("sums-0000", MIXED)
     write(lake, read(KEY))
     planned.plan("sums-0000", [*MIXED, Scenario.DEBATE])
-    assert read(KEY).held == {}
+    assert read(KEY).kept == {}
 
 
 def test_tasks_of_retracted_seeds_are_marked(planned: Any, read: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 
 from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint, publish_untuned
 from assets.evaluation.configuration import Benchmarks
-from assets.evaluation.runs import EvaluatedPartition, Evaluation, evaluate, read_all_questions
+from assets.evaluation.evaluate_checkpoints import CheckpointEvaluation
+from assets.evaluation.runs import EvaluatedPartition, Evaluation, read_all_questions
+from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.framework.partition_run import Outcomes, Written, run_partitions
 from assets.training_programs.recipe import Training, load_training
 from resources.chat.budget import Budget
 from resources.chat.profile import Profile, Role
@@ -18,11 +22,23 @@ from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
+from resources.model_servers.tuned.served import ModelUnderTest
 from resources.progress import Update
 from resources.sandbox.sandbox import NoSandbox, require_sandbox
 from tests.fake_endpoint import FakeEndpoint
 
 BASE = "smollm2-135m"
+
+
+@dataclass
+class WatchedEvaluation(CheckpointEvaluation):
+    """An evaluation of one checkpoint that keeps what it made; None where nothing was due."""
+
+    made: EvaluatedPartition | None = None
+
+    def write(self, key: str, inputs: ModelUnderTest, made: EvaluatedPartition) -> Written:
+        self.made = made
+        return CheckpointEvaluation.write(self, key, inputs, made)
 
 
 @dataclass
@@ -80,9 +96,11 @@ class Board:
 
     def evaluate(self, variant: str = "untuned") -> EvaluatedPartition:
         """Evaluate its latest checkpoint."""
-        evaluation = self.evaluation
-        questions = read_all_questions(evaluation)
-        return asyncio.run(evaluate(evaluation, questions, BASE, variant, self.update))
+        evaluation, key = self.evaluation, f"{BASE}|{variant}"
+        work = WatchedEvaluation(evaluation, read_all_questions(evaluation), lambda _: nullcontext(self.update))
+        address = self.lake.store.uri(BENCHMARK_SCORES.name)
+        asyncio.run(run_partitions(work, Outcomes([key]), address=address, look_seconds=0.01))
+        return work.made or work.written(key)
 
     def rows(self, variant: str = "untuned") -> list[dict[str, Any]]:
         """The answers of an evaluation, by question, stage and sample."""

@@ -2,10 +2,13 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from assets.evaluation.configuration import load_benchmarks
-from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
+from assets.evaluation.evaluate_checkpoints import CheckpointEvaluation
+from assets.evaluation.runs import Evaluation, read_all_questions
+from assets.framework.partition_run import Outcomes, run_partitions
 from assets.training_programs.recipe import load_training
 from resources.chat.profile import Profile
 from resources.chat.service import ChatService, run_async
@@ -20,4 +23,5 @@ if __name__ == "__main__":
     benchmarks = load_benchmarks(str(folder / "benchmarks.yaml"))
     evaluation = Evaluation(lake, ChatService(profile, lake.store), serving, benchmarks, load_training("laptop"))
     questions = read_all_questions(evaluation)
-    run_async(evaluate(evaluation, questions, "smollm2-135m", "untuned", lambda *_: None))
+    work = CheckpointEvaluation(evaluation, questions, lambda _: nullcontext(lambda *_: None))
+    run_async(run_partitions(work, Outcomes(["smollm2-135m|untuned"]), address=lake.store.uri("benchmark_scores")))

@@ -241,7 +241,6 @@ def test_of_two_runs_at_once_one_asks_and_the_other_finds_it_done(
     board: Any, fake_endpoint: FakeEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr("assets.framework.claims.LOOK_SECONDS", 0.01)
     board.add(CHOICE, [SUM])
     fake_endpoint.answer_with(lambda request: FakeEndpoint.says("[B]", delay=0.2))
     with ThreadPoolExecutor(2) as runs:

@@ -5,15 +5,13 @@ from typing import Any
 
 import polars as pl
 import pytest
-from dagster import DagsterInstance, ExecuteInProcessResult, materialize
+from dagster import AssetExecutionContext, DagsterInstance, ExecuteInProcessResult, asset, materialize
 
-from assets.evaluation import assets
-from assets.evaluation.assets import benchmark_asset
+from assets.evaluation.assets import benchmark_asset, evaluate_partitions
 from assets.evaluation.checks import benchmark_checks, not_reproduced
+from assets.evaluation.evaluate_checkpoints import CheckpointEvaluation
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.framework import retries
 from assets.framework.partitions import tunings
-from assets.framework.retries import WAITS
 from resources.chat.calls import EndpointUnreachable
 from resources.lake.store import StoreUnreachable
 from resources.sandbox.sandbox import require_sandbox
@@ -150,17 +148,22 @@ def test_scores_that_an_earlier_version_wrote_are_found(run: Run, board: Any, fa
 
 
 @pytest.mark.parametrize(
-    "away", [EndpointUnreachable("no answer"), StoreUnreachable("no lake")], ids=["endpoint", "lake"]
+    "error", [EndpointUnreachable("no answer"), StoreUnreachable("no lake")], ids=["endpoint", "lake"]
 )
-@pytest.mark.parametrize(("tags", "tries"), [({"backfill": "b1"}, len(WAITS)), ({}, 0)], ids=["unattended", "watched"])
-def test_an_outage_is_waited_out_where_nobody_watches(
-    run: Run, monkeypatch: pytest.MonkeyPatch, away: Exception, tags: dict[str, str], tries: int
+def test_an_unattended_run_waits_for_an_outage_to_pass(
+    board: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    async def fail(*_: object) -> None:
-        raise away
+    board.add(CHOICE, ROWS)
 
-    monkeypatch.setattr(assets, "evaluate", fail)
-    monkeypatch.setattr(retries, "WAITS", (0,) * len(WAITS))
-    result = run(**tags)
+    async def fail(*_: object) -> None:
+        raise error
+
+    @asset(partitions_def=tunings(["smollm2-135m"]))
+    def scores(context: AssetExecutionContext) -> None:
+        evaluate_partitions(context, board.evaluation, retry_seconds=(0, 0))
+
+    monkeypatch.setattr(CheckpointEvaluation, "run", fail)
+    tags = {"dagster/backfill": "b1"}
+    result = materialize([scores], partition_key="smollm2-135m|untuned", tags=tags, raise_on_error=False)
     assert not result.success
-    assert len([event for event in result.all_events if event.is_step_up_for_retry]) == tries
+    assert len([event for event in result.all_events if event.is_step_up_for_retry]) == 2

@@ -12,10 +12,11 @@ from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sharegpt_roles import SIDES, speakers
 from assets.dialogues.task import Question
+from assets.framework.partition_run import RunProgress
 from assets.framework.partitions import Scenario, partition_columns
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.dialogue_input import DialogueInput, Turn
-from assets.quality.runs import Scoring
+from assets.quality.score_partition import DialogueScoring
 from assets.seeds.schema import SEEDS
 from resources.chat.profile import Endpoint, Profile, Role, load_profile
 from resources.chat.retries import RetryPolicy
@@ -103,13 +104,14 @@ class SampleProject:
 
     key = "error_correction|sums-0000"
 
-    def scoring(self, **judge: Any) -> Scoring:
-        """What a run scores with; `judge` changes the judge's settings in the profile."""
+    def scoring(self, *keys: str, **judge: Any) -> DialogueScoring:
+        """A run over these partitions; `judge` changes the judge's settings in the profile."""
         profile = judged_by(self.base_url)
         roles = {**profile.roles, Role.JUDGE: profile.roles[Role.JUDGE].model_copy(update=judge)}
         profile = profile.model_copy(update={"roles": roles})
         service = ChatService(profile, self.lake.store, retries=RetryPolicy(attempts=2, first_wait=0.001))
-        return Scoring.begin(self.lake, service, load_prompts("standard"), self.rules)
+        progress = RunProgress(lambda done, total, detail="", parts=tuple: None)
+        return DialogueScoring(self.lake, service, load_prompts("standard"), self.rules, keys, progress)
 
     def teach(self, name: str, said: Sequence[str] = CORRECTED, **row: Any) -> str:
         """Add a task, write every table anew, and give its dialogue_id."""

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.quality.betrayal import betrayals
 from assets.quality.code_blocks import code_parses, python_blocks
 from assets.quality.copying import copied_share, covered_places, repeated_share, runs
 from assets.quality.near_duplicates import near_duplicates
+from assets.quality.reference_leaks import betrayals
 from assets.quality.secrets_scan import count_secrets
 
 A = "First I take the twelve marbles, then I take away five of them, so seven marbles are left."

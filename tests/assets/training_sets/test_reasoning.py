@@ -138,7 +138,6 @@ def test_of_two_runs_at_once_one_asks_and_the_other_finds_it_made(
     studio: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr("assets.framework.claims.LOOK_SECONDS", 0.01)
     studio.endpoint.answer_with(lambda request: studio.endpoint.says(SOUND.format("done"), delay=0.1))
     studio.release = studio.tiny.release()
     with ThreadPoolExecutor(2) as runs:

@@ -23,7 +23,7 @@ from dagster._core.instance.config import PoolGranularity
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS, Scenario, dialogue_partitions
-from assets.framework.retries import OUTAGE_TAG
+from assets.framework.run_report import OUTAGE_TAG
 from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS

@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 
 from assets.dialogues.schema import REGENERATIONS
+from assets.framework.partition_run import Outcomes, run_partitions
 from assets.framework.partitions import partition_columns
 from assets.quality.configuration import load_quality_rules
+from assets.quality.gate import gate_of
 from assets.quality.regenerations import ask_again
-from assets.quality.runs import ScoredPartition, gate_of, score_partitions
 from assets.quality.schema import SCORED
 from resources.chat.calls import EndpointUnusable
 
@@ -25,15 +26,11 @@ BAD_RESULT = (
 )
 
 
-def score(project: Any, *keys: str, **judge: Any) -> tuple[dict[str, ScoredPartition], dict[str, str]]:
-    done: dict[str, ScoredPartition] = {}
-    work = score_partitions(
-        project.scoring(**judge),
-        keys or (project.key,),
-        done.__setitem__,
-        lambda done, total, detail="", parts=tuple: None,
-    )
-    return done, asyncio.run(work)
+def score(project: Any, *keys: str, **judge: Any) -> Outcomes:
+    outcomes = Outcomes(keys or (project.key,))
+    work = project.scoring(*outcomes.keys, **judge)
+    asyncio.run(run_partitions(work, outcomes, address=project.lake.store.uri(SCORED.name)))
+    return outcomes
 
 
 def row(project: Any, dialogue_id: str) -> dict[str, Any]:
@@ -86,8 +83,7 @@ def test_of_two_equal_dialogues_one_is_taken(project: Any, fake_endpoint: Any) -
 def test_a_judge_that_never_answers_in_form_fails_the_partition(project: Any, fake_endpoint: Any) -> None:
     fake_endpoint.answer_with(lambda request: "Looks right to me!")
     good = project.teach("good")
-    done, _ = score(project)
-    assert done[project.key].gate == "failed"
+    assert list(score(project).gate_failures) == [project.key]
     assert row(project, good)["rejection_reasons"] == ["not_judged"]
     assert len(fake_endpoint.chats) == 3
 
@@ -113,9 +109,8 @@ def test_what_is_current_is_reported_and_costs_nothing(project: Any, fake_endpoi
     project.teach("good")
     score(project)
     before = project.lake.record(SCORED, partition_columns(project.key))
-    done, _ = score(project)
+    assert score(project).written[project.key]["made"].startswith("earlier")
     assert len(fake_endpoint.chats) == 1
-    assert done[project.key].usage is None
     assert project.lake.record(SCORED, partition_columns(project.key)) == before
 
 
@@ -145,8 +140,7 @@ def test_dialogues_made_anew_under_the_same_name_are_scored_again(project: Any, 
     project.teach("good")
     score(project)
     project.write()
-    done, _ = score(project)
-    assert done[project.key].usage is not None
+    assert score(project).written[project.key]["made"] == "now"
 
 
 def test_a_manual_decision_survives_a_new_run(project: Any, fake_endpoint: Any, tmp_path: Path) -> None:
@@ -182,9 +176,9 @@ def test_scores_are_known_by_the_decisions_they_were_made_with(
 def test_a_partition_without_dialogues_does_not_stop_the_others(project: Any, fake_endpoint: Any) -> None:
     fake_endpoint.answer_with(lambda request: RIGHT)
     project.teach("good")
-    done, faults = score(project, "debate|sums-0000", project.key)
-    assert list(done) == [project.key]
-    assert "materialise scenario_dialogues" in faults["debate|sums-0000"]
+    outcomes = score(project, "debate|sums-0000", project.key)
+    assert list(outcomes.written) == [project.key]
+    assert "materialise scenario_dialogues" in outcomes.failures["debate|sums-0000"]
 
 
 def test_a_judge_that_is_not_there_stops_the_run_in_plain_words(project: Any, fake_endpoint: Any) -> None:

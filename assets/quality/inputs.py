@@ -1,4 +1,4 @@
-"""Dialogues from the lake, beside the seeds that they taught."""
+"""Dialogues from the lake, each with its seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,8 +8,9 @@ import polars as pl
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.task import Question, question_of
+from assets.framework.partition_run import PartitionError
 from assets.framework.partitions import Scenario, partition_columns, source_of
-from assets.quality.dialogue_input import DialogueInput, taught_partitions
+from assets.quality.dialogue_input import DialogueInput, dialogue_inputs
 from assets.seeds.schema import SEEDS
 from assets.seeds.shards import held_shards
 from resources.lake.tables import Lake
@@ -19,14 +20,10 @@ _COLUMNS = ("seed_id", "system", "question", "answer", "reference_final", "domai
 Questions = Mapping[str, Question]
 
 
-class MissingSeed(LookupError):
-    """A dialogue names a seed that the lake does not hold."""
-
-
-def read_taught(
+def read_dialogues(
     lake: Lake, keys: Mapping[str, str], partners: Questions
 ) -> tuple[list[dict[str, Any]], list[DialogueInput]]:
-    """One partition of dialogues, ordered by dialogue_id: its rows, and the same beside their seeds.
+    """One partition of dialogues, ordered by dialogue_id: its rows, and the same dialogues with their seeds.
 
     Args:
         lake: where they are.
@@ -34,17 +31,17 @@ def read_taught(
         partners: the second questions of its analogies, see `partner_questions`.
 
     Raises:
-        MissingSeed: a seed is not in the lake.
+        PartitionError: a seed is not in the lake.
     """
     shard = keys["shard"]
     rows = lake.read(DIALOGUES, [keys]).sort("dialogue_id").to_dicts()
     own = _questions(lake, source_of(shard), [shard], {row["seed_id"] for row in rows})
     plans = lake.read(DIALOGUE_PLANS, [{"shard": shard}], ["seed_id", "debate_rounds"])
     try:
-        return rows, taught_partitions(rows, {**partners, **own}, dict(plans.iter_rows()))
+        return rows, dialogue_inputs(rows, {**partners, **own}, dict(plans.iter_rows()))
     except KeyError as error:
-        raise MissingSeed(
-            f"dialogues of {keys['scenario']}|{shard} teach seed {error.args[0]}, which raw_seeds does not hold; "
+        raise PartitionError(
+            f"dialogues of {keys['scenario']}|{shard} are about the seed {error.args[0]}, which is not in raw_seeds; "
             "materialise raw_seeds of its source, then the dialogues"
         ) from error
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.decisions import Decision
 from assets.quality.judge import NOT_ASKED, ErrorClass, Judgement, Verdict
-from assets.quality.scoring import HARD_RULES, REASONS, Decided, decide, failed_rules, quality_score
+from assets.quality.rules import HARD_RULES, REASONS, Decided, decide, failed_rules, quality_score
 from assets.quality.signals import Signals
 
 GOOD = Signals(

@@ -1,0 +1,137 @@
+"""Generating the partitions of a run: what `assets.framework.partition_run` does with one partition of dialogues."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from assets.dialogues.gate import gate
+from assets.dialogues.inputs import PartitionInputs, is_current, read_inputs
+from assets.dialogues.prompts import PromptBook
+from assets.dialogues.scenarios import SCENARIOS
+from assets.dialogues.schema import DIALOGUES
+from assets.dialogues.summary import describe, usage_facts
+from assets.dialogues.task import DialogueTask
+from assets.dialogues.turn_loop import Dialogue, TurnLoop, run_turns
+from assets.framework.partition_run import RunProgress, Written, gather_results
+from assets.framework.partitions import partition_columns
+from resources.chat.calls import BudgetSpent, EndpointUnusable, Usage
+from resources.chat.engine import ChatEngine
+from resources.chat.profile import Role
+from resources.chat.service import ChatService
+from resources.chat.throughput import Throughput
+from resources.lake.store import StoreError
+from resources.lake.tables import Lake
+
+Row = Mapping[str, Any]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRules:
+    """When an utterance is asked for again, and when a partition fails."""
+
+    regenerations: int  # how often a refused utterance is asked for again
+    set_aside_limit: float  # a partition fails when a greater share of its dialogues is set aside (0..1)
+    set_aside_minimum: int  # fewer refused dialogues than this never fail a partition
+
+
+@dataclass(slots=True)
+class DialogueGeneration:
+    """Implements `PartitionWork` for `scenario_dialogues`. A unit of work is one dialogue."""
+
+    lake: Lake
+    service: ChatService
+    prompts: PromptBook
+    rules: GenerationRules
+    retracted: frozenset[str]
+    roles: Sequence[Role]  # all that the run's scenarios ask
+    progress: RunProgress
+    run_id: str | None = None  # whose budget is drawn on
+    set_aside: int = 0  # dialogues of this run
+    throughput: Throughput = field(default_factory=lambda: Throughput(Usage()))
+    chat: ChatEngine = field(init=False)
+
+    def is_current(self, key: str) -> bool:
+        """See `assets.dialogues.inputs.is_current`."""
+        return is_current(self.lake, key, self.prompts, self.service.profile)
+
+    def describe(self, key: str) -> Mapping[str, Any]:
+        """The metadata of a partition that was there before."""
+        rows = self.lake.read(DIALOGUES, [partition_columns(key)]).to_dicts()
+        return describe(rows, None, "passed", "", self.lake.path(DIALOGUES, partition_columns(key)))
+
+    def read(self, key: str) -> PartitionInputs:
+        """See `assets.dialogues.inputs.read_inputs`."""
+        return read_inputs(self.lake, key, self.prompts, self.service.profile, self.retracted)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[asyncio.Semaphore]:
+        """A chat engine, and slots for as many dialogues as keep it busy."""
+        async with self.service.engine(self.roles, self.run_id) as self.chat:
+            self.throughput = Throughput(self.chat.total)
+            self.progress.words = self.throughput.describe
+            yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
+
+    async def run(self, key: str, inputs: PartitionInputs, slots: asyncio.Semaphore) -> list[Row]:
+        """The partition's rows in order of seed_id: those that are kept, and a new one for every other task."""
+        turn_loop = TurnLoop(self.chat, self.prompts, self.service.profile, self.rules.regenerations)
+        waiting = [task for task in inputs.tasks if task.dialogue_id not in inputs.kept]
+        set_aside = 0
+        with self.progress.partition(key, len(waiting)) as one_more:
+
+            async def generate(task: DialogueTask) -> Row:
+                nonlocal set_aside
+                async with slots:
+                    row = (await generate_dialogue(task, turn_loop, scope_of(key))).row()
+                if row["status"] == "set_aside":
+                    set_aside += 1
+                    self.set_aside += 1
+                one_more(f"{set_aside} set aside" if set_aside else "")
+                return row
+
+            made = await gather_results(generate(task) for task in waiting)
+        rows = {**inputs.kept, **{row["dialogue_id"]: row for row in made}}
+        return [rows[task.dialogue_id] for task in inputs.tasks]
+
+    def write(self, key: str, inputs: PartitionInputs, made: list[Row]) -> Written:
+        """Write the partition with its gate and with what made it."""
+        usage = self.chat.take_usage(scope_of(key))
+        passed, reason = gate(made, self.rules.set_aside_limit, self.rules.set_aside_minimum)
+        scenario = SCENARIOS[inputs.scenario]
+        facts = {
+            "profile": self.service.profile.name,
+            "prompts": self.prompts.versions(scenario.prompt_names),
+            "models": {role.value: self.service.profile.roles[role].model for role in scenario.roles},
+            "made_by": inputs.made_by,
+            "usage": usage_facts(usage),
+        }
+        frame = DIALOGUES.frame(made)
+        self.lake.write(DIALOGUES, inputs.keys, frame, fingerprint=inputs.fingerprint, gate=passed, facts=facts)
+        return Written(describe(made, usage, passed, reason, self.lake.path(DIALOGUES, inputs.keys)), reason)
+
+
+async def generate_dialogue(task: DialogueTask, turn_loop: TurnLoop, scope: str) -> Dialogue:
+    """Run the turns of one task. A bug that one task meets sets that dialogue aside, and the run goes on."""
+    try:
+        return await run_turns(task, turn_loop, scope)
+    except (BudgetSpent, EndpointUnusable, StoreError):
+        raise
+    except Exception as error:
+        logger.exception("dialogue %s of %s was set aside because of a fault", task.dialogue_id, scope)
+        dialogue = Dialogue(task)
+        dialogue.set_aside("fault", f"{type(error).__name__}: {error}")
+        return dialogue
+
+
+def roles_of(keys: Iterable[str]) -> tuple[Role, ...]:
+    """Every role that the scenarios of these partitions ask."""
+    scenarios = {partition_columns(key)["scenario"] for key in keys}
+    return tuple(role for name, one in SCENARIOS.items() if name.value in scenarios for role in one.roles)
+
+
+def scope_of(key: str) -> str:
+    """A partition's name in the journal and the usage."""
+    return f"{DIALOGUES.name}/{key}"

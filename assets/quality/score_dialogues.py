@@ -1,0 +1,98 @@
+"""Scoring the dialogues of one partition: signals and failed rules before the judge, the row of scores after it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from assets.quality.configuration import QualityRules
+from assets.quality.decisions import Decisions
+from assets.quality.dialogue_input import DialogueInput
+from assets.quality.judge import ErrorClass, Judgement, Verdict
+from assets.quality.near_duplicates import near_duplicates
+from assets.quality.rules import NEAR_DUPLICATE, decide, failed_rules
+from assets.quality.signals import Signals, read_signals
+
+# Columns that a row of scores takes over from the row of its dialogue.
+_TAKEN_OVER = ("dialogue_id", "scenario", "shard", "source", "domain", "split", "seed_id", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A dialogue, its signals, and the rules that it fails before the judge is asked."""
+
+    dialogue: DialogueInput
+    signals: Signals
+    failed: tuple[str, ...]
+    near_duplicate_of: str | None = None
+
+
+def screen_dialogues(dialogues: Sequence[DialogueInput], rules: QualityRules) -> list[Screened]:
+    """Signals and failed rules of each dialogue of a partition; near duplicates among those that fail no rule."""
+    screened = []
+    for dialogue in dialogues:
+        signals = read_signals(dialogue)
+        failed = failed_rules(signals, dialogue.domain, rules, complete=dialogue.complete)
+        screened.append(Screened(dialogue, signals, failed))
+    texts = {
+        one.dialogue.dialogue_id: "\n".join(turn.text for turn in one.dialogue.turns)
+        for one in screened
+        if not one.failed
+    }
+    found = near_duplicates(texts, rules.limits.near_duplicate)
+    return [
+        Screened(one.dialogue, one.signals, (NEAR_DUPLICATE,), found[one.dialogue.dialogue_id])
+        if one.dialogue.dialogue_id in found
+        else one
+        for one in screened
+    ]
+
+
+def score_row(
+    row: Mapping[str, Any],
+    screened: Screened,
+    judgement: Judgement,
+    judge_model: str,
+    rules: QualityRules,
+    decisions: Decisions,
+) -> dict[str, Any]:
+    """One row of `scored_dialogues`.
+
+    Args:
+        row: of `scenario_dialogues`.
+        screened: the same dialogue.
+        judgement: what the judge says of it.
+        judge_model: who judged.
+        rules, decisions: what decides.
+    """
+    decided = decide(screened.signals, screened.failed, judgement, rules, decisions.get(screened.dialogue.dialogue_id))
+    verdict = judgement.verdict
+    return {
+        **{name: row[name] for name in _TAKEN_OVER},
+        **asdict(screened.signals),
+        "near_duplicate_of": screened.near_duplicate_of,
+        "judge_status": judgement.status,
+        "judge_correct": verdict.correct if verdict else None,
+        "judge_error_class": verdict.error_class.value if verdict else None,
+        "judge_reason": verdict.reason if verdict else judgement.fault,
+        "judge_model": None if judgement.status == "not_asked" else judge_model,
+        "quality_score": decided.quality_score,
+        "accepted": decided.accepted,
+        "rejection_reasons": list(decided.reasons),
+        "decided_by": decided.decided_by,
+        "decision_note": decided.note,
+    }
+
+
+def written_verdicts(scores: pl.DataFrame) -> dict[str, Verdict]:
+    """The verdicts of a written partition, by dialogue_id."""
+    judged = scores.filter(pl.col("judge_status") == "judged")
+    return {
+        row["dialogue_id"]: Verdict(
+            reason=row["judge_reason"],
+            error_class=ErrorClass(row["judge_error_class"]),
+            correct=row["judge_correct"],
+        )
+        for row in judged.iter_rows(named=True)
+    }

@@ -1,0 +1,172 @@
+"""Scoring the partitions of a run: what `assets.framework.partition_run` does with one partition of scores."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from assets.dialogues.prompts import PromptBook
+from assets.dialogues.schema import DIALOGUES
+from assets.dialogues.summary import usage_facts
+from assets.framework.currency import why_not_current
+from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
+from assets.framework.partitions import Scenario, partition_columns
+from assets.quality.configuration import QualityRules
+from assets.quality.decisions import Decisions, load_decisions
+from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
+from assets.quality.gate import gate_of
+from assets.quality.inputs import Questions, partner_questions, read_dialogues
+from assets.quality.judge import NOT_ASKED, PROMPT, Judgement, Verdict, judge
+from assets.quality.schema import SCORED
+from assets.quality.score_dialogues import Screened, score_row, screen_dialogues, written_verdicts
+from assets.quality.summary import GATE_FAILED, describe
+from resources.chat.engine import ChatEngine
+from resources.chat.profile import Role
+from resources.chat.service import ChatService
+from resources.chat.throughput import Throughput
+from resources.lake.tables import Lake, PartitionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringInputs:
+    """One partition of dialogues that is to be scored."""
+
+    record: PartitionRecord  # of the dialogues
+    rows: Sequence[Mapping[str, Any]]  # of `scenario_dialogues`, ordered by dialogue_id
+    screened: Sequence[Screened]  # the same dialogues
+    verdicts: Mapping[str, Verdict]  # by dialogue_id: those of the present judge on these very dialogues
+
+
+@dataclass(slots=True)
+class DialogueScoring:
+    """Implements `PartitionWork` for `scored_dialogues`. A unit of work is the judging of one dialogue.
+
+    The manual decisions are those at the start of the run, also where their file changes meanwhile.
+
+    Raises:
+        ConfigurationError: the manual decisions cannot be used.
+    """
+
+    lake: Lake
+    service: ChatService
+    prompts: PromptBook
+    rules: QualityRules
+    keys: Sequence[str]  # every partition of the run
+    progress: RunProgress
+    run_id: str | None = None  # whose budget is drawn on
+    decisions: Decisions = field(init=False)
+    rules_identity: str = field(init=False)
+    chat: ChatEngine = field(init=False)
+    accepted: int = 0  # dialogues of this run
+    decided: int = 0
+    _partners: Questions | None = None
+
+    def __post_init__(self) -> None:
+        self.decisions = load_decisions(self.rules.decisions)
+        self.rules_identity = self.rules.identity_with(self.decisions)
+
+    def is_current(self, key: str) -> bool:
+        """Whether the partition's dialogues have scores by the present judge and rules, and the gate passed."""
+        dialogues = self.lake.record(DIALOGUES, partition_columns(key))
+        if dialogues is None:
+            raise PartitionError("it has no dialogues yet; materialise scenario_dialogues for it first")
+        scored = self.lake.record(SCORED, dialogues.keys)
+        return why_not_current(scored, self._fingerprint(dialogues), dialogues) is None
+
+    def describe(self, key: str) -> Mapping[str, Any]:
+        """The metadata of a partition that was there before."""
+        keys = partition_columns(key)
+        scores, dialogues = self.lake.read(SCORED, [keys]), self.lake.read(DIALOGUES, [keys])
+        return describe(scores, dialogues, None, "passed", self.lake.path(SCORED, keys))
+
+    def read(self, key: str) -> ScoringInputs:
+        """The partition's dialogues, their signals and failed rules, and the verdicts that need no new call."""
+        if self._partners is None:
+            self._partners = partner_questions(self.lake, self._due_analogies())
+        keys = partition_columns(key)
+        record = self.lake.record(DIALOGUES, keys)
+        assert record is not None  # noqa: S101 - `is_current` has looked
+        rows, dialogues = read_dialogues(self.lake, keys, self._partners)
+        return ScoringInputs(record, rows, screen_dialogues(dialogues, self.rules), self._verdicts(record))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[asyncio.Semaphore]:
+        """A chat engine for the judge, and slots for as many dialogues as keep it busy."""
+        async with self.service.engine([Role.JUDGE], self.run_id) as self.chat:
+            throughput = Throughput(self.chat.total)
+            self.progress.words = lambda: self._accepted_so_far() + throughput.describe()
+            yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
+
+    async def run(self, key: str, inputs: ScoringInputs, slots: asyncio.Semaphore) -> pl.DataFrame:
+        """The partition's scores, one row per dialogue. The judge reads only the dialogues that may be accepted."""
+        judge_model = self.service.profile.roles[Role.JUDGE].model
+        with self.progress.partition(key, len(inputs.screened)) as one_more:
+
+            async def judgement_of(one: Screened) -> Judgement:
+                name = one.dialogue.dialogue_id
+                judgement = NOT_ASKED
+                if name in inputs.verdicts:
+                    judgement = Judgement("judged", inputs.verdicts[name])
+                elif one.dialogue.complete and (not one.failed or self.rules.judge.ask_all):
+                    async with slots:
+                        again = self.rules.judge.regenerations
+                        judgement = await judge(
+                            self.chat, self.prompts, one.dialogue, regenerations=again, scope=_scope(key)
+                        )
+                one_more()
+                return judgement
+
+            judgements = await gather_results(map(judgement_of, inputs.screened))
+        made = zip(inputs.rows, inputs.screened, judgements, strict=True)
+        scores = SCORED.frame(
+            [score_row(row, one, judgement, judge_model, self.rules, self.decisions) for row, one, judgement in made]
+        )
+        self.accepted += int(scores["accepted"].sum())
+        self.decided += scores.height
+        return scores
+
+    def write(self, key: str, inputs: ScoringInputs, made: pl.DataFrame) -> Written:
+        """Write the partition with its gate and with what made it."""
+        usage, gate, keys = self.chat.take_usage(_scope(key)), gate_of(made, self.rules), inputs.record.keys
+        facts = {
+            "profile": self.service.profile.name,
+            "rules": self.rules.name,
+            "judging": self._judging_fingerprint(inputs.record),
+            "judge_prompt": self.prompts.version(PROMPT),
+            "usage": usage_facts(usage),
+        }
+        self.lake.write(SCORED, keys, made, fingerprint=self._fingerprint(inputs.record), gate=gate, facts=facts)
+        metadata = describe(made, self.lake.read(DIALOGUES, [keys]), usage, gate, self.lake.path(SCORED, keys))
+        return Written(metadata, GATE_FAILED if gate == "failed" else "")
+
+    def _due_analogies(self) -> Iterator[str]:
+        for key in self.keys:
+            keys = partition_columns(key)
+            if keys["scenario"] == Scenario.ANALOGY and self.lake.record(DIALOGUES, keys) and not self.is_current(key):
+                yield key
+
+    def _fingerprint(self, dialogues: PartitionRecord) -> str:
+        return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules_identity)
+
+    def _judging_fingerprint(self, dialogues: PartitionRecord) -> str:
+        return judging_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts)
+
+    def _verdicts(self, dialogues: PartitionRecord) -> dict[str, Verdict]:
+        """Written verdicts of the same judge on the same dialogues: changed rules or decisions need no new call."""
+        scored = self.lake.record(SCORED, dialogues.keys)
+        if scored is None or scored.written_at < dialogues.written_at:
+            return {}
+        if self.lake.facts(SCORED, dialogues.keys).get("judging") != self._judging_fingerprint(dialogues):
+            return {}
+        return written_verdicts(self.lake.read(SCORED, [dialogues.keys]))
+
+    def _accepted_so_far(self) -> str:
+        return f"{self.accepted} of {self.decided} accepted so far, " if self.decided else ""
+
+
+def _scope(key: str) -> str:
+    """A partition's name in the journal and the usage."""
+    return f"{SCORED.name}/{key}"
