@@ -39,7 +39,7 @@ lint: $(VENV)/.dev ## check style, types and the direction of imports
 style: $(VENV)/.dev ## put the code into the project's style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-docs: $(VENV)/.dev ## write from the settings
+docs: $(VENV)/.dev ## write docs/configuration.md from the settings
 	@$(BIN)/python -m master_dagster.cli settings-reference > docs/configuration.md
 
 bench: $(VENV)/.dev ## run the quick benchmarks; the long ones are in benchmarks/README.md

@@ -26,8 +26,8 @@ from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
 from benchmarks.results_table import at_most, quick_options, show
-from master_dagster.automation.due import Limits, choose, together
-from master_dagster.automation.nightly import averages_of, failed_nights, partitions_in_flight
+from master_dagster.automation.due import NightlyLimits, choose_partitions, plan_runs
+from master_dagster.automation.nightly import failed_nights, partitions_in_progress, recent_averages
 from master_dagster.maintenance.record import record_lake
 from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.lake.store import LocalStore
@@ -125,12 +125,14 @@ def main() -> None:
                 statuses = partition_statuses(lake, expected)
             with timed("runs in flight and failed nights"):
                 now = datetime.now(UTC)
-                in_flight, tries = partitions_in_flight(instance, now), failed_nights(instance, now)
-            limits = Limits(partitions=len(statuses), tokens=given.tokens)
+                in_progress, failures = partitions_in_progress(instance, now), failed_nights(instance, now)
+            limits = NightlyLimits(partitions=len(statuses), tokens=given.tokens)
             with timed("choice and ranges"):
-                averages = averages_of(lake, deployment.profile, deployment.plan_rules) if limits.measured else None
-                choice = choose(statuses, in_flight, tries, averages, limits)
-                batches = together(choice.taken, instance.get_dynamic_partitions(SHARDS), 20)
+                averages = (
+                    recent_averages(lake, deployment.profile, deployment.plan_rules) if limits.need_expenses else None
+                )
+                choice = choose_partitions(statuses, in_progress, failures, averages, limits)
+                runs = plan_runs(choice.chosen, instance.get_dynamic_partitions(SHARDS), 20)
             if given.quick:
                 tick = sum(parts.values()) - parts["shards registered in a fresh instance"]
                 show(
@@ -145,7 +147,7 @@ def main() -> None:
             print(
                 f"{len(statuses)} partitions on {'S3 (moto)' if given.s3 else 'disk'}: {choice.summary.splitlines()[0]}"
             )
-            print(f"{len(batches)} runs")
+            print(f"{len(runs)} runs")
             for part, seconds in parts.items():
                 print(f"  {part:<36} {seconds:7.2f} s")
 

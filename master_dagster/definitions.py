@@ -32,8 +32,8 @@ from master_dagster.automation.sensors import (
     failure_sensor,
     release_sensor,
 )
-from master_dagster.jobs import estimate_cost, make_rejected_anew, mirror_lake, publish, release, teach_and_score
-from master_dagster.maintenance.sweeps import sweep_dead_writers, sweep_journals, weekly_sweep
+from master_dagster.jobs import dialogues_and_scores, estimate_cost, mirror_lake, publish, regenerate_rejected, release
+from master_dagster.maintenance.cleanup import delete_leftovers, delete_released_journals, weekly_cleanup
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import Deployment, load_deployment
 
@@ -70,18 +70,18 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *browser_checks.CHECKS,
         ],
         jobs=[
-            teach_and_score,
+            dialogues_and_scores,
             publish,
             release,
             estimate_cost,
-            make_rejected_anew,
+            regenerate_rejected,
             mirror_lake,
-            sweep_journals,
-            sweep_dead_writers,
+            delete_released_journals,
+            delete_leftovers,
         ],
         schedules=[
             nightly_schedule(settings.nightly_cron, settings.nightly_limits, settings.nightly_range),
-            weekly_sweep(on=settings.deployment == "aws"),  # no lifecycle of S3 reaches what it sweeps
+            weekly_cleanup(on=settings.deployment == "aws"),  # no lifecycle rule of S3 covers what it deletes
         ],
         sensors=[release_sensor(settings.release_after), failure_sensor(webhook), dead_runs, backfill_sensor()],
         resources=dagster_resources(deployment),

@@ -1,11 +1,10 @@
-"""The jobs that have names: teaching, publishing, the dry run, making rejected dialogues anew, the mirror."""
+"""The named jobs: dialogues and scores, releases, the estimate, regeneration, and Dagster's record of the lake."""
 
 from dagster import AssetSelection, Config, OpExecutionContext, ResourceParam, define_asset_job, job, op
 from pydantic import Field
 
 from assets.dialogues.estimate import dry_run
 from assets.dialogues.prompts import PromptBook
-from assets.framework.partitions import dialogue_partitions, variants
 from assets.framework.ui_metadata import table_markdown
 from assets.quality.regenerations import ask_again
 from assets.seeds.mirror import mirror_shards
@@ -15,43 +14,38 @@ from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 
-teach_and_score = define_asset_job(
-    "teach_and_score",
+dialogues_and_scores = define_asset_job(
+    "dialogues_and_scores",
     selection=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),
-    partitions_def=dialogue_partitions,
-    description="Make and judge the dialogues of the chosen partitions (scenario and shard).",
+    description="Generates and scores the dialogues of the chosen partitions (scenario and shard).",
 )
-
 publish = define_asset_job(
     "publish",
     selection=AssetSelection.assets("boost_qa"),
-    description="Assemble a BOOST-QA release from every accepted dialogue; latest.json moves if its gates pass.",
+    description="Makes a BOOST-QA release of all accepted dialogues. If its gates pass, it becomes the latest release.",
 )
-
-
 release = define_asset_job(
     "release",
     selection=AssetSelection.assets("boost_qa", "training_sets"),
-    partitions_def=variants,
-    description="A BOOST-QA release as by `publish`, then the chosen training sets of it.",
+    description="Makes a BOOST-QA release, as `publish` does, then the chosen training sets from it.",
 )
 
 
 class PartitionsConfig(Config):
-    """Which partitions."""
+    """The partitions of a job."""
 
     partitions: list[str] = Field(
         default_factory=list, description="Keys or shell patterns, such as 'debate|*'; every planned one by default."
     )
 
 
-class AskAgainConfig(PartitionsConfig):
-    """Which dialogues to make anew."""
+class RegenerationConfig(PartitionsConfig):
+    """The rejected dialogues to regenerate."""
 
     reasons: list[str] = Field(min_length=1, description="Rejection reasons, such as wrong_final_answer.")
 
 
-@op(description="What the partitions would take under the profile in force: calls, tokens, money, hours.")
+@op(description="Estimates calls, tokens, US dollars and hours of the partitions with the profile in use.")
 def estimate_partitions(
     context: OpExecutionContext,
     config: PartitionsConfig,
@@ -72,37 +66,37 @@ def estimate_partitions(
     )
 
 
-@job(description="Dry run: what the chosen partitions would take, before any money is spent. Calls no model.")
+@job(description="Estimates what the chosen partitions would cost, before any money is spent. Calls no model.")
 def estimate_cost() -> None:
     estimate_partitions()
 
 
-@op(description="Mark rejected dialogues of chosen reasons; their partitions are stale from then on.")
-def mark_rejected(context: OpExecutionContext, config: AskAgainConfig, lake: ResourceParam[Lake]) -> None:
+@op(description="Marks rejected dialogues of the chosen reasons, which makes their partitions stale.")
+def mark_rejected(context: OpExecutionContext, config: RegenerationConfig, lake: ResourceParam[Lake]) -> None:
     marked = ask_again(lake, matching_partitions(lake, config.partitions), config.reasons)
     context.log.info(f"{marked} dialogues are marked; materialise scenario_dialogues and scored_dialogues for them")
 
 
-@job(description="Have rejected dialogues of chosen reasons generated anew at the next run of their partitions.")
-def make_rejected_anew() -> None:
+@job(description="Has rejected dialogues of the chosen reasons generated again in the next run of their partitions.")
+def regenerate_rejected() -> None:
     mark_rejected()
 
 
-@op(description="Make the instance agree with the lake: its shards, its runs whose process is gone, what is made.")
+@op(description="Updates the instance from the lake: shard partitions, dead runs, record of materialisations.")
 def mirror(context: OpExecutionContext, lake: ResourceParam[Lake]) -> None:
     added = mirror_shards(lake, context.instance)
     context.log.info(f"{len(added)} shards added to this instance: {', '.join(added) or 'none was missing'}")
     ended = end_dead_runs(context.instance)
-    context.log.info(f"{len(ended)} runs ended whose process is gone: {', '.join(ended) or 'none'}")
+    context.log.info(f"{len(ended)} dead runs ended: {', '.join(ended) or 'none'}")
     recorded = record_lake(lake, context.instance)
     for asset, partitions in recorded.items():
-        context.log.info(f"{asset}: {partitions} partitions of the lake were not recorded in this instance, now are")
+        context.log.info(f"{asset}: {partitions} partitions of the lake recorded as materialised")
     context.add_output_metadata({"shards added": len(added), "runs ended": len(ended), **recorded})
 
 
 @job(
-    description="Make this Dagster instance agree with the lake, which is the truth: shard partitions, and the record "
-    "of what is materialised. For a fresh instance, and after a run was killed. Does nothing twice."
+    description="Makes this Dagster instance agree with the lake: shard partitions, and the record of what is "
+    "materialised. Run it in a fresh instance, and after a run was killed. Repeating it changes nothing."
 )
 def mirror_lake() -> None:
     mirror()

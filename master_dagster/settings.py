@@ -19,7 +19,7 @@ from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
 from assets.training_programs.recipe import Training, load_training
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
-from master_dagster.automation.due import Limits
+from master_dagster.automation.due import NightlyLimits
 from resources.chat.profile import Profile, load_profile
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.lake.store import S3Options
@@ -131,9 +131,9 @@ class Settings(BaseSettings):
         return value
 
     @property
-    def nightly_limits(self) -> Limits:
+    def nightly_limits(self) -> NightlyLimits:
         """The limits of one nightly tick."""
-        return Limits(self.nightly_partitions, self.nightly_tokens, self.nightly_usd, self.nightly_tries)
+        return NightlyLimits(self.nightly_partitions, self.nightly_tokens, self.nightly_usd, self.nightly_tries)
 
     @model_validator(mode="after")
     def _storage_fits(self) -> Self:

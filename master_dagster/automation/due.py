@@ -1,23 +1,31 @@
-"""Which partitions a night makes: those that are due, the oldest first, as many as its limits allow. Knows no Dagster."""
+"""Which partitions a night makes: the due ones, oldest plans first, within the night's limits. Knows no Dagster."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from itertools import chain
+from typing import Literal, get_args
 
 from assets.dialogues.estimate import Expense
 from assets.framework.partitions import Scenario
 from assets.quality.partition_status import PartitionStatus
 
-NOTHING = Expense(0, 0)
+NO_EXPENSE = Expense(0, 0)
 SHOWN_KEYS = 6
-Left = Literal["in flight", "given up", "too dear", "later"]
-BY_HAND = ".venv/bin/dg launch --assets scenario_dialogues,scored_dialogues --partition '{key}'"
+Skipped = Literal["in progress", "later", "failed too often", "over budget"]
+LAUNCH = ".venv/bin/dg launch --assets scenario_dialogues,scored_dialogues --partition '{key}'"
+ADVICE: Mapping[Skipped, str] = {
+    "later": "Left for the next tick: {keys}.",
+    "failed too often": "Skipped after too many failures: {keys}. Their last runs say why. Fix the cause, then launch "
+    f"each by hand: {LAUNCH}",
+    "over budget": "Over budget: {keys}. Raise MASTER_NIGHTLY_TOKENS or MASTER_NIGHTLY_USD, or launch each by hand: "
+    + LAUNCH,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one night may launch; None is no limit. `tries`: failed nights after which a partition is given up."""
+class NightlyLimits:
+    """What one night may launch; None is no limit. `tries`: failed nights after which a partition is skipped."""
 
     partitions: int
     tokens: int | None = None
@@ -25,149 +33,136 @@ class Limits:
     tries: int = 3
 
     @property
-    def measured(self) -> bool:
-        """Whether what partitions take has to be known."""
+    def need_expenses(self) -> bool:
+        """Whether the expected expense of a partition matters."""
         return self.tokens is not None or self.usd is not None
+
+    def allow(self, expense: Expense) -> bool:
+        """Whether one night may spend this."""
+        tokens_allowed = self.tokens is None or expense.tokens <= self.tokens
+        return tokens_allowed and (self.usd is None or expense.usd <= self.usd)
+
+    def __str__(self) -> str:
+        """`at most 50 partitions, 1,000 tokens a night`."""
+        parts = [f"at most {self.partitions} partitions"]
+        parts += [f"{self.tokens:,} tokens"] if self.tokens is not None else []
+        parts += [f"${self.usd:,.2f}"] if self.usd is not None else []
+        return ", ".join(parts) + " per night"
 
 
 @dataclass(frozen=True, slots=True)
 class Averages:
-    """What a dialogue takes, by scenario, and how a shard's seeds are shared out among the scenarios."""
+    """The average expense of a dialogue by scenario, and the share of a shard's seeds that each scenario gets."""
 
-    dialogue: Mapping[Scenario, Expense]  # its verdict included
-    verdict: Expense  # of one dialogue that is there already
+    dialogue: Mapping[Scenario, Expense]  # the judge's verdict included
+    verdict: Expense  # of a dialogue that exists
     shares: Mapping[Scenario, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A partition to be made tonight."""
+class Candidate:
+    """A partition that the night may make."""
 
     partition: PartitionStatus
-    expense: Expense  # at most: what the journal holds is not paid again
-    alone: bool  # it failed before, so it is launched by itself and its crash harms no other
+    expense: Expense  # at most: answers in the journal are not paid for again
+    alone: bool  # it failed before, so it gets a run of its own and its failure stops no other partition
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Partitions of one scenario whose shards follow one another, for one run."""
+class PlannedRun:
+    """Partitions of one scenario with consecutive shards, for one run."""
 
     partitions: tuple[PartitionStatus, ...]
 
     @property
     def keys(self) -> list[str]:
-        """As Dagster writes them, in its order."""
+        """Dagster's partition keys, in its order."""
         return [partition.key for partition in self.partitions]
 
     @property
-    def why(self) -> str:
-        """`2 missing, 1 stale`."""
-        return _counted(str(partition.why) for partition in self.partitions)
+    def reasons(self) -> str:
+        """Why the partitions are due: `2 missing, 1 stale`."""
+        return _counted(self.partitions)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What a night takes, and what it leaves and why."""
+class NightlyChoice:
+    """The partitions that a night launches, and those that it skips, by reason."""
 
-    taken: tuple[Taken, ...]
-    left: Mapping[Left, Sequence[PartitionStatus]]
-    limits: Limits = field(repr=False)
+    chosen: tuple[Candidate, ...]
+    skipped: Mapping[Skipped, Sequence[PartitionStatus]]
+    limits: NightlyLimits = field(repr=False)
 
     @property
     def summary(self) -> str:
-        """For people: one line of counts, then a line for each kind of partition that is left."""
-        every = [
-            *(taken.partition for taken in self.taken),
-            *(partition for left in self.left.values() for partition in left),
+        """One line of counts, then one line for each kind of skipped partition with what to do."""
+        due = [*(candidate.partition for candidate in self.chosen), *chain.from_iterable(self.skipped.values())]
+        details = {"later": f" ({self.limits})", "failed too often": f" (in {self.limits.tries} nights)"}
+        counts = [f"{len(self.chosen)} launched{self._expense()}"]
+        counts += [f"{len(some)} {reason}{details.get(reason, '')}" for reason, some in self.skipped.items() if some]
+        lines = [f"{len(due)} partitions due ({_counted(due) or 'none'}): {', '.join(counts)}"]
+        lines += [
+            advice.format(keys=_listed(self.skipped[reason]), key=self.skipped[reason][0].key)
+            for reason, advice in ADVICE.items()
+            if self.skipped[reason]
         ]
-        kinds = _counted(str(partition.why) for partition in every)
-        counts = [f"{len(self.taken)} launched{self._expense()}"]
-        words: dict[Left, str] = {
-            "in flight": "in flight already",
-            "later": f"left for the next tick ({self._limits()})",
-            "given up": f"given up after {self.limits.tries} failed nights",
-            "too dear": "dearer than a whole night's budget",
-        }
-        counts += [f"{len(self.left[reason])} {words[reason]}" for reason in words if self.left[reason]]
-        lines = [f"{len(every)} partitions due ({kinds or 'none'}): {', '.join(counts)}"]
-        if later := self.left["later"]:
-            lines.append(f"Left for the next tick: {_named(later)}.")
-        if given_up := self.left["given up"]:
-            lines.append(
-                f"Given up: {_named(given_up)}. Their last runs say why. Mend that, then start each by hand: "
-                + BY_HAND.format(key=given_up[0].key)
-            )
-        if dear := self.left["too dear"]:
-            lines.append(
-                f"Too dear: {_named(dear)}. Raise MASTER_NIGHTLY_TOKENS or MASTER_NIGHTLY_USD, or start each by hand: "
-                + BY_HAND.format(key=dear[0].key)
-            )
         return "\n".join(lines)
 
     def _expense(self) -> str:
-        if not self.limits.measured or not self.taken:
+        if not self.limits.need_expenses or not self.chosen:
             return ""
-        tokens, usd = (sum(getattr(taken.expense, name) for taken in self.taken) for name in ("tokens", "usd"))
+        tokens, usd = (sum(getattr(one.expense, name) for one in self.chosen) for name in ("tokens", "usd"))
         return f" (about {tokens:,.0f} tokens, ${usd:,.2f})"
 
-    def _limits(self) -> str:
-        limits = self.limits
-        told = [f"at most {limits.partitions} partitions"]
-        told += [f"{limits.tokens:,} tokens"] if limits.tokens is not None else []
-        told += [f"${limits.usd:,.2f}"] if limits.usd is not None else []
-        return ", ".join(told) + " a night"
 
-
-def choose(
+def choose_partitions(
     statuses: Iterable[PartitionStatus],
-    in_flight: Collection[str],
-    tries: Mapping[str, int],
+    in_progress: Collection[str],
+    failed_nights: Mapping[str, int],
     averages: Averages | None,
-    limits: Limits,
-) -> Choice:
-    """What tonight makes.
+    limits: NightlyLimits,
+) -> NightlyChoice:
+    """The partitions that tonight makes.
 
-    Missing and stale partitions come first and those that failed before last, the oldest plans first in both, so that
-    partitions which fail every night keep no others waiting. The first one that the budget has no room for ends the
-    night: smaller ones never overtake it for ever.
+    Missing and stale partitions come before those that failed, and within both the oldest plans come first: partitions
+    that fail every night do not keep others waiting. The first one for which the budget has no room ends the night, so
+    that smaller ones do not overtake it every night.
 
     Args:
         statuses: every planned partition.
-        in_flight: keys of those that runs are making or going to make.
-        tries: key to the number of nights on which it failed lately.
-        averages: what dialogues take; needed where tokens or money are limited.
+        in_progress: keys of the partitions that queued or running runs make.
+        failed_nights: key to the number of recent nights on which the partition failed.
+        averages: expenses of dialogues; needed where tokens or money are limited.
         limits: of this night.
     """
-    left: dict[Left, list[PartitionStatus]] = {"in flight": [], "given up": [], "too dear": [], "later": []}
-    waiting: list[Taken] = []
+    skipped: dict[Skipped, list[PartitionStatus]] = {reason: [] for reason in get_args(Skipped)}
+    candidates: list[Candidate] = []
     for partition in statuses:
-        tried = tries.get(partition.key, 0)
         if not partition.why:
             continue
-        if partition.key in in_flight:
-            left["in flight"].append(partition)
-        elif tried >= limits.tries:
-            left["given up"].append(partition)
+        failures = failed_nights.get(partition.key, 0)
+        expense = expected_expense(partition, averages) if averages else NO_EXPENSE
+        if partition.key in in_progress:
+            skipped["in progress"].append(partition)
+        elif failures >= limits.tries:
+            skipped["failed too often"].append(partition)
+        elif not limits.allow(expense):
+            skipped["over budget"].append(partition)
         else:
-            expense = expected_expense(partition, averages) if averages else NOTHING
-            if _fits(expense, limits):
-                waiting.append(Taken(partition, expense, alone=partition.why == "failed" or tried > 0))
-            else:
-                left["too dear"].append(partition)
-    waiting.sort(key=lambda taken: (taken.alone, taken.partition.plans.written_at, taken.partition.key))
-    taken: list[Taken] = []
-    spent = NOTHING
-    for number, candidate in enumerate(waiting):
+            candidates.append(Candidate(partition, expense, alone=partition.why == "failed" or failures > 0))
+    candidates.sort(key=lambda one: (one.alone, one.partition.plans.written_at, one.partition.key))
+    spent = NO_EXPENSE
+    for number, candidate in enumerate(candidates):
         spent = Expense(spent.tokens + candidate.expense.tokens, spent.usd + candidate.expense.usd)
-        if len(taken) == limits.partitions or not _fits(spent, limits):
-            left["later"] = [rest.partition for rest in waiting[number:]]
+        if number == limits.partitions or not limits.allow(spent):
+            skipped["later"] = [rest.partition for rest in candidates[number:]]
+            candidates = candidates[:number]
             break
-        taken.append(candidate)
-    return Choice(tuple(taken), left, limits)
+    return NightlyChoice(tuple(candidates), skipped, limits)
 
 
 def expected_expense(partition: PartitionStatus, averages: Averages) -> Expense:
-    """What a partition takes at most, by the number of its dialogues: as written, else its share of the shard's plans."""
+    """The most that a partition costs, by the number of its dialogues: as written, else its share of the plans."""
     if partition.dialogues:
         dialogues: float = partition.dialogues.rows
     else:
@@ -176,47 +171,37 @@ def expected_expense(partition: PartitionStatus, averages: Averages) -> Expense:
     return Expense(dialogues * each.tokens, dialogues * each.usd)
 
 
-def together(taken: Iterable[Taken], shards: Sequence[str], most: int) -> list[Batch]:
-    """Tonight's partitions as runs: contiguous ones of a scenario in one, at most `most`, those that failed alone.
+def plan_runs(chosen: Iterable[Candidate], shards: Sequence[str], most: int) -> list[PlannedRun]:
+    """The runs of a night: consecutive shards of a scenario share one, and a partition that failed has its own.
 
     Args:
-        taken: what to make, by urgency; a batch comes where its most urgent partition does.
-        shards: every shard, in the order in which Dagster lists them, which its ranges follow.
-        most: partitions of one run.
+        chosen: the partitions, the most urgent first; a run comes where its most urgent partition is.
+        shards: every shard, in the order in which Dagster lists them and its ranges follow.
+        most: partitions in one run.
     """
-    place = {shard: number for number, shard in enumerate(shards)}
-    urgency = {candidate.partition.key: number for number, candidate in enumerate(taken)}
-    ordered = sorted(taken, key=lambda candidate: (candidate.partition.scenario, place[candidate.partition.shard]))
-    batches: list[list[Taken]] = []
-    for candidate in ordered:
-        last = batches[-1] if batches else None
-        if last and len(last) < most and _follows(last[-1], candidate, place):
-            last.append(candidate)
+    position = {shard: number for number, shard in enumerate(shards)}
+    urgency = {candidate.partition.key: number for number, candidate in enumerate(chosen)}
+
+    def continues(run: list[Candidate], candidate: Candidate) -> bool:
+        last = run[-1].partition, candidate.partition
+        consecutive = position[last[1].shard] == position[last[0].shard] + 1
+        return last[0].scenario == last[1].scenario and consecutive and not (run[-1].alone or candidate.alone)
+
+    runs: list[list[Candidate]] = []
+    for candidate in sorted(chosen, key=lambda one: (one.partition.scenario, position[one.partition.shard])):
+        if runs and len(runs[-1]) < most and continues(runs[-1], candidate):
+            runs[-1].append(candidate)
         else:
-            batches.append([candidate])
-    batches.sort(key=lambda batch: min(urgency[candidate.partition.key] for candidate in batch))
-    return [Batch(tuple(candidate.partition for candidate in batch)) for batch in batches]
+            runs.append([candidate])
+    runs.sort(key=lambda run: min(urgency[candidate.partition.key] for candidate in run))
+    return [PlannedRun(tuple(candidate.partition for candidate in run)) for run in runs]
 
 
-def _follows(one: Taken, other: Taken, place: Mapping[str, int]) -> bool:
-    return (
-        not one.alone
-        and not other.alone
-        and one.partition.scenario == other.partition.scenario
-        and place[other.partition.shard] == place[one.partition.shard] + 1
-    )
+def _counted(partitions: Iterable[PartitionStatus]) -> str:
+    reasons = Counter(str(partition.why) for partition in partitions)
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
 
 
-def _fits(expense: Expense, limits: Limits) -> bool:
-    return (limits.tokens is None or expense.tokens <= limits.tokens) and (
-        limits.usd is None or expense.usd <= limits.usd
-    )
-
-
-def _counted(whys: Iterable[str]) -> str:
-    return ", ".join(f"{count} {why}" for why, count in sorted(Counter(whys).items()))
-
-
-def _named(partitions: Sequence[PartitionStatus]) -> str:
+def _listed(partitions: Sequence[PartitionStatus]) -> str:
     more = f" and {len(partitions) - SHOWN_KEYS} more" if len(partitions) > SHOWN_KEYS else ""
     return ", ".join(partition.key for partition in partitions[:SHOWN_KEYS]) + more

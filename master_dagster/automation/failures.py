@@ -1,4 +1,4 @@
-"""What people are told of a failed run: the first real cause, where, and what to do; in the log and to a webhook."""
+"""The report of a failed run: the first cause, where, and what to do."""
 
 import json
 import urllib.error
@@ -10,29 +10,32 @@ from dagster import DagsterEvent, DagsterRun
 LONGEST_CAUSE = 1500  # characters
 TIMEOUT = 10  # seconds
 AGAIN = (
-    "Then re-execute the run from its failure in the UI, or launch the same again: what is finished is left as it is, "
-    "and what was paid for is not paid again."
+    "Then re-execute the run from its failure in the UI, or launch the same run again: finished partitions stay, and "
+    "paid answers are not paid for again."
 )
 
 
-def failure_message(run: DagsterRun, failed_steps: Sequence[DagsterEvent], told: str | None) -> str:
+def failure_message(run: DagsterRun, failed_steps: Sequence[DagsterEvent], run_error: str | None) -> str:
     """What failed, for which partitions, why, and what to do.
 
     Args:
         run: the run that failed.
-        failed_steps: its steps' failures, in order of time; none where its process died.
-        told: what Dagster says of the run as a whole, which is the cause where no step failed.
+        failed_steps: the failures of its steps, by time; none where its process was killed.
+        run_error: Dagster's message for the run as a whole, which is the cause where no step failed.
     """
     steps = ", ".join(dict.fromkeys(step.step_key or "" for step in failed_steps)) or run.job_name
-    cause = (first_cause(failed_steps[0]) if failed_steps else told) or "Dagster gives no cause; see the run"
+    cause = (first_cause(failed_steps[0]) if failed_steps else run_error) or "Dagster gives no cause; see the run"
     cut = cause if len(cause) <= LONGEST_CAUSE else cause[:LONGEST_CAUSE] + " …"
     return f"{steps} failed{_partitions(run)} in run {run.run_id}\n{cut.strip()}\n{AGAIN}"
 
 
 def post_alert(webhook: str, message: str) -> str | None:
-    """Post a message as Slack takes it. Gives what went wrong, without the address, which is a secret; None: nothing.
+    """Post a message to a webhook that accepts Slack's JSON.
 
-    Parts of the message come from models and servers: they mention nobody and link to nothing.
+    Parts of the message come from models and servers, so it is escaped: it cannot mention people or contain links.
+
+    Returns:
+        What went wrong, without the address, which is a secret; None on success.
     """
     plain = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     body = json.dumps({"text": plain}).encode()
@@ -47,7 +50,7 @@ def post_alert(webhook: str, message: str) -> str | None:
 
 
 def first_cause(failure: DagsterEvent) -> str:
-    """The first error of our own or of a library, without the frames and without Dagster's wrapping."""
+    """The message of the first error that is not one of Dagster's wrappers, without the stack trace."""
     data = failure.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description

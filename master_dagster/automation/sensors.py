@@ -1,4 +1,4 @@
-"""The sensors: a release when enough is new, failures told, dead runs ended, and backfills of what is missing."""
+"""The sensors: releases, reports of failed runs, the end of dead runs, and backfills of missing partitions."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -26,22 +26,22 @@ from assets.dialogues.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
 from master_dagster.automation.failures import failure_message, post_alert
-from master_dagster.automation.nightly import DUE_TAG, IN_FLIGHT, RANGE_END, RANGE_START, partitions_in_flight
+from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, RANGE_END, RANGE_START, partitions_in_progress
 from master_dagster.jobs import mirror_lake, publish, release
 from master_dagster.maintenance.dead_runs import end_dead_runs
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 
-# Training sets that ask no model. The others are there to compare with, cost money, and are made by hand.
+# Training sets that call no model. The others serve comparisons, cost money, and are materialised by hand.
 FREE_VARIANTS = ("boost_qa", "ori")
 
 
 def release_sensor(after: int) -> SensorDefinition:
-    """Launches `release` when at least `after` partitions are current that the latest release was not made of.
+    """Launches `release` when at least `after` current partitions are not in the latest release.
 
-    Partitions, not accepted dialogues, are counted: the lake's index tells them by one listing, while how many dialogues
-    of a partition were accepted stands in its file.
+    It counts partitions, which one listing of the lake's index shows; the number of accepted dialogues of a partition is
+    in its file.
     """
 
     @sensor(
@@ -49,7 +49,7 @@ def release_sensor(after: int) -> SensorDefinition:
         job=release,
         minimum_interval_seconds=600,
         default_status=DefaultSensorStatus.STOPPED,
-        description=f"When no partition is being made and {after} are new: a release, training sets boost_qa and ori.",
+        description=f"Launches the job `release` when {after} partitions are new and no partition is in progress.",
     )
     def release_when_enough(
         context: SensorEvaluationContext,
@@ -59,23 +59,22 @@ def release_sensor(after: int) -> SensorDefinition:
         quality_rules: ResourceParam[QualityRules],
     ) -> RunRequest | SkipReason:
         instance = context.instance
-        if making := partitions_in_flight(instance, datetime.now(UTC)):
-            return SkipReason(f"{len(making)} partitions are being made; a release waits for them")
+        if in_progress := partitions_in_progress(instance, datetime.now(UTC)):
+            return SkipReason(f"{len(in_progress)} partitions are in progress; a release waits for them")
         for job in (release.name, publish.name):
-            if runs := instance.get_runs(RunsFilter(job_name=job, statuses=IN_FLIGHT), limit=1):
-                return SkipReason(f"a release is being made in run {runs[0].run_id}")
+            if runs := instance.get_runs(RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=1):
+                return SkipReason(f"run {runs[0].run_id} makes a release")
         statuses = partition_statuses(lake, expected_fingerprints(chat.profile, prompts, quality_rules))
         current = [status for status in statuses if status.why is None]
         new, latest = _new_since_release(lake, current)
         if len(new) < after:
-            return SkipReason(f"{len(new)} partitions are new since {latest}; a release is made of {after} or more")
+            return SkipReason(f"{len(new)} partitions are new since {latest}; a release needs {after}")
         key = stable_hash("release", sorted((one.key, one.scored.fingerprint) for one in current if one.scored))
-        told = RunsFilter(tags={"dagster/run_key": key})
-        if launched := instance.get_runs(told, limit=1):
+        if launched := instance.get_runs(RunsFilter(tags={"dagster/run_key": key}), limit=1):
             return SkipReason(
-                f"{len(new)} partitions are new since {latest}, but run {launched[0].run_id} was launched for these very "
-                f"partitions and is {launched[0].status.value.lower()}: mend what it says, then launch the job "
-                f"`{release.name}` by hand"
+                f"{len(new)} partitions are new since {latest}, but run {launched[0].run_id} was launched for the same "
+                f"partitions and its status is {launched[0].status.value.lower()}: fix what it reports, then launch the "
+                f"job `{release.name}` by hand"
             )
         why = f"{len(new)} new partitions since {latest}"
         context.log.info(why)
@@ -87,49 +86,49 @@ def release_sensor(after: int) -> SensorDefinition:
 def _new_since_release(lake: Lake, current: Iterable[PartitionStatus]) -> tuple[list[PartitionStatus], str]:
     newest = RELEASES.find_latest(lake)
     if newest is None:
-        return list(current), "the beginning, for there is no release"
+        return list(current), "the beginning, as there is no release"
     taken = {(row["partition"], row["scores"]) for row in newest.manifest["lineage"]}
     return [one for one in current if one.scored and (one.key, one.scored.fingerprint) not in taken], newest.folder
 
 
 def failure_sensor(webhook: str | None) -> SensorDefinition:
-    """Tells of every failed run, of the command line's too; mirrors the lake after one that was killed."""
+    """Reports every failed run, also of the command line; launches `mirror_lake` after a run that was killed."""
 
     @run_failure_sensor(
-        name="tell_failures",
+        name="report_failures",
         monitor_all_code_locations=True,  # runs of the command line belong to none
         request_job=mirror_lake,
         default_status=DefaultSensorStatus.RUNNING,
-        description="Says why a run failed and what to do, here and to MASTER_ALERT_WEBHOOK. A run that was killed "
-        "could not say what it had written: the job mirror_lake then does.",
+        description="Reports why a run failed and what to do, in the tick's log and to MASTER_ALERT_WEBHOOK. After a run "
+        "that was killed, it launches the job mirror_lake, which records what that run had written.",
     )
-    def tell_failures(context: RunFailureSensorContext) -> RunRequest | SkipReason:
+    def report_failures(context: RunFailureSensorContext) -> RunRequest | SkipReason:
         run, steps = context.dagster_run, context.get_step_failure_events()
         message = failure_message(run, steps, context.failure_event.message)
         context.log.error(message)
-        if webhook and (fault := post_alert(webhook, message)):
-            context.log.warning(f"MASTER_ALERT_WEBHOOK could not be told: {fault}")
+        if webhook and (error := post_alert(webhook, message)):
+            context.log.warning(f"the report could not be posted to MASTER_ALERT_WEBHOOK: {error}")
         if steps or run.job_name == mirror_lake.name:
             return SkipReason(message)
         return RunRequest(run.run_id, tags={DUE_TAG: f"run {run.run_id} was killed"})
 
-    return tell_failures
+    return report_failures
 
 
 @sensor(
     name="end_dead_runs",
     minimum_interval_seconds=60,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Ends runs of this machine whose process was killed, so that the queue does not wait for them.",
+    description="Marks runs of this machine as failed when their process was killed, so that the queue continues.",
 )
 def dead_runs(context: SensorEvaluationContext) -> SkipReason:
-    """A command that is killed outright cannot tell Dagster of its end."""
+    """A process that is killed cannot report its end to Dagster."""
     ended = end_dead_runs(context.instance)
-    return SkipReason(f"ended {', '.join(ended)}" if ended else "every run that began has its process")
+    return SkipReason(f"ended {', '.join(ended)}" if ended else "every started run has its process")
 
 
 def backfilled_when_missing(made: AssetsDefinition, cron: str) -> AssetsDefinition:
-    """An asset of the partitions with the condition under which the automation sensor fills it."""
+    """The asset with the condition under which the sensor `backfill_missing_partitions` backfills a partition."""
     ticked: AutomationCondition[Any] = AutomationCondition.cron_tick_passed(cron)
     ticked_since_handled = ticked.since_last_handled().with_label("a nightly tick passed")
     never_made = AutomationCondition.missing()
@@ -143,11 +142,11 @@ def backfilled_when_missing(made: AssetsDefinition, cron: str) -> AssetsDefiniti
 
 
 def backfill_sensor() -> AutomationConditionSensorDefinition:
-    """The other way to fill gaps, for those who want Dagster's own backfills: what was never materialised, no more."""
+    """Dagster's own backfills of partitions that were never materialised, as an alternative to the nightly schedule."""
     return AutomationConditionSensorDefinition(
         "backfill_missing_partitions",
         target=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),
         default_status=DefaultSensorStatus.STOPPED,
-        description="Backfills partitions that were never made, at the nightly hour, without limits and budgets. Failed "
-        "and stale ones are the business of the schedule nightly_partitions: switch on one of the two.",
+        description="Backfills partitions that were never materialised, at the nightly hour, without limits or budgets. "
+        "The schedule nightly_partitions also covers failed and stale partitions: switch on one of the two.",
     )

@@ -1,9 +1,9 @@
-"""Runs whose process was killed: nobody tells Dagster of their end, and the queue would wait for them for ever.
+"""Runs whose process was killed: nothing reports their end to Dagster, and the queue would wait for them for ever.
 
-A process is known by its host's name, its number, and its place: the boot and the name space in which that number
-means something. A container that was started again has its host's name and another place, and the runs of its earlier
-life are gone. So may have another container that lives beside it under the same name, though: only what has been
-silent for `SILENCE` counts as gone there, for a run that lives tells of its progress every few seconds.
+A process is identified by the name of its host, its number, and the boot and process namespace in which that number
+has a meaning. A container that was restarted keeps its host name and gets another namespace, and its earlier runs are
+dead. Another container may run under the same host name at the same time, though: a run in another namespace counts as
+dead only after it was silent for `SILENCE`, because a living run logs its progress every few seconds.
 """
 
 import os
@@ -14,87 +14,83 @@ from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
-PROCESS_TAG = ".dagster/master_process"  # tags that begin so are not shown in the UI
-MACHINES_OWN = "[4026531836]"  # Linux's first process name space
+PROCESS_TAG = ".dagster/master_process"  # the UI does not show tags that begin like this
+INITIAL_NAMESPACE = "[4026531836]"  # Linux's process namespace outside containers
 SILENCE = timedelta(minutes=30)
-ALIVE = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+STARTED = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
 def this_process() -> str:
-    """This process as a tag that no other process ever has: `<host> <pid> <place>:<when it began>`."""
-    return f"{socket.gethostname()} {os.getpid()} {_place()}:{_beginning(os.getpid())}"
+    """A tag that identifies this process for good: `<host> <pid> <boot and namespace>:<start time>`."""
+    return f"{socket.gethostname()} {os.getpid()} {_namespace()}:{_start_time(os.getpid())}"
 
 
 def end_dead_runs(instance: DagsterInstance, now: datetime | None = None) -> list[str]:
-    """Report as failed the runs that began on this host and whose process is gone. Gives their ids.
+    """Report as failed the runs that started on this host and whose process is gone. Returns their ids.
 
-    Runs of other hosts, and those that did not begin yet, are left as they are.
+    Runs of other hosts and runs that have not started are left as they are.
     """
     ended = []
-    for run in instance.get_runs(RunsFilter(statuses=ALIVE)):
-        if not _is_gone(run, instance, now or datetime.now(UTC)):
+    for run in instance.get_runs(RunsFilter(statuses=STARTED)):
+        if not _is_dead(run, instance, now or datetime.now(UTC)):
             continue
-        # A process that ended in order told so before it went: only what is still open now has lost its process.
+        # A process that ended normally reported its end before: read the status again after the process was seen gone.
         found = instance.get_run_by_id(run.run_id)
-        if found is not None and found.status in ALIVE:
-            instance.report_run_failed(found, _obituary(found))
+        if found is not None and found.status in STARTED:
+            host, pid, _ = found.tags[PROCESS_TAG].split(" ")
+            instance.report_run_failed(
+                found,
+                f"The run's process ({pid} on {host}) is gone: it was killed, or the machine was restarted. Finished "
+                "partitions are in the lake, and paid answers are not paid for again: launch the same run again.",
+            )
             ended.append(found.run_id)
     return ended
 
 
-def _obituary(run: DagsterRun) -> str:
-    host, pid, _ = run.tags[PROCESS_TAG].split(" ")
-    return (
-        f"The run's process ({pid} on {host}) is gone: it was killed, or the machine was restarted. "
-        "What it had finished stands in the lake, and what it paid for is not paid again: launch the same once more."
-    )
+def as_utc(stored: datetime) -> datetime:
+    """A time from the run storage with its zone: SQLite stores UTC without saying so."""
+    return stored if stored.tzinfo else stored.replace(tzinfo=UTC)
 
 
-def _is_gone(run: DagsterRun, instance: DagsterInstance, now: datetime) -> bool:
-    tag = run.tags.get(PROCESS_TAG, "")
-    if tag.count(" ") != 2:
+def _is_dead(run: DagsterRun, instance: DagsterInstance, now: datetime) -> bool:
+    tag = run.tags.get(PROCESS_TAG, "").split(" ")
+    if len(tag) != 3 or tag[0] != socket.gethostname():
         return False
-    host, pid, told = tag.split(" ")
-    if host != socket.gethostname():
-        return False
-    here, (place, _, began) = _place(), told.rpartition(":")
-    if place == here:
-        return _beginning(int(pid)) != began
-    in_containers = "[" in place or "[" in here
-    return not in_containers or now - _last_heard_of(run, instance) > SILENCE
+    here, (namespace, _, start_time) = _namespace(), tag[2].rpartition(":")
+    if namespace == here:
+        return _start_time(int(tag[1])) != start_time
+    in_containers = "[" in namespace or "[" in here
+    return not in_containers or now - _last_sign_of_life(run, instance) > SILENCE
 
 
-def _last_heard_of(run: DagsterRun, instance: DagsterInstance) -> datetime:
-    """When the run logged something last, or changed."""
+def _last_sign_of_life(run: DagsterRun, instance: DagsterInstance) -> datetime:
+    """When the run last logged something or changed its status."""
     (record,) = instance.get_run_records(RunsFilter(run_ids=[run.run_id]))
-    changed = record.update_timestamp
-    heard = changed if changed.tzinfo else changed.replace(tzinfo=UTC)  # SQLite keeps UTC and forgets to say so
-    for event in instance.get_records_for_run(run.run_id, limit=1, ascending=False).records:
-        heard = max(heard, datetime.fromtimestamp(event.timestamp, UTC))
-    return heard
+    events = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    return max([as_utc(record.update_timestamp), *(datetime.fromtimestamp(event.timestamp, UTC) for event in events)])
 
 
-def _place() -> str:
-    """Where process numbers mean what they mean here: `<boot>`, in a container `<boot>[<its name space>]`.
+def _namespace() -> str:
+    """Where process numbers have their present meaning: `<boot>`, in a container `<boot>[<process namespace>]`.
 
     "" where the system does not say.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().partition("-")[0]
-        name_space = Path("/proc/self/ns/pid").readlink().name.removeprefix("pid:")
+        namespace = Path("/proc/self/ns/pid").readlink().name.removeprefix("pid:")
     except OSError:
         return ""
-    return boot + ("" if name_space == MACHINES_OWN else name_space)
+    return boot + ("" if namespace == INITIAL_NAMESPACE else namespace)
 
 
-def _beginning(pid: int) -> str:
-    """When a process began, in a form that only compares; "" where there is none or it has ended."""
+def _start_time(pid: int) -> str:
+    """When a process started, in a form that is only compared; "" where there is none or it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         if Path("/proc/self").exists():
             return ""
-        told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        return "-".join(told.stdout.replace(":", ".").split())
+        shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return "-".join(shown.stdout.replace(":", ".").split())
     zombie = stat[0] in "ZX"
     return "" if zombie else stat[19]

@@ -1,4 +1,4 @@
-"""Dagster's record of what is materialised, made to agree with the lake, which is the truth."""
+"""Dagster's record of materialisations, updated from the lake."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,12 +29,12 @@ from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.lake.published_folders import LATEST, MANIFEST, read_latest
 from resources.lake.tables import Lake, PartitionRecord, Table
 
-AT_ONCE = 500  # events read in one query
+EVENTS_PER_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A partition of an asset as the lake holds it; `partition` is None where the asset has none."""
+class Materialised:
+    """A partition of an asset in the lake; `partition` is None for an asset without partitions."""
 
     partition: str | None
     written_at: datetime
@@ -42,12 +42,12 @@ class Made:
 
 
 def record_lake(lake: Lake, instance: DagsterInstance) -> dict[str, int]:
-    """Report every partition of the lake that the instance does not know of, or knows an earlier writing of.
+    """Report every partition of the lake to the instance that has no record of it, or one of an earlier version.
 
-    Each is reported once, with its fingerprint. Partitions that failed their gate are due and are not reported.
+    Each is reported once, with its fingerprint. Partitions whose gate failed are due and are not reported.
 
     Returns:
-        Asset name to the number of partitions reported, of those assets that had any.
+        Asset name to the number of reported partitions, for assets with at least one.
     """
     reported = {}
     for asset, made in _everything(lake):
@@ -70,12 +70,12 @@ def record_lake(lake: Lake, instance: DagsterInstance) -> dict[str, int]:
 
 
 def _dimensions(partition: str | None) -> dict[str, str]:
-    """A partition of two dimensions as Dagster tags what a run made, so that the UI finds it by either."""
+    """The tags that Dagster gives to a partition of two dimensions, by which the UI finds it by either."""
     keys = partition.keys_by_dimension if isinstance(partition, MultiPartitionKey) else {}
     return {f"dagster/partition/{name}": key for name, key in keys.items()}
 
 
-def _everything(lake: Lake) -> Iterator[tuple[str, list[Made]]]:
+def _everything(lake: Lake) -> Iterator[tuple[str, list[Materialised]]]:
     yield "raw_seeds", [_made(record, record.name) for record in lake.records(READINGS)]
     yield "seed_embeddings", _embedded_sources(lake)
     yield "dialogue_plans", _written(lake, DIALOGUE_PLANS)
@@ -92,7 +92,7 @@ def _everything(lake: Lake) -> Iterator[tuple[str, list[Made]]]:
         yield home, list(_published(lake, None, home))
 
 
-def _written(lake: Lake, table: Table) -> list[Made]:
+def _written(lake: Lake, table: Table) -> list[Materialised]:
     found = []
     for record in lake.records(table):
         if record.gate == "passed":
@@ -101,14 +101,14 @@ def _written(lake: Lake, table: Table) -> list[Made]:
     return found
 
 
-def _made(record: PartitionRecord, name: str) -> Made:
-    return Made(
+def _made(record: PartitionRecord, name: str) -> Materialised:
+    return Materialised(
         name, record.written_at, {"fingerprint": record.fingerprint, "dagster/partition_row_count": record.rows}
     )
 
 
-def _embedded_sources(lake: Lake) -> list[Made]:
-    """The sources of which every shard is embedded: the asset's partitions, which the table has not."""
+def _embedded_sources(lake: Lake) -> list[Materialised]:
+    """The sources of which every shard is embedded: the asset is partitioned by source, its table also by shard."""
     vectors: dict[str, list[PartitionRecord]] = {}
     for record in lake.records(EMBEDDINGS):
         vectors.setdefault(record.keys["source"], []).append(record)
@@ -116,7 +116,7 @@ def _embedded_sources(lake: Lake) -> list[Made]:
     for record in lake.records(SEEDS):
         seeds.setdefault(record.keys["source"], set()).add(record.keys["shard"])
     return [
-        Made(
+        Materialised(
             source,
             max(record.written_at for record in records),
             {"dagster/partition_row_count": sum(record.rows for record in records)},
@@ -126,9 +126,9 @@ def _embedded_sources(lake: Lake) -> list[Made]:
     ]
 
 
-def _tuned(lake: Lake) -> list[Made]:
+def _tuned(lake: Lake) -> list[Materialised]:
     """The latest checkpoint of every base model and variant."""
-    found: list[Made] = []
+    found: list[Materialised] = []
     for file in lake.store.list(CHECKPOINTS):
         home, _, name = file.path.rpartition("/")
         if name == LATEST and home.count("/") == 2:
@@ -137,8 +137,8 @@ def _tuned(lake: Lake) -> list[Made]:
     return found
 
 
-def _published(lake: Lake, partition: str | None, home: str) -> Iterable[Made]:
-    """The folder that is latest below `home`, if there is one."""
+def _published(lake: Lake, partition: str | None, home: str) -> Iterable[Materialised]:
+    """The latest folder below `home`, if there is one."""
     latest = read_latest(lake.store, home)
     if latest is None:
         return
@@ -146,7 +146,9 @@ def _published(lake: Lake, partition: str | None, home: str) -> Iterable[Made]:
         manifest = json.loads(lake.store.get(f"{latest['folder']}/{MANIFEST}"))
     except FileNotFoundError:
         return
-    yield Made(partition, datetime.fromisoformat(manifest["made_at"]), {"id": latest["id"], "path": latest["folder"]})
+    yield Materialised(
+        partition, datetime.fromisoformat(manifest["made_at"]), {"id": latest["id"], "path": latest["folder"]}
+    )
 
 
 def _recorded(instance: DagsterInstance, key: AssetKey) -> dict[str | None, datetime]:
@@ -160,8 +162,8 @@ def _recorded(instance: DagsterInstance, key: AssetKey) -> dict[str | None, date
             key, DagsterEventType.ASSET_MATERIALIZATION
         ).values()
     )
-    for start in range(0, len(ids), AT_ONCE):
-        chosen = AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + AT_ONCE])
-        for record in instance.fetch_materializations(chosen, limit=AT_ONCE).records:
+    for start in range(0, len(ids), EVENTS_PER_QUERY):
+        chosen = AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + EVENTS_PER_QUERY])
+        for record in instance.fetch_materializations(chosen, limit=EVENTS_PER_QUERY).records:
             latest[record.partition_key] = datetime.fromtimestamp(record.timestamp, UTC)
     return latest

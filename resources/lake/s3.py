@@ -192,7 +192,7 @@ class S3Store:
         with self._explained("DeleteObject", path):
             self.client.delete_object(Bucket=self.bucket, Key=self._key(path))
 
-    def sweep_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
+    def delete_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
         found = []
         with self._explained("ListMultipartUploads", ""):
             for page in self.client.get_paginator("list_multipart_uploads").paginate(

@@ -145,7 +145,7 @@ class Store(Protocol):
         """Whether there is a file at `path`."""
         ...
 
-    def sweep_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
+    def delete_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
         """Remove what writers that died before that moment left half written, seen by no reader; what it was."""
         ...
 
@@ -231,7 +231,7 @@ class LocalStore:
     def exists(self, path: str) -> bool:
         return self._at(path).is_file()
 
-    def sweep_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
+    def delete_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
         found = []
         for folder, folders, names in os.walk(self.folder):
             folders[:] = [name for name in folders if not name.startswith(".")]

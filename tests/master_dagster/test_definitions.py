@@ -182,26 +182,26 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
     repository = definitions().get_repository_def()
     jobs = {job.name: job.description for job in repository.get_all_jobs() if not job.name.startswith("__")}
     assert set(jobs) == {
-        "teach_and_score",
+        "dialogues_and_scores",
         "publish",
         "release",
         "estimate_cost",
-        "make_rejected_anew",
+        "regenerate_rejected",
         "mirror_lake",
-        "sweep_journals",
-        "sweep_dead_writers",
+        "delete_released_journals",
+        "delete_leftovers",
     }
     schedules = {schedule.name: schedule.description for schedule in repository.schedule_defs}
-    assert set(schedules) == {"nightly_partitions", "weekly_sweep"}
+    assert set(schedules) == {"nightly_partitions", "weekly_cleanup"}
     sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
-    assert set(sensors) == {"release_when_enough", "tell_failures", "end_dead_runs", "backfill_missing_partitions"}
+    assert set(sensors) == {"release_when_enough", "report_failures", "end_dead_runs", "backfill_missing_partitions"}
     assert all([*jobs.values(), *schedules.values(), *sensors.values()])
 
 
 @pytest.mark.parametrize(("deployment", "status"), [("local", "STOPPED"), ("aws", "RUNNING")])
 def test_leftovers_are_swept_unasked_where_the_lake_is_on_s3(deployment: Literal["local", "aws"], status: str) -> None:
     settings = Settings(_env_file=None, deployment=deployment, lake_root="s3://lake/x")
-    schedule = build_definitions(load_deployment(settings)).resolve_schedule_def("weekly_sweep")
+    schedule = build_definitions(load_deployment(settings)).resolve_schedule_def("weekly_cleanup")
     assert schedule.default_status.value == status
 
 

@@ -32,7 +32,7 @@ def estimate(project: SampleProject, instance: DagsterInstance, *partitions: str
 
 def mark(project: SampleProject, instance: DagsterInstance, reason: str) -> ExecuteInProcessResult:
     config = {"ops": {"mark_rejected": {"config": {"reasons": [reason]}}}}
-    return run(project, instance, "make_rejected_anew", run_config=config, raise_on_error=False)
+    return run(project, instance, "regenerate_rejected", run_config=config, raise_on_error=False)
 
 
 def test_the_mirror_gives_a_fresh_instance_the_lakes_shards(
@@ -73,7 +73,7 @@ def test_what_is_there_already_takes_nothing(finished: FinishedProject) -> None:
 
 def test_a_partition_is_taught_and_scored(planned_project: SampleProject, instance: DagsterInstance) -> None:
     run(planned_project, instance, "mirror_lake")
-    run(planned_project, instance, "teach_and_score", partition_key=PARTITION)
+    run(planned_project, instance, "dialogues_and_scores", partition_key=PARTITION)
     lake = planned_project.deployment.lake()
     assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [PARTITION, PARTITION]
 
@@ -86,7 +86,7 @@ def test_an_unset_key_variable_is_told_before_any_call(
     profile["endpoints"]["fake"]["api_key_env"] = "NOBODYS_KEY"
     path.write_text(yaml.safe_dump(profile))
     run(planned_project, instance, "mirror_lake")
-    result = run(planned_project, instance, "teach_and_score", partition_key=PARTITION, raise_on_error=False)
+    result = run(planned_project, instance, "dialogues_and_scores", partition_key=PARTITION, raise_on_error=False)
     (failure,) = result.filter_events(lambda event: event.is_step_failure)
     error = failure.step_failure_data.error
     assert error
@@ -114,7 +114,7 @@ def half_wrong(planned_project: SampleProject, instance: DagsterInstance) -> Sam
 
     planned_project.endpoint.answer_with(play_badly)
     run(planned_project, instance, "mirror_lake")
-    run(planned_project, instance, "teach_and_score", partition_key=PARTITION)
+    run(planned_project, instance, "dialogues_and_scores", partition_key=PARTITION)
     planned_project.endpoint.answer_with(play)
     return planned_project
 
@@ -129,7 +129,7 @@ def test_rejected_dialogues_are_made_anew_and_no_others(half_wrong: SampleProjec
     before = rows(half_wrong)
     assert before["accepted"].to_list().count(False) == 2
     assert mark(half_wrong, instance, "wrong_final_answer").success
-    run(half_wrong, instance, "teach_and_score", partition_key=PARTITION)
+    run(half_wrong, instance, "dialogues_and_scores", partition_key=PARTITION)
     after = rows(half_wrong)
     assert after["generation"].to_list() == [0 if accepted else 1 for accepted in before["accepted"]]
     assert after["accepted"].all()
@@ -139,7 +139,7 @@ def test_rejected_dialogues_are_made_anew_and_no_others(half_wrong: SampleProjec
 def test_making_two_dialogues_anew_pays_for_two(half_wrong: SampleProject, instance: DagsterInstance) -> None:
     mark(half_wrong, instance, "wrong_final_answer")
     paid = len(half_wrong.endpoint.chats)
-    run(half_wrong, instance, "teach_and_score", partition_key=PARTITION)
+    run(half_wrong, instance, "dialogues_and_scores", partition_key=PARTITION)
     students = [chat for chat in half_wrong.endpoint.chats[paid:] if chat.model == "strong_student"]
     assert len(students) == 2
 

@@ -128,7 +128,7 @@ def test_a_run_is_executed_again_from_its_failure(
         "launchRun(executionParams: $given) { __typename ... on LaunchRunSuccess { run { runId } } }",
         "ExecutionParams",
         {
-            "selector": {**JOB, "jobName": "teach_and_score"},
+            "selector": {**JOB, "jobName": "dialogues_and_scores"},
             "executionMetadata": {"tags": [{"key": "dagster/partition", "value": "analogy|sums-0001"}]},
         },
     )

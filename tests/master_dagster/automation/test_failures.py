@@ -1,6 +1,7 @@
-"""What people are told of a failed run."""
+"""Reports of failed runs."""
 
 import json
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -24,35 +25,35 @@ from master_dagster.automation.sensors import failure_sensor
 
 
 class Webhook(BaseHTTPRequestHandler):
-    """Keeps what it is told; answers 500 below /broken."""
+    """Records the messages that are posted; answers 500 below /broken."""
 
-    told: ClassVar[list[str]] = []
+    messages: ClassVar[list[str]] = []
 
     def do_POST(self) -> None:
-        self.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+        self.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
         self.send_response(500 if self.path == "/broken" else 200)
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Silent."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def webhook() -> Iterator[str]:
-    """The address of a server that takes alerts."""
-    Webhook.told.clear()
+    """The address of a server that accepts alerts."""
+    Webhook.messages.clear()
     server = HTTPServer(("127.0.0.1", 0), Webhook)
     Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/T00/SECRET"
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
 def failed_run(instance: DagsterInstance, error: Exception, **tags: str) -> Any:
-    """The context in which a failure sensor meets a run whose first step raised `error`."""
+    """The context that a failure sensor gets for a run whose first step raised `error`."""
 
     @op
-    def teach(context: OpExecutionContext) -> None:
+    def generate(context: OpExecutionContext) -> None:
         raise error
 
     @op
@@ -60,89 +61,81 @@ def failed_run(instance: DagsterInstance, error: Exception, **tags: str) -> Any:
 
     @job
     def partitions() -> None:
-        teach()
+        generate()
         score()
 
     named = {f"dagster/{name}": value for name, value in tags.items()}
     result = partitions.execute_in_process(instance=instance, raise_on_error=False, tags=named)
     return build_run_status_sensor_context(
-        "tell_failures", result.get_run_failure_event(), instance, result.dagster_run
+        "report_failures", result.get_run_failure_event(), instance, result.dagster_run
     ).for_run_failure()
 
 
-def message(context: Any) -> list[str]:
-    return failure_message(
-        context.dagster_run, context.get_step_failure_events(), context.failure_event.message
-    ).splitlines()
-
-
-def test_it_says_what_failed_for_which_partition_and_in_which_run(instance: DagsterInstance) -> None:
-    context = failed_run(instance, Failure("no"), partition="debate|x-0003")
-    assert message(context)[0] == f"teach failed for debate|x-0003 in run {context.dagster_run.run_id}"
-
-
-def test_it_names_both_ends_of_a_range(instance: DagsterInstance) -> None:
-    ends = {"asset_partition_range_start": "debate|x-0000", "asset_partition_range_end": "debate|x-0004"}
-    assert " for debate|x-0000 ... debate|x-0004 in run" in message(failed_run(instance, Failure("no"), **ends))[0]
-
-
-def test_our_own_words_are_the_cause(instance: DagsterInstance) -> None:
-    told = message(failed_run(instance, Failure("the key is wrong; put another into KEY")))
-    assert told[1] == "the key is wrong; put another into KEY"
-
-
-def test_an_unexpected_error_is_told_with_its_kind_and_without_dagsters_wrapping(instance: DagsterInstance) -> None:
-    assert message(failed_run(instance, KeyError("seed_id")))[1] == "KeyError: 'seed_id'"
-
-
-def test_it_says_what_to_do(instance: DagsterInstance) -> None:
-    assert "re-execute the run from its failure" in message(failed_run(instance, Failure("no")))[-1]
-
-
-def test_a_long_cause_is_cut(instance: DagsterInstance) -> None:
-    assert len("".join(message(failed_run(instance, Failure("x" * 10_000))))) < 2_000
-
-
-def evaluate(sensor: SensorDefinition, context: Any) -> RunRequest | SkipReason:
-    told = sensor(context)
-    assert isinstance(told, RunRequest | SkipReason)
-    return told
-
-
-def test_the_webhook_is_told(instance: DagsterInstance, webhook: str) -> None:
-    evaluate(failure_sensor(webhook), failed_run(instance, Failure("the disk is full")))
-    (told,) = Webhook.told
-    assert "the disk is full" in told
-
-
-def test_what_a_model_said_mentions_nobody(webhook: str) -> None:
-    assert post_alert(webhook, "it said: <!channel> & more") is None
-    assert Webhook.told == ["it said: &lt;!channel&gt; &amp; more"]
+RANGE = {"asset_partition_range_start": "debate|x-0000", "asset_partition_range_end": "debate|x-0004"}
 
 
 @pytest.mark.parametrize(
-    ("address", "fault"),
+    ("error", "tags", "partitions", "cause"),
+    [
+        (
+            Failure("the key is wrong; set KEY"),
+            {"partition": "debate|x-0003"},
+            "debate|x-0003",
+            "the key is wrong; set",
+        ),
+        (KeyError("seed_id"), RANGE, "debate|x-0000 ... debate|x-0004", "KeyError: 'seed_id'"),
+        (Failure("x" * 10_000), {"partition": "sums"}, "sums", "x{1500} …$"),
+    ],
+    ids=["our own message", "an unexpected error of a range", "a long message is cut"],
+)
+def test_a_report_says_what_failed_for_which_partitions_why_and_what_to_do(
+    instance: DagsterInstance, error: Exception, tags: dict[str, str], partitions: str, cause: str
+) -> None:
+    context = failed_run(instance, error, **tags)
+    run = context.dagster_run
+    message = failure_message(run, context.get_step_failure_events(), context.failure_event.message)
+    title, found, advice = message.splitlines()
+    assert title == f"generate failed for {partitions} in run {run.run_id}"
+    assert re.match(cause, found)
+    assert "re-execute the run from its failure" in advice
+
+
+def evaluate(sensor: SensorDefinition, context: Any) -> RunRequest | SkipReason:
+    result = sensor(context)
+    assert isinstance(result, RunRequest | SkipReason)
+    return result
+
+
+def test_a_failure_is_reported_in_the_tick_and_to_the_webhook(instance: DagsterInstance, webhook: str) -> None:
+    result = evaluate(failure_sensor(webhook), failed_run(instance, Failure("the disk is full")))
+    assert isinstance(result, SkipReason)
+    assert "the disk is full" in str(result.skip_message)
+    (message,) = Webhook.messages
+    assert "the disk is full" in message
+
+
+def test_the_words_of_a_model_cannot_mention_people(webhook: str) -> None:
+    assert post_alert(webhook, "it said: <!channel> & more") is None
+    assert Webhook.messages == ["it said: &lt;!channel&gt; &amp; more"]
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
     [("{server}/broken", "it answered HTTP 500"), ("http://127.0.0.1:1/SECRET", "ConnectionRefusedError")],
 )
-def test_a_webhook_that_does_not_take_it_is_told_without_its_address(webhook: str, address: str, fault: str) -> None:
-    assert post_alert(address.format(server=webhook.removesuffix("/T00/SECRET")), "no") == fault
-
-
-def test_without_a_webhook_the_tick_itself_says_it(instance: DagsterInstance) -> None:
-    told = evaluate(failure_sensor(None), failed_run(instance, Failure("the disk is full")))
-    assert isinstance(told, SkipReason)
-    assert "the disk is full" in str(told.skip_message)
+def test_a_webhook_that_fails_is_reported_without_its_address(webhook: str, address: str, error: str) -> None:
+    assert post_alert(address.format(server=webhook), "no") == error
 
 
 def test_after_a_run_that_was_killed_the_lake_is_mirrored(instance: DagsterInstance) -> None:
-    """It could not say what it had written."""
+    """It could not report what it had written."""
 
     @job
     def partitions() -> None: ...
 
     run = instance.create_run_for_job(partitions)
     event = instance.report_run_failed(run, "its process is gone")
-    context = build_run_status_sensor_context("tell_failures", event, instance, run).for_run_failure()
-    told = evaluate(failure_sensor(None), context)
-    assert isinstance(told, RunRequest)
-    assert told.run_key == run.run_id
+    context = build_run_status_sensor_context("report_failures", event, instance, run).for_run_failure()
+    result = evaluate(failure_sensor(None), context)
+    assert isinstance(result, RunRequest)
+    assert result.run_key == run.run_id

@@ -1,4 +1,4 @@
-"""Runs whose process was killed are ended by whoever looks."""
+"""Runs whose process was killed are reported as failed."""
 
 import os
 import subprocess
@@ -10,81 +10,65 @@ from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
 
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, SILENCE, end_dead_runs, this_process
 
-LATER = datetime.now(UTC) + SILENCE + timedelta(days=1)  # after whatever the tests before this one took
+LATER = datetime.now(UTC) + SILENCE + timedelta(days=1)  # after the duration of the tests before this one
 STARTED = DagsterRunStatus.STARTED
+CONTAINER, MACHINE = "0a0b0c0d[4026532000]", "0a0b0c0d"
 
 
 @pytest.fixture(scope="module")
 def dead_process() -> str:
     """The tag of a process that has ended."""
-    told = "from master_dagster.maintenance.dead_runs import this_process; print(this_process())"
-    return subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.strip()
+    program = "from master_dagster.maintenance.dead_runs import this_process; print(this_process())"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def add_run(instance: DagsterInstance, status: DagsterRunStatus, process: str | None) -> str:
+def add_run(instance: DagsterInstance, process: str | None, status: DagsterRunStatus = STARTED) -> str:
     tags = {PROCESS_TAG: process} if process else {}
     return instance.add_run(DagsterRun(job_name="any", status=status, tags=tags)).run_id
 
 
-def test_a_run_whose_process_is_gone_is_reported_as_failed(instance: DagsterInstance, dead_process: str) -> None:
-    run = add_run(instance, STARTED, dead_process)
+def in_namespace(namespace: str) -> str:
+    """The tag of a living process with the name of this host, in another namespace."""
+    host, pid, rest = this_process().split(" ")
+    return f"{host} {pid} {namespace}:{rest.rpartition(':')[2]}"
+
+
+def test_a_run_whose_process_is_gone_is_reported_as_failed_with_what_to_do(
+    instance: DagsterInstance, dead_process: str
+) -> None:
+    run = add_run(instance, dead_process)
     assert end_dead_runs(instance) == [run]
     assert instance.get_run_by_id(run).status is DagsterRunStatus.FAILURE  # type: ignore[union-attr]
+    assert "launch the same run again" in " ".join(str(log.message) for log in instance.all_logs(run))
 
 
-def test_it_is_said_what_to_do(instance: DagsterInstance, dead_process: str) -> None:
-    run = add_run(instance, STARTED, dead_process)
-    end_dead_runs(instance)
-    assert "launch the same once more" in [log.message for log in instance.all_logs(run)][-1]
-
-
-def test_a_run_whose_process_lives_is_left(instance: DagsterInstance) -> None:
-    add_run(instance, STARTED, this_process())
-    assert end_dead_runs(instance) == []
-
-
-def test_a_process_that_took_over_the_number_is_another_one(instance: DagsterInstance) -> None:
-    host, pid, began = this_process().split(" ")
-    run = add_run(instance, STARTED, f"{host} {pid} {began}0")
+def test_another_process_that_got_the_same_number_does_not_count(instance: DagsterInstance) -> None:
+    run = add_run(instance, f"{this_process()}0")
     assert end_dead_runs(instance) == [run]
 
 
-def elsewhere(place: str) -> str:
-    """The tag of a living process under this host's name, in another place."""
-    host, pid, told = this_process().split(" ")
-    return f"{host} {pid} {place}:{told.rpartition(':')[2]}"
-
-
-@pytest.mark.parametrize("place", ["0a0b0c0d[4026532000]", "0a0b0c0d"], ids=["of a container", "of the machine"])
-def test_a_silent_run_of_an_earlier_life_of_this_host_is_gone(instance: DagsterInstance, place: str) -> None:
-    """Whatever process has its number now."""
-    run = add_run(instance, STARTED, elsewhere(place))
+@pytest.mark.parametrize("namespace", [CONTAINER, MACHINE])
+def test_a_silent_run_from_before_this_host_restarted_is_ended(instance: DagsterInstance, namespace: str) -> None:
+    run = add_run(instance, in_namespace(namespace))
     assert end_dead_runs(instance, LATER) == [run]
 
 
-def test_a_run_of_another_container_of_this_name_is_left_while_it_is_heard_of(instance: DagsterInstance) -> None:
-    add_run(instance, STARTED, elsewhere("0a0b0c0d[4026532000]"))
+def test_a_run_of_another_container_with_the_same_host_name_is_left_while_it_logs(instance: DagsterInstance) -> None:
+    run = add_run(instance, in_namespace(CONTAINER))
     assert end_dead_runs(instance) == []
-
-
-def test_what_a_run_logged_is_heard(instance: DagsterInstance) -> None:
-    run = add_run(instance, STARTED, elsewhere("0a0b0c0d[4026532000]"))
     found = instance.get_run_by_id(run)
     assert found
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("time.time", lambda: LATER.timestamp())
-        instance.report_engine_event("going on", found)
+        instance.report_engine_event("progress", found)
     assert end_dead_runs(instance, LATER) == []
 
 
-def test_runs_of_other_hosts_are_left(instance: DagsterInstance, dead_process: str) -> None:
-    add_run(instance, STARTED, f"another-{dead_process}")
-    assert end_dead_runs(instance) == []
-
-
-@pytest.mark.parametrize("process", [None, "", "nonsense"])
-def test_runs_that_tell_no_process_are_left(instance: DagsterInstance, process: str | None) -> None:
-    add_run(instance, STARTED, process)
+def test_living_runs_are_left_and_so_are_runs_of_other_hosts_and_runs_without_a_process(
+    instance: DagsterInstance, dead_process: str
+) -> None:
+    for process in (this_process(), f"another-{dead_process}", None, "", "nonsense"):
+        add_run(instance, process)
     assert end_dead_runs(instance) == []
 
 
@@ -92,10 +76,10 @@ def test_runs_that_tell_no_process_are_left(instance: DagsterInstance, process: 
 def test_runs_that_wait_or_have_ended_are_left(
     instance: DagsterInstance, dead_process: str, status: DagsterRunStatus
 ) -> None:
-    add_run(instance, status, dead_process)
+    add_run(instance, dead_process, status)
     assert end_dead_runs(instance) == []
 
 
-def test_a_process_is_told_by_host_number_and_beginning() -> None:
-    _, pid, began = this_process().split(" ")
-    assert (int(pid), bool(began)) == (os.getpid(), True)
+def test_the_tag_of_a_process_has_its_number_and_its_start_time() -> None:
+    _, pid, start = this_process().split(" ")
+    assert (int(pid), bool(start)) == (os.getpid(), True)

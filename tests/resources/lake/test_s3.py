@@ -360,9 +360,9 @@ def test_unfinished_uploads_are_deleted_by_age(store: S3Store, s3_server: str) -
     client.create_multipart_upload(Bucket=store.bucket, Key=f"{store.prefix}/a/big.parquet")
     client.create_multipart_upload(Bucket=store.bucket, Key="elsewhere/big.parquet")
     # The server of the tests dates every upload 2010.
-    assert store.sweep_unfinished(datetime(2000, 1, 1, tzinfo=UTC)) == []
-    assert store.sweep_unfinished(datetime(2020, 1, 1, tzinfo=UTC), dry_run=True) == ["a/big.parquet"]
-    assert store.sweep_unfinished(datetime(2020, 1, 1, tzinfo=UTC)) == ["a/big.parquet"]
+    assert store.delete_unfinished(datetime(2000, 1, 1, tzinfo=UTC)) == []
+    assert store.delete_unfinished(datetime(2020, 1, 1, tzinfo=UTC), dry_run=True) == ["a/big.parquet"]
+    assert store.delete_unfinished(datetime(2020, 1, 1, tzinfo=UTC)) == ["a/big.parquet"]
     left = client.list_multipart_uploads(Bucket=store.bucket)["Uploads"]
     assert [upload["Key"] for upload in left] == ["elsewhere/big.parquet"]
     client.abort_multipart_upload(Bucket=store.bucket, Key=left[0]["Key"], UploadId=left[0]["UploadId"])

@@ -131,16 +131,16 @@ def test_temporary_files_of_dead_writers_are_swept_by_age(tmp_path: Path) -> Non
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"ro")
     now = datetime.now(UTC)
-    assert store.sweep_unfinished(now - timedelta(hours=1)) == []
-    assert store.sweep_unfinished(now + timedelta(hours=1), dry_run=True) == ["t/.part.parquet.ab12_x9z"]
-    assert store.sweep_unfinished(now + timedelta(hours=1)) == ["t/.part.parquet.ab12_x9z"]
+    assert store.delete_unfinished(now - timedelta(hours=1)) == []
+    assert store.delete_unfinished(now + timedelta(hours=1), dry_run=True) == ["t/.part.parquet.ab12_x9z"]
+    assert store.delete_unfinished(now + timedelta(hours=1)) == ["t/.part.parquet.ab12_x9z"]
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".hidden", "0123", "part.parquet"]
 
 
 def test_what_a_writer_stages_would_be_swept(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     with store._staged("t/part.parquet", io.BytesIO(b"rows")):
-        assert len(store.sweep_unfinished(datetime.now(UTC) + timedelta(hours=1), dry_run=True)) == 1
+        assert len(store.delete_unfinished(datetime.now(UTC) + timedelta(hours=1), dry_run=True)) == 1
 
 
 def test_an_unwritable_place_is_named_with_what_to_do(tmp_path: Path) -> None:
