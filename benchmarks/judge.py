@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from assets.answers.answers import read_final
+from assets.answers.read import read_final
 from assets.dialogues.prompts import load_prompts
 from assets.dialogues.task import Question
 from assets.framework.partitions import Scenario

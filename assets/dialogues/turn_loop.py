@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from assets.answers.answers import check_answer, tells_result
+from assets.answers.read import check_answer, tells_result
 from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import TURN

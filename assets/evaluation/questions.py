@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from assets.answers.answers import read_final
+from assets.answers.read import read_final
 from assets.evaluation.configuration import Benchmark, Fields, Rows
 from assets.seeds.reading import Fault, Row, SeedsError, beginning, file_rows, hub_rows
 from resources.chat.calls import Message

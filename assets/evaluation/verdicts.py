@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from assets.answers.answers import compare_final, read_final
+from assets.answers.compare import compare_final
+from assets.answers.read import read_final
 from assets.evaluation.questions import Question
 from assets.quality.code_blocks import is_python
 from resources.sandbox.sandbox import Outcome

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from assets.answers.answers import check_answer, compare_final, mentions_result, stated_answers
+from assets.answers.compare import compare_final
+from assets.answers.read import check_answer, mentions_result, stated_answers
 from assets.dialogues.screening import NGRAM_WORDS, is_english, is_refusal, is_repetitive
 from assets.dialogues.sharegpt_roles import SIDES, speakers
 from assets.dialogues.task import Question

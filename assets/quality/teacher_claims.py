@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from assets.answers.answers import mentions_result, tells_result
+from assets.answers.read import mentions_result, tells_result
 from assets.framework.partitions import Scenario
 from assets.quality.dialogue_input import DialogueInput, Turn
 from resources.chat.profile import Role

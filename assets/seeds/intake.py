@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from assets.answers.answers import read_final
+from assets.answers.read import read_final
 from assets.framework.partitions import shard_name
 from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
 from assets.seeds.duplicates import group_duplicates

@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.answers.answers import (
-    check_answer,
-    compare_final,
-    mentions_result,
-    read_final,
-    read_quantity,
-    stated_answers,
-    tells_result,
-)
+from assets.answers.compare import compare_final
+from assets.answers.quantities import read_quantity
+from assets.answers.read import check_answer, mentions_result, read_final, stated_answers, tells_result
 
 MARKED = [
     ("18 + 24 = 42\n#### 42", "42"),
@@ -223,7 +217,7 @@ def test_formulas_can_be_compared_in_any_thread() -> None:
 
 def test_plain_numbers_need_no_heavy_library() -> None:
     program = (
-        "import sys; from assets.answers.answers import check_answer; "
+        "import sys; from assets.answers.read import check_answer; "
         "assert check_answer('So there are 42 apples.', '42', 'math') == 'right'; "
         "from assets.answers import formulas; "
         "assert not {'sympy', 'math_verify'} & set(sys.modules) and formulas._worker is None"

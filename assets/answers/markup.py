@@ -1,0 +1,45 @@
+"""Markup around an answer: LaTeX boxes and text commands, dollar signs, quotes, closing punctuation."""
+
+import re
+
+LONGEST_FINAL = 200  # characters; a longer text is an explanation
+
+BOXED = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+_WRAPPINGS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ('"', '"'), ("'", "'"), ("“", "”"))
+TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+
+
+_TRAILING = re.compile(r"(?:[.,;:\s]|(?<![)}\]!])!)+\Z")  # (n + 1)! is a factorial
+
+
+def braced(text: str, start: int) -> str | None:
+    """What stands between the brace at `start` and its partner, at most `LONGEST_FINAL` characters on."""
+    depth = 0
+    for position in range(start, min(len(text), start + LONGEST_FINAL + 2)):
+        if text[position] == "{":
+            depth += 1
+        elif text[position] == "}":
+            depth -= 1
+            if depth == 0:
+                return text[start + 1 : position]
+    return None
+
+
+def clean(answer: str) -> str:
+    """An answer without the markup and punctuation around it; `$42` keeps its currency, `$42$` does not."""
+    previous = None
+    while answer != previous:
+        previous = answer
+        answer = answer.strip().strip("*`").strip().lstrip(":")
+        answer = _TRAILING.sub("", answer).strip()
+        for opening, closing in _WRAPPINGS:
+            inside = answer[len(opening) : len(answer) - len(closing)]
+            if inside and answer == opening + inside + closing and opening not in inside and closing not in inside:
+                answer = inside
+        box = BOXED.match(answer)
+        if box:
+            answer = braced(answer, box.end()) or answer
+        text_command = TEXT_COMMAND.fullmatch(answer)
+        if text_command:
+            answer = text_command[1]
+    return answer
