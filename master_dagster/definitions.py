@@ -32,7 +32,15 @@ from master_dagster.automation.sensors import (
     failure_sensor,
     release_sensor,
 )
-from master_dagster.jobs import dialogues_and_scores, estimate_cost, mirror_lake, publish, regenerate_rejected, release
+from master_dagster.jobs import (
+    comparison_inputs,
+    dialogues_and_scores,
+    estimate_cost,
+    mirror_lake,
+    publish,
+    regenerate_rejected,
+    release,
+)
 from master_dagster.maintenance.cleanup import delete_leftovers, delete_released_journals, weekly_cleanup
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import Deployment, load_deployment
@@ -51,6 +59,8 @@ def build_definitions(deployment: Deployment) -> Definitions:
             backfilled_when_missing(dialogues.scenario_dialogues, settings.nightly_cron),
             backfilled_when_missing(quality.scored_dialogues, settings.nightly_cron),
             boost_qa.boost_qa,
+            training_sets.chain_of_thought_answers,
+            training_sets.gradient_features,
             training_sets.training_sets,
             checkpoint_asset(tuned),
             benchmark_asset(tuned),
@@ -73,6 +83,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             dialogues_and_scores,
             publish,
             release,
+            comparison_inputs,
             estimate_cost,
             regenerate_rejected,
             mirror_lake,

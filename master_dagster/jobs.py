@@ -30,6 +30,12 @@ release = define_asset_job(
     description="Makes a BOOST-QA release, as `publish` does, then the chosen training sets from it.",
 )
 
+comparison_inputs = define_asset_job(
+    "comparison_inputs",
+    selection=AssetSelection.assets("chain_of_thought_answers", "gradient_features"),
+    description="What the training sets `cot` and `tagcos` read: asks models, and launches a training job.",
+)
+
 
 class PartitionsConfig(Config):
     """The partitions of a job."""

@@ -1,4 +1,4 @@
-"""The files of a release or a training set, staged in a local folder (`resources.lake.published_folders` publishes them).
+"""The files of a release or a training set, staged in a local folder (see `assets.framework.publication`).
 
 data/train-00000-of-00002.parquet   sharded by size; plain list<struct<from, value>>
 jsonl/train.jsonl                   the same rows, a line each

@@ -68,7 +68,7 @@ def with_partition_keys(manifest: Manifest) -> Manifest:
     return {**manifest, **renamed}
 
 
-RELEASES = Publication(HOME, "release", FORMAT, _parse, subfolder="releases")
+RELEASES = Publication(HOME, "release", FORMAT, _parse, pattern="{home}/releases/{id}")
 
 
 def make_release(

@@ -98,8 +98,8 @@ def open_partitions(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB over what the release is made of.
 
-    Views: `raw_seeds`, `dialogue_plans`, `retracted` (seed_id), and `taken_dialogues` and `taken_scores`, the two tables
-    limited to the partitions taken. Work that does not fit in memory spills into the folder `scratch`.
+    Views: `raw_seeds`, `dialogue_plans`, `retracted` (seed_id), and `taken_dialogues` and `taken_scores`, which are the
+    two tables limited to the partitions taken. Work that does not fit in memory spills into the folder `scratch`.
     """
     only = {
         "taken_dialogues": [partition.dialogues for partition in selection.taken if partition.dialogues],

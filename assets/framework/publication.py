@@ -39,7 +39,7 @@ class Publication(Generic[T]):
     noun: str  # what one folder is called in messages: "release"
     format: int  # of the folder; in its manifest
     parse: Callable[[Lake, str, Manifest], T]  # lake, folder, manifest; a file that it misses is FileNotFoundError
-    subfolder: str = ""  # between the partition and the id
+    pattern: str = "{home}/{id}"  # of a folder
 
     def home(self, *partition: str) -> str:
         """The folder of the pointer, relative to the lake's root."""
@@ -47,7 +47,7 @@ class Publication(Generic[T]):
 
     def folder(self, identity: str, *partition: str) -> str:
         """The folder with this id, relative to the lake's root."""
-        return "/".join(filter(None, (self.asset, *partition, self.subfolder, identity)))
+        return self.pattern.format(home=self.home(*partition), id=identity)
 
     def latest(self, lake: Lake, *partition: str) -> T:
         """The folder that the pointer of a partition names.

@@ -1,4 +1,7 @@
-"""The `training_sets` asset: what models are tuned on, one variant a partition."""
+"""What models are tuned on: `training_sets`, one partition per variant, and the two paid inputs of its variants.
+
+`chain_of_thought_answers` asks models for the variant `cot`. `gradient_features` launches a training job for `tagcos`.
+"""
 
 from typing import Any
 
@@ -7,25 +10,28 @@ from dagster import (
     AssetDep,
     AssetExecutionContext,
     BackfillPolicy,
+    Failure,
     MaterializeResult,
-    MetadataValue,
     ResourceParam,
     asset,
 )
 
 from assets.boost_qa.configuration import ReleaseRules
-from assets.boost_qa.release import RELEASES, create_view
-from assets.boost_qa.schema import RELEASE_ROW, RELEASED
-from assets.boost_qa.selection import query
+from assets.boost_qa.release import RELEASES
+from assets.boost_qa.schema import RELEASED
 from assets.framework.partitions import variants
 from assets.framework.publication import GatesFailed
-from assets.framework.run_report import report_outcomes
-from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
+from assets.framework.run_report import report_outcomes, report_store_errors, retry_outage
+from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
+from assets.training_sets.chain_of_thought import answer_seeds
 from assets.training_sets.configuration import ComparisonRules
+from assets.training_sets.gradient_features import FEATURE_SETS, publish_features
 from assets.training_sets.makers import VariantContext, make_variant
-from assets.training_sets.variants import TrainingSet, TrainingSetError
+from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
+from assets.training_sets.summary import answers_metadata, features_metadata, training_set_metadata
+from assets.training_sets.variants import HOME, TrainingSetError
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
@@ -33,26 +39,56 @@ from resources.lake.store import StoreError, StoreUnreachable
 from resources.lake.tables import Lake
 from resources.progress import progress
 from resources.training_jobs.backend import BackendError
-from resources.training_jobs.job import TrainingJob
 from resources.training_jobs.trainer import Trainer, TrainingFailed
+
+EVERY_SOURCE = AssetDep("raw_seeds", partition_mapping=AllPartitionMapping())
 
 
 @asset(
-    partitions_def=variants,
-    deps=["boost_qa", AssetDep("raw_seeds", partition_mapping=AllPartitionMapping())],
+    name=CHAIN_OF_THOUGHT_ANSWERS.name,
+    deps=["boost_qa", EVERY_SOURCE],
     group_name="releases",
-    kinds={"parquet", "huggingface"},
+    kinds={"parquet"},
     owners=OWNERS,
-    code_version="2",
-    backfill_policy=BackfillPolicy.single_run(),
-    pool="models",  # see infra/dagster.yaml; `cot` asks them
-    metadata=column_schema(RELEASED),
-    description="What models are tuned on, of the latest release, all of one form, size and splits: `boost_qa` points "
-    "to it; `ori` holds the same seeds with their original answers, `random_aug` and `spelling_aug` these with "
-    "character noise, `cot` a chain of thought for each; `me` to `db_ep` the dialogues of one or two scenarios, the "
-    "other seeds with their original answers; `tagcos` and `cot_collection` are chosen from a pool of their own.",
+    code_version="1",
+    pool="models",  # see infra/dagster.yaml
+    metadata=column_schema(CHAIN_OF_THOUGHT_ANSWERS),
+    description="A chain-of-thought answer by the strong student to each seed of the latest release. Asks models. The "
+    "variant `cot` of `training_sets` reads them.",
 )
-def training_sets(
+def chain_of_thought_answers(
+    context: AssetExecutionContext,
+    lake: ResourceParam[Lake],
+    chat: ResourceParam[ChatService],
+    comparison_rules: ResourceParam[ComparisonRules],
+) -> MaterializeResult[Any]:
+    """Answer the seeds of the latest release; answers that are current stay."""
+    with report_store_errors(context):
+        try:
+            release = RELEASES.latest(lake)
+            with progress("answers", context.log.info) as update:
+                record = answer_seeds(lake, release, chat, comparison_rules.cot, update, context.run.run_id)
+        except (EndpointUnusable, BudgetSpent) as error:
+            retry_outage(context, error)
+            raise Failure(str(error), allow_retries=False) from None
+        except (TrainingSetError, ConfigurationError) as error:
+            raise Failure(str(error), allow_retries=False) from None
+        return MaterializeResult(metadata=answers_metadata(lake, record))
+
+
+@asset(
+    name=GRADIENT_FEATURES.name,
+    deps=["boost_qa", EVERY_SOURCE, AssetDep("dialogue_plans", partition_mapping=AllPartitionMapping())],
+    group_name="releases",
+    kinds={"numpy", "pytorch"},
+    owners=OWNERS,
+    code_version="1",
+    pool="training",  # see infra/dagster.yaml
+    metadata=column_schema(GRADIENT_FEATURES),
+    description="The gradient of each row of the pool of `tagcos`, as a vector (TAGCOS). Launches a training job. The "
+    "variant `tagcos` of `training_sets` reads them.",
+)
+def gradient_features(
     context: AssetExecutionContext,
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
@@ -61,66 +97,57 @@ def training_sets(
     comparison_rules: ResourceParam[ComparisonRules],
     seeds_configuration: ResourceParam[SeedsConfiguration],
 ) -> MaterializeResult[Any]:
-    """Make each variant of this run from the latest release; those that cannot be made do not keep others from it."""
+    """Compute the features of the pool; those that are published already stay."""
+    with report_store_errors(context):
+        try:
+            run = FEATURE_SETS.begin(lake)
+            retracted = load_retractions(seeds_configuration, lake.s3)
+            release = RELEASES.latest(lake)
+            pool = VariantContext(lake, release, comparison_rules, release_rules, retracted, chat.profile).pool(
+                "tagcos"
+            )
+            features = publish_features(
+                run, release, pool, comparison_rules.tagcos, lambda job: trainer.train(context, job)
+            )
+        except (TrainingSetError, ConfigurationError, TrainingFailed, BackendError) as error:
+            raise Failure(str(error), allow_retries=False) from None
+        return MaterializeResult(metadata=features_metadata(features, pool))
 
-    def compute(work: TrainingJob) -> None:
-        trainer.train(context, work)
 
+@asset(
+    name=HOME,
+    partitions_def=variants,
+    deps=["boost_qa", EVERY_SOURCE, CHAIN_OF_THOUGHT_ANSWERS.name, GRADIENT_FEATURES.name],
+    group_name="releases",
+    kinds={"parquet", "huggingface"},
+    owners=OWNERS,
+    code_version="2",
+    backfill_policy=BackfillPolicy.single_run(),
+    metadata=column_schema(RELEASED),
+    description="What models are tuned on, of the latest release, all of one form, size and splits: `boost_qa` points "
+    "to it; `ori` holds the same seeds with their original answers, `random_aug` and `spelling_aug` these with "
+    "character noise, `cot` a chain of thought for each; `me` to `db_ep` the dialogues of one or two scenarios, the "
+    "other seeds with their original answers; `tagcos` and `cot_collection` are selected from a pool of their own.",
+)
+def training_sets(
+    context: AssetExecutionContext,
+    lake: ResourceParam[Lake],
+    chat: ResourceParam[ChatService],
+    release_rules: ResourceParam[ReleaseRules],
+    comparison_rules: ResourceParam[ComparisonRules],
+    seeds_configuration: ResourceParam[SeedsConfiguration],
+) -> None:
+    """Make each variant of this run from the latest release; one that cannot be made does not stop the others."""
     with report_outcomes(context, ConfigurationError) as outcomes:
         release = RELEASES.latest(lake)
         retracted = load_retractions(seeds_configuration, lake.s3)
-        with progress("reasoning", context.log.info) as update:
-            workshop = VariantContext(
-                lake,
-                release,
-                comparison_rules,
-                release_rules,
-                retracted,
-                chat,
-                compute,
-                update,
-                context.log.info,
-                context.run.run_id,
-            )
-            for variant in outcomes.keys:
-                try:
-                    outcomes.written[variant] = training_set_metadata(lake, make_variant(workshop, variant))
-                except StoreUnreachable:  # no fault of this variant's
-                    raise
-                except EXPECTED as error:
-                    outcomes.failures[variant] = str(error)
-    return MaterializeResult()  # Dagster asks for one where a Pipes session was open
-
-
-EXPECTED = (
-    TrainingSetError,
-    GatesFailed,
-    ConfigurationError,
-    StoreError,
-    EndpointUnusable,
-    BudgetSpent,
-    TrainingFailed,
-    BackendError,
-)
-
-
-def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
-    """What the UI shows of a training set."""
-    with lake.connect([]) as connection:
-        create_view(connection, "released", RELEASE_ROW, map(lake.store.uri, made.files("data/")))
-        cursor = connection.execute(query("sample.sql"))
-        sample = dict(zip([column[0] for column in cursor.description or []], cursor.fetchall()[0], strict=True))
-    turns = "\n>\n".join(f"> **{turn['from']}**\n>\n{quoted(turn['value'], 600)}" for turn in sample["conversations"])
-    rows: dict[str, int] = made.manifest["rows"]
-    return {
-        "sample": MetadataValue.md(turns),
-        "rows by split": table_markdown([{"split": split, "rows": count} for split, count in rows.items()]),
-        "dagster/partition_row_count": sum(rows.values()),
-        "what became of the seeds": table_markdown(
-            [{"what": what, "rows": count} for what, count in made.manifest.get("counts", {}).items()]
-        ),
-        "made with": MetadataValue.json(made.manifest.get("made_with", {})),
-        "release": made.manifest["release"],
-        "files": made.data_folder,
-        "manifest": made.folder,
-    }
+        parts = VariantContext(
+            lake, release, comparison_rules, release_rules, retracted, chat.profile, context.log.info
+        )
+        for variant in outcomes.keys:
+            try:
+                outcomes.written[variant] = training_set_metadata(lake, make_variant(parts, variant))
+            except StoreUnreachable:  # this ends the run, whichever variant meets it
+                raise
+            except (TrainingSetError, GatesFailed, ConfigurationError, StoreError) as error:
+                outcomes.failures[variant] = str(error)

@@ -20,13 +20,16 @@ from assets.boost_qa.assembly import stream
 from assets.boost_qa.checks import wrong_files
 from assets.boost_qa.release import create_view
 from assets.boost_qa.schema import RELEASE_ROW
-from assets.framework.checks import SqlCheck, found_result, sql_result
+from assets.framework.check_files import Check
+from assets.framework.checks import CheckRun, SqlCheck, asset_checks, found_result, sql_result, table_checks
 from assets.framework.partitions import VARIANTS
 from assets.seeds.schema import SEEDS
 from assets.training_sets.ablations import ABLATIONS
 from assets.training_sets.augmented import AUGMENTERS
+from assets.training_sets.gradient_features import FEATURE_SETS
 from assets.training_sets.noise import keeps_spared
 from assets.training_sets.pools import pool_files
+from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 from assets.training_sets.variants import HOME, QUERIES, TRAINING_SETS, TrainingSet
 from resources.lake.tables import Lake
 
@@ -146,4 +149,17 @@ def _not_spared(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     ]
 
 
-CHECKS: list[AssetChecksDefinition] = [training_sets_checks]
+def _damaged_features(run: CheckRun) -> list[dict[str, str]]:
+    features = FEATURE_SETS.latest(run.lake)
+    return wrong_files(run.lake, features.folder, features.manifest["files"])
+
+
+FEATURES_COMPLETE: Check[CheckRun] = Check(
+    "complete", "The latest features have the size and hash that their manifest says.", _damaged_features
+)
+
+CHECKS: list[AssetChecksDefinition] = [
+    training_sets_checks,
+    table_checks(CHAIN_OF_THOUGHT_ANSWERS, FOLDER / CHAIN_OF_THOUGHT_ANSWERS.name, [SEEDS]),
+    asset_checks(GRADIENT_FEATURES.name, [FEATURES_COMPLETE], CheckRun),
+]

@@ -1,9 +1,10 @@
-"""How the sets are made that BOOST-QA is compared with, read from one YAML file."""
+"""How the training sets that BOOST-QA is compared with are made, read from one YAML file."""
 
 from pathlib import Path
 
 from pydantic import Field
 
+from assets.training_programs.gradients.specification import GradientModel
 from resources.configuration import Configuration, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
@@ -23,7 +24,7 @@ class ReasoningRules(Configuration):
     """The set `cot`: a chain-of-thought answer for each seed, by the profile's strong student."""
 
     regenerations: int = Field(
-        default=3, ge=0, le=20, description="How often an answer that is refused is asked for again."
+        default=3, ge=0, le=20, description="How often the model is asked again after a refused answer."
     )
 
 
@@ -37,34 +38,12 @@ class PoolRules(Configuration):
     )
 
 
-class CoresetModel(Configuration):
-    """The model whose gradients tell the pool's rows apart, and its warm-up (ours where not marked)."""
-
-    model: str = Field(
-        default="embedded", description="Hub id, local folder, `s3://` folder, or `embedded` for the SmolLM2."
-    )
-    revision: str | None = Field(default=None, description="Hub only: commit, tag or branch.")
-    template: str = Field(default="chatml", description="Chat template family, as for a base model that is tuned.")
-    max_tokens: int = Field(default=1024, ge=16, description="Longer conversations are cut at whole turns.")
-    warm_up_share: float = Field(default=0.05, gt=0, le=1, description="Share of the pool that the warm-up sees.")
-    checkpoints: int = Field(
-        default=3, ge=1, le=10, description="Epochs of the warm-up; gradients are taken after each (three: TAGCOS)."
-    )
-    learning_rate: float = Field(default=1e-4, gt=0, lt=1, description="Of the warm-up.")
-    batch: int = Field(default=16, ge=1, description="Conversations in one step of the warm-up.")
-    rank: int = Field(default=8, ge=1, le=1024, description="Rank of the warm-up's LoRA.")
-    alpha: int = Field(default=16, ge=1, description="Its scale.")
-    dimensions: int = Field(
-        default=8192, ge=8, multiple_of=8, description="Of the random projection of a gradient (TAGCOS)."
-    )
-
-
 class CoresetRules(PoolRules):
     """The set `tagcos`: a coreset of a pool, by default of all training seeds, rejected ones included."""
 
     clusters: int = Field(default=100, ge=1, description="Clusters of gradients (TAGCOS).")
     seed: int = Field(default=0, ge=0, description="Of warm-up, projection and clusters.")
-    features: CoresetModel = Field(default=CoresetModel(), description="Whose gradients are compared.")
+    features: GradientModel = Field(default=GradientModel(), description="Whose gradients are compared.")
 
 
 class ComparisonRules(Configuration):

@@ -1,4 +1,4 @@
-"""TAGCOS's selection: clusters of gradient features, and in each the rows whose gradients together match the cluster's.
+"""TAGCOS's selection: clusters of gradient features, and in each cluster the rows that together match its mean.
 
 After the paper's description ("TAGCOS: Task-agnostic Gradient Clustered Coreset Selection for Instruction Tuning Data",
 arXiv:2407.15235), not its code: k-means on the features, a budget for each cluster by its size, and orthogonal matching
@@ -13,56 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 RIDGE = 1e-3  # on the diagonal of the fit: repeated rows stay solvable
-BLOCK = 4096  # rows looked at in one piece
+BLOCK = 4096  # rows in memory at once
 
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.int64]
 
 
 class CoresetError(ValueError):
-    """Nothing can be chosen from these features. The message says why."""
+    """Nothing can be selected by these features. The message says why."""
 
 
 def choose(
-    features: Floats, budget: int, clusters: int, seed: int, note: Callable[[str], None] = lambda line: None
+    features: Floats, budget: int, clusters: int, seed: int, log: Callable[[str], None] = lambda line: None
 ) -> Integers:
-    """The places of the rows that are chosen, in order.
+    """The numbers of the rows that are selected, ascending.
 
-    The same arguments give the same rows on the same machine: k-means runs in one thread, for the order in which
-    several add up decides the last bits.
+    The same arguments give the same rows on the same machine: k-means runs in one thread, because with several threads
+    the order of additions varies, and with it the last bits.
 
     Args:
-        features: (rows, dimensions), a row's direction is what counts; may be a memory map. A row of zeros has none
-            and is never chosen.
-        budget: how many to choose.
+        features: (rows, dimensions); only a row's direction counts. May be a memory map. A row of zeros has no
+            direction and is never selected.
+        budget: how many rows to select.
         clusters: how many clusters at most.
-        seed: of the clusters' start.
-        note: told how far it is.
+        seed: of k-means.
+        log: gets lines on the progress.
 
     Raises:
-        CoresetError: the features are no finite numbers, or fewer rows have any than the budget.
+        CoresetError: the features are not finite numbers, or fewer rows than the budget have features.
     """
     check(features)
     usable = np.concatenate([start + found for start, found in _nonzero(features)])
     rows = len(usable)
     if not 0 < budget <= rows:
-        raise CoresetError(f"{budget} rows cannot be chosen from {rows} that have features ({len(features)} in all)")
+        raise CoresetError(f"{budget} rows cannot be selected from {rows} that have features ({len(features)} in all)")
     labels = cluster(features if rows == len(features) else features[usable], min(clusters, rows), seed)
     members = [usable[labels == label] for label in np.unique(labels)]
     budgets = allot([len(group) for group in members], budget)
-    note(f"{rows} rows in {len(members)} clusters of {min(map(len, members))} to {max(map(len, members))}")
-    chosen = [
+    log(f"{rows} rows in {len(members)} clusters of {min(map(len, members))} to {max(map(len, members))}")
+    selected = [
         group[pursue(unit(features[group]), share)] for group, share in zip(members, budgets, strict=True) if share
     ]
-    return np.sort(np.concatenate(chosen))
+    return np.sort(np.concatenate(selected))
 
 
 def check(features: Floats) -> None:
-    """Raises CoresetError where features are not a table of finite numbers."""
+    """Raise CoresetError if features are not a table of finite numbers."""
     if features.ndim != 2 or not features.size:
-        raise CoresetError(f"features should be rows × dimensions, are of shape {features.shape}")
+        raise CoresetError(f"features should be rows × dimensions, but have the shape {features.shape}")
     if not np.issubdtype(features.dtype, np.floating):
-        raise CoresetError(f"features should be floating-point numbers, are {features.dtype}")
+        raise CoresetError(f"features should be floating-point numbers, but are {features.dtype}")
     for start in range(0, len(features), BLOCK):
         bad = np.flatnonzero(~np.isfinite(features[start : start + BLOCK]).all(axis=1))
         if len(bad):
@@ -75,7 +75,7 @@ def _nonzero(features: Floats) -> Iterator[tuple[int, Integers]]:
 
 
 def unit(features: Floats) -> NDArray[np.float32]:
-    """A copy with rows of length 1; a row of zeros stays."""
+    """A copy with rows of length 1; rows of zeros do not change."""
     found = np.array(features, dtype=np.float32)
     for start in range(0, len(found), BLOCK):
         part = found[start : start + BLOCK]
@@ -85,7 +85,7 @@ def unit(features: Floats) -> NDArray[np.float32]:
 
 
 def cluster(features: Floats, clusters: int, seed: int) -> NDArray[np.int32]:
-    """A cluster's number for each row, by k-means on rows of length 1. Rows that repeat may make it fewer clusters."""
+    """The number of each row's cluster, by k-means on rows of length 1. There are fewer clusters where rows repeat."""
     from sklearn.cluster import KMeans  # type: ignore[import-untyped]
     from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -98,7 +98,7 @@ def cluster(features: Floats, clusters: int, seed: int) -> NDArray[np.int32]:
 
 
 def allot(sizes: list[int], budget: int) -> list[int]:
-    """A budget for each cluster, in proportion to its size: at least 1 as long as it lasts, never more than its rows.
+    """A budget per cluster, in proportion to its size: at least 1 while the budget lasts, at most the cluster's rows.
 
     Args:
         sizes: of the clusters, none empty.
@@ -121,17 +121,16 @@ def allot(sizes: list[int], budget: int) -> list[int]:
 
 
 def pursue(features: NDArray[np.float32], budget: int) -> Integers:
-    """Orthogonal matching pursuit of the rows' mean: greedily what explains most of what is left, then a new fit.
+    """Orthogonal matching pursuit of the rows' mean: select the row most like the residual, fit again, repeat.
 
-    The fit goes on by one row of a Cholesky factor each time. Where nothing is left to explain, the rows that are most
-    like the mean follow.
+    Each fit adds one row to a Cholesky factor. When the residual is zero, the rows most like the mean follow.
 
     Args:
         features: (rows, dimensions), all finite.
-        budget: how many rows to choose, at most all.
+        budget: how many rows to select, at most all.
 
     Returns:
-        Their places, in the order in which they were chosen.
+        The numbers of the selected rows, in the order of selection.
     """
     from scipy.linalg import solve_triangular  # type: ignore[import-untyped]
 
@@ -139,15 +138,15 @@ def pursue(features: NDArray[np.float32], budget: int) -> Integers:
     if budget >= rows:
         return np.arange(rows, dtype=np.int64)
     likeness = (features @ features.mean(axis=0)).astype(np.float64)
-    products = np.empty((budget, rows), dtype=np.float32)  # of each chosen row with all
+    products = np.empty((budget, rows), dtype=np.float32)  # of each selected row with all rows
     factor = np.zeros((budget, budget))
-    chosen: list[int] = []
+    selected: list[int] = []
     free = np.ones(rows, dtype=bool)
-    left = likeness.copy()
-    halfway = np.empty(budget)  # factor · halfway = likeness of the chosen
+    residual = likeness.copy()
+    halfway = np.empty(budget)  # factor · halfway = likeness of the selected rows
     for step in range(budget):
-        place = int(np.argmax(np.where(free, left, -np.inf)))
-        if left[place] <= 1e-7:
+        place = int(np.argmax(np.where(free, residual, -np.inf)))
+        if residual[place] <= 1e-7:
             break
         products[step] = features @ features[place]
         if step:
@@ -157,9 +156,9 @@ def pursue(features: NDArray[np.float32], budget: int) -> Integers:
         halfway[step] = (likeness[place] - row @ halfway[:step]) / factor[step, step]
         fitted = factor[: step + 1, : step + 1]
         weights = solve_triangular(fitted, halfway[: step + 1], lower=True, trans="T")
-        left = likeness - weights @ products[: step + 1]
-        chosen.append(place)
+        residual = likeness - weights @ products[: step + 1]
+        selected.append(place)
         free[place] = False
     rest = np.flatnonzero(free)
-    filling = rest[np.argsort(-likeness[rest], kind="stable")][: budget - len(chosen)]
-    return np.concatenate([np.array(chosen, dtype=np.int64), filling])
+    filling = rest[np.argsort(-likeness[rest], kind="stable")][: budget - len(selected)]
+    return np.concatenate([np.array(selected, dtype=np.int64), filling])

@@ -1,4 +1,4 @@
-"""Which variant is made how, of everything that any of them needs."""
+"""Which variant is made how."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -7,41 +7,46 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release
 from assets.training_sets.ablations import ABLATIONS, make_ablation
 from assets.training_sets.augmented import AUGMENTERS, make_augmented
+from assets.training_sets.chain_of_thought import make_cot
 from assets.training_sets.configuration import ComparisonRules
 from assets.training_sets.pools import Pool, make_pool, make_sampled
-from assets.training_sets.reasoning import make_cot
 from assets.training_sets.tagcos import make_tagcos
 from assets.training_sets.variants import TrainingSet, TrainingSetError, make_boost_qa, make_ori
-from resources.chat.service import ChatService
+from resources.chat.profile import Profile
 from resources.lake.tables import Lake
-from resources.progress import Update
-from resources.training_jobs.job import TrainingJob
 
 
 @dataclass(frozen=True, slots=True)
 class VariantContext:
-    """What the sets of one release are made with."""
+    """What the variants of one release are made with."""
 
     lake: Lake
     release: Release
     rules: ComparisonRules
     release_rules: ReleaseRules
     retracted: Collection[str]
-    chat: ChatService
-    compute: Callable[[TrainingJob], None]  # has gradients computed
-    update: Update
-    note: Callable[[str], None]
-    run: str | None = None  # whose budget is drawn on
+    profile: Profile
+    log: Callable[[str], None] = lambda line: None
+
+    def pool(self, variant: str) -> Pool:
+        """The pool of `cot_collection` or `tagcos`. Raises as `make_pool` does."""
+        path = self.rules.tagcos.pool if variant == "tagcos" else self.rules.cot_collection.pool
+        if variant == "cot_collection" and path is None:
+            raise TrainingSetError(
+                "'cot_collection' needs the CoT Collection's rows: describe them in a seeds configuration and name "
+                "it in the comparison rules (cot_collection.pool)"
+            )
+        return make_pool(self.lake, self.release, variant, path, self.release_rules, self.retracted)
 
 
-def make_variant(workshop: VariantContext, variant: str) -> TrainingSet:
+def make_variant(context: VariantContext, variant: str) -> TrainingSet:
     """The training set of one of `assets.framework.partitions.VARIANTS`.
 
     Raises:
         TrainingSetError, ConfigurationError: it cannot be made; the message says why.
-        EndpointUnusable, BudgetSpent: the models of `cot` cannot be asked, or not any more.
+        NotPublished: the gradient features of `tagcos` were not computed yet.
     """
-    lake, release, rules = workshop.lake, workshop.release, workshop.rules
+    lake, release, rules = context.lake, context.release, context.rules
     if variant in ABLATIONS:
         return make_ablation(lake, release, variant)
     if variant in AUGMENTERS:
@@ -52,19 +57,9 @@ def make_variant(workshop: VariantContext, variant: str) -> TrainingSet:
         case "ori":
             return make_ori(lake, release)
         case "cot":
-            return make_cot(lake, release, workshop.chat, rules.cot, workshop.update, workshop.run)
+            return make_cot(lake, release, context.profile, rules.cot)
         case "cot_collection":
-            if rules.cot_collection.pool is None:
-                raise TrainingSetError(
-                    "'cot_collection' needs the CoT Collection's rows: describe them in a seeds configuration and name "
-                    "it in the comparison rules (cot_collection.pool)"
-                )
-            return make_sampled(lake, release, variant, _pool(workshop, variant, rules.cot_collection.pool))
+            return make_sampled(lake, release, variant, context.pool(variant))
         case "tagcos":
-            pool = _pool(workshop, variant, rules.tagcos.pool)
-            return make_tagcos(lake, release, pool, rules.tagcos, workshop.compute, workshop.note)
+            return make_tagcos(lake, release, context.pool(variant), rules.tagcos, context.log)
     raise KeyError(variant)
-
-
-def _pool(workshop: VariantContext, variant: str, path: str | None) -> Pool:
-    return make_pool(workshop.lake, workshop.release, variant, path, workshop.release_rules, workshop.retracted)

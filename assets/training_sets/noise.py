@@ -1,9 +1,9 @@
 """Character noise on text, for the baselines RandomAug and SpellingAug.
 
-The paper names nlpaug, which has not moved for years; its neighbours (TextAttack, AugLy, textaugment) bring a framework
-and a model or two for what takes some lines, and none leaves code, formulas and numbers alone, as our comparison needs.
-So these are nlpaug's character and spelling augmenters, with its defaults (`NoiseRules`), on words of prose alone. Only
-letters come in, so that noise opens no formula and looks like no number.
+The paper names nlpaug, which is not maintained; similar libraries (TextAttack, AugLy, textaugment) need a framework and
+models, and none of them leaves code, formulas and numbers unchanged, which our comparison needs. So these are nlpaug's
+character and spelling augmenters, with its defaults (`NoiseRules`), on words of prose only. Noise inserts letters only,
+so that it never begins a formula or looks like a number.
 """
 
 import re
@@ -15,8 +15,8 @@ from random import Random
 from assets.training_sets.configuration import NoiseRules
 from resources.identity import stable_hash
 
-# What stays as it is, first match wins. Too much rather than too little: a sentence about code may lose its noise.
-_LINE = r"(?:(?!```|~~~|\$\$|\\\[|\\begin)[^\n])*"  # the rest of a line in which nothing begins that spans several
+# What noise does not change; the first match wins. It may match too much: a sentence about code may get no noise.
+_LINE = r"(?:(?!```|~~~|\$\$|\\\[|\\begin)[^\n])*"  # the rest of a line in which no block of several lines begins
 _SPARED = re.compile(
     rf"""
       (?P<fence>```|~~~) .*? (?:(?P=fence)|\Z)                         # fenced code
@@ -24,7 +24,7 @@ _SPARED = re.compile(
     | \$\$.*?\$\$ | \$[^$\n]+\$ | \\\[.*?\\\] | \\\(.*?\\\)            # formulas
     | \\begin\{{.*?\\end\{{[^}}\n]*\}}
     | \\[A-Za-z]+(?:\{{[^{{}}\n]*\}})*                                 # commands of LaTeX, \\boxed{{…}} among them
-    | \[[^\[\]\n]*\]                                                   # answers as [x], and whatever looks like one
+    | \[[^\[\]\n]*\]                                                   # answers as [x], and everything that looks like one
     | <[^<>\n]*>                                                       # tags
     | ^(?:[ ]{{4}}|\t){_LINE}                                           # indented code
     | ^[ \t]*(?:import|from|def|class|return|public|private|static|var|let|const|using|package)\b{_LINE}
@@ -45,7 +45,7 @@ _NEIGHBOURS = {
     for place, letter in enumerate(row)
     for near in [row[max(0, place - 1) : place] + row[place + 1 : place + 2] + below[max(0, place - 1) : place + 1]]
 }
-# What people write for one another: endings, silent and doubled letters, sounds.
+# What people confuse: endings, silent and doubled letters, sounds.
 _CONFUSED = [
     pair
     for one, other in (
@@ -58,12 +58,12 @@ _CONFUSED = [
 
 
 def spared(text: str) -> list[str]:
-    """The parts of `text` that noise must leave alone, in order: code, formulas, numbers, answers in `[x]`, …"""
+    """The parts of `text` that noise must not change, in order: code, formulas, numbers, answers in `[x]`, …"""
     return [match[0] for match in _SPARED.finditer(text)]
 
 
 def keeps_spared(text: str, noisy: str) -> bool:
-    """Whether all that noise must leave alone in `text` stands in `noisy`, in the same order."""
+    """Whether `noisy` contains all parts of `text` that noise must not change, in the same order."""
     place = 0
     for part in spared(text):
         place = noisy.find(part, place) + len(part)
@@ -78,7 +78,7 @@ def random_noise(text: str, rules: NoiseRules, *identity: str) -> str:
     Args:
         text: prose, or prose with code and formulas.
         rules: how much.
-        identity: whose text it is; the same text of the same identity always gets the same noise.
+        identity: whose text it is; the same text and identity always get the same noise.
     """
 
     def garble(word: str, chance: Random) -> str:
@@ -100,15 +100,15 @@ def random_noise(text: str, rules: NoiseRules, *identity: str) -> str:
 
 
 def spelling_noise(text: str, rules: NoiseRules, *identity: str) -> str:
-    """`text` with some words misspelt as people do: confused endings and doublings, slips of the finger (SpellingAug).
+    """`text` with some words misspelt as people do: confused endings, doubled letters, wrong keys (SpellingAug).
 
-    Arguments as `random_noise` has them.
+    Arguments as for `random_noise`.
     """
     return _noisy(text, rules, _misspelt, Random(stable_hash("spelling_aug", rules.seed, *identity)))
 
 
 def _misspelt(word: str, chance: Random) -> str:
-    """A misspelling of a word of at least three letters: a usual one where there is one, else a slip of the finger."""
+    """A misspelling of a word of at least three letters: a common one if there is one, else a wrong key."""
     confused = [
         word[: at.start()] + other + word[at.end() :]
         for one, other in _CONFUSED
@@ -127,7 +127,7 @@ def _misspelt(word: str, chance: Random) -> str:
 
 
 def _noisy(text: str, rules: NoiseRules, change: Callable[[str, Random], str], chance: Random) -> str:
-    """`text` with `change` made to some of the words that are long enough and not spared."""
+    """`text` with `change` applied to some of the words that are long enough and not spared."""
     words = list(_words(text, rules.shortest_word))
     wanted = min(rules.most_words, max(1, round(rules.word_share * len(words))), len(words))
     parts, end = [], 0

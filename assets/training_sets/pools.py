@@ -1,10 +1,10 @@
-"""Pools: questions and answers beside the release's seeds, that some sets of comparison take their training rows from.
+"""Pools: questions and answers beside the release's seeds, which some sets take their training rows from.
 
 training_sets/<variant>/pool-<id>/    data/ and jsonl/ as a training set has them, all in split train;
                                       lineage.parquet: where each row was read; manifest.json
 
-A pool holds nothing that stands in the release's validation or test, or in a benchmark. It is held in memory while it
-is made: `sample` in its seeds configuration bounds it.
+A pool has nothing in common with the release's validation and test, or with a benchmark. It is in memory while it is
+made: `sample` in its seeds configuration limits it.
 """
 
 import tempfile
@@ -32,14 +32,14 @@ from assets.seeds.reading import SeedsError, read_rows
 from assets.seeds.schema import SEEDS
 from assets.training_sets.variants import (
     HOME,
-    QUERIES,
-    Source,
+    RowContext,
     TrainingSet,
     TrainingSetError,
     make_set,
     original_pairs,
     original_row,
     pair_row,
+    query,
 )
 from resources.identity import stable_hash
 from resources.lake.published_folders import publish
@@ -69,120 +69,132 @@ class Pool:
 
 
 def make_pool(
-    lake: Lake, release: Release, variant: str, pool: str | None, rules: ReleaseRules, retracted: Collection[str]
+    lake: Lake, release: Release, variant: str, path: str | None, rules: ReleaseRules, retracted: Collection[str]
 ) -> Pool:
-    """Read and publish a pool for one variant; the same rows give the same pool, written once.
+    """Read and publish the pool of one variant. The same rows give the same pool, written once.
 
     Args:
         lake: where everything is read and written.
-        release: whose validation and test the pool may not hold.
-        variant: the set that is taken from it.
-        pool: path of a seeds configuration; None takes the seeds that dialogue_plans put into train.
-        rules: the benchmarks that it may not hold.
+        release: the pool has nothing of its validation and test.
+        variant: the set that is taken from the pool.
+        path: of a seeds configuration; None takes the seeds that dialogue_plans put into train.
+        rules: which benchmarks the pool has nothing of.
         retracted: seeds that were taken down.
 
     Raises:
         TrainingSetError: the pool cannot be read, or has no usable row.
         ConfigurationError: the seeds configuration or a benchmark cannot be read.
     """
-    found, counts = _own_seeds(lake) if pool is None else _read_sources(lake, pool)
-    screen = open_screen(rules.benchmarks, rules.contamination_words, lake.s3)
-    leaving = _near_held_out(lake, release, found)
-    kept: list[Mapping[str, Any]] = []
-    for pair in sorted(found, key=lambda one: str(one["seed_id"])):
-        if pair["seed_id"] in retracted:
-            counts["retracted"] += 1
-        elif pair["seed_id"] in leaving:
-            counts["near-duplicate of validation or test"] += 1
-        elif screen.find([pair["question"], pair["answer"]]):
-            counts["contaminated by a benchmark"] += 1
-        else:
-            kept.append(pair)
+    pairs, counts = _own_seeds(lake) if path is None else _read_sources(lake, path)
+    kept = _usable_pairs(lake, release, pairs, rules, retracted, counts)
     rows = [pair_row({**pair, "split": Split.TRAIN.value}, variant, pair["question"], pair["answer"]) for pair in kept]
     with tempfile.TemporaryDirectory(prefix="pool-") as name:
         staged = Path(name)
         written = write_splits(rows, staged, release.manifest["configuration"]["rules"]["shard_bytes"])
         lineage = [{name: pair[name] for name in LINEAGE} for pair in kept]
         pq.write_table(pa.Table.from_pylist(lineage), staged / "lineage.parquet", compression="zstd")
-        pool_id = stable_hash("pool", FORMAT, written.digest)[:16]
-        folder = f"{HOME}/{variant}/pool-{pool_id}"
-        sources = Counter(str(pair["source"]) for pair in kept)
+        identity = stable_hash("pool", FORMAT, written.digest)[:16]
+        folder = f"{HOME}/{variant}/pool-{identity}"
         contents = {
             "format": FORMAT,
             "kind": "pool",
-            "id": pool_id,
+            "id": identity,
             "rows": len(rows),
             "rows_sha256": written.digest,
-            "sources": dict(sorted(sources.items())),
+            "sources": dict(sorted(Counter(str(pair["source"]) for pair in kept).items())),
             "left_out": dict(counts),
         }
         manifest = publish(lake.store, staged, folder, contents)
-    return Pool(pool_id, folder, manifest, rows)
+    return Pool(identity, folder, manifest, rows)
+
+
+def _usable_pairs(
+    lake: Lake,
+    release: Release,
+    pairs: Sequence[Row],
+    rules: ReleaseRules,
+    retracted: Collection[str],
+    counts: Counter[str],
+) -> list[Row]:
+    """The pairs that a pool may have, by seed_id; `counts` gets how many of the others there are of each kind."""
+    screen = open_screen(rules.benchmarks, rules.contamination_words, lake.s3)
+    held_out = _near_held_out(lake, release, pairs)
+    kept: list[Row] = []
+    for pair in sorted(pairs, key=lambda one: str(one["seed_id"])):
+        if pair["seed_id"] in retracted:
+            counts["retracted"] += 1
+        elif pair["seed_id"] in held_out:
+            counts["near-duplicate of validation or test"] += 1
+        elif screen.find([pair["question"], pair["answer"]]):
+            counts["contaminated by a benchmark"] += 1
+        else:
+            kept.append(pair)
+    return kept
 
 
 def make_pooled(
-    lake: Lake, release: Release, variant: str, pool: Pool, chosen: Sequence[Row], made_with: Mapping[str, Any]
+    lake: Lake, release: Release, variant: str, pool: Pool, selected: Sequence[Row], made_with: Mapping[str, Any]
 ) -> TrainingSet:
-    """A set that trains on `chosen` rows of a pool, and is validated and tested on the release's seeds as `ori` is."""
+    """A set that trains on the `selected` rows of a pool, and has the validation and test rows of `ori`."""
 
-    def rows(source: Source) -> Iterator[Row]:
-        yield from sorted(chosen, key=lambda row: str(row["id"]))
-        for pair in original_pairs(source):
+    def rows(context: RowContext) -> Iterator[Row]:
+        yield from sorted(selected, key=lambda row: str(row["id"]))
+        for pair in original_pairs(context):
             if pair["split"] != Split.TRAIN:
                 yield original_row(pair)
 
-    told = {"id": pool.id, "folder": pool.folder, "rows": len(pool.rows), "sources": pool.manifest["sources"]}
-    return make_set(lake, release, variant, rows, {"pool": told, **made_with})
+    described = {"id": pool.id, "folder": pool.folder, "rows": len(pool.rows), "sources": pool.manifest["sources"]}
+    return make_set(lake, release, variant, rows, {"pool": described, **made_with})
 
 
 def make_sampled(lake: Lake, release: Release, variant: str, pool: Pool) -> TrainingSet:
     """As many rows of a pool as the release trains on, those with the smallest hashes.
 
     Raises:
-        TrainingSetError: the pool is smaller.
+        TrainingSetError: the pool is too small.
     """
     budget = train_budget(release, variant, pool)
-    chosen = sorted(pool.rows, key=lambda row: stable_hash("sample", row["id"]))[:budget]
-    return make_pooled(lake, release, variant, pool, chosen, {})
+    selected = sorted(pool.rows, key=lambda row: stable_hash("sample", row["id"]))[:budget]
+    return make_pooled(lake, release, variant, pool, selected, {})
 
 
 def train_budget(release: Release, variant: str, pool: Pool) -> int:
     """How many rows the release trains on.
 
     Raises:
-        TrainingSetError: it trains on none, or the pool has no more than these to choose from.
+        TrainingSetError: it trains on none, or the pool does not have more rows than that.
     """
     budget = int(release.manifest["rows"].get(Split.TRAIN, 0))
     if not budget:
         raise TrainingSetError(
-            f"release {release.id} has no training rows, so there is nothing to choose for {variant!r}"
+            f"release {release.id} has no training rows, so there is nothing to select for {variant!r}"
         )
     if len(pool.rows) <= budget:
         left = ", ".join(f"{count} {why}" for why, count in pool.manifest["left_out"].items())
         raise TrainingSetError(
-            f"the pool of {variant!r} has {len(pool.rows)} rows, and {budget} are to be chosen from it; name a larger "
-            f"one in the comparison rules ({variant}.pool){f' (left out of it: {left})' if left else ''}"
+            f"the pool of {variant!r} has {len(pool.rows)} rows, and {budget} are to be selected from it; name a "
+            f"larger pool in the comparison rules ({variant}.pool){f' (left out of it: {left})' if left else ''}"
         )
     return budget
 
 
 def pool_files(lake: Lake, made: TrainingSet) -> list[str]:
-    """Parquet files, relative to the lake's root, of the pool that a set was taken from; none where there is none."""
-    told = made.manifest.get("made_with", {}).get("pool")
-    if told is None:
+    """The Parquet files, relative to the lake's root, of the pool that a set was taken from; none for other sets."""
+    pool = made.manifest.get("made_with", {}).get("pool")
+    if pool is None:
         return []
-    return [file.path for file in lake.store.list(f"{told['folder']}/data") if file.path.endswith(".parquet")]
+    return [file.path for file in lake.store.list(f"{pool['folder']}/data") if file.path.endswith(".parquet")]
 
 
-def _own_seeds(lake: Lake) -> tuple[list[Mapping[str, Any]], Counter[str]]:
+def _own_seeds(lake: Lake) -> tuple[list[Row], Counter[str]]:
     with lake.connect([SEEDS, DIALOGUE_PLANS]) as connection:
-        sql = (QUERIES / "training_seeds.sql").read_text(encoding="utf-8")
-        return list(stream(connection, sql)), Counter()
+        return list(stream(connection, query("training_seeds.sql"))), Counter()
 
 
-def _read_sources(lake: Lake, path: str) -> tuple[list[Mapping[str, Any]], Counter[str]]:
+def _read_sources(lake: Lake, path: str) -> tuple[list[Row], Counter[str]]:
+    """The pairs of a seeds configuration, and how many rows were rejected for each reason."""
     configuration = load_seeds_configuration(path)
-    found: dict[str, Mapping[str, Any]] = {}
+    pairs: dict[str, Row] = {}
     counts: Counter[str] = Counter()
     for source in configuration.sources:
         try:
@@ -194,11 +206,11 @@ def _read_sources(lake: Lake, path: str) -> tuple[list[Mapping[str, Any]], Count
             reasons = ", ".join(f"{count} {reason}" for reason, count in sifted.reasons.most_common())
             raise TrainingSetError(
                 f"the pool of {path}: {unusable} of {sifted.rows} rows of source {source.name!r} cannot be used "
-                f"({reasons or 'it is empty'}); mend them or raise max_rejected_share there"
+                f"({reasons or 'it is empty'}); correct them, or raise max_rejected_share there"
             )
         counts += sifted.reasons
         for key, candidate in sifted.sample.kept.items():
-            found[key] = {
+            pairs[key] = {
                 "seed_id": key,
                 "source": source.name,
                 "domain": source.domain,
@@ -209,17 +221,16 @@ def _read_sources(lake: Lake, path: str) -> tuple[list[Mapping[str, Any]], Count
                 "origin_file": candidate.origin_file,
                 "origin_row": candidate.origin_row,
             }
-    return list(found.values()), counts
+    return list(pairs.values()), counts
 
 
-def _near_held_out(lake: Lake, release: Release, found: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The pairs that pose nearly a question of the release's validation or test."""
+def _near_held_out(lake: Lake, release: Release, pairs: Sequence[Row]) -> set[str]:
+    """seed_ids of the pairs whose question is a near-duplicate of one in the release's validation or test."""
     similarity = release.manifest["configuration"]["rules"]["near_duplicate_similarity"]
     with lake.connect([SEEDS]) as connection:
         create_release_views(connection, lake, release, "released")
-        sql = (QUERIES / "held_out_questions.sql").read_text(encoding="utf-8")
-        held_out = pl.DataFrame(pl.from_arrow(connection.sql(sql).to_arrow_table()))
-    # `near_duplicates` lets validation and test give way to train; here the pool gives way to both.
-    asked = [Asked(str(pair["seed_id"]), Split.TEST, (str(pair["question"]),)) for pair in found]
+        held_out = pl.DataFrame(pl.from_arrow(connection.sql(query("held_out_questions.sql")).to_arrow_table()))
+    # `near_duplicates` removes rows of validation and test; here rows of the pool are removed.
+    asked = [Asked(str(pair["seed_id"]), Split.TEST, (str(pair["question"]),)) for pair in pairs]
     asked += [Asked(seed_id, Split.TRAIN, (question,)) for seed_id, question in held_out.rows()]
     return {pair.dialogue_id for pair in near_duplicates(asked, similarity)}

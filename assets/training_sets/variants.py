@@ -1,6 +1,6 @@
-"""The sets that a model is tuned on, all of one form: BOOST-QA itself, and what it is compared with.
+"""The sets that a model is tuned on, all of one form: BOOST-QA itself, and the sets that it is compared with.
 
-training_sets/<variant>/<id>/manifest.json    of which release; all but `boost_qa` also data/, jsonl/, dataset_info.json
+training_sets/<variant>/<id>/manifest.json    which release; all but `boost_qa` also data/, jsonl/, dataset_info.json
 training_sets/<variant>/latest.json           which of them is the latest
 """
 
@@ -25,7 +25,6 @@ HOME = "training_sets"
 FORMAT = 2
 ORIGINAL = "original"  # in the column `scenario`: a seed's own question and answer
 QUERIES = Path(__file__).parent / "queries"
-JSON = Any
 
 
 class TrainingSetError(RuntimeError):
@@ -49,12 +48,11 @@ class TrainingSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What the rows of a variant are read from: views `released` (the release's rows) and `raw_seeds`."""
+class RowContext:
+    """What the rows of a variant are made with."""
 
-    connection: duckdb.DuckDBPyConnection
-    scratch: Path  # a folder for work that does not fit in memory
-    counts: Counter[str]  # what became of the rows, for the manifest
+    connection: duckdb.DuckDBPyConnection  # with the views `released` (the release's rows) and `raw_seeds`
+    counts: Counter[str]  # how many rows of each kind were made, for the manifest
 
 
 def _parse(lake: Lake, folder: str, manifest: Manifest) -> TrainingSet:
@@ -67,7 +65,7 @@ TRAINING_SETS = Publication(HOME, "training set", FORMAT, _parse)
 
 
 def make_boost_qa(lake: Lake, release: Release) -> TrainingSet:
-    """The release itself as a training set: a manifest that points to it; no row is written twice."""
+    """The release itself as a training set: a manifest that points to it, without rows of its own."""
     run = TRAINING_SETS.begin(lake, "boost_qa")
     contents = {"points_to": release.folder, "rows_sha256": release.manifest["rows_sha256"]}
     with run.temporary_folder() as empty:
@@ -80,23 +78,23 @@ def make_ori(lake: Lake, release: Release) -> TrainingSet:
     Raises:
         TrainingSetError: a seed of the release is not in raw_seeds, or a row cannot be exported.
     """
-    return make_set(lake, release, "ori", lambda source: map(original_row, original_pairs(source)))
+    return make_set(lake, release, "ori", lambda context: map(original_row, original_pairs(context)))
 
 
 def make_set(
     lake: Lake,
     release: Release,
     variant: str,
-    rows: Callable[[Source], Iterable[Row]],
-    made_with: Mapping[str, JSON] | None = None,
+    rows: Callable[[RowContext], Iterable[Row]],
+    made_with: Mapping[str, Any] | None = None,
 ) -> TrainingSet:
-    """A set of its own rows, published; the same release and `made_with` give the same set, made once.
+    """Publish a set with rows of its own. The same release and `made_with` give the same set, made once.
 
     Args:
         lake: where everything is read and written.
         release: whose seeds, splits and sizes it has.
         variant: a name of `assets.framework.partitions.VARIANTS`.
-        rows: gives the rows in their final order (see `write_splits`).
+        rows: makes the rows, in their final order (see `write_splits`).
         made_with: what the rows depend on beside the release: rules, models, a pool.
 
     Raises:
@@ -104,8 +102,10 @@ def make_set(
         TrainingSetError, and what `rows` raises.
     """
     run = TRAINING_SETS.begin(lake, variant)
-    if current := current_training_set(lake, release, variant, made_with):
-        return current
+    inputs = stable_hash(variant, FORMAT, release.id, made_with or {})
+    latest = run.previous()
+    if latest and latest.manifest.get("inputs") == inputs:
+        return latest
     with run.temporary_folder() as scratch:
         staged = scratch / variant
         staged.mkdir()
@@ -114,7 +114,7 @@ def make_set(
             connection.execute(f"SET temp_directory = '{scratch / 'spill'}'")
             create_release_views(connection, lake, release, "released")
             shard_bytes = release.manifest["configuration"]["rules"]["shard_bytes"]
-            written = write_splits(rows(Source(connection, scratch, counts)), staged, shard_bytes)
+            written = write_splits(rows(RowContext(connection, counts)), staged, shard_bytes)
         run.gate(_faults(staged, written, release), f"materialise training_sets for {variant!r} again")
         write_json(staged / "dataset_info.json", dataset_info(variant, written.counts))
         identity = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
@@ -122,7 +122,7 @@ def make_set(
             **_of_release(variant, release),
             "points_to": None,
             "rows_sha256": written.digest,
-            "inputs": _inputs(release, variant, made_with),
+            "inputs": inputs,
             "made_with": made_with or {},
             "counts": dict(counts),
         }
@@ -146,32 +146,26 @@ def _faults(staged: Path, written: Written, release: Release) -> list[str]:
     return faults
 
 
-def current_training_set(
-    lake: Lake, release: Release, variant: str, made_with: Mapping[str, JSON] | None = None
-) -> TrainingSet | None:
-    """The latest set of the variant if it was made of this release and `made_with`; see `make_set`."""
-    latest = TRAINING_SETS.find_latest(lake, variant)
-    return latest if latest and latest.manifest.get("inputs") == _inputs(release, variant, made_with) else None
+def query(name: str) -> str:
+    """The text of one of this stage's queries."""
+    return (QUERIES / name).read_text(encoding="utf-8")
 
 
-def _inputs(release: Release, variant: str, made_with: Mapping[str, JSON] | None) -> str:
-    return stable_hash(variant, FORMAT, release.id, made_with or {})
-
-
-def original_pairs(source: Source) -> Iterable[Row]:
+def original_pairs(context: RowContext) -> Iterable[Row]:
     """The seeds of the release's rows in its order; see `queries/original_pairs.sql`."""
-    return stream(source.connection, (QUERIES / "original_pairs.sql").read_text(encoding="utf-8"))
+    return stream(context.connection, query("original_pairs.sql"))
 
 
 def original_row(pair: Mapping[str, Any]) -> Row:
-    """A seed's own question and answer in the form of `RELEASE_ROW`. See `queries/original_pairs.sql`.
+    """A seed's own question and answer as a row of `RELEASE_ROW`. See `queries/original_pairs.sql`.
 
     Raises:
-        TrainingSetError: the seed is not there, or a side is empty.
+        TrainingSetError: the seed is missing, or its question or answer is empty.
     """
     if pair["question"] is None:
         raise TrainingSetError(
-            f"seed {pair['seed_id']} of the release is not in raw_seeds; restore that table, or release anew"
+            f"seed {pair['seed_id']} of the release is not in raw_seeds; restore that table, or materialise boost_qa "
+            "again"
         )
     return pair_row(pair, ORIGINAL, pair["question"], pair["answer"])
 
@@ -180,12 +174,14 @@ def pair_row(pair: Mapping[str, Any], scenario: str, question: str, answer: str)
     """A row of `RELEASE_ROW` that asks `question` and answers `answer`, with the lineage of `pair`.
 
     Raises:
-        TrainingSetError: a side is empty.
+        TrainingSetError: the question or the answer is empty.
     """
     conversation = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
     fault = conversation_fault(conversation)
     if fault:
-        raise TrainingSetError(f"seed {pair['seed_id']} cannot be exported: {fault}; retract it and release anew")
+        raise TrainingSetError(
+            f"seed {pair['seed_id']} cannot be exported: {fault}; retract it, then materialise boost_qa again"
+        )
     return {
         "id": pair["seed_id"],
         "conversations": conversation,

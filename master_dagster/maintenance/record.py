@@ -25,6 +25,7 @@ from assets.quality.schema import SCORED
 from assets.report.schema import REPORT_SCORES
 from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
 from assets.training_programs.specification import HOME as CHECKPOINTS
+from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.lake.published_folders import LATEST, MANIFEST, read_latest
 from resources.lake.tables import Lake, PartitionRecord, Table
@@ -86,9 +87,14 @@ def _everything(lake: Lake) -> Iterator[tuple[str, list[Materialised]]]:
         "training_sets",
         [made for variant in VARIANTS for made in _published(lake, variant, f"{TRAINING_SETS}/{variant}")],
     )
+    answers = lake.records(CHAIN_OF_THOUGHT_ANSWERS)  # one per release, but the asset has no partitions
+    yield (
+        CHAIN_OF_THOUGHT_ANSWERS.name,
+        [_made(record, None) for record in sorted(answers, key=lambda record: record.written_at)[-1:]],
+    )
     yield CHECKPOINTS, _tuned(lake)
     yield BENCHMARK_SCORES.name, _written(lake, BENCHMARK_SCORES)
-    for home in (REPORT_SCORES.name, LISTED.name):
+    for home in (GRADIENT_FEATURES.name, REPORT_SCORES.name, LISTED.name):
         yield home, list(_published(lake, None, home))
 
 
@@ -101,7 +107,7 @@ def _written(lake: Lake, table: Table) -> list[Materialised]:
     return found
 
 
-def _made(record: PartitionRecord, name: str) -> Materialised:
+def _made(record: PartitionRecord, name: str | None) -> Materialised:
     return Materialised(
         name, record.written_at, {"fingerprint": record.fingerprint, "dagster/partition_row_count": record.rows}
     )

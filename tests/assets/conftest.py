@@ -1,10 +1,19 @@
 """A tiny, consistent lake for the stages that come after the scores."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dagster import DagsterInstance
 
 from tests.tiny_lake import TinyLake, eight_seeds
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    """A Dagster instance in memory."""
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
 
 
 @pytest.fixture

@@ -27,8 +27,10 @@ ASSETS = {  # name: (group, partitions, upstream)
     "training_sets": (
         "releases",
         "boost_qa ori random_aug spelling_aug cot cot_collection tagcos me db ep me_db me_ep db_ep",
-        "boost_qa raw_seeds",
+        "boost_qa chain_of_thought_answers gradient_features raw_seeds",
     ),
+    "chain_of_thought_answers": ("releases", "none", "boost_qa raw_seeds"),
+    "gradient_features": ("releases", "none", "boost_qa dialogue_plans raw_seeds"),
     "checkpoints": ("training", "base and variant", "training_sets"),
     "benchmark_scores": ("evaluation", "base and variant", "checkpoints"),
     "experiment_report": (
@@ -54,6 +56,9 @@ CHECKS = [
     "boost_qa: split_leakage",
     "boost_qa: split_pinned",
     "boost_qa: unique",
+    "chain_of_thought_answers: answer_or_reason",
+    "chain_of_thought_answers: answered_share",
+    "chain_of_thought_answers: seeds_known",
     "checkpoints: adapter_loads",
     "checkpoints: all_steps",
     "checkpoints: claimed_release",
@@ -72,6 +77,7 @@ CHECKS = [
     "dialogue_plans: partner_fits",
     "dialogue_plans: scenario_balance",
     "dialogue_plans: split_shares",
+    "gradient_features: complete",
     "raw_seeds: final_answers_read",
     "raw_seeds: near_duplicate_share",
     "raw_seeds: rejected_share",
@@ -152,6 +158,18 @@ def test_an_asset_has_its_group_partitions_and_upstream(name: str) -> None:
     assert found == ASSETS[name]
 
 
+def test_only_assets_that_ask_models_or_train_wait_for_a_pool() -> None:
+    pools = {name: pool for name in ASSETS if (pool := asset(name).node_def.pool)}
+    assert pools == {
+        "scenario_dialogues": "models",
+        "scored_dialogues": "models",
+        "benchmark_scores": "models",
+        "chain_of_thought_answers": "models",
+        "checkpoints": "training",
+        "gradient_features": "training",
+    }
+
+
 @pytest.mark.parametrize("name", ASSETS)
 def test_an_asset_says_what_it_is_who_owns_it_and_what_it_is_made_with(name: str) -> None:
     spec = asset(name).specs_by_key[AssetKey(name)]
@@ -185,6 +203,7 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
         "dialogues_and_scores",
         "publish",
         "release",
+        "comparison_inputs",
         "estimate_cost",
         "regenerate_rejected",
         "mirror_lake",

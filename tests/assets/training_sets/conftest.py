@@ -1,4 +1,4 @@
-"""A workshop over the tiny lake, with models on loopback and gradients that tests make up."""
+"""Makes variants over the tiny lake, with models on loopback and made-up gradient features."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,14 +11,17 @@ import polars as pl
 import pytest
 
 from assets.boost_qa.configuration import ReleaseRules
-from assets.training_sets.configuration import ComparisonRules, CoresetModel, CoresetRules
+from assets.boost_qa.release import Release
+from assets.training_programs.gradients.specification import GradientModel
+from assets.training_sets.chain_of_thought import answer_seeds
+from assets.training_sets.configuration import ComparisonRules, CoresetRules
+from assets.training_sets.gradient_features import FEATURE_SETS, publish_features
 from assets.training_sets.makers import VariantContext, make_variant
 from assets.training_sets.variants import TrainingSet
 from resources.chat.profile import Endpoint, Profile, load_profile
 from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
-from resources.lake.published_folders import publish
-from resources.lake.tables import Lake
+from resources.lake.published_folders import MANIFEST, publish
 from resources.progress import Update
 from resources.training_jobs.job import TrainingJob
 from tests.fake_endpoint import FakeEndpoint
@@ -27,87 +30,91 @@ from tests.tiny_lake import TinyLake
 DIMENSIONS = 8
 
 
-def on_loopback(base_url: str) -> Profile:
-    """The laptop's profile with every role at one address."""
-    return load_profile("laptop").model_copy(update={"endpoints": {"embedded": Endpoint(base_url=base_url)}})
-
-
 @dataclass
-class Compute:
-    """Leaves gradients as the program does, made up row by row; counts how often it was asked."""
-
-    lake: Lake
-    features: Callable[[int], Any] = lambda rows: np.eye(rows, DIMENSIONS) + 0.1
-    asked: list[TrainingJob] = field(default_factory=list)
-
-    def __call__(self, work: TrainingJob) -> None:
-        self.asked.append(work)
-        with TemporaryDirectory() as name:
-            found = self.features(work.specification["data"]["rows"])
-            np.save(Path(name) / "features.npy", np.asarray(found, dtype=np.float16))
-            publish(self.lake.store, Path(name), work.folder, {"kind": "features"})
-
-
-@dataclass
-class Studio:
-    """Makes variants of the tiny lake's release."""
+class VariantMaker:
+    """Makes variants of the tiny lake's release, after what they read. It is also the trainer of the gradients."""
 
     tiny: TinyLake
     endpoint: FakeEndpoint | None
     rules: ComparisonRules
-    compute: Compute
     release_rules: ReleaseRules = field(default_factory=ReleaseRules)
     retracted: frozenset[str] = frozenset()
-    release: Any = None
-    told: set[str] = field(default_factory=set)  # the variants that Dagster was told of
     update: Update = lambda done, total, detail="", parts=tuple: None
-    profile: Callable[[Profile], Profile] = lambda profile: profile  # changes the cast
+    change_profile: Callable[[Profile], Profile] = lambda profile: profile
+    features: Callable[[int], Any] = lambda rows: np.eye(rows, DIMENSIONS) + 0.1
+    jobs: list[TrainingJob] = field(default_factory=list)
+    made_release: Release | None = None
+
+    @property
+    def release(self) -> Release:
+        """The release of the tiny lake, made at the first use."""
+        self.made_release = self.made_release or self.tiny.release()
+        return self.made_release
 
     @property
     def chat(self) -> ChatService:
         """Models behind the fake endpoint, asked again without waiting."""
-        quick = RetryPolicy(attempts=2, first_wait=0.001, longest_wait=0.001)
         address = self.endpoint.base_url if self.endpoint else "http://127.0.0.1:9/v1"
-        return ChatService(self.profile(on_loopback(address)), self.tiny.lake.store, retries=quick)
+        profile = load_profile("laptop").model_copy(update={"endpoints": {"embedded": Endpoint(base_url=address)}})
+        quick = RetryPolicy(attempts=2, first_wait=0.001, longest_wait=0.001)
+        return ChatService(self.change_profile(profile), self.tiny.lake.store, retries=quick)
+
+    @property
+    def context(self) -> VariantContext:
+        """What the variants are made with."""
+        profile = self.chat.profile
+        return VariantContext(
+            self.tiny.lake, self.release, self.rules, self.release_rules, self.retracted, profile, lambda line: None
+        )
+
+    def train(self, context: Any, job: TrainingJob) -> None:
+        """Write features as the program does, and remember the job."""
+        if self.tiny.lake.store.exists(f"{job.folder}/{MANIFEST}"):
+            return
+        self.jobs.append(job)
+        with TemporaryDirectory() as name:
+            found = self.features(job.specification["data"]["rows"])
+            np.save(Path(name) / "features.npy", np.asarray(found, dtype=np.float16))
+            publish(self.tiny.lake.store, Path(name), job.folder, {"id": job.specification["id"]})
 
     def make(self, variant: str) -> TrainingSet:
-        """Make one, of the release at the first call."""
-        self.release = self.release or self.tiny.release()
-        workshop = VariantContext(
-            self.tiny.lake,
-            self.release,
-            self.rules,
-            self.release_rules,
-            self.retracted,
-            self.chat,
-            self.compute,
-            self.update,
-            lambda line: None,
-        )
-        return make_variant(workshop, variant)
+        """Make one variant."""
+        if variant == "cot":
+            answer_seeds(self.tiny.lake, self.release, self.chat, self.rules.cot, self.update)
+        if variant == "tagcos":
+            pool = self.context.pool(variant)
+            run = FEATURE_SETS.begin(self.tiny.lake)
+            publish_features(run, self.release, pool, self.rules.tagcos, lambda job: self.train(None, job))
+        return make_variant(self.context, variant)
 
     def rows(self, variant: str) -> pl.DataFrame:
-        """Make one and read it."""
+        """Make one variant and read its rows."""
         made = self.make(variant)
         return pl.concat([pl.read_parquet(self.tiny.lake.store.uri(path)) for path in made.files("data/")])
 
-    def seed_id(self, name: str) -> str:
-        """Of one that was taught."""
-        return self.tiny.taught[name].seed_id
+    def row(self, variant: str, name: str) -> dict[str, Any]:
+        """Make one variant and read the row of one seed."""
+        rows = self.rows(variant)
+        return dict(rows.row(by_predicate=pl.col("seed_id") == self.tiny.taught[name].seed_id, named=True))
+
+    def change_rules(self, part: str, **values: Any) -> None:
+        """Change a part of the comparison rules, such as `tagcos`."""
+        changed = getattr(self.rules, part).model_copy(update=values)
+        self.rules = self.rules.model_copy(update={part: changed})
 
 
 @pytest.fixture(scope="session")
-def studio_of() -> Callable[..., Studio]:
-    """Makes one over a lake, with small gradients; without models, where there is no endpoint."""
+def maker_of() -> Callable[..., VariantMaker]:
+    """Opens a maker over a lake, with small features; without an endpoint there are no models."""
 
-    def make(tiny: TinyLake, endpoint: FakeEndpoint | None = None) -> Studio:
-        coreset = CoresetRules(clusters=2, features=CoresetModel(dimensions=DIMENSIONS))
-        return Studio(tiny, endpoint, ComparisonRules(tagcos=coreset), Compute(tiny.lake))
+    def make(tiny: TinyLake, endpoint: FakeEndpoint | None = None) -> VariantMaker:
+        coreset = CoresetRules(clusters=2, features=GradientModel(dimensions=DIMENSIONS))
+        return VariantMaker(tiny, endpoint, ComparisonRules(tagcos=coreset))
 
     return make
 
 
 @pytest.fixture
-def studio(tiny_lake: TinyLake, fake_endpoint: FakeEndpoint, studio_of: Callable[..., Studio]) -> Studio:
-    """The tiny lake's, with models on loopback."""
-    return studio_of(tiny_lake, fake_endpoint)
+def maker(tiny_lake: TinyLake, fake_endpoint: FakeEndpoint, maker_of: Callable[..., VariantMaker]) -> VariantMaker:
+    """A maker over the tiny lake, with models on loopback."""
+    return maker_of(tiny_lake, fake_endpoint)

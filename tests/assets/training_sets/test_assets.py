@@ -1,95 +1,127 @@
-"""The asset, run by Dagster over the tiny lake."""
+"""The assets, run by Dagster over the tiny lake."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
+from dagster import AssetKey, AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
 
 from assets.framework.partitions import VARIANTS
 from assets.seeds.configuration import load_seeds_configuration
-from assets.training_sets.assets import training_sets
+from assets.training_sets.assets import chain_of_thought_answers, gradient_features, training_sets
 from assets.training_sets.checks import CHECKS
 
-BOTH = {"dagster/asset_partition_range_start": "boost_qa", "dagster/asset_partition_range_end": "ori"}
-ALL = {"dagster/asset_partition_range_start": VARIANTS[0], "dagster/asset_partition_range_end": VARIANTS[-1]}
+SENTENCE = "I work it out with care, step by step, and so the answer is this."
 
 
-class ScriptedTrainer:
-    """Takes the work of gradients, and has them made up."""
-
-    def __init__(self, compute: Any) -> None:
-        self._compute = compute
-
-    def train(self, context: Any, work: Any) -> None:
-        self._compute(work)
+def partition_range(first: str, last: str) -> dict[str, str]:
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
 
 
-def run(studio: Any, tags: Mapping[str, str]) -> ExecuteInProcessResult:
+BOTH = partition_range("boost_qa", "ori")
+
+
+def run(
+    maker: Any, instance: DagsterInstance, asset: AssetsDefinition, tags: Mapping[str, str] | None = None
+) -> ExecuteInProcessResult:
+    """Materialise one asset, with its checks."""
     resources = {
-        "lake": studio.tiny.lake,
-        "chat": studio.chat,
-        "trainer": ScriptedTrainer(studio.compute),
-        "release_rules": studio.release_rules,
-        "comparison_rules": studio.rules,
+        "lake": maker.tiny.lake,
+        "chat": maker.chat,
+        "trainer": maker,
+        "release_rules": maker.release_rules,
+        "comparison_rules": maker.rules,
         "seeds_configuration": load_seeds_configuration("demo"),
     }
-    with DagsterInstance.ephemeral() as instance:
-        result = materialize(
-            [training_sets, *CHECKS], instance=instance, tags=dict(tags), resources=resources, raise_on_error=False
-        )
-        studio.told = instance.get_materialized_partitions(AssetKey("training_sets"))
-        return result
+    checks = [check for check in CHECKS if {key.asset_key for key in check.check_keys} == {asset.key}]
+    return materialize(
+        [asset, *checks], instance=instance, tags=dict(tags or {}), resources=resources, raise_on_error=False
+    )
 
 
 def failure(result: ExecuteInProcessResult) -> str:
     (event,) = [event for event in result.all_node_events if event.is_step_failure]
-    return str(event.step_failure_data.error)
+    error = event.step_failure_data.error
+    return f"{error}{error.cause if error else ''}"
 
 
-def made(result: ExecuteInProcessResult) -> dict[str, Mapping[str, Any]]:
+def metadata(result: ExecuteInProcessResult) -> dict[str, Mapping[str, Any]]:
     events = result.get_asset_materialization_events()
     return {str(event.partition): event.step_materialization_data.materialization.metadata for event in events}
 
 
-def test_both_variants_are_made_in_one_run_and_every_check_passes(studio: Any) -> None:
-    studio.tiny.release()
-    result = run(studio, BOTH)
-    assert result.success
+@pytest.mark.parametrize(("tags", "made"), [(BOTH, {"boost_qa", "ori"}), ({"dagster/partition": "ori"}, {"ori"})])
+def test_variants_are_made_in_one_run_shown_sample_first_and_pass_their_checks(
+    maker: Any, instance: DagsterInstance, tags: Mapping[str, str], made: set[str]
+) -> None:
+    assert maker.release
+    result = run(maker, instance, training_sets, tags)
     assert {evaluation.passed for evaluation in result.get_asset_check_evaluations()} == {True}
+    shown = metadata(result)
+    assert set(shown) == made
+    for values in shown.values():
+        assert next(iter(values)) == "sample"
+        assert values["dagster/partition_row_count"].value == 7
 
 
-def test_each_partition_shows_its_rows_sample_first(studio: Any) -> None:
-    studio.tiny.release()
-    shown = made(run(studio, BOTH))
-    assert set(shown) == {"boost_qa", "ori"}
-    for metadata in shown.values():
-        assert next(iter(metadata)) == "sample"
-        assert metadata["dagster/partition_row_count"].value == 7
+def test_paid_inputs_are_made_by_assets_of_their_own_which_pass_their_checks(
+    maker: Any, instance: DagsterInstance
+) -> None:
+    maker.endpoint.answer_with(lambda request: SENTENCE)
+    assert maker.release
+    for asset, rows in ((chain_of_thought_answers, 7), (gradient_features, 6)):
+        result = run(maker, instance, asset)
+        assert {evaluation.passed for evaluation in result.get_asset_check_evaluations()} == {True}
+        assert metadata(result)["None"]["dagster/row_count"].value == rows
 
 
-def test_one_variant_can_be_made_alone(studio: Any) -> None:
-    studio.tiny.release()
-    result = run(studio, {"dagster/partition": "ori"})
-    assert {evaluation.passed for evaluation in result.get_asset_check_evaluations()} == {True}
+@pytest.mark.parametrize("paid_inputs", [True, False])
+def test_one_range_makes_every_variant_but_those_that_cannot_be_made(
+    maker: Any, instance: DagsterInstance, paid_inputs: bool
+) -> None:
+    maker.endpoint.answer_with(lambda request: SENTENCE)
+    assert maker.release
+    if paid_inputs:
+        run(maker, instance, chain_of_thought_answers)
+        run(maker, instance, gradient_features)
+    calls = len(maker.endpoint.chats)
+    message = failure(run(maker, instance, training_sets, partition_range(VARIANTS[0], VARIANTS[-1])))
+    missing = {"cot_collection"} if paid_inputs else {"cot_collection", "cot", "tagcos"}
+    assert instance.get_materialized_partitions(AssetKey("training_sets")) == set(VARIANTS) - missing
+    assert f"{len(missing)} of 13 partitions failed" in message
+    assert "cot_collection: 'cot_collection' needs the CoT Collection's rows" in message
+    assert ("materialise chain_of_thought_answers" in message) is not paid_inputs
+    assert ("materialise gradient_features" in message) is not paid_inputs
+    assert len(maker.endpoint.chats) == calls
 
 
-def test_one_range_makes_every_variant_but_those_that_cannot_be_made(studio: Any) -> None:
-    studio.endpoint.answer_with(lambda request: "I work it out with care, step by step, and so the answer is this.")
-    studio.tiny.release()
-    result = run(studio, ALL)
-    assert studio.told == set(VARIANTS) - {"cot_collection"}
-    assert "1 of 13 partitions failed" in failure(result)
-    assert "cot_collection: 'cot_collection' needs the CoT Collection's rows" in failure(result)
+def test_features_that_are_not_numbers_fail_the_variant_with_the_row(maker: Any, instance: DagsterInstance) -> None:
+    assert maker.release
+    maker.features = lambda rows: np.full((rows, 8), np.nan)
+    run(maker, instance, gradient_features)
+    result = run(maker, instance, training_sets, {"dagster/partition": "tagcos"})
+    assert "the features of row 0 are not finite numbers" in failure(result)
 
 
-def test_gradients_that_are_no_numbers_fail_the_variant_with_the_row(studio: Any) -> None:
-    studio.tiny.release()
-    studio.compute.features = lambda rows: np.full((rows, 8), np.nan)
-    assert "the features of row 0 are not finite numbers" in failure(run(studio, {"dagster/partition": "tagcos"}))
+@pytest.mark.parametrize(
+    ("asset", "tags"),
+    [
+        (training_sets, BOTH),
+        (training_sets, {"dagster/partition": "me"}),
+        (chain_of_thought_answers, {}),
+        (gradient_features, {}),
+    ],
+)
+def test_without_a_release_the_run_fails_and_says_what_to_materialise(
+    maker: Any, instance: DagsterInstance, asset: AssetsDefinition, tags: Mapping[str, str]
+) -> None:
+    assert "materialise boost_qa first" in failure(run(maker, instance, asset, tags))
 
 
-@pytest.mark.parametrize("tags", [BOTH, {"dagster/partition": "me"}])
-def test_without_a_release_the_run_fails_and_says_what_to_make(studio: Any, tags: Mapping[str, str]) -> None:
-    assert "materialise boost_qa first" in failure(run(studio, tags))
+def test_a_spent_budget_or_unusable_endpoint_fails_the_run_with_what_to_do(
+    maker: Any, instance: DagsterInstance
+) -> None:
+    assert maker.release
+    maker.endpoint.answer_with(lambda request: maker.endpoint.fails(401))
+    assert "401" in failure(run(maker, instance, chain_of_thought_answers))

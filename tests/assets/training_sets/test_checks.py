@@ -26,15 +26,15 @@ MADE = ("boost_qa", "ori", "random_aug", "tagcos", "me_db")
 
 
 @pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory, studio_of: Callable[[TinyLake], Any]) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory, maker_of: Callable[[TinyLake], Any]) -> Path:
     """A lake with variants of every kind, of one release."""
     root = tmp_path_factory.mktemp("sets") / "lake"
     tiny = eight_seeds(str(root))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.boost_qa.release.draw_plots", lambda *_: None)
-        studio = studio_of(tiny)
+        maker = maker_of(tiny)
         for variant in MADE:
-            studio.make(variant)
+            maker.make(variant)
     return root
 
 

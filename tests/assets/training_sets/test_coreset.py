@@ -115,8 +115,8 @@ def test_a_pursuit_matches_the_mean_better_than_chance() -> None:
         (np.ones(4), 2, "rows × dimensions"),
         (np.ones((0, 4)), 1, "rows × dimensions"),
         (np.ones((4, 2), dtype=np.int64), 2, "floating-point"),
-        (np.ones((4, 2)), 5, "5 rows cannot be chosen from 4"),
-        (np.ones((4, 2)), 0, "0 rows cannot be chosen"),
+        (np.ones((4, 2)), 5, "5 rows cannot be selected from 4"),
+        (np.ones((4, 2)), 0, "0 rows cannot be selected"),
         (np.zeros((4, 2)), 1, "from 0 that have features"),
     ],
 )

@@ -1,93 +1,119 @@
+"""boost_qa, ori, the noisy sets and the ablations, on the tiny lake."""
+
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from assets.boost_qa.release import RELEASES
 from assets.framework.publication import NotPublished
-from assets.training_sets.variants import (
-    TRAINING_SETS,
-    TrainingSet,
-    TrainingSetError,
-    make_boost_qa,
-    make_ori,
-)
-from tests.tiny_lake import TinyLake
+from assets.training_sets.ablations import ABLATIONS
+from assets.training_sets.augmented import AUGMENTERS
+from assets.training_sets.variants import TRAINING_SETS, TrainingSetError
+
+LINEAGE = ["seed_id", "source", "domain", "split", "licence", "system"]
 
 
-def rows(tiny_lake: TinyLake, made: TrainingSet) -> pl.DataFrame:
-    return pl.concat([pl.read_parquet(tiny_lake.lake.store.uri(path)) for path in made.files("data/")])
+def test_boost_qa_points_at_the_release_and_copies_nothing(maker: Any) -> None:
+    made = maker.make("boost_qa")
+    assert made.files("data/") == maker.release.files("data/")
+    assert [file.path for file in maker.tiny.lake.store.list(made.folder)] == [f"{made.folder}/manifest.json"]
 
 
-def test_boost_qa_points_at_the_release_and_copies_nothing(tiny_lake: TinyLake) -> None:
-    release = tiny_lake.release()
-    made = make_boost_qa(tiny_lake.lake, release)
-    assert made.files("data/") == release.files("data/")
-    assert [file.path for file in tiny_lake.lake.store.list(made.folder)] == [f"{made.folder}/manifest.json"]
+@pytest.mark.parametrize("variant", ["ori", *AUGMENTERS, *ABLATIONS])
+def test_every_variant_has_the_releases_seeds_in_its_splits_order_and_form(maker: Any, variant: str) -> None:
+    made, released = maker.rows(variant), maker.rows("boost_qa")
+    assert made.select(LINEAGE).equals(released.select(LINEAGE))
+    assert made.schema == released.schema
 
 
-def test_ori_has_the_same_seeds_in_the_same_splits_and_order(tiny_lake: TinyLake) -> None:
-    release = tiny_lake.release()
-    lake = tiny_lake.lake
-    columns = ["seed_id", "split"]
-    original = rows(tiny_lake, make_ori(lake, release)).select(columns)
-    assert original.equals(rows(tiny_lake, make_boost_qa(lake, release)).select(columns))
-
-
-def test_ori_rows_are_the_seeds_own_questions_and_answers(tiny_lake: TinyLake) -> None:
-    tiny_lake.change("paint", system="Be brief.")
-    made = make_ori(tiny_lake.lake, tiny_lake.release())
-    paint = tiny_lake.taught["paint"]
-    row = rows(tiny_lake, made).row(by_predicate=pl.col("seed_id") == paint.seed_id, named=True)
+def test_ori_rows_are_the_seeds_own_questions_and_answers(maker: Any) -> None:
+    maker.tiny.change("paint", system="Be brief.")
+    row, paint = maker.row("ori", "paint"), maker.tiny.taught["paint"]
     assert [turn["value"] for turn in row["conversations"]] == [paint.question, paint.answer]
     assert (row["system"], row["scenario"], row["quality_score"]) == ("Be brief.", "original", None)
 
 
-def test_ori_is_one_form_with_boost_qa(tiny_lake: TinyLake) -> None:
-    release = tiny_lake.release()
-    assert rows(tiny_lake, make_ori(tiny_lake.lake, release)).schema == (
-        rows(tiny_lake, make_boost_qa(tiny_lake.lake, release)).schema
-    )
-
-
-def test_ori_is_described_for_llama_factory(tiny_lake: TinyLake) -> None:
-    made = make_ori(tiny_lake.lake, tiny_lake.release())
-    folder = Path(tiny_lake.lake.store.uri(made.folder))
+def test_ori_is_described_for_llama_factory(maker: Any) -> None:
+    folder = Path(maker.tiny.lake.store.uri(maker.make("ori").folder))
     info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
     assert all((folder / entry["file_name"]).is_file() for entry in info.values())
 
 
-def test_the_same_release_gives_the_same_set_and_writes_nothing(tiny_lake: TinyLake) -> None:
-    release = tiny_lake.release()
-    first = [make_boost_qa(tiny_lake.lake, release), make_ori(tiny_lake.lake, release)]
-    before = tiny_lake.lake.store.list("training_sets")
-    assert [make_boost_qa(tiny_lake.lake, release), make_ori(tiny_lake.lake, release)] == first
-    assert tiny_lake.lake.store.list("training_sets") == before
+@pytest.mark.parametrize("variant", AUGMENTERS)
+def test_noise_changes_prose_and_no_numbers(maker: Any, variant: str) -> None:
+    noisy = maker.rows(variant)
+    assert not noisy["conversations"].equals(maker.rows("ori")["conversations"])
+    assert noisy["scenario"].unique().to_list() == [variant]
+    assert maker.row(variant, "eggs")["conversations"][1]["value"] == "10"
 
 
-def test_a_new_release_gives_new_sets_and_the_old_ones_stay(tiny_lake: TinyLake) -> None:
-    first = make_ori(tiny_lake.lake, tiny_lake.release())
-    tiny_lake.change("moon", accepted=True)
-    second = make_ori(tiny_lake.lake, tiny_lake.release())
-    assert TRAINING_SETS.latest(tiny_lake.lake, "ori") == second
-    assert second.id != first.id
-    assert tiny_lake.lake.store.exists(f"{first.folder}/manifest.json")
+def test_the_manifest_of_a_noisy_set_has_its_rules_and_how_many_rows_changed(maker: Any) -> None:
+    manifest = maker.make("random_aug").manifest
+    assert manifest["made_with"] == {"noise": maker.rules.noise.model_dump()}
+    assert sum(manifest["counts"].values()) == 7
+    assert manifest["rows_sha256"] != maker.make("spelling_aug").manifest["rows_sha256"]
 
 
-def test_a_seed_that_is_not_there_is_named(tiny_lake: TinyLake) -> None:
-    tiny_lake.release()
-    lost = tiny_lake.taught["paint"].seed_id
-    tiny_lake.forget("paint")
+@pytest.mark.parametrize("variant", ABLATIONS)
+def test_an_ablation_has_the_dialogues_of_its_scenarios_and_other_seeds_original_answers(
+    maker: Any, variant: str
+) -> None:
+    rows, original = maker.rows(variant), pl.col("scenario") == "original"
+    kept = maker.rows("boost_qa").filter(pl.col("scenario").is_in(ABLATIONS[variant]))
+    assert rows.filter(~original).equals(kept)
+    filled = rows.filter(original)
+    assert filled.equals(maker.rows("ori").filter(pl.col("seed_id").is_in(filled["seed_id"].implode())))
+    counts = maker.make(variant).manifest["counts"]
+    assert (counts.pop("original"), sum(counts.values())) == (filled.height, kept.height)
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("me_db", r"no rows of debate, so 'me_db' would show nothing of it"),
+        ("me_ep", "'me_ep' would equal boost_qa"),
+    ],
+)
+def test_an_ablation_that_would_show_nothing_is_refused(maker: Any, variant: str, message: str) -> None:
+    for name in ("trains", "eggs", "verbs"):
+        maker.tiny.change(name, accepted=False)
+    with pytest.raises(TrainingSetError, match=message):
+        maker.make(variant)
+
+
+def test_the_same_release_gives_the_same_set_and_writes_nothing(maker: Any) -> None:
+    first = [maker.make(variant) for variant in ("boost_qa", "ori")]
+    before = maker.tiny.lake.store.list("training_sets")
+    assert [maker.make(variant) for variant in ("boost_qa", "ori")] == first
+    assert maker.tiny.lake.store.list("training_sets") == before
+
+
+def test_a_new_release_and_other_rules_give_new_sets_and_the_old_ones_stay(maker: Any) -> None:
+    made = [maker.make("random_aug")]
+    maker.change_rules("noise", seed=1)
+    made.append(maker.make("random_aug"))
+    maker.tiny.change("moon", accepted=True)
+    maker.made_release = None
+    made.append(maker.make("random_aug"))
+    assert TRAINING_SETS.latest(maker.tiny.lake, "random_aug") == made[-1]
+    assert len({one.id for one in made}) == 3
+    assert all(TRAINING_SETS.find(maker.tiny.lake, one.folder) for one in made)
+
+
+def test_a_seed_that_is_missing_is_named(maker: Any) -> None:
+    lost, _ = maker.tiny.taught["paint"].seed_id, maker.release
+    maker.tiny.forget("paint")
     with pytest.raises(TrainingSetError, match=f"seed {lost} of the release is not in raw_seeds"):
-        make_ori(tiny_lake.lake, RELEASES.latest(tiny_lake.lake))
+        maker.make("ori")
 
 
-def test_a_variant_that_was_not_made_is_told_how_to_make(tiny_lake: TinyLake) -> None:
+def test_the_error_on_a_variant_that_was_not_made_says_how_to_make_it(maker: Any) -> None:
     with pytest.raises(NotPublished, match=r"ori yet.*materialise training_sets, partition 'ori'"):
-        TRAINING_SETS.latest(tiny_lake.lake, "ori")
+        TRAINING_SETS.latest(maker.tiny.lake, "ori")
 
 
-def test_on_s3_the_sets_are_the_same(tiny_lake: TinyLake, tiny_s3_lake: TinyLake) -> None:
-    made = make_ori(tiny_s3_lake.lake, tiny_s3_lake.release())
-    assert made.id == make_ori(tiny_lake.lake, tiny_lake.release()).id
+def test_on_s3_the_sets_are_the_same(maker: Any, maker_of: Any, tiny_s3_lake: Any) -> None:
+    for variant in ("ori", "tagcos"):
+        assert maker_of(tiny_s3_lake).make(variant).id == maker.make(variant).id

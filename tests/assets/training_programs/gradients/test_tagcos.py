@@ -1,4 +1,4 @@
-"""The variant `tagcos` as a run makes it: gradients by the program, on this machine, through the trainer's resource."""
+"""Gradient features and the variant `tagcos` as runs make them: the program on this machine, by the trainer."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ from dagster import DagsterInstance, materialize
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.seeds.configuration import load_seeds_configuration
-from assets.training_sets.assets import training_sets
+from assets.training_programs.gradients.specification import GradientModel
+from assets.training_sets.assets import gradient_features, training_sets
 from assets.training_sets.checks import CHECKS
-from assets.training_sets.configuration import ComparisonRules, CoresetModel, CoresetRules
+from assets.training_sets.configuration import ComparisonRules, CoresetRules
 from assets.training_sets.variants import TRAINING_SETS
 from resources.chat.profile import load_profile
 from resources.chat.service import ChatService
@@ -25,24 +26,21 @@ def test_a_run_has_the_gradients_computed_and_makes_the_coreset(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     tiny_lake.release()
-    features = CoresetModel(model=tiny_model, dimensions=64, warm_up_share=0.5, checkpoints=1, max_tokens=200)
+    features = GradientModel(model=tiny_model, dimensions=64, warm_up_share=0.5, checkpoints=1, max_tokens=200)
     place = {"kind": "local", "folder": str(tmp_path / "jobs"), "grace_seconds": 5}
     configuration = TrainerConfiguration.model_validate({"place": place, "patience": {"poll_seconds": 0.1}})
     lake = tiny_lake.lake
+    resources = {
+        "lake": lake,
+        "chat": ChatService(load_profile("laptop"), lake.store),
+        "trainer": Trainer(configuration, lake.store, configuration.place.open(lake.store, False), {}),
+        "release_rules": ReleaseRules(),
+        "comparison_rules": ComparisonRules(tagcos=CoresetRules(clusters=2, features=features)),
+        "seeds_configuration": load_seeds_configuration("demo"),
+    }
     with DagsterInstance.ephemeral() as instance:
-        result = materialize(
-            [training_sets, *CHECKS],
-            instance=instance,
-            partition_key="tagcos",
-            resources={
-                "lake": lake,
-                "chat": ChatService(load_profile("laptop"), lake.store),
-                "trainer": Trainer(configuration, lake.store, configuration.place.open(lake.store, False), {}),
-                "release_rules": ReleaseRules(),
-                "comparison_rules": ComparisonRules(tagcos=CoresetRules(clusters=2, features=features)),
-                "seeds_configuration": load_seeds_configuration("demo"),
-            },
-        )
+        assert materialize([gradient_features], instance=instance, resources=resources).success
+        result = materialize([training_sets, *CHECKS], instance=instance, partition_key="tagcos", resources=resources)
     assert result.success
     assert {evaluation.passed for evaluation in result.get_asset_check_evaluations()} == {True}
     assert TRAINING_SETS.latest(lake, "tagcos").manifest["rows"]

@@ -1,4 +1,4 @@
--- What the chain-of-thought answers of the release's seeds need to know.
+-- The questions of the release's seeds, with what their answers are compared with.
 SELECT
     released.seed_id,
     seeds.domain,

@@ -8,9 +8,9 @@ SELECT
     seeds.system,
     seeds.question,
     seeds.answer,
-    answers.reasoned
+    answers.answer AS chain_of_thought,
+    answers.reason
 FROM released
 LEFT JOIN raw_seeds AS seeds USING (seed_id)
-LEFT JOIN read_json($answers, columns = {seed_id: 'VARCHAR', reasoned: 'VARCHAR'}, format = 'newline_delimited')
-    AS answers USING (seed_id)
+LEFT JOIN answers USING (seed_id)
 ORDER BY list_position(['train', 'validation', 'test'], released.split), released.id

@@ -1,0 +1,68 @@
+"""What the UI shows of training sets and of what is paid for to make them."""
+
+from typing import Any
+
+from dagster import MetadataValue
+
+from assets.boost_qa.release import create_view
+from assets.boost_qa.schema import RELEASE_ROW
+from assets.boost_qa.selection import query
+from assets.framework.ui_metadata import quoted, table_markdown
+from assets.training_sets.gradient_features import Features
+from assets.training_sets.pools import Pool
+from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
+from assets.training_sets.variants import TrainingSet
+from resources.lake.tables import Lake, PartitionRecord
+
+
+def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
+    """What the UI shows of a training set."""
+    with lake.connect([]) as connection:
+        create_view(connection, "released", RELEASE_ROW, map(lake.store.uri, made.files("data/")))
+        cursor = connection.execute(query("sample.sql"))
+        sample = dict(zip([column[0] for column in cursor.description or []], cursor.fetchall()[0], strict=True))
+    turns = "\n>\n".join(f"> **{turn['from']}**\n>\n{quoted(turn['value'], 600)}" for turn in sample["conversations"])
+    rows: dict[str, int] = made.manifest["rows"]
+    return {
+        "sample": MetadataValue.md(turns),
+        "rows by split": table_markdown([{"split": split, "rows": count} for split, count in rows.items()]),
+        "dagster/partition_row_count": sum(rows.values()),
+        "rows by kind": table_markdown(
+            [{"kind": kind, "rows": count} for kind, count in made.manifest.get("counts", {}).items()]
+        ),
+        "made with": MetadataValue.json(made.manifest.get("made_with", {})),
+        "release": made.manifest["release"],
+        "files": made.data_folder,
+        "manifest": made.folder,
+    }
+
+
+def answers_metadata(lake: Lake, record: PartitionRecord) -> dict[str, Any]:
+    """What the UI shows of chain-of-thought answers."""
+    answers = lake.read(CHAIN_OF_THOUGHT_ANSWERS, [record.keys])
+    reasons = answers["reason"].fill_null("answered").value_counts(sort=True).rows()
+    return {
+        "sample": MetadataValue.md(quoted(answers["answer"].drop_nulls()[0], 1200)),
+        "seeds by outcome": table_markdown([{"outcome": reason, "seeds": count} for reason, count in reasons]),
+        "dagster/row_count": record.rows,
+        "made with": MetadataValue.json(lake.facts(CHAIN_OF_THOUGHT_ANSWERS, record.keys)),
+        "release": record.keys["release"],
+        "path": lake.path(CHAIN_OF_THOUGHT_ANSWERS, record.keys),
+    }
+
+
+def features_metadata(features: Features, pool: Pool) -> dict[str, Any]:
+    """What the UI shows of gradient features."""
+    manifest = features.manifest
+    losses = [
+        {"epoch": epoch, "warm-up loss": loss} for epoch, loss in enumerate(manifest.get("warm_up_losses", []), start=1)
+    ]
+    return {
+        "dagster/row_count": len(pool.rows),
+        "warm-up": table_markdown(losses),
+        "rows that train nothing": table_markdown(
+            [{"reason": reason, "rows": count} for reason, count in manifest.get("left_out", {}).items()]
+        ),
+        "pool": pool.folder,
+        "path": features.folder,
+    }
