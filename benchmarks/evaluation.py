@@ -5,7 +5,7 @@
     python benchmarks/evaluation.py --human-eval human_eval.jsonl
 
 The endpoint is that of engine.py, 200 ms a call, in a process of its own; both clients hold 100 calls open. The
-evaluation does what the asset does (prompts, journal, verdicts, table, scores), the bare loop posts and parses.
+evaluation does what the asset does (prompts, journal, grades, table, scores), the bare loop posts and parses.
 """
 
 import argparse
@@ -23,10 +23,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from assets.checkpoints.checkpoint import point_to, publish_untuned
-from assets.evaluation.configuration import Benchmark, Benchmarks
-from assets.evaluation.questions import Question, read_questions
+from assets.evaluation.benchmark_question import BenchmarkQuestion
+from assets.evaluation.configuration import Benchmarks, CodeBenchmark, MultipleChoiceBenchmark
+from assets.evaluation.grading import program_with_tests
+from assets.evaluation.questions import read_questions
 from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
-from assets.evaluation.verdicts import program
 from assets.training_programs.recipe import load_training
 from benchmarks.actors import get_json
 from benchmarks.results_table import Measured, quick_options, show
@@ -129,7 +130,7 @@ def score(url: str, folder: Path, options: argparse.Namespace) -> None:
     profile = Profile.model_validate(
         {"name": "benchmark", "endpoints": {"fake": endpoint}, "roles": {part.value: cast for part in Role}}
     )
-    benchmark = Benchmark.model_validate(
+    benchmark = MultipleChoiceBenchmark.model_validate(
         {
             "name": "sums",
             "kind": "multiple_choice",
@@ -153,7 +154,7 @@ def score(url: str, folder: Path, options: argparse.Namespace) -> None:
 def solve(options: argparse.Namespace) -> None:
     """Every canonical solution, and the same with a fault, in the sandbox on two cores."""
     rows = {"file": str(Path(options.human_eval).absolute())} if options.human_eval else {"package": PACKAGED}
-    benchmark = Benchmark.model_validate({"name": "human_eval", "kind": "code", "form": "human_eval", "rows": rows})
+    benchmark = CodeBenchmark.model_validate({"name": "human_eval", "kind": "code", "form": "human_eval", "rows": rows})
     try:
         questions = read_questions(benchmark).questions
     except ConfigurationError as error:
@@ -167,11 +168,11 @@ def solve(options: argparse.Namespace) -> None:
         print(f"HumanEval, {len(questions)} {what}: pass@1 {right / len(questions):.4f} in {seconds:.1f} s")
 
 
-def passes(question: Question) -> bool:
-    return run_code(program(question.solution, question), Limits(), ["numpy"]).finished
+def passes(question: BenchmarkQuestion) -> bool:
+    return run_code(program_with_tests(question.solution, question), Limits(), ["numpy"]).finished
 
 
-def spoilt(question: Question) -> Question:
+def spoilt(question: BenchmarkQuestion) -> BenchmarkQuestion:
     """The same question with a solution that always returns None."""
     name = question.entry_point
     return replace(question, solution=f"{question.solution}\n\ndef {name}(*_):\n    return None\n")

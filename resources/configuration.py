@@ -81,15 +81,26 @@ def keys_at(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
 
 def _within(kind: Any, part: int | str) -> Iterator[Any]:
     """The types that may stand under a key, at an index, or behind the tag by which a union is told apart."""
-    for one in _alternatives(kind):
+    alternatives = list(_alternatives(kind))
+    tagged = [one for one in alternatives if len(alternatives) > 1 and _is_model(one) and part in _tags(one)]
+    if tagged:
+        yield from tagged
+        return
+    for one in alternatives:
         if not _is_model(one):
             yield from get_args(one)[:1] if isinstance(part, int) else get_args(one)[-1:]
         elif part in one.model_fields:
             yield one.model_fields[part].annotation
-        elif any(
-            part in get_args(field.annotation) for field in one.model_fields.values() if _is_tag(field.annotation)
-        ):
-            yield one
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    """The values by which a model can be told apart from others of a union."""
+    return {
+        value
+        for field in model.model_fields.values()
+        if get_origin(field.annotation) is Literal
+        for value in get_args(field.annotation)
+    }
 
 
 def _alternatives(kind: Any) -> Iterator[Any]:
@@ -102,10 +113,6 @@ def _alternatives(kind: Any) -> Iterator[Any]:
 
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def _is_tag(kind: Any) -> bool:
-    return get_origin(kind) is Literal
 
 
 def fault_list(title: str, faults: Iterable[str]) -> str:

@@ -1,26 +1,35 @@
-"""Asking a model a benchmark's questions: one row an answer, decided as the benchmark's kind wants it."""
+"""Asking a model the questions of a benchmark: one row per answer, graded as the benchmark's kind says."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from assets.evaluation.configuration import Benchmarks
-from assets.evaluation.harness import decide_by_metric
+from assets.evaluation.benchmark_question import BenchmarkQuestion
+from assets.evaluation.configuration import Benchmarks, CodeBenchmark, JudgedBenchmark, MultipleChoiceBenchmark
+from assets.evaluation.grading import (
+    Grade,
+    extract_code,
+    grade_by_rule,
+    grade_choice,
+    grade_code,
+    program_with_tests,
+    read_judge_mark,
+)
+from assets.evaluation.lm_eval_tasks import grade_answers
 from assets.evaluation.prompting import as_text, filled, prompt_hash, question_messages
-from assets.evaluation.questions import Question, QuestionSet
-from assets.evaluation.verdicts import Verdict, choose, decide_by_rule, decide_code, extract_code, program, read_mark
+from assets.evaluation.questions import QuestionSet
 from assets.framework.partition_run import gather_results
 from resources.chat.calls import Call, CallFailed, Chat, Completion, Message
 from resources.chat.profile import Role
 from resources.sandbox.sandbox import Limits, run_code
 
-# A profile casts no part of their own for them: the model under test speaks where the closing student does.
-TESTED = Role.STRONG_STUDENT
-REVIEWER = Role.CRITIC_TEACHER
+# A profile has no roles of their own for these two: the model under test and the review take these.
+TESTED_ROLE = Role.STRONG_STUDENT
+REVIEW_ROLE = Role.CRITIC_TEACHER
 CODE_MAY_IMPORT = ("numpy",)  # EvalPlus's tests compare with it
 
-Row = dict[str, Any]
+AnswerRow = dict[str, Any]
 
 
 @dataclass
@@ -34,183 +43,192 @@ class BenchmarkRun:
     model: str  # as its endpoint knows it
     chat: Chat
     scope: str  # of the journal
-    one_more: Callable[[], None] = lambda: None  # told of each answer that is decided
+    on_answer: Callable[[int, int], None] = lambda done, total: None  # called after each answer
+    answered: int = field(init=False, default=0)
     sandboxes: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self.sandboxes = asyncio.Semaphore(self.configuration.sandbox.at_once)
 
     @property
-    def with_exchange(self) -> bool:
-        """Whether this benchmark is asked with a review too."""
-        return self.questions.benchmark.name in self.configuration.exchange.benchmarks
+    def stages(self) -> tuple[str, ...]:
+        """Whether each question is asked once, or with a review too."""
+        with_exchange = self.questions.benchmark.name in self.configuration.exchange.benchmarks
+        return ("plain", "exchange") if with_exchange else ("plain",)
+
+    @property
+    def total(self) -> int:
+        """How many rows it makes."""
+        return len(self.questions.questions) * self.questions.benchmark.samples * len(self.stages)
+
+    def count_answer(self) -> None:
+        """One more answer is there."""
+        self.answered += 1
+        self.on_answer(self.answered, self.total)
 
 
-def answers_of(examination: BenchmarkRun) -> int:
-    """How many rows an examination makes."""
-    questions = examination.questions
-    return len(questions.questions) * questions.benchmark.samples * (2 if examination.with_exchange else 1)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One answer that is asked for."""
+
+    question: BenchmarkQuestion
+    sample: int
+    stage: str
+    messages: tuple[Message, ...]
 
 
-async def examine(examination: BenchmarkRun) -> list[Row]:
-    """Every answer to every question, as rows of `BENCHMARK_ANSWERS`, in the questions' order.
+async def answer_benchmark(run: BenchmarkRun) -> list[AnswerRow]:
+    """Every answer to every question, as rows of `BENCHMARK_ANSWERS`, in the order of the questions.
 
-    One question that cannot be answered or decided is a failed row, and the others go on.
+    A question that cannot be answered or graded gives a failed row, and the others go on.
 
     Raises:
-        EndpointUnusable, BudgetSpent, NoSandbox: the run is to stop; what was answered is in the journal.
+        EndpointUnusable, BudgetSpent, NoSandbox: the run has to stop; the journal holds what was answered.
+        ConfigurationError, LmEvalStopped: a task of lm-eval cannot grade.
     """
-    questions = examination.questions
+    questions = run.questions
     asked = [(question, sample) for question in questions.questions for sample in range(questions.benchmark.samples)]
-    rows: list[list[Row]] = [[] for _ in asked]
+    answered: list[list[AnswerRow]] = [[] for _ in asked]
     waiting = enumerate(asked)  # shared: each worker takes the next one
 
     async def work() -> None:
-        for place, (question, sample) in waiting:
-            rows[place] = await _ask(examination, question, sample)
+        for index, (question, sample) in waiting:
+            answered[index] = await _ask(run, question, sample)
 
-    await gather_results(work() for _ in range(min(len(asked), examination.chat.target_concurrency)))
-    return [row for answered in rows for row in answered]
-
-
-async def _ask(exam: BenchmarkRun, question: Question, sample: int) -> list[Row]:
-    """The plain answer, and where the benchmark is asked so, the one after a review."""
-    messages = question_messages(question, exam.questions.shots, exam.questions.benchmark.kind)
-    try:
-        answer = await _call(exam, TESTED, messages, question, "answer", sample)
-    except CallFailed as failure:
-        stages = ("plain", "exchange") if exam.with_exchange else ("plain",)
-        for _ in stages:
-            exam.one_more()
-        return [_failed(exam, question, sample, stage, messages, "not_answered", failure) for stage in stages]
-    verdict = await _decide(exam, question, sample, "plain", answer)
-    rows = [_row(exam, question, sample, "plain", messages, answer, verdict)]
-    exam.one_more()
-    if exam.with_exchange:
-        rows.append(await _ask_again(exam, question, sample, messages, answer))
-        exam.one_more()
+    await gather_results(work() for _ in range(min(len(asked), run.chat.target_concurrency)))
+    rows = [row for one in answered for row in one]
+    if questions.task is not None:
+        texts = [row for row in rows if row["output"] is not None]
+        grades = await grade_answers(questions.task, [(row["item_id"], row["output"]) for row in texts])
+        for row, grade in zip(texts, grades, strict=True):
+            row.update(asdict(grade))
     return rows
 
 
-async def _ask_again(
-    exam: BenchmarkRun, question: Question, sample: int, messages: tuple[Message, ...], answer: Completion
-) -> Row:
+async def _ask(run: BenchmarkRun, question: BenchmarkQuestion, sample: int) -> list[AnswerRow]:
+    """The plain answer, and where the benchmark is asked so, the one after a review."""
+    plain = _Asked(question, sample, "plain", question_messages(question, run.questions.shots))
+    try:
+        answer = await _call(run, TESTED_ROLE, plain.messages, question, "answer", sample)
+    except CallFailed as failure:
+        rows = [_failed(run, replace(plain, stage=stage), "not_answered", failure) for stage in run.stages]
+        for _ in rows:
+            run.count_answer()
+        return rows
+    rows = [_row(run, plain, answer, await _grade(run, plain, answer))]
+    run.count_answer()
+    if "exchange" in run.stages:
+        rows.append(await _ask_after_review(run, plain, answer))
+        run.count_answer()
+    return rows
+
+
+async def _ask_after_review(run: BenchmarkRun, plain: _Asked, answer: Completion) -> AnswerRow:
     """The exchange: a review of the plain answer, and the answer after it (METHOD: what the paper measured)."""
-    review_prompt = (Message("user", filled("review", question=messages[-1].content, answer=answer.text)),)
+    question, sample = plain.question, plain.sample
+    again = replace(plain, stage="exchange")
+    review_prompt = (Message("user", filled("review", question=plain.messages[-1].content, answer=answer.text)),)
     try:
-        review = await _call(exam, REVIEWER, review_prompt, question, "review", sample)
+        review = await _call(run, REVIEW_ROLE, review_prompt, question, "review", sample)
     except CallFailed as failure:
-        return _failed(exam, question, sample, "exchange", messages, "no_review", failure)
-    told = (
-        *messages,
-        Message("assistant", answer.text),
-        Message("user", filled("correction", review=review.text)),
-    )
+        return _failed(run, again, "no_review", failure)
+    correction = Message("user", filled("correction", review=review.text))
+    again = replace(again, messages=(*plain.messages, Message("assistant", answer.text), correction))
     try:
-        corrected = await _call(exam, TESTED, told, question, "corrected", sample)
+        corrected = await _call(run, TESTED_ROLE, again.messages, question, "corrected", sample)
     except CallFailed as failure:
-        return _failed(exam, question, sample, "exchange", told, "not_answered", failure)
-    verdict = await _decide(exam, question, sample, "exchange", corrected)
+        return _failed(run, again, "not_answered", failure)
+    grade = await _grade(run, again, corrected)
     read = corrected.prompt_tokens + review.prompt_tokens
-    return _row(exam, question, sample, "exchange", told, replace(corrected, prompt_tokens=read), verdict)
+    return _row(run, again, replace(corrected, prompt_tokens=read), grade)
 
 
 async def _call(
-    exam: BenchmarkRun, role: Role, messages: tuple[Message, ...], question: Question, turn: str, regeneration: int
+    run: BenchmarkRun,
+    role: Role,
+    messages: tuple[Message, ...],
+    question: BenchmarkQuestion,
+    turn: str,
+    regeneration: int,
 ) -> Completion:
     call = Call(role, messages, sample=question.item_id, turn=turn, regeneration=regeneration)
-    return await exam.chat.complete(call, scope=exam.scope)
+    return await run.chat.complete(call, scope=run.scope)
 
 
-async def _decide(exam: BenchmarkRun, question: Question, sample: int, stage: str, answer: Completion) -> Verdict:
-    benchmark = exam.questions.benchmark
-    if benchmark.kind == "multiple_choice":
-        return choose(answer.text, question)
-    if benchmark.kind == "code":
-        return await _run(exam, question, answer.text)
-    if exam.questions.task is not None:
-        return await asyncio.to_thread(decide_by_metric, exam.questions.task, question, answer.text)
-    by_rule = await asyncio.to_thread(decide_by_rule, answer.text, question, benchmark.domain)
-    return by_rule or await _judge(exam, question, sample, stage, answer.text)
+# -- grading -----------------------------------------------------------------------------------------------------------
 
 
-async def _run(exam: BenchmarkRun, question: Question, output: str) -> Verdict:
+async def _grade(run: BenchmarkRun, asked: _Asked, answer: Completion) -> Grade:
+    match run.questions.benchmark:
+        case MultipleChoiceBenchmark():
+            return grade_choice(answer.text, asked.question)
+        case CodeBenchmark():
+            return await _run_tests(run, asked.question, answer.text)
+        case JudgedBenchmark(domain=domain):
+            by_rule = await asyncio.to_thread(grade_by_rule, answer.text, asked.question, domain)
+            return by_rule or await _judge(run, asked, answer.text)
+        case _:
+            return Grade("failed", "not_scored")  # lm-eval grades all answers together, see `answer_benchmark`
+
+
+async def _run_tests(run: BenchmarkRun, question: BenchmarkQuestion, output: str) -> Grade:
     code = await asyncio.to_thread(extract_code, output, question)  # up to half a second where there is no fence
     if code is None:
-        return Verdict("wrong", "no_code", decided_by="tests")
-    given = exam.configuration.sandbox
+        return Grade("wrong", "no_code", decided_by="tests")
+    given = run.configuration.sandbox
     limits = Limits(given.seconds, given.memory_mb, given.processes, given.file_mb, given.output_kb)
-    async with exam.sandboxes:
-        outcome = await asyncio.to_thread(run_code, program(code, question), limits, CODE_MAY_IMPORT)
-    return decide_code(code, outcome)
+    async with run.sandboxes:
+        outcome = await asyncio.to_thread(run_code, program_with_tests(code, question), limits, CODE_MAY_IMPORT)
+    return grade_code(code, outcome)
 
 
-async def _judge(exam: BenchmarkRun, question: Question, sample: int, stage: str, output: str) -> Verdict:
-    """The judge's verdict where no rule decides; one that is not in form is asked again a bounded number of times."""
+async def _judge(run: BenchmarkRun, asked: _Asked, output: str) -> Grade:
+    """The judge's verdict where no rule decides; after an invalid one it is asked again a bounded number of times."""
+    question = asked.question
     prompt = filled("judge", question=question.text, reference=question.reference, answer=output)
+    turn = f"judge-{asked.stage}-{asked.sample}"
     said = ""
-    tries = exam.configuration.judging.regenerations + 1
+    tries = run.configuration.judging.regenerations + 1
     for regeneration in range(tries):
         try:
-            completion = await _call(
-                exam, Role.JUDGE, (Message("user", prompt),), question, f"judge-{stage}-{sample}", regeneration
-            )
+            completion = await _call(run, Role.JUDGE, (Message("user", prompt),), question, turn, regeneration)
         except CallFailed as failure:
-            return Verdict("failed", "judge_not_reached", detail=str(failure))
+            return Grade("failed", "judge_not_reached", detail=str(failure))
         said = completion.text
-        mark = read_mark(said)
+        mark = read_judge_mark(said)
         if mark is not None:
             reason = None if mark else "judged_wrong"
-            return Verdict("right" if mark else "wrong", reason, decided_by="judge", judge_output=said)
+            return Grade("right" if mark else "wrong", reason, decided_by="judge", judge_output=said)
     detail = f"no <1> and no <0> in {tries} answers"
-    return Verdict("failed", "judge_unreadable", detail=detail, judge_output=said)
+    return Grade("failed", "judge_unreadable", detail=detail, judge_output=said)
 
 
-def _failed(
-    exam: BenchmarkRun,
-    question: Question,
-    sample: int,
-    stage: str,
-    messages: tuple[Message, ...],
-    reason: str,
-    failure: CallFailed,
-) -> Row:
-    """The row of an answer that there is none of."""
-    verdict = Verdict("failed", reason, detail=str(failure))
-    return _row(exam, question, sample, stage, messages, None, verdict)
+# -- rows --------------------------------------------------------------------------------------------------------------
 
 
-def _row(
-    exam: BenchmarkRun,
-    question: Question,
-    sample: int,
-    stage: str,
-    messages: tuple[Message, ...],
-    answer: Completion | None,
-    verdict: Verdict,
-) -> Row:
+def _failed(run: BenchmarkRun, asked: _Asked, reason: str, failure: CallFailed) -> AnswerRow:
+    """The row of an answer that could not be had."""
+    return _row(run, asked, None, Grade("failed", reason, detail=str(failure)))
+
+
+def _row(run: BenchmarkRun, asked: _Asked, answer: Completion | None, grade: Grade) -> AnswerRow:
     return {
-        "base": exam.base,
-        "variant": exam.variant,
-        "benchmark": exam.questions.benchmark.name,
-        "kind": exam.questions.benchmark.kind,
-        "item_id": question.item_id,
-        "cluster": question.cluster,
-        "stage": stage,
-        "sample": sample,
-        "prompt_hash": prompt_hash(messages),
-        "prompt": as_text(messages),
+        "base": run.base,
+        "variant": run.variant,
+        "benchmark": run.questions.benchmark.name,
+        "kind": run.questions.benchmark.kind,
+        "item_id": asked.question.item_id,
+        "cluster": asked.question.cluster,
+        "stage": asked.stage,
+        "sample": asked.sample,
+        "prompt_hash": prompt_hash(asked.messages),
+        "prompt": as_text(asked.messages),
         "output": answer.text if answer else None,
-        "extracted": verdict.extracted,
-        "reference": question.reference,
-        "labels": list(question.labels),
-        "verdict": verdict.verdict,
-        "reason": verdict.reason,
-        "detail": verdict.detail,
-        "decided_by": verdict.decided_by,
-        "judge_output": verdict.judge_output,
+        "reference": asked.question.reference,
+        "labels": list(asked.question.labels),
+        **asdict(grade),
         "finish_reason": answer.finish_reason if answer else None,
         "prompt_tokens": answer.prompt_tokens if answer else 0,
         "completion_tokens": answer.completion_tokens if answer else 0,
-        "model": exam.model,
+        "model": run.model,
     }

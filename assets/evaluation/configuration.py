@@ -1,7 +1,7 @@
-"""The benchmarks configuration: which questions, how they are asked, and how an answer is decided."""
+"""The benchmarks configuration: which questions are asked, how, and how an answer is graded."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,18 +10,30 @@ from resources.configuration import Configuration, load_configuration, shipped_o
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 
-Kind = Literal["multiple_choice", "judged", "code", "lm_eval"]
-Form = Literal["fields", "human_eval", "mbpp", "tal_scq5k", "arc", "mmlu", "mmlu_pro", "sciq", "math"]
-KIND_OF_FORM: dict[str, Kind] = {
-    "human_eval": "code",
-    "mbpp": "code",
-    "tal_scq5k": "multiple_choice",
-    "arc": "multiple_choice",
-    "mmlu": "multiple_choice",
-    "mmlu_pro": "multiple_choice",
-    "sciq": "multiple_choice",
-    "math": "judged",
-}
+
+class Rows(Configuration):
+    """Where a benchmark's rows are: give one."""
+
+    hub: HubDataset | None = Field(default=None, description="A dataset on the hub.")
+    file: str = Field(
+        default="",
+        description="JSONL, JSON, CSV or Parquet, plain, .gz or .zst: a path relative to this file, or s3://.",
+    )
+    package: str = Field(
+        default="", description="A file inside an installed distribution: `human-eval:HumanEval.jsonl.gz`."
+    )
+
+    @model_validator(mode="after")
+    def _one_location(self) -> Self:
+        if sum(map(bool, (self.hub, self.file, self.package))) != 1:
+            raise ValueError("give one of hub, file and package")
+        return self
+
+    def relative_to(self, folder: Path) -> Self:
+        """The same rows, with a relative path resolved against a folder."""
+        if not self.file or "://" in self.file:
+            return self
+        return self.model_copy(update={"file": str(folder / Path(self.file).expanduser())})
 
 
 class Fields(Configuration):
@@ -36,18 +48,30 @@ class Fields(Configuration):
     answer_is: Literal["label", "index", "text"] = Field(
         default="label", description="Multiple choice: what `answer` holds. An index counts from 0."
     )
-    options: str | tuple[str, ...] | None = Field(
-        default=None,
-        description="Multiple choice: the field with the options (a list of texts, label and text in pairs, or one "
-        "text such as `a ) 38 , b ) 27`), or one field an option.",
-    )
-    tests: str | None = Field(default=None, description="Code: Python source that raises where the answer is wrong.")
+    options: str | tuple[str, ...] | None = Field(default=None, description="Multiple choice only.")
+    tests: str | None = Field(default=None, description="Code only.")
     solution: str | None = Field(default=None, description="Code: a program that passes.")
     id: str | None = Field(default=None, description="The question's id; by default the row's number.")
     cluster: str | None = Field(default=None, description="What questions of one source share: subject, passage.")
 
 
-class LmEval(Configuration):
+class MultipleChoiceFields(Fields):
+    """Form `fields` of multiple choice: `options` has to be given."""
+
+    options: str | tuple[str, ...] = Field(
+        min_length=1,
+        description="The field with the options (a list of texts, label and text in pairs, or one text such as "
+        "`a ) 38 , b ) 27`), or one field per option.",
+    )
+
+
+class CodeFields(Fields):
+    """Form `fields` of code: `tests` has to be given."""
+
+    tests: str = Field(min_length=1, description="Python source that raises where the answer is wrong.")
+
+
+class LmEvalTask(Configuration):
     """A task of lm-eval, with its prompts, filters and metrics (`make lm-eval` installs it)."""
 
     task: str = Field(
@@ -65,40 +89,12 @@ class LmEval(Configuration):
     )
 
 
-class Rows(Configuration):
-    """Where a benchmark's rows are: give one."""
-
-    hub: HubDataset | None = Field(default=None, description="A dataset on the hub.")
-    file: str | None = Field(
-        default=None,
-        description="JSONL, JSON, CSV or Parquet, plain, .gz or .zst: a path relative to this file, or s3://.",
-    )
-    package: str | None = Field(
-        default=None, description="A file inside an installed distribution: `human-eval:HumanEval.jsonl.gz`."
-    )
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if sum(place is not None for place in (self.hub, self.file, self.package)) != 1:
-            raise ValueError("give one of hub, file and package")
-        return self
-
-
-class Benchmark(Configuration):
-    """One benchmark."""
+class BenchmarkSettings(Configuration):
+    """What every kind of benchmark has."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="How tables name it.")
     title: str = Field(default="", description="How people call it; by default its name.")
     paper_column: str | None = Field(default=None, description="Its column in the paper's tables.")
-    kind: Kind = Field(description="How an answer is decided.")
-    form: Form | None = Field(
-        default=None, description="Shape of its rows; `fields` for any, with a mapping. Kind `lm_eval` has no form."
-    )
-    rows: Rows | None = Field(
-        default=None, description="Where they are. Kind `lm_eval`: in place of those that its task names."
-    )
-    lm_eval: LmEval | None = Field(default=None, description="Kind `lm_eval` only.")
-    fields: Fields | None = Field(default=None, description="Form `fields` only.")
     where: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Take only rows whose fields have one of these values."
     )
@@ -128,48 +124,80 @@ class Benchmark(Configuration):
     seed: int = Field(default=0, ge=0, description="Of the draw, and of the model's sampling.")
     samples: int = Field(default=1, ge=1, le=200, description="Answers to each question, for pass@k.")
 
+    @property
+    def display_title(self) -> str:
+        """How people call it."""
+        return self.title or self.name
+
+
+class RowBenchmark(BenchmarkSettings):
+    """A benchmark whose questions this project reads from rows."""
+
+    form: str
+    rows: Rows = Field(description="Where its rows are.")
+    fields: Fields | None = Field(default=None, description="Form `fields` only: which fields of a row hold what.")
+
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        faults = self._misfits_of_lm_eval() if self.kind == "lm_eval" else self._misfits()
+    def _consistent(self) -> Self:
+        faults = []
+        if (self.form == "fields") != (self.fields is not None):
+            faults.append("`fields` belongs to form `fields`, and to no other")
+        if self.shots and self.shot_rows is None:
+            faults.append("shots needs shot_rows: examples of the same form that are not scored")
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
-    def _misfits(self) -> list[str]:
-        faults = []
-        if self.lm_eval is not None:
-            faults.append("`lm_eval` belongs to kind `lm_eval`, and to no other")
-        if self.form is None or self.rows is None:
-            faults.append(f"kind {self.kind!r} needs form and rows")
-            return faults
-        if (self.form == "fields") != (self.fields is not None):
-            faults.append("`fields` belongs to form `fields`, and to no other")
-        if self.form != "fields" and KIND_OF_FORM[self.form] != self.kind:
-            faults.append(f"form {self.form!r} is of kind {KIND_OF_FORM[self.form]!r}")
-        if self.fields is not None and self.kind == "multiple_choice" and not self.fields.options:
-            faults.append("multiple choice needs fields.options")
-        if self.fields is not None and self.kind == "code" and not self.fields.tests:
-            faults.append("code needs fields.tests")
-        if self.shots and self.shot_rows is None:
-            faults.append("shots needs shot_rows: examples of the same shape that are not scored")
-        if self.shots and self.kind == "code":
-            faults.append("code is asked without shots")
-        return faults
 
-    def _misfits_of_lm_eval(self) -> list[str]:
-        faults = []
-        if self.lm_eval is None:
-            faults.append("kind `lm_eval` needs `lm_eval`, with a task")
-        if self.form is not None or self.fields is not None:
-            faults.append("a task of lm-eval knows the shape of its rows: leave out form and fields")
+FORM = "The published form of its rows; `fields` for any other, with a mapping."
+
+
+class MultipleChoiceBenchmark(RowBenchmark):
+    """Kind `multiple_choice`: the option that an answer names is compared with the right one."""
+
+    kind: Literal["multiple_choice"] = Field(description="How an answer is graded.")
+    form: Literal["fields", "tal_scq5k", "arc", "mmlu", "mmlu_pro", "sciq"] = Field(description=FORM)
+    fields: MultipleChoiceFields | None = Field(default=None, description="Form `fields` only.")
+
+
+class JudgedBenchmark(RowBenchmark):
+    """Kind `judged`: final answers are compared by rule, and where no rule decides, the judge does."""
+
+    kind: Literal["judged"] = Field(description="How an answer is graded.")
+    form: Literal["fields", "math"] = Field(description=FORM)
+
+
+class CodeBenchmark(RowBenchmark):
+    """Kind `code`: the code in an answer is run with tests, in a sandbox."""
+
+    kind: Literal["code"] = Field(description="How an answer is graded.")
+    form: Literal["fields", "human_eval", "mbpp"] = Field(description=FORM)
+    fields: CodeFields | None = Field(default=None, description="Form `fields` only.")
+
+    @model_validator(mode="after")
+    def _without_shots(self) -> Self:
+        if self.shots:
+            raise ValueError("code is asked without shots")
+        return self
+
+
+class LmEvalBenchmark(BenchmarkSettings):
+    """Kind `lm_eval`: a task of lm-eval writes the prompts and grades the answers."""
+
+    kind: Literal["lm_eval"] = Field(description="How an answer is graded.")
+    lm_eval: LmEvalTask = Field(description="Which task.")
+    rows: Rows | None = Field(default=None, description="Rows in place of those that the task names.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
         if self.rows is None and (self.shot_rows is not None or self.where):
-            faults.append("shot_rows and where need rows: a task of lm-eval takes its own else")
-        return faults
+            raise ValueError("shot_rows and where need rows: without them a task of lm-eval takes its own")
+        return self
 
-    @property
-    def shown(self) -> str:
-        """What people call it."""
-        return self.title or self.name
+
+Benchmark = Annotated[
+    MultipleChoiceBenchmark | JudgedBenchmark | CodeBenchmark | LmEvalBenchmark, Field(discriminator="kind")
+]
 
 
 class Exchange(Configuration):
@@ -187,7 +215,7 @@ class Judging(Configuration):
     """How judged answers are decided where no rule can."""
 
     regenerations: int = Field(
-        default=2, ge=0, le=10, description="How often a judge that is not in form is asked again."
+        default=2, ge=0, le=10, description="How often the judge is asked again after an invalid verdict."
     )
 
 
@@ -223,7 +251,7 @@ class Benchmarks(Configuration):
     )
 
     @model_validator(mode="after")
-    def _names_fit(self) -> Self:
+    def _names_exist_once(self) -> Self:
         names = [benchmark.name for benchmark in self.benchmarks]
         faults = [f"two benchmarks are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
         faults += [
@@ -239,7 +267,7 @@ class Benchmarks(Configuration):
 
 
 def load_benchmarks(name_or_path: str) -> Benchmarks:
-    """The shipped configuration of that name or a YAML file, with file paths resolved against it.
+    """The shipped configuration of that name or a YAML file, with file paths resolved against its folder.
 
     Raises:
         ConfigurationError: every fault of the file at once.
@@ -247,19 +275,16 @@ def load_benchmarks(name_or_path: str) -> Benchmarks:
     path = shipped_or_path(name_or_path, CONFIGURATIONS)
     found = load_configuration(path, Benchmarks)
     folder = path.parent.absolute()
-    return found.model_copy(update={"benchmarks": tuple(_located(one, folder) for one in found.benchmarks)})
+    return found.model_copy(update={"benchmarks": tuple(_with_paths(one, folder) for one in found.benchmarks)})
 
 
-def _located(benchmark: Benchmark, folder: Path) -> Benchmark:
-    lm_eval = benchmark.lm_eval
-    if lm_eval is not None and lm_eval.include_path is not None:
-        path = str(folder / Path(lm_eval.include_path).expanduser())
-        lm_eval = lm_eval.model_copy(update={"include_path": path})
-    rows, shot_rows = (_located_rows(one, folder) for one in (benchmark.rows, benchmark.shot_rows))
-    return benchmark.model_copy(update={"rows": rows, "shot_rows": shot_rows, "lm_eval": lm_eval})
-
-
-def _located_rows(rows: Rows | None, folder: Path) -> Rows | None:
-    if rows is None or rows.file is None or "://" in rows.file:
-        return rows
-    return rows.model_copy(update={"file": str(folder / Path(rows.file).expanduser())})
+def _with_paths(benchmark: Benchmark, folder: Path) -> Benchmark:
+    changed: dict[str, object] = {
+        name: rows.relative_to(folder)
+        for name, rows in (("rows", benchmark.rows), ("shot_rows", benchmark.shot_rows))
+        if rows is not None
+    }
+    if isinstance(benchmark, LmEvalBenchmark) and benchmark.lm_eval.include_path is not None:
+        path = str(folder / Path(benchmark.lm_eval.include_path).expanduser())
+        changed["lm_eval"] = benchmark.lm_eval.model_copy(update={"include_path": path})
+    return benchmark.model_copy(update=changed)

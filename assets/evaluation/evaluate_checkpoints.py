@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from assets.dialogues.summary import usage_facts
-from assets.evaluation.answering import BenchmarkRun, answers_of, examine
+from assets.evaluation.answering import BenchmarkRun, answer_benchmark
 from assets.evaluation.questions import QuestionSet
 from assets.evaluation.runs import (
     EvaluatedPartition,
     Evaluation,
-    examination_profile,
+    benchmark_profile,
     fingerprint_of,
     gate_of,
     model_under_test,
@@ -35,7 +35,7 @@ KEPT_UNPARSED = 200  # rows of a benchmark's file that are named in the footer
 class CheckpointEvaluation:
     """Implements `PartitionWork` for `benchmark_scores`: checkpoints are evaluated one after the other.
 
-    An evaluation that was ended goes on where it was: what was answered is in the journal.
+    An evaluation that was interrupted continues where it stopped: the journal holds what was answered.
     """
 
     evaluation: Evaluation
@@ -72,7 +72,7 @@ class CheckpointEvaluation:
         """Ask the checkpoint all benchmarks.
 
         Raises:
-            EndpointUnusable, BudgetSpent: the run is to stop; what was answered is kept.
+            EndpointUnusable, BudgetSpent: the run has to stop; the journal holds what was answered.
         """
         rows: list[dict[str, object]] = []
         usage: dict[str, Usage] = {}
@@ -81,12 +81,11 @@ class CheckpointEvaluation:
             with self.show_progress(f"evaluating {key}") as update, serve(evaluation.serving, store, inputs) as served:
                 for found in self.questions:
                     name = found.benchmark.name
-                    profile = examination_profile(evaluation, inputs, served, found.benchmark)
+                    profile = benchmark_profile(evaluation, inputs, served, found.benchmark)
                     scope = f"{BENCHMARK_ANSWERS.name}/{key}/{name}"
                     roles = roles_of(evaluation.benchmarks, found.benchmark)
                     async with evaluation.chat.with_profile(profile).engine(roles, run=evaluation.run) as engine:
-                        done = _Counter(name, Throughput(engine.total), update)
-                        examination = BenchmarkRun(
+                        benchmark_run = BenchmarkRun(
                             found,
                             evaluation.benchmarks,
                             inputs.base,
@@ -94,10 +93,9 @@ class CheckpointEvaluation:
                             served.model,
                             engine,
                             scope,
-                            done.one_more,
+                            _shows_progress(name, Throughput(engine.total), update),
                         )
-                        done.total = answers_of(examination)
-                        rows += await examine(examination)
+                        rows += await answer_benchmark(benchmark_run)
                         usage[name] = engine.usage(scope)
         answers = BENCHMARK_ANSWERS.frame(rows)
         scores = scores_of(answers, self.questions, inputs.checkpoint)
@@ -130,15 +128,6 @@ def _unparsed(questions: list[QuestionSet]) -> list[dict[str, object]]:
     return [asdict(one) for found in questions for one in found.unparsed]
 
 
-class _Counter:
-    """Answers to one benchmark that are decided, shown as they come."""
-
-    def __init__(self, name: str, throughput: Throughput, update: Update) -> None:
-        self.total, self._name, self._throughput, self._update, self._done = 0, name, throughput, update, 0
-
-    def one_more(self) -> None:
-        self._done += 1
-        self._update(self._done, self.total, self._words)
-
-    def _words(self) -> str:
-        return f"{self._name}, {self._throughput.describe()}"
+def _shows_progress(name: str, throughput: Throughput, update: Update) -> Callable[[int, int], None]:
+    """Shows how many answers to a benchmark are there, of how many."""
+    return lambda done, total: update(done, total, lambda: f"{name}, {throughput.describe()}")

@@ -1,7 +1,7 @@
-"""What is sent: prompts as text files, filled in. Each is one user message, which is the shape of the training sets.
+"""The messages that are sent: prompts as text files, filled in. Each is one user message, as in the training sets.
 
-Question and options stand in a prompt as they are, for they are all that the message holds; what a model said and is
-shown to another model stands inside a fence. Chat-template tokens are disarmed in both.
+A prompt holds question and options as they are, for the message holds nothing else. What a model wrote and another
+model reads is put inside a fence. Chat-template tokens are escaped in both.
 """
 
 import re
@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assets.dialogues.prompts import disarmed, fenced
-from assets.evaluation.configuration import Kind
-from assets.evaluation.questions import Question
+from assets.evaluation.benchmark_question import BenchmarkQuestion
 from resources.chat.calls import Message
 from resources.identity import stable_hash
 
 FOLDER = Path(__file__).parent / "prompts"
 NAMES = ("multiple_choice", "judged", "code", "code_completion", "review", "correction", "judge")
-WITH_FENCES = ("review", "judge")  # here the values stand beside instructions
+WITH_FENCES = ("review", "judge")  # in these the values are beside instructions
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 
 
@@ -43,37 +42,37 @@ def filled(name: str, /, **values: str) -> str:
     return _PLACEHOLDER.sub(value, PROMPTS[name])
 
 
-def asked(question: Question, kind: Kind) -> str:
+def question_prompt(question: BenchmarkQuestion) -> str:
     """The one message that asks a question."""
-    if kind == "multiple_choice":
+    if question.options:
         options = "\n".join(f"[{option.label}] {option.text}" for option in question.options)
         return filled("multiple_choice", question=question.text, options=options)
-    if kind == "judged":
-        return filled("judged", question=question.text)
     if question.start:
         return filled("code_completion", question=question.start)
-    return filled("code", question=question.text, name=question.entry_point)
+    if question.entry_point:
+        return filled("code", question=question.text, name=question.entry_point)
+    return filled("judged", question=question.text)
 
 
-def example_answer(question: Question, kind: Kind) -> str:
-    """What a shot answers."""
-    ending = f"[{question.reference}]" if kind == "multiple_choice" else rf"\boxed{{{question.reference}}}"
+def shot_answer(question: BenchmarkQuestion) -> str:
+    """What a shot answers. Code is asked without shots."""
+    ending = f"[{question.reference}]" if question.options else rf"\boxed{{{question.reference}}}"
     return f"{question.worked}\n{ending}" if question.worked else ending
 
 
-def question_messages(question: Question, shots: tuple[Question, ...], kind: Kind) -> tuple[Message, ...]:
-    """The conversation that ends with the question: shots, as turns that were answered, and itself.
+def question_messages(question: BenchmarkQuestion, shots: tuple[BenchmarkQuestion, ...]) -> tuple[Message, ...]:
+    """The conversation that ends with the question: shots, as turns that were answered, and the question.
 
-    One that comes with its messages is asked in these, as lm-eval's are.
+    A question that has its own messages, as those of lm-eval have, is asked in these.
     """
     if question.messages:
         return question.messages
     turns = [
         message
         for shot in shots
-        for message in (Message("user", asked(shot, kind)), Message("assistant", example_answer(shot, kind)))
+        for message in (Message("user", question_prompt(shot)), Message("assistant", shot_answer(shot)))
     ]
-    return (*turns, Message("user", asked(question, kind)))
+    return (*turns, Message("user", question_prompt(question)))
 
 
 def as_text(messages: tuple[Message, ...]) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint
-from assets.evaluation.answering import REVIEWER, TESTED
-from assets.evaluation.configuration import Benchmark, Benchmarks
-from assets.evaluation.harness import read_task
+from assets.evaluation.answering import REVIEW_ROLE, TESTED_ROLE
+from assets.evaluation.configuration import Benchmark, Benchmarks, CodeBenchmark, JudgedBenchmark, LmEvalBenchmark
+from assets.evaluation.lm_eval_tasks import read_task
 from assets.evaluation.prompting import PROMPTS, prompts_version
 from assets.evaluation.questions import QuestionSet, read_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
@@ -58,12 +58,10 @@ def read_all_questions(evaluation: Evaluation) -> list[QuestionSet]:
         ConfigurationError: a benchmark's rows cannot be used.
         NoSandbox: there is a benchmark of code, and no sandbox works here.
     """
-    if any(benchmark.kind == "code" for benchmark in evaluation.benchmarks.benchmarks):
+    benchmarks, s3 = evaluation.benchmarks.benchmarks, evaluation.lake.s3
+    if any(isinstance(one, CodeBenchmark) for one in benchmarks):
         require_sandbox()
-    return [
-        (read_task if benchmark.kind == "lm_eval" else read_questions)(benchmark, evaluation.lake.s3)
-        for benchmark in evaluation.benchmarks.benchmarks
-    ]
+    return [read_task(one, s3) if isinstance(one, LmEvalBenchmark) else read_questions(one, s3) for one in benchmarks]
 
 
 def model_under_test(lake: Lake, training: Training, base: str, variant: str) -> ModelUnderTest:
@@ -73,14 +71,14 @@ def model_under_test(lake: Lake, training: Training, base: str, variant: str) ->
         NotPublished: there is none.
     """
     checkpoint = CHECKPOINTS.latest(lake, base, variant)
-    told = training.base(base)
+    configured = training.base(base)
     return ModelUnderTest(
         base=base,
-        base_model=told.model,
+        base_model=configured.model,
         variant=variant,
         checkpoint=checkpoint.id,
         adapter=None if variant == UNTUNED else f"{checkpoint.folder}/adapter",
-        template=trained_template(lake, checkpoint, told.template),
+        template=trained_template(lake, checkpoint, configured.template),
     )
 
 
@@ -92,31 +90,29 @@ def trained_template(lake: Lake, checkpoint: Checkpoint, name: str) -> str:
         return (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
 
 
-def examination_profile(
-    evaluation: Evaluation, tested: ModelUnderTest, served: Served, benchmark: Benchmark
-) -> Profile:
-    """The deployment's profile with the model under test in it, sampled as the benchmark wants it.
+def benchmark_profile(evaluation: Evaluation, tested: ModelUnderTest, served: Served, benchmark: Benchmark) -> Profile:
+    """The deployment's profile with the model under test in it, sampled as the benchmark says.
 
-    Its endpoint is named by its checkpoint: the journal of an earlier one answers nothing for a later one.
+    Its endpoint is named after its checkpoint, so that the journal of an earlier checkpoint gives no answer for it.
     """
     profile, exchange = evaluation.chat.profile, evaluation.benchmarks.exchange
     name = f"tested-{tested.checkpoint}"
-    cast = RoleModel(
+    tested_model = RoleModel(
         endpoint=name,
         model=served.model,
         temperature=benchmark.temperature,
         max_tokens=benchmark.max_tokens,
         seed=benchmark.seed,
     )
-    reviewer = cast if exchange.reviewer == "tested" else profile.roles[REVIEWER]
+    review_model = tested_model if exchange.reviewer == "tested" else profile.roles[REVIEW_ROLE]
     price: Mapping[str, ModelPrice] = {served.model: served.price} if served.price else {}
     return profile.model_copy(
         update={
             "endpoints": {**profile.endpoints, name: served.endpoint},
             "prices": {**profile.prices, **price},
             "roles": {
-                **dict.fromkeys(Role, cast),
-                REVIEWER: reviewer.model_copy(update={"max_tokens": exchange.max_tokens}),
+                **dict.fromkeys(Role, tested_model),
+                REVIEW_ROLE: review_model.model_copy(update={"max_tokens": exchange.max_tokens}),
                 Role.JUDGE: profile.roles[Role.JUDGE],
             },
         }
@@ -124,11 +120,11 @@ def examination_profile(
 
 
 def roles_of(benchmarks: Benchmarks, benchmark: Benchmark) -> list[Role]:
-    """The parts that are played: the model under test, and who reviews and judges."""
+    """The roles that are used: the model under test, the review and the judge."""
     return [
-        TESTED,
-        *([REVIEWER] if benchmark.name in benchmarks.exchange.benchmarks else []),
-        *([Role.JUDGE] if benchmark.kind == "judged" else []),
+        TESTED_ROLE,
+        *([REVIEW_ROLE] if benchmark.name in benchmarks.exchange.benchmarks else []),
+        *([Role.JUDGE] if isinstance(benchmark, JudgedBenchmark) else []),
     ]
 
 
@@ -136,7 +132,7 @@ def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested:
     """Everything that makes a partition's rows: checkpoint, questions, prompts, sampling, judge, limits."""
     benchmarks, profile = evaluation.benchmarks, evaluation.chat.profile
     judge, reviewer = (
-        profile.roles[role].model_dump(mode="json", exclude={"endpoint"}) for role in (Role.JUDGE, REVIEWER)
+        profile.roles[role].model_dump(mode="json", exclude={"endpoint"}) for role in (Role.JUDGE, REVIEW_ROLE)
     )
     asked = [
         [
@@ -145,42 +141,41 @@ def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested:
         ]
         for found in questions
     ]
-    judged = any(found.benchmark.kind == "judged" for found in questions)
-    taught = bool(benchmarks.exchange.benchmarks) and benchmarks.exchange.reviewer == "teacher"
-    told = benchmarks.model_dump(mode="json", include={"exchange", "judging", "sandbox", "maximum_failed"})
-    told["sandbox"].pop("at_once")
+    uses_judge = any(isinstance(found.benchmark, JudgedBenchmark) for found in questions)
+    uses_reviewer = bool(benchmarks.exchange.benchmarks) and benchmarks.exchange.reviewer == "teacher"
+    settings = benchmarks.model_dump(mode="json", include={"exchange", "judging", "sandbox", "maximum_failed"})
+    settings["sandbox"].pop("at_once")
     return stable_hash(
-        *(BENCHMARK_ANSWERS.name, FORMAT, tested.checkpoint, describe_serving(evaluation.serving, tested)),
-        *(
-            tested.template,
-            asked,
-            told,
-            prompts_version(*PROMPTS),
-            judge if judged else None,
-            reviewer if taught else None,
-        ),
+        BENCHMARK_ANSWERS.name,
+        FORMAT,
+        tested.checkpoint,
+        describe_serving(evaluation.serving, tested),
+        tested.template,
+        asked,
+        settings,
+        prompts_version(*PROMPTS),
+        judge if uses_judge else None,
+        reviewer if uses_reviewer else None,
     )
 
 
 def scores_of(answers: pl.DataFrame, questions: list[QuestionSet], checkpoint: str) -> pl.DataFrame:
     """`BENCHMARK_SCORES` of a partition's answers."""
-    found = {one.benchmark.name: one for one in questions}
-    return BENCHMARK_SCORES.frame(
-        score
-        | {
-            "unparsed": len(found[score["benchmark"]].unparsed),
-            "temperature": found[score["benchmark"]].benchmark.temperature,
-            "shots": found[score["benchmark"]].benchmark.shots,
-            "max_tokens": found[score["benchmark"]].benchmark.max_tokens,
+    by_name = {found.benchmark.name: found for found in questions}
+
+    def described(found: QuestionSet) -> dict[str, object]:
+        benchmark = found.benchmark
+        return {
+            "unparsed": len(found.unparsed),
+            **{name: getattr(benchmark, name) for name in ("temperature", "shots", "max_tokens", "paper_column")},
             "checkpoint": checkpoint,
-            "title": found[score["benchmark"]].benchmark.shown,
-            "paper_column": found[score["benchmark"]].benchmark.paper_column,
+            "title": benchmark.display_title,
         }
-        for score in score_answers(answers)
-    )
+
+    return BENCHMARK_SCORES.frame(score | described(by_name[score["benchmark"]]) for score in score_answers(answers))
 
 
 def gate_of(scores: pl.DataFrame, benchmarks: Benchmarks) -> Gate:
-    """Whether few enough answers failed, in every benchmark, for its score to say something of the model."""
+    """Whether at most the configured share of answers failed, in every benchmark."""
     shares = (scores["failed"] / scores["answers"]).to_list()
     return "passed" if all(share <= benchmarks.maximum_failed for share in shares) else "failed"

@@ -71,9 +71,12 @@ def document() -> str:
     for setting, (title, model, folder) in FILES.items():
         shipped = ", ".join(f"`{file.stem}`" for file in sorted((PROJECT / folder).glob("*.yaml")))
         lines += ["", f"## {title} (`{setting}`)", "", f"Shipped: {shipped}, in `{folder}`.", ""]
+        shown: set[type[BaseModel]] = set()
         for name, nested in _with_nested(model, title):
-            lines += [f"### {name}", ""] if nested is not model else []
-            lines += [*_table(nested), ""]
+            if nested not in shown:
+                lines += [f"### {name}", ""] if nested is not model else []
+                lines += [*_table(nested), ""]
+            shown.add(nested)
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -11,6 +11,7 @@ from resources.configuration import ConfigurationError
 
 ONE: dict[str, Any] = {"name": "a", "kind": "multiple_choice", "form": "arc", "rows": {"file": "a.jsonl"}}
 TASK: dict[str, Any] = {"name": "a", "kind": "lm_eval", "lm_eval": {"task": "sums"}}
+CODE: dict[str, Any] = {"name": "a", "kind": "code", "form": "fields", "rows": {"file": "a.jsonl"}}
 
 
 def load(folder: Path, *benchmarks: dict[str, Any], **more: Any) -> Any:
@@ -24,64 +25,45 @@ def test_what_is_shipped_is_valid(name: str) -> None:
     assert load_benchmarks(name).name == name
 
 
-def test_the_paper_asks_code_at_temperature_0_and_all_else_at_0_2() -> None:
-    assert {(one.kind == "code", one.temperature) for one in load_benchmarks("paper").benchmarks} == {
-        (True, 0.0),
-        (False, 0.2),
-    }
+def test_the_paper_asks_without_shots_code_at_temperature_0_and_all_else_at_0_2() -> None:
+    asked = load_benchmarks("paper").benchmarks
+    assert {(one.kind == "code", one.temperature, one.shots) for one in asked} == {(True, 0.0, 0), (False, 0.2, 0)}
 
 
-def test_the_paper_asks_without_shots() -> None:
-    assert {one.shots for one in load_benchmarks("paper").benchmarks} == {0}
-
-
-def test_files_lie_beside_the_configuration(tmp_path: Path) -> None:
-    assert load(tmp_path, ONE).benchmarks[0].rows.file == str(tmp_path / "a.jsonl")
+def test_paths_are_relative_to_the_configuration_file(tmp_path: Path) -> None:
+    task = {**TASK, "name": "b", "lm_eval": {"task": "sums", "include_path": "tasks"}}
+    rows, tasks = load(tmp_path, ONE, task).benchmarks
+    assert (rows.rows.file, tasks.lm_eval.include_path) == (str(tmp_path / "a.jsonl"), str(tmp_path / "tasks"))
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    ("benchmark", "message"),
     [
-        ({"form": "human_eval"}, "form 'human_eval' is of kind 'code'"),
-        ({"form": "fields"}, "`fields` belongs to form `fields`"),
-        ({"form": "fields", "fields": {"question": "q", "answer": "a"}}, "multiple choice needs fields.options"),
-        ({"shots": 2}, "shots needs shot_rows"),
-        ({"rows": {"file": "a.jsonl", "hub": {"id": "x/y"}}}, "give one of hub, file and package"),
-        ({"rows": {}}, "give one of hub, file and package"),
-        ({"rows": None}, "kind 'multiple_choice' needs form and rows"),
-        ({"form": None}, "kind 'multiple_choice' needs form and rows"),
-        ({"lm_eval": {"task": "sciq"}}, "`lm_eval` belongs to kind `lm_eval`"),
+        ({**ONE, "form": "human_eval"}, r"form: Input should be 'fields', .*\(given: 'human_eval'\)"),
+        ({**ONE, "form": "fields"}, "`fields` belongs to form `fields`"),
+        ({**ONE, "form": "fields", "fields": {"question": "q", "answer": "a"}}, "fields.options: has to be given"),
+        ({**ONE, "shots": 2}, "shots needs shot_rows"),
+        ({**ONE, "rows": {"file": "a.jsonl", "hub": {"id": "x/y"}}}, "give one of hub, file and package"),
+        ({**ONE, "rows": {}}, "give one of hub, file and package"),
+        ({"name": "a", "kind": "judged", "form": "math"}, "rows: has to be given"),
+        ({**ONE, "lm_eval": {"task": "sciq"}}, "multiple_choice.lm_eval: there is no such key"),
+        ({**ONE, "kind": "choice"}, "'choice' .* does not match any of the expected tags: 'multiple_choice', 'judged'"),
+        ({**CODE, "fields": {"question": "q", "answer": "a"}}, "fields.tests: has to be given"),
+        ({**CODE, "form": "mbpp", "shots": 1, "shot_rows": {"file": "b.jsonl"}}, "code is asked without shots"),
+        ({"name": "a", "kind": "lm_eval"}, "lm_eval.lm_eval: has to be given"),
+        ({**TASK, "form": "arc"}, "lm_eval.form: there is no such key.*keys here: .*sample, "),
+        ({**TASK, "lm_eval": {"taks": "sums"}}, "there is no such key; is task meant"),
+        ({**TASK, "shot_rows": {"file": "a.jsonl"}}, "shot_rows and where need rows"),
+        ({**TASK, "where": {"subject": ["law"]}}, "shot_rows and where need rows"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, fault: dict[str, Any], message: str) -> None:
+def test_a_fault_of_a_benchmark_is_named(tmp_path: Path, benchmark: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        load(tmp_path, {**ONE, **fault})
+        load(tmp_path, benchmark)
 
 
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [
-        ({"lm_eval": None}, "kind `lm_eval` needs `lm_eval`, with a task"),
-        ({"form": "arc"}, "leave out form and fields"),
-        ({"shot_rows": {"file": "a.jsonl"}}, "shot_rows and where need rows"),
-        ({"where": {"subject": ["law"]}}, "shot_rows and where need rows"),
-    ],
-)
-def test_what_does_not_fit_a_task_of_lm_eval_is_named(tmp_path: Path, fault: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        load(tmp_path, {**TASK, **fault})
-
-
-def test_a_folder_of_tasks_lies_beside_the_configuration(tmp_path: Path) -> None:
-    task = {**TASK, "lm_eval": {"task": "sums", "include_path": "tasks"}}
-    assert load(tmp_path, task).benchmarks[0].lm_eval.include_path == str(tmp_path / "tasks")
-
-
-def test_two_benchmarks_of_one_name_are_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="two benchmarks are called 'a'"):
-        load(tmp_path, ONE, ONE)
-
-
-def test_an_exchange_of_no_benchmark_is_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"exchange\.benchmarks: there is no 'b'"):
-        load(tmp_path, ONE, exchange={"benchmarks": ["b"]})
+def test_names_of_benchmarks_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"two benchmarks are called 'a'; exchange\.benchmarks: there is no 'b'"
+    ):
+        load(tmp_path, ONE, ONE, exchange={"benchmarks": ["b"]})

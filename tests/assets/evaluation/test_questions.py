@@ -1,4 +1,4 @@
-"""Questions of the published shapes, and rows that are none."""
+"""Questions of the published forms, and rows that are none."""
 
 import gzip
 import json
@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from assets.evaluation.configuration import Benchmark, Rows, load_benchmarks
-from assets.evaluation.questions import Question, QuestionSet, read_questions
+from assets.evaluation.benchmark_question import BenchmarkQuestion
+from assets.evaluation.configuration import Benchmarks, Rows, load_benchmarks
+from assets.evaluation.questions import QuestionSet, read_questions
 from resources.configuration import ConfigurationError
 
-SHAPES: dict[str, dict[str, Any]] = {
+FORMS: dict[str, dict[str, Any]] = {
     "human_eval": {
         "task_id": "HumanEval/0",
         "prompt": "def one():\n    'Return one.'\n",
@@ -64,21 +65,26 @@ PUBLISHED = Path(__file__).parent / "published"
 KINDS = {"human_eval": "code", "mbpp": "code", "math": "judged"}
 
 
+def benchmark_of(form: str, **values: Any) -> Any:
+    """A benchmark of that form."""
+    given = {"name": "b", "kind": KINDS.get(form, "multiple_choice"), "form": form, **values}
+    return Benchmarks.model_validate({"name": "one", "benchmarks": [given]}).benchmarks[0]
+
+
 def read(folder: Path, form: str, *rows: Any, **values: Any) -> QuestionSet:
     """The questions of a file with these rows; a row that is a string stands in it as it is."""
     file = folder / "rows.jsonl"
     file.write_text("".join(f"{row if isinstance(row, str) else json.dumps(row)}\n" for row in rows))
-    given = {"name": "b", "kind": KINDS.get(form, "multiple_choice"), "form": form, "rows": {"file": str(file)}}
-    return read_questions(Benchmark.model_validate(given | values))
+    return read_questions(benchmark_of(form, **{"rows": {"file": str(file)}, **values}))
 
 
 def as_shipped(name: str, **rows: str) -> QuestionSet:
     """The questions of a benchmark of the shipped configuration, from rows that are at hand."""
-    benchmark = load_benchmarks("paper").benchmark(name)
+    benchmark: Any = load_benchmarks("paper").benchmark(name)
     return read_questions(benchmark.model_copy(update={"rows": Rows.model_validate(rows)}))
 
 
-def only(folder: Path, form: str, row: Any, **values: Any) -> Question:
+def only(folder: Path, form: str, row: Any, **values: Any) -> BenchmarkQuestion:
     (question,) = read(folder, form, row, **values).questions
     return question
 
@@ -93,40 +99,40 @@ def only(folder: Path, form: str, row: Any, **values: Any) -> Question:
         ("math", "0", r"\frac12", "Algebra"),
     ],
 )
-def test_a_published_shape_is_read(tmp_path: Path, form: str, item_id: str, reference: str, cluster: str) -> None:
-    question = only(tmp_path, form, SHAPES[form])
+def test_a_published_form_is_read(tmp_path: Path, form: str, item_id: str, reference: str, cluster: str) -> None:
+    question = only(tmp_path, form, FORMS[form])
     assert (question.item_id, question.reference, question.cluster) == (item_id, reference, cluster)
 
 
 def test_human_eval_is_completed_and_checked_by_its_entry_point(tmp_path: Path) -> None:
-    question = only(tmp_path, "human_eval", SHAPES["human_eval"])
+    question = only(tmp_path, "human_eval", FORMS["human_eval"])
     assert question.start.startswith("def one():")
     assert question.reference.endswith("check(one)\n")
 
 
 def test_mbpp_is_tested_by_all_its_tests_and_shows_the_first(tmp_path: Path) -> None:
-    question = only(tmp_path, "mbpp", SHAPES["mbpp"])
+    question = only(tmp_path, "mbpp", FORMS["mbpp"])
     assert question.entry_point == "plus"
     assert question.text.endswith("assert plus(1, 2) == 3")
     assert question.reference == "import math\nassert plus(1, 2) == 3\nassert plus(0, 0) == 0"
 
 
 def test_evalplus_tests_take_the_place_of_mbpps_own(tmp_path: Path) -> None:
-    plus = {**SHAPES["mbpp"], "prompt": "Add.", "test": "import numpy\nassert plus(5, 5) == 10\n", "test_imports": []}
+    plus = {**FORMS["mbpp"], "prompt": "Add.", "test": "import numpy\nassert plus(5, 5) == 10\n", "test_imports": []}
     assert "assert plus(5, 5) == 10" in only(tmp_path, "mbpp", plus).reference
 
 
-def test_arc_in_its_older_shape_is_read(tmp_path: Path) -> None:
+def test_arc_in_its_older_form_is_read(tmp_path: Path) -> None:
     choices = [{"text": "smoke", "label": "A"}, {"text": "rain", "label": "B"}]
     row = {"id": "a", "question": {"stem": "What falls?", "choices": choices}, "answerKey": "B"}
     assert only(tmp_path, "arc", row).labels == ("A", "B")
 
 
-def test_sciqs_options_stand_in_an_order_that_is_always_the_same(tmp_path: Path) -> None:
-    question = only(tmp_path, "sciq", SHAPES["sciq"])
+def test_the_order_of_sciqs_options_is_always_the_same(tmp_path: Path) -> None:
+    question = only(tmp_path, "sciq", FORMS["sciq"])
     assert {option.text for option in question.options} == {"ice", "stone", "air", "light"}
     assert dict(zip(question.labels, question.options, strict=True))[question.reference].text == "ice"
-    assert question == only(tmp_path, "sciq", SHAPES["sciq"])
+    assert question == only(tmp_path, "sciq", FORMS["sciq"])
 
 
 @pytest.mark.parametrize(
@@ -158,8 +164,8 @@ def test_any_multiple_choice_is_read_by_a_mapping(tmp_path: Path, fields: dict[s
 
 
 def test_rows_that_are_no_question_are_named_and_the_others_are_asked(tmp_path: Path) -> None:
-    outside = {**SHAPES["mmlu"], "answer": 9}
-    found = read(tmp_path, "mmlu", SHAPES["mmlu"], "{broken", outside, {"question": "Who?"}, [1])
+    outside = {**FORMS["mmlu"], "answer": 9}
+    found = read(tmp_path, "mmlu", FORMS["mmlu"], "{broken", outside, {"question": "Who?"}, [1])
     assert len(found.questions) == 1
     assert [(one.file, one.row) for one in found.unparsed] == [("rows.jsonl", row) for row in (1, 2, 3, 4)]
     assert [one.reason for one in found.unparsed][1:3] == [
@@ -168,44 +174,53 @@ def test_rows_that_are_no_question_are_named_and_the_others_are_asked(tmp_path: 
     ]
 
 
-def test_a_label_outside_the_options_is_no_question(tmp_path: Path) -> None:
-    found = read(tmp_path, "arc", SHAPES["arc"], {**SHAPES["arc"], "id": "a2", "answerKey": "E"})
-    assert found.unparsed[0].reason == "its answer 'E' is none of the options 1, 2"
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"id": "a2", "answerKey": "E"}, "its answer 'E' is none of the options 1, 2"),
+        ({}, "another row has its id, 'a1'"),
+        ({"choices": {"text": ["smoke"], "label": ["1"]}}, "it has 1 options"),
+        ({"choices": {"text": ["smoke", "rain"], "label": ["2", "2"]}}, "two options have one label (2, 2)"),
+        ({"choices": {"text": ["smoke", "rain"], "label": ["2", "[x]"]}}, "'[x]' is no label: one or two letters"),
+    ],
+)
+def test_a_row_that_is_not_a_question_is_named(tmp_path: Path, changed: dict[str, Any], reason: str) -> None:
+    (row,) = read(tmp_path, "arc", FORMS["arc"], {**FORMS["arc"], **changed}).unparsed
+    assert row.reason.startswith(reason)
 
 
-def test_a_second_row_with_one_id_is_named(tmp_path: Path) -> None:
-    found = read(tmp_path, "arc", SHAPES["arc"], SHAPES["arc"])
-    assert found.unparsed[0].reason == "another row has its id, 'a1'"
-
-
-def test_a_file_of_another_shape_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"'b': no row is a question of form 'arc'.*Fields of its rows: code, pr"
-    ):
-        read(tmp_path, "arc", {"code": 1, "prompt": 2})
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    given = {"name": "b", "kind": "multiple_choice", "form": "arc", "rows": {"file": str(tmp_path / "gone.jsonl")}}
-    with pytest.raises(ConfigurationError, match=r"benchmark 'b': .*gone\.jsonl: there is no such file"):
-        read_questions(Benchmark.model_validate(given))
+@pytest.mark.parametrize(
+    ("form", "values", "message"),
+    [
+        ("arc", {}, r"'b': no row is a question of form 'arc'.*Fields of its rows: code, pr"),
+        ("arc", {"where": {"subject": ["law"]}}, r"`where` .* leaves none.*Fields of its rows: code, pr"),
+        ("arc", {"rows": {"file": "/gone.jsonl"}}, r"benchmark 'b': .*gone\.jsonl: there is no such file"),
+        ("human_eval", {"rows": {"package": "no-such-eval:Data.jsonl"}}, "pip install no-such-eval"),
+    ],
+    ids=["other form", "where", "no file", "no package"],
+)
+def test_rows_that_cannot_be_asked_are_a_fault_of_the_configuration(
+    tmp_path: Path, form: str, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        read(tmp_path, form, {"code": 1, "prompt": 2}, **values)
 
 
 def test_only_rows_that_are_wanted_are_taken(tmp_path: Path) -> None:
-    law = {**SHAPES["mmlu_pro"], "question_id": 8, "category": "law"}
-    found = read(tmp_path, "mmlu_pro", SHAPES["mmlu_pro"], law, where={"category": ["math"]})
+    law = {**FORMS["mmlu_pro"], "question_id": 8, "category": "law"}
+    found = read(tmp_path, "mmlu_pro", FORMS["mmlu_pro"], law, where={"category": ["math"]})
     assert [question.item_id for question in found.questions] == ["7"]
 
 
-def test_a_larger_sample_holds_the_smaller_one(tmp_path: Path) -> None:
-    rows = [{**SHAPES["arc"], "id": f"a{number}"} for number in range(20)]
-    small, large = (read(tmp_path, "arc", *rows, sample=size).questions for size in (5, 10))
-    assert large[:5] == small
-
-
-def test_the_order_of_the_rows_changes_nothing(tmp_path: Path) -> None:
-    rows = [{**SHAPES["arc"], "id": f"a{number}"} for number in range(20)]
+def test_a_sample_is_drawn_whatever_the_order_and_a_larger_one_holds_it(tmp_path: Path) -> None:
+    rows = [{**FORMS["arc"], "id": f"a{number}"} for number in range(20)]
+    small, large = (read(tmp_path, "arc", *order, sample=size) for size, order in ((5, rows), (10, rows[::-1])))
+    assert large.questions[:5] == small.questions
     assert read(tmp_path, "arc", *rows).identity == read(tmp_path, "arc", *reversed(rows)).identity
+
+
+def test_identities_do_not_change_between_versions(tmp_path: Path) -> None:
+    assert read(tmp_path, "arc", FORMS["arc"]).identity == "6d502d7949f0221ed2e4b7bda7f1f997"
 
 
 def test_a_file_inside_an_installed_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,15 +229,10 @@ def test_a_file_inside_an_installed_package_is_found(tmp_path: Path, monkeypatch
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: small-eval\nVersion: 1.0\n")
     (installed / "RECORD").write_text("small_eval/data/Small.jsonl.gz,,\n")
     (tmp_path / "small_eval/data").mkdir(parents=True)
-    row = json.dumps(SHAPES["human_eval"]).encode()
+    row = json.dumps(FORMS["human_eval"]).encode()
     (tmp_path / "small_eval/data/Small.jsonl.gz").write_bytes(gzip.compress(row))
     monkeypatch.syspath_prepend(str(tmp_path))
     assert only(tmp_path, "human_eval", {}, rows={"package": "small-eval:Small.jsonl.gz"}).item_id == "HumanEval/0"
-
-
-def test_a_package_that_is_not_installed_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="pip install no-such-eval"):
-        read(tmp_path, "human_eval", {}, rows={"package": "no-such-eval:Data.jsonl"})
 
 
 def test_the_bundled_questions_are_all_read() -> None:

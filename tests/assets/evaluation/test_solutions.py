@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from assets.evaluation.configuration import Benchmark, Rows, load_benchmarks
-from assets.evaluation.questions import Question, read_questions
-from assets.evaluation.verdicts import decide_code, extract_code, program
+from assets.evaluation.benchmark_question import BenchmarkQuestion
+from assets.evaluation.configuration import Rows, load_benchmarks
+from assets.evaluation.grading import extract_code, grade_code, program_with_tests
+from assets.evaluation.questions import read_questions
 from resources.sandbox.sandbox import run_code
 
 
-def read(benchmark: Benchmark, **values: object) -> tuple[Question, ...]:
+def read(benchmark: Any, **values: object) -> tuple[BenchmarkQuestion, ...]:
     return read_questions(benchmark.model_copy(update=values)).questions
 
 
@@ -22,22 +24,22 @@ SETS = {
 }
 
 
-def share_right(questions: Sequence[Question]) -> float:
+def share_right(questions: Sequence[BenchmarkQuestion]) -> float:
     """pass@1 of answers that hold the questions' solutions."""
     right = 0
     for question in questions:
         code = extract_code(f"Here it is.\n```python\n{question.solution}\n```\n", question)
         assert code is not None
-        right += decide_code(code, run_code(program(code, question))).verdict == "right"
+        right += grade_code(code, run_code(program_with_tests(code, question))).verdict == "right"
     return right / len(questions)
 
 
 @pytest.mark.parametrize("questions", SETS.values(), ids=SETS)
-def test_canonical_solutions_all_pass(questions: tuple[Question, ...], sandbox: None) -> None:
+def test_canonical_solutions_all_pass(questions: tuple[BenchmarkQuestion, ...], sandbox: None) -> None:
     assert share_right(questions) == 1.0
 
 
 @pytest.mark.parametrize("questions", SETS.values(), ids=SETS)
-def test_broken_solutions_all_fail(questions: tuple[Question, ...], sandbox: None) -> None:
+def test_broken_solutions_all_fail(questions: tuple[BenchmarkQuestion, ...], sandbox: None) -> None:
     broken = [replace(one, solution=f"{one.solution}\ndef {one.entry_point}(*_):\n    pass\n") for one in questions]
     assert share_right(broken) == 0.0

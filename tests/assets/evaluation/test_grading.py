@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.evaluation.questions import Option, Question
-from assets.evaluation.verdicts import choose, extract_code, read_mark
+from assets.evaluation.benchmark_question import BenchmarkQuestion, Option
+from assets.evaluation.grading import extract_code, grade_choice, read_judge_mark
 
-LETTERED = Question("?", "B", options=tuple(Option(label, label * 3) for label in "ABCD"))
-NUMBERED = Question("?", "2", options=tuple(Option(label, label * 3) for label in "1234"))
+LETTERED = BenchmarkQuestion("?", "B", options=tuple(Option(label, label * 3) for label in "ABCD"))
+NUMBERED = BenchmarkQuestion("?", "2", options=tuple(Option(label, label * 3) for label in "1234"))
 START = 'from math import pi\n\ndef area(r):\n    """Area of a circle."""'
-TO_COMPLETE = Question(START, "assert area(0) == 0", entry_point="area", start=START)
-FREE = Question("?", "", entry_point="area")
+TO_COMPLETE = BenchmarkQuestion(START, "assert area(0) == 0", entry_point="area", start=START)
+FREE = BenchmarkQuestion("?", "", entry_point="area")
 
 
 @pytest.mark.parametrize(
@@ -28,39 +28,39 @@ FREE = Question("?", "", entry_point="area")
     ],
 )
 def test_the_last_label_in_brackets_is_the_answer(output: str) -> None:
-    assert choose(output, LETTERED).extracted == "B"
+    assert grade_choice(output, LETTERED).extracted == "B"
 
 
 @pytest.mark.parametrize("output", ["[A, B]", "[AB]", "[A or B]", "[A/B]", "[A and B]", "Surely [B]. Or: [A, B]"])
 def test_two_options_in_the_last_bracket_are_unreadable(output: str) -> None:
-    verdict = choose(output, LETTERED)
+    verdict = grade_choice(output, LETTERED)
     assert (verdict.verdict, verdict.reason, verdict.extracted) == ("unreadable", "two_labels", "A, B")
 
 
 @pytest.mark.parametrize("output", ["[F]", "[x]", "[B], no, [F]"])
 def test_a_label_outside_the_options_is_unreadable(output: str) -> None:
-    verdict = choose(output, LETTERED)
+    verdict = grade_choice(output, LETTERED)
     assert (verdict.verdict, verdict.reason) == ("unreadable", "other_label")
 
 
 @pytest.mark.parametrize("output", ["", "B", "The answer is (B).", "[1, 2]", "answers[B]", "[]"])
 def test_without_a_label_in_brackets_nothing_is_read(output: str) -> None:
-    verdict = choose(output, LETTERED)
+    verdict = grade_choice(output, LETTERED)
     assert (verdict.verdict, verdict.reason) == ("unreadable", "no_label")
 
 
 def test_numbers_can_be_labels() -> None:
-    assert choose("So [2].", NUMBERED).verdict == "right"
+    assert grade_choice("So [2].", NUMBERED).verdict == "right"
 
 
 def test_another_option_is_wrong() -> None:
-    verdict = choose("[C]", LETTERED)
+    verdict = grade_choice("[C]", LETTERED)
     assert (verdict.verdict, verdict.reason, verdict.extracted) == ("wrong", "other_option", "C")
 
 
 @given(st.text(alphabet="[]ABCDFx ,/or.\n", max_size=60))
 def test_whatever_is_read_as_decided_is_an_option(output: str) -> None:
-    verdict = choose(output, LETTERED)
+    verdict = grade_choice(output, LETTERED)
     assert verdict.verdict == "unreadable" or verdict.extracted in LETTERED.labels
 
 
@@ -68,7 +68,7 @@ def test_whatever_is_read_as_decided_is_an_option(output: str) -> None:
     ("said", "mark"), [("<1>", True), ("It is not. <0>", False), ("<0>? No: <1>", True), ("1", None), ("<2>", None)]
 )
 def test_the_judges_last_mark_counts(said: str, mark: bool | None) -> None:
-    assert read_mark(said) is mark
+    assert read_judge_mark(said) is mark
 
 
 def test_the_last_block_that_defines_the_function_is_the_program() -> None:

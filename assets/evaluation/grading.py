@@ -1,6 +1,6 @@
-r"""Reading an answer and deciding it: option labels, final answers, code blocks, the judge's `<1>` and `<0>`.
+r"""Grading an answer: option labels, final answers, code blocks, the judge's `<1>` and `<0>`.
 
-Answers are untrusted text. Every reading is linear in its length; code is only ever run in a sandbox.
+Answers are untrusted text. Reading one is linear in its length; code runs only in a sandbox.
 """
 
 import re
@@ -10,21 +10,21 @@ from typing import Literal
 
 from assets.answers.compare import compare_final
 from assets.answers.read import read_final
-from assets.evaluation.questions import Question
+from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.quality.code_blocks import is_python
 from resources.sandbox.sandbox import Outcome
 
-Decision = Literal["right", "wrong", "unreadable", "failed"]
+Verdict = Literal["right", "wrong", "unreadable", "failed"]
 READ_AT_MOST = 50_000  # characters from the end of an answer
 LONGEST_CODE = 100_000
-LONGEST_PARSED, LINES_PARSED = 10_000, 150  # code without a fence: each line more is one more parse
+LONGEST_PARSED, LINES_PARSED = 10_000, 150  # code without a fence: each further line costs one more parse
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What becomes of an answer, in the words of `BENCHMARK_ANSWERS`."""
+class Grade:
+    """The verdict on an answer and how it was reached, in the columns of `BENCHMARK_ANSWERS`."""
 
-    verdict: Decision
+    verdict: Verdict
     reason: str | None = None
     extracted: str | None = None
     decided_by: str | None = None
@@ -40,11 +40,11 @@ _CONTENT = re.compile(r"(?:option|choice|answer)?[ :]*\(?([A-Za-z0-9]{1,2})\)?(?
 _SEPARATOR = re.compile(r"[ ]*(?:[,;/|&]|\bor\b|\band\b)[ ]*", re.IGNORECASE)
 
 
-def choose(output: str, question: Question) -> Verdict:
-    """The option that an answer names: the last `[x]` wins, whatever stood before.
+def grade_choice(output: str, question: BenchmarkQuestion) -> Grade:
+    """Grade a multiple-choice answer: the last `[x]` in it is the option that it names.
 
-    Only what looks like a label counts as one: with options A to D the `[0]` of a list is none. `[A, B]` and `[AB]`
-    name two.
+    Only what looks like a label counts as one: with options A to D, the `[0]` of a list does not. `[A, B]` and `[AB]`
+    name two options.
     """
     labels = question.labels
     named: tuple[str, ...] | None = None
@@ -52,25 +52,25 @@ def choose(output: str, question: Question) -> Verdict:
         found = _labels_in(_ENDING.sub("", match[1]), labels)
         named = found if found else named
     if named is None:
-        return Verdict("unreadable", "no_label", decided_by="label")
+        return Grade("unreadable", "no_label", decided_by="label")
     if len(named) > 1:
-        return Verdict("unreadable", "two_labels", ", ".join(named), "label")
+        return Grade("unreadable", "two_labels", ", ".join(named), "label")
     (label,) = named
     if label not in labels:
-        return Verdict("unreadable", "other_label", label, "label")
+        return Grade("unreadable", "other_label", label, "label")
     if label == question.reference:
-        return Verdict("right", None, label, "label")
-    return Verdict("wrong", "other_option", label, "label")
+        return Grade("right", None, label, "label")
+    return Grade("wrong", "other_option", label, "label")
 
 
 def _labels_in(content: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels that a bracket names; none where it looks like something else."""
+    """The labels that the text in brackets names; none where it looks like something else."""
     single = _CONTENT.fullmatch(content)
     if single:
         token = single[1]
         if _known(token, labels) is None and len(token) == 2 and all(_known(one, labels) for one in token):
             return tuple(_known(one, labels) or one for one in token)
-        return (_known(token, labels) or token,) if _looks_alike(token, labels) else ()
+        return (_known(token, labels) or token,) if _has_label_form(token, labels) else ()
     known = [_known(one, labels) for one in _SEPARATOR.split(content) if one]
     if len(known) > 1 and all(known):
         return tuple(dict.fromkeys(label for label in known if label))
@@ -78,21 +78,21 @@ def _labels_in(content: str, labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _known(token: str, labels: Sequence[str]) -> str | None:
-    """The label that a token writes, whatever its case."""
+    """The label that a token stands for, in upper or lower case."""
     if token in labels:
         return token
     return next((label for label in labels if label.lower() == token.lower()), None)
 
 
-def _looks_alike(token: str, labels: Sequence[str]) -> bool:
-    """Whether a token is of the labels' kind: letters among letters, digits among digits, and as long."""
+def _has_label_form(token: str, labels: Sequence[str]) -> bool:
+    """Whether a token has the form of a label: letters or digits as the labels, and of the same length."""
     return any(token.isdigit() == label.isdigit() and len(token) == len(label) for label in labels)
 
 
 # -- judged answers ----------------------------------------------------------------------------------------------------
 
 
-def decide_by_rule(output: str, question: Question, domain: str) -> Verdict | None:
+def grade_by_rule(output: str, question: BenchmarkQuestion, domain: str) -> Grade | None:
     """Right or wrong where the final answers can be compared by rule (math-verify in mathematics); else None.
 
     Blocks, in mathematics for seconds.
@@ -100,16 +100,16 @@ def decide_by_rule(output: str, question: Question, domain: str) -> Verdict | No
     given = read_final(output, domain)
     verdict = compare_final(given, question.reference, domain) if given else "unknown"
     if verdict == "right":
-        return Verdict("right", None, given, "rule")
+        return Grade("right", None, given, "rule")
     if verdict == "wrong":
-        return Verdict("wrong", "unequal", given, "rule")
+        return Grade("wrong", "unequal", given, "rule")
     return None
 
 
 _MARK = re.compile(r"<\s*([01])\s*>")
 
 
-def read_mark(output: str) -> bool | None:
+def read_judge_mark(output: str) -> bool | None:
     """The judge's `<1>` or `<0>`, the last one; None where it wrote neither."""
     marks = _MARK.findall(output[-READ_AT_MOST:])
     return marks[-1] == "1" if marks else None
@@ -117,16 +117,16 @@ def read_mark(output: str) -> bool | None:
 
 # -- code --------------------------------------------------------------------------------------------------------------
 
-# Possessive quantifiers: a fence that no line ends is given up at once, not letter by letter.
+# Possessive quantifiers: the search does not backtrack letter by letter in a fence that no line ends.
 _BLOCK = re.compile(r"^[ \t]*+(?P<fence>```++|~~~++)[^\n]*+\n(?P<code>.*?)(?:^[ \t]*+(?P=fence)|\Z)", re.S | re.M)
 _FIRST_LINE = re.compile(r"^(?:@\w|def |async def |class |import |from )", re.MULTILINE)
 
 
-def extract_code(output: str, question: Question) -> str | None:
-    """The program in an answer: the last code block that defines the function, else the last one, else code as such.
+def extract_code(output: str, question: BenchmarkQuestion) -> str | None:
+    """The program in an answer: the last code block that defines the function, else the last block, else bare code.
 
-    A function's body alone (what base models write) completes the question's start; so do imports and helpers that
-    stand before the function there.
+    Where the question gives the start of a function, a function's body alone (what base models write) completes it,
+    and a whole function gets the imports and helpers that precede it there.
     """
     output = output[-LONGEST_CODE:]
     blocks = [match["code"] for match in _BLOCK.finditer(output)]
@@ -147,8 +147,8 @@ def _defines(code: str, name: str) -> bool:
     return re.search(rf"^(?:async )?def {re.escape(name)}\b|^{re.escape(name)}\s*=", code, re.MULTILINE) is not None
 
 
-def _bare_code(output: str, question: Question) -> str | None:
-    """Code without a fence: from its first line as far as it parses; a body where a function is to be completed."""
+def _bare_code(output: str, question: BenchmarkQuestion) -> str | None:
+    """Code without a fence: from its first line as far as it parses, or the body of a function to complete."""
     if question.start and output.lstrip("\n")[:1].isspace():
         body = output.lstrip("\n")
         end = re.search(r"^(?=\S)", body, re.MULTILINE)
@@ -161,8 +161,8 @@ def _bare_code(output: str, question: Question) -> str | None:
     return next((code for end in ends if is_python(code := "\n".join(lines[:end]))), None)
 
 
-def program(code: str, question: Question) -> str:
-    """The code with the tests behind it."""
+def program_with_tests(code: str, question: BenchmarkQuestion) -> str:
+    """The code, followed by the tests."""
     return f"{code}\n\n{question.reference}\n"
 
 
@@ -175,8 +175,8 @@ ENDINGS = {
 }
 
 
-def decide_code(code: str, outcome: Outcome) -> Verdict:
-    """The verdict of code that was run with its tests."""
+def grade_code(code: str, outcome: Outcome) -> Grade:
+    """Grade code that was run with its tests."""
     if outcome.finished:
-        return Verdict("right", None, code, "tests")
-    return Verdict("wrong", ENDINGS[outcome.ending], code, "tests", outcome.detail[:1000] or None)
+        return Grade("right", None, code, "tests")
+    return Grade("wrong", ENDINGS[outcome.ending], code, "tests", outcome.detail[:1000] or None)
