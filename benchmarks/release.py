@@ -24,10 +24,10 @@ from typing import Any
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sharegpt_roles import side_of, speakers
 from assets.framework.partitions import Scenario
+from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from benchmarks.synthetic import speech

@@ -3,9 +3,10 @@
 from dagster import AssetSelection, Config, OpExecutionContext, ResourceParam, define_asset_job, job, op
 from pydantic import Field
 
-from assets.dialogues.estimate import dry_run
-from assets.dialogues.prompts import PromptBook
+from assets.framework.prompts import PromptBook
 from assets.framework.ui_metadata import table_markdown
+from assets.quality.configuration import QualityRules
+from assets.quality.estimate import dry_run
 from assets.quality.regenerations import ask_again
 from assets.seeds.mirror import mirror_shards
 from master_dagster.estimates import headline, matching_partitions, role_rows
@@ -58,8 +59,9 @@ def estimate_partitions(
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
     prompts: ResourceParam[PromptBook],
+    quality_rules: ResourceParam[QualityRules],
 ) -> None:
-    estimate = dry_run(lake, matching_partitions(lake, config.partitions), prompts, chat.profile)
+    estimate = dry_run(lake, matching_partitions(lake, config.partitions), prompts, chat.profile, quality_rules)
     context.log.info(headline(estimate))
     context.add_output_metadata(
         {

@@ -13,9 +13,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
 from assets.dialogue_plans.configuration import PlanRules, load_plan_rules
-from assets.dialogues.prompts import PromptBook, load_prompts
 from assets.evaluation.configuration import Benchmarks, load_benchmarks
+from assets.framework.prompts import PromptBook
 from assets.quality.configuration import QualityRules, load_quality_rules
+from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
 from assets.training_programs.recipe import Training, load_training
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules

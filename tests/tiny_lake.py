@@ -7,10 +7,10 @@ from typing import Any
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release, make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sharegpt_roles import side_of, speakers
 from assets.framework.partitions import Scenario
+from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from resources.chat.profile import load_profile

@@ -19,7 +19,7 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import HOME, Release, ReleaseRefused, create_release_views, make_release
 from assets.boost_qa.schema import RELEASED
 from assets.boost_qa.selection import query
-from assets.dialogues.prompts import PromptBook
+from assets.framework.prompts import PromptBook
 from assets.framework.publication import GatesFailed
 from assets.framework.run_report import report_store_errors
 from assets.framework.ui_metadata import OWNERS, column_schema, picture, quoted, table_markdown

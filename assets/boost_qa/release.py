@@ -21,7 +21,7 @@ from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, pl
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
 from assets.boost_qa.selection import Selection, open_partitions, select_partitions
-from assets.dialogues.prompts import FORMS, PromptBook
+from assets.framework.prompts import PromptBook
 from assets.framework.publication import Manifest, Publication
 from assets.quality.partition_status import Expected
 from resources.chat.profile import Profile
@@ -155,7 +155,7 @@ def _configuration(
             role.value: cast.model_dump(mode="json", include=ROLE_SETTINGS)
             for role, cast in sorted(profile.roles.items())
         },
-        "prompts": prompts.versions(FORMS),
+        "prompts": prompts.versions(),
     }
 
 

@@ -13,10 +13,10 @@ from dagster import (
 from pydantic import Field
 
 from assets.dialogues.generate import DialogueGeneration, GenerationRules, roles_of
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import RunProgress, run_partitions
 from assets.framework.partitions import dialogue_partitions
+from assets.framework.prompts import PromptBook
 from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.seeds.configuration import SeedsConfiguration

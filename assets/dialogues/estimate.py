@@ -1,25 +1,22 @@
-"""A dry run: what teaching some partitions would take, before anything is spent.
+"""What turns of the roles would take in calls, tokens, money and time, before anything is spent.
 
-Counts come from the plans. Tokens, refused utterances and seconds come from dialogues that the same models already
-held, where there are any; the stated defaults stand in for the rest. What a journal already holds is not known here,
-so a run that was broken off takes less than this says.
+Tokens, refused utterances and seconds come from dialogues that the same models already generated, where there are any;
+the stated defaults stand in for the rest. What a journal already has is not known here, so a run that was interrupted
+takes less than this says. `assets.quality.estimate` counts the turns of whole partitions, those of the judge included.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
 import polars as pl
 
-from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.fingerprint import dialogue_fingerprint
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
-from assets.dialogues.schema import DIALOGUES, REGENERATIONS
+from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.steps import Spoken
 from assets.dialogues.task import DialogueTask, Question
-from assets.framework.partitions import Scenario, partition_columns
+from assets.framework.partitions import Scenario
 from resources.chat.profile import Profile, Role
 from resources.lake.tables import Lake, PartitionRecord
 
@@ -32,17 +29,9 @@ class CallAverage:
 
     prompt_tokens: float  # of one call
     completion_tokens: float  # of one call
-    calls: float  # for a turn: refused utterances are asked for again
+    calls: float  # per turn: refused utterances are asked for again
     seconds: float  # of one call
     measured: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Expense:
-    """Prompt and completion tokens, and US dollars by the profile's prices."""
-
-    tokens: float
-    usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +51,15 @@ class RoleEstimate:
 class Estimate:
     """What the partitions would take together."""
 
-    partitions: int  # that are to be made
-    current: int  # partitions that are already there and would take nothing
-    dialogues: int
+    partitions: int  # that are due
+    current: int  # partitions that would take nothing
+    dialogues: int  # that are to be generated
     roles: tuple[RoleEstimate, ...]
     hours: float  # of the busiest endpoint, at its concurrency and its limits
 
     @property
     def calls(self) -> int:
-        """Completions to be had."""
+        """Completions."""
         return sum(role.calls for role in self.roles)
 
     @property
@@ -85,8 +74,8 @@ class Estimate:
 
 
 def default_average(profile: Profile, role: Role) -> CallAverage:
-    """What is assumed of a role that was never heard: 600 tokens read, 200 written (or the limit), one call in eight
-    repeated, 30 tokens a second."""
+    """What is assumed of a role without measurements: 600 tokens read, 200 written (or the limit), one call in eight
+    repeated, 30 tokens per second."""
     written = min(200, profile.roles[role].max_tokens)
     return CallAverage(
         prompt_tokens=600, completion_tokens=written, calls=1.125, seconds=1 + written / 30, measured=False
@@ -94,47 +83,49 @@ def default_average(profile: Profile, role: Role) -> CallAverage:
 
 
 def turns_of(scenario: Scenario, debate_rounds: int | None = None) -> Counter[Role]:
-    """How many turns of each role a dialogue has, by playing its script to an empty room."""
+    """How many turns of each role a dialogue has, by running its steps with empty texts."""
     blank = Question("", "", "", None, "general")
-    script = SCENARIOS[scenario].play(DialogueTask("", scenario, "", "", "", "", blank, blank, debate_rounds))
+    steps = SCENARIOS[scenario].play(DialogueTask("", scenario, "", "", "", "", blank, blank, debate_rounds))
     turns: Counter[Role] = Counter()
-    step = next(script)
+    step = next(steps)
     while True:
         if isinstance(step, Spoken):
             turns[step.role] += 1
         try:
-            step = script.send("")
+            step = steps.send("")
         except StopIteration:
             return turns
 
 
-def estimate(
-    plans: pl.DataFrame,
-    profile: Profile,
-    averages: Mapping[Role, CallAverage],
-    *,
-    judged: bool = True,
-    partitions: int = 0,
-    current: int = 0,
-) -> Estimate:
-    """What these plans would take.
-
-    Args:
-        plans: rows with `scenario` and `debate_rounds`, one a dialogue.
-        profile: who plays the roles, at what price and under which limits.
-        averages: what is known of each role; the defaults stand in for the others.
-        judged: whether each dialogue is judged afterwards, at one call.
-        partitions, current: told on.
-    """
+def turns_of_plans(plans: pl.DataFrame) -> Counter[Role]:
+    """How many turns of each role the dialogues of these plans have: rows with `scenario` and `debate_rounds`."""
     turns: Counter[Role] = Counter()
     for scenario, rounds, count in plans.group_by("scenario", "debate_rounds").len().iter_rows():
         for role, times in turns_of(Scenario(scenario), rounds).items():
             turns[role] += times * count
-    if judged:
-        turns[Role.JUDGE] = plans.height
+    return turns
+
+
+def estimate(
+    turns: Mapping[Role, int],
+    profile: Profile,
+    averages: Mapping[Role, CallAverage],
+    *,
+    dialogues: int = 0,
+    partitions: int = 0,
+    current: int = 0,
+) -> Estimate:
+    """What these turns would take.
+
+    Args:
+        turns: number of turns of each role.
+        profile: which models play the roles, at what price and under which limits.
+        averages: what is known of each role; the defaults stand in for the others.
+        dialogues, partitions, current: taken over into the result.
+    """
     roles, load = [], dict.fromkeys(profile.endpoints, 0.0)
     for role in Role:
-        if not turns[role]:
+        if not turns.get(role):
             continue
         cast = profile.roles[role]
         endpoint = profile.endpoints[cast.endpoint]
@@ -149,37 +140,11 @@ def estimate(
             60 * calls / endpoint.requests_per_minute if endpoint.requests_per_minute else 0.0,
             60 * (read + written) / endpoint.tokens_per_minute if endpoint.tokens_per_minute else 0.0,
         )
-    return Estimate(partitions, current, plans.height, tuple(roles), max(load.values()) / 3600)
-
-
-def dialogue_expenses(
-    profile: Profile, averages: Mapping[Role, CallAverage]
-) -> tuple[Mapping[Scenario, Expense], Expense]:
-    """What one dialogue of each scenario takes, its verdict included, and what a verdict alone takes.
-
-    Half of the debates are taken to have two rounds.
-    """
-    many = 1000  # `estimate` counts whole calls
-
-    def of_one(roles: Iterable[RoleEstimate]) -> Expense:
-        taken = list(roles)
-        tokens = sum(role.prompt_tokens + role.completion_tokens for role in taken)
-        return Expense(tokens / many, sum(role.cost for role in taken) / many)
-
-    expenses, verdict = {}, Expense(0, 0)
-    for scenario in Scenario:
-        rounds = [1, 2] * (many // 2) if scenario is Scenario.DEBATE else [None] * many
-        plans = pl.DataFrame(
-            {"scenario": [scenario.value] * many, "debate_rounds": rounds}, schema_overrides={"debate_rounds": pl.Int8}
-        )
-        roles = estimate(plans, profile, averages).roles
-        expenses[scenario] = of_one(roles)
-        verdict = of_one(role for role in roles if role.role is Role.JUDGE)
-    return expenses, verdict
+    return Estimate(partitions, current, dialogues, tuple(roles), max(load.values()) / 3600)
 
 
 def measured_averages(lake: Lake, profile: Profile) -> dict[Role, CallAverage]:
-    """What the roles took in the newest dialogues that this profile's models held; nothing of other models.
+    """What the roles took in the newest dialogues of this profile's models; nothing of other models.
 
     Reads `MEASURED_PARTITIONS` of each scenario, whatever their number.
     """
@@ -206,41 +171,6 @@ def measured_averages(lake: Lake, profile: Profile) -> dict[Role, CallAverage]:
     return found
 
 
-def dry_run(lake: Lake, keys: Iterable[str], prompts: PromptBook, profile: Profile) -> Estimate:
-    """What making these partitions (`debate|x-0003`) and judging them would take; current ones take nothing.
-
-    Shards without dialogue plans add nothing.
-    """
-    keys = list(keys)
-    current = _current(lake, prompts, profile)
-    due = [partition_columns(key) for key in keys if key not in current]
-    wanted = pl.DataFrame(due, schema={"scenario": pl.String, "shard": pl.String}, orient="row")
-    plans = lake.read(
-        DIALOGUE_PLANS,
-        [{"shard": shard} for shard in wanted["shard"].unique(maintain_order=True)],
-        columns=["scenario", "shard", "debate_rounds"],
-    ).join(wanted, on=["scenario", "shard"])
-    return estimate(plans, profile, measured_averages(lake, profile), partitions=len(due), current=len(keys) - len(due))
-
-
-def _current(lake: Lake, prompts: PromptBook, profile: Profile) -> set[str]:
-    """Keys of the partitions that passed their gate and were made by the present plans, prompts and models.
-
-    As `is_current` says of one of them, but by the index: three listings, whatever their number.
-    """
-    plans = {record.name: record.fingerprint for record in lake.records(DIALOGUE_PLANS)}
-    asked_anew = {record.name: record.fingerprint for record in lake.records(REGENERATIONS)}
-    current = set()
-    for written in lake.records(DIALOGUES):
-        plan = plans.get(written.keys["shard"])
-        if plan is None or written.gate == "failed":
-            continue
-        scenario, anew = Scenario(written.keys["scenario"]), asked_anew.get(written.name, "")
-        if written.fingerprint == dialogue_fingerprint(plan, anew, scenario, prompts, profile):
-            current.add(written.name)
-    return current
-
-
 def _seconds_a_call(lake: Lake) -> float | None:
     """Mean latency over the newest partitions; None where no call was made."""
     usages = [lake.facts(DIALOGUES, record.keys).get("usage", {}) for record in _newest(lake)]
@@ -249,7 +179,7 @@ def _seconds_a_call(lake: Lake) -> float | None:
 
 
 def _newest(lake: Lake) -> list[PartitionRecord]:
-    """The newest partitions that hold dialogues, some of each scenario, the newest last."""
+    """The newest partitions with dialogues, some of each scenario, the newest last."""
     by_scenario: dict[str, list[PartitionRecord]] = {}
     for record in sorted(lake.records(DIALOGUES), key=lambda record: record.written_at):
         if record.rows:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
 from assets.framework.partitions import Scenario
+from assets.framework.prompts import PromptBook
 from resources.chat.profile import Profile, Role
 from resources.identity import stable_hash
 

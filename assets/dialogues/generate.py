@@ -9,7 +9,6 @@ from typing import Any
 
 from assets.dialogues.gate import gate
 from assets.dialogues.inputs import PartitionInputs, is_current, read_inputs
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import describe, usage_facts
@@ -17,6 +16,7 @@ from assets.dialogues.task import DialogueTask
 from assets.dialogues.turn_loop import Dialogue, TurnLoop, run_turns
 from assets.framework.partition_run import RunProgress, Written, gather_results
 from assets.framework.partitions import partition_columns
+from assets.framework.prompts import PromptBook
 from resources.chat.calls import BudgetSpent, EndpointUnusable, Usage
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Role

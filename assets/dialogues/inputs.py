@@ -8,12 +8,12 @@ import polars as pl
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.fingerprint import dialogue_fingerprint
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.dialogues.task import DialogueTask, tasks_of
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import PartitionError
 from assets.framework.partitions import Scenario, partition_columns, source_of
+from assets.framework.prompts import PromptBook
 from assets.seeds.schema import SEEDS
 from resources.chat.profile import Profile
 from resources.lake.tables import Lake

@@ -10,7 +10,7 @@ import zlib
 from functools import cache
 from typing import Any
 
-from assets.dialogues.prompts import has_control_tokens
+from assets.framework.prompts import has_control_tokens
 
 REFUSED_REASONS = (
     "empty",

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assets.answers.read import check_answer, tells_result
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import TURN
 from assets.dialogues.screening import screen, without_heading
 from assets.dialogues.sharegpt_roles import side_of
 from assets.dialogues.steps import Posed, Spoken
 from assets.dialogues.task import DialogueTask
+from assets.framework.prompts import PromptBook
 from resources.chat.calls import Call, CallFailed, Chat, Completion
 from resources.chat.profile import Profile
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from assets.dialogues.prompts import disarmed, fenced
 from assets.evaluation.benchmark_question import BenchmarkQuestion
+from assets.framework.prompts import disarmed, fenced
 from resources.chat.calls import Message
 from resources.identity import stable_hash
 

@@ -11,9 +11,9 @@ from dagster import (
     asset,
 )
 
-from assets.dialogues.prompts import PromptBook
 from assets.framework.partition_run import RunProgress, run_partitions
 from assets.framework.partitions import dialogue_partitions
+from assets.framework.prompts import PromptBook
 from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.quality.configuration import QualityRules

@@ -1,8 +1,8 @@
 """What made a partition of scores, as one hash: another hash means that the partition is stale."""
 
 from assets.dialogues.fingerprint import sampling
-from assets.dialogues.prompts import PromptBook
-from assets.quality.judge import PROMPT
+from assets.framework.prompts import PromptBook
+from assets.quality.prompts import JUDGE
 from resources.chat.profile import Profile, Role
 from resources.identity import stable_hash
 
@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 def judging_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook) -> str:
     """32 hex digits over all that a verdict depends on: the dialogues, the judge and its prompt, not the rules."""
     judge = sampling(profile, [Role.JUDGE])
-    return stable_hash("judging", SCHEMA_VERSION, dialogues_fingerprint, judge, prompts.version(PROMPT))
+    return stable_hash("judging", SCHEMA_VERSION, dialogues_fingerprint, judge, prompts.version(JUDGE))
 
 
 def scored_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook, rules_identity: str) -> str:

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
-from assets.dialogues.prompts import PromptBook
 from assets.framework.partitions import Scenario
+from assets.framework.prompts import PromptBook
 from assets.quality.dialogue_input import DialogueInput
+from assets.quality.prompts import JUDGE
 from resources.chat.calls import Call, CallFailed, Chat, Message
 from resources.chat.profile import Role
 
-PROMPT = "judge"
 TURN_NAME = "judge"
 PAPER_ERROR_RATE = 0.041  # METHOD: procedural errors in the paper's augmented data
 _FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
@@ -97,7 +97,7 @@ def read_verdict(text: str) -> Verdict:
 def judge_messages(prompts: PromptBook, taught: DialogueInput, *, reminded: bool = False) -> tuple[Message, ...]:
     """What the judge is asked. All that others wrote stands inside fences that the prompt book sees to."""
     messages = prompts.render(
-        PROMPT,
+        JUDGE,
         question=_numbered([question.in_full for question in taught.questions], "Question"),
         reference=_numbered([question.reference for question in taught.questions], "Answer"),
         dialogue=as_transcript(taught),

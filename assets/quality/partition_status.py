@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.fingerprint import dialogue_fingerprint
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.framework.currency import NotCurrent, why_not_current, worst
 from assets.framework.partitions import Scenario
+from assets.framework.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.fingerprint import scored_fingerprint
 from assets.quality.schema import SCORED

@@ -8,18 +8,19 @@ from typing import Any
 
 import polars as pl
 
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import usage_facts
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
 from assets.framework.partitions import Scenario, partition_columns
+from assets.framework.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.gate import gate_of
 from assets.quality.inputs import Questions, partner_questions, read_dialogues
-from assets.quality.judge import NOT_ASKED, PROMPT, Judgement, Verdict, judge
+from assets.quality.judge import NOT_ASKED, Judgement, Verdict, judge
+from assets.quality.prompts import JUDGE
 from assets.quality.schema import SCORED
 from assets.quality.score_dialogues import Screened, score_row, screen_dialogues, written_verdicts
 from assets.quality.summary import GATE_FAILED, describe
@@ -135,7 +136,7 @@ class DialogueScoring:
             "profile": self.service.profile.name,
             "rules": self.rules.name,
             "judging": self._judging_fingerprint(inputs.record),
-            "judge_prompt": self.prompts.version(PROMPT),
+            "judge_prompt": self.prompts.version(JUDGE),
             "usage": usage_facts(usage),
         }
         self.lake.write(SCORED, keys, made, fingerprint=self._fingerprint(inputs.record), gate=gate, facts=facts)

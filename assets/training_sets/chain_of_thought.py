@@ -18,10 +18,10 @@ from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.release import Release, create_release_views, create_view
 from assets.dialogues.fingerprint import sampling
 from assets.dialogues.gate import POISONED_SHARE, TRANSIENT_REASONS
-from assets.dialogues.prompts import disarmed
 from assets.dialogues.screening import screen
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import Outcomes, Written, first_error_group, run_partitions
+from assets.framework.prompts import disarmed
 from assets.seeds.schema import SEEDS
 from assets.training_sets.configuration import ReasoningRules
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS

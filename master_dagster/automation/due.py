@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, get_args
 
-from assets.dialogues.estimate import Expense
 from assets.framework.partitions import Scenario
+from assets.quality.estimate import Expense
 from assets.quality.partition_status import PartitionStatus
 
 NO_EXPENSE = Expense(0, 0)

@@ -20,11 +20,12 @@ from dagster import (
 )
 
 from assets.dialogue_plans.configuration import PlanRules
-from assets.dialogues.estimate import dialogue_expenses, measured_averages
-from assets.dialogues.prompts import PromptBook
+from assets.dialogues.estimate import measured_averages
 from assets.framework.partitions import SHARDS, Scenario, dialogue_partitions
+from assets.framework.prompts import PromptBook
 from assets.framework.run_report import OUTAGE_TAG
 from assets.quality.configuration import QualityRules
+from assets.quality.estimate import dialogue_expenses
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.due import Averages, NightlyLimits, PlannedRun, choose_partitions, plan_runs

@@ -22,7 +22,7 @@ from dagster import (
 )
 
 from assets.boost_qa.release import RELEASES
-from assets.dialogues.prompts import PromptBook
+from assets.framework.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
 from master_dagster.automation.failures import failure_message, post_alert

@@ -9,7 +9,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from assets.dialogues.estimate import dry_run
+from assets.quality.estimate import dry_run
 from master_dagster.estimates import headline, matching_partitions, role_rows
 from master_dagster.settings import load_deployment
 
@@ -30,7 +30,8 @@ def run(given: argparse.Namespace) -> None:
     console = Console(highlight=False)
     deployment = load_deployment()
     lake = deployment.lake()
-    estimate = dry_run(lake, matching_partitions(lake, given.partitions), deployment.prompts, deployment.profile)
+    keys = matching_partitions(lake, given.partitions)
+    estimate = dry_run(lake, keys, deployment.prompts, deployment.profile, deployment.quality_rules)
     console.print(f"Profile {deployment.profile.name}: {headline(estimate)}.")
     if estimate.roles:
         table = RichTable("role", "calls", "tokens")

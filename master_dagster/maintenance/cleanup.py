@@ -19,8 +19,8 @@ from pydantic import Field
 from assets.boost_qa.release import HOME as BOOST_QA
 from assets.boost_qa.release import RELEASES
 from assets.dialogue_browser.publishing import HOME as BROWSER
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
+from assets.framework.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from assets.quality.schema import SCORED

@@ -8,8 +8,8 @@ from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 from assets.boost_qa import assets as stage
 from assets.boost_qa.checks import CHECKS
 from assets.boost_qa.configuration import ReleaseRules
-from assets.dialogues.prompts import load_prompts
 from assets.quality.configuration import load_quality_rules
+from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import load_seeds_configuration
 from resources.chat.profile import load_profile
 from resources.chat.service import ChatService

@@ -1,7 +1,7 @@
 """A class that says what the test wants it to say, without any server."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.prompts import PromptBook, load_prompts
-from assets.dialogues.schema import REGENERATIONS
+from assets.dialogues.inputs import PartitionInputs, read_inputs
+from assets.dialogues.prompts import load_dialogue_prompts
+from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.dialogues.task import DialogueTask, Question, dialogue_id
 from assets.dialogues.turn_loop import TurnLoop
 from assets.framework.partitions import Scenario
+from assets.framework.prompts import PromptBook
 from assets.seeds.schema import SEEDS
 from resources.chat.calls import Call, Completion
 from resources.chat.profile import Profile, Role, load_profile
 from resources.identity import stable_hash
-from resources.lake.tables import Lake
+from resources.lake.tables import Gate, Lake
 
 SAYS = {
     Role.WEAK_STUDENT: "I count on my fingers and get nine apples. The answer is 9.",
@@ -83,7 +85,7 @@ def scripted_chat() -> type[ScriptedChat]:
 @pytest.fixture(scope="session")
 def prompts() -> PromptBook:
     """The shipped prompts."""
-    return load_prompts("standard")
+    return load_dialogue_prompts("standard")
 
 
 @pytest.fixture(scope="session")
@@ -137,9 +139,15 @@ def lake(tmp_path: Path) -> Lake:
 
 @dataclass(frozen=True)
 class PlannedLake:
-    """A lake with seeds and plans, and nothing taught yet."""
+    """A lake with seeds and plans, and no dialogues yet."""
 
     lake: Lake
+    prompts: PromptBook
+    profile: Profile
+
+    def read(self, key: str, retracted: Collection[str] = ()) -> PartitionInputs:
+        """The inputs of a partition."""
+        return read_inputs(self.lake, key, self.prompts, self.profile, retracted)
 
     def plan(self, shard: str, scenarios: Sequence[Scenario], partner_of_first: str | None = None) -> list[str]:
         """Write a shard of the source `sums`: a seed and a plan for each scenario named; the seed_ids, in order.
@@ -170,6 +178,38 @@ class PlannedLake:
         self.lake.write(DIALOGUE_PLANS, {"shard": shard}, DIALOGUE_PLANS.frame(plans), fingerprint=stable_hash(plans))
         return seed_ids
 
+    def write_dialogues(
+        self,
+        key: str,
+        statuses: Sequence[str] = (),
+        gate: Gate = "passed",
+        model: str = "any",
+    ) -> None:
+        """Write a partition as if it had been generated: 6 seconds in 3 calls, 2 turns and 1 refused per dialogue."""
+        inputs = self.read(key)
+        turn = {"speaker": "student A", "role": "debater_a", "side": "gpt", "text": "7", "model": model}
+        rows = [
+            {
+                "dialogue_id": task.dialogue_id,
+                **inputs.keys,
+                "source": task.source,
+                "domain": task.domain,
+                "split": task.split,
+                "seed_id": task.question.seed_id,
+                "generation": task.generation,
+                "status": statuses[place] if statuses else "complete",
+                "turns": [turn | {"prompt_tokens": 20, "completion_tokens": 10}] * 2,
+                "discarded": [{"turn": 2, "regeneration": 0, "reason": "empty", "text": ""}],
+                "first_answer": "unknown",
+                "prompt_tokens": 60,
+                "completion_tokens": 30,
+            }
+            for place, task in enumerate(inputs.tasks)
+        ]
+        facts = {"made_by": inputs.made_by, "usage": {"calls": 3, "wait_seconds": 6.0}}
+        frame = DIALOGUES.frame(rows)
+        self.lake.write(DIALOGUES, inputs.keys, frame, fingerprint=inputs.fingerprint, gate=gate, facts=facts)
+
     def ask_again(self, scenario: Scenario, shard: str, dialogue: str, generation: int = 1) -> None:
         """Have one dialogue asked for anew."""
         row = {"dialogue_id": dialogue, "generation": generation, "reason": "judged_wrong"}
@@ -195,6 +235,6 @@ class PlannedLake:
 
 
 @pytest.fixture
-def planned(lake: Lake) -> PlannedLake:
+def planned(lake: Lake, prompts: PromptBook, profile: Profile) -> PlannedLake:
     """A lake to be planned: `planned.plan("sums-0000", [Scenario.DEBATE, …])`."""
-    return PlannedLake(lake)
+    return PlannedLake(lake, prompts, profile)

@@ -8,9 +8,9 @@ from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materiali
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.assets import scenario_dialogues
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS, Scenario
+from assets.framework.prompts import PromptBook
 from assets.seeds.configuration import Fields, SeedsConfiguration, SourceConfiguration
 from resources.chat.budget import Budget
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel

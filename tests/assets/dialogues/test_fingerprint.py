@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from assets.dialogues.fingerprint import dialogue_fingerprint
-from assets.dialogues.prompts import SHIPPED, PromptBook
+from assets.dialogues.prompts import SHIPPED, load_dialogue_prompts
 from assets.framework.partitions import Scenario
+from assets.framework.prompts import PromptBook
 from resources.chat.profile import Profile, Role
 
 
@@ -15,7 +16,7 @@ def edited(tmp_path: Path) -> PromptBook:
         (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     closer = tmp_path / "debate_closer.txt"
     closer.write_text(closer.read_text(encoding="utf-8") + "\nBe kind.", encoding="utf-8")
-    return PromptBook(tmp_path)
+    return load_dialogue_prompts(str(tmp_path))
 
 
 def stale(prompts: tuple[PromptBook, PromptBook], profiles: tuple[Profile, Profile]) -> set[Scenario]:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from assets.dialogues.generate import DialogueGeneration, GenerationRules
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import Outcomes, RunProgress, run_partitions
 from assets.framework.partitions import Scenario
+from assets.framework.prompts import PromptBook
 from resources.chat.calls import BudgetSpent, Call, CallFailed, EndpointUnusable
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
 from resources.chat.service import ChatService

@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.prompts import PromptBook
 from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.steps import Posed, Spoken
 from assets.dialogues.task import DialogueTask
 from assets.framework.partitions import Scenario
+from assets.framework.prompts import PromptBook
 from resources.chat.profile import Role
 
 MakeTask = Callable[..., DialogueTask]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sharegpt_roles import SIDES, speakers
 from assets.dialogues.task import Question
@@ -16,6 +15,7 @@ from assets.framework.partition_run import RunProgress
 from assets.framework.partitions import Scenario, partition_columns
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.dialogue_input import DialogueInput, Turn
+from assets.quality.prompts import load_prompts
 from assets.quality.score_partition import DialogueScoring
 from assets.seeds.schema import SEEDS
 from resources.chat.profile import Endpoint, Profile, Role, load_profile

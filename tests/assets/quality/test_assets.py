@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from dagster import AssetKey, DagsterInstance, asset, materialize
 
-from assets.dialogues.prompts import load_prompts
 from assets.framework.partitions import SHARDS, dialogue_partitions, partition_columns, shards
 from assets.quality.assets import scored_dialogues
+from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 
 RIGHT = '{"reason": "Both say <b>7</b>.", "error_class": "none", "correct": true}'

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assets.dialogues.prompts import load_prompts
 from assets.quality.configuration import CONFIGURATIONS, load_quality_rules
 from assets.quality.decisions import load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
+from assets.quality.prompts import load_prompts
 from resources.chat.profile import Role, load_profile
 from resources.configuration import ConfigurationError
 

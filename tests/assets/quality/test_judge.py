@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.prompts import load_prompts
 from assets.quality.judge import Judgement, as_transcript, judge, judge_messages, read_verdict, verdict_schema
+from assets.quality.prompts import load_prompts
 from resources.chat.calls import Call, CallFailed, Completion, EndpointUnusable
 
 RIGHT = '{"reason": "Both say 7.", "error_class": "none", "correct": true}'

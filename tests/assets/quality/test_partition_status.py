@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from assets.dialogues.prompts import load_prompts
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.framework.partitions import Scenario
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.partition_status import NotCurrent, expected_fingerprints, partition_statuses
+from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from resources.chat.profile import load_profile
 from tests.tiny_lake import TinyLake, eight_seeds

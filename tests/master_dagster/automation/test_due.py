@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.dialogues.estimate import Expense
 from assets.framework.partitions import Scenario
+from assets.quality.estimate import Expense
 from assets.quality.partition_status import NotCurrent, PartitionStatus
 from master_dagster.automation.due import Averages, NightlyLimits, Skipped, choose_partitions, plan_runs
 from resources.lake.tables import PartitionRecord

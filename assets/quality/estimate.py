@@ -1,0 +1,81 @@
+"""A dry run: what generating and judging partitions would take, before anything is spent.
+
+The turns are counted from the plans of those partitions that are due; see `assets.dialogues.estimate` for the rest.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.dialogues.estimate import CallAverage, Estimate, RoleEstimate, estimate, measured_averages, turns_of_plans
+from assets.framework.partitions import Scenario
+from assets.framework.prompts import PromptBook
+from assets.quality.configuration import QualityRules
+from assets.quality.partition_status import expected_fingerprints, partition_statuses
+from resources.chat.profile import Profile, Role
+from resources.lake.tables import Lake
+
+_MANY = 1000  # dialogues of which the mean is taken: `estimate` counts whole calls
+
+
+@dataclass(frozen=True, slots=True)
+class Expense:
+    """Prompt and completion tokens, and US dollars by the profile's prices."""
+
+    tokens: float
+    usd: float
+
+
+def dry_run(lake: Lake, keys: Iterable[str], prompts: PromptBook, profile: Profile, rules: QualityRules) -> Estimate:
+    """What generating and judging these partitions (`debate|x-0003`) would take at most; current ones take nothing.
+
+    A partition of which only the scores are due takes the judge's calls. Keys without dialogue plans add nothing. Reads
+    the lake's index and the plans of what is due, and no partition's footer.
+    """
+    wanted = set(keys)
+    expected = expected_fingerprints(profile, prompts, rules)
+    statuses = [status for status in partition_statuses(lake, expected) if status.key in wanted]
+    due = [status for status in statuses if status.why]
+    to_generate = [{"scenario": one.scenario.value, "shard": one.shard} for one in due if not one.scores_only]
+    frame = pl.DataFrame(to_generate, schema={"scenario": pl.String, "shard": pl.String}, orient="row")
+    plans = lake.read(
+        DIALOGUE_PLANS,
+        [{"shard": shard} for shard in frame["shard"].unique(maintain_order=True)],
+        columns=["scenario", "shard", "debate_rounds"],
+    ).join(frame, on=["scenario", "shard"])
+    to_judge = plans.height + sum(one.dialogues.rows for one in due if one.scores_only and one.dialogues)
+    return estimate(
+        turns_of_plans(plans) + Counter({Role.JUDGE: to_judge}),
+        profile,
+        measured_averages(lake, profile),
+        dialogues=plans.height,
+        partitions=len(due),
+        current=len(statuses) - len(due),
+    )
+
+
+def dialogue_expenses(
+    profile: Profile, averages: Mapping[Role, CallAverage]
+) -> tuple[Mapping[Scenario, Expense], Expense]:
+    """What one dialogue of each scenario takes with its judging, and what judging alone takes.
+
+    Half of the debates are taken to have two rounds.
+    """
+
+    def of_one(roles: Iterable[RoleEstimate]) -> Expense:
+        taken = list(roles)
+        tokens = sum(role.prompt_tokens + role.completion_tokens for role in taken)
+        return Expense(tokens / _MANY, sum(role.cost for role in taken) / _MANY)
+
+    judging = Counter({Role.JUDGE: _MANY})
+    expenses = {}
+    for scenario in Scenario:
+        rounds = [1, 2] * (_MANY // 2) if scenario is Scenario.DEBATE else [None] * _MANY
+        plans = pl.DataFrame(
+            {"scenario": [scenario.value] * _MANY, "debate_rounds": rounds}, schema_overrides={"debate_rounds": pl.Int8}
+        )
+        expenses[scenario] = of_one(estimate(turns_of_plans(plans) + judging, profile, averages).roles)
+    return expenses, of_one(estimate(judging, profile, averages).roles)
