@@ -39,6 +39,7 @@ class Refused(Exception):
 class Request:
     """One question of a task."""
 
+    name: str  # of the task
     task: Any  # lm_eval.api.task.Task
     instance: Any  # lm_eval.api.instance.Instance: its document, its messages, how it is generated
 
@@ -54,15 +55,15 @@ def main() -> None:
         replies.flush()
 
     try:
-        tasks = load_tasks(order)
-        requests = build_requests(tasks, order)
+        requests = load(order)
         if "answers" not in order:
-            reply(describe(tasks, requests, order))
+            reply(describe(requests, order))
             return
         reply({"loaded": True})
-        _limit_memory()
+        _limit(resource.RLIMIT_AS, _address_space() + MEMORY_FOR_ANSWERS)
         for question, text in order["answers"]:
-            _limit_time()
+            # A long regex match handles no signal of ours, but the kernel ends it.
+            _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + CPU_SECONDS_PER_ANSWER)
             reply(grade(requests[question], order, text))
     except Refused as error:
         reply({"refused": str(error)})
@@ -71,99 +72,93 @@ def main() -> None:
 # -- loading -----------------------------------------------------------------------------------------------------------
 
 
-def load_tasks(order: Order) -> Mapping[str, Any]:
-    """The task by its name, or the tasks of a group or tag: from `include_path`, else those that come with lm-eval.
+def load(order: Order) -> dict[str, Request]:
+    """The questions of a task, or of the tasks of a group or tag, by their ids.
 
     Raises:
-        Refused: there is no such task, its rows cannot be read, or a chat endpoint cannot answer it.
+        Refused: there is no such task, its rows cannot be read or asked, or a chat endpoint cannot answer it.
     """
+    try:
+        tasks = _load_tasks(order)
+        for name, task in tasks.items():
+            _check_suitable(name, task)
+        return _build_requests(tasks, order)
+    except Refused:
+        raise
+    except Exception as error:  # whatever lm-eval, `datasets` and the task's own code raise
+        given = f"the given rows have the fields {', '.join(order['rows'][0])}" if order["rows"] else ""
+        hint = given or "`rows` reads the rows of a task from another location"
+        raise Refused(f"lm-eval cannot load the task {order['task']!r}: {_described(error)}; {hint}") from error
+
+
+def _load_tasks(order: Order) -> Mapping[str, Any]:
+    """The task by its name: from `include_path`, else from those that come with lm-eval."""
     from lm_eval.tasks import TaskManager
 
     name, folder = order["task"], order["include_path"]
     if folder is not None and not Path(folder).is_dir():
         raise Refused(f"include_path {folder} is not a folder")
-    manager = TaskManager(include_path=folder, include_defaults=False)  # reading the shipped tasks takes seconds
-    own = name in manager.all_tasks
-    if not own:
-        manager = TaskManager(include_path=folder)
-    if name not in manager.all_tasks:
-        near = get_close_matches(name, manager.all_tasks, SHOWN_NAMES)
-        hint = f"names near it: {', '.join(near)}" if near else "`lm-eval ls tasks` lists all"
-        where = f", nor is there one in {folder}" if folder is not None else ""
-        raise Refused(f"lm-eval {version('lm_eval')} has no task {name!r}{where}; {hint}")
-    try:
-        try:
-            tasks = _load(manager, order)
-        except Exception:
-            if not own or name not in manager.all_groups:
-                raise
-            tasks = _load(TaskManager(include_path=folder), order)  # the group may name shipped tasks
-    except Refused:
-        raise
-    except Exception as error:
-        hint = "Install the missing package" if isinstance(error, ImportError) else _hint_about_rows(order)
-        raise Refused(f"lm-eval could not load {name!r}: {_described(error)}. {hint}") from error
-    for one, task in tasks.items():
-        _check_suitable(one, task)
+    own = TaskManager(include_path=folder, include_defaults=False)  # reading the shipped tasks takes seconds
+    if name in own.all_subtasks:
+        return _with_rows(own, order)
+    manager = TaskManager(include_path=folder)  # a group of one's own may name shipped tasks
+    if name in manager.all_tasks:
+        return _with_rows(manager, order)
+    near = get_close_matches(name, manager.all_tasks, SHOWN_NAMES)
+    hint = f"names near it: {', '.join(near)}" if near else "`lm-eval ls tasks` lists all"
+    raise Refused(f"lm-eval {version('lm_eval')} has no task {name!r}; {hint}")
+
+
+def _with_rows(manager: Any, order: Order) -> Mapping[str, Any]:
+    name = order["task"]
+    loaded = name
+    if order["rows"] is not None:
+        if name not in manager.all_subtasks:
+            raise Refused(f"{name!r} is a group or tag of lm-eval: `rows` can be given for a single task only")
+        data = _Splits(order)
+        changes = {"test_split": REPLACED_SPLIT, "custom_dataset": lambda **_: data, "dataset_kwargs": None}
+        loaded = {"group": "replaced", "task": [{"task": name, **changes}]}
+    tasks: Mapping[str, Any] = manager.load(loaded)["tasks"]
     return tasks
 
 
-def _load(manager: Any, order: Order) -> Mapping[str, Any]:
-    name = order["task"]
-    if order["rows"] is None:
-        tasks: Mapping[str, Any] = manager.load(name)["tasks"]
-        return tasks
-    if name not in manager.all_subtasks:
-        raise Refused(f"{name!r} is a group or tag of lm-eval: `rows` can be given for a single task only")
-    data = _Splits(order)
-    changes = {"test_split": REPLACED_SPLIT, "custom_dataset": lambda **_: data, "dataset_kwargs": None}
-    replaced: Mapping[str, Any] = manager.load({"group": "replaced", "task": [{"task": name, **changes}]})["tasks"]
-    return replaced
-
-
 class _Splits(dict[str, Any]):
-    """The rows that replace a task's own; any other split that it names holds the rows for examples."""
+    """The rows that replace a task's own. Any other split that the task names holds the rows for examples."""
 
     def __init__(self, order: Order) -> None:
         from datasets import Dataset
 
-        try:
-            rows = Dataset.from_list(order["rows"])
-            self.examples = Dataset.from_list(order["shot_rows"]) if order["shot_rows"] else rows.select([])
-        except Exception as error:
-            raise Refused(f"its rows are not a table: {_described(error)}") from error
+        rows = Dataset.from_list(order["rows"])
+        self.examples = Dataset.from_list(order["shot_rows"]) if order["shot_rows"] else rows.select([])
         super().__init__({REPLACED_SPLIT: rows})
 
     def __missing__(self, split: str) -> Any:
         return self.examples
 
 
+UNSUITABLE = {  # settings of a task that a chat endpoint cannot follow, or that lm-eval's code must not
+    "unsafe_code": "runs the code that a model wrote outside a sandbox. Take a benchmark of kind code",
+    "gen_prefix": "begins the answer itself (gen_prefix), which a chat endpoint does not continue",
+    "doc_to_image": "shows pictures",
+    "doc_to_audio": "plays sound",
+}
+
+
 def _check_suitable(name: str, task: Any) -> None:
-    """Whether a chat endpoint can answer a task, and lm-eval's code may grade what a model wrote."""
-
-    def setting(field: str) -> Any:
-        return getattr(task.config, field, None)
-
-    output_type = setting("output_type") or task.OUTPUT_TYPE
-    faults = {
-        f"is of output type {output_type!r}: it compares probabilities of tokens, which a chat endpoint does not "
-        "return. Take a task of output type generate_until, or a benchmark of kind multiple_choice": (
-            output_type != "generate_until"
-        ),
-        "runs the code that a model wrote outside a sandbox. Take a benchmark of kind code": bool(
-            setting("unsafe_code")
-        ),
-        "begins the answer itself (gen_prefix), which a chat endpoint does not continue": bool(setting("gen_prefix")),
-        "shows pictures or plays sound": bool(setting("doc_to_image") or setting("doc_to_audio")),
-        "asks each question several times and grades the answers together (repeats)": (setting("repeats") or 1) > 1,
-    }
-    for fault, found in faults.items():
-        if found:
-            raise Refused(f"lm-eval's task {name!r} {fault}")
+    faults = [fault for field, fault in UNSUITABLE.items() if getattr(task.config, field, None)]
+    if task.OUTPUT_TYPE != "generate_until":
+        faults.append(
+            f"is of output type {task.OUTPUT_TYPE!r}: it compares probabilities of tokens, which a chat endpoint does "
+            "not return. Take a task of output type generate_until, or a benchmark of kind multiple_choice"
+        )
+    if (getattr(task.config, "repeats", None) or 1) > 1:
+        faults.append("asks each question several times and grades the answers together (repeats)")
+    if faults:
+        raise Refused(f"lm-eval's task {name!r} {faults[0]}")
 
 
-def build_requests(tasks: Mapping[str, Any], order: Order) -> dict[str, Request]:
-    """Every question by its id, as the messages that lm-eval's own command sends to a chat endpoint."""
+def _build_requests(tasks: Mapping[str, Any], order: Order) -> dict[str, Request]:
+    """Every question, as the messages that lm-eval's own command sends to a chat endpoint."""
     requests: dict[str, Request] = {}
     for name, task in tasks.items():
         if order["shots"] is not None:
@@ -172,15 +167,12 @@ def build_requests(tasks: Mapping[str, Any], order: Order) -> dict[str, Request]
         if shots and len(list(task.fewshot_docs() or ())) < shots:
             raise Refused(f"lm-eval's task {name!r} finds fewer than {shots} examples: give shot_rows, or shots: 0")
         task.set_fewshot_seed(FEWSHOT_SEED)
-        try:
-            task.build_all_requests(
-                apply_chat_template=True, fewshot_as_multiturn=True, chat_template=lambda messages, **_: messages
-            )
-        except Exception as error:
-            raise Refused(f"lm-eval's task {name!r} cannot ask its rows: {_described(error)}") from error
+        task.build_all_requests(
+            apply_chat_template=True, fewshot_as_multiturn=True, chat_template=lambda messages, **_: messages
+        )
         for instance in task.instances:
             item = str(instance.doc_id)
-            requests[item if len(tasks) == 1 else f"{name}:{item}"] = Request(task, instance)
+            requests[item if len(tasks) == 1 else f"{name}:{item}"] = Request(name, task, instance)
     return requests
 
 
@@ -188,28 +180,29 @@ def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
 
 
-def _hint_about_rows(order: Order) -> str:
-    if order["rows"]:
-        return f"Fields of the given rows: {', '.join(order['rows'][0])}"
-    return "`rows` reads the rows of a task from another location"
-
-
 # -- describing --------------------------------------------------------------------------------------------------------
 
 
-def describe(tasks: Mapping[str, Any], requests: Mapping[str, Request], order: Order) -> Reply:
+def describe(requests: Mapping[str, Request], order: Order) -> Reply:
     """What is asked, the task's own settings, and what tells one version of it from another.
 
     Raises:
         Refused: its metric does not say right or wrong.
     """
-    metric, filtered = _metric_and_filter(tasks, requests, order)
+    first = {request.name: request for request in requests.values()}
+    tasks = {name: request.task for name, request in first.items()}
+    measures = {_metric_and_filter(request, order) for request in first.values()}
+    if len(measures) > 1:
+        pairs = ", ".join(f"{metric} of {filtered}" for metric, filtered in sorted(measures))
+        raise Refused(f"the tasks of {order['task']!r} are graded differently ({pairs}): give metric and filter")
+    ((metric, filtered),) = measures
     generation = [task.config.generation_kwargs or {} for task in tasks.values()]
+    settings = json.dumps({name: task.dump_config() for name, task in tasks.items()}, default=str)
     return {
         "questions": [
             {
                 "id": item,
-                "cluster": request.instance.task_name if len(tasks) > 1 else item,
+                "cluster": request.name if len(tasks) > 1 else item,
                 "messages": [(message["role"], message["content"]) for message in request.instance.args[0]],
                 "reference": _reference(request),
             }
@@ -220,43 +213,29 @@ def describe(tasks: Mapping[str, Any], requests: Mapping[str, Request], order: O
         "max_tokens": max(int(one.get("max_gen_toks") or ANSWER_TOKENS) for one in generation),
         "lm_eval": version("lm_eval"),
         "versions": {name: str(task.VERSION) for name, task in tasks.items()},
-        "configurations": {name: _plain(task.dump_config()) for name, task in tasks.items()},
+        "configurations": json.loads(re.sub(r" at 0x[0-9a-f]+", "", settings)),  # without addresses of functions
         "metric": metric,
         "filter": filtered,
     }
 
 
-def _plain(settings: Mapping[str, Any]) -> Any:
-    """Settings as JSON holds them, without addresses of functions."""
-    return json.loads(_ADDRESS.sub("", json.dumps(settings, default=str)))
-
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-
-
-def _metric_and_filter(tasks: Mapping[str, Any], requests: Mapping[str, Request], order: Order) -> tuple[str, str]:
-    """The metric and the filter that decide: as ordered, else each task's first. They are tried on an empty answer."""
-    chosen: set[tuple[str, str]] = set()
-    for name, task in tasks.items():
-        filters = list(_filters(task))
-        filtered = order["filter"] or filters[0]
-        if filtered not in filters:
-            raise Refused(f"lm-eval's task {name!r} has no filter {filtered!r}: it has {', '.join(filters)}")
-        try:
-            values, _ = _evaluate(next(one for one in requests.values() if one.task is task), filtered, "")
-        except Exception as error:
-            raise Refused(f"lm-eval's task {name!r} cannot grade: {_described(error)}") from error
-        metric = order["metric"] or next(iter(values), "")
-        if metric not in values:
-            raise Refused(f"lm-eval's task {name!r} has no metric {metric!r}: it has {', '.join(values)}")
-        _is_right(values[metric], metric)
-        if task.higher_is_better().get(metric) is False:
-            raise Refused(f"metric {metric!r} of lm-eval's task {name!r} is better the lower it is: choose another")
-        chosen.add((metric, filtered))
-    if len(chosen) > 1:
-        pairs = ", ".join(f"{metric} of {filtered}" for metric, filtered in sorted(chosen))
-        raise Refused(f"the tasks of {order['task']!r} are graded differently ({pairs}): give metric and filter")
-    return chosen.pop()
+def _metric_and_filter(request: Request, order: Order) -> tuple[str, str]:
+    """The metric and the filter that decide: as ordered, else the task's first. They are tried on an empty answer."""
+    where, filters = f"lm-eval's task {request.name!r}", list(_filters(request.task))
+    filtered = order["filter"] or filters[0]
+    if filtered not in filters:
+        raise Refused(f"{where} has no filter {filtered!r}: it has {', '.join(filters)}")
+    try:
+        values, _ = _evaluate(request, filtered, "")
+    except Exception as error:  # whatever the task's own code raises
+        raise Refused(f"{where} cannot grade: {_described(error)}") from error
+    metric = order["metric"] or next(iter(values), "")
+    if metric not in values:
+        raise Refused(f"{where} has no metric {metric!r}: it has {', '.join(values)}")
+    _is_right(values[metric], metric)
+    if request.task.higher_is_better().get(metric) is False:
+        raise Refused(f"metric {metric!r} of {where} is better the lower it is: choose another")
+    return metric, filtered
 
 
 def _reference(request: Request) -> str:
@@ -324,19 +303,18 @@ def _is_right(value: Any, metric: str) -> bool:
 # -- limits ------------------------------------------------------------------------------------------------------------
 
 
-def _limit_time() -> None:
-    """Let the kernel end this process if the next answer takes too long: a long regex match handles no signal."""
-    with contextlib.suppress(OSError, ValueError):  # some systems do not know it
-        seconds = int(time.process_time()) + 1 + CPU_SECONDS_PER_ANSWER
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+def _limit(what: int, limit: int) -> None:
+    """Let the kernel refuse this process more than that."""
+    with contextlib.suppress(OSError, ValueError):  # some systems do not know a limit
+        resource.setrlimit(what, (limit, resource.getrlimit(what)[1]))
 
 
-def _limit_memory() -> None:
-    """No answer makes this process take much more memory than the loaded tasks do."""
-    with contextlib.suppress(OSError, ValueError):  # some systems do not know it
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        limit = (used + MEMORY_FOR_ANSWERS, resource.getrlimit(resource.RLIMIT_AS)[1])
-        resource.setrlimit(resource.RLIMIT_AS, limit)
+def _address_space() -> int:
+    """Bytes that this process has mapped; so many that they limit nothing where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 2**62
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from assets.evaluation.lm_eval_program import Refused, build_requests, describe, grade, load_tasks
+from assets.evaluation.lm_eval_program import Refused, describe, grade, load
 from assets.evaluation.lm_eval_tasks import grade_answers
 from assets.evaluation.questions import LoadedTask, QuestionSet
 from assets.evaluation.runs import read_all_questions
@@ -95,8 +95,7 @@ def order(folder: Path | None, **changed: Any) -> dict[str, Any]:
 def described(folder: Path | None, **changed: Any) -> dict[str, Any]:
     """What the program describes, in this process."""
     given = order(folder, **changed)
-    found = load_tasks(given)
-    return describe(found, build_requests(found, given), given)
+    return describe(load(given), given)
 
 
 # -- a whole evaluation ------------------------------------------------------------------------------------------------
@@ -289,7 +288,7 @@ def test_a_shipped_task_takes_rows_from_elsewhere() -> None:
         ({}, {"filter": "first"}, "has no filter 'first': it has said, last"),
         ({}, {"include_path": "no/folder"}, "include_path no/folder is not a folder"),
         ({}, {"shots": 9}, "finds fewer than 9 examples"),
-        ({}, {"rows": [{"total": "1 + 1"}]}, "'sum' is undefined. Fields of the given rows: total"),
+        ({}, {"rows": [{"total": "1 + 1"}]}, "'sum' is undefined; the given rows have the fields total"),
     ],
 )
 def test_a_task_that_cannot_be_asked_is_refused(
@@ -303,6 +302,6 @@ def test_a_task_that_cannot_be_asked_is_refused(
 def test_a_metric_that_is_neither_right_nor_wrong_is_refused(tasks: Path) -> None:
     write(tasks, process_results="graded", filter_list=None)
     given = order(tasks, metric="exact_match", filter="none")
-    requests = build_requests(load_tasks(given), given)
+    requests = load(given)
     with pytest.raises(Refused, match=r"does not say right or wrong: it gave 0\.5"):
         grade(requests["0"], given, "2")
