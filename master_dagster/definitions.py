@@ -13,8 +13,8 @@ from assets.dialogue_plans import assets as dialogue_plans
 from assets.dialogue_plans import checks as dialogue_plans_checks
 from assets.dialogues import assets as dialogues
 from assets.dialogues import checks as dialogues_checks
+from assets.evaluation import checks as evaluation_checks
 from assets.evaluation.assets import benchmark_asset
-from assets.evaluation.checks import benchmark_checks
 from assets.framework.partitions import sources, tunings
 from assets.quality import assets as quality
 from assets.quality import checks as quality_checks
@@ -75,7 +75,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *boost_qa_checks.CHECKS,
             *training_sets_checks.CHECKS,
             *checkpoints_checks.CHECKS,
-            *benchmark_checks(deployment.benchmarks),
+            *evaluation_checks.CHECKS,
             experiment_report_checks,
             *browser_checks.CHECKS,
         ],

@@ -8,7 +8,7 @@ import pytest
 from dagster import AssetExecutionContext, DagsterInstance, ExecuteInProcessResult, asset, materialize
 
 from assets.evaluation.assets import benchmark_asset, evaluate_partitions
-from assets.evaluation.checks import benchmark_checks, not_reproduced
+from assets.evaluation.checks import CHECKS, not_reproduced
 from assets.evaluation.evaluate_checkpoints import CheckpointEvaluation
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.framework.partitions import tunings
@@ -37,7 +37,7 @@ def run(board: Any) -> Run:
     def materialise(variant: str = "untuned", **tags: str) -> ExecuteInProcessResult:
         evaluation = board.evaluation
         return materialize(
-            [benchmark_asset(tunings(["smollm2-135m"])), *benchmark_checks(evaluation.benchmarks)],
+            [benchmark_asset(tunings(["smollm2-135m"])), *CHECKS],
             partition_key=f"smollm2-135m|{variant}",
             instance=DagsterInstance.ephemeral(),
             tags={f"dagster/{name}": value for name, value in tags.items()},

@@ -1,4 +1,4 @@
--- An answer that is not right without a reason, a right one with one, or one that was decided by nobody.
+-- description: Every answer that is not right has a reason, and every answer that did not fail has a decider.
 SELECT base || '|' || variant AS partition, benchmark || ', ' || item_id AS question, verdict
 FROM this_run
 WHERE (verdict = 'right') <> (reason IS NULL)

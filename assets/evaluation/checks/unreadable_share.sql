@@ -1,4 +1,6 @@
--- Benchmarks in which too large a share of the answers could not be read.
+-- description: Of no benchmark is a larger share of the answers unreadable than the benchmarks' `warn_unreadable`.
+-- severity: warn
+-- parameters: {limit: $benchmarks.warn_unreadable}
 SELECT base || '|' || variant AS partition, benchmark || ', ' || stage AS asked,
        round(avg((verdict = 'unreadable')::INT), 3) AS unreadable
 FROM this_run

@@ -1,4 +1,4 @@
--- Multiple choice: a reference that is none of the options, or a decided answer that is none of them.
+-- description: In multiple choice, references and extracted answers are options of their question.
 SELECT base || '|' || variant AS partition, benchmark, item_id
 FROM this_run
 WHERE kind = 'multiple_choice'

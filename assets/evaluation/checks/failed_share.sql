@@ -1,4 +1,5 @@
--- Benchmarks in which too large a share of the answers failed: their scores say little of the model.
+-- description: Of no benchmark did a larger share of the answers fail than the benchmarks' `maximum_failed`.
+-- parameters: {limit: $benchmarks.maximum_failed}
 SELECT base || '|' || variant AS partition, benchmark || ', ' || stage AS asked,
        round(avg((verdict = 'failed')::INT), 3) AS failed
 FROM this_run

@@ -1,4 +1,4 @@
--- Answers that are there twice, or questions that another number of answers was given to than to others.
+-- description: Every question of a benchmark has the same number of answers, and no answer is in the table twice.
 WITH per_question AS (
     SELECT base, variant, benchmark, stage, item_id, count(*) AS answers, count(DISTINCT sample) AS samples
     FROM this_run GROUP BY ALL
