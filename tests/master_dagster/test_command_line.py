@@ -1,14 +1,12 @@
-"""`dagster asset materialize` as people type it, in a process of its own."""
+"""`dagster asset materialize` in a process of its own."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
 import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
@@ -17,11 +15,11 @@ from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
 from resources.chat.profile import Role
-from tests.fake_endpoint import AnswerRule, FakeEndpoint, SeenRequest
+from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.sample_project import SampleProject, play
+from tests.waiting import until
 
 PARTITION = "error_correction|sums-0000"
-DAGSTER = str(Path(sys.executable).parent / "dagster")
 SECONDS = 300  # no command takes so long, on however busy a machine
 
 pytestmark = pytest.mark.end_to_end
@@ -29,21 +27,21 @@ pytestmark = pytest.mark.end_to_end
 
 @dataclass(frozen=True)
 class Shell:
-    """A folder with a `.env` of its own, in which commands run."""
+    """A folder with a `.env`, in which commands run."""
 
     project: SampleProject
     folder: Path
     home: Path  # of the Dagster instance
 
     def set(self, **settings: str) -> None:
-        """Add `MASTER_` settings to the `.env`; the last one of a name counts."""
-        lines = [f"MASTER_{name.upper()}={value}\n" for name, value in settings.items()]
+        """Add `MASTER_` settings to the `.env`, where the last line of a name counts."""
         with (self.folder / ".env").open("a") as file:
-            file.writelines(lines)
+            file.writelines(f"MASTER_{name.upper()}={value}\n" for name, value in settings.items())
 
     def start(self, *arguments: str, select: str = "scenario_dialogues,scored_dialogues") -> "subprocess.Popen[str]":
-        """Begin to materialise."""
-        command = [DAGSTER, "asset", "materialize", "-m", "master_dagster.definitions", "--select", select, *arguments]
+        """Start to materialise assets."""
+        dagster = str(Path(sys.executable).parent / "dagster")
+        command = [dagster, "asset", "materialize", "-m", "master_dagster.definitions", "--select", select, *arguments]
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("MASTER_", "DAGSTER_"))
         }
@@ -52,7 +50,7 @@ class Shell:
         )
 
     def materialise(self, *arguments: str, select: str = "scenario_dialogues,scored_dialogues") -> tuple[int, str]:
-        """Exit code, and all that was printed."""
+        """Exit code and output."""
         process = self.start(*arguments, select=select)
         output, _ = process.communicate(timeout=SECONDS)
         return process.returncode, output
@@ -60,7 +58,7 @@ class Shell:
 
 @pytest.fixture
 def shell(planned_project: SampleProject, tmp_path: Path) -> Shell:
-    """Seeds and plans are in the lake, and the instance knows the shard."""
+    """Seeds and plans are in the lake, and the shard is registered in the instance."""
     folder, home = tmp_path / "elsewhere", tmp_path / "dagster_home"
     folder.mkdir()
     home.mkdir()
@@ -74,64 +72,41 @@ def shell(planned_project: SampleProject, tmp_path: Path) -> Shell:
     return shell
 
 
-def keys_of(calls: list[SeenRequest]) -> list[tuple[str, str]]:
+def requests_of(calls: list[SeenRequest]) -> list[tuple[str, str]]:
     return [(call.model, call.text) for call in calls]
 
 
-def slow_after(answers: int) -> AnswerRule:
-    """The class, of which only the first answers come; the others hang."""
-    count = iter(range(10**6))
-    return lambda request: play(request) if next(count) < answers else FakeEndpoint.hangs()
-
-
-def test_a_partition_is_taught_and_scored(shell: Shell) -> None:
-    code, output = shell.materialise("--partition", PARTITION)
-    assert code == 0, output
-    lake = shell.project.deployment.lake()
-    assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [PARTITION, PARTITION]
-
-
-def test_an_unknown_partition_is_told_by_its_name(shell: Shell) -> None:
-    code, output = shell.materialise("--partition", "debate|sums-0009")
-    assert code != 0
-    assert "sums-0009" in output
-
-
-def test_a_reversed_range_is_told(shell: Shell) -> None:
-    code, output = shell.materialise("--partition-range", "debate|sums-0000...error_correction|sums-0000")
-    assert code != 0
-    assert "give its first key before its last" in output
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_is_ended_keeps_what_was_paid_for(shell: Shell, number: signal.Signals) -> None:
-    endpoint = shell.project.endpoint
-    endpoint.answer_with(slow_after(5))
+def test_a_command_that_is_interrupted_and_repeated_pays_for_no_answer_twice(
+    shell: Shell, number: signal.Signals
+) -> None:
+    endpoint, count = shell.project.endpoint, iter(range(10**6))
+    endpoint.answer_with(lambda request: play(request) if next(count) < 5 else FakeEndpoint.hangs())
     process = shell.start("--partition", PARTITION)
-    endpoint.wait_for(5 + 4, SECONDS)  # four dialogues at a time: five answers came, and four calls hang
+    endpoint.wait_for(5 + 4, SECONDS)  # four dialogues at a time: five calls were answered, and four hang
     process.send_signal(number)
     output, _ = process.communicate(timeout=SECONDS)
     assert process.returncode != 0, output
-    answered = set(keys_of(endpoint.chats[:5]))
+    answered = set(requests_of(endpoint.chats[:5]))
     endpoint.answer_with(play)
     before = len(endpoint.chats)
     code, output = shell.materialise("--partition", PARTITION)
     assert code == 0, output
-    assert not answered & set(keys_of(endpoint.chats[before:]))
-    dialogues = shell.project.deployment.lake().read(DIALOGUES)
-    assert dialogues.filter(pl.col("status") != "complete").is_empty()
+    assert not answered & set(requests_of(endpoint.chats[before:]))
+    lake = shell.project.deployment.lake()
+    assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [PARTITION, PARTITION]
+    assert set(lake.read(DIALOGUES)["status"]) == {"complete"}
 
 
-def test_after_a_kill_dagsters_record_is_made_to_agree_with_the_lake(shell: Shell) -> None:
-    """The first partition of the range is written, the second hangs; nobody could tell Dagster of either."""
+def test_after_a_kill_mirror_lake_makes_dagsters_record_agree_with_the_lake(shell: Shell) -> None:
+    """The first partition of the range is written, the second hangs; the killed run could report neither."""
     project = shell.project
     project.endpoint.answer_with(
         lambda request: FakeEndpoint.hangs() if request.model == Role.DEBATER_A else play(request)
     )
     process = shell.start("--partition-range", f"{PARTITION}...debate|sums-0000", select="scenario_dialogues")
-    lake, deadline = project.deployment.lake(), time.monotonic() + 3 * SECONDS
-    while not lake.records(DIALOGUES) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    lake = project.deployment.lake()
+    until(lambda: lake.records(DIALOGUES), SECONDS)
     process.kill()
     process.wait(SECONDS)
     with DagsterInstance.from_config(str(shell.home)) as instance:
@@ -143,16 +118,25 @@ def test_after_a_kill_dagsters_record_is_made_to_agree_with_the_lake(shell: Shel
         assert instance.get_materialized_partitions(AssetKey("scenario_dialogues")) == {PARTITION}
 
 
-def test_a_lake_that_cannot_be_written_is_told(shell: Shell) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--partition", "debate|sums-0009"], "sums-0009"),
+        (["--partition-range", "debate|sums-0000...error_correction|sums-0000"], "give its first key before its last"),
+        (["--partition", PARTITION], "Incorrect API key provided"),
+    ],
+    ids=["unknown partition", "reversed range", "wrong key"],
+)
+def test_an_error_is_reported_with_its_cause(shell: Shell, arguments: list[str], message: str) -> None:
+    shell.project.endpoint.answer_with(lambda _: FakeEndpoint.fails(401, "Incorrect API key provided"))
+    code, output = shell.materialise(*arguments)
+    assert code != 0
+    assert message in output
+
+
+def test_a_lake_that_cannot_be_written_is_reported(shell: Shell) -> None:
     (shell.folder / "file").write_text("no folder")
     shell.set(lake_root=str(shell.folder / "file" / "lake"))
     code, output = shell.materialise("--partition", "sums", select="raw_seeds")
     assert code == 1
     assert "cannot write" in output
-
-
-def test_a_wrong_key_is_told(shell: Shell) -> None:
-    shell.project.endpoint.answer_with(lambda _: FakeEndpoint.fails(401, "Incorrect API key provided"))
-    code, output = shell.materialise("--partition", PARTITION)
-    assert code == 1
-    assert "Incorrect API key provided" in output

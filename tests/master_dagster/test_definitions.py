@@ -1,4 +1,4 @@
-"""The code location as a whole: what there is, how it hangs together, and that all of it is described."""
+"""The code location: its assets, checks, jobs, schedules and sensors, how they depend on each other, descriptions."""
 
 from functools import cache
 from typing import Literal
@@ -171,7 +171,7 @@ def test_only_assets_that_ask_models_or_train_wait_for_a_pool() -> None:
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_an_asset_says_what_it_is_who_owns_it_and_what_it_is_made_with(name: str) -> None:
+def test_an_asset_has_a_description_owners_kinds_and_a_code_version(name: str) -> None:
     spec = asset(name).specs_by_key[AssetKey(name)]
     assert spec.description
     assert spec.owners
@@ -180,18 +180,18 @@ def test_an_asset_says_what_it_is_who_owns_it_and_what_it_is_made_with(name: str
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_an_asset_shows_its_columns_each_described(name: str) -> None:
+def test_an_asset_shows_its_columns_with_descriptions(name: str) -> None:
     schema = asset(name).specs_by_key[AssetKey(name)].metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns if not column.description] == []
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_an_asset_is_checked(name: str) -> None:
+def test_an_asset_has_checks(name: str) -> None:
     checks = definitions().resolve_asset_graph().get_check_keys_for_assets({AssetKey(name)})
     assert checks
 
 
-def test_the_checks_are_these() -> None:
+def test_the_checks_are_those_of_the_graph() -> None:
     checks = definitions().resolve_asset_graph().asset_check_keys
     assert sorted(f"{key.asset_key.to_user_string()}: {key.name}" for key in checks) == sorted(CHECKS)
 
@@ -218,7 +218,9 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
 
 
 @pytest.mark.parametrize(("deployment", "status"), [("local", "STOPPED"), ("aws", "RUNNING")])
-def test_leftovers_are_swept_unasked_where_the_lake_is_on_s3(deployment: Literal["local", "aws"], status: str) -> None:
+def test_leftovers_are_deleted_weekly_by_default_where_the_lake_is_on_s3(
+    deployment: Literal["local", "aws"], status: str
+) -> None:
     settings = Settings(_env_file=None, deployment=deployment, lake_root="s3://lake/x")
     schedule = build_definitions(load_deployment(settings)).resolve_schedule_def("weekly_cleanup")
     assert schedule.default_status.value == status
