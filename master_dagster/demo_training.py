@@ -14,8 +14,9 @@ from rich.table import Table as RichTable
 from assets.boost_qa.release import RELEASES
 from assets.checkpoints.checkpoint import CHECKPOINTS
 from assets.framework.partitions import UNTUNED
+from assets.report.findings import findings
+from assets.report.formatting import COMPARED, between, find, percent, title
 from assets.report.making import REPORTS, Report
-from assets.report.sheets import COMPARED, between, find, findings, percent, title
 from assets.training_programs.recipe import Training
 from master_dagster.demo import DEMO_VARIANTS, StepFailed, console, run_step
 from master_dagster.settings import Deployment, load_deployment

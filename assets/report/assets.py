@@ -16,10 +16,11 @@ from dagster import (
 
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.ui_metadata import COLOURS, OWNERS, column_schema, new_figure, picture, table_markdown
-from assets.report.evidence import NothingScored
+from assets.report.findings import findings
+from assets.report.formatting import COMPARED, NOTHING, between, find, percent, points, title
+from assets.report.inputs import NothingScored
 from assets.report.making import Report, make_report
 from assets.report.schema import REPORT_SCORES
-from assets.report.sheets import COMPARED, NOTHING, between, find, findings, percent, points, title
 from assets.training_programs.recipe import Training
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake, TableError

@@ -16,7 +16,7 @@ from assets.boost_qa.checks import wrong_files
 from assets.dialogue_browser.publishing import HOME as BROWSER
 from assets.framework.checks import found_result
 from assets.framework.publication import NotPublished
-from assets.report.evidence import NO_SEEDS, Evidence, NothingScored, gather
+from assets.report.inputs import NO_SEEDS, NothingScored, ReportInputs, read_inputs
 from assets.report.making import FORMAT, HOME, REPORTS, Report, lineage
 from assets.report.numbers import compute
 from assets.report.published import load_published
@@ -55,27 +55,27 @@ def experiment_report_checks(
     asked = {key.name for key in context.selected_asset_check_keys}
     try:
         report = REPORTS.latest(lake)
-        evidence = gather(lake, report.numbers["bases"], report.numbers.get("seed_of", NO_SEEDS))
+        inputs = read_inputs(lake, report.numbers["bases"], report.numbers.get("seed_of", NO_SEEDS))
     except (NotPublished, NothingScored) as error:
         for name in sorted(asked):
             yield found_result(HOME, name, [{"fault": str(error)}])
         return
-    changed = changes(report, evidence)
+    changed = changes(report, inputs)
     if COMPLETE.name in asked:
         yield found_result(HOME, COMPLETE.name, wrong_files(lake, report.folder, report.manifest["files"]))
     if CURRENT.name in asked:
         yield found_result(HOME, CURRENT.name, changed, AssetCheckSeverity.WARN)
     if REPRODUCED.name in asked:
         # rows that were written since give other numbers, and so does another version; the check before this says so
-        yield found_result(HOME, REPRODUCED.name, [] if changed else not_reproduced(report, evidence))
+        yield found_result(HOME, REPRODUCED.name, [] if changed else not_reproduced(report, inputs))
     if OFFLINE.name in asked:
         page = lake.store.get(f"{report.folder}/report.html").decode()
         yield found_result(HOME, OFFLINE.name, [{"found": found} for found in active_content(page)])
 
 
-def changes(report: Report, evidence: Evidence) -> list[dict[str, str]]:
+def changes(report: Report, inputs: ReportInputs) -> list[dict[str, str]]:
     """What was scored or released since the report was made, or that another version computes it otherwise."""
-    told, now = report.manifest["lineage"], lineage(evidence)
+    told, now = report.manifest["lineage"], lineage(inputs)
     changed = [
         {"what": f"{row['base']}|{row['variant']}", "change": "scored since, or scored anew"}
         for row in now["partitions"]
@@ -96,9 +96,9 @@ def changes(report: Report, evidence: Evidence) -> list[dict[str, str]]:
     return changed
 
 
-def not_reproduced(report: Report, evidence: Evidence) -> list[dict[str, str]]:
+def not_reproduced(report: Report, inputs: ReportInputs) -> list[dict[str, str]]:
     """The parts of the numbers that the stored rows do not give."""
-    anew = compute(evidence, load_published())
+    anew = compute(inputs, load_published())
     return [
         {"part": name, "fault": "the stored rows give another value"}
         for name in sorted({*anew, *report.numbers})

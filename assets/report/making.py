@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from assets.framework.publication import Manifest, Publication
-from assets.report.evidence import NO_SEEDS, Evidence, gather
-from assets.report.numbers import compute, too_small
-from assets.report.pages import markdown, page, templates_version
+from assets.report.findings import too_small
+from assets.report.inputs import NO_SEEDS, ReportInputs, read_inputs
+from assets.report.numbers import compute
+from assets.report.pages import ReportContent, markdown, page, templates_version
 from assets.report.published import load_published
 from assets.report.schema import REPORT_SCORES
 from resources.identity import stable_hash
@@ -54,29 +55,28 @@ def make_report(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = N
         StoreError, TableError: it cannot be written.
     """
     run = REPORTS.begin(lake)
-    evidence = gather(lake, bases, seed_of)
+    inputs = read_inputs(lake, bases, seed_of)
     published = load_published()
-    numbers = compute(evidence, published)
+    numbers = compute(inputs, published)
     small = too_small(numbers, published)
-    examples = [dict(row) for row in evidence.examples]
-    report_id = stable_hash(HOME, FORMAT, numbers, small, examples, evidence.browser, templates_version())[:16]
+    examples = [dict(row) for row in inputs.examples]
+    report_id = stable_hash(HOME, FORMAT, numbers, small, examples, inputs.browser, templates_version())[:16]
     with run.temporary_folder() as staged:
         write_json(staged / "numbers.json", numbers)
-        shown = (report_id, numbers, small, examples, evidence.browser)
-        (staged / "report.html").write_text(page(*shown), encoding="utf-8")
-        (staged / "report.md").write_text(markdown(*shown), encoding="utf-8")
+        content = ReportContent(report_id, numbers, small, examples, inputs.browser)
+        (staged / "report.html").write_text(page(content), encoding="utf-8")
+        (staged / "report.md").write_text(markdown(content), encoding="utf-8")
         scores = REPORT_SCORES.schema.validate(REPORT_SCORES.frame(numbers["scores"]))
         scores.write_parquet(staged / "scores.parquet")
-        return run.publish(staged, report_id, {"too_small": small, "lineage": lineage(evidence)})
+        return run.publish(staged, report_id, {"too_small": small, "lineage": lineage(inputs)})
 
 
-def lineage(evidence: Evidence) -> dict[str, Any]:
+def lineage(inputs: ReportInputs) -> dict[str, Any]:
     """What the report is made of: scored partitions by fingerprint, the release, the browser that it links to."""
     return {
         "partitions": [
-            {name: row[name] for name in ("base", "variant", "fingerprint", "checkpoint")}
-            for row in evidence.partitions
+            {name: row[name] for name in ("base", "variant", "fingerprint", "checkpoint")} for row in inputs.partitions
         ],
-        "release": evidence.release.id if evidence.release else None,
-        "browser": evidence.browser,
+        "release": inputs.release.id if inputs.release else None,
+        "browser": inputs.browser,
     }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from assets.framework.partitions import UNTUNED
 from assets.framework.ui_metadata import COLOURS
-from assets.report.numbers import BASELINES, OURS, SEEDS
-from assets.report.sheets import COMPARED, find, is_papers_average, title
+from assets.report.formatting import BASELINES, COMPARED, Numbers, Row, find, is_papers_average, title
+from assets.report.scored_answers import OURS, SEEDS
 from assets.training_sets.ablations import ABLATIONS
 
 if TYPE_CHECKING:  # loaded when something is drawn: it is a sixth of the code location's loading
@@ -34,9 +34,6 @@ STYLE: dict[Any, Any] = {
     "errorbar.capsize": 3,
     "lines.linewidth": 1.6,
 }
-
-Row = Mapping[str, Any]
-Numbers = Mapping[str, Any]
 
 
 def svg(figure: "Figure", name: str, label: str) -> str:

@@ -10,7 +10,7 @@ from assets.dialogue_browser.publishing import make_browser
 from assets.framework.publication import NotPublished
 from assets.report.assets import experiment_report
 from assets.report.checks import changes, experiment_report_checks, not_reproduced
-from assets.report.evidence import gather
+from assets.report.inputs import read_inputs
 from assets.report.making import REPORTS
 from assets.training_programs.recipe import Training, load_training
 from resources.lake.published_folders import list_files
@@ -85,7 +85,7 @@ def test_a_changed_number_is_found(whole: Any) -> None:
     path = f"{report.folder}/numbers.json"
     text = whole.lake.store.get(path).decode()
     whole.lake.store.put(path, text.replace('"accuracy": 0.', '"accuracy": 0.9', 1).encode())
-    assert not_reproduced(REPORTS.latest(whole.lake), gather(whole.lake, report.numbers["bases"])) == [
+    assert not_reproduced(REPORTS.latest(whole.lake), read_inputs(whole.lake, report.numbers["bases"])) == [
         {"part": "scores", "fault": "the stored rows give another value"}
     ]
 
@@ -93,7 +93,7 @@ def test_a_changed_number_is_found(whole: Any) -> None:
 def test_a_report_of_another_version_is_out_of_date(whole: Any) -> None:
     report = REPORTS.latest(whole.lake)
     earlier = replace(report, manifest={**report.manifest, "format": 1})
-    assert [row["what"] for row in changes(earlier, gather(whole.lake, report.numbers["bases"]))] == [
+    assert [row["what"] for row in changes(earlier, read_inputs(whole.lake, report.numbers["bases"]))] == [
         "experiment_report"
     ]
 
@@ -114,14 +114,14 @@ def test_scores_of_a_later_day_make_a_report_out_of_date(whole: Any) -> None:
     report = REPORTS.latest(whole.lake)
     whole.answer("cot", "small_choice", [True], title="Small multiple choice")
     whole.write()
-    found = changes(report, gather(whole.lake, report.numbers["bases"]))
+    found = changes(report, read_inputs(whole.lake, report.numbers["bases"]))
     assert {"what": "smollm2-135m|cot", "change": "scored since, or scored anew"} in found
 
 
 def test_a_browser_that_was_made_since_makes_a_report_out_of_date(whole: Any) -> None:
     report = REPORTS.latest(whole.lake)
     make_browser(whole.lake)
-    (found,) = changes(report, gather(whole.lake, report.numbers["bases"]))
+    (found,) = changes(report, read_inputs(whole.lake, report.numbers["bases"]))
     assert found["what"] == "dialogue_browser"
 
 

@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.report.evidence import NO_SEEDS, NothingScored, gather
-from assets.report.numbers import bin_name, compute, rounded, too_small
+from assets.report.findings import too_small
+from assets.report.inputs import NO_SEEDS, NothingScored, read_inputs
+from assets.report.lengths import bin_name
+from assets.report.numbers import compute, rounded
 from assets.report.published import load_published
 
 BASE = "smollm2-135m"
@@ -17,7 +19,7 @@ AGAIN = {f"{BASE}-seed1": BASE, f"{BASE}-seed2": BASE}
 
 def numbers_of(marks: Any, seed_of: Mapping[str, str] = NO_SEEDS) -> Any:
     marks.write()
-    return compute(gather(marks.lake, [BASE], seed_of), load_published())
+    return compute(read_inputs(marks.lake, [BASE], seed_of), load_published())
 
 
 def found(rows: Any, **wanted: Any) -> Any:
@@ -27,11 +29,11 @@ def found(rows: Any, **wanted: Any) -> Any:
 
 def test_without_any_score_there_is_nothing_to_report(marks: Any) -> None:
     with pytest.raises(NothingScored, match="materialise benchmark_scores first"):
-        gather(marks.lake, [BASE])
+        read_inputs(marks.lake, [BASE])
 
 
 def test_every_accuracy_is_that_of_the_stored_rows(whole: Any) -> None:
-    numbers = compute(gather(whole.lake, [BASE]), load_published())
+    numbers = compute(read_inputs(whole.lake, [BASE]), load_published())
     answers = whole.lake.read(BENCHMARK_ANSWERS)
     expected = answers.group_by("base", "variant", "benchmark", "stage").agg((pl.col("verdict") == "right").mean())
     by_hand = {tuple(row[:4]): row[4] for row in expected.rows()}
@@ -40,12 +42,12 @@ def test_every_accuracy_is_that_of_the_stored_rows(whole: Any) -> None:
 
 
 def test_the_same_rows_give_the_same_numbers(whole: Any) -> None:
-    first, second = (compute(gather(whole.lake, [BASE]), load_published()) for _ in range(2))
+    first, second = (compute(read_inputs(whole.lake, [BASE]), load_published()) for _ in range(2))
     assert first == second
 
 
 def test_the_scores_table_says_the_same(whole: Any) -> None:
-    numbers = compute(gather(whole.lake, [BASE]), load_published())
+    numbers = compute(read_inputs(whole.lake, [BASE]), load_published())
     for score in whole.lake.read(BENCHMARK_SCORES).iter_rows(named=True):
         key = {name: score[name] for name in ("base", "variant", "benchmark", "stage")}
         row = found(numbers["scores"], **key)
@@ -56,7 +58,7 @@ def test_the_scores_table_says_the_same(whole: Any) -> None:
 
 
 def test_intervals_are_clustered_where_questions_share_enough_sources(whole: Any) -> None:
-    numbers = compute(gather(whole.lake, [BASE]), load_published())
+    numbers = compute(read_inputs(whole.lake, [BASE]), load_published())
     mine = {"base": "llama-3-8b", "variant": "ori"}
     rows = {name: found(numbers["scores"], benchmark=name, **mine) for name in ("mmlu", "math", "arc")}
     assert {name: (row["by"], row["sources"], row["few_sources"]) for name, row in rows.items()} == {
@@ -67,7 +69,7 @@ def test_intervals_are_clustered_where_questions_share_enough_sources(whole: Any
 
 
 def test_what_shares_few_sources_is_known_of_differences_and_averages_too(whole: Any) -> None:
-    numbers = compute(gather(whole.lake, [BASE]), load_published())
+    numbers = compute(read_inputs(whole.lake, [BASE]), load_published())
     assert found(numbers["by_benchmark"], benchmark="math")["few_sources"] == 7
     assert found(numbers["by_benchmark"], benchmark="mmlu")["few_sources"] == 0
     assert found(numbers["averages"], base="llama-3-8b", variant="ori")["few_sources"] == 7
@@ -190,7 +192,7 @@ def test_an_average_needs_every_benchmark(marks: Any) -> None:
 
 
 def test_averages_are_over_the_papers_benchmarks_where_there_are_any(whole: Any) -> None:
-    numbers = compute(gather(whole.lake, [BASE]), load_published())
+    numbers = compute(read_inputs(whole.lake, [BASE]), load_published())
     assert len(numbers["averaged"]["llama-3-8b"]) == 7
     assert numbers["averaged"][BASE] == ["small_choice"]
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from assets.report.checks import active_content
+from assets.report.findings import findings
+from assets.report.formatting import p_value, points
 from assets.report.making import make_report
-from assets.report.sheets import findings, p_value, points
 
 HOSTILE = '<script>alert(1)</script><img src="https://x.example/i.png" onerror="alert(2)"> {{ 7 * 7 }}'
 
@@ -110,10 +111,10 @@ def comparison(**values: Any) -> dict[str, Any]:
     ("values", "verdict"),
     [
         ({"low": 0.02, "high": 0.08, "p_holm": 0.01}, "It helped."),
-        ({"low": 0.001, "high": 0.08, "p_holm": 0.2}, "not beyond doubt"),
+        ({"low": 0.001, "high": 0.08, "p_holm": 0.2}, "not significantly"),
         ({"low": -0.08, "high": -0.02, "p_holm": 0.01}, "It did harm."),
-        ({"low": -0.01, "high": 0.02, "p_holm": 0.6}, "No difference can be told."),
-        ({"low": -0.1, "high": 0.1, "p_holm": 1.0}, "nor could a gain as small"),
+        ({"low": -0.01, "high": 0.02, "p_holm": 0.6}, "No detectable difference."),
+        ({"low": -0.1, "high": 0.1, "p_holm": 1.0}, "a gain as small as the paper's"),
     ],
 )
 def test_a_verdict_follows_from_its_interval(values: dict[str, Any], verdict: str) -> None:

@@ -48,7 +48,7 @@ class NothingScored(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ReportInputs:
     """All of it, as plain data."""
 
     bases: tuple[str, ...]  # scored or configured, in order; without those that are another training seed of one
@@ -68,8 +68,8 @@ class Evidence:
     changed_partitions: int  # partitions of the release that were scored anew since, and are left out here
 
 
-def gather(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS) -> Evidence:
-    """Read the evidence for `bases` and whatever else was scored.
+def read_inputs(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS) -> ReportInputs:
+    """Read what a report needs on `bases` and whatever else was scored.
 
     Args:
         lake: where it is.
@@ -89,7 +89,7 @@ def gather(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEE
     unparsed = {
         (row["benchmark"], row["file"], row["row"]): row for partition in taken for row in partition["unparsed"]
     }
-    return Evidence(
+    return ReportInputs(
         bases=tuple(dict.fromkeys(seed_of.get(base, base) for base in [*bases, *(row["base"] for row in taken)])),
         seed_of=seed_of,
         answers=_as_runs(lake.read(BENCHMARK_ANSWERS, keys, ANSWER_COLUMNS), seed_of),

@@ -1,0 +1,69 @@
+"""What a report does not cover: what was excluded and why, and what is not scored yet."""
+
+from collections import Counter
+
+import polars as pl
+
+from assets.evaluation.schema import REASONS
+from assets.report.inputs import ALL_VARIANTS, ReportInputs
+from assets.report.scored_answers import ReportRow
+
+
+def excluded_rows(inputs: ReportInputs) -> list[ReportRow]:
+    """What does not count, and why."""
+    manifest = inputs.release.manifest if inputs.release else {"removed": [], "left_out": []}
+    found: list[tuple[str, str, int]] = [
+        ("dialogue", f"{row['decision'].replace('_', ' ')}: {row['reason']}", row["dialogues"])
+        for row in manifest["removed"]
+    ]
+    found += [("partition", f"{row['partition']}: {row['why']}", 1) for row in manifest["left_out"]]
+    if inputs.changed_partitions:
+        why = "scored again since the release; its errors and costs are not counted here"
+        found.append(("partition", why, inputs.changed_partitions))
+    unparsed = Counter((row["benchmark"], row["reason"]) for row in inputs.unparsed)
+    found += [(f"row of {benchmark}", reason, count) for (benchmark, reason), count in sorted(unparsed.items())]
+    failed = inputs.answers.filter(pl.col("reason").is_not_null() & pl.col("verdict").is_in(["failed", "unreadable"]))
+    found += [
+        (f"answer, counted as not right ({verdict})", REASONS[reason], count)
+        for verdict, reason, count in failed.group_by(["verdict", "reason"]).len().sort("verdict", "reason").iter_rows()
+    ]
+    found += [("scored partition", f"{row['partition']}: {row['why']}", 1) for row in inputs.left_out]
+    return [{"what": what, "why": why, "number": number} for what, why, number in found]
+
+
+def missing_rows(inputs: ReportInputs) -> list[ReportRow]:
+    """What the report would show if it were there, and why it cannot compare what is."""
+    rows: list[ReportRow] = []
+
+    def add(what: str, which: list[str], why: str) -> None:
+        if which:
+            rows.append({"what": what, "which": which, "why": why})
+
+    for base in inputs.bases:
+        what = f"scores of {base}"
+        scored = {_name(base, row["base"], row["variant"]): row for row in inputs.partitions if row["of"] == base}
+        variants = {row["variant"] for row in scored.values()}
+        add(
+            what,
+            [variant for variant in ALL_VARIANTS if variant not in variants],
+            "benchmark_scores was not made for them",
+        )
+        add(
+            what,
+            [name for name, row in scored.items() if not row["newest_checkpoint"]],
+            "scored, but not their newest checkpoint; materialise benchmark_scores again",
+        )
+        releases = sorted({row["release"] for row in scored.values() if row["release"]})
+        why = "tuned on different releases, and not compared with each other"
+        add(f"comparisons of {base}", releases if len(releases) > 1 else [], why)
+        asked: dict[str, set[str]] = {}
+        for row in inputs.benchmarks.filter(pl.col("base") == base).iter_rows(named=True):
+            asked.setdefault(row["benchmark"], set()).add(_name(base, row["run"], row["variant"]))
+        for benchmark, names in asked.items():
+            add(what, sorted(scored.keys() - names), f"was not asked {benchmark}, as others were")
+    return rows
+
+
+def _name(base: str, run: str, variant: str) -> str:
+    """What was scored: the variant, with the base's own name where that is another training seed."""
+    return variant if run == base else f"{run}|{variant}"
