@@ -1,4 +1,4 @@
-"""Accepted dialogues as ShareGPT rows, in a fixed order, a bounded part in memory at a time."""
+"""Accepted dialogues as ShareGPT rows in a fixed order, a limited number in memory at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,14 +19,13 @@ from assets.framework.partitions import Scenario, Split
 
 BATCH_ROWS = 1000
 SLICE_ROWS = 4_000  # sorted in memory at once, some 15 MB
-SPREAD_ROWS = 2_000  # read at once to be spread over the slices
 MOST_SLICES = 250  # of a split; each is an open file
 SPLITS = [split.value for split in Split]
 Row = dict[str, Any]
 
 
 class AssemblyError(ValueError):
-    """A dialogue cannot be a row of the release. The message names it, what is wrong with it, and what to do."""
+    """A dialogue cannot be a row of the release. The message says which, what is wrong, and what to do."""
 
 
 def remove_unfit(connection: duckdb.DuckDBPyConnection, similarity: float) -> None:
@@ -34,7 +33,7 @@ def remove_unfit(connection: duckdb.DuckDBPyConnection, similarity: float) -> No
 
     Args:
         connection: from `open_partitions`.
-        similarity: from which two questions count as the same.
+        similarity: two questions that are at least this similar are near-duplicates.
     """
     connection.execute(query("left.sql"))
     asked = (
@@ -51,20 +50,24 @@ def remove_unfit(connection: duckdb.DuckDBPyConnection, similarity: float) -> No
 
 
 def release_rows(
-    connection: duckdb.DuckDBPyConnection, screen: BenchmarkScreen, contaminated: list[Row]
+    connection: duckdb.DuckDBPyConnection,
+    screen: BenchmarkScreen,
+    contaminated: list[Row],
+    slice_rows: int = SLICE_ROWS,
 ) -> Iterator[Row]:
     """Every row of the release: train, validation, test, each by dialogue_id.
 
     Args:
         connection: after `remove_unfit`.
-        screen: what the rows may not share. Question, reference answer and dialogue are screened, so that a set made
-            of the same seeds' original answers is as clean.
-        contaminated: takes up, as rows of `REMOVED`, what the screen keeps out.
+        screen: of the benchmarks. Question, reference answer and dialogue are screened, so that a set of the same
+            seeds' original answers is screened too.
+        contaminated: gets the rows that share text with a benchmark, as rows of `REMOVED`.
+        slice_rows: how many rows are sorted in memory at once.
 
     Raises:
         AssemblyError: an accepted dialogue is not strictly alternating, has an empty turn, or lacks its seed.
     """
-    for record in _in_order(connection):
+    for record in _in_order(connection, slice_rows):
         row = sharegpt_row(record)
         texts = [record[name] for name in ("question", "answer", "partner_question", "partner_answer")]
         found = screen.find([*filter(None, texts), *(turn["value"] for turn in row["conversations"])])
@@ -78,21 +81,21 @@ def sharegpt_row(record: Mapping[str, Any]) -> Row:
     """A dialogue joined with its seed (see `queries/rows.sql`) as a row of `RELEASE_ROW`.
 
     Raises:
-        AssemblyError: LLaMA-Factory would skip the row, or its dialogue or seed is not there.
+        AssemblyError: LLaMA-Factory would skip the row, or its dialogue or seed is missing.
     """
     where = f"dialogue {record['dialogue_id']} ({record['scenario']}, seed {record['seed_id']})"
     if record["status"] != "complete" or record["question"] is None:
-        what = "its seed is not in raw_seeds" if record["status"] == "complete" else "there is no complete dialogue"
-        raise AssemblyError(f"{where} is accepted, but {what}; materialise its scored_dialogues partition again")
+        problem = "its seed is not in raw_seeds" if record["status"] == "complete" else "there is no complete dialogue"
+        raise AssemblyError(f"{where} is accepted, but {problem}; materialise its scored_dialogues partition again")
     try:
-        said = conversation(Scenario(record["scenario"]), record["turns"])
+        turns = conversation(Scenario(record["scenario"]), record["turns"])
     except (KeyError, ValueError) as error:
         raise AssemblyError(f"{where} cannot be exported: {error}; {_ADVICE}") from error
     row = {
         "id": record["dialogue_id"],
-        "conversations": [{"from": turn["from"], "value": turn["value"]} for turn in said],
+        "conversations": [{"from": turn["from"], "value": turn["value"]} for turn in turns],
         "system": record["system"] or "",
-        "trains": [turn["trains"] for turn in said],
+        "trains": [turn["trains"] for turn in turns],
         **{name: record[name] for name in ("scenario", "source", "domain", "split", "seed_id", "partner_seed_id")},
         "licence": record["licence"],
         "quality_score": record["quality_score"],
@@ -103,11 +106,11 @@ def sharegpt_row(record: Mapping[str, Any]) -> Row:
     return row
 
 
-_ADVICE = "reject it in the manual decisions of the quality rules, or have it generated anew"
+_ADVICE = "reject it in the manual decisions of the quality rules, or have it generated again"
 
 
 def conversation_fault(messages: Sequence[Mapping[str, str]]) -> str | None:
-    """Why LLaMA-Factory would skip a conversation, or train on nothing; None where it is in order.
+    """Why LLaMA-Factory would skip a conversation, or train on nothing; None if it would use it.
 
     Its ShareGPT form: human first, strictly alternating, an even number of messages.
     """
@@ -125,32 +128,32 @@ def conversation_fault(messages: Sequence[Mapping[str, str]]) -> str | None:
 
 
 def stream(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Row]:
-    """The rows of a query, in batches. Use nothing else on the connection until the last one is read."""
+    """The rows of a query, fetched in batches. Do not use the connection for anything else meanwhile."""
     for batch in connection.sql(sql).to_arrow_reader(BATCH_ROWS):
         yield from batch.to_pylist()
 
 
-def _in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
+def _in_order(connection: duckdb.DuckDBPyConnection, slice_rows: int) -> Iterator[Row]:
     """Accepted dialogues with their seeds in the release's canonical order: split, then dialogue_id.
 
-    Sorted in slices on disk, `SLICE_ROWS` in memory at a time: DuckDB's own sort holds all that dialogues say.
+    Sorted in slices on disk, `slice_rows` in memory at a time: DuckDB's own sort keeps all texts in memory.
     """
     taken = connection.execute("SELECT count(*) FROM taken_scores").fetchall()[0][0]
-    slices = min(MOST_SLICES, 1 + taken // SLICE_ROWS)
+    slices = min(MOST_SLICES, 1 + taken // slice_rows)
     with TemporaryDirectory(prefix="boost_qa-slices-") as folder, ExitStack() as files:
         written: dict[tuple[int, int], tuple[Path, pa.RecordBatchStreamWriter]] = {}
-        for batch in connection.sql(query("rows.sql")).to_arrow_reader(SPREAD_ROWS):
-            places: dict[tuple[int, int], list[int]] = {}
-            found = zip(batch["split"].to_pylist(), batch["dialogue_id"].to_pylist(), strict=True)
-            for place, (split, dialogue_id) in enumerate(found):
-                # Ids are hashes, so equal ranges of them hold about equally many.
+        for batch in connection.sql(query("rows.sql")).to_arrow_reader(max(1, slice_rows // 2)):
+            indices: dict[tuple[int, int], list[int]] = {}
+            sort_keys = zip(batch["split"].to_pylist(), batch["dialogue_id"].to_pylist(), strict=True)
+            for index, (split, dialogue_id) in enumerate(sort_keys):
+                # Ids are hashes, so equal ranges of them contain about equally many.
                 key = (SPLITS.index(split), int(dialogue_id[:8], 16) * slices >> 32)
-                places.setdefault(key, []).append(place)
-            for key, chosen in places.items():
+                indices.setdefault(key, []).append(index)
+            for key, of_slice in indices.items():
                 if key not in written:
                     path = Path(folder) / f"{key[0]}-{key[1]}"
                     written[key] = path, files.enter_context(pa.ipc.new_stream(path, batch.schema))
-                written[key][1].write_batch(batch.take(chosen))
+                written[key][1].write_batch(batch.take(of_slice))
         files.close()
         for _, (path, _) in sorted(written.items()):
             with pa.ipc.open_stream(path) as reader:

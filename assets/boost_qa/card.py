@@ -14,6 +14,7 @@ import yaml
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.selection import Selection, query
 from assets.dialogues.sharegpt_roles import SIDES
+from assets.framework.check_files import query_rows
 from assets.framework.partitions import Scenario, Split
 from assets.framework.ui_metadata import COLOURS, new_figure, quoted, table_markdown
 from assets.quality.judge import PAPER_ERROR_RATE
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = Path(__file__).parent / "card.md"
-# What the hub's card header accepts as `license`, of those that question-answer data usually has.
+# The licences of question-answer data that the hub accepts as `license` in a card's header.
 KNOWN_LICENCES = {
     *("mit", "apache-2.0", "bsd-3-clause", "gpl-3.0", "odc-by", "unknown"),
     *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-sa-3.0"),
@@ -34,17 +35,17 @@ Table = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Contents:
-    """What the card says of a release, as tables of plain values."""
+    """What the card says about a release, as tables of plain values."""
 
     rows: Table  # split, scenario, rows
     sources: Table  # source, domain, licence, rows
     cast: Table  # role, model, temperature, prompt, turns
     removed: Table  # decision, reason, dialogues
-    changes: Table | None  # change, dialogues; None where this is the first release
+    changes: Table | None  # change, dialogues; None for the first release
     judges: tuple[str, ...]  # models that judged
     judged: int  # dialogues with a verdict, released or not
-    judged_wrong: int  # of them, those whose reasoning the judge finds wrong
-    tokens: int  # read and written by all calls of the partitions taken
+    judged_wrong: int  # those of them whose reasoning the judge found wrong
+    tokens: int  # in prompts and completions of all calls of the partitions taken
     sample: Mapping[str, Any]  # a good short row
 
     @property
@@ -54,7 +55,7 @@ class Contents:
 
 
 def read_contents(connection: duckdb.DuckDBPyConnection, *, first: bool) -> Contents:
-    """Read a release's tables off its rows.
+    """Query what the card says.
 
     Args:
         connection: with `released`, `removed`, `taken_dialogues`, `taken_scores`, and, unless it is the first release,
@@ -63,14 +64,12 @@ def read_contents(connection: duckdb.DuckDBPyConnection, *, first: bool) -> Cont
     """
 
     def table(sql: str) -> Table:
-        cursor = connection.execute(sql)
-        names = [column[0] for column in cursor.description or []]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return list(query_rows(connection, sql))
 
+    (verdicts,) = table(query("verdicts.sql"))
+    (tokens,) = table("SELECT coalesce(sum(prompt_tokens + completion_tokens), 0)::BIGINT AS n FROM taken_dialogues")
+    (sample,) = table(query("sample.sql"))
     judges = table("SELECT DISTINCT judge_model AS model FROM taken_scores WHERE judge_model IS NOT NULL ORDER BY ALL")
-    verdicts = table(query("verdicts.sql"))[0]
-    tokens = table("SELECT coalesce(sum(prompt_tokens + completion_tokens), 0)::BIGINT AS n FROM taken_dialogues")
-    sample = table(query("sample.sql"))
     return Contents(
         rows=table(query("counts.sql")),
         sources=table("SELECT source, domain, licence, count(*) AS rows FROM released GROUP BY ALL ORDER BY ALL"),
@@ -80,62 +79,62 @@ def read_contents(connection: duckdb.DuckDBPyConnection, *, first: bool) -> Cont
         judges=tuple(row["model"] for row in judges),
         judged=verdicts["judged"],
         judged_wrong=verdicts["wrong"],
-        tokens=tokens[0]["n"],
-        sample=sample[0],
+        tokens=tokens["n"],
+        sample=sample,
     )
 
 
 def write_card(
     folder: Path,
     release_id: str,
-    place: str,
+    path: str,
     rules: ReleaseRules,
     profile: Profile,
     selection: Selection,
-    told: Contents,
+    contents: Contents,
     questions_screened: int,
 ) -> None:
     """Write `README.md` into a staged release.
 
     Args:
         folder: the staged release.
-        release_id: its name.
-        place: its folder below the lake's root.
-        rules: by which it was made.
+        release_id: its id.
+        path: its folder in the lake, relative to the root.
+        rules: the rules that it was made by.
         profile: whose partitions it takes.
-        selection: what it takes and leaves out.
-        told: what is in it.
-        questions_screened: benchmark questions that it was compared with.
+        selection: which partitions it takes and leaves out.
+        contents: what is in it.
+        questions_screened: how many benchmark questions it was compared with.
     """
-    splits = list(dict.fromkeys(row["split"] for row in told.rows))
-    header = yaml.safe_dump(card_header(rules, told, splits), sort_keys=False, allow_unicode=True)
+    splits = list(dict.fromkeys(row["split"] for row in contents.rows))
+    header = yaml.safe_dump(card_header(rules, contents, splits), sort_keys=False, allow_unicode=True)
     body = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=rules.pretty_name,
         name=rules.name,
         id=release_id,
-        folder=place,
-        rows=f"{told.total:,}",
+        folder=path,
+        rows=f"{contents.total:,}",
         splits=json.dumps(splits),
-        rows_table=_markdown(_by_split(told.rows, splits)),
-        sources_table=_markdown(told.sources),
-        sample_scenario=told.sample["scenario"].replace("_", " "),
-        sample=_sample(told.sample),
+        rows_table=_markdown(_by_split(contents.rows, splits)),
+        sources_table=_markdown(contents.sources),
+        sample_scenario=contents.sample["scenario"].replace("_", " "),
+        sample=_sample(contents.sample),
         sides_table=_markdown(sides_table()),
         profile=profile.name,
-        judge=", ".join(told.judges) or f"none ({profile.roles[Role.JUDGE].model} was not asked)",
-        cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in told.cast]),
-        judged=_judged(told),
+        judge=", ".join(contents.judges) or f"none ({profile.roles[Role.JUDGE].model} was not asked)",
+        cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
+        judged=_judged(contents),
         coverage=_coverage(selection, rules),
-        removed_table=_markdown(told.removed) if told.removed else "None: every one is.",
+        removed_table=_markdown(contents.removed) if contents.removed else "None.",
         screening=_screening(rules, questions_screened),
-        changes=_changes(told.changes),
+        changes=_changes(contents.changes),
     )
     (folder / "README.md").write_text(f"---\n{header}---\n\n{body}", encoding="utf-8")
 
 
-def card_header(rules: ReleaseRules, told: Contents, splits: Sequence[str]) -> dict[str, Any]:
-    """The YAML header that the hub and `datasets.load_dataset(<folder>)` read. Only splits with rows are named."""
-    licences = sorted({str(row["licence"]).lower() for row in told.sources})
+def card_header(rules: ReleaseRules, contents: Contents, splits: Sequence[str]) -> dict[str, Any]:
+    """The YAML header that the hub and `datasets.load_dataset(<folder>)` read. It lists only splits with rows."""
+    licences = sorted({str(row["licence"]).lower() for row in contents.sources})
     unknown = [licence for licence in licences if licence not in KNOWN_LICENCES]
     named = [licence for licence in licences if licence in KNOWN_LICENCES]
     header: dict[str, Any] = {
@@ -146,7 +145,7 @@ def card_header(rules: ReleaseRules, told: Contents, splits: Sequence[str]) -> d
     if unknown:
         header["license_name"] = ", ".join(unknown)
     return header | {
-        "size_categories": [next((name for size, name in SIZES if told.total < size), "n>1M")],
+        "size_categories": [next((name for size, name in SIZES if contents.total < size), "n>1M")],
         "task_categories": ["text-generation"],
         "tags": ["instruction-tuning", "sharegpt", "synthetic", "multi-agent", "simulated-teaching"],
         "configs": [
@@ -159,7 +158,7 @@ def card_header(rules: ReleaseRules, told: Contents, splits: Sequence[str]) -> d
 
 
 def sides_table() -> Table:
-    """Who is `human` and who is `gpt`, a row a scenario."""
+    """The speakers of each ShareGPT role, one row per scenario."""
     return [
         {
             "scenario": scenario.value.replace("_", " "),
@@ -186,10 +185,10 @@ def scenarios_figure(rows: Iterable[Mapping[str, Any]]) -> "Figure":
     return figure
 
 
-def draw_plots(connection: duckdb.DuckDBPyConnection, folder: Path, told: Contents) -> None:
-    """Write the card's pictures into `folder`/plots: rows by scenario and split, scores, lengths."""
+def draw_plots(connection: duckdb.DuckDBPyConnection, folder: Path, contents: Contents) -> None:
+    """Write the plots of the card into `folder`/plots: rows by scenario and split, scores, lengths."""
     (folder / "plots").mkdir()
-    scenarios_figure(told.rows).savefig(folder / "plots/scenarios.png", dpi=110)
+    scenarios_figure(contents.rows).savefig(folder / "plots/scenarios.png", dpi=110)
     names = [scenario.value for scenario in Scenario]
     measured = pl.DataFrame(pl.from_arrow(connection.sql(query("measures.sql")).to_arrow_table()))
     for name, label in {"scores": "quality score", "words": "words of all turns"}.items():
@@ -227,46 +226,46 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return table_markdown(rows, limit=40).md_str or ""
 
 
-def _judged(told: Contents) -> str:
-    if not told.judged:
-        return "No dialogue has a judge's verdict."
-    share = told.judged_wrong / told.judged
+def _judged(contents: Contents) -> str:
+    if not contents.judged:
+        return "No dialogue was judged."
+    share = contents.judged_wrong / contents.judged
     return (
-        f"Of {told.judged:,} dialogues that were judged, released or not, the judge found wrong reasoning in "
-        f"{share:.1%} (the paper reports {PAPER_ERROR_RATE:.1%} for its data, with another judge). Released is what "
-        "the quality rules, or a decision by hand, accept. All calls together read and wrote "
-        f"{told.tokens:,} tokens."
+        f"Of {contents.judged:,} dialogues that were judged, released or not, the judge found wrong reasoning in "
+        f"{share:.1%} (the paper reports {PAPER_ERROR_RATE:.1%} for its data, with another judge). The release has "
+        "the dialogues that the quality rules, or a manual decision, accept. All calls together read and wrote "
+        f"{contents.tokens:,} tokens."
     )
 
 
 def _coverage(selection: Selection, rules: ReleaseRules) -> str:
     text = (
-        f"The release covers {selection.coverage:.1%} of {selection.planned:,} planned dialogues (at least "
-        f"{rules.minimum_coverage:.0%} were asked for)."
+        f"The release covers {selection.coverage:.1%} of {selection.planned:,} planned dialogues (the rules require "
+        f"{rules.minimum_coverage:.0%})."
     )
     reasons: dict[str, int] = {}
     for partition in selection.left_out:
         reasons[str(partition.why)] = reasons.get(str(partition.why), 0) + partition.planned
     if reasons:
         text += " Left out: " + ", ".join(f"{count:,} {why}" for why, count in sorted(reasons.items())) + "."
-    return text + " Of the dialogues that were scored, these are not in it:"
+    return text + " These scored dialogues are not in it:"
 
 
 def _screening(rules: ReleaseRules, questions: int) -> str:
     near = (
-        "Dialogues of validation and test whose question nearly equals one of an earlier split "
-        f"({rules.near_duplicate_similarity:.0%} of the word triples shared) are left out, whatever their source."
+        "A dialogue of validation or test is left out if its question is a near-duplicate of one in an earlier split "
+        f"(at least {rules.near_duplicate_similarity:.0%} of the word triples in common), from any source."
     )
     if not rules.benchmarks:
-        return near + " The release was not compared with any benchmark: none is configured."
+        return near + " No benchmark is configured, so the release was not compared with any."
     names = ", ".join(benchmark.name for benchmark in rules.benchmarks)
     return near + (
         f" Questions, reference answers and dialogues were compared with {questions:,} benchmark questions ({names}): "
-        f"a run of {rules.contamination_words} words in common, or the same question, leaves a dialogue out."
+        f"a dialogue with a run of {rules.contamination_words} words in common, or with the same question, is left out."
     )
 
 
 def _changes(changes: Table | None) -> str:
     if changes is None:
         return "This is the first release."
-    return _markdown(changes) if changes else "No dialogue did; the rules or the settings changed."
+    return _markdown(changes) if changes else "No dialogue changed; the rules or the settings did."

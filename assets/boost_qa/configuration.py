@@ -1,4 +1,4 @@
-"""Release rules: what a BOOST-QA release must cover, what it is screened against, how its files are cut."""
+"""Release rules: what a BOOST-QA release must cover, what it is screened against, how large its files are."""
 
 from pathlib import Path
 
@@ -10,41 +10,48 @@ CONFIGURATIONS = Path(__file__).parent / "configurations"
 
 
 class Benchmark(Configuration):
-    """A file of test questions that no release may hold."""
+    """A file of test questions that no release may contain."""
 
     name: str = Field(min_length=1, description="How removals name it.")
     path: str = Field(
         min_length=1, description="JSONL, JSON, CSV or Parquet, plain, .gz or .zst; relative to this file, or s3://."
     )
     question: tuple[str, ...] = Field(
-        min_length=1, description="Fields that make the question; several are joined with a line break."
+        min_length=1, description="Fields that form the question; several are joined with a line break."
     )
 
 
 class ReleaseRules(Configuration):
-    """What the release takes and what it refuses."""
+    """What a release takes, and when it is refused."""
 
     name: str = Field(default="boost_qa", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name in dataset_info.json.")
     pretty_name: str = Field(default="BOOST-QA", min_length=1, description="Title of the dataset card.")
     minimum_coverage: float = Field(
-        default=0.9, ge=0, le=1, description="Least share of planned partitions in current partitions that passed."
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Smallest share of the dialogue plans that must be in current partitions that passed.",
     )
     take_stale: bool = Field(
         default=False,
-        description="Whether to take partitions made by other prompts or rules than the present ones (same profile).",
+        description="Whether to take partitions of the same profile that other prompts or rules made.",
     )
-    minimum_rows: int = Field(default=1, ge=1, description="Fewest rows; a smaller release is not published.")
-    benchmarks: tuple[Benchmark, ...] = Field(default=(), description="What the release is screened against.")
+    minimum_rows: int = Field(
+        default=1, ge=1, description="Smallest number of rows; a smaller release is not published."
+    )
+    benchmarks: tuple[Benchmark, ...] = Field(
+        default=(), description="The benchmarks that the release is screened against."
+    )
     contamination_words: int = Field(
-        default=13, ge=3, description="Length in words of an overlap with a benchmark question that removes a dialogue."
+        default=13, ge=3, description="A dialogue with so many consecutive words of a benchmark question is removed."
     )
     near_duplicate_similarity: float = Field(
-        default=0.8, gt=0, le=1, description="Jaccard similarity from which two questions count as the same."
+        default=0.8, gt=0, le=1, description="Two questions of at least this Jaccard similarity are near-duplicates."
     )
     minimum_scenario_share: float = Field(
-        default=0.1, ge=0, le=1, description="A scenario below this share of the rows makes a check warn."
+        default=0.1, ge=0, le=1, description="A check warns if a scenario has a smaller share of the rows."
     )
-    shard_bytes: int = Field(default=256_000_000, ge=1, description="A Parquet file is closed at about this size.")
+    shard_bytes: int = Field(default=256_000_000, ge=1, description="Size at which a Parquet file is closed.")
 
 
 def load_release_rules(name_or_path: str) -> ReleaseRules:

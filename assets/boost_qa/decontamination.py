@@ -1,4 +1,4 @@
-"""Keeping benchmark questions out of a release: overlaps of several words, and questions that are the same."""
+"""Finds benchmark questions in the rows of a release: runs of several words in common, and equal questions."""
 
 import re
 import unicodedata
@@ -16,11 +16,11 @@ from resources.identity import stable_hash
 from resources.lake.store import S3_AS_USUAL, S3Options
 
 _WORD = re.compile(r"\w+|[+\-*/^=<>%]")
-_BORDER = "\n"  # never a word: between two texts
+_BORDER = "\n"  # between two texts; never a word
 
 
 def words(text: str) -> list[str]:
-    """Normalised text: words in lower case and the operators of arithmetic; other punctuation and space are gone."""
+    """Normalised text: words in lower case and arithmetic operators, without other punctuation."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 
@@ -36,13 +36,13 @@ class Contamination:
 class BenchmarkScreen:
     """Finds benchmark questions in text.
 
-    Every overlap of `length` words becomes one 64-bit number, so that the questions of many benchmarks fit in memory
-    (8 bytes an overlap) and a dialogue is screened in a fraction of a millisecond. Two overlaps fall on one number by
+    Every run of `length` words becomes one 64-bit number, so that the questions of many benchmarks fit in memory
+    (8 bytes per run) and a dialogue is screened in a fraction of a millisecond. Two runs get the same number by
     accident about once in 10^19.
     """
 
     def __init__(self, questions: Iterable[tuple[str, str]], length: int) -> None:
-        """Take in the questions, (benchmark's name, text) each; `length` is the overlap's length in words."""
+        """Read the questions, (benchmark's name, text) each; `length` is the length of a run in words."""
         self._length = length
         generator = np.random.default_rng(20250602)
         self._weights = generator.integers(1, 2**63, size=length, dtype=np.uint64) | np.uint64(1)
@@ -77,17 +77,17 @@ class BenchmarkScreen:
     def find(self, texts: Iterable[str]) -> Contamination | None:
         """The first contamination of a dialogue's texts (questions, answers, turns), or None.
 
-        Each is compared whole with the benchmarks' questions and searched for overlaps; no overlap spans two texts.
+        Each is compared whole with the benchmarks' questions and searched for runs of words; no run spans two texts.
         """
-        if not self._exact:  # half of a large release's time would go into words that nobody compares
+        if not self._exact:  # splitting words takes half the time of a large release
             return None
         found: list[str] = []
         for text in texts:
-            spoken = words(text)
-            whole = " ".join(spoken)
+            of_text = words(text)
+            whole = " ".join(of_text)
             if whole in self._exact:
                 return Contamination(self._exact[whole], "same_question", whole)
-            found += [*spoken, _BORDER]
+            found += [*of_text, _BORDER]
         numbers = self._overlaps(found)
         if not len(self._known) or not len(numbers):
             return None
@@ -113,8 +113,8 @@ def read_benchmark(benchmark: Benchmark, s3: S3Options = S3_AS_USUAL) -> Iterato
     """(name, question) of every row of a benchmark's file.
 
     Raises:
-        ConfigurationError: the file is not there, a row of it cannot be read, or a field is unknown (the known ones
-            are named): a release is screened against the whole benchmark or not at all.
+        ConfigurationError: the file is missing, a row cannot be read, or a field is unknown (the message lists the
+            known ones). A release is screened against the whole benchmark or not at all.
     """
     where = f"benchmark {benchmark.name!r}"
     try:

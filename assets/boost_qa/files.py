@@ -1,7 +1,7 @@
 """The files of a release or a training set, staged in a local folder (see `assets.framework.publication`).
 
 data/train-00000-of-00002.parquet   sharded by size; plain list<struct<from, value>>
-jsonl/train.jsonl                   the same rows, a line each
+jsonl/train.jsonl                   the same rows, one per line
 dataset_info.json                   what LLaMA-Factory reads
 """
 
@@ -30,18 +30,18 @@ Row = dict[str, Any]
 class Written:
     """What `write_splits` wrote."""
 
-    counts: dict[str, int]  # rows of each split; one without rows has no files and is not named
-    digest: str  # sha256 over all rows in order, whatever the files' format
+    counts: dict[str, int]  # rows of each split; a split without rows has no files and is not listed
+    digest: str  # sha256 of all rows in order, independent of the file format
 
 
 class RowsDigest:
-    """Identity of rows in their order: sha256 over their canonical JSON lines."""
+    """sha256 over the canonical JSON lines of rows."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
     def add(self, row: Row) -> str:
-        """Take in a row; its canonical line without line break."""
+        """Add a row; returns its canonical line without line break."""
         line = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
         self._digest.update(line.encode() + b"\n")
         return line
@@ -55,10 +55,10 @@ def write_splits(rows: Iterable[Row], folder: Path, shard_bytes: int, group_rows
     """Write rows as Parquet and JSONL below `folder`.
 
     Args:
-        rows: in their final order, the rows of a split together, keys in the order of `RELEASE_ROW`.
+        rows: in their final order, by split; keys in the order of `RELEASE_ROW`.
         folder: an empty one.
-        shard_bytes: a Parquet file that has grown to this size is closed and the next one begun.
-        group_rows: rows held in memory at once, and of one Parquet row group.
+        shard_bytes: a Parquet file of this size is closed, and the next one begun.
+        group_rows: rows in memory at once, and in one Parquet row group.
     """
     digest, counts = RowsDigest(), {}
     for name in ("data", "jsonl"):
@@ -113,7 +113,7 @@ def read_lines(folder: Path, counts: Mapping[str, int]) -> Iterator[Row]:
 
 
 def digest_of(rows: Iterable[Row]) -> tuple[str, dict[str, int]]:
-    """The digest of rows that were read back, and how many each split has."""
+    """The digest of rows, and how many each split has."""
     digest, counts = RowsDigest(), dict[str, int]()
     for row in rows:
         digest.add(row)
@@ -122,9 +122,9 @@ def digest_of(rows: Iterable[Row]) -> tuple[str, dict[str, int]]:
 
 
 def dataset_info(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
-    """LLaMA-Factory's description of the JSONL files: one dataset a split, `<name>` for training.
+    """LLaMA-Factory's description of the JSONL files: one dataset per split, `<name>` for training.
 
-    LLaMA-Factory reads every local file as its split `train`, so none is named here.
+    LLaMA-Factory reads every local file as its split `train`, so no split is named here.
     """
     form = {
         "formatting": "sharegpt",
@@ -138,7 +138,7 @@ def dataset_info(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _plain(dtype: pa.DataType) -> pa.DataType:
-    """An Arrow type without the large offsets that some readers show as types of their own."""
+    """An Arrow type without large offsets, which some readers show as separate types."""
     if pa.types.is_large_string(dtype):
         return pa.string()
     if pa.types.is_large_list(dtype):
@@ -149,7 +149,7 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
 
 
 def plain_schema(schema: DataFrameSchema) -> pa.Schema:
-    """The Arrow schema of a table's contract, in types that every reader of Parquet shows alike."""
+    """A table's schema as an Arrow schema, with types that every reader of Parquet shows alike."""
     columns = {name: column.dtype.type for name, column in schema.columns.items()}
     large = pl.DataFrame(schema=columns).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     return pa.schema([(field.name, _plain(field.type)) for field in large])

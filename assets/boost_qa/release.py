@@ -87,7 +87,7 @@ def make_release(
         profile: whose partitions to take.
         prompts: the prompts, whose versions the manifest holds.
         expected: the fingerprints that current partitions have.
-        retracted: seeds that were taken down; nothing made from them is taken.
+        retracted: seeds whose dialogues are not released.
 
     Raises:
         ReleaseRefused: coverage is too low, or nothing was accepted.
@@ -164,11 +164,11 @@ def _lineage(selection: Selection) -> list[dict[str, str]]:
     return [
         {
             "partition": partition.key,
-            "dialogues": partition.dialogues.fingerprint,
-            "scores": partition.scored.fingerprint,
+            "dialogues": dialogues.fingerprint,
+            "scores": scored.fingerprint,
         }
         for partition in selection.taken
-        if partition.dialogues and partition.scored
+        if (dialogues := partition.status.dialogues) and (scored := partition.status.scored)
     ]
 
 

@@ -14,14 +14,12 @@ RELEASE_ROW = pa.DataFrameSchema(
         "id": text("dialogue_id of the dialogue (of an original pair: its seed_id)."),
         "conversations": pa.Column(CONVERSATION, description="Strictly alternating human and gpt, human first."),
         "system": text("System prompt of the seed; empty where there is none."),
-        "trains": pa.Column(pl.List(pl.Boolean), description="For each turn, whether it carries loss."),
-        "scenario": text(
-            "error_correction, debate, analogy; original; or the training set whose own way made the row."
-        ),
+        "trains": pa.Column(pl.List(pl.Boolean), description="For each turn, whether training on it computes loss."),
+        "scenario": text("error_correction, debate, analogy; original; or the training set that made the row."),
         "source": text("Source of the seed."),
         "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
         "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="train, validation or test."),
-        "seed_id": text("The seed that was taught."),
+        "seed_id": text("The seed of the dialogue."),
         "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
         "licence": text("Licence of the source."),
         "quality_score": pa.Column(
@@ -33,7 +31,7 @@ RELEASE_ROW = pa.DataFrameSchema(
     description="One conversation to train on.",
 )
 
-RELEASED = Table(name="boost_qa", keys=(), schema=RELEASE_ROW)  # for the UI; its files are those of a release
+RELEASED = Table(name="boost_qa", keys=(), schema=RELEASE_ROW)  # for the UI; the files are those of a release
 
 DECISIONS = ("rejected", "set_aside", "retracted", "near_duplicate", "contaminated")
 
@@ -44,16 +42,16 @@ REMOVED = pa.DataFrameSchema(
         "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
         "scenario": text("error_correction, debate or analogy."),
         "source": text("Source of the seed."),
-        "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split it would be in."),
+        "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="The split of the seed."),
         "decision": pa.Column(
             pl.String,
             pa.Check.isin(DECISIONS),
-            description="rejected by the quality rules, set_aside in class, retracted seed, near_duplicate of a "
-            "dialogue in an earlier split, contaminated by a benchmark.",
+            description="rejected by the quality rules, set_aside while it was made, retracted seed, near_duplicate of "
+            "a dialogue in an earlier split, contaminated by a benchmark.",
         ),
-        "reason": text("Short code: the rules it fails, why it was set aside, the benchmark's name."),
-        "detail": text("The same in words.", nullable=True),
-        "accepted": pa.Column(pl.Boolean, description="Whether quality had accepted it."),
+        "reason": text("Short code: the rules that it fails, why it was set aside, or the benchmark's name."),
+        "detail": text("The reason in words.", nullable=True),
+        "accepted": pa.Column(pl.Boolean, description="Whether the quality rules accepted it."),
     },
     strict=True,
     unique=["dialogue_id"],

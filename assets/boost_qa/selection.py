@@ -15,11 +15,11 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.partition_status import Expected, PartitionStatus, partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.tables import Lake
 
 QUERIES = Path(__file__).parent / "queries"
-MEMORY = "512MB"  # what DuckDB may hold of a release; the rest spills
-THREADS = 2  # each wants its share of it: sixteen ran out at 100,000 dialogues, and a release waits for Python anyway
+MEMORY = "512MB"  # DuckDB's limit; the rest spills to disk
+THREADS = 2  # they share the limit: sixteen ran out of memory at 100,000 dialogues, and Python is the bottleneck anyway
 Why = Literal["missing", "stale", "failed its gate", "of another profile"]
 
 
@@ -27,17 +27,14 @@ Why = Literal["missing", "stale", "failed its gate", "of another profile"]
 class SelectedPartition:
     """One scenario of one shard. `why` says why a release leaves it out; None: it is taken."""
 
-    scenario: str
-    shard: str
-    planned: int  # seeds to be taught
+    status: PartitionStatus
+    planned: int  # dialogue plans
     why: Why | None
-    dialogues: PartitionRecord | None
-    scored: PartitionRecord | None
 
     @property
     def key(self) -> str:
-        """As Dagster writes it: `debate|x-0003`."""
-        return f"{self.scenario}|{self.shard}"
+        """The partition key, such as `debate|x-0003`."""
+        return self.status.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +45,22 @@ class Selection:
 
     @property
     def taken(self) -> list[SelectedPartition]:
-        """What the release is made of."""
+        """The partitions that the release is made of."""
         return [partition for partition in self.partitions if partition.why is None]
 
     @property
     def left_out(self) -> list[SelectedPartition]:
-        """What it is made without."""
+        """The other partitions."""
         return [partition for partition in self.partitions if partition.why is not None]
 
     @property
     def planned(self) -> int:
-        """Seeds to be taught, in all partitions."""
+        """Dialogue plans of all partitions."""
         return sum(partition.planned for partition in self.partitions)
 
     @property
     def coverage(self) -> float:
-        """Share of the planned seeds that lie in partitions taken; 0 where nothing is planned."""
+        """Share of the dialogue plans that are in partitions taken; 0 without any plan."""
         return sum(partition.planned for partition in self.taken) / self.planned if self.planned else 0.0
 
 
@@ -74,21 +71,20 @@ def select_partitions(
     expected: Expected,
     retracted: Collection[str],
 ) -> Selection:
-    """Compare what was planned with what the lake holds, by fingerprint and gate.
+    """Compare what was planned with what the lake has, by fingerprint and gate.
 
     Args:
         lake: where plans, dialogues and scores are.
         rules: whether stale partitions may be taken.
         profile: name of the profile whose partitions may be taken.
         expected: the fingerprints that current partitions have.
-        retracted: seeds that no longer count as planned.
+        retracted: seeds whose plans do not count.
     """
-    statuses = {(status.scenario.value, status.shard): status for status in partition_statuses(lake, expected)}
+    statuses = {status.key: status for status in partition_statuses(lake, expected)}
     partitions = []
     for scenario, shard, planned in _planned(lake, retracted):
-        status = statuses[scenario, shard]
-        why = _why(lake, status, rules, profile)
-        partitions.append(SelectedPartition(scenario, shard, planned, why, status.dialogues, status.scored))
+        status = statuses[f"{scenario}|{shard}"]
+        partitions.append(SelectedPartition(status, planned, _why(lake, status, rules, profile)))
     return Selection(tuple(partitions))
 
 
@@ -96,14 +92,14 @@ def select_partitions(
 def open_partitions(
     lake: Lake, selection: Selection, retracted: Collection[str], scratch: Path
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB over what the release is made of.
+    """A DuckDB connection over what the release is made of.
 
     Views: `raw_seeds`, `dialogue_plans`, `retracted` (seed_id), and `taken_dialogues` and `taken_scores`, which are the
-    two tables limited to the partitions taken. Work that does not fit in memory spills into the folder `scratch`.
+    two tables limited to the partitions taken. Work that does not fit in memory spills into `scratch`.
     """
     only = {
-        "taken_dialogues": [partition.dialogues for partition in selection.taken if partition.dialogues],
-        "taken_scores": [partition.scored for partition in selection.taken if partition.scored],
+        "taken_dialogues": [record for partition in selection.taken if (record := partition.status.dialogues)],
+        "taken_scores": [record for partition in selection.taken if (record := partition.status.scored)],
     }
     with lake.connect([SEEDS, DIALOGUE_PLANS, DIALOGUES, SCORED], MEMORY, only) as connection:
         connection.execute(f"SET temp_directory = '{scratch / 'spill'}'; SET threads = {THREADS}")
@@ -121,8 +117,8 @@ def _why(lake: Lake, status: PartitionStatus, rules: ReleaseRules, profile: str)
         return "failed its gate"
     if status.why != "stale" or not rules.take_stale or status.scores_are_older or status.dialogues is None:
         return status.why
-    made_by = lake.facts(DIALOGUES, status.dialogues.keys).get("profile")
-    return None if made_by == profile else "of another profile"
+    used = lake.facts(DIALOGUES, status.dialogues.keys).get("profile")
+    return None if used == profile else "of another profile"
 
 
 def _planned(lake: Lake, retracted: Collection[str]) -> list[tuple[str, str, int]]:

@@ -24,7 +24,7 @@ _SPARED = re.compile(
     | \$\$.*?\$\$ | \$[^$\n]+\$ | \\\[.*?\\\] | \\\(.*?\\\)            # formulas
     | \\begin\{{.*?\\end\{{[^}}\n]*\}}
     | \\[A-Za-z]+(?:\{{[^{{}}\n]*\}})*                                 # commands of LaTeX, \\boxed{{…}} among them
-    | \[[^\[\]\n]*\]                                                   # answers as [x], and everything that looks like one
+    | \[[^\[\]\n]*\]                                                   # answers as [x], and what looks like one
     | <[^<>\n]*>                                                       # tags
     | ^(?:[ ]{{4}}|\t){_LINE}                                           # indented code
     | ^[ \t]*(?:import|from|def|class|return|public|private|static|var|let|const|using|package)\b{_LINE}

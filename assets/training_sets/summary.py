@@ -6,7 +6,7 @@ from dagster import MetadataValue
 
 from assets.boost_qa.release import create_view
 from assets.boost_qa.schema import RELEASE_ROW
-from assets.boost_qa.selection import query
+from assets.boost_qa.summary import sample_markdown
 from assets.framework.ui_metadata import quoted, table_markdown
 from assets.training_sets.gradient_features import Features
 from assets.training_sets.pools import Pool
@@ -19,12 +19,10 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
     """What the UI shows of a training set."""
     with lake.connect([]) as connection:
         create_view(connection, "released", RELEASE_ROW, map(lake.store.uri, made.files("data/")))
-        cursor = connection.execute(query("sample.sql"))
-        sample = dict(zip([column[0] for column in cursor.description or []], cursor.fetchall()[0], strict=True))
-    turns = "\n>\n".join(f"> **{turn['from']}**\n>\n{quoted(turn['value'], 600)}" for turn in sample["conversations"])
+        sample = sample_markdown(connection)
     rows: dict[str, int] = made.manifest["rows"]
     return {
-        "sample": MetadataValue.md(turns),
+        "sample": sample,
         "rows by split": table_markdown([{"split": split, "rows": count} for split, count in rows.items()]),
         "dagster/partition_row_count": sum(rows.values()),
         "rows by kind": table_markdown(

@@ -16,7 +16,7 @@ def select(tiny_lake: TinyLake, retracted: Collection[str] = (), *, take_stale: 
 
 
 def whys(selection: Selection) -> dict[str, str | None]:
-    return {partition.scenario: partition.why for partition in selection.partitions}
+    return {partition.status.scenario.value: partition.why for partition in selection.partitions}
 
 
 def test_current_partitions_that_passed_are_taken(tiny_lake: TinyLake) -> None:
