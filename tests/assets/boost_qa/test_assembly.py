@@ -1,3 +1,5 @@
+"""Dialogues as rows that LLaMA-Factory uses."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +11,7 @@ from assets.boost_qa.assembly import AssemblyError, conversation_fault, sharegpt
 from assets.framework.partitions import Scenario
 from tests.tiny_lake import TinyLake
 
-MESSAGES = st.lists(
-    st.fixed_dictionaries(
-        {"from": st.sampled_from(["human", "gpt", "system"]), "value": st.sampled_from(["", " ", "x"])}
-    ),
-    max_size=6,
-)
+MESSAGE = {"from": st.sampled_from(["human", "gpt", "system"]), "value": st.sampled_from(["", " ", "x"])}
 
 
 def llama_factory_keeps(messages: Sequence[dict[str, str]]) -> bool:
@@ -26,64 +23,59 @@ def llama_factory_keeps(messages: Sequence[dict[str, str]]) -> bool:
     return len(messages[:-1]) % 2 == 1 and len(messages[-1:]) == 1
 
 
-@given(MESSAGES)
-def test_what_is_in_order_is_what_llama_factory_keeps_and_says_something(messages: list[dict[str, str]]) -> None:
+@given(st.lists(st.fixed_dictionaries(MESSAGE), max_size=6))
+def test_a_conversation_without_fault_is_one_that_llama_factory_keeps(messages: list[dict[str, str]]) -> None:
     keeps = llama_factory_keeps(messages) and all(message["value"].strip() for message in messages)
     assert (conversation_fault(messages) is None) == keeps
 
 
-def record(**changes: Any) -> dict[str, Any]:
-    turns = [
-        {"speaker": speaker, "text": text, "trains": speaker == "student"}
-        for speaker, text in [("teacher", "1+1?"), ("student", "3"), ("teacher", "Look again."), ("student", "2")]
-    ]
-    return {
-        "dialogue_id": "d1",
-        "status": "complete",
-        "scenario": Scenario.ERROR_CORRECTION.value,
-        "source": "sums",
-        "domain": "math",
-        "split": "train",
-        "seed_id": "s1",
-        "partner_seed_id": None,
-        "turns": turns,
-        "quality_score": 0.9,
-        "question": "1+1?",
-        "answer": "2",
-        "system": None,
-        "licence": "MIT",
-        "partner_question": None,
-        "partner_answer": None,
-        **changes,
-    }
+TURNS = [
+    {"speaker": speaker, "text": text, "trains": speaker == "student"}
+    for speaker, text in [("teacher", "1+1?"), ("student", "3"), ("teacher", "Look again."), ("student", "2")]
+]
+RECORD: dict[str, Any] = {
+    "dialogue_id": "d1",
+    "status": "complete",
+    "scenario": Scenario.ERROR_CORRECTION.value,
+    "source": "sums",
+    "domain": "math",
+    "split": "train",
+    "seed_id": "s1",
+    "partner_seed_id": None,
+    "turns": TURNS,
+    "quality_score": 0.9,
+    "question": "1+1?",
+    "answer": "2",
+    "system": None,
+    "licence": "MIT",
+    "partner_question": None,
+    "partner_answer": None,
+}
 
 
-def test_a_dialogue_becomes_a_sharegpt_row() -> None:
-    row = sharegpt_row(record())
+@pytest.mark.parametrize(("system", "expected"), [(None, ""), ("Be brief.", "Be brief.")])
+def test_a_dialogue_becomes_a_sharegpt_row(system: str | None, expected: str) -> None:
+    row = sharegpt_row({**RECORD, "system": system})
     assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "human", "gpt"]
     assert row["conversations"][1] == {"from": "gpt", "value": "3"}
     assert row["trains"] == [False, True, False, True]
-    assert row["system"] == ""
-
-
-def test_a_system_prompt_of_the_seed_is_kept() -> None:
-    assert sharegpt_row(record(system="Be brief."))["system"] == "Be brief."
+    assert row["system"] == expected
 
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"turns": record()["turns"][:3]}, "do not alternate"),
-        ({"turns": record()["turns"][1:]}, "do not alternate"),
-        ({"turns": [{**turn, "text": " "} for turn in record()["turns"]]}, "turn 1 is empty"),
-        ({"turns": [{**turn, "speaker": "parrot"} for turn in record()["turns"]]}, "parrot"),
+        ({"turns": TURNS[:3]}, "do not alternate"),
+        ({"turns": TURNS[1:]}, "do not alternate"),
+        ({"turns": [{**turn, "text": " "} for turn in TURNS]}, "turn 1 is empty"),
+        ({"turns": [{**turn, "speaker": "parrot"} for turn in TURNS]}, "parrot"),
         ({"status": "set_aside"}, "no complete dialogue"),
         ({"question": None}, "its seed is not in raw_seeds"),
     ],
 )
 def test_what_llama_factory_would_skip_is_an_error_that_names_the_dialogue(changes: dict[str, Any], fault: str) -> None:
     with pytest.raises(AssemblyError, match=f"dialogue d1 .*{fault}"):
-        sharegpt_row(record(**changes))
+        sharegpt_row({**RECORD, **changes})
 
 
 def test_no_release_is_published_with_a_dialogue_that_would_be_skipped(tiny_lake: TinyLake) -> None:

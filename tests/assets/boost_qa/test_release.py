@@ -1,19 +1,27 @@
+"""What a release takes, leaves out and refuses, and how it is identified, on the tiny lake."""
+
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from assets.boost_qa import assembly
+from assets.boost_qa.assembly import release_rows, remove_unfit
 from assets.boost_qa.card import write_card
-from assets.boost_qa.configuration import Benchmark
+from assets.boost_qa.configuration import Benchmark, ReleaseRules
+from assets.boost_qa.decontamination import BenchmarkScreen
 from assets.boost_qa.release import RELEASES, Release, ReleaseRefused
+from assets.boost_qa.selection import open_partitions, select_partitions
 from assets.framework.partitions import Scenario
 from assets.framework.publication import GatesFailed, NotPublished
 from resources.configuration import ConfigurationError
 from resources.lake.published_folders import Overtaken
-from tests.tiny_lake import TinyDialogue, TinyLake
+from resources.lake.tables import Lake
+from tests.tiny_lake import PROFILE, TinyDialogue, TinyLake
+
+SHARD = "sums-0000"
 
 
 def rows(tiny_lake: TinyLake, release: Release) -> pl.DataFrame:
@@ -28,60 +36,146 @@ def removed(tiny_lake: TinyLake, release: Release) -> dict[str, tuple[str, str]]
     return {names[row["dialogue_id"]]: (row["decision"], row["reason"]) for row in frame.to_dicts()}
 
 
-def names(tiny_lake: TinyLake, release: Release) -> set[str]:
-    known = {one.seed_id: name for name, one in tiny_lake.taught.items()}
-    return {known[seed_id] for seed_id in rows(tiny_lake, release)["seed_id"]}
+def copied(tiny_lake: TinyLake, root: Path) -> TinyLake:
+    """The same seeds and dialogues in another lake."""
+    copy = TinyLake(Lake.at(str(root)), dict(tiny_lake.taught))
+    copy.write()
+    return copy
 
 
-def test_accepted_dialogues_are_released_in_their_pinned_splits(tiny_lake: TinyLake) -> None:
-    release = tiny_lake.release()
-    assert names(tiny_lake, release) == set(tiny_lake.taught) - {"moon"}
-    planned = {one.seed_id: one.split for one in tiny_lake.taught.values()}
-    assert dict(rows(tiny_lake, release).select("seed_id", "split").iter_rows()) == {
-        seed_id: split for seed_id, split in planned.items() if seed_id != tiny_lake.taught["moon"].seed_id
-    }
+# -- what is taken and left out ---------------------------------------------------------------------------------------
 
 
-def test_rejected_and_set_aside_dialogues_are_listed_with_their_reasons(tiny_lake: TinyLake) -> None:
-    tiny_lake.change("eggs", status="set_aside")
-    tiny_lake.change("moon", reasons=("too_short", "judged_wrong"))
-    assert removed(tiny_lake, tiny_lake.release()) == {
-        "eggs": ("set_aside", "endless"),
-        "moon": ("rejected", "too_short, judged_wrong"),
-    }
+def test_accepted_dialogues_are_released_in_their_planned_splits_ordered_by_id(tiny_lake: TinyLake) -> None:
+    found = rows(tiny_lake, tiny_lake.release())
+    planned = {one.seed_id: one.split for name, one in tiny_lake.taught.items() if name != "moon"}
+    assert dict(found.select("seed_id", "split").iter_rows()) == planned
+    for split in ("train", "validation", "test"):
+        ids = found.filter(pl.col("split") == split)["id"].to_list()
+        assert ids == sorted(ids)
 
 
-def test_what_was_made_of_a_retracted_seed_or_partner_is_taken_out(tiny_lake: TinyLake) -> None:
+NEAR_DUPLICATE = ("near_duplicate", "near_duplicate")
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"eggs": {"status": "set_aside"}}, {"eggs": ("set_aside", "endless")}),
+        ({"moon": {"reasons": ("too_short", "judged_wrong")}}, {"moon": ("rejected", "too_short, judged_wrong")}),
+        ({"loop": {"partner": "verbs"}}, {"verbs": NEAR_DUPLICATE}),  # a partner in an earlier split
+    ],
+)
+def test_what_is_left_out_is_listed_with_its_reason(
+    tiny_lake: TinyLake, changes: dict[str, dict[str, Any]], found: dict[str, tuple[str, str]]
+) -> None:
+    for name, values in changes.items():
+        tiny_lake.change(name, **values)
+    assert removed(tiny_lake, tiny_lake.release()) == {"moon": ("rejected", "judged_wrong")} | found
+
+
+def test_dialogues_of_a_retracted_seed_or_partner_are_left_out(tiny_lake: TinyLake) -> None:
     release = tiny_lake.release([tiny_lake.taught["apples"].seed_id])
-    assert removed(tiny_lake, release)["apples"] == ("retracted", "retracted")
-    assert removed(tiny_lake, release)["loop"] == ("retracted", "retracted")
-    assert names(tiny_lake, release).isdisjoint({"apples", "loop"})
+    left = removed(tiny_lake, release)
+    assert left["apples"] == left["loop"] == ("retracted", "retracted")
+    assert rows(tiny_lake, release).height == 5
 
 
 def test_a_near_duplicate_of_a_training_question_leaves_the_test_split(tiny_lake: TinyLake) -> None:
     question = tiny_lake.taught["apples"].question
     tiny_lake.teach(TinyDialogue("copy", question, "seven", Scenario.DEBATE, "test", source="other"))
-    release = tiny_lake.release()
-    assert removed(tiny_lake, release)["copy"] == ("near_duplicate", "near_duplicate")
-    assert "apples" in names(tiny_lake, release)
+    left = removed(tiny_lake, tiny_lake.release())
+    assert left["copy"] == NEAR_DUPLICATE
+    assert "apples" not in left
 
 
 @pytest.mark.parametrize("where", ["question", "answer", "words"])
 def test_a_benchmark_question_in_question_answer_or_dialogue_keeps_the_row_out(
     tiny_lake: TinyLake, tmp_path: Path, where: str
 ) -> None:
-    test_question = "Every thirteenth of the month the old baker of our town gives away thirteen loaves for free"
-    benchmark = tmp_path / "town.jsonl"
-    benchmark.write_text(json.dumps({"q": test_question}), encoding="utf-8")
-    tiny_lake.change("verbs", **{where: ("Q", test_question, "C", "D") if where == "words" else test_question})
-    release = tiny_lake.release(benchmarks=(Benchmark(name="town", path=str(benchmark), question=("q",)),))
-    assert removed(tiny_lake, release)["verbs"] == ("contaminated", "town")
-    assert "verbs" not in names(tiny_lake, release)
+    text = "Every thirteenth of the month the old baker of our town gives away thirteen loaves for free"
+    (tmp_path / "town.jsonl").write_text(json.dumps({"q": text}), encoding="utf-8")
+    tiny_lake.change("verbs", **{where: ("Q", text, "C", "D") if where == "words" else text})
+    benchmark = Benchmark(name="town", path=str(tmp_path / "town.jsonl"), question=("q",))
+    assert removed(tiny_lake, tiny_lake.release(benchmarks=(benchmark,)))["verbs"] == ("contaminated", "town")
 
 
-def test_an_unreadable_benchmark_stops_the_release(tiny_lake: TinyLake) -> None:
-    with pytest.raises(ConfigurationError, match="town"):
-        tiny_lake.release(benchmarks=(Benchmark(name="town", path="/nowhere/q.jsonl", question=("q",)),))
+def test_rows_that_are_sorted_in_many_slices_are_in_the_same_order(tiny_lake: TinyLake, tmp_path: Path) -> None:
+    def ids(slice_rows: int, name: str) -> list[str]:
+        with open_partitions(tiny_lake.lake, selection, [], tmp_path / name) as connection:
+            remove_unfit(connection, 0.8)
+            return [row["id"] for row in release_rows(connection, BenchmarkScreen([], 13), [], slice_rows)]
+
+    selection = select_partitions(tiny_lake.lake, ReleaseRules(), PROFILE, tiny_lake.expected, [])
+    assert ids(2, "sliced") == ids(1000, "whole")
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def failed_partition(tiny_lake: TinyLake) -> None:
+    tiny_lake.write_partition(Scenario.DEBATE, SHARD, gate="failed")
+
+
+@pytest.mark.parametrize(
+    ("change", "rules", "error", "message"),
+    [
+        (
+            failed_partition,
+            {},
+            ReleaseRefused,
+            r"62.5% of 8 planned[\s\S]*require 90%[\s\S]*debate\|sums-0000: failed its gate",
+        ),
+        (
+            lambda lake: lake.change_every(accepted=False),
+            {},
+            ReleaseRefused,
+            r"none of 8 dialogues[\s\S]*8 rejected: judged_wrong",
+        ),
+        (
+            lambda lake: lake.change("eggs", accepted=False),
+            {"minimum_rows": 7},
+            GatesFailed,
+            "6 rows where the release rules want at least 7",
+        ),
+        (
+            lambda lake: lake.change("verbs", representative="apples"),
+            {},
+            GatesFailed,
+            "stand in several splits",
+        ),
+        (
+            lambda lake: None,
+            {"benchmarks": (Benchmark(name="town", path="/nowhere/q.jsonl", question=("q",)),)},
+            ConfigurationError,
+            "town",
+        ),
+    ],
+    ids=["coverage", "nothing accepted", "too few rows", "duplicates in two splits", "unreadable benchmark"],
+)
+def test_a_release_that_is_refused_says_why_and_the_latest_stays(
+    tiny_lake: TinyLake, change: Callable[[TinyLake], None], rules: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    first = tiny_lake.release()
+    change(tiny_lake)
+    with pytest.raises(error, match=message):
+        tiny_lake.release(**rules)
+    assert RELEASES.latest(tiny_lake.lake) == first
+
+
+def test_one_failed_partition_does_not_stop_a_release_that_needs_less(tiny_lake: TinyLake) -> None:
+    failed_partition(tiny_lake)
+    release = tiny_lake.release(minimum_coverage=0.5)
+    assert release.manifest["left_out"] == [{"partition": f"debate|{SHARD}", "why": "failed its gate"}]
+    assert set(rows(tiny_lake, release)["scenario"]) == {"error_correction", "analogy"}
+
+
+def test_without_plans_the_error_says_what_to_materialise(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseRefused, match="no dialogue plans yet"):
+        TinyLake(Lake.at(str(tmp_path / "empty"))).release()
+
+
+# -- identity ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_same_inputs_give_the_same_release_and_write_nothing(tiny_lake: TinyLake) -> None:
@@ -91,49 +185,33 @@ def test_the_same_inputs_give_the_same_release_and_write_nothing(tiny_lake: Tiny
     assert tiny_lake.lake.store.list("boost_qa") == before
 
 
-def test_the_same_rows_made_elsewhere_have_the_same_id(tiny_lake: TinyLake, tmp_path: Path) -> None:
-    first = tiny_lake.release()
-    copy = TinyLake(type(tiny_lake.lake).at(str(tmp_path / "another")), dict(tiny_lake.taught))
-    copy.write()
-    assert copy.release().id == first.id
-
-
-@pytest.mark.parametrize("change", [{"words": ("Q", "b", "c", "d")}, {"accepted": False}, {"score": 0.8}])
-def test_other_rows_have_another_id(tiny_lake: TinyLake, change: dict[str, object]) -> None:
-    first = tiny_lake.release()
-    tiny_lake.change("trains", **change)
-    assert tiny_lake.release().id != first.id
-
-
-def test_a_release_that_is_sorted_in_many_slices_is_the_same_one(
-    tiny_lake: TinyLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("values", "rules", "same"),
+    [
+        ({}, {}, True),
+        ({"words": ("Q", "b", "c", "d")}, {}, False),
+        ({"accepted": False}, {}, False),
+        ({"score": 0.8}, {}, False),
+        ({}, {"near_duplicate_similarity": 0.9}, False),
+    ],
+)
+def test_in_another_lake_the_same_rows_and_rules_have_the_same_id_and_others_do_not(
+    tiny_lake: TinyLake, tmp_path: Path, values: dict[str, Any], rules: dict[str, Any], same: bool
 ) -> None:
-    copy = TinyLake(type(tiny_lake.lake).at(str(tmp_path / "another")), dict(tiny_lake.taught))
-    copy.write()
-    monkeypatch.setattr(assembly, "SLICE_ROWS", 2)
-    monkeypatch.setattr(assembly, "SPREAD_ROWS", 3)
-    sliced = copy.release()
-    monkeypatch.undo()
-    assert sliced.manifest["rows_sha256"] == tiny_lake.release().manifest["rows_sha256"]
+    other = copied(tiny_lake, tmp_path / "other")
+    other.change("trains", **values)
+    assert (other.release(**rules).id == tiny_lake.release().id) == same
 
 
-def test_rows_stand_by_split_and_then_by_id(tiny_lake: TinyLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly, "SLICE_ROWS", 2)
-    folder = tiny_lake.release().folder
-    for split in ("train", "validation", "test"):
-        ids = pl.read_parquet(f"{tiny_lake.lake.store.uri(folder)}/data/{split}-*.parquet")["id"].to_list()
-        assert ids == sorted(ids)
-
-
-def test_other_rules_have_another_id(tiny_lake: TinyLake) -> None:
-    assert tiny_lake.release().id != tiny_lake.release(near_duplicate_similarity=0.9).id
-
-
-def test_the_latest_release_is_the_one_made_last(tiny_lake: TinyLake) -> None:
-    tiny_lake.release()
-    tiny_lake.change("moon", accepted=True)
-    second = tiny_lake.release()
-    assert RELEASES.latest(tiny_lake.lake) == second
+def test_the_latest_release_is_the_one_made_last_also_when_it_was_made_before(tiny_lake: TinyLake) -> None:
+    with pytest.raises(NotPublished, match="materialise boost_qa first"):
+        RELEASES.latest(tiny_lake.lake)
+    ids = []
+    for accepted in (False, True, False):
+        tiny_lake.change("moon", accepted=accepted)
+        ids.append(tiny_lake.release().id)
+        assert RELEASES.latest(tiny_lake.lake).id == ids[-1]
+    assert ids[0] == ids[2] != ids[1]
 
 
 def test_a_slower_run_does_not_move_the_pointer_back(tiny_lake: TinyLake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,15 +228,6 @@ def test_a_slower_run_does_not_move_the_pointer_back(tiny_lake: TinyLake, monkey
     with pytest.raises(Overtaken, match=r"another run published \w+ meanwhile[\s\S]*materialise boost_qa again"):
         tiny_lake.release()
     assert [RELEASES.latest(tiny_lake.lake)] == faster
-
-
-def test_going_back_points_to_the_old_release_again(tiny_lake: TinyLake) -> None:
-    first = tiny_lake.release()
-    tiny_lake.change("moon", accepted=True)
-    tiny_lake.release()
-    tiny_lake.change("moon", accepted=False)
-    assert tiny_lake.release().id == first.id
-    assert RELEASES.latest(tiny_lake.lake).id == first.id
 
 
 def test_a_release_says_what_changed_since_the_last(tiny_lake: TinyLake) -> None:
@@ -179,59 +248,8 @@ def test_a_release_says_what_changed_since_the_last(tiny_lake: TinyLake) -> None
     }
 
 
-def test_too_little_coverage_is_refused_with_the_partitions_that_are_due(tiny_lake: TinyLake) -> None:
-    tiny_lake.write_partition(Scenario.DEBATE, "sums-0000", gate="failed")
-    with pytest.raises(
-        ReleaseRefused, match=r"62.5% of 8 planned[\s\S]*require 90%[\s\S]*debate\|sums-0000: failed its gate"
-    ):
-        tiny_lake.release()
-
-
-def test_one_poison_partition_does_not_stop_a_release_that_needs_less(tiny_lake: TinyLake) -> None:
-    tiny_lake.write_partition(Scenario.DEBATE, "sums-0000", gate="failed")
-    release = tiny_lake.release(minimum_coverage=0.5)
-    assert release.manifest["left_out"] == [{"partition": "debate|sums-0000", "why": "failed its gate"}]
-    assert set(rows(tiny_lake, release)["scenario"]) == {"error_correction", "analogy"}
-
-
-def test_nothing_accepted_is_refused_with_the_reasons(tiny_lake: TinyLake) -> None:
-    tiny_lake.change_every(accepted=False)
-    with pytest.raises(ReleaseRefused, match=r"none of 8 dialogues[\s\S]*8 rejected: judged_wrong"):
-        tiny_lake.release()
-
-
-def test_an_empty_lake_is_told_what_to_make_first(tiny_lake: TinyLake, tmp_path: Path) -> None:
-    empty = TinyLake(type(tiny_lake.lake).at(str(tmp_path / "empty")))
-    with pytest.raises(ReleaseRefused, match="no dialogue plans yet"):
-        empty.release()
-
-
-def test_too_few_rows_are_refused_and_the_pointer_stays(tiny_lake: TinyLake) -> None:
-    first = tiny_lake.release()
-    tiny_lake.change("eggs", accepted=False)
-    with pytest.raises(GatesFailed, match="6 rows where the release rules want at least 7"):
-        tiny_lake.release(minimum_rows=7)
-    assert RELEASES.latest(tiny_lake.lake).id == first.id
-
-
-def test_a_question_that_is_also_a_partner_in_an_earlier_split_leaves(tiny_lake: TinyLake) -> None:
-    tiny_lake.change("loop", partner="verbs")
-    assert removed(tiny_lake, tiny_lake.release())["verbs"] == ("near_duplicate", "near_duplicate")
-
-
-def test_near_duplicates_of_a_group_in_two_splits_are_refused(tiny_lake: TinyLake) -> None:
-    tiny_lake.change("verbs", representative="apples")
-    with pytest.raises(GatesFailed, match="stand in several splits"):
-        tiny_lake.release()
-
-
-def test_before_the_first_release_there_is_none(tiny_lake: TinyLake) -> None:
-    with pytest.raises(NotPublished, match="materialise boost_qa first"):
-        RELEASES.latest(tiny_lake.lake)
-
-
 def test_a_manifest_of_an_older_version_names_its_partitions_as_new_ones_do(tiny_lake: TinyLake) -> None:
-    tiny_lake.write_partition(Scenario.DEBATE, "sums-0000", gate="failed")
+    failed_partition(tiny_lake)
     release, store = tiny_lake.release(minimum_coverage=0.5), tiny_lake.lake.store
     older = dict(json.loads(store.get(f"{release.folder}/manifest.json")))
     for name in ("lineage", "left_out"):
@@ -241,13 +259,11 @@ def test_a_manifest_of_an_older_version_names_its_partitions_as_new_ones_do(tiny
     assert tiny_lake.release(minimum_coverage=0.5) == release
 
 
-def test_no_secret_and_no_address_reaches_any_file(tiny_lake: TinyLake) -> None:
+def test_no_secret_and_no_address_is_in_any_file(tiny_lake: TinyLake) -> None:
     release = tiny_lake.release()
     store = tiny_lake.lake.store
     text = b"".join(store.get(file.path) for file in store.list("boost_qa") if not file.path.endswith(".png"))
-    assert b"api_key" not in text
-    assert b"http://" not in text
-    assert store.root.encode() not in text
+    assert not [secret for secret in (b"api_key", b"http://", store.root.encode()) if secret in text]
     assert release.manifest["configuration"]["roles"]["judge"]["model"].encode() in text
 
 
