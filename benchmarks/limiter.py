@@ -16,7 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from resources.chat.limiter import Bucket, Limiter, Outcome
+from resources.chat.limiter import Limiter, RateLimitOutcome
+from resources.chat.token_bucket import TokenBucket
 
 SLOTS = 100
 DIALOGUES = 120
@@ -33,7 +34,7 @@ def cap(most: int) -> Accepts:
 
 def bucket(rate: float, burst: float = 20) -> Accepts:
     """An endpoint that takes so many calls a second, after a burst."""
-    tokens = Bucket(rate=rate, burst=burst, level=burst)
+    tokens = TokenBucket(rate, burst)
 
     def accepts(now: float, in_flight: int) -> bool:
         if tokens.delay(now, 1) > 0:
@@ -50,9 +51,25 @@ def noise(share: float) -> Accepts:
     return lambda now, in_flight: draw.random() > share
 
 
-def simulate(accepts: Accepts, calls: int, draw: random.Random, spread: float, refusal: float) -> tuple[float, int]:
-    """Seconds until so many calls are served, and how many were refused on the way."""
-    limiter = Limiter(SLOTS)
+def simulate(
+    accepts: Accepts,
+    calls: int,
+    draw: random.Random,
+    spread: float = 0.0,
+    refusal: float = 0.002,
+    limiter: Limiter | None = None,
+) -> tuple[float, int]:
+    """Seconds until so many calls are served, and how many were refused before that.
+
+    Args:
+        accepts: the endpoint.
+        calls: how many are to be served.
+        draw: where chance comes from.
+        spread: sigma of the log-normal length of a call; with 0 its length is uniform, within 5 %.
+        refusal: median seconds after which a refusal is back.
+        limiter: by default one with a cap of `SLOTS`.
+    """
+    limiter = limiter or Limiter(SLOTS)
     now, ready, to_start, in_flight, served, refused, order = 0.0, DIALOGUES, calls, 0, 0, 0, 0
     events: list[tuple[float, int, str, float]] = []
 
@@ -78,10 +95,10 @@ def simulate(accepts: Accepts, calls: int, draw: random.Random, spread: float, r
         now, _, kind, since = heappop(events)
         if kind == "served":
             in_flight, served, ready = in_flight - 1, served + 1, ready + 1
-            limiter.finish(now, Outcome.SERVED, latency=now - since)
+            limiter.finish(now, RateLimitOutcome.SERVED, latency=now - since)
         elif kind == "refused":
             refused, to_start = refused + 1, to_start + 1
-            limiter.finish(now, Outcome.REFUSED, latency=now - since)
+            limiter.finish(now, RateLimitOutcome.THROTTLED, latency=now - since)
             later(draw.uniform(0.15, 0.25), "rested")
         elif kind == "rested":
             ready += 1

@@ -1,50 +1,30 @@
 """The journal: every completion that was paid for, kept until its dialogues are released.
 
-One folder a scope (an asset partition), one file a writer. A file is a header, then records:
+There is one folder per scope (an asset partition) and one file per writer; `journal_format` describes the files.
 
-    header   8 bytes "MJOURNAL", 2 bytes format version, 4 bytes crc32 of the ten before
-    record   4 bytes mark, 4 bytes length of the payload, 4 bytes crc32 of length and payload, the payload
-    payload  32 bytes key, then the value: opaque here
-
-On a local disk a record is handed to the operating system before its completion is used, so that SIGKILL loses
-nothing that was answered. On S3 the same bytes go up as immutable segments every few seconds and at the end: `append`
-never waits for the store, `flush` does and belongs into a thread.
-Loading merges all files of a scope. A damaged record is dropped and counted, and reading goes on at the next mark.
+On a local disk a record is with the operating system before its completion is used, so that SIGKILL loses nothing that
+was answered. On S3 records go up as immutable segments every few seconds and at the end: `append` never waits for the
+store, `flush` does and belongs into a thread.
 """
 
 import os
 import secrets
-import struct
 import threading
 import time
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Protocol
 from urllib.parse import quote
-from zlib import crc32
 
+from resources.chat.journal_format import decode_file, encode_line
 from resources.lake.store import Store, StoreError, StoreUnreachable
 
 FOLDER = "_journal"
-FORMAT_VERSION = 1
-KEY_BYTES = 32
-SEGMENT_SECONDS = 5.0
-OUTAGE_SECONDS = 300.0  # how long a segment may be tried in vain before nothing more is taken
-
-_MAGIC = b"MJOURNAL"
-_HEADER = struct.Struct(">8sHI")
-_MARK = b"\xf5\xc3RJ"  # 0xF5 never occurs in UTF-8 text
-_RECORD = struct.Struct(">4sII")
-_LENGTH = struct.Struct(">I")
-
-
-class JournalError(RuntimeError):
-    """A journal cannot be read by this version. The message says where it lies and what to do."""
+OUTAGE_SECONDS = 300.0
 
 
 def scope_folder(scope: str) -> str:
-    """Where a scope's journal lies: `scenario_dialogues/debate|orca_math-0003` becomes
+    """The folder of a scope's journal: `scenario_dialogues/debate|orca_math-0003` has
     `_journal/scenario_dialogues/debate/orca_math-0003`."""
     parts = [quote(part, safe=" =+@") for part in scope.replace("|", "/").split("/")]
     if not all(part and not part.startswith(".") for part in parts):
@@ -52,80 +32,28 @@ def scope_folder(scope: str) -> str:
     return "/".join([FOLDER, *parts])
 
 
-def file_header(version: int = FORMAT_VERSION) -> bytes:
-    """The bytes that a journal file starts with."""
-    return _HEADER.pack(_MAGIC, version, crc32(_MAGIC + version.to_bytes(2, "big")))
+class _Writer(ABC):
+    """Where a journal's new records go."""
 
-
-def encode_record(key: bytes, value: bytes) -> bytes:
-    """One record. `key` has 32 bytes."""
-    payload = key + value
-    return _RECORD.pack(_MARK, len(payload), crc32(payload, crc32(_LENGTH.pack(len(payload))))) + payload
-
-
-def decode_records(data: bytes, origin: str = "journal") -> Iterator[tuple[bytes, bytes] | None]:
-    """The records of one file in order; `None` for each damaged stretch.
-
-    Raises:
-        JournalError: the file was written by a newer version.
-    """
-    position = 0
-    if len(data) >= _HEADER.size:
-        magic, version, checksum = _HEADER.unpack_from(data)
-        if magic == _MAGIC and checksum == crc32(data[:10]):
-            if version > FORMAT_VERSION:
-                raise JournalError(
-                    f"{origin} has journal format {version}, this version reads up to {FORMAT_VERSION}: "
-                    f"use the newer version, or delete the file and pay for its answers again"
-                )
-            position = _HEADER.size
-    while position < len(data):
-        record = _record_at(data, position)
-        if record is None:
-            yield None
-            position = _next_record(data, position + 1)
-        else:
-            start, end = record
-            yield data[start : start + KEY_BYTES], data[start + KEY_BYTES : end]
-            position = end
-
-
-def _record_at(data: bytes, position: int) -> tuple[int, int] | None:
-    """Start and end of the payload of the sound record at `position`."""
-    start = position + _RECORD.size
-    if start > len(data):
-        return None
-    mark, length, checksum = _RECORD.unpack_from(data, position)
-    end = start + length
-    if mark != _MARK or length < KEY_BYTES or end > len(data):
-        return None
-    if crc32(memoryview(data)[start:end], crc32(_LENGTH.pack(length))) != checksum:
-        return None
-    return start, end
-
-
-def _next_record(data: bytes, position: int) -> int:
-    """The position of the next sound record, or the end."""
-    while (position := data.find(_MARK, position)) >= 0:
-        if _record_at(data, position):
-            return position
-        position += 1
-    return len(data)
-
-
-class _Writer(Protocol):
     @property
-    def pending(self) -> int: ...
+    def pending(self) -> int:
+        return 0
+
+    @abstractmethod
     def append(self, record: bytes) -> None: ...
-    def check(self) -> None: ...
-    def flush(self) -> None: ...
+
+    def check(self) -> None:  # noqa: B027
+        pass
+
+    def flush(self) -> None:  # noqa: B027
+        pass
+
+    @abstractmethod
     def close(self) -> None: ...
 
 
-class _FileWriter:
+class _FileWriter(_Writer):
     """Appends to one local file; each record is with the operating system when `append` returns."""
-
-    pending = 0
 
     def __init__(self, store: Store, path: str) -> None:
         target = store.local_path(path)
@@ -137,12 +65,6 @@ class _FileWriter:
             self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except OSError as error:
             raise self._unwritable(error) from error
-        try:
-            self.append(file_header())
-        except StoreError:
-            os.close(self._file)
-            target.unlink(missing_ok=True)
-            raise
 
     def append(self, record: bytes) -> None:
         try:
@@ -154,14 +76,10 @@ class _FileWriter:
             raise self._unwritable(error) from error
         self._length += len(record)
 
-    def check(self) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
-
     def close(self) -> None:
         os.close(self._file)
+        if not self._length:
+            self._path.unlink(missing_ok=True)
 
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreError(
@@ -170,16 +88,17 @@ class _FileWriter:
         )
 
 
-class _SegmentWriter:
+class _SegmentWriter(_Writer):
     """Collects records and puts them as numbered, immutable files. `flush` and `close` wait for the store."""
 
-    def __init__(self, store: Store, path: str) -> None:
+    def __init__(self, store: Store, path: str, outage_seconds: float) -> None:
         self._store = store
         self._path = path
+        self._outage_seconds = outage_seconds
         self._pending: list[bytes] = []
         self._number = 0
         self._lock = threading.Lock()
-        self._trying_since: float | None = None  # the segment that could not be put so far
+        self._failing_since: float | None = None
         self._failure: Exception | None = None
 
     @property
@@ -187,17 +106,17 @@ class _SegmentWriter:
         return len(self._pending)
 
     def append(self, record: bytes) -> None:
-        self._pending.append(record)  # an answer that came in too late goes up after all if `close` finds the store
+        self._pending.append(record)  # a late answer goes up after all if `close` reaches the store
         self.check()
 
     def check(self) -> None:
-        since, failure = self._trying_since, self._failure
-        if since is None or time.monotonic() - since <= OUTAGE_SECONDS:
+        since, failure = self._failing_since, self._failure
+        if since is None or time.monotonic() - since <= self._outage_seconds:
             return
         passing = failure is None or isinstance(failure, StoreUnreachable)
         raise (StoreUnreachable if passing else StoreError)(
-            f"answers could not be kept in {self._store.uri(self._path)} for {OUTAGE_SECONDS:g} s, so no more are paid "
-            f"for ({failure or 'the store does not answer'}); run the same command again when it can be written"
+            f"answers could not be saved in {self._store.uri(self._path)} for {self._outage_seconds:g} s, so no more "
+            f"are paid for ({failure or 'the store does not answer'}); run the same command again when it is writable"
         )
 
     def flush(self) -> None:
@@ -205,14 +124,14 @@ class _SegmentWriter:
             taken = len(self._pending)
             if not taken:
                 return
-            path = self._path.replace(".journal", f"-{self._number:05d}.journal")
-            self._trying_since = self._trying_since or time.monotonic()
+            self._failing_since = self._failing_since or time.monotonic()
+            path = self._path.replace(".jsonl", f"-{self._number:05d}.jsonl")
             try:
-                self._store.put(path, b"".join([file_header(), *self._pending[:taken]]))
+                self._store.put(path, b"".join(self._pending[:taken]))
             except Exception as error:
                 self._failure = error
                 raise
-            self._trying_since = self._failure = None
+            self._failing_since = self._failure = None
             self._number += 1
             del self._pending[:taken]
 
@@ -224,15 +143,21 @@ class ScopeJournal:
     """The completions kept for one scope, in memory and in the store.
 
     Attributes:
-        damaged: stretches of bytes that could not be read when loading.
+        damaged: lines, or stretches of bytes, that could not be read when loading.
+
+    Args:
+        store: the lake.
+        scope: the asset partition.
+        outage_seconds: how long a segment may be tried without success before no more records are taken.
     """
 
-    def __init__(self, store: Store, scope: str) -> None:
+    def __init__(self, store: Store, scope: str, outage_seconds: float = OUTAGE_SECONDS) -> None:
         self._store = store
         self._folder = scope_folder(scope)
+        self._outage_seconds = outage_seconds
         self._values: dict[bytes, bytes] = {}
         self._writer: _Writer | None = None
-        self._refused: StoreError | None = None  # why no file could be begun
+        self._unwritable: StoreError | None = None  # why the first record of a file could not be written
         self.damaged = 0
 
     def __len__(self) -> int:
@@ -242,48 +167,56 @@ class ScopeJournal:
         """Merge every file that any writer left for this scope. Blocking; call it once, before the rest.
 
         Raises:
-            JournalError: a file was written by a newer version.
+            JournalError: a file has a format that this version does not know.
         """
         paths = _files(self._store, self._folder)
         with ThreadPoolExecutor(8) as readers:
             for path, data in zip(paths, readers.map(self._read, paths), strict=True):
-                for record in decode_records(data, self._store.uri(path)):
+                for record in decode_file(self._store.uri(path), data):
                     if record is None:
                         self.damaged += 1
                     else:
                         self._values.setdefault(*record)
 
     def get(self, key: bytes) -> bytes | None:
-        """The value kept under `key`."""
+        """The JSON text of the completion kept under `key`."""
         return self._values.get(key)
 
-    def append(self, key: bytes, value: bytes) -> None:
-        """Keep `value`. Locally it is with the operating system on return; on S3 it goes up with the next segment.
+    def append(self, key: bytes, completion: bytes) -> None:
+        """Keep a completion. Locally it is with the operating system on return; on S3 it is in the next segment.
 
-        Never waits for a store elsewhere.
+        Never waits for a remote store.
 
         Raises:
             StoreError: it cannot be written; the message says what to do.
         """
-        if self._writer is None:
-            self._writer = self._begin()
-        self._writer.append(encode_record(key, value))
-        self._values[key] = value
+        if self._unwritable is not None:  # else each of the calls in flight would try to open a file
+            raise StoreError(str(self._unwritable))
+        first = self._writer is None
+        try:
+            self._writer = self._writer or self._open_writer()
+            self._writer.append(encode_line(key, completion))
+        except StoreError as error:
+            if first:
+                self.close()
+                self._unwritable = error
+            raise
+        self._values[key] = completion
 
     def check(self) -> None:
-        """Whether a completion could be kept, as far as is known: to be asked before one is paid for.
+        """Make sure, as far as is known, that a completion can be kept. Call it before one is paid for.
 
         Raises:
-            StoreError: no file could be begun since the last `close`, or a segment was tried for `OUTAGE_SECONDS`.
+            StoreError: no file could be opened since the last `close`, or the store failed for `outage_seconds`.
         """
-        if self._refused is not None:
-            raise StoreError(str(self._refused))
+        if self._unwritable is not None:
+            raise StoreError(str(self._unwritable))
         if self._writer is not None:
             self._writer.check()
 
     @property
     def pending(self) -> int:
-        """Completions that are in memory alone so far."""
+        """Completions that are only in memory so far."""
         return self._writer.pending if self._writer else 0
 
     def flush(self) -> None:
@@ -292,29 +225,23 @@ class ScopeJournal:
             self._writer.flush()
 
     def close(self) -> None:
-        """Flush and let go of the file. Blocking; a later `append` starts a new file."""
-        self._refused = None
+        """Flush and close the file. Blocking; a later `append` opens a new file."""
+        self._unwritable = None
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
-    def _begin(self) -> _Writer:
-        """A writer with a file of its own. It is tried once: as many calls as are in flight would else try it each."""
-        if self._refused is not None:
-            raise StoreError(str(self._refused))
-        # A name sorts by its time; the random part keeps two writers of one second apart.
-        path = f"{self._folder}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.journal"
-        local = self._store.local_path(path) is not None
-        try:
-            return (_FileWriter if local else _SegmentWriter)(self._store, path)
-        except StoreError as error:
-            self._refused = error
-            raise
+    def _open_writer(self) -> _Writer:
+        # A name sorts by its time; the random part separates two writers of one second.
+        path = f"{self._folder}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.jsonl"
+        if self._store.local_path(path) is not None:
+            return _FileWriter(self._store, path)
+        return _SegmentWriter(self._store, path, self._outage_seconds)
 
     def _read(self, path: str) -> bytes:
         try:
             return self._store.get(path)
-        except FileNotFoundError:  # swept since it was listed
+        except FileNotFoundError:  # deleted since it was listed
             return b""
 
 
@@ -327,6 +254,5 @@ def delete_journal(store: Store, scope: str) -> int:
 
 
 def _files(store: Store, folder: str) -> list[str]:
-    """The journal files of this very scope, not of scopes below it, oldest first."""
-    listed = (file.path for file in store.list(folder))
-    return [path for path in listed if path.endswith(".journal") and path.rpartition("/")[0] == folder]
+    """The files of this very scope's journal, not of scopes below it, oldest first."""
+    return [file.path for file in store.list(folder) if file.path.rpartition("/")[0] == folder]

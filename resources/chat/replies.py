@@ -31,7 +31,7 @@ class AttemptFailed(Exception):
             `empty_choices` or `empty_message`.
         detail: what came back, shortened.
         wasted: a body came back and was paid for.
-        tokens: what it took, prompt and completion, where the server tells.
+        tokens: what it cost, prompt and completion, where the server reports it.
     """
 
     def __init__(self, reason: str, detail: str, *, wasted: bool = False, tokens: tuple[int, int] = (0, 0)) -> None:
@@ -42,13 +42,25 @@ class AttemptFailed(Exception):
         self.tokens = tokens
 
 
-class Fault(Enum):
+class Throttled(Exception):
+    """The endpoint is too busy: 429, or 503 with Retry-After.
+
+    Attributes:
+        retry_after: seconds that it asked to wait, if it did.
+    """
+
+    def __init__(self, detail: str, retry_after: float | None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class FailureKind(Enum):
     """What an answer that is no completion means for the call."""
 
-    THROTTLED = "throttled"  # wait, at no attempt's expense
+    THROTTLED = "throttled"  # wait; it uses up no attempt
     TRANSIENT = "transient"  # try again, a few times
     REJECTED = "rejected"  # this call will never be answered
-    UNUSABLE = "unusable"  # no call will
+    UNUSABLE = "unusable"  # no call will be
 
 
 def excerpt(content: bytes | str) -> str:
@@ -83,16 +95,16 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
         raise _wasted("malformed_body", "no message", reply, counts)
     finish_reason = choices[0].get("finish_reason")
     content = _text_of(message.get("content"))
-    told = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
-    if content is None and not told and finish_reason not in ("length", "content_filter"):
+    reported = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
+    if content is None and not reported and finish_reason not in ("length", "content_filter"):
         raise _wasted("empty_message", "no content", reply, counts)
     thought, text = split_reasoning(content or "")
     return Completion(
         text=_sound(text),
-        reasoning=_sound("\n\n".join(part for part in (told, thought) if part)) or None,
+        reasoning=_sound("\n\n".join(part for part in (reported, thought) if part)) or None,
         finish_reason=finish_reason if isinstance(finish_reason, str) else "stop",
         prompt_tokens=_count(counts.get("prompt_tokens"), prompt_characters),
-        completion_tokens=_count(counts.get("completion_tokens"), len(content or "") + len(told or "")),
+        completion_tokens=_count(counts.get("completion_tokens"), len(content or "") + len(reported or "")),
         replayed=False,
     )
 
@@ -129,11 +141,40 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         pass
     try:
         until = parsedate_to_datetime(value or "").timestamp()
-        # The server's own clock, where it tells: this machine's may be wrong or jump.
+        # The server's own clock, where it sends it: this machine's may be wrong or jump.
         now = parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
     except ValueError:
         return None
     return max(0.0, until - now)
+
+
+def rate_limit_pause(headers: Mapping[str, str], tokens: float) -> float:
+    """Seconds until one call of that many tokens is likely allowed again, from `x-ratelimit-*` headers; 0 if it is now."""
+    pause = 0.0
+    for kind, needed in (("requests", 1.0), ("tokens", max(1.0, tokens))):
+        remaining = _number(headers.get(f"x-ratelimit-remaining-{kind}"))
+        reset = _duration(headers.get(f"x-ratelimit-reset-{kind}"))
+        if remaining is not None and reset is not None and remaining < needed:
+            # `reset` is the time until the whole allowance is back.
+            allowance = _number(headers.get(f"x-ratelimit-limit-{kind}")) or needed
+            pause = max(pause, reset * min(1.0, (needed - remaining) / allowance))
+    return pause
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+
+
+def _duration(text: str | None) -> float | None:
+    """Seconds in `6m0s`, `1.5s`, `120ms` or a bare number."""
+    parts = re.findall(r"(\d+(?:\.\d*)?)(ms|[smhd])?", text or "")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else None
 
 
 _CONTEXT = re.compile(
@@ -147,30 +188,34 @@ _NO_FUNDS = re.compile(r"insufficient.?(quota|funds|balance|credits)|billing", r
 _NO_MODEL = re.compile(r"model_not_found|unknown_model|invalid_model")
 
 
-def judge_failure(reply: Reply) -> tuple[Fault, str, str]:
+def classify_failure(reply: Reply) -> tuple[FailureKind, str, str]:
     """What a reply of any other status means: the fault, a short reason code, and the server's words."""
     status, words, code = reply.status, *_server_words(reply.content)
     said = f"HTTP {status}: {words or '(nothing)'}"
     both = f"{code} {words}"
     if status == 429 and _NO_FUNDS.search(both):
-        return Fault.UNUSABLE, "quota_spent", said
+        return FailureKind.UNUSABLE, "quota_spent", said
     if status == 429 or (status == 503 and retry_after(reply.headers) is not None):
-        return Fault.THROTTLED, "throttled", said
+        return FailureKind.THROTTLED, "throttled", said
     if status >= 500 or status in (408, 409, 425):
-        return Fault.TRANSIENT, "server_error", said
+        return FailureKind.TRANSIENT, "server_error", said
     if status in (400, 403, 422) and _FILTER.search(both):
-        return Fault.REJECTED, "content_filter", said
+        return FailureKind.REJECTED, "content_filter", said
     if status in (401, 403):
-        return Fault.UNUSABLE, "wrong_key", said
+        return FailureKind.UNUSABLE, "wrong_key", said
     if status == 402:
-        return Fault.UNUSABLE, "quota_spent", said
+        return FailureKind.UNUSABLE, "quota_spent", said
     if status == 404 or (status in (400, 422) and _NO_MODEL.search(code)):
-        return Fault.UNUSABLE, "unknown_model", said
+        return FailureKind.UNUSABLE, "unknown_model", said
     if status < 400:
-        return Fault.UNUSABLE, "redirected", f"HTTP {status}, to {reply.headers.get('location', '').partition('?')[0]}"
+        return (
+            FailureKind.UNUSABLE,
+            "redirected",
+            f"HTTP {status}, to {reply.headers.get('location', '').partition('?')[0]}",
+        )
     if status == 413 or _CONTEXT.search(both):
-        return Fault.REJECTED, "context_overflow", said
-    return Fault.REJECTED, "bad_request", said
+        return FailureKind.REJECTED, "context_overflow", said
+    return FailureKind.REJECTED, "bad_request", said
 
 
 def _server_words(content: bytes) -> tuple[str, str]:

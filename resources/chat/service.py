@@ -79,7 +79,7 @@ class ChatService:
                 roles=roles,
                 address_of=address_of,
                 budget=self._budget,
-                spent=_spent_by(run) if run else None,
+                spending=_spent_by(run) if run else None,
                 retries=self._retries,
             ) as engine:
                 yield engine

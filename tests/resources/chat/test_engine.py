@@ -182,7 +182,7 @@ def test_a_damaged_record_is_paid_again_and_mentioned(
     with caplog.at_level(logging.WARNING):
         answers = ask_all(make_engine(), make_call(sample="d1"), make_call(sample="d2"))
     assert sorted(answer.replayed for answer in answers) == [False, True]
-    assert "1 damaged journal records were dropped" in caplog.text
+    assert "1 damaged journal records were skipped" in caplog.text
 
 
 def test_the_journal_holds_no_key_and_no_address(
@@ -489,9 +489,9 @@ def test_a_budget_holds_over_all_engines_of_a_run(
     make_engine: MakeEngine, make_call: MakeCall, fake_endpoint: "FakeEndpoint"
 ) -> None:
     spent = Spending()
-    ask(make_engine(budget=Budget(tokens=15), spent=spent), make_call(sample="d1"))
+    ask(make_engine(budget=Budget(tokens=15), spending=spent), make_call(sample="d1"))
     with pytest.raises(BudgetSpent, match=r"the run's budget of 15 tokens is spent \(15\)"):
-        ask(make_engine(budget=Budget(tokens=15), spent=spent), make_call(sample="d2"))
+        ask(make_engine(budget=Budget(tokens=15), spending=spent), make_call(sample="d2"))
     assert len(fake_endpoint.chats) == 1
 
 
@@ -500,7 +500,7 @@ def test_what_a_wasted_body_took_is_spent_and_told(
 ) -> None:
     fake_endpoint.script(fake_endpoint.says(None, prompt_tokens=100, completion_tokens=50), "42")
     spent = Spending()
-    engine = make_engine(make_profile(prices={"tiny": {"prompt": 1.0, "completion": 2.0}}), spent=spent)
+    engine = make_engine(make_profile(prices={"tiny": {"prompt": 1.0, "completion": 2.0}}), spending=spent)
     ask(engine, make_call())
     assert (engine.total.wasted, engine.total.prompt_tokens, engine.total.completion_tokens) == (1, 110, 55)
     assert spent.tokens == 165

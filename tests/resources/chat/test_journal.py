@@ -1,37 +1,50 @@
 """The journal keeps what was paid for, whatever happens to its files."""
 
+import json
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.chat.journal import (
-    JournalError,
-    ScopeJournal,
-    decode_records,
-    delete_journal,
-    encode_record,
-    file_header,
-    scope_folder,
-)
+from resources.chat.journal import ScopeJournal, delete_journal, scope_folder
+from resources.chat.journal_format import JournalError, decode_file, encode_line
 from resources.lake.store import LocalStore, StoredFile, StoreError, StoreUnreachable
 
 SCOPE = "scenario_dialogues/debate|orca_math-0003"
-RECORDS = st.lists(st.tuples(st.binary(min_size=32, max_size=32), st.binary(max_size=200)), max_size=8)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
+COMPLETIONS = TEXTS.map(lambda text: json.dumps({"text": text}, ensure_ascii=False).encode())
+RECORDS = st.lists(st.tuples(st.binary(min_size=32, max_size=32), COMPLETIONS), max_size=8)
+Records = list[tuple[bytes, bytes]]
 
 
 def key(number: int) -> bytes:
     return number.to_bytes(32, "big")
 
 
-def file_of(records: list[tuple[bytes, bytes]]) -> bytes:
-    return file_header() + b"".join(encode_record(*record) for record in records)
+def binary_record(key: bytes, completion: bytes) -> bytes:
+    """A record as earlier versions wrote it."""
+    payload = key + completion
+    length = len(payload).to_bytes(4, "big")
+    return b"\xf5\xc3RJ" + length + crc32(length + payload).to_bytes(4, "big") + payload
 
 
-def loaded(store: LocalStore, scope: str = SCOPE) -> ScopeJournal:
-    journal = ScopeJournal(store, scope)
+HEADER = b"MJOURNAL\x00\x01\xc9\x88O\x10"
+FORMATS = pytest.mark.parametrize(
+    ("name", "header", "encode"), [("x.jsonl", b"", encode_line), ("x.journal", HEADER, binary_record)]
+)
+
+
+def file_of(records: Records, header: bytes, encode: Callable[[bytes, bytes], bytes]) -> bytes:
+    return header + b"".join(encode(*record) for record in records)
+
+
+def loaded(store: LocalStore, scope: str = SCOPE, **options: float) -> ScopeJournal:
+    journal = ScopeJournal(store, scope, **options)
     journal.load()
     return journal
 
@@ -46,59 +59,104 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(tmp_path)
 
 
-@given(RECORDS)
-def test_what_is_written_is_read(records: list[tuple[bytes, bytes]]) -> None:
-    assert list(decode_records(file_of(records))) == records
+# ---- the files
 
 
-@given(RECORDS, st.data())
-def test_a_torn_end_costs_the_last_record_alone(records: list[tuple[bytes, bytes]], data: st.DataObject) -> None:
-    last = encode_record(key(1), b"the last answer")
-    cut = data.draw(st.integers(min_value=1, max_value=len(last) - 1))
-    assert list(decode_records(file_of(records) + last[:cut])) == [*records, None]
+@FORMATS
+@given(records=RECORDS)
+def test_every_record_is_read(name: str, header: bytes, encode: Callable[..., bytes], records: Records) -> None:
+    assert list(decode_file(name, file_of(records, header, encode))) == records
 
 
-@given(RECORDS.filter(bool), st.data())
-def test_a_flipped_byte_costs_one_record_at_most(records: list[tuple[bytes, bytes]], data: st.DataObject) -> None:
-    damaged = bytearray(file_of(records))
+@FORMATS
+@given(records=RECORDS, data=st.data())
+def test_a_torn_end_costs_the_last_record_alone(
+    name: str, header: bytes, encode: Callable[..., bytes], records: Records, data: st.DataObject
+) -> None:
+    last = encode(key(1), b'{"text": "the last answer"}').rstrip(b"\n")
+    torn = last[: data.draw(st.integers(min_value=1, max_value=len(last) - 1))]
+    assert list(decode_file(name, file_of(records, header, encode) + torn)) == [*records, None]
+
+
+@FORMATS
+@given(records=RECORDS.filter(bool), data=st.data())
+def test_a_changed_byte_costs_the_records_that_it_touches(
+    name: str, header: bytes, encode: Callable[..., bytes], records: Records, data: st.DataObject
+) -> None:
+    damaged = bytearray(file_of(records, header, encode))
     place = data.draw(st.integers(min_value=0, max_value=len(damaged) - 1))
     damaged[place] ^= data.draw(st.integers(min_value=1, max_value=255))
-    read = list(decode_records(bytes(damaged)))
+    read = list(decode_file(name, bytes(damaged)))
     sound = [record for record in read if record is not None]
-    assert read.count(None) == 1
-    assert len(sound) >= len(records) - 1
+    assert None in read or damaged.endswith(b"}\n\n")
+    assert len(sound) >= len(records) - (2 if name.endswith("jsonl") else 1)  # a line break separates two lines
     assert all(record in records for record in sound)
 
 
-def test_a_new_journal_finds_what_another_kept(store: LocalStore) -> None:
-    first = loaded(store)
-    first.append(key(1), b"answer")
-    assert loaded(store).get(key(1)) == b"answer"
+def test_jq_and_grep_read_the_file(store: LocalStore, tmp_path: Path) -> None:
+    journal = loaded(store)
+    journal.append(key(1), '{"text":"vierzig\u2028und zwei"}'.encode())
+    journal.append(key(2), b'{"text":"seven"}')
+    path = tmp_path / only_file(store).path
+    assert [json.loads(line)["completion"]["text"] for line in path.read_text().split("\n")[:-1]] == [
+        "vierzig\u2028und zwei",
+        "seven",
+    ]
+    found = subprocess.run(["grep", "-c", "seven", path], check=True, stdout=subprocess.PIPE, text=True)
+    assert found.stdout == "1\n"
+
+
+def test_files_of_earlier_versions_are_read_and_new_ones_written_beside_them(store: LocalStore) -> None:
+    store.put(f"{scope_folder(SCOPE)}/20261128T100000-00000000.journal", HEADER + binary_record(key(1), b"{}"))
+    journal = loaded(store)
+    journal.append(key(2), b"{}")
+    journal.close()
+    assert {Path(file.path).suffix for file in store.list("_journal")} == {".journal", ".jsonl"}
+    assert len(loaded(store)) == 2
+    assert delete_journal(store, SCOPE) == 2
+
+
+def test_an_unknown_format_is_refused_with_what_to_do(store: LocalStore) -> None:
+    store.put(f"{scope_folder(SCOPE)}/x.jsonl3", b"")
+    with pytest.raises(JournalError, match=r"x\.jsonl3 has a journal format .* use the newer version, or delete"):
+        loaded(store)
+
+
+@pytest.mark.parametrize(
+    ("scope", "folder"),
+    [
+        (SCOPE, "_journal/scenario_dialogues/debate/orca_math-0003"),
+        *((scope, None) for scope in ["", "a//b", "a/../b", "a|.hidden", "/a"]),
+    ],
+)
+def test_a_scope_has_a_folder_of_its_own_below_the_journals(scope: str, folder: str | None) -> None:
+    if folder:
+        assert scope_folder(scope) == folder
+    else:
+        with pytest.raises(ValueError, match="is not a scope"):
+            scope_folder(scope)
+
+
+# ---- one scope
 
 
 def test_the_files_of_all_writers_are_merged(store: LocalStore) -> None:
     for number in range(3):
-        writer = loaded(store)
-        writer.append(key(number), b"answer")
-        writer.close()
+        journal = loaded(store)
+        journal.append(key(number), b"{}")
+        assert loaded(store).get(key(number)) == b"{}"  # before it is closed
+        journal.close()
     assert len(loaded(store)) == 3
 
 
-def test_damage_is_counted_and_the_rest_kept(store: LocalStore, tmp_path: Path) -> None:
-    writer = loaded(store)
-    writer.append(key(1), b"one")
-    writer.append(key(2), b"two")
-    writer.close()
+def test_damaged_lines_are_counted_and_the_others_read(store: LocalStore, tmp_path: Path) -> None:
+    journal = loaded(store)
+    for number, text in enumerate((b'"one"', b'"two"')):
+        journal.append(key(number), text)
     path = tmp_path / only_file(store).path
     path.write_bytes(path.read_bytes().replace(b"one", b"0ne"))
     journal = loaded(store)
-    assert (journal.damaged, journal.get(key(1)), journal.get(key(2))) == (1, None, b"two")
-
-
-def test_a_newer_format_is_refused_with_what_to_do(store: LocalStore) -> None:
-    store.put(f"{scope_folder(SCOPE)}/x.journal", file_header(version=2))
-    with pytest.raises(JournalError, match=r"format 2, this version reads up to 1: use the newer version"):
-        loaded(store)
+    assert (journal.damaged, journal.get(key(0)), journal.get(key(1))) == (1, None, b'"two"')
 
 
 def test_nothing_is_written_where_nothing_is_new(store: LocalStore) -> None:
@@ -107,54 +165,42 @@ def test_nothing_is_written_where_nothing_is_new(store: LocalStore) -> None:
 
 
 def test_a_scope_does_not_see_the_scopes_below_it(store: LocalStore) -> None:
-    below = loaded(store, "scenario_dialogues/debate|a/b")
-    below.append(key(1), b"answer")
+    loaded(store, "scenario_dialogues/debate|a/b").append(key(1), b"{}")
     assert len(loaded(store, "scenario_dialogues/debate|a")) == 0
 
 
-def test_the_layout_follows_the_scope() -> None:
-    assert scope_folder(SCOPE) == "_journal/scenario_dialogues/debate/orca_math-0003"
-
-
-@pytest.mark.parametrize("scope", ["", "a//b", "a/../b", "a|.hidden", "/a"])
-def test_a_scope_cannot_leave_its_folder(scope: str) -> None:
-    with pytest.raises(ValueError, match="is not a scope"):
-        scope_folder(scope)
-
-
-def test_sweeping_deletes_the_scope_alone(store: LocalStore) -> None:
+def test_only_the_journal_of_the_scope_is_deleted(store: LocalStore) -> None:
     for scope in (SCOPE, "scenario_dialogues/debate|orca_math-0004"):
-        writer = loaded(store, scope)
-        writer.append(key(1), b"answer")
-        writer.close()
+        loaded(store, scope).append(key(1), b"{}")
     assert delete_journal(store, SCOPE) == 1
     assert [file.path.split("/")[3] for file in store.list("_journal")] == ["orca_math-0004"]
 
 
-def test_a_full_disk_leaves_whole_records_and_says_what_to_do(
-    store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# ---- a full disk
+
+
+def test_a_disk_that_fills_up_leaves_whole_lines(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = loaded(store)
-    journal.append(key(1), b"one")
+    journal.append(key(1), b'"one"')
     write = os.write
 
     def fills_up(file: int, data: bytes) -> int:
-        if len(data) < 50:
+        if len(data) < 100:
             raise OSError(28, "No space left on device")
         return write(file, data[:20])
 
     monkeypatch.setattr(os, "write", fills_up)
     with pytest.raises(StoreError, match=r"No space left on device; make room"):
-        journal.append(key(2), b"two" * 10)
+        journal.append(key(2), b'"two"')
     monkeypatch.undo()
-    journal.append(key(3), b"three")
+    journal.append(key(3), b'"three"')
     again = loaded(store)
-    assert (again.damaged, len(again), again.get(key(3))) == (0, 2, b"three")
+    assert (again.damaged, len(again), again.get(key(3))) == (0, 2, b'"three"')
 
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A disk on which not a byte has room; the files that it was tried with."""
+    """A disk without a free byte; the files that were tried."""
     tried = []
 
     def write(file: int, data: bytes) -> int:
@@ -165,47 +211,32 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return tried
 
 
-def test_a_file_that_cannot_be_begun_leaves_nothing_behind(store: LocalStore, full_disk: list[int]) -> None:
-    with pytest.raises(StoreError, match="No space left on device"):
-        loaded(store).append(key(1), b"one")
-    assert store.list("_journal") == []
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(full_disk[0])
-
-
-def test_a_file_that_cannot_be_begun_is_not_tried_for_every_answer(store: LocalStore, full_disk: list[int]) -> None:
-    journal = loaded(store)
-    for number in range(3):
-        with pytest.raises(StoreError, match="No space left on device"):
-            journal.append(key(number), b"answer")
-    assert len(full_disk) == 1
-
-
-def test_a_journal_that_could_not_be_begun_says_so_before_more_is_paid(store: LocalStore, full_disk: list[int]) -> None:
-    journal = loaded(store)
-    with pytest.raises(StoreError):
-        journal.append(key(1), b"one")
-    with pytest.raises(StoreError, match="No space left on device; make room"):
-        journal.check()
-
-
-def test_a_journal_that_was_closed_begins_anew(
+def test_a_full_disk_is_tried_once_and_reported_before_more_is_paid(
     store: LocalStore, full_disk: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = loaded(store)
-    with pytest.raises(StoreError):
-        journal.append(key(1), b"one")
+    for number in range(3):
+        with pytest.raises(StoreError, match="No space left on device; make room"):
+            journal.append(key(number), b"{}")
+    with pytest.raises(StoreError, match="No space left on device; make room"):
+        journal.check()
+    assert len(full_disk) == 1
+    assert store.list("_journal") == []
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(full_disk[0])
     journal.close()
     monkeypatch.undo()
-    journal.append(key(1), b"one")
+    journal.append(key(1), b"{}")
     assert len(loaded(store)) == 1
 
 
-class RemoteStore(LocalStore):
-    """A store without a disk of its own, as S3 is; `down` makes it fail."""
+# ---- a remote store
 
-    down = False
-    fault: StoreError = StoreUnreachable("unreachable")
+
+class RemoteStore(LocalStore):
+    """A store without a disk of its own, as S3 is; `failure` makes it fail."""
+
+    failure: StoreError | None = None
     puts = 0
 
     def local_path(self, path: str) -> None:
@@ -213,90 +244,60 @@ class RemoteStore(LocalStore):
 
     def put(self, path: str, data: bytes) -> None:
         self.puts += 1
-        if self.down:
-            raise self.fault
+        if self.failure:
+            raise self.failure
         super().put(path, data)
 
 
-def test_segments_go_up_when_flushed_and_at_the_end(tmp_path: Path) -> None:
-    store = RemoteStore(tmp_path)
-    journal = loaded(store)
-    journal.append(key(1), b"one")
-    assert len(loaded(store)) == 0
-    journal.flush()
-    assert len(loaded(store)) == 1
-    journal.append(key(2), b"two")
-    journal.close()
-    assert len(loaded(store)) == 2
-    assert len(store.list("_journal")) == 2
-
-
-def test_a_segment_that_could_not_be_put_goes_up_with_the_next(tmp_path: Path) -> None:
-    store = RemoteStore(tmp_path)
-    journal = loaded(store)
-    journal.append(key(1), b"one")
-    store.down = True
-    with pytest.raises(StoreError):
-        journal.flush()
-    store.down = False
-    journal.append(key(2), b"two")
-    journal.flush()
-    assert len(loaded(store)) == 2
-
-
 @pytest.fixture
-def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteStore:
-    """A store that is away for longer than is waited for."""
-    monkeypatch.setattr("resources.chat.journal.OUTAGE_SECONDS", 0.0)
-    store = RemoteStore(tmp_path)
-    store.down = True
-    return store
+def remote(tmp_path: Path) -> RemoteStore:
+    return RemoteStore(tmp_path)
 
 
-def tried_in_vain(store: RemoteStore) -> ScopeJournal:
-    journal = loaded(store)
-    journal.append(key(1), b"one")
+def failed_once(store: RemoteStore, failure: StoreError) -> ScopeJournal:
+    """A journal with one record, whose segment could not be put; it allows for no outage."""
+    journal = loaded(store, outage_seconds=0.0)
+    journal.append(key(1), b"{}")
+    store.failure = failure
     with pytest.raises(StoreError):
         journal.flush()
     return journal
 
 
-def test_appending_never_tries_the_store(away: RemoteStore) -> None:
-    journal = tried_in_vain(away)
+def test_segments_go_up_when_flushed_and_at_the_end(remote: RemoteStore) -> None:
+    journal = loaded(remote)
+    for number, save in ((1, journal.flush), (2, journal.close)):
+        journal.append(key(number), b"{}")
+        assert len(loaded(remote)) == number - 1
+        save()
+        assert len(loaded(remote)) == number
+    assert len(remote.list("_journal")) == 2
+
+
+def test_a_segment_that_could_not_be_put_goes_up_with_the_next(remote: RemoteStore) -> None:
+    journal = failed_once(remote, StoreUnreachable("unreachable"))
     with pytest.raises(StoreUnreachable):
-        journal.append(key(2), b"two")
-    assert away.puts == 1
+        journal.append(key(2), b"{}")
+    assert remote.puts == 1  # `append` never tries the store
+    remote.failure = None
+    journal.close()
+    assert len(loaded(remote)) == 2
 
 
-def test_a_long_outage_is_told_before_more_is_paid(away: RemoteStore) -> None:
-    with pytest.raises(StoreUnreachable, match=r"no more are paid for \(unreachable\); run the same command again"):
-        tried_in_vain(away).check()
+@pytest.mark.parametrize("failure", [StoreUnreachable("unreachable"), StoreError("no permission")])
+def test_a_long_outage_is_reported_before_more_is_paid(remote: RemoteStore, failure: StoreError) -> None:
+    journal = failed_once(remote, failure)
+    with pytest.raises(StoreError, match=rf"no more are paid for \({failure}\); run the same command again") as raised:
+        journal.check()
+    assert type(raised.value) is type(failure)
 
 
-def test_a_store_that_hangs_is_an_outage_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resources.chat.journal.OUTAGE_SECONDS", 0.0)
-
-    class Hangs(RemoteStore):
+def test_a_store_that_hangs_is_an_outage_too(tmp_path: Path) -> None:
+    class HangingStore(RemoteStore):
         def put(self, path: str, data: bytes) -> None:
             with pytest.raises(StoreUnreachable, match="the store does not answer"):
                 journal.check()
 
-    journal = loaded(Hangs(tmp_path))
-    journal.append(key(1), b"one")
+    journal = loaded(HangingStore(tmp_path), outage_seconds=0.0)
+    journal.append(key(1), b"{}")
     journal.flush()
-
-
-def test_a_store_that_refuses_is_not_told_as_away(away: RemoteStore) -> None:
-    away.fault = StoreError("no permission")
-    with pytest.raises(StoreError, match="no permission") as raised:
-        tried_in_vain(away).check()
-    assert not isinstance(raised.value, StoreUnreachable)
-
-
-def test_what_was_answered_after_the_limit_goes_up_if_the_store_is_back_at_the_end(away: RemoteStore) -> None:
-    journal = tried_in_vain(away)
-    with pytest.raises(StoreUnreachable):
-        journal.append(key(2), b"two")
-    away.down = False
-    journal.close()
-    assert len(loaded(away)) == 2

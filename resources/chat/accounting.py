@@ -1,0 +1,64 @@
+"""What the calls of an engine took: sums by scope and in all."""
+
+import random
+from collections.abc import Mapping
+
+from resources.chat.budget import Spending
+from resources.chat.calls import Completion, Usage
+from resources.chat.profile import ModelPrice
+
+
+class UsageAccount:
+    """Sums by scope and in all.
+
+    Args:
+        prices: by model.
+        spending: what the run has paid for; several accounts of a run share one.
+        latency_sample: latencies kept per scope.
+    """
+
+    def __init__(self, prices: Mapping[str, ModelPrice], spending: Spending, latency_sample: int) -> None:
+        self.total = Usage()
+        self._prices = prices
+        self._spending = spending
+        self._sample = latency_sample
+        self._scopes: dict[str, Usage] = {}
+
+    def usage(self, scope: str) -> Usage:
+        """The sums of one scope so far."""
+        return self._scopes.setdefault(scope, Usage())
+
+    def take(self, scope: str) -> Usage:
+        """The sums of a scope that is done; the account forgets them."""
+        return self._scopes.pop(scope, None) or Usage()
+
+    def add(self, scope: str, *, replayed: int = 0, retries: int = 0, throttled: int = 0, wasted: int = 0) -> None:
+        """Count calls; see `Usage`."""
+        for usage in (self.usage(scope), self.total):
+            usage.replayed += replayed
+            usage.retries += retries
+            usage.throttled += throttled
+            usage.wasted += wasted
+
+    def pay(self, scope: str, model: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count the tokens of an answer, whether or not it could be used."""
+        price = self._prices.get(model)
+        cost = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6 if price else 0.0
+        for usage in (self.usage(scope), self.total):
+            usage.prompt_tokens += prompt_tokens
+            usage.completion_tokens += completion_tokens
+            usage.cost += cost
+        self._spending.tokens += prompt_tokens + completion_tokens
+        self._spending.cost += cost
+
+    def add_completion(self, scope: str, model: str, completion: Completion, latency: float, moment: float) -> None:
+        """Count a completion that took `latency` seconds and came in `moment` seconds after the engine's start."""
+        self.pay(scope, model, completion.prompt_tokens, completion.completion_tokens)
+        for usage in (self.usage(scope), self.total):
+            usage.calls += 1
+            usage.wait_seconds += latency
+            if len(usage.latencies) < self._sample:
+                usage.latencies.append(latency)
+                usage.moments.append(moment)
+            elif (index := random.randrange(usage.calls)) < self._sample:
+                usage.latencies[index], usage.moments[index] = latency, moment
