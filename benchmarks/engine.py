@@ -297,7 +297,7 @@ def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> dict[str,
         `twice`, the calls that were paid twice, and `segment`, those answered in the time of one of the journal's
         segments before the kill.
     """
-    from resources.chat.journal import SEGMENT_SECONDS
+    from resources.chat.settings import EngineSettings
 
     calls: int = options.dialogues * CALLS
     call(f"{url}/reset")
@@ -309,7 +309,7 @@ def kill_half_way(options: argparse.Namespace, url: str, lake: str) -> dict[str,
         time.sleep(0.01)
         served = call(f"{url}/stats?brief")["served"]
         recent.append((time.monotonic(), served))
-        while recent[0][0] < recent[-1][0] - SEGMENT_SECONDS:
+        while recent[0][0] < recent[-1][0] - EngineSettings().segment_seconds:
             recent.popleft()
     process.kill()
     process.wait()

@@ -28,7 +28,7 @@ from assets.training_sets.variants import HOME as TRAINING_SETS
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import DEMO_VARIANTS, run_step
 from master_dagster.maintenance.record import record_lake
-from resources.chat.journal import decode_records
+from resources.chat.journal_format import decode_file
 from resources.chat.profile import Role
 from resources.lake.published_folders import read_latest
 from resources.lake.tables import Lake
@@ -147,7 +147,7 @@ class Pause:
 
 def journalled_answers(lake: Lake) -> int:
     files = lake.store.list("_journal")
-    return sum(1 for file in files for record in decode_records(lake.store.get(file.path)) if record)
+    return sum(1 for file in files for record in decode_file(file.path, lake.store.get(file.path)) if record)
 
 
 @pytest.mark.parametrize(

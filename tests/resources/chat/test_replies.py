@@ -7,14 +7,17 @@ import pytest
 
 from resources.chat.replies import (
     AttemptFailed,
-    Fault,
+    FailureKind,
     Reply,
+    classify_failure,
     excerpt,
-    judge_failure,
+    rate_limit_pause,
     read_completion,
     retry_after,
     split_reasoning,
 )
+
+THROTTLED, TRANSIENT, REJECTED, UNUSABLE = FailureKind
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> Reply:
@@ -109,45 +112,68 @@ def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "code", "fault", "reason"),
+    ("limit", "remaining", "reset", "seconds"),
     [
-        (429, "slow down", None, Fault.THROTTLED, "throttled"),
-        (429, "You exceeded your current quota", "insufficient_quota", Fault.UNUSABLE, "quota_spent"),
-        (500, "oh", None, Fault.TRANSIENT, "server_error"),
-        (503, "loading model", None, Fault.TRANSIENT, "server_error"),
-        (408, "too slow", None, Fault.TRANSIENT, "server_error"),
-        (401, "Incorrect API key", "invalid_api_key", Fault.UNUSABLE, "wrong_key"),
-        (403, "forbidden", None, Fault.UNUSABLE, "wrong_key"),
-        (403, "your input was flagged", None, Fault.REJECTED, "content_filter"),
-        (404, "The model `x` does not exist", "model_not_found", Fault.UNUSABLE, "unknown_model"),
-        (400, "no", "model_not_found", Fault.UNUSABLE, "unknown_model"),
-        (400, "you wrote: The model does not exist, model_not_found", None, Fault.REJECTED, "bad_request"),
-        (400, "This model's maximum context length is 2048 tokens", None, Fault.REJECTED, "context_overflow"),
-        (
-            400,
-            "the request exceeds the available context size",
-            "exceed_context_size",
-            Fault.REJECTED,
-            "context_overflow",
-        ),
-        (413, "", None, Fault.REJECTED, "context_overflow"),
-        (400, "The response was filtered", "content_filter", Fault.REJECTED, "content_filter"),
-        (422, "temperature must be a number", None, Fault.REJECTED, "bad_request"),
-        (302, "", None, Fault.UNUSABLE, "redirected"),
+        (None, "0", "1m30s", 90),
+        ("60", "0", "60s", 1),  # a sixtieth of the allowance is back after a second
+        ("60", "0", "120ms", 0.002),
+        (None, "1", "60", 0),
+        (None, "many", "soon", 0),
+        (None, None, None, 0),
     ],
 )
-def test_failures_are_told_apart(status: int, message: str, code: str | None, fault: Fault, reason: str) -> None:
-    found = judge_failure(reply({"error": {"message": message, "code": code}}, status))
-    assert found[:2] == (fault, reason)
+def test_an_exhausted_rate_limit_is_read_from_the_headers(
+    limit: str | None, remaining: str | None, reset: str | None, seconds: float
+) -> None:
+    given = {"limit": limit, "remaining": remaining, "reset": reset}
+    headers = {f"x-ratelimit-{name}-requests": value for name, value in given.items() if value is not None}
+    assert rate_limit_pause(headers, tokens=100) == pytest.approx(seconds)
 
 
-def test_busy_with_a_time_to_come_back_is_a_refusal() -> None:
-    assert judge_failure(reply({}, 503, retry_after="2"))[0] is Fault.THROTTLED
+def test_too_few_remaining_tokens_for_a_call_are_waited_for() -> None:
+    headers = {
+        "x-ratelimit-limit-tokens": "600",
+        "x-ratelimit-remaining-tokens": "40",
+        "x-ratelimit-reset-tokens": "60s",
+    }
+    assert rate_limit_pause(headers, tokens=100) == pytest.approx(6)
+    assert rate_limit_pause(headers, tokens=30) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code", "kind", "reason"),
+    [
+        (429, "slow down", None, THROTTLED, "throttled"),
+        (429, "You exceeded your current quota", "insufficient_quota", UNUSABLE, "quota_spent"),
+        (500, "oh", None, TRANSIENT, "server_error"),
+        (503, "loading model", None, TRANSIENT, "server_error"),
+        (408, "too slow", None, TRANSIENT, "server_error"),
+        (401, "Incorrect API key", "invalid_api_key", UNUSABLE, "wrong_key"),
+        (403, "forbidden", None, UNUSABLE, "wrong_key"),
+        (403, "your input was flagged", None, REJECTED, "content_filter"),
+        (404, "The model `x` does not exist", "model_not_found", UNUSABLE, "unknown_model"),
+        (400, "no", "model_not_found", UNUSABLE, "unknown_model"),
+        (400, "you wrote: The model does not exist, model_not_found", None, REJECTED, "bad_request"),
+        (400, "This model's maximum context length is 2048 tokens", None, REJECTED, "context_overflow"),
+        (400, "the request exceeds the available context size", "exceed_context_size", REJECTED, "context_overflow"),
+        (413, "", None, REJECTED, "context_overflow"),
+        (400, "The response was filtered", "content_filter", REJECTED, "content_filter"),
+        (422, "temperature must be a number", None, REJECTED, "bad_request"),
+        (302, "", None, UNUSABLE, "redirected"),
+    ],
+)
+def test_failures_are_classified(status: int, message: str, code: str | None, kind: FailureKind, reason: str) -> None:
+    found = classify_failure(reply({"error": {"message": message, "code": code}}, status))
+    assert found[:2] == (kind, reason)
+
+
+def test_a_503_that_names_a_time_is_throttling() -> None:
+    assert classify_failure(reply({}, 503, retry_after="2"))[0] is THROTTLED
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[" * 100_000, b'"text"', b'{"error": "text"}'])
 def test_a_failure_in_any_form_is_shown(body: bytes) -> None:
-    assert judge_failure(reply(body, 502))[2].startswith("HTTP 502: ")
+    assert classify_failure(reply(body, 502))[2].startswith("HTTP 502: ")
 
 
 def test_a_long_text_is_shortened_to_one_line() -> None:

@@ -1,8 +1,7 @@
 """What is sent, and what is kept of the answer."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -18,32 +17,33 @@ from resources.chat.serialisation import (
     request_body,
 )
 
-MakeProfile = Callable[..., Profile]
-MakeCall = Callable[..., Call]
+if TYPE_CHECKING:
+    from tests.resources.chat.conftest import ChatSetup
+
 SCHEMA = {"type": "object", "properties": {"correct": {"type": "boolean"}}}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 TOKENS = st.integers(min_value=0, max_value=1_000_000)
 
 
 def body_of(call: Call, profile: Profile) -> dict[str, Any]:
-    cast = profile.roles[call.role]
-    body: dict[str, Any] = json.loads(request_body(call, cast, profile.endpoints[cast.endpoint]))
+    model = profile.roles[call.role]
+    body: dict[str, Any] = json.loads(request_body(call, model, profile.endpoints[model.endpoint]))
     return body
 
 
 # ---- the request
 
 
-def test_a_regeneration_gets_a_seed_of_its_own(make_profile: MakeProfile, make_call: MakeCall) -> None:
-    assert body_of(make_call(regeneration=2), make_profile(role={"seed": 3}))["seed"] == 5
+def test_a_regeneration_gets_a_seed_of_its_own(chat: "ChatSetup") -> None:
+    assert body_of(chat.call(regeneration=2), chat.profile(role={"seed": 3}))["seed"] == 5
 
 
-def test_extra_fields_are_added_and_null_takes_one_away(make_profile: MakeProfile, make_call: MakeCall) -> None:
-    profile = make_profile(
+def test_extra_fields_are_added_and_null_removes_a_field(chat: "ChatSetup") -> None:
+    profile = chat.profile(
         extra_body={"top_k": 20, "user": "team"},
         role={"extra_body": {"top_k": 40, "max_tokens": None, "max_completion_tokens": 64}},
     )
-    body = body_of(make_call(), profile)
+    body = body_of(chat.call(), profile)
     assert (body["top_k"], body["user"], body["max_completion_tokens"]) == (40, "team", 64)
     assert "max_tokens" not in body
 
@@ -59,17 +59,15 @@ def test_extra_fields_are_added_and_null_takes_one_away(make_profile: MakeProfil
         ("none", None),
     ],
 )
-def test_a_form_is_asked_for_as_the_role_says(
-    make_profile: MakeProfile, make_call: MakeCall, structured_output: str, expected: dict[str, Any] | None
+def test_structured_output_is_requested_as_the_role_says(
+    chat: "ChatSetup", structured_output: str, expected: dict[str, Any] | None
 ) -> None:
-    profile = make_profile(role={"structured_output": structured_output})
-    assert body_of(make_call(json_schema=SCHEMA), profile).get("response_format") == expected
+    profile = chat.profile(role={"structured_output": structured_output})
+    assert body_of(chat.call(json_schema=SCHEMA), profile).get("response_format") == expected
 
 
-def test_a_model_without_a_system_role_gets_the_text_before_the_first_question(
-    make_profile: MakeProfile, make_call: MakeCall
-) -> None:
-    body = body_of(make_call("Why?", system="You teach."), make_profile(system_role=False))
+def test_a_model_without_a_system_role_gets_the_text_before_the_first_question(chat: "ChatSetup") -> None:
+    body = body_of(chat.call("Why?", system="You teach."), chat.profile(system_role=False))
     assert body["messages"] == [{"role": "user", "content": "You teach.\n\nWhy?"}]
 
 
@@ -85,12 +83,12 @@ def test_folding_leaves_the_other_messages_in_place() -> None:
 @pytest.mark.parametrize(
     "change", [{"sample": "d2"}, {"turn": "4-strong_student"}, {"regeneration": 1}, {"json_schema": SCHEMA}]
 )
-def test_another_place_is_another_key(make_call: MakeCall, change: dict[str, Any]) -> None:
-    assert journal_key("fake", b"{}", make_call(**change)) != journal_key("fake", b"{}", make_call())
+def test_another_place_in_the_dialogue_is_another_key(chat: "ChatSetup", change: dict[str, Any]) -> None:
+    assert journal_key("fake", b"{}", chat.call(**change)) != journal_key("fake", b"{}", chat.call())
 
 
-def test_the_key_stays_as_it_is_from_version_to_version(make_call: MakeCall) -> None:
-    assert journal_key("fake", b"{}", make_call(sample="d1")).hex() == (
+def test_the_key_stays_as_it_is_from_version_to_version(chat: "ChatSetup") -> None:
+    assert journal_key("fake", b"{}", chat.call(sample="d1")).hex() == (
         "bc8538d573bdcffe14fa47d651b50ab60ee2106729d5fd3e778849177007c554"
     )
 
@@ -101,5 +99,5 @@ def test_a_completion_that_is_kept_comes_back(completion: Completion) -> None:
 
 
 @pytest.mark.parametrize("kept", [b"", b"[]", b"null", b'{"text": "42"}', b"\xff"])
-def test_what_is_no_record_of_this_form_is_none(kept: bytes) -> None:
+def test_an_unreadable_record_is_none(kept: bytes) -> None:
     assert decode_completion(kept) is None

@@ -1,4 +1,4 @@
-"""Statements about one endpoint's connection: which way it takes and what it hands on."""
+"""One endpoint's connection: which proxy it uses and what it returns."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ def post(base_url: str, key: str | None = None) -> Reply:
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
-def test_the_proxy_that_the_environment_names_is_asked(
+def test_the_proxy_that_the_environment_names_is_used(
     fake_endpoint: "FakeEndpoint", monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, fake_endpoint.base_url.removesuffix("/v1"))
@@ -41,6 +41,6 @@ def test_header_names_may_come_in_any_case(fake_endpoint: "FakeEndpoint") -> Non
     assert post(fake_endpoint.base_url).headers["x-ratelimit-remaining-requests"] == "3"
 
 
-def test_a_key_that_the_server_echoes_is_not_handed_on(fake_endpoint: "FakeEndpoint") -> None:
+def test_a_key_that_the_server_echoes_is_removed(fake_endpoint: "FakeEndpoint") -> None:
     fake_endpoint.script(fake_endpoint.says("your key is sk-secret"))
     assert b"sk-secret" not in post(fake_endpoint.base_url, "sk-secret").content
