@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
 
 
 class ConfigurationError(ValueError):
@@ -22,6 +22,19 @@ class Configuration(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+PathOrText = TypeVar("PathOrText", Path, str)
+
+
+def _beside_the_file(value: PathOrText, info: ValidationInfo) -> PathOrText:
+    """A path as absolute, relative to the folder of the configuration file that is being read; "" or a URL as it is."""
+    if not value or "://" in str(value) or not info.context:
+        return value
+    return type(value)(info.context["folder"] / Path(value).expanduser())
+
+
+# Types for paths in a configuration file. `load_configuration` makes them absolute: they start at the file's folder.
+RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]  # on this machine
+RelativeAddress = Annotated[str, AfterValidator(_beside_the_file)]  # or s3://
 
 
 # Faults whose input may be a key in the wrong place: it is never shown, for messages end in logs and metadata.
@@ -142,7 +155,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def load_configuration(path: Path, model: type[Model]) -> Model:
-    """Read `path` as YAML and validate it against `model`.
+    """Read `path` as YAML and validate it against `model`; its relative paths start at the file's folder.
 
     Raises:
         ConfigurationError: the file cannot be read, or does not fit; every fault is named at once.
@@ -151,7 +164,7 @@ def load_configuration(path: Path, model: type[Model]) -> Model:
     if not isinstance(content, Mapping):
         raise ConfigurationError(f"{path}: should hold a mapping of keys to values, holds {type(content).__name__}")
     try:
-        return model.model_validate(content)
+        return model.model_validate(content, context={"folder": path.parent.absolute()})
     except ValidationError as error:
         faults = describe_faults(error, model)
     # Raised outside the except clause: pydantic's error keeps its frames alive, and no collector sees through it.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.configuration import Configuration, RelativeAddress, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 
@@ -13,7 +13,7 @@ class Benchmark(Configuration):
     """A file of test questions that no release may contain."""
 
     name: str = Field(min_length=1, description="How removals name it.")
-    path: str = Field(
+    path: RelativeAddress = Field(
         min_length=1, description="JSONL, JSON, CSV or Parquet, plain, .gz or .zst; relative to this file, or s3://."
     )
     question: tuple[str, ...] = Field(
@@ -55,17 +55,9 @@ class ReleaseRules(Configuration):
 
 
 def load_release_rules(name_or_path: str) -> ReleaseRules:
-    """The shipped rules of that name, or those in that file, with benchmark paths resolved against the file.
+    """The shipped rules of that name, or those in that file.
 
     Raises:
         ConfigurationError: see `load_configuration`.
     """
-    path = shipped_or_path(name_or_path, CONFIGURATIONS)
-    rules = load_configuration(path, ReleaseRules)
-    located = tuple(
-        benchmark
-        if "://" in benchmark.path
-        else benchmark.model_copy(update={"path": str(path.parent.absolute() / Path(benchmark.path).expanduser())})
-        for benchmark in rules.benchmarks
-    )
-    return rules.model_copy(update={"benchmarks": located})
+    return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), ReleaseRules)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from assets.seeds.configuration import HubDataset
-from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.configuration import Configuration, RelativeAddress, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 
@@ -15,7 +15,7 @@ class Rows(Configuration):
     """Where a benchmark's rows are: give one."""
 
     hub: HubDataset | None = Field(default=None, description="A dataset on the hub.")
-    file: str = Field(
+    file: RelativeAddress = Field(
         default="",
         description="JSONL, JSON, CSV or Parquet, plain, .gz or .zst: a path relative to this file, or s3://.",
     )
@@ -28,12 +28,6 @@ class Rows(Configuration):
         if sum(map(bool, (self.hub, self.file, self.package))) != 1:
             raise ValueError("give one of hub, file and package")
         return self
-
-    def relative_to(self, folder: Path) -> Self:
-        """The same rows, with a relative path resolved against a folder."""
-        if not self.file or "://" in self.file:
-            return self
-        return self.model_copy(update={"file": str(folder / Path(self.file).expanduser())})
 
 
 class Fields(Configuration):
@@ -78,7 +72,7 @@ class LmEvalTask(Configuration):
         min_length=1,
         description="Its name there: a task, group or tag whose answers are generated (`generate_until`).",
     )
-    include_path: str | None = Field(
+    include_path: RelativeAddress | None = Field(
         default=None, description="A folder with task files of your own, relative to this file; its code is run."
     )
     metric: str | None = Field(
@@ -267,24 +261,9 @@ class Benchmarks(Configuration):
 
 
 def load_benchmarks(name_or_path: str) -> Benchmarks:
-    """The shipped configuration of that name or a YAML file, with file paths resolved against its folder.
+    """The shipped configuration of that name or a YAML file.
 
     Raises:
         ConfigurationError: every fault of the file at once.
     """
-    path = shipped_or_path(name_or_path, CONFIGURATIONS)
-    found = load_configuration(path, Benchmarks)
-    folder = path.parent.absolute()
-    return found.model_copy(update={"benchmarks": tuple(_with_paths(one, folder) for one in found.benchmarks)})
-
-
-def _with_paths(benchmark: Benchmark, folder: Path) -> Benchmark:
-    changed: dict[str, object] = {
-        name: rows.relative_to(folder)
-        for name, rows in (("rows", benchmark.rows), ("shot_rows", benchmark.shot_rows))
-        if rows is not None
-    }
-    if isinstance(benchmark, LmEvalBenchmark) and benchmark.lm_eval.include_path is not None:
-        path = str(folder / Path(benchmark.lm_eval.include_path).expanduser())
-        changed["lm_eval"] = benchmark.lm_eval.model_copy(update={"include_path": path})
-    return benchmark.model_copy(update=changed)
+    return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), Benchmarks)

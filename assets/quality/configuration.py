@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from assets.quality.decisions import Decisions, load_decisions
-from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.configuration import Configuration, RelativePath, load_configuration, shipped_or_path
 from resources.identity import stable_hash
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
@@ -77,7 +77,7 @@ class QualityRules(Configuration):
     """What makes a dialogue good enough for BOOST-QA."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="Name of these rules.")
-    decisions: Path | None = Field(
+    decisions: RelativePath | None = Field(
         default=None, description="CSV or YAML of manual decisions; relative to the rules' own file."
     )
     judge: JudgeRules = JudgeRules()
@@ -104,9 +104,6 @@ def load_quality_rules(name_or_path: str) -> QualityRules:
     Raises:
         ConfigurationError: the rules or the decisions cannot be used; every fault is named.
     """
-    path = shipped_or_path(name_or_path, CONFIGURATIONS)
-    rules = load_configuration(path, QualityRules)
-    if rules.decisions is not None:
-        rules = rules.model_copy(update={"decisions": path.parent / rules.decisions.expanduser()})
-        load_decisions(rules.decisions)
+    rules = load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), QualityRules)
+    load_decisions(rules.decisions)
     return rules

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.configuration import Configuration, RelativePath, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 CONVERSATIONS = "conversations"
@@ -114,8 +114,9 @@ class SeedsConfiguration(Configuration):
     """Everything that `raw_seeds` needs to know."""
 
     sources: list[SourceConfiguration] = Field(min_length=1)
-    folder: Path = Field(
+    folder: RelativePath = Field(
         default=Path(),
+        validate_default=True,
         description="Where relative paths start; itself relative to the configuration file, whose folder it is.",
     )
     shard_size: int = Field(default=250, ge=1, le=10_000, description="Most seeds of a new shard.")
@@ -154,11 +155,9 @@ class SeedsConfiguration(Configuration):
 
 
 def load_seeds_configuration(name_or_path: str = "demo") -> SeedsConfiguration:
-    """The shipped configuration of that name, or the one in that file, its `folder` made absolute.
+    """The shipped configuration of that name, or the one in that file.
 
     Raises:
         ConfigurationError: there is none, it cannot be read, or it does not fit; every fault is named at once.
     """
-    path = shipped_or_path(name_or_path, CONFIGURATIONS).absolute()
-    configuration = load_configuration(path, SeedsConfiguration)
-    return configuration.model_copy(update={"folder": path.parent / configuration.folder.expanduser()})
+    return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), SeedsConfiguration)

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from assets.training_programs.gradients.specification import GradientModel
-from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.configuration import Configuration, RelativeAddress, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 
@@ -31,7 +31,7 @@ class ReasoningRules(Configuration):
 class PoolRules(Configuration):
     """A pool of questions and answers beside the release's seeds."""
 
-    pool: str | None = Field(
+    pool: RelativeAddress | None = Field(
         default=None,
         description="A seeds configuration (as for MASTER_SEEDS) that says where the pool's rows are, relative to this "
         "file.",
@@ -58,20 +58,9 @@ class ComparisonRules(Configuration):
 
 
 def load_comparison_rules(name_or_path: str = "standard") -> ComparisonRules:
-    """The shipped rules of that name, or those in that file, with paths of pools resolved against the file.
+    """The shipped rules of that name, or those in that file.
 
     Raises:
         ConfigurationError: see `load_configuration`.
     """
-    path = shipped_or_path(name_or_path, CONFIGURATIONS)
-    rules = load_configuration(path, ComparisonRules)
-
-    def located(pool: str | None) -> dict[str, str | None]:
-        return {"pool": str(path.parent.absolute() / Path(pool).expanduser()) if pool else None}
-
-    return rules.model_copy(
-        update={
-            "cot_collection": rules.cot_collection.model_copy(update=located(rules.cot_collection.pool)),
-            "tagcos": rules.tagcos.model_copy(update=located(rules.tagcos.pool)),
-        }
-    )
+    return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), ComparisonRules)

@@ -5,7 +5,14 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from resources.configuration import Configuration, ConfigurationError, load_configuration, shipped_or_path
+from resources.configuration import (
+    Configuration,
+    ConfigurationError,
+    RelativeAddress,
+    RelativePath,
+    load_configuration,
+    shipped_or_path,
+)
 
 
 class Cup(Configuration):
@@ -127,3 +134,29 @@ def test_what_may_be_a_secret_is_not_shown(tmp_path: Path, content: str) -> None
     with pytest.raises(ConfigurationError) as caught:
         load_configuration(file, Safe)
     assert "opensesame" not in str(caught.value)
+
+
+class Kitchen(Configuration):
+    folder: RelativePath = Field(default=Path(), validate_default=True)
+    rows: RelativeAddress | None = None
+
+
+@pytest.mark.parametrize(
+    ("content", "folder", "rows"),
+    [
+        ("{}", "", None),
+        ("folder: shelf\nrows: ./a.csv", "shelf", "{folder}/a.csv"),
+        ("rows: s3://bucket/a.csv", "", "s3://bucket/a.csv"),
+        ("rows: ~/a.csv", "", "{home}/a.csv"),
+        ('rows: ""', "", ""),
+    ],
+)
+def test_relative_paths_start_at_the_folder_of_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, folder: str, rows: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "kitchen.yaml").write_text(content)
+    kitchen = load_configuration(Path("inner/kitchen.yaml"), Kitchen)
+    assert kitchen.folder == tmp_path / "inner" / folder
+    assert kitchen.rows == (rows and rows.format(folder=tmp_path / "inner", home=Path.home()))
