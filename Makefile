@@ -39,8 +39,12 @@ lint: $(VENV)/.dev ## check style, types and the direction of imports
 style: $(VENV)/.dev ## put the code into the project's style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-docs: $(VENV)/.dev ## write docs/configuration.md from the settings
+docs: $(VENV)/.dev ## write the generated pages of docs/: every setting, every command
 	@$(BIN)/python -m master_dagster.cli settings-reference > docs/configuration.md
+	@$(BIN)/python -m master_dagster.cli commands-reference > docs/commands.md
+
+docs-site: $(VENV)/.docs ## build the documentation as a web site in site/; a dead link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev ## run the quick benchmarks; the long ones are in benchmarks/README.md
 	@$(BIN)/python -m benchmarks.quick

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from master_dagster.cli import estimate, migrate_lake, settings_reference
+from master_dagster.cli import commands_reference, estimate, migrate_lake, settings_reference
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 
@@ -14,16 +14,28 @@ COMMANDS = {  # each module has `SUMMARY`, `add_arguments` and `run`
     "estimate": estimate,
     "migrate-lake": migrate_lake,
     "settings-reference": settings_reference,
+    "commands-reference": commands_reference,
 }
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser of the command line, and that of each command by name."""
+    parser = argparse.ArgumentParser(prog="python -m master_dagster.cli", description="Commands of MASTER on Dagster.")
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    parsers = {
+        name: subparsers.add_parser(name, help=command.SUMMARY, description=command.SUMMARY)
+        for name, command in COMMANDS.items()
+    }
+    for name, command in COMMANDS.items():
+        command.add_arguments(parsers[name])
+    return parser, parsers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code, which is 1 where a setting is wrong or the lake cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m master_dagster.cli", description="Commands of MASTER on Dagster.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, command in COMMANDS.items():
-        command.add_arguments(commands.add_parser(name, help=command.SUMMARY, description=command.SUMMARY))
+    parser, parsers = build_parser()
     given = parser.parse_args(arguments)
+    given.parsers = parsers
     try:
         COMMANDS[given.command].run(given)
     except (ConfigurationError, StoreError) as error:
