@@ -19,10 +19,10 @@ from typing import Any
 import yaml
 
 from assets.answers.read import read_final
-from assets.dialogues.task import Question
+from assets.dialogues.questions import Question
 from assets.framework.partitions import Scenario
 from assets.quality.configuration import load_quality_rules
-from assets.quality.dialogue_input import DialogueInput, Turn
+from assets.quality.inputs import DialogueInput, Turn
 from assets.quality.judge import judge
 from assets.quality.prompts import load_prompts
 from assets.quality.rules import failed_rules

@@ -12,12 +12,12 @@ import random
 import time
 from collections.abc import Callable
 
+from assets.dialogues.questions import Question
 from assets.dialogues.screening import is_english, is_refusal
-from assets.dialogues.task import Question
 from assets.framework.partitions import Scenario
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share
-from assets.quality.dialogue_input import DialogueInput, Turn
+from assets.quality.inputs import DialogueInput, Turn
 from assets.quality.near_duplicates import near_duplicates
 from assets.quality.reference_leaks import betrays_reference
 from assets.quality.secrets_scan import count_secrets

@@ -7,7 +7,7 @@ from assets.framework.prompts import PromptBook
 from assets.framework.ui_metadata import table_markdown
 from assets.quality.configuration import QualityRules
 from assets.quality.estimate import dry_run
-from assets.quality.regenerations import ask_again
+from assets.quality.regenerations import regenerate_rejected_dialogues
 from assets.seeds.mirror import mirror_shards
 from master_dagster.estimates import headline, matching_partitions, role_rows
 from master_dagster.maintenance.dead_runs import end_dead_runs
@@ -81,7 +81,7 @@ def estimate_cost() -> None:
 
 @op(description="Marks rejected dialogues of the chosen reasons, which makes their partitions stale.")
 def mark_rejected(context: OpExecutionContext, config: RegenerationConfig, lake: ResourceParam[Lake]) -> None:
-    marked = ask_again(lake, matching_partitions(lake, config.partitions), config.reasons)
+    marked = regenerate_rejected_dialogues(lake, matching_partitions(lake, config.partitions), config.reasons)
     context.log.info(f"{marked} dialogues are marked; materialise scenario_dialogues and scored_dialogues for them")
 
 

@@ -9,7 +9,7 @@
 """
 
 from assets.dialogues.sharegpt_roles import STUDENT, TEACHER
-from assets.dialogues.steps import Posed, Script, Spoken
+from assets.dialogues.steps import FixedTurn, ModelTurn, Steps
 from assets.dialogues.task import DialogueTask
 from resources.chat.profile import Role
 
@@ -19,21 +19,21 @@ PROMPTS = {
 }
 
 
-def analogy(task: DialogueTask) -> Script:
-    """The turns of one task, in order. Raises ValueError where the task has no second question."""
+def analogy(task: DialogueTask) -> Steps:
+    """The turns of one task. Raises ValueError if the task has no second question."""
     asked, similar = task.question, task.similar
     if similar is None:
         raise ValueError(f"dialogue {task.dialogue_id}: its plan is an analogy without a partner")
-    explanation = yield Spoken(
+    explanation = yield ModelTurn(
         TEACHER,
         Role.EXPLAINING_TEACHER,
         "explaining_teacher",
         sees={"question": asked.in_full},
-        keeps=asked,
+        must_not_answer=asked,
         opening=asked.text,
         one_paragraph=True,
     )
-    answer = yield Spoken(
+    answer = yield ModelTurn(
         STUDENT,
         Role.ANALOGY_STUDENT,
         "analogy_student",
@@ -41,8 +41,8 @@ def analogy(task: DialogueTask) -> Script:
         answers=asked,
         one_paragraph=True,
     )
-    yield Posed(TEACHER, similar.text, prompt="similar_question")
-    yield Spoken(
+    yield FixedTurn(TEACHER, similar.text, prompt="similar_question")
+    yield ModelTurn(
         STUDENT,
         Role.ANALOGY_STUDENT,
         "analogy_student_again",

@@ -12,7 +12,7 @@ from dagster import (
 )
 from pydantic import Field
 
-from assets.dialogues.generate import DialogueGeneration, GenerationRules, roles_of
+from assets.dialogues.generate import DialogueGeneration, GenerationRules
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import RunProgress, run_partitions
 from assets.framework.partitions import dialogue_partitions
@@ -74,7 +74,6 @@ def scenario_dialogues(
         progress("dialogues", context.log.info) as update,
     ):
         shown = RunProgress(update)
-        roles = roles_of(outcomes.keys)
-        work = DialogueGeneration(lake, chat, prompts, rules, retracted, roles, shown, context.run.run_id)
+        work = DialogueGeneration(lake, chat, prompts, rules, retracted, outcomes.keys, shown, context.run.run_id)
         run_async(run_partitions(work, outcomes, address=lake.store.uri(DIALOGUES.name)))
         context.log.info(f"{shown.done} dialogues, {work.set_aside} set aside; {work.throughput.describe_total()}")

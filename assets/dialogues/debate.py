@@ -11,7 +11,7 @@
 from collections.abc import Sequence
 
 from assets.dialogues.sharegpt_roles import STUDENT_A, STUDENT_B, STUDENT_C, TEACHER, titled
-from assets.dialogues.steps import Posed, Script, Spoken
+from assets.dialogues.steps import FixedTurn, ModelTurn, Steps
 from assets.dialogues.task import DialogueTask
 from resources.chat.profile import Role
 
@@ -23,30 +23,30 @@ PROMPTS = {
 DEBATERS = {STUDENT_A: Role.DEBATER_A, STUDENT_B: Role.DEBATER_B}
 
 
-def debate(task: DialogueTask) -> Script:
+def debate(task: DialogueTask) -> Steps:
     """The turns of one task, in order."""
     asked = task.question
-    yield Posed(TEACHER, asked.text)
-    said: list[tuple[str, str]] = []
+    yield FixedTurn(TEACHER, asked.text)
+    utterances: list[tuple[str, str]] = []
     for _ in range(task.debate_rounds or 1):
         for speaker, role in DEBATERS.items():
-            text = yield Spoken(
+            text = yield ModelTurn(
                 speaker,
                 role,
-                "debater_reply" if said else "debater_opening",
-                sees={"name": titled(speaker), "question": asked.in_full, "transcript": transcript(said)},
+                "debater_reply" if utterances else "debater_opening",
+                sees={"name": titled(speaker), "question": asked.in_full, "transcript": transcript(utterances)},
                 answers=asked,
                 one_paragraph=True,
             )
-            said.append((speaker, text))
-    yield Spoken(
+            utterances.append((speaker, text))
+    yield ModelTurn(
         STUDENT_C,
         Role.DEBATE_CLOSER,
         "debate_closer",
         sees={
             "name": titled(STUDENT_C),
             "question": asked.in_full,
-            "transcript": transcript(said),
+            "transcript": transcript(utterances),
             "reference": asked.reference,
         },
         answers=asked,
@@ -54,6 +54,6 @@ def debate(task: DialogueTask) -> Script:
     )
 
 
-def transcript(said: Sequence[tuple[str, str]]) -> str:
-    """What was said, each turn headed by its speaker's name."""
-    return "\n\n".join(f"{titled(speaker)}: {text}" for speaker, text in said)
+def transcript(utterances: Sequence[tuple[str, str]]) -> str:
+    """The utterances so far, each after the name of its speaker."""
+    return "\n\n".join(f"{titled(speaker)}: {text}" for speaker, text in utterances)

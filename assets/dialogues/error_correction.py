@@ -4,7 +4,7 @@
 | --- | --- | --- | --- |
 | 1 | teacher, no call | – | pose the question |
 | 2 | weak student | the question only | try, step by step, with a final answer |
-| 3 | teacher | question, attempt, reference | say what is wrong, missing or right; hint, not tell |
+| 3 | teacher | question, attempt, reference | say what is wrong, missing or right; give hints, not the result |
 | 4 | strong student | all of it, and the reference | own what was wrong, redo it, reach the right result |
 
 A weak student may be right by accident. Where a rule finds the result to agree with the reference, teacher and strong
@@ -13,7 +13,7 @@ student get prompts that say so and ask only for what is missing; no prompt ever
 
 from assets.answers.read import check_answer
 from assets.dialogues.sharegpt_roles import STUDENT, TEACHER
-from assets.dialogues.steps import Posed, Script, Spoken
+from assets.dialogues.steps import FixedTurn, ModelTurn, Steps
 from assets.dialogues.task import DialogueTask
 from resources.chat.profile import Role
 
@@ -24,21 +24,23 @@ PROMPTS = {
 }
 
 
-def error_correction(task: DialogueTask) -> Script:
+def error_correction(task: DialogueTask) -> Steps:
     """The turns of one task, in order."""
     asked = task.question
-    yield Posed(TEACHER, asked.text)
-    attempt = yield Spoken(STUDENT, Role.WEAK_STUDENT, "weak_student", sees={"question": asked.in_full}, answers=asked)
+    yield FixedTurn(TEACHER, asked.text)
+    attempt = yield ModelTurn(
+        STUDENT, Role.WEAK_STUDENT, "weak_student", sees={"question": asked.in_full}, answers=asked
+    )
     agrees = check_answer(attempt, asked.reference_final, asked.domain) == "right"
-    advice = yield Spoken(
+    advice = yield ModelTurn(
         TEACHER,
         Role.CRITIC_TEACHER,
         "critic_teacher_right" if agrees else "critic_teacher",
         sees={"question": asked.in_full, "answer": attempt, "reference": asked.reference},
-        keeps=asked,
-        heard=attempt,
+        must_not_answer=asked,
+        said_before=attempt,
     )
-    yield Spoken(
+    yield ModelTurn(
         STUDENT,
         Role.STRONG_STUDENT,
         "strong_student_right" if agrees else "strong_student",

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
+from assets.dialogues.questions import Question
 from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.steps import Spoken
-from assets.dialogues.task import DialogueTask, Question
+from assets.dialogues.steps import ModelTurn
+from assets.dialogues.task import DialogueTask
 from assets.framework.partitions import Scenario
 from resources.chat.profile import Profile, Role
 from resources.lake.tables import Lake, PartitionRecord
@@ -85,11 +86,11 @@ def default_average(profile: Profile, role: Role) -> CallAverage:
 def turns_of(scenario: Scenario, debate_rounds: int | None = None) -> Counter[Role]:
     """How many turns of each role a dialogue has, by running its steps with empty texts."""
     blank = Question("", "", "", None, "general")
-    steps = SCENARIOS[scenario].play(DialogueTask("", scenario, "", "", "", "", blank, blank, debate_rounds))
+    steps = SCENARIOS[scenario].steps(DialogueTask("", scenario, "", "", "", "", blank, blank, debate_rounds))
     turns: Counter[Role] = Counter()
     step = next(steps)
     while True:
-        if isinstance(step, Spoken):
+        if isinstance(step, ModelTurn):
             turns[step.role] += 1
         try:
             step = steps.send("")

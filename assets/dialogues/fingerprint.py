@@ -8,7 +8,7 @@ from assets.framework.prompts import PromptBook
 from resources.chat.profile import Profile, Role
 from resources.identity import stable_hash
 
-# Raise it when the columns, or what the scripts ask, change so that old dialogues should not stand beside new ones.
+# Raise it when the columns or the steps change in a way that old dialogues should not be mixed with new ones.
 SCHEMA_VERSION = 1
 NOT_THE_ANSWER = {"structured_output"}  # role settings that do not reach an utterance
 
@@ -25,29 +25,29 @@ def dialogue_fingerprint(
     A changed debate prompt makes debates stale and nothing else; a changed address, limit or price nothing at all.
 
     Args:
-        plan_fingerprint: of the shard's dialogue plans, which stand for its seeds too.
+        plan_fingerprint: of the shard's dialogue plans, which depend on its seeds too.
         regeneration_fingerprint: of the partition's `regenerations`; "" without any.
         scenario: whose prompts and roles count.
         prompts: where they are read.
-        profile: who plays the roles.
+        profile: which models play the roles.
     """
-    script = SCENARIOS[scenario]
+    definition = SCENARIOS[scenario]
     return stable_hash(
         "scenario_dialogues",
         SCHEMA_VERSION,
         scenario.value,
         plan_fingerprint,
         regeneration_fingerprint,
-        prompts.versions(script.prompt_names),
-        sampling(profile, script.roles),
+        prompts.versions(definition.prompt_names),
+        sampling(profile, definition.roles),
     )
 
 
 def sampling(profile: Profile, roles: Iterable[Role]) -> dict[str, dict[str, object]]:
-    """By role, all settings that reach an utterance: who speaks and how it is sampled, as requests say it."""
+    """By role, all settings of the requests that can change an utterance: the model and how it is sampled."""
     found: dict[str, dict[str, object]] = {}
     for role in sorted(roles):
-        cast = profile.roles[role]
-        extra_body = {**profile.endpoints[cast.endpoint].extra_body, **cast.extra_body}
-        found[role.value] = {**cast.model_dump(mode="json", exclude=NOT_THE_ANSWER), "extra_body": extra_body}
+        model = profile.roles[role]
+        extra_body = {**profile.endpoints[model.endpoint].extra_body, **model.extra_body}
+        found[role.value] = {**model.model_dump(mode="json", exclude=NOT_THE_ANSWER), "extra_body": extra_body}
     return found

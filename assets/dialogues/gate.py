@@ -30,7 +30,7 @@ def gate(rows: Sequence[Row], limit: float, minimum: int) -> tuple[Gate, str]:
     """Whether a partition's own gate is passed, and if not, why.
 
     Dialogues set aside for a transient reason fail it from a share of `POISONED_SHARE` on, so that the partition stays
-    due. What is complete is held meanwhile, and a later run pays only for the rest. Fewer are lost for good: a seed
+    due. What is complete stays, and a later run pays only for the rest. Fewer do not fail it: one seed
     that no endpoint can answer does not keep all the others out of the release.
 
     Args:

@@ -2,24 +2,25 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.gate import gate
 from assets.dialogues.inputs import PartitionInputs, is_current, read_inputs
+from assets.dialogues.questions import PartnerQuestions
 from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import describe, usage_facts
 from assets.dialogues.task import DialogueTask
-from assets.dialogues.turn_loop import Dialogue, TurnLoop, run_turns
-from assets.framework.partition_run import RunProgress, Written, gather_results
-from assets.framework.partitions import partition_columns
+from assets.dialogues.turn_loop import Dialogue, TurnLoop
+from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
+from assets.framework.partitions import Scenario, partition_columns
 from assets.framework.prompts import PromptBook
 from resources.chat.calls import BudgetSpent, EndpointUnusable, Usage
 from resources.chat.engine import ChatEngine
-from resources.chat.profile import Role
 from resources.chat.service import ChatService
 from resources.chat.throughput import Throughput
 from resources.lake.store import StoreError
@@ -47,12 +48,16 @@ class DialogueGeneration:
     prompts: PromptBook
     rules: GenerationRules
     retracted: frozenset[str]
-    roles: Sequence[Role]  # all that the run's scenarios ask
+    keys: Sequence[str]  # every partition of the run
     progress: RunProgress
     run_id: str | None = None  # whose budget is drawn on
     set_aside: int = 0  # dialogues of this run
     throughput: Throughput = field(default_factory=lambda: Throughput(Usage()))
     chat: ChatEngine = field(init=False)
+    partners: PartnerQuestions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.partners = PartnerQuestions(self.lake, DIALOGUE_PLANS, self.keys, self._is_due)
 
     def is_current(self, key: str) -> bool:
         """See `assets.dialogues.inputs.is_current`."""
@@ -65,12 +70,14 @@ class DialogueGeneration:
 
     def read(self, key: str) -> PartitionInputs:
         """See `assets.dialogues.inputs.read_inputs`."""
-        return read_inputs(self.lake, key, self.prompts, self.service.profile, self.retracted)
+        return read_inputs(self.lake, key, self.prompts, self.service.profile, self.retracted, self.partners)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[asyncio.Semaphore]:
         """A chat engine, and slots for as many dialogues as keep it busy."""
-        async with self.service.engine(self.roles, self.run_id) as self.chat:
+        scenarios = {partition_columns(key)["scenario"] for key in self.keys}
+        roles = [role for name, one in SCENARIOS.items() if name.value in scenarios for role in one.roles]
+        async with self.service.engine(roles, self.run_id) as self.chat:
             self.throughput = Throughput(self.chat.total)
             self.progress.words = self.throughput.describe
             yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
@@ -100,7 +107,7 @@ class DialogueGeneration:
         """Write the partition with its gate and with what made it."""
         usage = self.chat.take_usage(scope_of(key))
         passed, reason = gate(made, self.rules.set_aside_limit, self.rules.set_aside_minimum)
-        scenario = SCENARIOS[inputs.scenario]
+        scenario = SCENARIOS[Scenario(inputs.keys["scenario"])]
         facts = {
             "profile": self.service.profile.name,
             "prompts": self.prompts.versions(scenario.prompt_names),
@@ -112,11 +119,17 @@ class DialogueGeneration:
         self.lake.write(DIALOGUES, inputs.keys, frame, fingerprint=inputs.fingerprint, gate=passed, facts=facts)
         return Written(describe(made, usage, passed, reason, self.lake.path(DIALOGUES, inputs.keys)), reason)
 
+    def _is_due(self, key: str) -> bool:
+        try:
+            return not self.is_current(key)
+        except PartitionError:
+            return False
+
 
 async def generate_dialogue(task: DialogueTask, turn_loop: TurnLoop, scope: str) -> Dialogue:
     """Run the turns of one task. A bug that one task meets sets that dialogue aside, and the run goes on."""
     try:
-        return await run_turns(task, turn_loop, scope)
+        return await turn_loop.run(task, scope)
     except (BudgetSpent, EndpointUnusable, StoreError):
         raise
     except Exception as error:
@@ -124,12 +137,6 @@ async def generate_dialogue(task: DialogueTask, turn_loop: TurnLoop, scope: str)
         dialogue = Dialogue(task)
         dialogue.set_aside("fault", f"{type(error).__name__}: {error}")
         return dialogue
-
-
-def roles_of(keys: Iterable[str]) -> tuple[Role, ...]:
-    """Every role that the scenarios of these partitions ask."""
-    scenarios = {partition_columns(key)["scenario"] for key in keys}
-    return tuple(role for name, one in SCENARIOS.items() if name.value in scenarios for role in one.roles)
 
 
 def scope_of(key: str) -> str:

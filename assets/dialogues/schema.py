@@ -34,15 +34,15 @@ DIALOGUES = Table(
             "dialogue_id": pa.Column(
                 pl.String, pa.Check.str_matches(r"^[0-9a-f]{32}$"), description="Hash of scenario and seed ids."
             ),
-            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="How the seed is taught."),
+            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="Scenario of the dialogue."),
             "shard": text("Shard of the seed."),
             "source": text("Source of the seed."),
             "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
             "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split of the seed."),
-            "seed_id": text("The seed that is taught."),
+            "seed_id": text("The seed that the dialogue is about."),
             "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
             "generation": pa.Column(
-                pl.Int32, pa.Check.ge(0), description="0, and one more each time the dialogue is asked for anew."
+                pl.Int32, pa.Check.ge(0), description="0, and one more with each requested regeneration."
             ),
             "status": pa.Column(pl.String, pa.Check.isin(["complete", "set_aside"]), description="How it ended."),
             "status_reason": text("Why it was set aside: a short code, then a colon and the words.", nullable=True),
@@ -58,7 +58,7 @@ DIALOGUES = Table(
         },
         strict=True,
         unique=["dialogue_id"],
-        description="TurnLoop dialogues, complete or set aside with the reason.",
+        description="Dialogues, complete or set aside with the reason.",
     ),
 )
 
@@ -67,14 +67,14 @@ REGENERATIONS = Table(
     keys=("scenario", "shard"),
     schema=pa.DataFrameSchema(
         {
-            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="How the seed is taught."),
+            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="Scenario of the dialogue."),
             "shard": text("Shard of the seed."),
-            "dialogue_id": text("The dialogue that is asked for anew."),
-            "generation": pa.Column(pl.Int32, pa.Check.ge(1), description="How often it was asked for anew."),
+            "dialogue_id": text("The dialogue that is to be generated again."),
+            "generation": pa.Column(pl.Int32, pa.Check.ge(1), description="How often its regeneration was requested."),
             "reason": text("Why, the last time: a rejection reason."),
         },
         strict=True,
         unique=["dialogue_id"],
-        description="Rejected dialogues that are to be generated anew, at the next run of their partition.",
+        description="Rejected dialogues that the next run of their partition generates again.",
     ),
 )

@@ -54,7 +54,7 @@ _REFUSAL = re.compile(
     r"\b(?:I\s+(?:can(?:no|['’])t|cannot|do\s+not|don['’]t|am\s+(?:unable|not))|my)\b",
     re.IGNORECASE,
 )
-_REFUSAL_WITHIN = 300  # characters: a refusal comes first; later on it is a story told
+_REFUSAL_WITHIN = 300  # characters: a refusal comes first; later on it is part of a story
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]+\$|\\\[.*?\\\]|\\\(.*?\\\)|https?://\S+|\"[^\"\n]*\"|“[^”\n]*”",
     re.DOTALL,

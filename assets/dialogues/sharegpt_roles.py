@@ -1,4 +1,4 @@
-"""Who is `human` and who is `gpt`: how a classroom becomes a conversation of two sides (METHOD: ShareGPT form).
+"""Who is `human` and who is `gpt`: how the turns of several speakers become a conversation of two sides (METHOD: ShareGPT form).
 
 | scenario | human | gpt |
 | --- | --- | --- |
@@ -7,7 +7,7 @@
 | analogy | teacher: question and approach, then the similar question | student: both answers |
 
 A debate of two rounds runs teacher, A, B, A, B, C, one of a single round teacher, A, B, C: B always speaks between
-two whose side is `gpt`, so the sides alternate without anybody being heard twice. Loss therefore falls on A and C.
+two whose side is `gpt`, so the sides alternate and no side speaks twice in a row. Loss therefore falls on A and C.
 Where several students speak, every turn is headed by its speaker's name: who is `gpt` changes from A to C.
 """
 
@@ -33,7 +33,7 @@ HEADED = frozenset({Scenario.DEBATE})  # several students speak
 
 
 # The functional form, because `from` is a Python keyword.
-Said = TypedDict("Said", {"from": Side, "value": str, "trains": bool})
+ShareGptMessage = TypedDict("ShareGptMessage", {"from": Side, "value": str, "trains": bool})
 
 
 def speakers(scenario: Scenario, debate_rounds: int | None = None) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def titled(speaker: str) -> str:
     return speaker[0].upper() + speaker[1:]
 
 
-def conversation(scenario: Scenario, turns: Sequence[Mapping[str, Any]]) -> list[Said]:
+def conversation(scenario: Scenario, turns: Sequence[Mapping[str, Any]]) -> list[ShareGptMessage]:
     """A complete dialogue's turns as ShareGPT messages, strictly alternating and starting with `human`.
 
     Args:
@@ -66,12 +66,12 @@ def conversation(scenario: Scenario, turns: Sequence[Mapping[str, Any]]) -> list
     Raises:
         ValueError: the turns do not alternate, or do not end with `gpt`; such a dialogue must not be exported.
     """
-    said: list[Said] = []
+    messages: list[ShareGptMessage] = []
     for turn in turns:
         side = side_of(scenario, turn["speaker"])
         value = f"{titled(turn['speaker'])}: {turn['text']}" if scenario in HEADED else turn["text"]
-        said.append({"from": side, "value": value, "trains": side == "gpt" and bool(turn["trains"])})
-    order = [message["from"] for message in said]
+        messages.append({"from": side, "value": value, "trains": side == "gpt" and bool(turn["trains"])})
+    order = [message["from"] for message in messages]
     if not order or len(order) % 2 or order != ["human", "gpt"] * (len(order) // 2):
         raise ValueError(f"the turns of this {scenario.value} do not alternate between human and gpt: {order}")
-    return said
+    return messages

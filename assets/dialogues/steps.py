@@ -1,19 +1,19 @@
-"""A scenario is a script: a generator that says who speaks next and what that speaker sees.
+"""The steps of a scenario: a generator that yields the next turn and is sent the turn's text.
 
-It is sent back what was said. The script alone decides who speaks when; nothing that a model says can change it.
+The steps alone decide who speaks when and what each speaker sees; nothing that a model says can change it.
 """
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from assets.dialogues.task import Question
+from assets.dialogues.questions import Question
 from resources.chat.profile import Role
 
 
 @dataclass(frozen=True, slots=True)
-class Posed:
-    """A turn that no model is asked for: a question as it stands, or inside the words of a plain prompt."""
+class FixedTurn:
+    """A turn without a model call: a question as it is, or inside the text of a plain prompt."""
 
     speaker: str
     text: str
@@ -21,18 +21,18 @@ class Posed:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """A turn that a model speaks."""
+class ModelTurn:
+    """A turn that a model writes."""
 
     speaker: str
     role: Role
     prompt: str
     sees: Mapping[str, str]  # the prompt's values
-    answers: Question | None = None  # whose reference the utterance's final answer is compared with
-    keeps: Question | None = None  # whose result the speaker is not to tell
-    heard: str = ""  # where that result may stand already
-    opening: str = ""  # what the speaker says before, without a model
+    answers: Question | None = None  # the utterance's final answer is compared with this question's reference
+    must_not_answer: Question | None = None  # the speaker must not state this question's result
+    said_before: str = ""  # text that may state that result already
+    opening: str = ""  # text before the utterance, without a model
     one_paragraph: bool = False  # line breaks outside of code become spaces
 
 
-Script: TypeAlias = Generator[Posed | Spoken, str, None]
+Steps: TypeAlias = Generator[FixedTurn | ModelTurn, str, None]

@@ -6,7 +6,7 @@ import textwrap
 import warnings
 from collections.abc import Iterable
 
-# Possessive quantifiers: a fence that no line ends is given up at once, not letter by letter.
+# Possessive quantifiers: a fence without a line end fails to match at once, without backtracking.
 _BLOCK = re.compile(
     r"^[ \t]*+(```++|~~~++)[ \t]*+([\w+#.-]*+)[^\n]*+\n(.*?)(?:^[ \t]*+\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )

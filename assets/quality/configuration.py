@@ -1,4 +1,4 @@
-"""The quality rules: one file of thresholds and weights, and the decisions made by hand beside it."""
+"""The quality rules: one file of thresholds and weights, and the manual decisions beside it."""
 
 from pathlib import Path
 from typing import Self
@@ -20,7 +20,7 @@ class JudgeRules(Configuration):
         description="Also ask about dialogues that fail a rule already; then the procedural-error rate is that of all.",
     )
     regenerations: int = Field(
-        default=2, ge=0, le=10, description="How often a verdict that is not in form is asked for again."
+        default=2, ge=0, le=10, description="How often the judge is asked again after an invalid verdict."
     )
     minimum_coverage: float = Field(
         default=0.9, ge=0, le=1, description="Share of the asked that must be judged, else the partition's gate fails."
@@ -38,7 +38,7 @@ class OverlapLimits(Configuration):
     general: float = Field(ge=0, le=1, description="For seeds of the domain `general`.")
 
 
-class Limits(Configuration):
+class SignalLimits(Configuration):
     """Where a signal becomes a reason to reject."""
 
     reference_overlap: OverlapLimits = Field(description="Applies where the final answer is unknown.")
@@ -57,10 +57,10 @@ class Weights(Configuration):
     """Weight of each component of the quality score; one that does not apply to a dialogue is left out of its mean."""
 
     final_answer: float = Field(ge=0, description="Right 1, unknown one half, wrong or missing 0.")
-    judge: float = Field(ge=0, description="Correct 1, else 0; left out where nobody judged.")
+    judge: float = Field(ge=0, description="Correct 1, else 0; left out without a verdict.")
     reference_overlap: float = Field(ge=0, description="The share itself.")
-    kept_result: float = Field(ge=0, description="No teacher told the result; left out where unknown.")
-    true_claim: float = Field(ge=0, description="What the teacher said of the answer was so; left out where unknown.")
+    kept_result: float = Field(ge=0, description="No teacher stated the result; left out where unknown.")
+    true_claim: float = Field(ge=0, description="The teacher's claim about the answer is true; left out where unknown.")
     code_parses: float = Field(ge=0, description="Python blocks parse; left out where there are none.")
     own_words: float = Field(ge=0, description="1 less the copied share.")
     variety: float = Field(ge=0, description="1 less the repetition.")
@@ -81,7 +81,7 @@ class QualityRules(Configuration):
         default=None, description="CSV or YAML of manual decisions; relative to the rules' own file."
     )
     judge: JudgeRules = JudgeRules()
-    limits: Limits
+    limits: SignalLimits
     weights: Weights
 
     @property

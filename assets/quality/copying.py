@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from assets.quality.dialogue_input import DialogueInput, Turn
+from assets.quality.inputs import DialogueInput, Turn
 from resources.chat.profile import Role
 
 RUN_WORDS = 6
@@ -17,27 +17,27 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def copied_share(taught: DialogueInput) -> float:
+def copied_share(dialogue: DialogueInput) -> float:
     """The largest share of one debater's words that stands in runs taken over from the other debater (0..1).
 
     Runs of the question do not count: both restate it. Student C sums up what the others said, and a strong student
     keeps what was right in the weak one's steps; neither is copying. Only what comes later can be a copy.
     """
-    turns = [turn for turn in taught.turns if turn.role in DEBATERS]
-    question = {run for asked in taught.questions for run in runs(words(asked.text))}
+    turns = [turn for turn in dialogue.turns if turn.role in DEBATERS]
+    question = {run for asked in dialogue.questions for run in runs(words(asked.text))}
     return max(
         (
-            _taken_over(words(turn.text), _said_before(turns[:place], turn.role), question)
-            for place, turn in enumerate(turns)
+            _taken_over(words(turn.text), _said_before(turns[:index], turn.role), question)
+            for index, turn in enumerate(turns)
         ),
         default=0.0,
     )
 
 
 def _taken_over(text: Sequence[str], said: set[Run], question: set[Run]) -> float:
-    restated = covered_places(text, question)
-    own = ["" if place in restated else word for place, word in enumerate(text)]  # no run of `said` holds ""
-    return len(covered_places(own, said)) / len(text) if text else 0.0
+    restated = covered_indexes(text, question)
+    own = ["" if index in restated else word for index, word in enumerate(text)]  # no run of `said` holds ""
+    return len(covered_indexes(own, said)) / len(text) if text else 0.0
 
 
 def _said_before(turns: Sequence[Turn], role: str | None) -> set[Run]:
@@ -46,20 +46,20 @@ def _said_before(turns: Sequence[Turn], role: str | None) -> set[Run]:
 
 def runs(text: Sequence[str], length: int = RUN_WORDS) -> set[Run]:
     """Every run of `length` words in a row."""
-    return {tuple(text[place : place + length]) for place in range(len(text) - length + 1)}
+    return {tuple(text[index : index + length]) for index in range(len(text) - length + 1)}
 
 
-def covered_places(text: Sequence[str], known: set[Run], length: int = RUN_WORDS) -> set[int]:
+def covered_indexes(text: Sequence[str], known: set[Run], length: int = RUN_WORDS) -> set[int]:
     """Places of the words of `text` that stand in one of the `known` runs."""
     return {
-        place + step
-        for place in range(len(text) - length + 1)
-        if tuple(text[place : place + length]) in known
+        index + step
+        for index in range(len(text) - length + 1)
+        if tuple(text[index : index + length]) in known
         for step in range(length)
     }
 
 
 def repeated_share(text: Sequence[str], length: int) -> float:
     """Share of the word n-grams of `text` that repeat an earlier one (0..1)."""
-    grams = [tuple(text[place : place + length]) for place in range(len(text) - length + 1)]
+    grams = [tuple(text[index : index + length]) for index in range(len(text) - length + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0

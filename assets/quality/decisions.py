@@ -1,4 +1,4 @@
-"""Decisions made by hand: they override the rules, and stand in a file so that they survive every re-run."""
+"""Manual decisions: they override the rules. They are in a file, so every run uses them again."""
 
 import csv
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ COLUMNS = ("dialogue_id", "verdict", "why")
 
 
 class Decision(Configuration):
-    """One dialogue, decided by hand."""
+    """The manual decision about one dialogue."""
 
     dialogue_id: str = Field(pattern=r"^[0-9a-f]{32}$", description="The dialogue.")
     verdict: Literal["accept", "reject"] = Field(description="What becomes of it, whatever the rules say.")
@@ -31,7 +31,7 @@ def load_decisions(path: Path | None) -> Decisions:
     again when it changes.
 
     Raises:
-        ConfigurationError: the file cannot be read or is not in form; every fault is named with its row.
+        ConfigurationError: the file cannot be read or is not valid; every fault is named with its row.
     """
     if path is None:
         return {}

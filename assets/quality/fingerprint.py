@@ -6,7 +6,7 @@ from assets.quality.prompts import JUDGE
 from resources.chat.profile import Profile, Role
 from resources.identity import stable_hash
 
-# Raise it when a signal or a column changes so that old scores should not stand beside new ones.
+# Raise it when a signal or a column changes in a way that old scores should not be mixed with new ones.
 SCHEMA_VERSION = 1
 
 

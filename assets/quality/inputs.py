@@ -1,44 +1,80 @@
-"""Dialogues from the lake, each with its seeds."""
+"""What quality reads: dialogues with their questions, as plain data and from the lake."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.dialogues.questions import PartnerQuestions, Question, Questions, read_questions
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.task import Question, question_of
 from assets.framework.partition_run import PartitionError
-from assets.framework.partitions import Scenario, partition_columns, source_of
-from assets.quality.dialogue_input import DialogueInput, dialogue_inputs
-from assets.seeds.schema import SEEDS
-from assets.seeds.shards import held_shards
+from assets.framework.partitions import Scenario, source_of
 from resources.lake.tables import Lake
 
-_COLUMNS = ("seed_id", "system", "question", "answer", "reference_final", "domain")
 
-Questions = Mapping[str, Question]
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One utterance, as `scenario_dialogues` holds it."""
+
+    speaker: str  # "teacher", "student", "student A", ...
+    role: str | None  # the profile's role; None where no model was called
+    side: str  # "human" or "gpt"
+    text: str
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueInput:
+    """A dialogue with its question (two in an analogy)."""
+
+    dialogue_id: str
+    scenario: Scenario
+    domain: str
+    complete: bool  # False: set aside
+    turns: tuple[Turn, ...]
+    questions: tuple[Question, ...]
+    first_answer: str  # "right", "wrong" or "unknown": the first student's own
+    debate_rounds: int | None = None
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The closing answer to each question, in order of `questions`; empty where there is none."""
+        students = [turn.text for turn in self.turns if turn.side == "gpt"]
+        if self.scenario is Scenario.ANALOGY:
+            return (*students, "", "")[: len(self.questions)]
+        return (students[-1] if students else "",)
+
+    @property
+    def spoken(self) -> tuple[Turn, ...]:
+        """The turns that a model wrote."""
+        return tuple(turn for turn in self.turns if turn.role is not None)
+
+    def own_words(self, turn: Turn) -> str:
+        """A turn's text without the question that was put in front of a teacher's explanation."""
+        opening = self.questions[0].text if self.questions else ""
+        return turn.text.removeprefix(opening) if turn.side == "human" else turn.text
 
 
 def read_dialogues(
-    lake: Lake, keys: Mapping[str, str], partners: Questions
+    lake: Lake, keys: Mapping[str, str], partners: PartnerQuestions
 ) -> tuple[list[dict[str, Any]], list[DialogueInput]]:
-    """One partition of dialogues, ordered by dialogue_id: its rows, and the same dialogues with their seeds.
+    """One partition of dialogues, ordered by dialogue_id: its rows, and the same dialogues with their questions.
 
     Args:
         lake: where they are.
         keys: scenario and shard.
-        partners: the second questions of its analogies, see `partner_questions`.
+        partners: the second questions of the run's analogies.
 
     Raises:
         PartitionError: a seed is not in the lake.
     """
     shard = keys["shard"]
     rows = lake.read(DIALOGUES, [keys]).sort("dialogue_id").to_dicts()
-    own = _questions(lake, source_of(shard), [shard], {row["seed_id"] for row in rows})
-    plans = lake.read(DIALOGUE_PLANS, [{"shard": shard}], ["seed_id", "debate_rounds"])
+    own = read_questions(lake, source_of(shard), [shard], {row["seed_id"] for row in rows})
+    questions = {**partners.read(), **own}
+    rounds = dict(lake.read(DIALOGUE_PLANS, [keys], ["seed_id", "debate_rounds"]).iter_rows())
     try:
-        return rows, dialogue_inputs(rows, {**partners, **own}, dict(plans.iter_rows()))
+        return rows, [dialogue_input(row, questions, rounds.get(row["seed_id"])) for row in rows]
     except KeyError as error:
         raise PartitionError(
             f"dialogues of {keys['scenario']}|{shard} are about the seed {error.args[0]}, which is not in raw_seeds; "
@@ -46,26 +82,22 @@ def read_dialogues(
         ) from error
 
 
-def partner_questions(lake: Lake, partitions: Iterable[str]) -> Questions:
-    """The second questions of all analogies among these partitions (`analogy|x-0003`), in one pass over the seeds."""
-    wanted: dict[str, set[str]] = {}
-    for keys in map(partition_columns, partitions):
-        if keys["scenario"] == Scenario.ANALOGY:
-            named = lake.read(DIALOGUES, [keys], ["partner_seed_id"])["partner_seed_id"].drop_nulls()
-            wanted.setdefault(source_of(keys["shard"]), set()).update(named)
-    return {
-        seed_id: question
-        for source, seeds in wanted.items()
-        for seed_id, question in _questions(lake, source, held_shards(lake, source), seeds).items()
-    }
+def dialogue_input(row: Mapping[str, Any], questions: Questions, debate_rounds: int | None) -> DialogueInput:
+    """A row of `scenario_dialogues` with its questions.
 
-
-def _questions(lake: Lake, source: str, shards: Sequence[str], seeds: set[str]) -> dict[str, Question]:
-    found: dict[str, Question] = {}
-    for shard in shards:
-        if len(found) == len(seeds):
-            break
-        rows = lake.read(SEEDS, [{"source": source, "shard": shard}], _COLUMNS)
-        for row in rows.filter(pl.col("seed_id").is_in(list(seeds))).iter_rows(named=True):
-            found[row["seed_id"]] = question_of(row)
-    return found
+    Raises:
+        KeyError: the row names a seed that is not there; the message is the seed_id.
+    """
+    return DialogueInput(
+        dialogue_id=row["dialogue_id"],
+        scenario=Scenario(row["scenario"]),
+        domain=row["domain"],
+        complete=row["status"] == "complete",
+        turns=tuple(
+            Turn(turn["speaker"], turn["role"], turn["side"], turn["text"], turn["finish_reason"])
+            for turn in row["turns"]
+        ),
+        questions=tuple(questions[key] for key in (row["seed_id"], row["partner_seed_id"]) if key is not None),
+        first_answer=row["first_answer"],
+        debate_rounds=debate_rounds,
+    )

@@ -1,4 +1,4 @@
-"""The judge: a model reads question, reference and dialogue, and gives a verdict in a fixed form, or none at all."""
+"""The judge: a model reads question, reference and dialogue, and returns a verdict as a JSON object."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, 
 
 from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
-from assets.quality.dialogue_input import DialogueInput
+from assets.quality.inputs import DialogueInput
 from assets.quality.prompts import JUDGE
 from resources.chat.calls import Call, CallFailed, Chat, Message
 from resources.chat.profile import Role
@@ -37,8 +37,8 @@ class ErrorClass(StrEnum):
     UNCLEAR = "unclear"
 
 
-class Verdict(BaseModel):
-    """What the judge says. The reason comes first, so that the decision follows from it and not the reverse."""
+class JudgeVerdict(BaseModel):
+    """The judge's answer. The reason comes first, so that the decision follows from it and not the reverse."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -58,7 +58,7 @@ class Judgement:
     """A verdict, or why there is none."""
 
     status: JudgeStatus
-    verdict: Verdict | None = None
+    verdict: JudgeVerdict | None = None
     fault: str | None = None  # why it was not judged
 
 
@@ -79,48 +79,48 @@ def verdict_schema() -> dict[str, Any]:
     }
 
 
-def read_verdict(text: str) -> Verdict:
-    """The verdict in a model's answer: one JSON object in form, in a code fence or bare, and nothing beside it.
+def read_verdict(text: str) -> JudgeVerdict:
+    """The verdict in a model's answer: one valid JSON object, in a code fence or bare, and nothing else.
 
     Raises:
         ValueError: it is anything else, or contradicts itself; the message says what.
     """
     fenced = _FENCED.match(text.strip())
     try:
-        return Verdict.model_validate_json(fenced[1] if fenced else text.strip())
+        return JudgeVerdict.model_validate_json(fenced[1] if fenced else text.strip())
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in fault["loc"])
         raise ValueError(f"{where}: {fault['msg']}" if where else fault["msg"]) from None
 
 
-def judge_messages(prompts: PromptBook, taught: DialogueInput, *, reminded: bool = False) -> tuple[Message, ...]:
-    """What the judge is asked. All that others wrote stands inside fences that the prompt book sees to."""
+def judge_messages(prompts: PromptBook, dialogue: DialogueInput, *, reminded: bool = False) -> tuple[Message, ...]:
+    """What the judge is asked. The prompt book puts all that others wrote inside fences."""
     messages = prompts.render(
         JUDGE,
-        question=_numbered([question.in_full for question in taught.questions], "Question"),
-        reference=_numbered([question.reference for question in taught.questions], "Answer"),
-        dialogue=as_transcript(taught),
-        scenario=taught.scenario.value.replace("_", " "),
+        question=_numbered([question.in_full for question in dialogue.questions], "Question"),
+        reference=_numbered([question.reference for question in dialogue.questions], "Answer"),
+        dialogue=as_transcript(dialogue),
+        scenario=dialogue.scenario.value.replace("_", " "),
     )
     if not reminded:
         return messages
     return (*messages[:-1], Message(messages[-1].role, messages[-1].content + _REMINDER))
 
 
-def as_transcript(taught: DialogueInput) -> str:
+def as_transcript(dialogue: DialogueInput) -> str:
     """The dialogue as text: a heading for each turn, its words indented, so that no utterance can pose as a turn.
 
     The heading says which turn is to be judged: the last answer, or an analogy's answer to each question.
     """
-    places = [place for place, turn in enumerate(taught.turns) if turn.side == "gpt"]
-    marks = {place: f", answer to question {number}" for number, place in enumerate(places, 1)}
-    if taught.scenario is not Scenario.ANALOGY:
-        marks = dict.fromkeys(places[-1:], ", last answer")
+    answers = [index for index, turn in enumerate(dialogue.turns) if turn.side == "gpt"]
+    marks = {index: f", answer to question {number}" for number, index in enumerate(answers, 1)}
+    if dialogue.scenario is not Scenario.ANALOGY:
+        marks = dict.fromkeys(answers[-1:], ", last answer")
     return "\n".join(
-        f"Turn {place + 1}, {turn.speaker}{marks.get(place, '')}:\n"
+        f"Turn {index + 1}, {turn.speaker}{marks.get(index, '')}:\n"
         + "\n".join(f"    {line}" for line in turn.text.strip().splitlines())
-        for place, turn in enumerate(taught.turns)
+        for index, turn in enumerate(dialogue.turns)
     )
 
 
@@ -130,11 +130,13 @@ def _numbered(texts: list[str], word: str) -> str:
     return "\n\n".join(f"{word} {number}:\n{text}" for number, text in enumerate(texts, 1))
 
 
-async def judge(chat: Chat, prompts: PromptBook, taught: DialogueInput, *, regenerations: int, scope: str) -> Judgement:
+async def judge(
+    chat: Chat, prompts: PromptBook, dialogue: DialogueInput, *, regenerations: int, scope: str
+) -> Judgement:
     """The judge's verdict of one dialogue.
 
-    An answer that is not in form is asked for again, at most `regenerations` times; after that, and where the call
-    cannot be had (its dialogue too long for the model, say), the dialogue is not judged. It is never a pass.
+    After an invalid answer the judge is asked again, at most `regenerations` times. After that, and where the call
+    fails (the dialogue is too long for the model, say), the dialogue is not judged. That is never a pass.
 
     Raises:
         EndpointUnusable, BudgetSpent: the run is to stop.
@@ -143,8 +145,8 @@ async def judge(chat: Chat, prompts: PromptBook, taught: DialogueInput, *, regen
     for regeneration in range(regenerations + 1):
         call = Call(
             role=Role.JUDGE,
-            messages=judge_messages(prompts, taught, reminded=regeneration > 0),
-            sample=taught.dialogue_id,
+            messages=judge_messages(prompts, dialogue, reminded=regeneration > 0),
+            sample=dialogue.dialogue_id,
             turn=TURN_NAME,
             regeneration=regeneration,
             json_schema=verdict_schema(),
@@ -160,4 +162,4 @@ async def judge(chat: Chat, prompts: PromptBook, taught: DialogueInput, *, regen
             return Judgement("judged", read_verdict(completion.text))
         except ValueError as error:
             fault = str(error)
-    return Judgement("not_judged", fault=f"no verdict in form after {regenerations + 1} answers; the last: {fault}")
+    return Judgement("not_judged", fault=f"invalid verdict in {regenerations + 1} answers; the last: {fault}")

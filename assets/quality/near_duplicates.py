@@ -41,4 +41,4 @@ def _shingles(text: str) -> list[str]:
     said = words(text)
     if len(said) < SHINGLE_WORDS:
         return [" ".join(said)]
-    return [" ".join(said[place : place + SHINGLE_WORDS]) for place in range(len(said) - SHINGLE_WORDS + 1)]
+    return [" ".join(said[index : index + SHINGLE_WORDS]) for index in range(len(said) - SHINGLE_WORDS + 1)]

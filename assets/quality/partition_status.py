@@ -1,4 +1,4 @@
-"""How every planned partition stands: what the lake holds of it, what it should hold, and why the two differ."""
+"""The status of every planned partition: what the lake has of it, and why it is not current."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class PartitionStatus:
 
     @property
     def scores_are_older(self) -> bool:
-        """Whether the dialogues were written anew after they were scored."""
+        """Whether the dialogues were written again after they were scored."""
         return bool(self.dialogues and self.scored and self.scored.written_at < self.dialogues.written_at)
 
 

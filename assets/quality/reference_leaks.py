@@ -1,11 +1,11 @@
-"""Words that betray that the speaker saw a hidden reference answer."""
+"""Phrases which show that the speaker saw a hidden reference answer."""
 
 import re
 
-from assets.quality.dialogue_input import DialogueInput
+from assets.quality.inputs import DialogueInput
 
 _ANSWER = r"(?:answers?|solutions?|responses?)(?! (?:choices|options))"
-# Nobody in a classroom speaks so, whoever it is.
+# No speaker of a dialogue has a reason to say this.
 _BY_ANYONE = (
     rf"\b(?:reference|standard|official|gold(?:en)?|model|ground[- ]truth)[- ]{_ANSWER}",
     r"\b(?:answer|solution)[- ]key\b",
@@ -26,21 +26,21 @@ _ANYONE = re.compile("|".join(_BY_ANYONE))
 _STUDENT = re.compile("|".join((*_BY_ANYONE, *_BY_STUDENT)))
 
 
-def betrays_reference(taught: DialogueInput) -> bool:
-    """Whether some generated utterance speaks of the reference answer that only its prompt held.
+def betrays_reference(dialogue: DialogueInput) -> bool:
+    """Whether some generated utterance mentions the reference answer that only its prompt had.
 
-    Words that the question itself uses betray nothing ("compare it with the standard solution").
+    Phrases of the question itself do not count ("compare it with the standard solution").
     """
-    asked = _plain(" ".join(question.in_full for question in taught.questions))
+    asked = _plain(" ".join(question.in_full for question in dialogue.questions))
     return any(
         passage not in asked
-        for turn in taught.spoken
-        for passage in betrayals(taught.own_words(turn), by_student=turn.speaker != "teacher")
+        for turn in dialogue.spoken
+        for passage in reference_mentions(dialogue.own_words(turn), by_student=turn.speaker != "teacher")
     )
 
 
-def betrayals(text: str, *, by_student: bool) -> list[str]:
-    """The passages of an utterance that speak of a reference answer, in lower case."""
+def reference_mentions(text: str, *, by_student: bool) -> list[str]:
+    """The passages of an utterance that mention a reference answer, in lower case."""
     return [match.group() for match in (_STUDENT if by_student else _ANYONE).finditer(_plain(text))]
 
 

@@ -1,4 +1,4 @@
-"""From signals and verdict to score, decision and reasons. Pure; the rules stand in one table."""
+"""From signals and verdict to score, decision and reasons: pure functions, and one table of rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ BY_HAND = "by_hand"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class HardRule:
     """A rule that can be decided without the judge."""
 
     code: str
@@ -27,46 +27,54 @@ class Rule:
 
 
 HARD_RULES = (
-    Rule(STRUCTURE, "speakers, sides or number of turns are not its scenario's", lambda s, d, r: not s.structure_ok),
-    Rule("truncated", "an utterance was cut off by the token limit", lambda s, d, r: s.truncated),
-    Rule("refused", "an utterance declines the task", lambda s, d, r: s.refused),
-    Rule("not_english", "an utterance is not English", lambda s, d, r: not s.english),
-    Rule("repetitive", "an utterance repeats itself", lambda s, d, r: s.repetition > r.limits.repetition),
-    Rule("too_short", "the students say next to nothing", lambda s, d, r: s.words < r.limits.minimum_words),
-    Rule("too_long", "the students talk without end", lambda s, d, r: s.words > r.limits.maximum_words),
-    Rule("secrets", "there is a key or password in the text", lambda s, d, r: s.secrets > 0),
-    Rule("betrays_reference", "somebody speaks of the hidden reference answer", lambda s, d, r: s.betrays_reference),
-    Rule("copied", "a debater copies the other", lambda s, d, r: s.copied_share > r.limits.copied_share),
-    Rule("wrong_final_answer", "the last result is not the reference's", lambda s, d, r: s.final_answer == "wrong"),
-    Rule("no_final_answer", "the reference's result is nowhere", lambda s, d, r: s.final_answer == "missing"),
-    Rule(
+    HardRule(
+        STRUCTURE, "speakers, sides or number of turns are not its scenario's", lambda s, d, r: not s.structure_ok
+    ),
+    HardRule("truncated", "an utterance was cut off by the token limit", lambda s, d, r: s.truncated),
+    HardRule("refused", "an utterance declines the task", lambda s, d, r: s.refused),
+    HardRule("not_english", "an utterance is not English", lambda s, d, r: not s.english),
+    HardRule("repetitive", "an utterance repeats itself", lambda s, d, r: s.repetition > r.limits.repetition),
+    HardRule("too_short", "the students say next to nothing", lambda s, d, r: s.words < r.limits.minimum_words),
+    HardRule("too_long", "the students talk without end", lambda s, d, r: s.words > r.limits.maximum_words),
+    HardRule("secrets", "there is a key or password in the text", lambda s, d, r: s.secrets > 0),
+    HardRule(
+        "betrays_reference", "a speaker mentions the hidden reference answer", lambda s, d, r: s.betrays_reference
+    ),
+    HardRule("copied", "a debater copies the other", lambda s, d, r: s.copied_share > r.limits.copied_share),
+    HardRule("wrong_final_answer", "the last result is not the reference's", lambda s, d, r: s.final_answer == "wrong"),
+    HardRule("no_final_answer", "the reference's result is nowhere", lambda s, d, r: s.final_answer == "missing"),
+    HardRule(
         "off_reference",
         "the result cannot be compared, and the answer has too little of the reference",
         lambda s, d, r: s.final_answer == "unknown" and s.reference_overlap < getattr(r.limits.reference_overlap, d),
     ),
-    Rule("code_does_not_parse", "Python in the last answer does not parse", lambda s, d, r: s.code_parses is False),
-    Rule("gave_away_result", "a teacher told the result first", lambda s, d, r: s.gave_away_result is True),
-    Rule("false_claim", "the teacher called right wrong or wrong right", lambda s, d, r: s.false_claim is True),
+    HardRule("code_does_not_parse", "Python in the last answer does not parse", lambda s, d, r: s.code_parses is False),
+    HardRule("gave_away_result", "a teacher stated the result first", lambda s, d, r: s.gave_away_result is True),
+    HardRule(
+        "false_claim",
+        "the teacher called a right answer wrong or a wrong one right",
+        lambda s, d, r: s.false_claim is True,
+    ),
 )
 
 REASONS = {
-    SET_ASIDE: "the classroom set it aside",
+    SET_ASIDE: "it was set aside during generation",
     **{rule.code: rule.meaning for rule in HARD_RULES},
     NEAR_DUPLICATE: "almost equal to another good dialogue of the partition",
     JUDGED_WRONG: "the judge finds the last answer wrong",
-    NOT_JUDGED: "the judge gave no verdict in form",
+    NOT_JUDGED: "the judge gave no valid verdict",
     LOW_SCORE: "the quality score is below the limit",
     BY_HAND: "rejected by a manual decision",
 }
 """Every rejection reason, with what it means."""
 
 NEVER_BY_HAND = (SET_ASIDE, STRUCTURE)
-"""What no manual decision can mend: such a dialogue is not a conversation that can be exported."""
+"""No manual decision can accept these: such a dialogue is not a conversation that can be exported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What becomes of a dialogue. `reasons` are the rules' even where a hand accepted against them."""
+    """The decision about a dialogue. `reasons` are those of the rules, also where a manual decision accepts it."""
 
     quality_score: float  # 0..1
     accepted: bool
@@ -76,7 +84,7 @@ class Decided:
 
 
 def failed_rules(signals: Signals, domain: str, rules: QualityRules, *, complete: bool) -> tuple[str, ...]:
-    """Codes of the rules that a dialogue fails before anybody is asked; a set-aside one fails by that alone."""
+    """Codes of the rules that a dialogue fails before the judge is asked; a set-aside one fails by that alone."""
     if not complete:
         return (SET_ASIDE,)
     return tuple(rule.code for rule in HARD_RULES if rule.fails(signals, domain, rules))

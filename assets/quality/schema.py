@@ -24,12 +24,12 @@ SCORED = Table(
     schema=pa.DataFrameSchema(
         {
             "dialogue_id": text("The dialogue."),
-            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="How the seed is taught."),
+            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="Scenario of the dialogue."),
             "shard": text("Shard of the seed."),
             "source": text("Source of the seed."),
             "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
             "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split of the seed."),
-            "seed_id": text("The seed that is taught."),
+            "seed_id": text("The seed that the dialogue is about."),
             "status": pa.Column(pl.String, pa.Check.isin(["complete", "set_aside"]), description="How it ended."),
             "structure_ok": flag("Roles, alternation and number of turns are those of its scenario."),
             "final_answer": pa.Column(
@@ -45,11 +45,13 @@ SCORED = Table(
                 "Share of what the reference says beyond the question that the closing answer holds."
             ),
             "code_parses": flag("Code blocks parse; null where there is no code to parse.", nullable=True),
-            "gave_away_result": flag("A teacher told the result before the student did; null: unknown.", nullable=True),
+            "gave_away_result": flag(
+                "A teacher stated the result before the student did; null: unknown.", nullable=True
+            ),
             "false_claim": flag(
                 "A teacher called a right answer wrong, or a wrong one right; null: unknown.", nullable=True
             ),
-            "betrays_reference": flag("Some text betrays that a hidden reference answer was seen."),
+            "betrays_reference": flag("Some text shows that its speaker saw a hidden reference answer."),
             "copied_share": share("Share of a debater's words in runs of six or more taken over from another debater."),
             "english": flag("Every utterance is English (code and formulas aside)."),
             "repetition": share("Share of repeated word n-grams in the most repetitive utterance."),
@@ -61,7 +63,7 @@ SCORED = Table(
             "judge_status": pa.Column(
                 pl.String,
                 pa.Check.isin(["judged", "not_judged", "not_asked"]),
-                description="not_judged: no verdict in form; not_asked: rejected before, no money spent.",
+                description="not_judged: no valid verdict; not_asked: rejected before, no money spent.",
             ),
             "judge_correct": flag("The judge finds the reasoning correct.", nullable=True),
             "judge_error_class": text("The judge's class of error, `none` where there is none.", nullable=True),
@@ -70,10 +72,11 @@ SCORED = Table(
             "quality_score": share("Weighted signals, by the quality rules."),
             "accepted": flag("Whether it may enter BOOST-QA."),
             "rejection_reasons": pa.Column(
-                pl.List(pl.String), description="Codes of the rules that it fails, also where a hand accepted it."
+                pl.List(pl.String),
+                description="Codes of the rules that it fails, also where a manual decision accepts it.",
             ),
             "decided_by": pa.Column(pl.String, pa.Check.isin(["rules", "manual"]), description="Who decided."),
-            "decision_note": text("Why, where it was decided by hand.", nullable=True),
+            "decision_note": text("Why, where a manual decision decided.", nullable=True),
         },
         strict=True,
         unique=["dialogue_id"],

@@ -8,8 +8,8 @@ import polars as pl
 
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions
-from assets.quality.dialogue_input import DialogueInput
-from assets.quality.judge import ErrorClass, Judgement, Verdict
+from assets.quality.inputs import DialogueInput
+from assets.quality.judge import ErrorClass, Judgement, JudgeVerdict
 from assets.quality.near_duplicates import near_duplicates
 from assets.quality.rules import NEAR_DUPLICATE, decide, failed_rules
 from assets.quality.signals import Signals, read_signals
@@ -85,11 +85,11 @@ def score_row(
     }
 
 
-def written_verdicts(scores: pl.DataFrame) -> dict[str, Verdict]:
+def written_verdicts(scores: pl.DataFrame) -> dict[str, JudgeVerdict]:
     """The verdicts of a written partition, by dialogue_id."""
     judged = scores.filter(pl.col("judge_status") == "judged")
     return {
-        row["dialogue_id"]: Verdict(
+        row["dialogue_id"]: JudgeVerdict(
             reason=row["judge_reason"],
             error_class=ErrorClass(row["judge_error_class"]),
             correct=row["judge_correct"],

@@ -1,25 +1,26 @@
 """Scoring the partitions of a run: what `assets.framework.partition_run` does with one partition of scores."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
+from assets.dialogues.questions import PartnerQuestions
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import usage_facts
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
-from assets.framework.partitions import Scenario, partition_columns
+from assets.framework.partitions import partition_columns
 from assets.framework.prompts import PromptBook
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.gate import gate_of
-from assets.quality.inputs import Questions, partner_questions, read_dialogues
-from assets.quality.judge import NOT_ASKED, Judgement, Verdict, judge
+from assets.quality.inputs import read_dialogues
+from assets.quality.judge import NOT_ASKED, Judgement, JudgeVerdict, judge
 from assets.quality.prompts import JUDGE
 from assets.quality.schema import SCORED
 from assets.quality.score_dialogues import Screened, score_row, screen_dialogues, written_verdicts
@@ -38,7 +39,7 @@ class ScoringInputs:
     record: PartitionRecord  # of the dialogues
     rows: Sequence[Mapping[str, Any]]  # of `scenario_dialogues`, ordered by dialogue_id
     screened: Sequence[Screened]  # the same dialogues
-    verdicts: Mapping[str, Verdict]  # by dialogue_id: those of the present judge on these very dialogues
+    verdicts: Mapping[str, JudgeVerdict]  # by dialogue_id: those of the present judge on these very dialogues
 
 
 @dataclass(slots=True)
@@ -63,9 +64,10 @@ class DialogueScoring:
     chat: ChatEngine = field(init=False)
     accepted: int = 0  # dialogues of this run
     decided: int = 0
-    _partners: Questions | None = None
+    partners: PartnerQuestions = field(init=False)
 
     def __post_init__(self) -> None:
+        self.partners = PartnerQuestions(self.lake, DIALOGUES, self.keys, self._is_due)
         self.decisions = load_decisions(self.rules.decisions)
         self.rules_identity = self.rules.identity_with(self.decisions)
 
@@ -85,12 +87,10 @@ class DialogueScoring:
 
     def read(self, key: str) -> ScoringInputs:
         """The partition's dialogues, their signals and failed rules, and the verdicts that need no new call."""
-        if self._partners is None:
-            self._partners = partner_questions(self.lake, self._due_analogies())
         keys = partition_columns(key)
         record = self.lake.record(DIALOGUES, keys)
         assert record is not None  # noqa: S101 - `is_current` has looked
-        rows, dialogues = read_dialogues(self.lake, keys, self._partners)
+        rows, dialogues = read_dialogues(self.lake, keys, self.partners)
         return ScoringInputs(record, rows, screen_dialogues(dialogues, self.rules), self._verdicts(record))
 
     @asynccontextmanager
@@ -143,11 +143,8 @@ class DialogueScoring:
         metadata = describe(made, self.lake.read(DIALOGUES, [keys]), usage, gate, self.lake.path(SCORED, keys))
         return Written(metadata, GATE_FAILED if gate == "failed" else "")
 
-    def _due_analogies(self) -> Iterator[str]:
-        for key in self.keys:
-            keys = partition_columns(key)
-            if keys["scenario"] == Scenario.ANALOGY and self.lake.record(DIALOGUES, keys) and not self.is_current(key):
-                yield key
+    def _is_due(self, key: str) -> bool:
+        return self.lake.record(DIALOGUES, partition_columns(key)) is not None and not self.is_current(key)
 
     def _fingerprint(self, dialogues: PartitionRecord) -> str:
         return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules_identity)
@@ -155,7 +152,7 @@ class DialogueScoring:
     def _judging_fingerprint(self, dialogues: PartitionRecord) -> str:
         return judging_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts)
 
-    def _verdicts(self, dialogues: PartitionRecord) -> dict[str, Verdict]:
+    def _verdicts(self, dialogues: PartitionRecord) -> dict[str, JudgeVerdict]:
         """Written verdicts of the same judge on the same dialogues: changed rules or decisions need no new call."""
         scored = self.lake.record(SCORED, dialogues.keys)
         if scored is None or scored.written_at < dialogues.written_at:

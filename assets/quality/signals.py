@@ -1,17 +1,17 @@
-"""What can be read off a dialogue by rule: one plain function a signal, on plain turns."""
+"""The signals of a dialogue, found by rules: one plain function per signal, on plain turns."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from assets.answers.compare import compare_final
 from assets.answers.read import check_answer, mentions_result, stated_answers
+from assets.dialogues.questions import Question
 from assets.dialogues.screening import NGRAM_WORDS, is_english, is_refusal, is_repetitive
 from assets.dialogues.sharegpt_roles import SIDES, speakers
-from assets.dialogues.task import Question
 from assets.framework.partitions import Scenario
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share, repeated_share, words
-from assets.quality.dialogue_input import DialogueInput
+from assets.quality.inputs import DialogueInput
 from assets.quality.reference_leaks import betrays_reference
 from assets.quality.secrets_scan import count_secrets
 from assets.quality.teacher_claims import false_claim, gave_away_result
@@ -52,45 +52,47 @@ class Signals:
     secrets: int
 
 
-def read_signals(taught: DialogueInput) -> Signals:
+def read_signals(dialogue: DialogueInput) -> Signals:
     """All signals of one dialogue. A set-aside one gets those of what was said until then."""
     return Signals(
-        structure_ok=structure_ok(taught),
-        final_answer=final_answer(taught),
-        first_answer=taught.first_answer,
-        reference_overlap=reference_overlap(taught),
-        code_parses=code_parses(taught.answers),
-        gave_away_result=gave_away_result(taught),
-        false_claim=false_claim(taught),
-        betrays_reference=betrays_reference(taught),
-        copied_share=copied_share(taught),
-        english=all(is_english(taught.own_words(turn)) for turn in taught.spoken),
-        repetition=repetition(taught),
-        words=sum(len(words(turn.text)) for turn in taught.turns if turn.side == "gpt"),
-        truncated=any(turn.finish_reason == "length" for turn in taught.spoken),
-        refused=any(is_refusal(taught.own_words(turn)) for turn in taught.spoken),
-        secrets=count_secrets("\n".join(turn.text for turn in taught.turns)),
+        structure_ok=structure_ok(dialogue),
+        final_answer=final_answer(dialogue),
+        first_answer=dialogue.first_answer,
+        reference_overlap=reference_overlap(dialogue),
+        code_parses=code_parses(dialogue.answers),
+        gave_away_result=gave_away_result(dialogue),
+        false_claim=false_claim(dialogue),
+        betrays_reference=betrays_reference(dialogue),
+        copied_share=copied_share(dialogue),
+        english=all(is_english(dialogue.own_words(turn)) for turn in dialogue.spoken),
+        repetition=repetition(dialogue),
+        words=sum(len(words(turn.text)) for turn in dialogue.turns if turn.side == "gpt"),
+        truncated=any(turn.finish_reason == "length" for turn in dialogue.spoken),
+        refused=any(is_refusal(dialogue.own_words(turn)) for turn in dialogue.spoken),
+        secrets=count_secrets("\n".join(turn.text for turn in dialogue.turns)),
     )
 
 
-def structure_ok(taught: DialogueInput) -> bool:
-    """Whether those who must speak did, in their order and on their sides, each saying something, and nobody else."""
-    if taught.scenario is Scenario.DEBATE and taught.debate_rounds is None:
+def structure_ok(dialogue: DialogueInput) -> bool:
+    """Whether the turns are exactly those of the scenario: its speakers in order, on their sides, each with a text."""
+    if dialogue.scenario is Scenario.DEBATE and dialogue.debate_rounds is None:
         return False
-    sides = SIDES[taught.scenario]
+    sides = SIDES[dialogue.scenario]
     expected = [
         (speaker, role, sides[speaker])
         for speaker, role in zip(
-            speakers(taught.scenario, taught.debate_rounds), _cast(taught.scenario, taught.debate_rounds), strict=True
+            speakers(dialogue.scenario, dialogue.debate_rounds),
+            _roles(dialogue.scenario, dialogue.debate_rounds),
+            strict=True,
         )
     ]
-    return [(turn.speaker, turn.role, turn.side) for turn in taught.turns] == expected and all(
-        turn.text.strip() for turn in taught.turns
+    return [(turn.speaker, turn.role, turn.side) for turn in dialogue.turns] == expected and all(
+        turn.text.strip() for turn in dialogue.turns
     )
 
 
-def _cast(scenario: Scenario, debate_rounds: int | None) -> tuple[Role | None, ...]:
-    """Who plays each turn; None where no model is asked."""
+def _roles(scenario: Scenario, debate_rounds: int | None) -> tuple[Role | None, ...]:
+    """The role of each turn; None without a model call."""
     if scenario is Scenario.ERROR_CORRECTION:
         return (None, Role.WEAK_STUDENT, Role.CRITIC_TEACHER, Role.STRONG_STUDENT)
     if scenario is Scenario.ANALOGY:
@@ -98,7 +100,7 @@ def _cast(scenario: Scenario, debate_rounds: int | None) -> tuple[Role | None, .
     return (None, *_DEBATERS * (debate_rounds or 1), Role.DEBATE_CLOSER)
 
 
-def final_answer(taught: DialogueInput) -> FinalAnswer:
+def final_answer(dialogue: DialogueInput) -> FinalAnswer:
     """The closing answer against the reference's result; of an analogy's two answers the worse.
 
     `missing`: the reference has a result, and the answer neither ends with one nor names it anywhere. `unknown`: the
@@ -106,8 +108,8 @@ def final_answer(taught: DialogueInput) -> FinalAnswer:
     result beside the right one is `wrong`.
     """
     found = [
-        _answer_to(answer, question.reference_final, taught.domain)
-        for answer, question in zip(taught.answers, taught.questions, strict=True)
+        _answer_to(answer, question.reference_final, dialogue.domain)
+        for answer, question in zip(dialogue.answers, dialogue.questions, strict=True)
     ]
     return min(found, key=_WORST_FIRST.index)
 
@@ -128,16 +130,18 @@ def _differs(stated: str, reference_final: str, domain: str) -> bool:
     return verdict == "wrong" or (verdict == "unknown" and not mentions_result(stated, reference_final))
 
 
-def reference_overlap(taught: DialogueInput) -> float:
+def reference_overlap(dialogue: DialogueInput) -> float:
     """Share of what the reference brings that the closing answer holds (0..1); of an analogy's two the smaller.
 
     What it brings are its content words, numbers and names, less those of the question: an answer that only says the
     question again holds nothing of them. Where the question has them all, all count.
     """
-    return min(_held_share(question, answer) for answer, question in zip(taught.answers, taught.questions, strict=True))
+    return min(
+        _share_found(question, answer) for answer, question in zip(dialogue.answers, dialogue.questions, strict=True)
+    )
 
 
-def _held_share(question: Question, answer: str) -> float:
+def _share_found(question: Question, answer: str) -> float:
     reference = _stems(question.reference)
     content = reference - _COMMON_WORDS or reference
     brought = content - _stems(question.in_full) or content
@@ -149,9 +153,9 @@ def _stems(text: str) -> set[str]:
     return {word[:-1] if len(word) > 3 and word.endswith("s") else word for word in words(text)}
 
 
-def repetition(taught: DialogueInput) -> float:
+def repetition(dialogue: DialogueInput) -> float:
     """Share of word 6-grams that repeat an earlier one, in the most repetitive utterance; 1.0 for a loop."""
-    return max((_repetition(taught.own_words(turn)) for turn in taught.spoken), default=0.0)
+    return max((_repetition(dialogue.own_words(turn)) for turn in dialogue.spoken), default=0.0)
 
 
 def _repetition(text: str) -> float:

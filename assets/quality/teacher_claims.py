@@ -1,4 +1,4 @@
-"""What a teacher says of a student's answer, read from the words, and whether it was so."""
+"""What a teacher claims about a student's answer, read from the text, and whether the claim is true."""
 
 import re
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from typing import Literal
 
 from assets.answers.read import mentions_result, tells_result
 from assets.framework.partitions import Scenario
-from assets.quality.dialogue_input import DialogueInput, Turn
+from assets.quality.inputs import DialogueInput, Turn
 from resources.chat.profile import Role
 
-Claim = Literal["right", "wrong", "unclear"]
+TeacherClaim = Literal["right", "wrong", "unclear"]
 
 _TEACHERS = (Role.CRITIC_TEACHER, Role.EXPLAINING_TEACHER)
 
@@ -37,7 +37,7 @@ _SAYS_WRONG = re.compile(
     r"|(?:mistake|error) (?:is|was|lies|occurs|occurred|in)|incorrect|(?:went|goes|going) wrong|wrong[!,.])"
 )
 # In this order, and what was read is taken out: "no mistake" is no mistake, "not right" is not right.
-_CLAIMS: tuple[tuple[Claim, re.Pattern[str]], ...] = (
+_CLAIMS: tuple[tuple[TeacherClaim, re.Pattern[str]], ...] = (
     ("right", _NOTHING_WRONG),
     ("wrong", _SAYS_WRONG),
     ("right", _SAYS_RIGHT),
@@ -47,13 +47,13 @@ _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 _HYPOTHETICAL = re.compile(r"\b(?:if|whether|make sure|ensure|to be sure|until|so that)\b")
 
 
-def claim_of(text: str) -> Claim:
+def claim_of(text: str) -> TeacherClaim:
     """Whether a teacher calls the student's answer right or wrong; `unclear` where neither or both are said.
 
     A sentence with a condition says nothing. Praise for the process beside a fault of the result is `unclear`, and so
     is every wording that the patterns do not know: a claim is read only where it is plain.
     """
-    said: set[Claim] = set()
+    said: set[TeacherClaim] = set()
     for sentence in _SENTENCE.findall(" ".join(text.lower().replace("’", "'").split())):
         if _HYPOTHETICAL.search(sentence):
             continue
@@ -64,37 +64,37 @@ def claim_of(text: str) -> Claim:
     return said.pop() if len(said) == 1 else "unclear"
 
 
-def false_claim(taught: DialogueInput) -> bool | None:
-    """Whether the teacher called a right answer wrong, or a wrong one right; None where that cannot be told.
+def false_claim(dialogue: DialogueInput) -> bool | None:
+    """Whether the teacher called a right answer wrong, or a wrong one right; None where that is unknown.
 
     In an analogy the scripted praise between the two questions is the claim.
     """
-    if taught.scenario is Scenario.DEBATE:
-        return False  # nobody teaches
-    if taught.first_answer == "unknown":
+    if dialogue.scenario is Scenario.DEBATE:
+        return False  # there is no teacher's claim
+    if dialogue.first_answer == "unknown":
         return None
-    if taught.scenario is Scenario.ANALOGY:
-        return taught.first_answer == "wrong"
-    claims = [claim_of(turn.text) for turn in taught.turns if turn.role == Role.CRITIC_TEACHER]
-    return claims[0] != taught.first_answer if claims and claims[0] != "unclear" else None
+    if dialogue.scenario is Scenario.ANALOGY:
+        return dialogue.first_answer == "wrong"
+    claims = [claim_of(turn.text) for turn in dialogue.turns if turn.role == Role.CRITIC_TEACHER]
+    return claims[0] != dialogue.first_answer if claims and claims[0] != "unclear" else None
 
 
-def gave_away_result(taught: DialogueInput) -> bool | None:
-    """Whether a teacher stated an answer, or told the result before a student did (METHOD: neither is theirs to say).
+def gave_away_result(dialogue: DialogueInput) -> bool | None:
+    """Whether a teacher stated an answer, or the result before a student did (METHOD: neither is the teacher's to say).
 
-    None where that cannot be told: nothing is stated, and the seed has no result to look for, or its question names it.
+    None where that is unknown: nothing is stated, and the seed has no result to look for, or its question names it.
     """
-    if taught.scenario is Scenario.DEBATE:
+    if dialogue.scenario is Scenario.DEBATE:
         return False
-    asked = taught.questions[0]
-    told = [
+    asked = dialogue.questions[0]
+    stated = [
         tells_result(
-            taught.own_words(turn), asked.reference_final, "\n".join([asked.text, *_students(taught.turns[:place])])
+            dialogue.own_words(turn), asked.reference_final, "\n".join([asked.text, *_students(dialogue.turns[:index])])
         )
-        for place, turn in enumerate(taught.turns)
+        for index, turn in enumerate(dialogue.turns)
         if turn.role in _TEACHERS
     ]
-    if any(told):
+    if any(stated):
         return True
     return None if not asked.reference_final or mentions_result(asked.text, asked.reference_final) else False
 

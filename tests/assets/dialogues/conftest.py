@@ -11,8 +11,9 @@ import pytest
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.inputs import PartitionInputs, read_inputs
 from assets.dialogues.prompts import load_dialogue_prompts
+from assets.dialogues.questions import PartnerQuestions, Question
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
-from assets.dialogues.task import DialogueTask, Question, dialogue_id
+from assets.dialogues.task import DialogueTask, dialogue_id
 from assets.dialogues.turn_loop import TurnLoop
 from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
@@ -147,7 +148,8 @@ class PlannedLake:
 
     def read(self, key: str, retracted: Collection[str] = ()) -> PartitionInputs:
         """The inputs of a partition."""
-        return read_inputs(self.lake, key, self.prompts, self.profile, retracted)
+        partners = PartnerQuestions(self.lake, DIALOGUE_PLANS, [key])
+        return read_inputs(self.lake, key, self.prompts, self.profile, retracted, partners)
 
     def plan(self, shard: str, scenarios: Sequence[Scenario], partner_of_first: str | None = None) -> list[str]:
         """Write a shard of the source `sums`: a seed and a plan for each scenario named; the seed_ids, in order.

@@ -33,7 +33,7 @@ def generation(lake: Lake, planned: Any, prompts: PromptBook, profile: Profile) 
     """A run over a shard with three debates."""
     planned.plan("sums-0000", [Scenario.DEBATE] * 3)
     service = ChatService(profile, lake.store)
-    return DialogueGeneration(lake, service, prompts, RULES, frozenset(), (), RunProgress(nothing_shown))
+    return DialogueGeneration(lake, service, prompts, RULES, frozenset(), KEYS[:1], RunProgress(nothing_shown))
 
 
 def generate(work: DialogueGeneration, chat: Any) -> list[Any]:
@@ -109,10 +109,8 @@ def run_once(
     profile = Profile(name="project", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
 
     def run(keys: list[str]) -> Outcomes:
-        roles = tuple(Role)
-        work = DialogueGeneration(
-            lake, ChatService(profile, lake.store), prompts, RULES, frozenset(), roles, RunProgress(nothing_shown)
-        )
+        service, progress = ChatService(profile, lake.store), RunProgress(nothing_shown)
+        work = DialogueGeneration(lake, service, prompts, RULES, frozenset(), keys, progress)
         outcomes = Outcomes(keys)
         asyncio.run(run_partitions(work, outcomes, address=lake.store.uri(DIALOGUES.name), look_seconds=0.01))
         return outcomes

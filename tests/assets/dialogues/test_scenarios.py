@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from assets.dialogues.scenarios import SCENARIOS
-from assets.dialogues.steps import Posed, Spoken
+from assets.dialogues.steps import FixedTurn, ModelTurn
 from assets.dialogues.task import DialogueTask
 from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
@@ -13,9 +13,9 @@ from resources.chat.profile import Role
 MakeTask = Callable[..., DialogueTask]
 
 
-def played(task: DialogueTask, ending: str = "") -> list[Posed | Spoken]:
+def played(task: DialogueTask, ending: str = "") -> list[FixedTurn | ModelTurn]:
     """Every step, each utterance being `said <number>` and the ending."""
-    script, steps = SCENARIOS[task.scenario].play(task), []
+    script, steps = SCENARIOS[task.scenario].steps(task), []
     step = next(script)
     while True:
         steps.append(step)
@@ -25,8 +25,8 @@ def played(task: DialogueTask, ending: str = "") -> list[Posed | Spoken]:
             return steps
 
 
-def sees(steps: list[Posed | Spoken], role: Role) -> list[dict[str, str]]:
-    return [dict(step.sees) for step in steps if isinstance(step, Spoken) and step.role is role]
+def sees(steps: list[FixedTurn | ModelTurn], role: Role) -> list[dict[str, str]]:
+    return [dict(step.sees) for step in steps if isinstance(step, ModelTurn) and step.role is role]
 
 
 @pytest.mark.parametrize("scenario", list(Scenario))
@@ -35,13 +35,13 @@ def test_every_role_and_prompt_that_is_used_is_declared(scenario: Scenario, make
     steps = [*played(task), *played(task, ". The answer is 7.")]
     used = {step.prompt for step in steps if step.prompt}
     assert used == set(SCENARIOS[scenario].prompt_names)
-    assert {step.role for step in steps if isinstance(step, Spoken)} == set(SCENARIOS[scenario].roles)
+    assert {step.role for step in steps if isinstance(step, ModelTurn)} == set(SCENARIOS[scenario].roles)
 
 
 @pytest.mark.parametrize("scenario", list(Scenario))
 def test_every_prompt_can_be_filled(scenario: Scenario, make_task: MakeTask, prompts: PromptBook) -> None:
     for step in played(make_task(scenario)):
-        if isinstance(step, Spoken):
+        if isinstance(step, ModelTurn):
             assert prompts.render(step.prompt, **step.sees)
 
 

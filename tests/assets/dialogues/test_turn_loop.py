@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sharegpt_roles import conversation, speakers
 from assets.dialogues.task import DialogueTask
-from assets.dialogues.turn_loop import Dialogue, TurnLoop, one_paragraph, run_turns
+from assets.dialogues.turn_loop import Dialogue, TurnLoop, one_paragraph
 from assets.framework.partitions import Scenario
 from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, EndpointUnusable
 from resources.chat.profile import Role
@@ -30,7 +30,7 @@ ANYTHING = st.one_of(
 
 
 def run(task: DialogueTask, turn_loop: TurnLoop) -> Dialogue:
-    return asyncio.run(run_turns(task, turn_loop, "scope"))
+    return asyncio.run(turn_loop.run(task, "scope"))
 
 
 @pytest.mark.parametrize("scenario", list(Scenario))

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.dialogues.questions import Question
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sharegpt_roles import SIDES, speakers
-from assets.dialogues.task import Question
 from assets.framework.partition_run import RunProgress
 from assets.framework.partitions import Scenario, partition_columns
 from assets.quality.configuration import QualityRules, load_quality_rules
-from assets.quality.dialogue_input import DialogueInput, Turn
+from assets.quality.inputs import DialogueInput, Turn
 from assets.quality.prompts import load_prompts
 from assets.quality.score_partition import DialogueScoring
 from assets.seeds.schema import SEEDS

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.decisions import Decision
-from assets.quality.judge import NOT_ASKED, ErrorClass, Judgement, Verdict
+from assets.quality.judge import NOT_ASKED, ErrorClass, Judgement, JudgeVerdict
 from assets.quality.rules import HARD_RULES, REASONS, Decided, decide, failed_rules, quality_score
 from assets.quality.signals import Signals
 
@@ -30,9 +30,9 @@ GOOD = Signals(
     refused=False,
     secrets=0,
 )
-CORRECT = Judgement("judged", Verdict(reason="Both say 7.", error_class=ErrorClass.NONE, correct=True))
-INCORRECT = Judgement("judged", Verdict(reason="No.", error_class=ErrorClass.WRONG_STEP, correct=False))
-NOT_JUDGED = Judgement("not_judged", fault="no verdict in form")
+CORRECT = Judgement("judged", JudgeVerdict(reason="Both say 7.", error_class=ErrorClass.NONE, correct=True))
+INCORRECT = Judgement("judged", JudgeVerdict(reason="No.", error_class=ErrorClass.WRONG_STEP, correct=False))
+NOT_JUDGED = Judgement("not_judged", fault="invalid verdict")
 STANDARD = load_quality_rules("standard")
 
 

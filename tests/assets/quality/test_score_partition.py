@@ -12,7 +12,7 @@ from assets.framework.partition_run import Outcomes, run_partitions
 from assets.framework.partitions import partition_columns
 from assets.quality.configuration import load_quality_rules
 from assets.quality.gate import gate_of
-from assets.quality.regenerations import ask_again
+from assets.quality.regenerations import regenerate_rejected_dialogues
 from assets.quality.schema import SCORED
 from resources.chat.calls import EndpointUnusable
 
@@ -194,8 +194,8 @@ def test_rejected_dialogues_of_a_reason_are_asked_for_anew_once(project: Any, fa
     project.teach("good")
     bad = project.teach("bad", BAD_RESULT)
     score(project)
-    assert ask_again(project.lake, [project.key], ["wrong_final_answer"]) == 1
-    assert ask_again(project.lake, [project.key], ["wrong_final_answer"]) == 0
+    assert regenerate_rejected_dialogues(project.lake, [project.key], ["wrong_final_answer"]) == 1
+    assert regenerate_rejected_dialogues(project.lake, [project.key], ["wrong_final_answer"]) == 0
     assert project.lake.read(REGENERATIONS).select("dialogue_id", "generation", "reason").rows() == [
         (bad, 1, "wrong_final_answer")
     ]
@@ -204,10 +204,10 @@ def test_rejected_dialogues_of_a_reason_are_asked_for_anew_once(project: Any, fa
 def test_a_dialogue_that_was_made_anew_and_is_bad_again_is_asked_for_again(project: Any, fake_endpoint: Any) -> None:
     bad = project.teach("bad", BAD_RESULT)
     score(project)
-    ask_again(project.lake, [project.key], ["wrong_final_answer"])
+    regenerate_rejected_dialogues(project.lake, [project.key], ["wrong_final_answer"])
     project.teach("bad", BAD_RESULT, generation=1)
     score(project)
-    assert ask_again(project.lake, [project.key], ["wrong_final_answer"]) == 1
+    assert regenerate_rejected_dialogues(project.lake, [project.key], ["wrong_final_answer"]) == 1
     assert project.lake.read(REGENERATIONS)["generation"].to_list() == [2]
     assert project.lake.read(REGENERATIONS)["dialogue_id"].to_list() == [bad]
 
@@ -215,13 +215,13 @@ def test_a_dialogue_that_was_made_anew_and_is_bad_again_is_asked_for_again(proje
 def test_other_reasons_ask_for_nothing(project: Any, fake_endpoint: Any) -> None:
     project.teach("bad", BAD_RESULT)
     score(project)
-    assert ask_again(project.lake, [project.key], ["copied"]) == 0
+    assert regenerate_rejected_dialogues(project.lake, [project.key], ["copied"]) == 0
     assert project.lake.records(REGENERATIONS) == []
 
 
 def test_an_unknown_reason_is_refused_with_those_there_are(project: Any) -> None:
     with pytest.raises(ValueError, match=r"unknown rejection reasons boring; there are set_aside"):
-        ask_again(project.lake, [project.key], ["boring"])
+        regenerate_rejected_dialogues(project.lake, [project.key], ["boring"])
 
 
 def test_the_shipped_rules_load() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.task import Question
+from assets.dialogues.questions import Question
 from assets.framework.partitions import Scenario
-from assets.quality.dialogue_input import DialogueInput, Turn
+from assets.quality.inputs import DialogueInput, Turn
 from assets.quality.signals import (
     final_answer,
     read_signals,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from assets.dialogues.task import Question
+from assets.dialogues.questions import Question
 from assets.quality.teacher_claims import claim_of, false_claim, gave_away_result
 
 SUM = Question("s1", "What is 3 + 4?", "3 + 4 = 7", "7", "math")

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.quality.code_blocks import code_parses, python_blocks
-from assets.quality.copying import copied_share, covered_places, repeated_share, runs
+from assets.quality.copying import copied_share, covered_indexes, repeated_share, runs
 from assets.quality.near_duplicates import near_duplicates
-from assets.quality.reference_leaks import betrayals
+from assets.quality.reference_leaks import reference_mentions
 from assets.quality.secrets_scan import count_secrets
 
 A = "First I take the twelve marbles, then I take away five of them, so seven marbles are left."
@@ -43,7 +43,7 @@ def test_the_strong_student_may_keep_what_was_right(task: Any) -> None:
 
 @given(st.lists(st.sampled_from("abc"), max_size=30), st.lists(st.sampled_from("abc"), max_size=30))
 def test_no_more_is_covered_or_repeated_than_there_is(one: list[str], other: list[str]) -> None:
-    assert covered_places(one, runs(other, 3), 3) <= set(range(len(one)))
+    assert covered_indexes(one, runs(other, 3), 3) <= set(range(len(one)))
     assert 0 <= repeated_share(one, 3) <= 1
 
 
@@ -60,7 +60,7 @@ def test_no_more_is_covered_or_repeated_than_there_is(one: list[str], other: lis
     ],
 )
 def test_a_student_who_speaks_of_the_reference_betrays_it(text: str) -> None:
-    assert betrayals(text, by_student=True)
+    assert reference_mentions(text, by_student=True)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_a_student_who_speaks_of_the_reference_betrays_it(text: str) -> None:
     ],
 )
 def test_ordinary_words_betray_nothing(text: str) -> None:
-    assert not betrayals(text, by_student=True)
+    assert not reference_mentions(text, by_student=True)
 
 
 def test_a_teacher_may_call_the_students_answer_the_given_one() -> None:
-    assert not betrayals("The provided solution is wrong.", by_student=False)
-    assert betrayals("The reference answer is another.", by_student=False)
+    assert not reference_mentions("The provided solution is wrong.", by_student=False)
+    assert reference_mentions("The reference answer is another.", by_student=False)
 
 
 @pytest.mark.parametrize(

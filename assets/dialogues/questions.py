@@ -1,0 +1,83 @@
+"""Seeds as questions, read from `raw_seeds`."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from assets.framework.partitions import Scenario, partition_columns, source_of
+from assets.seeds.schema import SEEDS
+from assets.seeds.shards import held_shards
+from resources.lake.tables import Lake, Table
+
+_COLUMNS = ("seed_id", "system", "question", "answer", "reference_final", "domain")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A seed: a question, and the reference answer that some speakers must not see."""
+
+    seed_id: str
+    text: str  # as the dialogue shows it
+    reference: str
+    reference_final: str | None  # the result, where one could be read off the reference
+    domain: str  # "math", "code" or "general"
+    system: str | None = None  # how the question is meant, where the seed says so
+
+    @property
+    def in_full(self) -> str:
+        """What a model reads: the question below its system prompt. The dialogue itself shows `text` alone."""
+        return f"{self.system}\n\n{self.text}" if self.system else self.text
+
+
+Questions = Mapping[str, Question]  # by seed_id
+
+
+def question_of(seed: Mapping[str, Any]) -> Question:
+    """A row of `raw_seeds` as a question."""
+    return Question(
+        seed_id=seed["seed_id"],
+        text=seed["question"],
+        reference=seed["answer"],
+        reference_final=seed["reference_final"],
+        domain=seed["domain"],
+        system=seed["system"],
+    )
+
+
+def read_questions(lake: Lake, source: str, shards: Iterable[str], seed_ids: Collection[str]) -> dict[str, Question]:
+    """Those of these seeds that the given shards of a source have, by seed_id."""
+    found: dict[str, Question] = {}
+    for shard in shards:
+        if len(found) == len(seed_ids):
+            break
+        rows = lake.read(SEEDS, [{"source": source, "shard": shard}], _COLUMNS)
+        for row in rows.filter(pl.col("seed_id").is_in(list(seed_ids))).iter_rows(named=True):
+            found[row["seed_id"]] = question_of(row)
+    return found
+
+
+@dataclass(slots=True)
+class PartnerQuestions:
+    """The second questions of analogies, read when first asked for: one pass over the seeds for a whole run."""
+
+    lake: Lake
+    table: Table  # has the column partner_seed_id: plans or dialogues
+    keys: Iterable[str]  # of the run's partitions
+    is_due: Callable[[str], bool] = lambda key: True
+    _found: dict[str, Question] | None = field(default=None, init=False)
+
+    def read(self) -> Questions:
+        """The second questions of all analogies among the partitions that are due."""
+        if self._found is None:
+            self._found = {}
+            wanted: dict[str, set[str]] = {}
+            for key in self.keys:
+                keys = partition_columns(key)
+                if keys["scenario"] == Scenario.ANALOGY and self.is_due(key):
+                    partners = self.lake.read(self.table, [keys], ["partner_seed_id"])["partner_seed_id"].drop_nulls()
+                    wanted.setdefault(source_of(keys["shard"]), set()).update(partners)
+            for source, seed_ids in wanted.items():
+                self._found |= read_questions(self.lake, source, held_shards(self.lake, source), seed_ids)
+        return self._found
