@@ -78,7 +78,7 @@ def clock_decorator(name: str) -> None:
     setattr(dagster, name, decorate)
 
 
-def drive(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dict[str, Any]]:
+def materialise_graph(folder: Path, url: str, seeds: int, stages: Sequence[str]) -> list[dict[str, Any]]:
     """These stages over so many seeds, in this process: what each took. Those before them are done."""
     for name in ("asset", "asset_check", "multi_asset_check"):
         clock_decorator(name)
@@ -184,7 +184,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.drive:
         folder, url, seeds, *stages = options.drive
-        (Path(folder) / "measured.json").write_text(json.dumps(drive(Path(folder), url, int(seeds), stages)))
+        (Path(folder) / "measured.json").write_text(
+            json.dumps(materialise_graph(Path(folder), url, int(seeds), stages))
+        )
         return
     with actors() as url:
         if options.apart:

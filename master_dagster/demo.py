@@ -1,7 +1,7 @@
-"""`make demo`: drives the whole graph over the configured seeds and shows what came of it.
+"""`make demo`: materialises the graph from the configured seeds to the training sets, and shows the result.
 
-Every step is a run on the persistent instance, so that the UI shows its history afterwards. A second run finds
-everything in the lake and calls no model.
+Every step is a run of the persistent instance, so the UI shows it afterwards. A second call finds everything in the lake
+and calls no model.
 """
 
 import os
@@ -31,7 +31,7 @@ from resources.lake.tables import Lake
 from resources.progress import report_progress_to
 
 console = Console(highlight=False)
-DEMO_VARIANTS = ("boost_qa", "ori")  # the other training sets are for a real comparison
+DEMO_VARIANTS = ("boost_qa", "ori")  # the other training sets serve a full comparison
 
 
 class StepFailed(Exception):
@@ -41,7 +41,13 @@ class StepFailed(Exception):
 def run_step(
     definitions: Definitions, instance: DagsterInstance, assets: Sequence[str], keys: Sequence[str] | None
 ) -> None:
-    """Materialise `assets` over the partitions `keys` (None: unpartitioned) in one run, with their checks.
+    """Materialise assets and run their checks, in one run.
+
+    Args:
+        definitions: the code location.
+        instance: the instance that records the run.
+        assets: names of the assets.
+        keys: one partition, or a range by its first and last partition; None for assets without partitions.
 
     Raises:
         StepFailed: names the step and the first cause.
@@ -55,7 +61,7 @@ def run_step(
     selected = [key for key in definitions.resolve_asset_graph().get_all_asset_keys() if key.to_user_string() in assets]
     started = time.monotonic()
     names = ", ".join(assets) + (f" {keys[0]}" if keys and len(keys) == 1 else "")
-    with under_way(names):
+    with progress_shown(names):
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             asset_selection=selected,
@@ -68,17 +74,17 @@ def run_step(
         failures = [event for event in result.all_events if event.is_step_failure]
         message = first_cause(failures[0]) if failures else "see the run in the UI"
         if "DagsterExecutionInterruptedError" in message:
-            raise StepFailed(f"{names} was stopped; the same command goes on from what is done")
+            raise StepFailed(f"{names} was stopped; the same command continues")
         raise StepFailed(f"{names} failed in run {result.run_id}:\n{message.strip()}")
     checks = [evaluation.passed for evaluation in result.get_asset_check_evaluations()]
     console.print(f"  [green]done[/] {names:<36} {seconds:6.1f} s   {sum(checks)} of {len(checks)} checks passed")
 
 
 @contextmanager
-def under_way(names: str) -> Iterator[None]:
-    """While a step runs: a spinner on a terminal; elsewhere a line now, and one a minute of how far it is.
+def progress_shown(names: str) -> Iterator[None]:
+    """Show a step's progress: a spinner on a terminal; elsewhere one line now and one line per minute.
 
-    Dagster redirects standard output while a step runs, so those lines go to a copy of it.
+    Dagster redirects standard output while a step runs, so the lines go to a copy of it.
     """
     if console.is_terminal:
         with console.status(f"{names} …"):
@@ -92,11 +98,11 @@ def under_way(names: str) -> Iterator[None]:
         yield
 
 
-def drive(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:
+def materialise_graph(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:
     """Materialise every asset from the raw seeds to the training sets."""
     sources = [source.name for source in deployment.seeds.sources]
     run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], sources)
-    mirror_shards(deployment.lake(), instance)  # an instance may have seen another lake before
+    mirror_shards(deployment.lake(), instance)  # the instance may have been used with another lake
     shards = instance.get_dynamic_partitions(SHARDS)
     run_step(definitions, instance, ["dialogue_plans"], shards)
     scenarios = [scenario.value for scenario in Scenario]
@@ -107,8 +113,9 @@ def drive(deployment: Deployment, definitions: Definitions, instance: DagsterIns
 
 
 def summary(lake: Lake, seconds: float) -> RichTable:
-    """Seeds, dialogues, accepted and tokens, a row a scenario."""
-    dialogues, scored = lake.read(DIALOGUES), lake.read(SCORED)
+    """Counts of dialogues and tokens, one row per scenario and one for all."""
+    accepted = lake.read(SCORED, columns=["dialogue_id", "accepted"])
+    dialogues = lake.read(DIALOGUES).join(accepted, on="dialogue_id", how="left")
     table = RichTable(
         title=f"{lake.read(SEEDS, columns=['seed_id']).height} seeds, {seconds:.0f} s", title_justify="left"
     )
@@ -116,21 +123,20 @@ def summary(lake: Lake, seconds: float) -> RichTable:
         table.add_column(name, justify="left" if name == "scenario" else "right")
     names = [scenario.value for scenario in Scenario]
     for name in [*names, "all"]:
-        ours = dialogues if name == "all" else dialogues.filter(pl.col("scenario") == name)
-        judged = scored if name == "all" else scored.filter(pl.col("scenario") == name)
+        rows = dialogues if name == "all" else dialogues.filter(pl.col("scenario") == name)
         table.add_row(
             name.replace("_", " "),
-            str(ours.height),
-            str(ours.filter(pl.col("status") == "complete").height),
-            str(judged["accepted"].sum()),
-            f"{ours.select(pl.col('prompt_tokens') + pl.col('completion_tokens')).sum().item():,}",
+            str(rows.height),
+            str((rows["status"] == "complete").sum()),
+            str(rows["accepted"].sum()),
+            f"{(rows['prompt_tokens'] + rows['completion_tokens']).sum():,}",
             end_section=name == names[-1],
         )
     return table
 
 
 def show_best(lake: Lake) -> None:
-    """The best accepted dialogue, or that there is none and the best rejected one with its reasons."""
+    """Print the best accepted dialogue, or the best rejected one with the reasons of its rejection."""
     scored = lake.read(SCORED).sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
     if scored.is_empty():
         console.print("There is no dialogue to show.")
@@ -151,20 +157,20 @@ def show_best(lake: Lake) -> None:
 
 
 def main() -> int:
-    """Run the demo; the exit code is not 0 on any failure."""
+    """Run the demo. Returns the exit code, 1 on any failure."""
     started = time.monotonic()
     try:
         deployment = load_deployment()
         from master_dagster.definitions import build_definitions
 
         lake = deployment.lake()
-        introduction = (
-            f"Teaching the seeds of {deployment.settings.seeds!r} with the profile {deployment.profile.name!r}"
+        profile = deployment.profile
+        console.print(
+            f"Seeds {deployment.settings.seeds!r}, profile {profile.name!r}. {profile.description}", markup=False
         )
-        console.print(f"{introduction}. {deployment.profile.description}", markup=False)
         with DagsterInstance.get() as instance:
             try:
-                drive(deployment, build_definitions(deployment), instance)
+                materialise_graph(deployment, build_definitions(deployment), instance)
             finally:
                 if lake.records(SCORED):
                     console.print(summary(lake, time.monotonic() - started))

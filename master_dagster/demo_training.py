@@ -1,7 +1,7 @@
-"""`make demo-train`: tunes the configured base models on the latest release, asks them questions, writes the report.
+"""`make demo-train`: fine-tunes the configured base models on the latest release, evaluates them, writes the report.
 
-The same assets, trainer, Pipes and manifests as everywhere; only recipe and benchmarks are small. What is there is not
-made again.
+It uses the assets, the trainer and the manifests of a full comparison with a small recipe and small benchmarks. What
+exists is not made again.
 """
 
 import sys
@@ -25,16 +25,16 @@ from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 from resources.sandbox.sandbox import NoSandbox, require_sandbox
 
-# The set that it is all about comes first, then what it is compared with.
+# BOOST-QA first, then what it is compared with.
 TUNED = (UNTUNED, *DEMO_VARIANTS)
 LOSSES = (
-    "Losses tell whether a model learned its own set, not which model is better: the loss is that of one "
+    "Losses show whether a model learned its own set, not which model is better: the loss is that of one "
     "step's few rows, validation that of the variant's own validation rows. The scores below compare the models."
 )
 
 
 def results_table(lake: Lake, training: Training) -> RichTable:
-    """Steps, losses and time, a row a base model and variant."""
+    """Steps, losses and time, one row per base model and variant."""
     table = RichTable(title="Checkpoints", title_justify="left", caption=LOSSES, caption_justify="left")
     for name in ("base model", "variant", "steps", "loss, first → last", "validation", "minutes"):
         table.add_column(name, justify="left" if name in ("base model", "variant") else "right", no_wrap=True)
@@ -58,7 +58,7 @@ def results_table(lake: Lake, training: Training) -> RichTable:
 
 
 def scores_table(report: Report) -> RichTable:
-    """Accuracy of each model on each benchmark, with its interval."""
+    """Accuracy of each model in each benchmark, with its interval."""
     table = RichTable(title="Right answers in percent, with 95 % intervals", title_justify="left")
     table.add_column("benchmark")
     for variant in COMPARED:
@@ -72,19 +72,19 @@ def scores_table(report: Report) -> RichTable:
     return table
 
 
-def answerable(deployment: Deployment) -> Deployment:
-    """The deployment without benchmarks of code where no sandbox works: the demo goes on without them."""
+def without_code_benchmarks(deployment: Deployment) -> Deployment:
+    """The deployment without benchmarks that run code, where no sandbox works."""
     try:
         require_sandbox()
     except NoSandbox as error:
-        console.print(f"No code is asked for: {error}", style="yellow", markup=False)
+        console.print(f"Benchmarks that run code are left out: {error}", style="yellow", markup=False)
         others = tuple(one for one in deployment.benchmarks.benchmarks if one.kind != "code")
         return replace(deployment, benchmarks=deployment.benchmarks.model_copy(update={"benchmarks": others}))
     return deployment
 
 
 def show_report(lake: Lake) -> None:
-    """The scores, what follows from them, and where the report is."""
+    """Print the scores, what follows from them, and where the report is."""
     report = REPORTS.latest(lake)
     console.print(scores_table(report))
     small: list[str] = report.manifest["too_small"]
@@ -96,16 +96,17 @@ def show_report(lake: Lake) -> None:
 
 
 def main() -> int:
-    """Run it; the exit code is not 0 on any failure."""
+    """Run the demo. Returns the exit code, 1 on any failure."""
     started = time.monotonic()
     try:
-        deployment = answerable(load_deployment())
+        deployment = without_code_benchmarks(load_deployment())
         from master_dagster.definitions import build_definitions
 
         lake, training = deployment.lake(), deployment.training
         release = RELEASES.latest(lake)
         names = ", ".join(base.name for base in training.bases)
-        console.print(f"Tuning {names} on release {release.id}, trainer {deployment.settings.trainer!r}.", markup=False)
+        trainer = deployment.settings.trainer
+        console.print(f"Fine-tuning {names} on release {release.id}, trainer {trainer!r}.", markup=False)
         definitions = build_definitions(deployment)
         tunings = [f"{base.name}|{variant}" for base in training.bases for variant in TUNED]
         with DagsterInstance.get() as instance:

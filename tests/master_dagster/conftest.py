@@ -16,7 +16,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.partitions import UNTUNED
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import drive, run_step
+from master_dagster.demo import materialise_graph, run_step
 from tests.fake_endpoint import FakeEndpoint
 from tests.sample_project import FinishedProject, SampleProject, found_project
 
@@ -26,14 +26,14 @@ START_SECONDS = 300
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
-    """The whole graph, driven once for all tests: they read it, and change a copy."""
+    """The whole graph, materialised once for all tests, which read it and change only copies of its lake."""
     endpoint = FakeEndpoint()
     endpoint.start()
     project = found_project(tmp_path_factory.mktemp("finished"), endpoint)
     deployment = project.deployment
     with DagsterInstance.ephemeral() as instance:
         definitions = build_definitions(deployment)
-        drive(deployment, definitions, instance)
+        materialise_graph(deployment, definitions, instance)
         run_step(definitions, instance, ["checkpoints"], [f"{deployment.training.bases[0].name}|{UNTUNED}"])
         run_step(definitions, instance, ["dialogue_browser"], None)
         yield FinishedProject(project, definitions, instance)
@@ -48,7 +48,7 @@ def project(tmp_path: Path, fake_endpoint: FakeEndpoint) -> SampleProject:
 
 @pytest.fixture
 def planned_project(finished: FinishedProject, project: SampleProject) -> SampleProject:
-    """The same with seeds and plans in its lake, and no dialogue."""
+    """The project with seeds and plans in its lake, and no dialogues."""
     ours, theirs = project.folder / "lake", finished.project.folder / "lake"
     for table in (SEEDS, REJECTS, READINGS, EMBEDDINGS, DIALOGUE_PLANS):
         for folder in (table.name, f"_index/{table.name}"):
@@ -60,21 +60,21 @@ def planned_project(finished: FinishedProject, project: SampleProject) -> Sample
 
 @pytest.fixture
 def finished_project(finished: FinishedProject, project: SampleProject) -> SampleProject:
-    """The same with everything made, to be changed."""
+    """The project with a copy of the finished lake, which a test may change."""
     shutil.copytree(finished.project.folder / "lake", project.folder / "lake")
     return project
 
 
 @pytest.fixture
 def instance() -> Iterator[DagsterInstance]:
-    """A Dagster instance that forgets."""
+    """A fresh Dagster instance."""
     with DagsterInstance.ephemeral() as instance:
         yield instance
 
 
 @pytest.fixture(scope="module")
 def served_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleProject]:
-    """Seeds and plans of three shards are there, dialogues are not; the instance is the one that `ui` shows."""
+    """A project with seeds and plans of three shards and no dialogues, in the instance that `ui` shows."""
     endpoint = FakeEndpoint()
     endpoint.start()
     project = found_project(tmp_path_factory.mktemp("served"), endpoint)
@@ -93,12 +93,12 @@ def served_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleP
 
 @pytest.fixture(scope="module")
 def ui(served_project: SampleProject) -> Iterator[str]:
-    """The address of a running `dagster dev`, whose night comes every minute."""
+    """The address of a running `dagster dev`, whose nightly schedule ticks every minute."""
     home, settings = served_project.folder / "dagster_home", served_project.settings
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    # Not in the project's folder, where a person's .env would speak louder than the environment.
+    # Not in this repository's folder, whose .env would take precedence over the environment.
     lines = [f"MASTER_{name.upper()}={getattr(settings, name)}" for name in ("lake_root", "seeds", "profile")]
     (home / ".env").write_text("\n".join([*lines, f"DAGSTER_HOME={home}", "MASTER_NIGHTLY_CRON=* * * * *\n"]))
     dagster = str(Path(sys.executable).parent / "dagster")
@@ -117,6 +117,6 @@ def ui(served_project: SampleProject) -> Iterator[str]:
                 time.sleep(1)
         yield address
     finally:
-        process.send_signal(signal.SIGINT)  # killed harder, it would leave its children behind
+        process.send_signal(signal.SIGINT)  # SIGKILL would leave its child processes behind
         process.wait(60)
         log.close()

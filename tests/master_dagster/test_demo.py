@@ -1,4 +1,4 @@
-"""What `make demo` says at its end."""
+"""What `make demo` prints."""
 
 import json
 import shutil
@@ -18,22 +18,16 @@ pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture
-def at_home(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> SampleProject:
-    """A persistent instance of its own, and the project's settings in the environment."""
+def configured(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> SampleProject:
+    """The project, with its settings and an instance of its own in the environment."""
     home = project.folder / "dagster_home"
     home.mkdir()
     shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
-    monkeypatch.chdir(project.folder)  # no .env of the project
+    monkeypatch.chdir(project.folder)  # without the .env of this repository
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     for name in ("lake_root", "seeds", "profile"):
         monkeypatch.setenv(f"MASTER_{name.upper()}", getattr(project.settings, name))
     return project
-
-
-def strict(request: SeenRequest) -> str:
-    if request.model == Role.JUDGE:
-        return json.dumps({"reason": "It does not add up.", "error_class": "wrong_step", "correct": False})
-    return play(request)
 
 
 def test_the_best_accepted_dialogue_is_shown(finished: FinishedProject, capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,10 +37,15 @@ def test_the_best_accepted_dialogue_is_shown(finished: FinishedProject, capsys: 
     assert "teacher:" in shown
 
 
-def test_where_nothing_is_good_it_says_so_shows_the_best_rejected_and_fails(
-    at_home: SampleProject, capsys: pytest.CaptureFixture[str]
+def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_demo_fails(
+    configured: SampleProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    at_home.endpoint.answer_with(strict)
+    def reject(request: SeenRequest) -> str:
+        if request.model == Role.JUDGE:
+            return json.dumps({"reason": "It does not add up.", "error_class": "wrong_step", "correct": False})
+        return play(request)
+
+    configured.endpoint.answer_with(reject)
     assert demo.main() == 1
     shown = capsys.readouterr().out
     assert "No dialogue was accepted" in shown
@@ -54,23 +53,22 @@ def test_where_nothing_is_good_it_says_so_shows_the_best_rejected_and_fails(
     assert "failed: boost_qa failed" in shown
 
 
-def test_where_nobody_watches_a_terminal_each_step_tells_its_start_and_end_and_a_long_one_how_far_it_is(
-    at_home: SampleProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_without_a_terminal_each_step_prints_its_start_and_end_and_a_long_one_its_progress(
+    configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("LOG_EVERY_SECONDS", "TELL_EVERY_SECONDS"):
-        monkeypatch.setattr(progress, name, 0)  # in earnest a minute
+        monkeypatch.setattr(progress, name, 0)  # otherwise once a minute
     assert demo.main() == 0
     lines = [line.strip() for line in capfd.readouterr().out.splitlines()]
     steps = ["raw_seeds, seed_embeddings", "dialogue_plans", "scenario_dialogues, scored_dialogues", "boost_qa"]
     for step in steps:
-        started = next(place for place, line in enumerate(lines) if line.startswith(step) and line.endswith("…"))
-        between = lines[started + 1 :]
-        told = between[: next(place for place, line in enumerate(between) if line.startswith(f"done {step}"))]
-        assert bool(told) == step.startswith("scenario_dialogues")
+        start = next(number for number, line in enumerate(lines) if line.startswith(step) and line.endswith("…"))
+        end = next(number for number, line in enumerate(lines) if line.startswith(f"done {step}"))
+        assert (end > start + 1) == step.startswith("scenario_dialogues")
 
 
 def test_wrong_settings_are_one_message(
-    at_home: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MASTER_PROFILE", "gigantic")
     assert demo.main() == 1

@@ -1,4 +1,4 @@
-"""What `make demo-train` shows of its checkpoints."""
+"""What `make demo-train` does and prints."""
 
 import io
 import json
@@ -25,7 +25,7 @@ QUESTION = {"kind": "multiple_choice", "form": "fields", "max_tokens": 20}
 FIELDS = {"id": "id", "question": "question", "options": "options", "answer": "answer"}
 
 
-def test_below_the_losses_it_is_said_that_they_do_not_compare_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_caption_of_the_losses_says_that_they_do_not_compare_models(monkeypatch: pytest.MonkeyPatch) -> None:
     results = {"first_loss": 2.5, "last_loss": 1.25, "validation_loss": 1.5, "seconds": 90}
 
     class Checkpoints:
@@ -34,16 +34,16 @@ def test_below_the_losses_it_is_said_that_they_do_not_compare_the_models(monkeyp
 
     monkeypatch.setattr(demo_training, "CHECKPOINTS", Checkpoints())
     training: Any = SimpleNamespace(bases=[SimpleNamespace(name="smollm2-135m")])
-    paper = Console(file=io.StringIO(), width=80)
-    paper.print(demo_training.results_table(None, training))  # type: ignore[arg-type]
-    shown = paper.file.getvalue()  # type: ignore[attr-defined]
+    terminal = Console(file=io.StringIO(), width=80)
+    terminal.print(demo_training.results_table(None, training))  # type: ignore[arg-type]
+    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
     assert "2.500 → 1.250" in shown
     assert "not which model is better" in shown
 
 
 @pytest.fixture
 def demo(finished_project: SampleProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """The finished project, a tiny base model to tune on this machine, and five questions that the endpoint answers."""
+    """The finished project, a tiny base model to fine-tune on this machine, and five questions for the endpoint."""
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     make_tiny_model(tmp_path / "model", context_tokens=2048)
     rows = [{"id": f"q{n}", "question": f"{n} + 1?", "options": [str(n + 1), "0"], "answer": "A"} for n in range(5)]
@@ -67,16 +67,16 @@ def demo(finished_project: SampleProject, tmp_path: Path, monkeypatch: pytest.Mo
     return load_deployment(settings)
 
 
-def test_it_tunes_scores_and_reports_and_says_that_so_small_a_run_shows_nothing(
+def test_it_tunes_scores_and_reports_and_says_that_a_small_run_shows_nothing_about_the_method(
     demo: Deployment, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paper = Console(file=io.StringIO(), width=200)
-    monkeypatch.setattr(demo_training, "console", paper)
-    monkeypatch.setattr("master_dagster.demo.console", paper)
+    terminal = Console(file=io.StringIO(), width=200)
+    monkeypatch.setattr(demo_training, "console", terminal)
+    monkeypatch.setattr("master_dagster.demo.console", terminal)
     monkeypatch.setattr(demo_training, "load_deployment", lambda: demo)
     monkeypatch.setattr(DagsterInstance, "get", lambda: instance)
     code = demo_training.main()
-    shown = paper.file.getvalue()  # type: ignore[attr-defined]
+    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
     assert code == 0, shown
     lake = demo.lake()
     scored = {record.keys["variant"]: record.keys for record in lake.records(BENCHMARK_SCORES)}

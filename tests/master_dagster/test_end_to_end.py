@@ -1,4 +1,4 @@
-"""The whole graph, driven as the demo drives it, against a class of models on loopback."""
+"""The whole graph, materialised as by the demo, with models on loopback."""
 
 import datasets
 import polars as pl
@@ -10,15 +10,10 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import drive
+from master_dagster.demo import materialise_graph
 from tests.sample_project import FinishedProject, SampleProject
 
 pytestmark = pytest.mark.end_to_end
-
-
-def teach(project: SampleProject, instance: DagsterInstance) -> None:
-    deployment = project.deployment
-    drive(deployment, build_definitions(deployment), instance)
 
 
 def test_every_seed_becomes_a_dialogue_and_a_decision(finished: FinishedProject) -> None:
@@ -42,26 +37,22 @@ def test_the_release_loads_as_people_load_it(finished: FinishedProject) -> None:
 def test_a_second_run_calls_no_model_and_publishes_the_same_release(finished: FinishedProject) -> None:
     project = finished.project
     calls, release = len(project.endpoint.requests), RELEASES.latest(project.deployment.lake())
-    drive(project.deployment, finished.definitions, finished.instance)
+    materialise_graph(project.deployment, finished.definitions, finished.instance)
     assert len(project.endpoint.requests) == calls
     assert RELEASES.latest(project.deployment.lake()) == release
 
 
-def test_a_fresh_instance_over_the_same_lake_calls_no_model(
+def test_more_seeds_add_a_shard_and_change_nothing_else(
     finished: FinishedProject, finished_project: SampleProject, instance: DagsterInstance
 ) -> None:
-    teach(finished_project, instance)
+    """In a fresh instance, which takes its record from the lake."""
+    deployment, lake = finished_project.deployment, finished_project.deployment.lake()
+    before = lake.read(DIALOGUES)
+    materialise_graph(deployment, build_definitions(deployment), instance)
     assert finished_project.endpoint.requests == []
     assert instance.get_dynamic_partitions("shards") == finished.instance.get_dynamic_partitions("shards")
-
-
-def test_more_seeds_later_add_a_shard_and_move_nothing(
-    finished_project: SampleProject, instance: DagsterInstance
-) -> None:
-    lake = finished_project.deployment.lake()
-    before = lake.read(DIALOGUES)
     finished_project.write_seeds(range(15))
-    teach(finished_project, instance)
+    materialise_graph(deployment, build_definitions(deployment), instance)
     after = lake.read(DIALOGUES)
     assert after.height == 15
     assert after.filter(pl.col("shard") == "sums-0000").equals(before)

@@ -1,4 +1,4 @@
-"""The whole graph with its lake and its seeds on S3: nothing but configuration lies on this machine's disk."""
+"""The whole graph with its lake and its seeds on S3; only the configuration files are on this machine's disk."""
 
 import json
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ import yaml
 from dagster import AssetCheckSeverity, DagsterInstance
 
 from assets.boost_qa.checks import wrong_files
-from assets.boost_qa.release import RELEASES, Release
+from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.schema import REJECTS, SEEDS
 from assets.training_sets.variants import TRAINING_SETS
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import drive
+from master_dagster.demo import materialise_graph
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint
 from tests.s3_proxy import S3Proxy
-from tests.sample_project import FinishedProject, SampleProject, found_project, question
+from tests.sample_project import FinishedProject, found_project, question
 
 pytestmark = pytest.mark.end_to_end
 
@@ -31,7 +31,7 @@ SEEDS_FILE = "end-to-end/given/sums.jsonl"
 
 @pytest.fixture(scope="module")
 def proxy(s3_server: str) -> Iterator[S3Proxy]:
-    """What S3 was asked, by all that reach it by the settings alone: no endpoint stands in the environment."""
+    """Records the calls of every client; the settings alone name the endpoint, the environment does not."""
     proxy = S3Proxy(s3_server)
     with pytest.MonkeyPatch.context() as environment:
         for name, value in {
@@ -46,7 +46,7 @@ def proxy(s3_server: str) -> Iterator[S3Proxy]:
 
 @pytest.fixture(scope="module")
 def finished(proxy: S3Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
-    """The graph, driven once: twelve sums and a broken line, from S3 to S3."""
+    """The graph, materialised once: twelve sums and a broken line, from S3 to S3."""
     endpoint = FakeEndpoint()
     endpoint.start()
     project = found_project(tmp_path_factory.mktemp("finished"), endpoint)
@@ -63,51 +63,30 @@ def finished(proxy: S3Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     project = replace(project, settings=project.settings.model_copy(update=on_s3))
     with DagsterInstance.ephemeral() as instance:
         definitions = build_definitions(project.deployment)
-        drive(project.deployment, definitions, instance)
+        materialise_graph(project.deployment, definitions, instance)
         yield FinishedProject(project, definitions, instance)
     endpoint.stop()
 
 
 @pytest.fixture
-def project(finished: FinishedProject) -> SampleProject:
-    return finished.project
+def lake(finished: FinishedProject) -> Lake:
+    return finished.project.deployment.lake()
 
 
-@pytest.fixture
-def lake(project: SampleProject) -> Lake:
-    return project.deployment.lake()
-
-
-@pytest.fixture
-def release(lake: Lake) -> Release:
-    return RELEASES.latest(lake)
-
-
-def test_every_seed_on_s3_becomes_a_dialogue_and_a_decision(lake: Lake) -> None:
+def test_tables_journal_release_and_training_sets_are_complete(lake: Lake) -> None:
     assert lake.read(SEEDS).height == 12
+    assert lake.read(REJECTS)["reason"].to_list() == ["broken_json"]
     assert set(lake.read(DIALOGUES)["seed_id"]) == set(lake.read(SEEDS)["seed_id"])
     assert set(lake.read(SCORED)["dialogue_id"]) == set(lake.read(DIALOGUES)["dialogue_id"])
-
-
-def test_the_rows_that_were_set_aside_lie_there_with_their_reason(lake: Lake) -> None:
-    assert lake.read(REJECTS)["reason"].to_list() == ["broken_json"]
-
-
-def test_what_was_paid_for_lies_in_the_journal(lake: Lake) -> None:
     assert {file.path.split("/")[1] for file in lake.store.list("_journal")} == {DIALOGUES.name, SCORED.name}
-
-
-def test_the_release_is_complete(lake: Lake, release: Release) -> None:
+    release = RELEASES.latest(lake)
     assert release.manifest["files"]
     assert wrong_files(lake, release.folder, release.manifest["files"]) == []
+    releases = {TRAINING_SETS.latest(lake, variant).manifest["release"] for variant in ("boost_qa", "ori")}
+    assert releases == {release.id}
 
 
-@pytest.mark.parametrize("variant", ["boost_qa", "ori"])
-def test_the_training_sets_are_of_this_release(lake: Lake, release: Release, variant: str) -> None:
-    assert TRAINING_SETS.latest(lake, variant).manifest["release"] == release.id
-
-
-def test_the_checks_ran_and_none_failed_in_earnest(finished: FinishedProject) -> None:
+def test_no_check_failed_with_severity_error(finished: FinishedProject) -> None:
     failed = []
     keys = finished.definitions.resolve_asset_graph().asset_check_keys
     made = [key for key in keys if key.asset_key.to_user_string() != "checkpoints"]
@@ -120,31 +99,29 @@ def test_the_checks_ran_and_none_failed_in_earnest(finished: FinishedProject) ->
     assert failed == []
 
 
-def test_nothing_lies_on_this_machine(project: SampleProject) -> None:
-    assert sorted(path.name for path in project.folder.rglob("*")) == ["profile.yaml", "seeds.yaml"]
+def test_nothing_is_written_to_this_machine_and_every_object_is_encrypted(
+    finished: FinishedProject, proxy: S3Proxy
+) -> None:
+    assert sorted(path.name for path in finished.project.folder.rglob("*")) == ["profile.yaml", "seeds.yaml"]
     assert not Path("s3:").exists()
-
-
-def test_every_object_was_written_encrypted(finished: FinishedProject, proxy: S3Proxy) -> None:
     writes = [call for call in proxy.calls if call.name in ("PutObject", "CreateMultipartUpload")]
     assert {call.headers.get("x-amz-server-side-encryption") for call in writes} == {"AES256"}
 
 
-def test_no_listing_goes_over_the_whole_lake(finished: FinishedProject, proxy: S3Proxy) -> None:
+def test_no_listing_covers_the_whole_lake(finished: FinishedProject, proxy: S3Proxy) -> None:
     prefixes = {call.query["prefix"] for call in proxy.calls if call.name == "ListObjectsV2"}
-    # fsspec looks for the seeds' file by a prefix without a slash
+    # fsspec looks for the seeds' file with a prefix that has no slash at its end
     assert {prefix for prefix in prefixes if not prefix.startswith((f"{PREFIX}/", SEEDS_FILE))} == set()
     assert f"{PREFIX}/" not in prefixes
 
 
-def test_a_fresh_instance_learns_from_s3_what_is_done_and_calls_no_model(
-    project: SampleProject, finished: FinishedProject
-) -> None:
-    calls, before = len(project.endpoint.requests), RELEASES.latest(project.deployment.lake())
+def test_a_fresh_instance_takes_its_record_from_s3_and_calls_no_model(finished: FinishedProject, lake: Lake) -> None:
+    endpoint, before = finished.project.endpoint, RELEASES.latest(lake)
+    calls = len(endpoint.requests)
     with DagsterInstance.ephemeral() as fresh:
         mirrored = finished.definitions.resolve_job_def("mirror_lake").execute_in_process(instance=fresh)
         assert mirrored.success
         assert fresh.get_dynamic_partitions("shards") == finished.instance.get_dynamic_partitions("shards")
-        drive(project.deployment, finished.definitions, fresh)
-    assert len(project.endpoint.requests) == calls
-    assert RELEASES.latest(project.deployment.lake()) == before
+        materialise_graph(finished.project.deployment, finished.definitions, fresh)
+    assert len(endpoint.requests) == calls
+    assert RELEASES.latest(lake) == before

@@ -1,4 +1,4 @@
-"""A person's way through the Dagster UI, in a real browser."""
+"""The Dagster UI in a real browser."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ def page() -> Iterator[Page]:
 
 
 def reload_until_visible(page: Page, wanted: Locator) -> None:
-    """Load the page anew, twelve times ten seconds at most, until `wanted` is on it."""
+    """Reload the page, at most twelve times every ten seconds, until `wanted` is visible."""
     for _ in range(12):
         page.reload()
         try:
@@ -59,13 +59,13 @@ def test_a_partition_is_materialised_from_the_ui(served_project: SampleProject, 
 
 
 def test_a_failed_check_is_shown_on_its_asset(ui: str, page: Page) -> None:
-    """Twelve seeds do not share out as the rules say, and the check of the plans warns of it."""
+    """The splits of twelve seeds differ from the configured shares, and a check of the plans warns of it."""
     page.goto(f"{ui}/assets/dialogue_plans?view=checks&checkDetail=split_shares")
     expect(page.get_by_text("split_shares").first).to_be_visible()
     expect(page.get_by_text("Failed", exact=False).first).to_be_visible()
 
 
-def test_the_schedule_that_is_switched_on_ticks_and_its_runs_make_what_is_due(
+def test_a_schedule_that_is_switched_on_ticks_and_launches_runs(
     served_project: SampleProject, ui: str, page: Page
 ) -> None:
     lake = served_project.deployment.lake()
