@@ -1,6 +1,6 @@
 """What launching a job on this machine costs: `python -m benchmarks.launch --times 5`.
 
-Seconds from `Trainer.train`'s start, in a Dagster run, to the first line of the program that it launches; to the job's
+Seconds from `JobLauncher.run`'s start, in a Dagster run, to the first line of the program that it launches; to the job's
 end; and beside that the bare start of a Python process here. The lake lies in a temporary folder that is removed.
 """
 
@@ -32,20 +32,20 @@ def launch(folder: Path, number: int) -> tuple[float, float]:
     """Seconds from the launch to the program's first line, and to the return of `train`."""
     from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, asset, materialize
 
-    from resources.training_jobs.configuration import Patience, TrainerConfiguration
-    from resources.training_jobs.local import LocalBackend
-    from resources.training_jobs.trainer import open_trainer
+    from resources.training_jobs.configuration import Timeouts, TrainerConfiguration
+    from resources.training_jobs.launcher import open_job_launcher
+    from resources.training_jobs.local import LocalConfiguration
 
     store, times = open_store(str(folder / "lake")), []
     configuration = TrainerConfiguration(
-        place=LocalBackend(folder=folder / "jobs"), patience=Patience(poll_seconds=0.05)
+        backend=LocalConfiguration(folder=folder / "jobs"), timeouts=Timeouts(poll_seconds=0.05)
     )
     work = TrainingJob("bench", f"checkpoints/bench/{number}", {}, "benchmarks.launch")
 
     @asset
     def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
         times.append(time.time())
-        open_trainer(configuration, store).train(context, work)
+        open_job_launcher(configuration, store).run(context, work)
         times.append(time.time())
         return MaterializeResult()
 

@@ -13,7 +13,7 @@ from resources.embedder import Embedder, open_embedder
 from resources.lake.store import Encryption, S3Options
 from resources.lake.tables import Lake
 from resources.training_jobs.configuration import load_trainer_configuration
-from resources.training_jobs.trainer import Trainer, open_trainer
+from resources.training_jobs.launcher import JobLauncher, open_job_launcher
 
 
 class LakeResource(ConfigurableResource[Lake]):
@@ -56,15 +56,15 @@ class EmbedderResource(ConfigurableResource[Embedder]):
         return open_embedder(load_profile(self.profile))
 
 
-class TrainerResource(ConfigurableResource[Trainer]):
+class JobLauncherResource(ConfigurableResource[JobLauncher]):
     """Runs training jobs on this machine, SageMaker or AWS Batch. They read and write the lake."""
 
     trainer: str
     lake: ResourceDependency[Lake]
 
-    def create_resource(self, context: InitResourceContext) -> Trainer:
-        """Make the trainer, which calls nothing before a job is launched."""
-        return open_trainer(load_trainer_configuration(self.trainer), self.lake.store, self.lake.s3)
+    def create_resource(self, context: InitResourceContext) -> JobLauncher:
+        """Make the launcher, which makes no call before a job is launched."""
+        return open_job_launcher(load_trainer_configuration(self.trainer), self.lake.store, self.lake.s3)
 
 
 def dagster_resources(deployment: Deployment) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def dagster_resources(deployment: Deployment) -> dict[str, Any]:
             lake=lake,
         ),
         "embedder": EmbedderResource(profile=settings.profile),
-        "trainer": TrainerResource(trainer=settings.trainer, lake=lake),
+        "job_launcher": JobLauncherResource(trainer=settings.trainer, lake=lake),
         "seeds_configuration": deployment.seeds,
         "prompts": deployment.prompts,
         "plan_rules": deployment.plan_rules,

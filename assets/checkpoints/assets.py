@@ -20,7 +20,7 @@ from assets.checkpoints.checkpoint import (
     CheckpointError,
     publish_untuned,
     specification_for,
-    work_of,
+    training_job_for,
 )
 from assets.checkpoints.schema import METRICS
 from assets.checkpoints.summary import checkpoint_metadata, untuned_metadata
@@ -31,7 +31,7 @@ from assets.training_programs.specification import HOME
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 from resources.training_jobs.backend import BackendError
-from resources.training_jobs.trainer import Trainer, TrainingFailed
+from resources.training_jobs.launcher import JobLauncher, TrainingFailed
 
 
 def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
@@ -55,16 +55,16 @@ def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
         context: AssetExecutionContext,
         lake: ResourceParam[Lake],
         training: ResourceParam[Training],
-        trainer: ResourceParam[Trainer],
+        job_launcher: ResourceParam[JobLauncher],
     ) -> MaterializeResult[Any]:
         (key,) = selected_keys(context)
         base, _, variant = key.partition("|")
         try:
-            checkpoint = make_checkpoint(context, lake, training, trainer, base, variant)
+            checkpoint = make_checkpoint(context, lake, training, job_launcher, base, variant)
             shown = (
                 untuned_metadata(lake, checkpoint)
                 if variant == UNTUNED
-                else checkpoint_metadata(lake, checkpoint, trainer.configuration)
+                else checkpoint_metadata(lake, checkpoint, job_launcher.configuration)
             )
         except (CheckpointError, TrainingFailed, BackendError, StoreError) as error:
             raise Failure(str(error), allow_retries=False) from None
@@ -74,7 +74,7 @@ def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
 
 
 def make_checkpoint(
-    context: AssetExecutionContext, lake: Lake, training: Training, trainer: Trainer, base: str, variant: str
+    context: AssetExecutionContext, lake: Lake, training: Training, job_launcher: JobLauncher, base: str, variant: str
 ) -> Checkpoint:
     """Tune one base model on the latest set of one variant, unless that was done, and move `latest.json` to it.
 
@@ -85,6 +85,6 @@ def make_checkpoint(
     run = CHECKPOINTS.begin(lake, base, variant)
     if variant == UNTUNED:
         return publish_untuned(run, training.base(base))
-    specification = specification_for(lake, training, training.base(base), variant, trainer.image)
-    trainer.train(context, work_of(specification))
+    specification = specification_for(lake, training, training.base(base), variant, job_launcher.image)
+    job_launcher.run(context, training_job_for(specification))
     return run.point_to(specification.id)

@@ -108,7 +108,7 @@ def refuse_few_rows(data: TrainingData, recipe: Recipe) -> None:
         )
 
 
-def work_of(specification: Specification) -> TrainingJob:
+def training_job_for(specification: Specification) -> TrainingJob:
     """A specification as a piece of work for a trainer."""
     return TrainingJob(
         name=specification.job_name,

@@ -39,7 +39,7 @@ from resources.lake.store import StoreError, StoreUnreachable
 from resources.lake.tables import Lake
 from resources.progress import progress
 from resources.training_jobs.backend import BackendError
-from resources.training_jobs.trainer import Trainer, TrainingFailed
+from resources.training_jobs.launcher import JobLauncher, TrainingFailed
 
 EVERY_SOURCE = AssetDep("raw_seeds", partition_mapping=AllPartitionMapping())
 
@@ -92,7 +92,7 @@ def gradient_features(
     context: AssetExecutionContext,
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
-    trainer: ResourceParam[Trainer],
+    job_launcher: ResourceParam[JobLauncher],
     release_rules: ResourceParam[ReleaseRules],
     comparison_rules: ResourceParam[ComparisonRules],
     seeds_configuration: ResourceParam[SeedsConfiguration],
@@ -107,7 +107,7 @@ def gradient_features(
                 "tagcos"
             )
             features = publish_features(
-                run, release, pool, comparison_rules.tagcos, lambda job: trainer.train(context, job)
+                run, release, pool, comparison_rules.tagcos, lambda job: job_launcher.run(context, job)
             )
         except (TrainingSetError, ConfigurationError, TrainingFailed, BackendError) as error:
             raise Failure(str(error), allow_retries=False) from None

@@ -27,7 +27,7 @@ ADVICE = {
     "AccessDeniedException": NOT_PERMITTED,
     "ResourceLimitExceeded": QUOTA,
 }
-CORRECT = "correct `place` in the trainer's configuration"
+CORRECT = "correct `backend` in the trainer's configuration"
 PASSING = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|Unavailable|InternalFailure|InternalServer")
 
 

@@ -35,7 +35,7 @@ MISFIT = "MISCONFIGURATION:"  # how it says that no machine will ever do
 TIMED_OUT = "duration exceeded timeout"
 
 
-class BatchBackend(Configuration):
+class BatchConfiguration(Configuration):
     """AWS Batch container jobs."""
 
     kind: Literal["batch"] = Field(description="AWS Batch container jobs.")
@@ -54,16 +54,16 @@ class BatchBackend(Configuration):
     def open(self, store: Store, detached: bool) -> Backend:
         """The place. Raises BackendError where the lake is not on S3, or no region is set."""
         require_s3(store, "AWS Batch")
-        return BatchJobs(self)
+        return BatchBackend(self)
 
 
-class BatchJobs(AwsJobs):
+class BatchBackend(AwsJobs):
     """Jobs of one queue. Batch lets many jobs have one name; here a name is one job, the first of that name."""
 
     _client: "BatchClient"
 
     def __init__(
-        self, configuration: BatchBackend, retry_seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
+        self, configuration: BatchConfiguration, retry_seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         super().__init__("batch")
         self.configuration = configuration
@@ -176,7 +176,7 @@ class BatchJobs(AwsJobs):
         own = self.configuration
         if own.gpus and job.processes > own.gpus:
             raise BackendError(
-                f"{job.name} wants {job.processes} processes, one a GPU, and place.gpus is {own.gpus}: raise it, or "
+                f"{job.name} wants {job.processes} processes, one a GPU, and backend.gpus is {own.gpus}: raise it, or "
                 "lower recipe.processes"
             )
         with explained(f"DescribeJobDefinitions {own.definition}"):
@@ -189,12 +189,12 @@ class BatchJobs(AwsJobs):
         found = max(answer["jobDefinitions"], key=lambda definition: definition["revision"], default=None)
         if found is None:
             raise BackendError(
-                f"there is no job definition {own.definition}: correct place.definition, or deploy infra/"
+                f"there is no job definition {own.definition}: correct backend.definition, or deploy infra/"
             )
         image = found.get("containerProperties", {}).get("image")
         if image != own.image:
             raise BackendError(
-                f"the job definition {own.definition} runs {image}, and place.image says {own.image}: they should be "
+                f"the job definition {own.definition} runs {image}, and backend.image says {own.image}: they should be "
                 "the same, for checkpoints are named by it"
             )
 
@@ -227,7 +227,7 @@ def _failed(job: Any, ending: bool) -> JobStatus:
     if HOST_GONE in reason:
         return JobStatus(JobState.INTERRUPTED, reason)
     if TIMED_OUT in reason:
-        return JobStatus(JobState.FAILED, f"{reason}: raise place.max_hours; what was saved is kept")
+        return JobStatus(JobState.FAILED, f"{reason}: raise backend.max_hours; what was saved is kept")
     if ending:
         return JobStatus(JobState.STOPPED, reason)
     return JobStatus(JobState.INTERRUPTED if code in (EXIT_INTERRUPTED, EXIT_ORPHANED) else JobState.FAILED, reason)

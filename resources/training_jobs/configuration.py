@@ -1,47 +1,62 @@
-"""A trainer's configuration file: which place, and how patient to be."""
+"""The trainer file (`MASTER_TRAINER`): the backend where training jobs run, and how they are watched."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from resources.configuration import Configuration, load_configuration, shipped_or_path
-from resources.training_jobs.backends import AnyPlace
-from resources.training_jobs.local import LocalBackend
+from resources.training_jobs.batch import BatchConfiguration
+from resources.training_jobs.local import LocalConfiguration
+from resources.training_jobs.sagemaker import SageMakerConfiguration
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
+RENAMED_KEYS = {"place": "backend", "patience": "timeouts"}
+# A new backend is one module beside this one and one entry here. Each configuration has `kind` and `open(store,
+# detached)`, which returns a `Backend`.
+AnyBackend = Annotated[LocalConfiguration | SageMakerConfiguration | BatchConfiguration, Field(discriminator="kind")]
 
 
-class Patience(Configuration):
-    """How jobs are watched, whatever the place."""
+class Timeouts(Configuration):
+    """How jobs are watched, on every backend."""
 
     tries: int = Field(
-        default=5, ge=1, description="Jobs started for one piece of work: interruptions, no capacity, lost nodes."
+        default=5, ge=1, description="Attempts of one job in one run: interruptions, no capacity, lost machines."
     )
     retry_seconds: float = Field(
-        default=30, gt=0, description="Before the second try; each further wait is twice as long, up to ten minutes."
+        default=30, gt=0, description="Wait before the second attempt; it doubles with each one, up to ten minutes."
     )
-    poll_seconds: float = Field(default=15, gt=0, le=60, description="Between two looks at a job.")
+    poll_seconds: float = Field(default=15, gt=0, le=60, description="Time between two status requests.")
     silent_minutes: float = Field(
-        default=15, gt=0, description="Without a heartbeat for so long, a running job is described, then stopped."
+        default=15, gt=0, description="A running job without a heartbeat for this long is stopped and tried again."
     )
     orphan_minutes: float = Field(
-        default=30, gt=0, description="A job whose Dagster run was not heard of for so long ends itself."
+        default=30, gt=0, description="A job whose Dagster run gives no sign of life for this long ends itself."
     )
-    detached: bool = Field(default=False, description="Jobs go on without their Dagster run.")
+    detached: bool = Field(default=False, description="Jobs continue when their Dagster run has ended.")
 
 
 class TrainerConfiguration(Configuration):
     """The whole file."""
 
-    place: AnyPlace = Field(default=LocalBackend(), description="Where jobs run.")
-    patience: Patience = Field(default=Patience(), description="How jobs are watched.")
+    backend: AnyBackend = Field(default=LocalConfiguration(), description="Where jobs run.")
+    timeouts: Timeouts = Field(default=Timeouts(), description="How jobs are watched.")
     usd_per_hour: float | None = Field(default=None, gt=0, description="Price of the machine, for the cost shown.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_renamed_keys(cls, content: Any) -> Any:
+        renamed = [key for key in RENAMED_KEYS if isinstance(content, Mapping) and key in content]
+        if renamed:
+            raise ValueError("; ".join(f"the key `{key}` is now called `{RENAMED_KEYS[key]}`" for key in renamed))
+        return content
 
 
 def load_trainer_configuration(name_or_path: str) -> TrainerConfiguration:
     """A shipped configuration (`local`) or a YAML file.
 
     Raises:
-        ConfigurationError: every fault of the file at once.
+        ConfigurationError: the file is wrong; the message names every fault.
     """
     return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), TrainerConfiguration)

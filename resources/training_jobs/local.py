@@ -27,7 +27,7 @@ KEPT_DAYS = 30
 LOCK_TRIES = 200
 
 
-class LocalBackend(Configuration):
+class LocalConfiguration(Configuration):
     """This machine, its GPU where there is one, in this Python environment."""
 
     kind: Literal["local"] = Field(default="local", description="This machine.")
@@ -41,10 +41,10 @@ class LocalBackend(Configuration):
         """The place. `detached`: its jobs outlive the Dagster process that started them."""
         state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
         folder = self.folder.expanduser() if self.folder else state / "master-dagster" / "jobs"
-        return LocalJobs(folder, self.grace_seconds, detached)
+        return LocalBackend(folder, self.grace_seconds, detached)
 
 
-class LocalJobs:
+class LocalBackend:
     """Jobs as processes. One folder each: job.json, lock, log, and at the end exit.json."""
 
     image = "local"
@@ -67,7 +67,7 @@ class LocalJobs:
         except OSError as error:
             raise BackendError(
                 f"cannot start {job.name} on this machine: {error}; its files belong in {folder}: make that writable, "
-                "or set place.folder in the trainer's configuration"
+                "or set backend.folder in the trainer's configuration"
             ) from error
 
     def _start(self, job: Job, folder: Path, lock: int) -> None:

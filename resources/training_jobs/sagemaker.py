@@ -21,7 +21,7 @@ AT_WORK = {"Training", "Uploading"}
 EXIT_CODE = re.compile(r"exit ?code:? ?(\d+)", re.IGNORECASE)
 
 
-class SageMakerBackend(Configuration):
+class SageMakerConfiguration(Configuration):
     """SageMaker training jobs."""
 
     kind: Literal["sagemaker"] = Field(description="SageMaker training jobs.")
@@ -56,15 +56,15 @@ class SageMakerBackend(Configuration):
     def open(self, store: Store, detached: bool) -> Backend:
         """The place. Raises BackendError where the lake is not on S3, or no region is set."""
         require_s3(store, "SageMaker")
-        return SageMakerJobs(self, store.root)
+        return SageMakerBackend(self, store.root)
 
 
-class SageMakerJobs(AwsJobs):
+class SageMakerBackend(AwsJobs):
     """Training jobs of one account and region."""
 
     _client: "SageMakerClient"
 
-    def __init__(self, configuration: SageMakerBackend, lake_root: str) -> None:
+    def __init__(self, configuration: SageMakerConfiguration, lake_root: str) -> None:
         super().__init__("sagemaker")
         self.configuration = configuration
         self.lake_root = lake_root
@@ -187,7 +187,7 @@ def _failed(reason: str) -> JobState:
 def _stopped(description: Any, detail: str) -> JobStatus:
     match detail:
         case "MaxRuntimeExceeded":
-            return JobStatus(JobState.FAILED, f"{detail}: raise place.max_hours; what was saved is kept")
+            return JobStatus(JobState.FAILED, f"{detail}: raise backend.max_hours; what was saved is kept")
         case "MaxWaitTimeExceeded":
             started = description.get("TrainingStartTime")
             return JobStatus(JobState.INTERRUPTED if started else JobState.NO_CAPACITY, detail)

@@ -197,17 +197,17 @@ def test_a_batch_job_runs_the_pinned_image_as_the_trainer_on_a_gpu(main_stack: S
 def test_the_outputs_fill_a_trainer_file_for_batch(main_stack: Stack, batch_stack: Stack, tmp_path: Path) -> None:
     made = batch_stack.outputs
     place = {"kind": "batch", "queue": made["JobQueue"], "definition": made["JobDefinition"]}
-    (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"place": place | {"image": made["TrainerImage"]}}))
+    (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"backend": place | {"image": made["TrainerImage"]}}))
     configuration = load_trainer_configuration(str(tmp_path / "trainer.yaml"))
-    opened = configuration.place.open(open_store(main_stack.outputs["LakeRoot"]), detached=False)
+    opened = configuration.backend.open(open_store(main_stack.outputs["LakeRoot"]), detached=False)
     assert opened.status("master-nothing") is None
 
 
 def test_the_outputs_fill_a_trainer_file_for_sagemaker(main_stack: Stack, tmp_path: Path) -> None:
     place = {"kind": "sagemaker", "image": IMAGE, "role": main_stack.outputs["TrainerRoleArn"]}
-    (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"place": place | {"instance_type": "ml.g6e.2xlarge"}}))
+    (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"backend": place | {"instance_type": "ml.g6e.2xlarge"}}))
     configuration = load_trainer_configuration(str(tmp_path / "trainer.yaml"))
-    opened = configuration.place.open(open_store(main_stack.outputs["LakeRoot"]), detached=False)
+    opened = configuration.backend.open(open_store(main_stack.outputs["LakeRoot"]), detached=False)
     assert (opened.where, opened.image) == ("sagemaker:eu-central-1", IMAGE)
 
 

@@ -54,8 +54,8 @@ def demo(finished_project: SampleProject, tmp_path: Path, monkeypatch: pytest.Mo
     files: Mapping[str, Any] = {
         "training": {"bases": [base], "recipe": recipe},
         "trainer": {
-            "place": {"kind": "local", "folder": str(tmp_path / "jobs")},
-            "patience": {"poll_seconds": 0.1},
+            "backend": {"kind": "local", "folder": str(tmp_path / "jobs")},
+            "timeouts": {"poll_seconds": 0.1},
         },
         "benchmarks": {"name": "sums", "benchmarks": [questions]},
         "served": {"kind": "endpoint", "endpoint": {"base_url": finished_project.endpoint.base_url}},

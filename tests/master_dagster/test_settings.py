@@ -93,8 +93,8 @@ def test_every_store_is_opened_with_the_settings(s3_root: str, s3_proxy: S3Proxy
         _env_file=None, lake_root=s3_root, s3_endpoint_url=s3_proxy.address, s3_encryption="aws:kms", s3_kms_key="key-1"
     )
     deployment = load_deployment(settings)
-    with build_resources({name: dagster_resources(deployment)[name] for name in ("lake", "trainer")}) as opened:
-        for store in (opened.lake.store, opened.trainer.store, deployment.lake().store):
+    with build_resources({name: dagster_resources(deployment)[name] for name in ("lake", "job_launcher")}) as opened:
+        for store in (opened.lake.store, opened.job_launcher.store, deployment.lake().store):
             store.put("x", b"")
     writes = [call for call in s3_proxy.calls if call.name == "PutObject"]
     assert [call.headers["x-amz-server-side-encryption-aws-kms-key-id"] for call in writes] == ["key-1"] * 3
@@ -120,7 +120,7 @@ def test_all_errors_of_all_files_are_reported_at_once_each_under_its_setting(bar
         ("release_rules", "minimum_coverag: 1", "minimum_coverag: there is no such key; is minimum_coverage meant?"),
         ("comparison_rules", "noises: {}", "noises: there is no such key; is noise meant?"),
         ("training", "recipe: {learning_rat: 0.1}", "recipe.learning_rat: there is no such key; is learning_rate"),
-        ("trainer", "place: {kind: local, foldr: x}", "foldr: there is no such key; is folder meant?"),
+        ("trainer", "backend: {kind: local, foldr: x}", "foldr: there is no such key; is folder meant?"),
         (
             "benchmarks",
             "benchmarks: [{temprature: 0}]",

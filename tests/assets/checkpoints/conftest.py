@@ -21,7 +21,7 @@ from resources.lake.published_folders import publish, write_json
 from resources.lake.tables import Lake
 from resources.training_jobs.configuration import TrainerConfiguration, load_trainer_configuration
 from resources.training_jobs.job import TrainingJob
-from resources.training_jobs.trainer import TrainingFailed
+from resources.training_jobs.launcher import TrainingFailed
 from tests.tiny_lake import TinyLake
 
 RESULTS: Mapping[str, Any] = {
@@ -47,7 +47,7 @@ def metric(step: int, loss: float | None, validation: float | None = None) -> di
 
 
 @dataclass
-class ScriptedTrainer:
+class ScriptedLauncher:
     """Takes work as a trainer does and publishes a result at once; tests change what it will be."""
 
     lake: Lake
@@ -62,7 +62,7 @@ class ScriptedTrainer:
     configuration: TrainerConfiguration = field(default_factory=lambda: load_trainer_configuration("local"))
     taken: list[TrainingJob] = field(default_factory=list)
 
-    def train(self, context: Any, work: TrainingJob) -> None:
+    def run(self, context: Any, work: TrainingJob) -> None:
         self.taken.append(work)
         if self.fails:
             raise TrainingFailed(self.fails)
@@ -111,13 +111,13 @@ def training() -> Training:
 
 
 @pytest.fixture
-def trainer(sets: TinyLake) -> ScriptedTrainer:
+def trainer(sets: TinyLake) -> ScriptedLauncher:
     """A trainer whose results are scripted."""
-    return ScriptedTrainer(sets.lake)
+    return ScriptedLauncher(sets.lake)
 
 
 @pytest.fixture
-def run(trainer: ScriptedTrainer, training: Training) -> Callable[[str], ExecuteInProcessResult]:
+def run(trainer: ScriptedLauncher, training: Training) -> Callable[[str], ExecuteInProcessResult]:
     """Materialises one variant of the laptop's base model, with its checks."""
 
     def materialised(variant: str) -> ExecuteInProcessResult:
@@ -127,7 +127,7 @@ def run(trainer: ScriptedTrainer, training: Training) -> Callable[[str], Execute
                 [checkpoint_asset(tunings([base])), *CHECKS],
                 instance=instance,
                 partition_key=f"{base}|{variant}",
-                resources={"lake": trainer.lake, "training": training, "trainer": trainer},
+                resources={"lake": trainer.lake, "training": training, "job_launcher": trainer},
                 raise_on_error=False,
             )
 

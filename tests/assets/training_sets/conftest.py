@@ -67,7 +67,7 @@ class VariantMaker:
             self.tiny.lake, self.release, self.rules, self.release_rules, self.retracted, profile, lambda line: None
         )
 
-    def train(self, context: Any, job: TrainingJob) -> None:
+    def run(self, context: Any, job: TrainingJob) -> None:
         """Write features as the program does, and remember the job."""
         if self.tiny.lake.store.exists(f"{job.folder}/{MANIFEST}"):
             return

@@ -29,7 +29,7 @@ def run(
     resources = {
         "lake": maker.tiny.lake,
         "chat": maker.chat,
-        "trainer": maker,
+        "job_launcher": maker,
         "release_rules": maker.release_rules,
         "comparison_rules": maker.rules,
         "seeds_configuration": load_seeds_configuration("demo"),

@@ -9,7 +9,7 @@ from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, a
 
 from resources.lake.opening import open_store
 from resources.training_jobs.configuration import TrainerConfiguration
-from resources.training_jobs.trainer import open_trainer
+from resources.training_jobs.launcher import open_job_launcher
 from tests.resources.training_jobs.launching import work
 
 
@@ -20,12 +20,12 @@ def launch_once(given: dict[str, Any]) -> None:
         given: `environment`, `root` (the lake), `place`, `patience`, `specification`, `said` (the file).
     """
     os.environ.update(given["environment"])
-    configuration = TrainerConfiguration.model_validate({"place": given["place"], "patience": given["patience"]})
+    configuration = TrainerConfiguration.model_validate({"backend": given["backend"], "timeouts": given["timeouts"]})
 
     @asset
     def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
         try:
-            open_trainer(configuration, open_store(given["root"])).train(context, work(**given["specification"]))
+            open_job_launcher(configuration, open_store(given["root"])).run(context, work(**given["specification"]))
         except BaseException as error:
             Path(given["said"]).write_text(f"ended by {type(error).__name__}")
             raise

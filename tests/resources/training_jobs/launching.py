@@ -20,14 +20,14 @@ from dagster import (
 
 from resources.lake.store import Store
 from resources.training_jobs.backend import Backend
-from resources.training_jobs.configuration import Patience, TrainerConfiguration
+from resources.training_jobs.configuration import Timeouts, TrainerConfiguration
 from resources.training_jobs.job import TrainingJob
-from resources.training_jobs.local import LocalJobs
-from resources.training_jobs.trainer import Trainer
+from resources.training_jobs.launcher import JobLauncher
+from resources.training_jobs.local import LocalBackend
 
 REPOSITORY = Path(__file__).parents[3]
 PROGRAM = "tests.resources.training_jobs.work_program"
-QUICK = Patience(poll_seconds=0.1, retry_seconds=0.01, tries=3)
+QUICK = Timeouts(poll_seconds=0.1, retry_seconds=0.01, tries=3)
 
 
 def work(**specification: Any) -> TrainingJob:
@@ -57,8 +57,8 @@ class Jobs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def place(self, **options: Any) -> LocalJobs:
-        return LocalJobs(self.folder, **options)
+    def place(self, **options: Any) -> LocalBackend:
+        return LocalBackend(self.folder, **options)
 
     def processes(self) -> list[psutil.Process]:
         """Those that the tests' jobs started, whoever is their parent by now."""
@@ -79,10 +79,10 @@ class World:
     configuration: dict[str, Any]  # of the place
     running: Callable[[], Sequence[object]]  # processes of jobs
 
-    def trainer(self, clock: Clock | None = None, **patience: Any) -> Trainer:
+    def trainer(self, clock: Clock | None = None, **patience: Any) -> JobLauncher:
         """A trainer as a run opens it."""
         clock = clock or Clock()
-        place = TrainerConfiguration.model_validate({"place": self.configuration}).place.open(self.store, False)
+        place = TrainerConfiguration.model_validate({"backend": self.configuration}).backend.open(self.store, False)
         return trainer(self.store, place, clock, **patience)
 
     def progress(self) -> list[int]:
@@ -110,10 +110,10 @@ class Runs:
     def __init__(self, instance: DagsterInstance) -> None:
         self.instance = instance
 
-    def __call__(self, trainer: Trainer, work: TrainingJob) -> ExecuteInProcessResult:
+    def __call__(self, trainer: JobLauncher, work: TrainingJob) -> ExecuteInProcessResult:
         @asset
         def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
-            trainer.train(context, work)
+            trainer.run(context, work)
             return MaterializeResult()
 
         return materialize([checkpoint], instance=self.instance, raise_on_error=False)
@@ -126,8 +126,8 @@ class Runs:
         return str(event.step_failure_data.error)
 
 
-def trainer(store: Store, place: Backend, clock: Clock | None = None, **patience: Any) -> Trainer:
+def trainer(store: Store, place: Backend, clock: Clock | None = None, **patience: Any) -> JobLauncher:
     """A trainer of little patience."""
     clock = clock or Clock()
-    configuration = TrainerConfiguration(patience=QUICK.model_copy(update=patience))
-    return Trainer(configuration, store, place, {}, clock, clock.sleep)
+    configuration = TrainerConfiguration(timeouts=QUICK.model_copy(update=patience))
+    return JobLauncher(configuration, store, place, {}, clock, clock.sleep)

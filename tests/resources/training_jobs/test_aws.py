@@ -12,9 +12,9 @@ from resources.training_jobs import batch as batch_place
 from resources.training_jobs import sagemaker as sagemaker_place
 from resources.training_jobs.aws import explained, open_client
 from resources.training_jobs.backend import BackendError, BackendUnreachable, Job, JobState
-from resources.training_jobs.batch import BatchBackend, BatchJobs
+from resources.training_jobs.batch import BatchBackend, BatchConfiguration
 from resources.training_jobs.configuration import TrainerConfiguration
-from resources.training_jobs.sagemaker import SageMakerBackend, SageMakerJobs
+from resources.training_jobs.sagemaker import SageMakerBackend, SageMakerConfiguration
 from tests.aws_stand_in import IMAGE, AwsStandIn, Fate, Refusal
 from tests.resources.training_jobs.launching import Clock, Runs, World, work
 from tests.waiting import until
@@ -23,7 +23,7 @@ SUBMISSION = {"sagemaker": "CreateTrainingJob", "batch": "SubmitJob"}
 
 
 def place_of(world: World) -> Any:
-    return world.trainer().place
+    return world.trainer().backend
 
 
 # -- bad days ----------------------------------------------------------------------------------------------------------
@@ -111,8 +111,8 @@ def test_a_second_job_of_one_name_is_ended(batch: World, aws_stand_in: AwsStandI
     assert left is aws_stand_in.jobs[0]
 
 
-def _quick_batch(world: World) -> BatchJobs:
-    return BatchJobs(BatchBackend.model_validate(world.configuration), retry_seconds=0.01)
+def _quick_batch(world: World) -> BatchBackend:
+    return BatchBackend(BatchConfiguration.model_validate(world.configuration), retry_seconds=0.01)
 
 
 def test_a_place_that_does_not_answer_for_a_while_is_borne(aws: World, aws_stand_in: AwsStandIn, runs: Runs) -> None:
@@ -136,7 +136,7 @@ def test_a_place_that_does_not_answer_for_a_while_is_borne(aws: World, aws_stand
         ("ExpiredTokenException", "renew them and materialise again"),
         ("AccessDeniedException", "lack this permission"),
         ("ResourceLimitExceeded", "raise it in Service Quotas"),
-        ("ValidationException", "correct `place` in the trainer's configuration"),
+        ("ValidationException", "correct `backend` in the trainer's configuration"),
     ],
 )
 def test_a_refused_submission_names_the_call_and_what_to_do(
@@ -173,13 +173,13 @@ def test_another_image_than_the_definitions_is_refused(batch: World, runs: Runs)
 
 
 def test_more_processes_than_gpus_are_refused(batch: World) -> None:
-    with pytest.raises(BackendError, match=r"wants 4 processes, one a GPU, and place\.gpus is 1"):
+    with pytest.raises(BackendError, match=r"wants 4 processes, one a GPU, and backend\.gpus is 1"):
         place_of(batch).submit(Job("a-1", ("-m", "program"), processes=4))
 
 
 @pytest.mark.parametrize("kind", ["sagemaker", "batch"])
 def test_a_lake_on_this_machines_disk_is_refused(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> None:
-    place = TrainerConfiguration.model_validate({"place": request.getfixturevalue(kind).configuration}).place
+    place = TrainerConfiguration.model_validate({"backend": request.getfixturevalue(kind).configuration}).backend
     with pytest.raises(BackendError, match="cannot read the lake at"):
         place.open(open_store(str(tmp_path)), False)
 
@@ -209,7 +209,7 @@ def test_every_option_of_a_job_fits_aws_models(aws: World, aws_stand_in: AwsStan
         "batch": {"gpus": 4, "vcpus": 8, "memory_mib": 60000, "environment": {"HF_HUB_OFFLINE": "1"}},
     }
     configured = TrainerConfiguration.model_validate(
-        {"place": {**aws.configuration, **options[aws.configuration["kind"]]}}
+        {"backend": {**aws.configuration, **options[aws.configuration["kind"]]}}
     )
     configured.place.open(aws.store, False).submit(Job("a-1", ("-c", "pass"), {"STEP": "7"}))
     assert aws_stand_in.faults == []
@@ -344,8 +344,8 @@ def test_a_region_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(BackendError, match="there is no AWS region; set AWS_REGION"):
-        SageMakerJobs(
-            SageMakerBackend(kind="sagemaker", image=IMAGE, role=_ROLE, instance_type="ml.m5.large"), "s3://lake"
+        SageMakerBackend(
+            SageMakerConfiguration(kind="sagemaker", image=IMAGE, role=_ROLE, instance_type="ml.m5.large"), "s3://lake"
         )
 
 

@@ -17,12 +17,12 @@ def load(tmp_path: Path, content: Any) -> Any:
 
 
 def test_the_shipped_configuration_is_this_machine() -> None:
-    assert load_trainer_configuration("local").place.kind == "local"
+    assert load_trainer_configuration("local").backend.kind == "local"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_examples_are_valid(path: Path) -> None:
-    assert load_trainer_configuration(str(path)).place.kind == path.stem
+    assert load_trainer_configuration(str(path)).backend.kind == path.stem
 
 
 def test_examples_are_no_shipped_names() -> None:
@@ -41,8 +41,8 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     }
     place |= {"volume_gb": 1, "gpus": 1}
     with pytest.raises(ConfigurationError) as caught:
-        load(tmp_path, {"place": place, "patience": {"tries": 0}, "price": 1})
-    for fault in ("image", "role", "instance_type", "volume_gb", "gpus", "patience.tries", "price"):
+        load(tmp_path, {"backend": place, "timeouts": {"tries": 0}, "price": 1})
+    for fault in ("image", "role", "instance_type", "volume_gb", "gpus", "timeouts.tries", "price"):
         assert fault in str(caught.value)
 
 
@@ -55,11 +55,16 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
 )
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path, changed: Any, fault: str) -> None:
     content = yaml.safe_load((CONFIGURATIONS / "examples" / "sagemaker.yaml").read_text())
-    content["place"] |= changed
+    content["backend"] |= changed
     with pytest.raises(ConfigurationError, match=fault):
         load(tmp_path, content)
 
 
 def test_an_unknown_place_is_refused_with_those_that_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="'local', 'sagemaker', 'batch'"):
-        load(tmp_path, {"place": {"kind": "moon"}})
+        load(tmp_path, {"backend": {"kind": "moon"}})
+
+
+def test_a_file_with_the_former_keys_gets_one_error_with_the_new_ones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="`place` is now called `backend`; the key `patience` is now called"):
+        load(tmp_path, {"place": {"kind": "local"}, "patience": {}})

@@ -63,8 +63,8 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         given = {
             "environment": dict(os.environ),
             "root": world.store.root,
-            "place": world.configuration,
-            "patience": {"poll_seconds": 0.2, "retry_seconds": 0.01, **patience},
+            "backend": world.configuration,
+            "timeouts": {"poll_seconds": 0.2, "retry_seconds": 0.01, **patience},
             "specification": specification,
         }
         run = Run(tmp_path / f"said-{len(started)}", given)

@@ -11,7 +11,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from resources.training_jobs.backend import BackendError, Job, JobState, JobStatus
-from resources.training_jobs.local import LocalJobs
+from resources.training_jobs.local import LocalBackend
 from tests.resources.training_jobs.launching import Jobs
 from tests.waiting import until
 
@@ -28,7 +28,7 @@ def job(code: str, name: str = "a-1", **environment: str) -> Job:
     return Job(name, ("-c", code), environment)
 
 
-def ended(place: LocalJobs, name: str = "a-1") -> JobStatus:
+def ended(place: LocalBackend, name: str = "a-1") -> JobStatus:
     def status() -> JobStatus | None:
         found = place.status(name)
         return found if found and found.ended else None
@@ -37,7 +37,7 @@ def ended(place: LocalJobs, name: str = "a-1") -> JobStatus:
     return found
 
 
-def family(jobs: Jobs, then: str = "time.sleep(600)", **options: float) -> LocalJobs:
+def family(jobs: Jobs, then: str = "time.sleep(600)", **options: float) -> LocalBackend:
     """A place where a job runs whose child has left its group."""
     place, ready = jobs.place(**options), jobs.folder.parent / "ready"
     place.submit(job(FAMILY.format(ready=str(ready), then=then)))
@@ -138,9 +138,9 @@ def test_nothing_is_left_when_the_process_that_submitted_it_is_killed(jobs: Jobs
     submitting = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from resources.training_jobs.local import LocalJobs\n"
+        "from resources.training_jobs.local import LocalBackend\n"
         "from resources.training_jobs.backend import Job\n"
-        "LocalJobs(Path(sys.argv[1]), 5).submit(Job('a-1', ('-c', 'import time; time.sleep(600)')))\n"
+        "LocalBackend(Path(sys.argv[1]), 5).submit(Job('a-1', ('-c', 'import time; time.sleep(600)')))\n"
         "print('submitted', flush=True)\n"
         "time.sleep(600)\n"
     )
@@ -173,4 +173,4 @@ def test_several_processes_are_started_by_torchrun() -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BackendError, match=r"cannot start a-1 on this machine: .*make that writable"):
-        LocalJobs(tmp_path / "file").submit(job("pass"))
+        LocalBackend(tmp_path / "file").submit(job("pass"))

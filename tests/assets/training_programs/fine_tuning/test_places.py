@@ -5,11 +5,11 @@ import os
 import pytest
 from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, asset, materialize
 
-from assets.checkpoints.checkpoint import work_of
+from assets.checkpoints.checkpoint import training_job_for
 from assets.training_programs.recipe import BaseModel
 from assets.training_programs.specification import Specification
 from resources.training_jobs.configuration import TrainerConfiguration
-from resources.training_jobs.trainer import open_trainer
+from resources.training_jobs.launcher import open_job_launcher
 from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn, Fate
 from tests.trainer_work import PROJECT, Workplace, sums
 
@@ -26,11 +26,13 @@ def spot(aws_stand_in: AwsStandIn, s3_root: str, tiny_base: BaseModel, one_threa
 def train(place: dict[str, object], workplace: Workplace, specification: Specification) -> bool:
     """Materialise an asset that has it trained; whether it succeeded."""
     patience = {"poll_seconds": 0.2, "retry_seconds": 0.01}
-    trainer = open_trainer(TrainerConfiguration.model_validate({"place": place, "patience": patience}), workplace.store)
+    trainer = open_job_launcher(
+        TrainerConfiguration.model_validate({"backend": place, "timeouts": patience}), workplace.store
+    )
 
     @asset
     def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
-        trainer.train(context, work_of(specification))
+        trainer.run(context, training_job_for(specification))
         return MaterializeResult()
 
     with DagsterInstance.ephemeral() as instance:

@@ -15,7 +15,7 @@ from assets.training_sets.variants import TRAINING_SETS
 from resources.chat.profile import load_profile
 from resources.chat.service import ChatService
 from resources.training_jobs.configuration import TrainerConfiguration
-from resources.training_jobs.trainer import Trainer
+from resources.training_jobs.launcher import JobLauncher
 from tests.tiny_lake import TinyLake
 
 PROJECT = Path(__file__).parents[4]
@@ -28,12 +28,12 @@ def test_a_run_has_the_gradients_computed_and_makes_the_coreset(
     tiny_lake.release()
     features = GradientModel(model=tiny_model, dimensions=64, warm_up_share=0.5, checkpoints=1, max_tokens=200)
     place = {"kind": "local", "folder": str(tmp_path / "jobs"), "grace_seconds": 5}
-    configuration = TrainerConfiguration.model_validate({"place": place, "patience": {"poll_seconds": 0.1}})
+    configuration = TrainerConfiguration.model_validate({"backend": place, "timeouts": {"poll_seconds": 0.1}})
     lake = tiny_lake.lake
     resources = {
         "lake": lake,
         "chat": ChatService(load_profile("laptop"), lake.store),
-        "trainer": Trainer(configuration, lake.store, configuration.place.open(lake.store, False), {}),
+        "job_launcher": JobLauncher(configuration, lake.store, configuration.backend.open(lake.store, False), {}),
         "release_rules": ReleaseRules(),
         "comparison_rules": ComparisonRules(tagcos=CoresetRules(clusters=2, features=features)),
         "seeds_configuration": load_seeds_configuration("demo"),

@@ -19,8 +19,8 @@ from resources.lake.opening import open_store
 from resources.lake.store import Store, StoreError
 from resources.training_jobs.attempts import claim_attempt, newest_attempt, record_end, write_parent
 from resources.training_jobs.backend import Backend, BackendUnreachable, Job, JobState, JobStatus
-from resources.training_jobs.local import LocalJobs
-from resources.training_jobs.trainer import CLAIMER_GONE_SECONDS, Trainer
+from resources.training_jobs.launcher import CLAIMER_GONE_SECONDS, JobLauncher
+from resources.training_jobs.local import LocalBackend
 from tests.resources.training_jobs.launching import Clock, Runs, World, trainer, work
 from tests.waiting import until
 
@@ -150,7 +150,7 @@ def test_a_silent_job_is_described_and_stopped_and_counts_as_lost(world: World, 
 
 def test_a_claim_whose_claimer_died_is_taken_over_under_its_name(local: World, runs: Runs) -> None:
     clock = Clock()
-    where = local.trainer().place.where
+    where = local.trainer().backend.where
     claimed = claim_attempt(local.store, work(), 1, where, "dead", clock() - CLAIMER_GONE_SECONDS - 1)
     result = runs(local.trainer(clock), work())
     assert result.success, runs.failure(result)
@@ -161,7 +161,7 @@ def test_a_claim_whose_claimer_died_is_taken_over_under_its_name(local: World, r
 
 def test_a_claim_is_not_taken_over_while_its_claimer_may_be_about_to_submit(local: World, runs: Runs) -> None:
     clock = Clock()
-    claim_attempt(local.store, work(), 1, local.trainer().place.where, "other", clock())
+    claim_attempt(local.store, work(), 1, local.trainer().backend.where, "other", clock())
     waited: list[bool] = []
 
     def jump_later() -> None:
@@ -222,12 +222,12 @@ class ShakyPlace:
     """A place that takes a while to know of what it was sent, refuses to answer, or takes a job without answering."""
 
     def __init__(self, place: Backend) -> None:
-        self.place = place
+        self.backend = place
         self.unanswered: Counter[str] = Counter()  # by operation: so many calls are not answered
         self.unlisted = 0  # so many looks do not see the job yet
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.place, name)
+        return getattr(self.backend, name)
 
     def _answer(self, operation: str) -> None:
         if self.unanswered[operation] > 0:
@@ -235,7 +235,7 @@ class ShakyPlace:
             raise BackendUnreachable(f"{operation} is throttled")
 
     def submit(self, job: Job) -> None:
-        self.place.submit(job)
+        self.backend.submit(job)
         self._answer("submit")
 
     def status(self, name: str) -> JobStatus | None:
@@ -243,11 +243,11 @@ class ShakyPlace:
         if self.unlisted > 0:
             self.unlisted -= 1
             return None
-        return self.place.status(name)
+        return self.backend.status(name)
 
     def stop(self, name: str, why: str) -> None:
         if self.unlisted == 0:
-            self.place.stop(name, why)
+            self.backend.stop(name, why)
 
 
 @dataclass
@@ -256,7 +256,7 @@ class Asked:
 
     place: ShakyPlace
     store: "Outage"
-    trainer: Trainer
+    trainer: JobLauncher
     clock: Clock
 
     def ask_once(self, when: Callable[[], bool], bad_luck: Callable[[], object]) -> None:
@@ -273,7 +273,7 @@ class Asked:
 
 @pytest.fixture
 def asked(local: World, tmp_path: Path) -> Asked:
-    place, store, clock = ShakyPlace(local.trainer().place), Outage(local.store), Clock()
+    place, store, clock = ShakyPlace(local.trainer().backend), Outage(local.store), Clock()
     return Asked(place, store, trainer(store, place, clock), clock)
 
 
@@ -335,7 +335,7 @@ def test_a_lake_that_is_out_of_reach_for_a_while_is_told_once_and_borne(tmp_path
             clock.jumped, store.faults = 1, 4
 
     clock.meanwhile = break_once
-    place = LocalJobs(tmp_path / "jobs")
+    place = LocalBackend(tmp_path / "jobs")
     with DagsterInstance.ephemeral() as instance:
         runs = Runs(instance)
         result = runs(trainer(store, place, clock), work(seconds=0.2))

@@ -61,7 +61,7 @@ class TrainingFailed(RuntimeError):
     """The work was not done. The message holds the reason and the job's last lines."""
 
 
-def open_trainer(configuration: TrainerConfiguration, store: Store, s3: S3Options = S3_AS_USUAL) -> "Trainer":
+def open_job_launcher(configuration: TrainerConfiguration, store: Store, s3: S3Options = S3_AS_USUAL) -> "JobLauncher":
     """The trainer of a configuration, for the work of one lake.
 
     Args:
@@ -72,11 +72,11 @@ def open_trainer(configuration: TrainerConfiguration, store: Store, s3: S3Option
     Raises:
         BackendError: the place cannot be used with this lake.
     """
-    place = configuration.place.open(store, configuration.patience.detached)
-    return Trainer(configuration, store, place, s3.to_environment())
+    place = configuration.backend.open(store, configuration.timeouts.detached)
+    return JobLauncher(configuration, store, place, s3.to_environment())
 
 
-class Trainer:
+class JobLauncher:
     """Launches work, or joins what runs already, and waits until it is done."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Trainer:
         """
         self.configuration = configuration
         self.store = store
-        self.place = place
+        self.backend = place
         self._environment = environment
         self._clock = clock
         self._sleep = sleep
@@ -107,9 +107,9 @@ class Trainer:
     @property
     def image(self) -> str:
         """What runs the jobs: the image's address, or `local`. The result depends on it."""
-        return self.place.image
+        return self.backend.image
 
-    def train(self, context: "AssetExecutionContext", work: TrainingJob) -> None:
+    def run(self, context: "AssetExecutionContext", work: TrainingJob) -> None:
         """Return when `<work.folder>/manifest.json` is there.
 
         A job of the same work that runs already is joined. One that was interrupted, or lost, is started again while
@@ -133,12 +133,12 @@ class Trainer:
                 tries += 1
                 if status.state not in WORTH_ANOTHER_TRY:
                     raise TrainingFailed(self._account(attempt, status))
-                if tries >= self.configuration.patience.tries:
+                if tries >= self.configuration.timeouts.tries:
                     raise TrainingFailed(
                         f"{tries} jobs were interrupted or never started; what they saved is kept: materialise again "
-                        f"to go on, or raise patience.tries. {self._account(attempt, status)}"
+                        f"to go on, or raise timeouts.tries. {self._account(attempt, status)}"
                     )
-                wait = min(self.configuration.patience.retry_seconds * 2 ** (tries - 1), LONGEST_RETRY_SECONDS)
+                wait = min(self.configuration.timeouts.retry_seconds * 2 ** (tries - 1), LONGEST_RETRY_SECONDS)
                 context.log.warning(f"{attempt.job}: {_words(status)}; another try in {wait:.0f} s")
                 self._sleep(wait)
 
@@ -177,7 +177,7 @@ class Trainer:
             context.log.warning(f"{attempt.job}, of an earlier run: {_words(status)}")
             return None, nothing
         number = attempt.number + 1 if attempt else 1
-        claimed = claim_attempt(self.store, work, number, self.place.where, context.run.run_id, self._clock())
+        claimed = claim_attempt(self.store, work, number, self.backend.where, context.run.run_id, self._clock())
         if claimed is None:
             return None, nothing
         return claimed, self._follow(context, work, claimed, True, interruption)
@@ -218,18 +218,18 @@ class Trainer:
             self._keep(watch)
             watch.tried = True
             try:
-                self.place.submit(self._job(watch))
+                self.backend.submit(self._job(watch))
             except BackendUnreachable:
                 raise
             except BackendError as error:
                 record_end(self.store, watch.attempt, JobStatus(JobState.FAILED, f"it was refused: {error}"))
                 raise
             watch.to_submit, watch.submitted = False, True
-        link = self.place.link(watch.attempt.job)
-        watch.log(f"submitted to {self.place.where}" + (f": {link}" if link else ""))
+        link = self.backend.link(watch.attempt.job)
+        watch.log(f"submitted to {self.backend.where}" + (f": {link}" if link else ""))
 
     def _job(self, watch: "_Watch") -> Job:
-        patience = self.configuration.patience
+        patience = self.configuration.timeouts
         environment = {
             **self._environment,
             LAKE_ROOT: self.store.root,
@@ -252,7 +252,7 @@ class Trainer:
                     return status
             except (StoreError, BackendUnreachable) as error:
                 self._bear(watch, error)
-            self._sleep(self.configuration.patience.poll_seconds)
+            self._sleep(self.configuration.timeouts.poll_seconds)
 
     def _look(self, watch: "_Watch") -> JobStatus | None:
         if watch.to_submit:
@@ -268,7 +268,7 @@ class Trainer:
             watch.log(_words(status))
         if status.state is not JobState.RUNNING:
             watch.heard_at = None  # a place may start a job again after hours
-        elif watch.keeps and watch.attempt.where == self.place.where and self._silent(watch):
+        elif watch.keeps and watch.attempt.where == self.backend.where and self._silent(watch):
             return self._end_silent(watch)
         return status
 
@@ -288,7 +288,7 @@ class Trainer:
             watch.missing_since = now
         if watch.submitted:
             if now - watch.missing_since > self._silence:
-                return JobStatus(JobState.INTERRUPTED, f"{self.place.where} does not know it any more")
+                return JobStatus(JobState.INTERRUPTED, f"{self.backend.where} does not know it any more")
         elif now - watch.attempt.claimed_at > CLAIMER_GONE_SECONDS:
             ours = take_over(self.store, watch.attempt, watch.work, watch.context.run.run_id, now)
             claimed = ours or newest_attempt(self.store, watch.work.folder)
@@ -302,8 +302,8 @@ class Trainer:
     def _status(self, work: TrainingJob, attempt: Attempt) -> JobStatus | None:
         """What the place says; of a job at another place, what its folder in the lake says."""
         failure = read_failure(self.store, attempt)
-        if attempt.where == self.place.where:
-            status = self.place.status(attempt.job)
+        if attempt.where == self.backend.where:
+            status = self.backend.status(attempt.job)
             if status is not None and status.state is JobState.FAILED and failure.get("retryable") is True:
                 return JobStatus(JobState.INTERRUPTED, status.reason)
             return status
@@ -322,7 +322,7 @@ class Trainer:
 
     @property
     def _silence(self) -> float:
-        return self.configuration.patience.silent_minutes * 60
+        return self.configuration.timeouts.silent_minutes * 60
 
     def _keep(self, watch: "_Watch") -> None:
         """Say that a run waits for the job: this one, if it keeps the job or the run that kept it is gone."""
@@ -350,7 +350,7 @@ class Trainer:
     # -- endings ---------------------------------------------------------------------------------------------------
 
     def _end_silent(self, watch: "_Watch") -> JobStatus:
-        minutes = self.configuration.patience.silent_minutes
+        minutes = self.configuration.timeouts.silent_minutes
         described = JobStatus(JobState.INTERRUPTED, f"no heartbeat for {minutes:g} minutes")
         watch.log(self._account(watch.attempt, described), urgent=True)
         self._stop(watch, f"silent for {minutes:g} minutes")
@@ -359,7 +359,7 @@ class Trainer:
     def _stop_if_ours(self, watch: "_Watch") -> None:
         """Dagster ends this run: stop the job, unless another run waits for it; what the lake is told comes last."""
         attempt = watch.attempt
-        if attempt.where != self.place.where:
+        if attempt.where != self.backend.where:
             return
         if watch.to_submit and not watch.tried:
             status = NEVER_SUBMITTED
@@ -393,8 +393,8 @@ class Trainer:
         began = self._clock()
         while True:
             try:
-                self.place.stop(watch.attempt.job, why)
-                status = self.place.status(watch.attempt.job)
+                self.backend.stop(watch.attempt.job, why)
+                status = self.backend.status(watch.attempt.job)
                 if status is None and not (watch.tried and self._clock() - began < LISTED_SECONDS):
                     return None
                 if status is not None and status.ended:
@@ -404,9 +404,9 @@ class Trainer:
             if self._clock() - began > STOP_SECONDS:
                 raise BackendError(
                     f"{watch.attempt.job} did not end within {STOP_SECONDS // 60} minutes after it was asked to; look "
-                    f"at {self.place.link(watch.attempt.job) or self.place.where} and end it there"
+                    f"at {self.backend.link(watch.attempt.job) or self.backend.where} and end it there"
                 )
-            self._sleep(min(self.configuration.patience.poll_seconds, 5))
+            self._sleep(min(self.configuration.timeouts.poll_seconds, 5))
 
     def _account(self, attempt: Attempt, status: JobStatus) -> str:
         """Why an attempt ended, in the place's words and its own, with its last lines."""
@@ -419,17 +419,17 @@ class Trainer:
         message = str(failure.get("message") or "")
         if message:
             parts.append(message)
-        link = self.place.link(attempt.job) if attempt.where == self.place.where else None
+        link = self.backend.link(attempt.job) if attempt.where == self.backend.where else None
         if link:
             parts.append(f"Look at {link}")
         lines = _not_said(message, self._last_lines(attempt))
         return "\n".join([". ".join(parts), *([" last lines of the job:", *lines] if lines else [])])
 
     def _last_lines(self, attempt: Attempt) -> list[str]:
-        if attempt.where != self.place.where:
+        if attempt.where != self.backend.where:
             return []
         try:
-            return self.place.last_lines(attempt.job)
+            return self.backend.last_lines(attempt.job)
         except BackendError as error:
             return [f"(they cannot be read: {error})"]
 
