@@ -40,87 +40,24 @@ ASSETS = {  # name: (group, partitions, upstream)
     ),
     "dialogue_browser": ("releases", "none", "boost_qa scored_dialogues"),
 }
-CHECKS = [
-    "benchmark_scores: answered_once",
-    "benchmark_scores: failed_share",
-    "benchmark_scores: labels_within_options",
-    "benchmark_scores: reasons_given",
-    "benchmark_scores: scores_reproducible",
-    "benchmark_scores: unreadable_share",
-    "boost_qa: alternation",
-    "boost_qa: complete",
-    "boost_qa: contamination",
-    "boost_qa: drift",
-    "boost_qa: reconcile",
-    "boost_qa: scenario_mix",
-    "boost_qa: split_leakage",
-    "boost_qa: split_pinned",
-    "boost_qa: unique",
-    "chain_of_thought_answers: answer_or_reason",
-    "chain_of_thought_answers: answered_share",
-    "chain_of_thought_answers: seeds_known",
-    "checkpoints: adapter_loads",
-    "checkpoints: all_steps",
-    "checkpoints: claimed_release",
-    "checkpoints: complete",
-    "checkpoints: learned",
-    "dialogue_browser: complete",
-    "dialogue_browser: counts_reconcile",
-    "dialogue_browser: every_dialogue_once",
-    "experiment_report: complete",
-    "experiment_report: current",
-    "experiment_report: loads_nothing",
-    "experiment_report: numbers_reproducible",
-    "dialogue_plans: debates_have_rounds",
-    "dialogue_plans: duplicates_in_one_split",
-    "dialogue_plans: one_plan_a_seed",
-    "dialogue_plans: partner_fits",
-    "dialogue_plans: scenario_balance",
-    "dialogue_plans: split_shares",
-    "gradient_features: complete",
-    "raw_seeds: final_answers_read",
-    "raw_seeds: near_duplicate_share",
-    "raw_seeds: rejected_share",
-    "raw_seeds: representatives_stand",
-    "raw_seeds: rows_accounted_for",
-    "raw_seeds: seed_ids_match",
-    "raw_seeds: seed_ids_unique",
-    "raw_seeds: shards_within_size",
-    "raw_seeds: texts_are_clean",
-    "scenario_dialogues: as_planned",
-    "scenario_dialogues: counts_reconcile",
-    "scenario_dialogues: dialogue_ids_unique",
-    "scenario_dialogues: every_plan_taught",
-    "scenario_dialogues: scenario_balance",
-    "scenario_dialogues: set_aside_has_reason",
-    "scenario_dialogues: set_aside_share",
-    "scenario_dialogues: turns_in_order",
-    "scenario_dialogues: weak_student_errs",
-    "scored_dialogues: accepted_by_scenario",
-    "scored_dialogues: accepted_without_fault",
-    "scored_dialogues: as_told",
-    "scored_dialogues: counts_reconcile",
-    "scored_dialogues: judge_coverage",
-    "scored_dialogues: judge_discriminates",
-    "scored_dialogues: one_score_a_dialogue",
-    "scored_dialogues: procedural_errors",
-    "scored_dialogues: rejected_with_reason",
-    "scored_dialogues: scores_in_range",
-    "scored_dialogues: verdicts_in_form",
-    "seed_embeddings: every_seed_embedded",
-    "seed_embeddings: no_vector_without_seed",
-    "seed_embeddings: one_embedder",
-    "seed_embeddings: unit_length",
-    "training_sets: complete",
-    "training_sets: different",
-    "training_sets: lineage",
-    "training_sets: noise_spares",
-    "training_sets: own_answers",
-    "training_sets: own_dialogues",
-    "training_sets: same_release",
-    "training_sets: same_seeds",
-    "training_sets: split_leakage",
-]
+CHECKS = {  # name of the asset: names of its checks
+    "benchmark_scores": "answered_once failed_share labels_within_options reasons_given scores_reproducible unreadable_share",
+    "boost_qa": "alternation complete contamination drift reconcile scenario_mix split_leakage split_pinned unique",
+    "chain_of_thought_answers": "answer_or_reason answered_share seeds_known",
+    "checkpoints": "adapter_loads all_steps claimed_release complete learned",
+    "dialogue_browser": "complete counts_reconcile every_dialogue_once",
+    "experiment_report": "complete current loads_nothing numbers_reproducible",
+    "dialogue_plans": "debates_have_rounds duplicates_in_one_split one_plan_a_seed partner_fits scenario_balance split_shares",
+    "gradient_features": "complete",
+    "raw_seeds": "final_answers_read near_duplicate_share rejected_share representatives_stand rows_accounted_for "
+    "seed_ids_match seed_ids_unique shards_within_size texts_are_clean",
+    "scenario_dialogues": "as_planned counts_reconcile dialogue_ids_unique every_plan_taught scenario_balance set_aside_has_reason "
+    "set_aside_share turns_in_order weak_student_errs",
+    "scored_dialogues": "accepted_by_scenario accepted_without_fault as_told counts_reconcile judge_coverage judge_discriminates "
+    "one_score_a_dialogue procedural_errors rejected_with_reason scores_in_range verdicts_in_form",
+    "seed_embeddings": "every_seed_embedded no_vector_without_seed one_embedder unit_length",
+    "training_sets": "complete different lineage noise_spares own_answers own_dialogues same_release same_seeds split_leakage",
+}
 
 
 @cache
@@ -151,49 +88,21 @@ def test_the_assets_are_those_of_the_graph() -> None:
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_an_asset_has_its_group_partitions_and_upstream(name: str) -> None:
+def test_an_asset_has_its_group_partitions_upstream_and_checks(name: str) -> None:
     made, key = asset(name), AssetKey(name)
     upstream = sorted(dependency.asset_key.to_user_string() for dependency in made.specs_by_key[key].deps)
     found = (made.group_names_by_key[key], partitions(made.partitions_def), " ".join(upstream))
     assert found == ASSETS[name]
-
-
-def test_only_assets_that_ask_models_or_train_wait_for_a_pool() -> None:
-    pools = {name: pool for name in ASSETS if (pool := asset(name).node_def.pool)}
-    assert pools == {
-        "scenario_dialogues": "models",
-        "scored_dialogues": "models",
-        "benchmark_scores": "models",
-        "chain_of_thought_answers": "models",
-        "checkpoints": "training",
-        "gradient_features": "training",
-    }
+    checks = definitions().resolve_asset_graph().get_check_keys_for_assets({key})
+    assert sorted(check.name for check in checks) == CHECKS[name].split()
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_an_asset_has_a_description_owners_kinds_and_a_code_version(name: str) -> None:
+def test_an_asset_has_a_description_owners_kinds_a_code_version_and_described_columns(name: str) -> None:
     spec = asset(name).specs_by_key[AssetKey(name)]
-    assert spec.description
-    assert spec.owners
-    assert spec.kinds
-    assert spec.code_version
-
-
-@pytest.mark.parametrize("name", ASSETS)
-def test_an_asset_shows_its_columns_with_descriptions(name: str) -> None:
-    schema = asset(name).specs_by_key[AssetKey(name)].metadata["dagster/column_schema"]
+    assert all([spec.description, spec.owners, spec.kinds, spec.code_version])
+    schema = spec.metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns if not column.description] == []
-
-
-@pytest.mark.parametrize("name", ASSETS)
-def test_an_asset_has_checks(name: str) -> None:
-    checks = definitions().resolve_asset_graph().get_check_keys_for_assets({AssetKey(name)})
-    assert checks
-
-
-def test_the_checks_are_those_of_the_graph() -> None:
-    checks = definitions().resolve_asset_graph().asset_check_keys
-    assert sorted(f"{key.asset_key.to_user_string()}: {key.name}" for key in checks) == sorted(CHECKS)
 
 
 def test_jobs_schedules_and_sensors_are_described() -> None:
