@@ -1,4 +1,7 @@
+"""Tables of the lake: partitions, their index, and DuckDB over them."""
+
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandera.polars as pa
@@ -7,7 +10,7 @@ import pytest
 
 from resources.identity import stable_hash
 from resources.lake.store import Store, StoreError
-from resources.lake.tables import USUAL_FOOTER, AlreadyWritten, Gate, Lake, PartitionRecord, Table, TableError
+from resources.lake.tables import USUAL_FOOTER, AlreadyWritten, Gate, Lake, Table, TableError
 from tests.s3_proxy import S3Proxy
 
 APPLES = Table(
@@ -40,7 +43,7 @@ def rows(*grams: int, tree: str = "1") -> pl.DataFrame:
 def test_a_partition_is_read_as_it_was_written(lake: Lake) -> None:
     lake.write(APPLES, KEYS, rows(120, 90), fingerprint="f1")
     assert lake.read(APPLES).equals(rows(120, 90))
-    assert lake.read(APPLES, [KEYS], columns=["grams"])["grams"].to_list() == [120, 90]
+    assert lake.read(APPLES, [KEYS], columns=["spots", "grams"]).equals(rows(120, 90).select("spots", "grams"))
 
 
 def test_an_empty_partition_keeps_its_columns(lake: Lake) -> None:
@@ -48,68 +51,58 @@ def test_an_empty_partition_keeps_its_columns(lake: Lake) -> None:
     assert lake.read(APPLES).schema == APPLES.empty().schema
 
 
-def test_rows_that_do_not_fit_are_refused_and_nothing_is_written(lake: Lake) -> None:
-    with pytest.raises(TableError, match="apples/orchard=north/tree=1"):
-        lake.write(APPLES, KEYS, rows(-1), fingerprint="f1")
-    assert lake.records(APPLES) == []
-    assert lake.record(APPLES, KEYS) is None
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [(rows(-1), "apples/orchard=north/tree=1"), (rows(100, tree="2"), "another tree")],
+    ids=["another schema", "another partition"],
+)
+def test_rows_that_do_not_fit_are_refused_and_nothing_is_written(lake: Lake, frame: pl.DataFrame, message: str) -> None:
+    with pytest.raises(TableError, match=message):
+        lake.write(APPLES, KEYS, frame, fingerprint="f1")
+    assert (lake.records(APPLES), lake.record(APPLES, KEYS)) == ([], None)
 
 
-def test_rows_of_another_partition_are_refused(lake: Lake) -> None:
-    with pytest.raises(TableError, match="another tree"):
-        lake.write(APPLES, KEYS, rows(100, tree="2"), fingerprint="f1")
-
-
-def test_the_footer_and_the_index_say_the_same(lake: Lake) -> None:
-    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", facts={"profile": "laptop"})
-    written = lake.write(APPLES, KEYS, rows(100, 101), fingerprint="f2", gate="failed")
+def test_footer_and_index_agree(lake: Lake) -> None:
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    written = lake.write(
+        APPLES, KEYS, rows(100, 101), fingerprint="f2", gate="failed", facts={"profile": "laptop", "n": 3}
+    )
     assert lake.record(APPLES, KEYS) == written
     assert lake.records(APPLES) == [written]
+    assert lake.facts(APPLES, KEYS) == {"profile": "laptop", "n": 3}
     assert (written.fingerprint, written.gate, written.rows, written.name) == ("f2", "failed", 2, "north|1")
 
 
-def test_facts_come_back(lake: Lake) -> None:
-    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", facts={"profile": "laptop", "n": 3})
-    assert lake.facts(APPLES, KEYS) == {"profile": "laptop", "n": 3}
+def test_a_footer_that_is_longer_than_usual_is_read(lake: Lake) -> None:
+    facts = {"long": "x" * (USUAL_FOOTER + 1)}
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", facts=facts)
+    assert lake.facts(APPLES, KEYS) == facts
 
 
-def test_an_index_that_was_lost_is_mended_from_the_footer(lake: Lake) -> None:
-    written = lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+def set_index(lake: Lake, names: list[str]) -> None:
+    """Replace the index of the partition."""
     for file in lake.store.list("_index"):
         lake.store.delete(file.path)
-    assert lake.records(APPLES) == []
-    assert lake.record(APPLES, KEYS) == written
-    assert lake.records(APPLES) == [written]
-
-
-def killed_before_its_marker(lake: Lake, frame: pl.DataFrame, fingerprint: str, gate: Gate) -> PartitionRecord:
-    """Write a partition and put back the index that was there before."""
-    before = [file.path for file in lake.store.list("_index")]
-    written = lake.write(APPLES, KEYS, frame, fingerprint=fingerprint, gate=gate)
-    for file in lake.store.list("_index"):
-        lake.store.delete(file.path)
-    for path in before:
-        lake.store.put(path, b"{}")
-    return written
+    for name in names:
+        lake.store.put(f"_index/apples/orchard=north/tree=1/{name}.json", b"{}")
 
 
 @pytest.mark.parametrize(("frame", "gate"), [(rows(100), "failed"), (rows(100, 90), "passed"), (rows(100), "passed")])
-def test_an_index_that_lags_behind_the_same_fingerprint_is_mended(lake: Lake, frame: pl.DataFrame, gate: Gate) -> None:
+@pytest.mark.parametrize("index", ["lost", "earlier", "future"])
+def test_an_index_that_disagrees_with_the_footer_is_corrected(
+    lake: Lake, frame: pl.DataFrame, gate: Gate, index: str
+) -> None:
+    """As after a writer was killed between its file and its marker, or had a wrong clock."""
     lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
-    written = killed_before_its_marker(lake, frame, "f1", gate)
+    earlier = [Path(file.path).stem for file in lake.store.list("_index")]
+    written = lake.write(APPLES, KEYS, frame, fingerprint="f1", gate=gate)
+    set_index(lake, {"lost": [], "earlier": earlier, "future": ["29990101T000000000000Z~f0~passed~7"]}[index])
     assert lake.records(APPLES) != [written]
     assert lake.record(APPLES, KEYS) == written
     assert lake.records(APPLES) == [written]
 
 
-def test_a_marker_from_the_future_gives_way_to_the_footer(lake: Lake) -> None:
-    written = lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
-    lake.store.put("_index/apples/orchard=north/tree=1/29990101T000000000000Z~f0~passed~7.json", b"{}")
-    assert lake.record(APPLES, KEYS) == written
-    assert lake.records(APPLES) == [written]
-
-
-def test_a_clock_that_steps_back_does_not_hide_the_newer_partition(store: Store) -> None:
+def test_a_clock_that_was_set_back_does_not_hide_the_newer_partition(store: Store) -> None:
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     Lake(store, now=lambda: noon).write(APPLES, KEYS, rows(100), fingerprint="f1")
     lake = Lake(store, now=lambda: noon - timedelta(hours=1))
@@ -119,45 +112,38 @@ def test_a_clock_that_steps_back_does_not_hide_the_newer_partition(store: Store)
     assert len(store.list("_index")) == 1
 
 
-def test_of_two_writers_of_a_partition_the_index_names_the_one_whose_file_stands(
+def test_of_two_writers_at_once_the_index_names_the_one_whose_file_remains(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = store.put
 
-    def overtaken(path: str, data: bytes) -> None:
+    def put_after_another_writer(path: str, data: bytes) -> None:
         monkeypatch.setattr(store, "put", put)
         Lake(store).write(APPLES, KEYS, rows(90, 80), fingerprint="the other")
         put(path, data)
 
-    monkeypatch.setattr(store, "put", overtaken)
+    monkeypatch.setattr(store, "put", put_after_another_writer)
     written = Lake(store).write(APPLES, KEYS, rows(100), fingerprint="ours")
     assert Lake(store).read(APPLES).equals(rows(100))
     assert Lake(store).records(APPLES) == [written]
 
 
-def test_what_is_written_once_is_never_replaced(lake: Lake) -> None:
-    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True)
+def test_a_partition_that_is_written_once_is_never_replaced(lake: Lake) -> None:
+    written = lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True)
+    assert lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True) == written
     with pytest.raises(AlreadyWritten, match="apples/orchard=north/tree=1"):
         lake.write(APPLES, KEYS, rows(90), fingerprint="f2", once=True)
     assert lake.read(APPLES).equals(rows(100))
 
 
-def test_writing_once_what_is_there_already_changes_nothing(lake: Lake) -> None:
-    written = lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True)
-    assert lake.write(APPLES, KEYS, rows(100), fingerprint="f1", once=True) == written
-
-
-def test_sql_sees_every_partition_and_named_subsets(lake: Lake) -> None:
+def test_sql_sees_every_partition_named_subsets_and_empty_tables(lake: Lake) -> None:
+    with lake.connect([APPLES]) as connection:
+        assert connection.execute("SELECT count(*) FROM apples WHERE spots[1].note = 'red'").fetchone() == (0,)
     first = lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
     lake.write(APPLES, {"orchard": "north", "tree": "2"}, rows(50, 60, tree="2"), fingerprint="f1")
     with lake.connect([APPLES], only={"this_run": [first]}) as connection:
         assert connection.execute("SELECT count(*), sum(grams) FROM apples").fetchone() == (3, 210)
         assert connection.execute("SELECT count(*) FROM this_run").fetchone() == (1,)
-
-
-def test_sql_over_a_table_without_files_is_empty(lake: Lake) -> None:
-    with lake.connect([APPLES]) as connection:
-        assert connection.execute("SELECT count(*) FROM apples WHERE spots[1].note = 'red'").fetchone() == (0,)
 
 
 def test_a_lake_of_a_newer_format_is_refused(lake: Lake) -> None:
@@ -166,9 +152,17 @@ def test_a_lake_of_a_newer_format_is_refused(lake: Lake) -> None:
         lake.read(APPLES)
 
 
-@pytest.fixture
-def long_partition(s3_root: str, s3_proxy: S3Proxy) -> Lake:
-    """A partition of some megabytes on S3, most of them in one column; what is asked for is counted from here."""
+# -- how much is read from S3 ------------------------------------------------------------------------------------------
+
+
+def fetched(proxy: S3Proxy) -> int:
+    """The bytes of all answers to GetObject since the last call."""
+    count = sum(call.bytes for call in proxy.calls if call.name == "GetObject")
+    proxy.calls.clear()
+    return count
+
+
+def test_records_columns_and_sql_read_only_what_they_need(s3_root: str, s3_proxy: S3Proxy) -> None:
     lake = Lake.at(s3_root)
     frame = pl.DataFrame(
         {
@@ -179,47 +173,20 @@ def long_partition(s3_root: str, s3_proxy: S3Proxy) -> Lake:
         }
     )
     lake.write(APPLES, KEYS, frame, fingerprint="f1", facts={"profile": "laptop"})
-    s3_proxy.calls.clear()
-    return lake
-
-
-def fetched(gate: S3Proxy) -> int:
-    return sum(call.bytes for call in gate.calls if call.name == "GetObject")
-
-
-def test_a_record_and_its_facts_are_read_from_the_end_of_the_file(long_partition: Lake, s3_proxy: S3Proxy) -> None:
-    record = long_partition.record(APPLES, KEYS)
+    size = lake.store.list("apples")[0].size
+    fetched(s3_proxy)
+    record = lake.record(APPLES, KEYS)
     assert record is not None
-    assert record.rows == 20_000
-    assert long_partition.facts(APPLES, KEYS) == {"profile": "laptop"}
+    assert (record.rows, lake.facts(APPLES, KEYS)) == (20_000, {"profile": "laptop"})
     assert fetched(s3_proxy) <= 2 * USUAL_FOOTER
-
-
-def test_a_column_is_read_without_the_others(long_partition: Lake, s3_proxy: S3Proxy) -> None:
-    size = long_partition.store.list("apples")[0].size
-    assert long_partition.read(APPLES, [KEYS], columns=["grams"])["grams"].sum() == 200_010_000
+    assert lake.read(APPLES, [KEYS], columns=["grams"])["grams"].sum() == 200_010_000
     assert fetched(s3_proxy) < size / 4
-
-
-def test_sql_reads_the_columns_it_asks_for(long_partition: Lake, s3_proxy: S3Proxy) -> None:
-    size = long_partition.store.list("apples")[0].size
-    with long_partition.connect([APPLES]) as connection:
+    with lake.connect([APPLES]) as connection:
         assert connection.execute("SELECT sum(grams) FROM apples").fetchone() == (200_010_000,)
     assert fetched(s3_proxy) < size / 2
 
 
-def test_a_footer_that_is_longer_than_usual_is_read(lake: Lake) -> None:
-    facts = {"long": "x" * (USUAL_FOOTER + 1)}
-    lake.write(APPLES, KEYS, rows(100), fingerprint="f1", facts=facts)
-    assert lake.facts(APPLES, KEYS) == facts
-
-
-def test_some_columns_come_in_the_order_asked_for_with_their_types(lake: Lake) -> None:
-    lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
-    assert lake.read(APPLES, [KEYS], columns=["spots", "grams"]).equals(rows(100).select("spots", "grams"))
-
-
-def test_writing_and_reading_a_partition_survives_an_outage(
+def test_a_partition_is_written_and_read_during_an_outage(
     s3_root: str, s3_proxy: S3Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))
