@@ -19,12 +19,12 @@ from resources.lake.tables import Lake
     owners=OWNERS,
     code_version="1",
     metadata=column_schema(LISTED),
-    description="A page to read every dialogue of the latest release in, accepted or not: search, filters, each as a "
-    "chat with its verdict, signals and lineage. Static files beside a manifest: open index.html from a disk, or from "
-    "where a web server or a bucket shows the folder. Nothing is loaded from elsewhere.",
+    description="A page to read every dialogue of the latest release, accepted or not: search, filters, each as a chat "
+    "with its verdict, signals and lineage. Static files beside a manifest: open index.html from a disk, a web server "
+    "or a bucket. It loads nothing from elsewhere.",
 )
 def dialogue_browser(lake: ResourceParam[Lake]) -> MaterializeResult[Any]:
-    """Publish the browser of the latest release, or find that it is there."""
+    """Publish the browser of the latest release, unless it is published already."""
     try:
         browser = make_browser(lake)
     except (BrowserError, StoreError) as error:
@@ -34,12 +34,12 @@ def dialogue_browser(lake: ResourceParam[Lake]) -> MaterializeResult[Any]:
 
 def browser_metadata(browser: Browser) -> dict[str, Any]:
     """What the UI shows of a browser."""
-    told = browser.manifest
+    manifest = browser.manifest
     return {
         "page": MetadataValue.text(f"{browser.folder}/index.html"),
-        "dialogues by verdict": table_markdown(told["counts"], len(told["counts"])),
-        "dagster/row_count": MetadataValue.int(told["dialogues"]),
-        "release": MetadataValue.text(told["release_folder"]),
-        "files": MetadataValue.int(len(told["files"])),
-        "megabytes": MetadataValue.float(round(sum(file["bytes"] for file in told["files"]) / 1e6, 3)),
+        "dialogues by verdict": table_markdown(manifest["counts"], len(manifest["counts"])),
+        "dagster/row_count": MetadataValue.int(manifest["dialogues"]),
+        "release": MetadataValue.text(manifest["release_folder"]),
+        "files": MetadataValue.int(len(manifest["files"])),
+        "megabytes": MetadataValue.float(round(sum(file["bytes"] for file in manifest["files"]) / 1e6, 3)),
     }

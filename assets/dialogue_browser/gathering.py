@@ -1,11 +1,9 @@
-"""All that is known of each dialogue of a release, streamed from the lake: some partitions in memory at a time."""
+"""Everything about each dialogue of a release, streamed from the lake: some partitions in memory at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import duckdb
 
 from assets.boost_qa.assembly import stream
 from assets.boost_qa.release import Release, create_release_views
@@ -18,8 +16,8 @@ from assets.seeds.schema import SEEDS
 from resources.lake.tables import Lake, PartitionRecord
 
 QUERIES = Path(__file__).parent / "queries"
-MEMORY = "256MB"  # what DuckDB may hold; the rest spills
-GROUP_ROWS = 2_000  # dialogues that one query gives; a larger partition is a group of its own
+MEMORY = "256MB"  # DuckDB's limit; the rest spills to disk
+GROUP_ROWS = 2_000  # dialogues of one query; a larger partition is a group of its own
 TITLE = 120  # characters
 SHOWN = 5
 JOINED = {"dialogue": "dialogue_id", "plan": "seed_id", "seed": "seed_id", "partner": "seed_id"}  # and their keys
@@ -32,79 +30,90 @@ class BrowserError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ReleasedPartition:
-    """One scenario of one shard, as it was when the release took it."""
+    """One scenario of one shard, as the release took it."""
 
     dialogues: PartitionRecord
     scored: PartitionRecord
 
+    @property
+    def scenario(self) -> str:
+        """Its scenario."""
+        return self.scored.keys["scenario"]
 
-def tasks_of(lake: Lake, release: Release) -> list[ReleasedPartition]:
+    @property
+    def shard(self) -> str:
+        """Its shard."""
+        return self.scored.keys["shard"]
+
+
+def released_partitions(lake: Lake, release: Release) -> list[ReleasedPartition]:
     """The partitions that a release is made of, by scenario and shard.
 
     Raises:
-        BrowserError: some were made anew since, so what was said then is not there any more.
+        BrowserError: some were made again since, so their released dialogues are gone.
     """
-    told, judged = ({record.name: record for record in lake.records(table)} for table in (DIALOGUES, SCORED))
-    partitions, gone = [], []
+    dialogues, scored = ({record.name: record for record in lake.records(table)} for table in (DIALOGUES, SCORED))
+    partitions, changed = [], []
     for entry in release.manifest["lineage"]:
-        dialogues, scored = told.get(entry["partition"]), judged.get(entry["partition"])
-        taken = (entry["dialogues"], entry["scores"])
-        if dialogues and scored and (dialogues.fingerprint, scored.fingerprint) == taken:
-            partitions.append(ReleasedPartition(dialogues, scored))
+        key, taken = entry["partition"], (entry["dialogues"], entry["scores"])
+        if key in dialogues and key in scored and taken == (dialogues[key].fingerprint, scored[key].fingerprint):
+            partitions.append(ReleasedPartition(dialogues[key], scored[key]))
         else:
-            gone.append(entry["partition"])
-    if gone:
+            changed.append(key)
+    if changed:
         raise BrowserError(
-            f"{len(gone)} partitions were made anew since release {release.id} ({', '.join(gone[:SHOWN])}"
-            f"{', …' if len(gone) > SHOWN else ''}), so its dialogues cannot all be shown; materialise boost_qa again, "
-            "then dialogue_browser"
+            f"{len(changed)} partitions changed since release {release.id} ({', '.join(changed[:SHOWN])}"
+            f"{', …' if len(changed) > SHOWN else ''}), so its dialogues cannot all be shown; materialise boost_qa "
+            "again, then dialogue_browser"
         )
-    return sorted(partitions, key=lambda partition: (partition.scored.keys["scenario"], partition.scored.keys["shard"]))
+    return sorted(partitions, key=lambda partition: (partition.scenario, partition.shard))
 
 
-def dialogues_of(lake: Lake, release: Release, partitions: Sequence[ReleasedPartition], scratch: Path) -> Iterator[Row]:
-    """Every scored dialogue of the partitions, by scenario, shard and dialogue_id, as the browser's files hold it.
+def gather_dialogues(
+    lake: Lake,
+    release: Release,
+    partitions: Sequence[ReleasedPartition],
+    scratch: Path,
+    group_rows: int = GROUP_ROWS,
+) -> Iterator[Row]:
+    """Every scored dialogue of the partitions, by scenario, shard and dialogue_id, as the browser's files have it.
 
     Args:
         lake: where all of it is.
-        release: which decided on them.
-        partitions: from `tasks_of`.
+        release: whose verdicts are shown.
+        partitions: from `released_partitions`.
         scratch: an empty folder for what does not fit in memory.
+        group_rows: about how many dialogues one query reads.
 
     Raises:
-        BrowserError: the release says nothing of one of them.
+        BrowserError: the release does not list one of them.
     """
-    groups = list(_groups(partitions))
+    groups = list(_groups(partitions, group_rows))
+    seeds, plans = lake.records(SEEDS), lake.records(DIALOGUE_PLANS)
     views = {}
     for number, group in enumerate(groups):
+        shards = {partition.shard for partition in group}
         views[f"dialogues_{number}"] = [partition.dialogues for partition in group]
         views[f"scores_{number}"] = [partition.scored for partition in group]
-        views[f"seeds_{number}"] = _seed_shards(lake.records(SEEDS), group)
-        views[f"plans_{number}"] = _plan_shards(lake.records(DIALOGUE_PLANS), group)
+        views[f"seeds_{number}"] = _seed_records(seeds, shards, group[0].scenario)
+        views[f"plans_{number}"] = [record for record in plans if record.keys["shard"] in shards]
     with lake.connect([SEEDS, DIALOGUE_PLANS, DIALOGUES, SCORED], MEMORY, views) as connection:
         connection.execute(f"SET temp_directory = '{scratch}'")
         create_release_views(connection, lake, release, "released")
-        connection.execute(_query("decided.sql"))
+        connection.execute((QUERIES / "decided.sql").read_text(encoding="utf-8"))
+        query = (QUERIES / "dialogues.sql").read_text(encoding="utf-8")
         for number in range(len(groups)):
             for name in ("dialogues", "scores", "seeds", "plans"):
                 connection.execute(f"CREATE OR REPLACE TEMP VIEW some_{name} AS FROM {name}_{number}")
-            yield from map(shown, _rows(connection))
+            yield from map(browser_row, stream(connection, query))
 
 
-def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
-    return stream(connection, _query("dialogues.sql"))
-
-
-def _query(name: str) -> str:
-    return (QUERIES / name).read_text(encoding="utf-8")
-
-
-def _groups(partitions: Sequence[ReleasedPartition]) -> Iterator[list[ReleasedPartition]]:
+def _groups(partitions: Sequence[ReleasedPartition], group_rows: int) -> Iterator[list[ReleasedPartition]]:
     """Partitions that one query reads, in order, of one scenario."""
     group: list[ReleasedPartition] = []
     for partition in partitions:
         rows = partition.scored.rows + sum(member.scored.rows for member in group)
-        if group and (rows > GROUP_ROWS or group[0].scored.keys["scenario"] != partition.scored.keys["scenario"]):
+        if group and (rows > group_rows or group[0].scenario != partition.scenario):
             yield group
             group = []
         group.append(partition)
@@ -112,34 +121,28 @@ def _groups(partitions: Sequence[ReleasedPartition]) -> Iterator[list[ReleasedPa
         yield group
 
 
-def _seed_shards(seeds: Sequence[PartitionRecord], group: Sequence[ReleasedPartition]) -> list[PartitionRecord]:
-    """Where the seeds of a group's partitions are; an analogy's partner may be in any shard of the same source."""
-    shards = {partition.scored.keys["shard"] for partition in group}
+def _seed_records(seeds: Sequence[PartitionRecord], shards: set[str], scenario: str) -> list[PartitionRecord]:
+    """The seeds of these shards; an analogy's partner may be in any shard of the same source."""
     own = [record for record in seeds if record.keys["shard"] in shards]
-    if group[0].scored.keys["scenario"] != Scenario.ANALOGY.value:
+    if scenario != Scenario.ANALOGY.value:
         return own
     sources = {record.keys["source"] for record in own}
     return [record for record in seeds if record.keys["source"] in sources]
 
 
-def _plan_shards(plans: Sequence[PartitionRecord], group: Sequence[ReleasedPartition]) -> list[PartitionRecord]:
-    shards = {partition.scored.keys["shard"] for partition in group}
-    return [record for record in plans if record.keys["shard"] in shards]
-
-
-def shown(row: Mapping[str, Any]) -> Row:
-    """A row of `queries/dialogues.sql` as the browser's files hold it; without any text where the seed was retracted.
+def browser_row(row: Mapping[str, Any]) -> Row:
+    """A row of `queries/dialogues.sql` as the browser's files have it; without any text if the seed was retracted.
 
     Raises:
-        BrowserError: the release says nothing of it.
+        BrowserError: the release does not list it.
     """
     scored, verdict = row["scored"], row["verdict"]
     if verdict is None:
         raise BrowserError(
-            f"the release says nothing of dialogue {scored['dialogue_id']} ({scored['scenario']}, {scored['shard']}), "
+            f"the release does not list dialogue {scored['dialogue_id']} ({scored['scenario']}, {scored['shard']}), "
             "though it took its partition; materialise boost_qa again, then dialogue_browser"
         )
-    joined = {name: _found(row[name], key) for name, key in JOINED.items()}
+    joined = {name: row[name] if row[name] and row[name][key] is not None else None for name, key in JOINED.items()}
     found = {
         "id": scored["dialogue_id"],
         "verdict": verdict,
@@ -156,13 +159,8 @@ def shown(row: Mapping[str, Any]) -> Row:
     return found
 
 
-def _found(joined: Row | None, key: str) -> Row | None:
-    """What was joined to a row; None where nothing was."""
-    return joined if joined and joined[key] is not None else None
-
-
 def reasons(row: Mapping[str, Any]) -> list[str]:
-    """Short codes of why a dialogue is not in the release; none where it is."""
+    """Short codes of why a dialogue is not in the release; none for one that is."""
     match row["verdict"]:
         case "rejected":
             return list(row["scored"]["rejection_reasons"]) or ["decided_by_hand"]
@@ -175,7 +173,7 @@ def reasons(row: Mapping[str, Any]) -> list[str]:
 
 
 def title(row: Mapping[str, Any]) -> str:
-    """How the question of a shown dialogue begins, on one line."""
+    """The beginning of the question, on one line; empty if the seed was retracted."""
     question = row["seed"]["question"] if row["seed"] else ""
     line = " ".join(question[: 4 * TITLE].split())
     return line if len(line) <= TITLE else line[: TITLE - 1] + "…"

@@ -1,4 +1,4 @@
-"""The page itself: one HTML file with its style and program inline, which nothing else may join."""
+"""The page itself: one HTML file with its style and program inline."""
 
 import base64
 import hashlib
@@ -10,16 +10,16 @@ PARTS = Path(__file__).parent / "page"
 
 @cache
 def page_html() -> bytes:
-    """`index.html`. Its Content-Security-Policy allows its own program, by hash, and scripts that lie beside it."""
+    """`index.html`. Its Content-Security-Policy allows only its own program, by hash, and scripts beside it."""
     style, program = (_part(name) for name in ("style.css", "browser.js"))
     html = _part("page.html")
-    for place, text in {
+    for placeholder, text in {
         "{{style_hash}}": _hash(style),
         "{{program_hash}}": _hash(program),
         "{{style}}": style,
         "{{program}}": program,
     }.items():
-        html = html.replace(place, text, 1)
+        html = html.replace(placeholder, text, 1)
     return html.encode()
 
 

@@ -1,4 +1,4 @@
-"""What `dialogue_browser` lists: a line for each dialogue of a release, those that were left out too."""
+"""What `dialogue_browser` lists: one line per dialogue of a release, including those that were left out."""
 
 import pandera.polars as pa
 import polars as pl
@@ -17,14 +17,14 @@ LISTED = Table(
     schema=pa.DataFrameSchema(
         {
             "dialogue_id": text("The dialogue."),
-            "title": text("How its question begins; empty where the seed was retracted."),
-            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="How the seed is taught."),
+            "title": text("The beginning of its question; empty if the seed was retracted."),
+            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="Scenario of the dialogue."),
             "source": text("Source of the seed."),
             "verdict": pa.Column(
                 pl.String,
                 pa.Check.isin(VERDICTS),
-                description="accepted into the release, or why not: rejected by the quality rules, set_aside in class, "
-                "retracted seed, near_duplicate of a dialogue in an earlier split, contaminated by a benchmark.",
+                description="accepted into the release, or why not: rejected by the quality rules, set_aside while it "
+                "was made, retracted seed, near_duplicate of a dialogue in an earlier split, contaminated by a benchmark.",
             ),
             "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split of the seed."),
             "quality_score": pa.Column(
@@ -36,4 +36,4 @@ LISTED = Table(
         unique=["dialogue_id"],
         description="The dialogues that the browser shows.",
     ),
-)  # for the UI; the files are those of `assets.dialogue_browser.files`
+)  # for the UI; `assets.dialogue_browser.files` writes the files

@@ -1,11 +1,11 @@
 """The folder of static files that is the dialogue browser.
 
-index.html              the page: markup, style and program, complete in itself
-index.js                a line for each dialogue in columns, short codes and scores only: all that filters need
-titles/00000.js         how their questions begin, `TITLES` a file
-dialogues/00000.js      the dialogues themselves, about `PAGE_ROWS` a file
+index.html              the page: markup, style and program in one file
+index.js                all dialogues in columns of short codes and scores: what the filters need
+titles/00000.js         the beginnings of their questions, `FileSizes.titles` per file
+dialogues/00000.js      the dialogues themselves, about `FileSizes.page_rows` per file
 
-Data files are those of `assets.dialogue_browser.files`; they are loaded when they are looked at.
+`assets.dialogue_browser.files` writes the data files; the page loads each when it shows something of it.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ from typing import Any
 
 from assets.boost_qa.release import Release
 from assets.dialogue_browser.files import data_file
-from assets.dialogue_browser.gathering import Row, dialogues_of, tasks_of, title
+from assets.dialogue_browser.gathering import GROUP_ROWS, Row, gather_dialogues, released_partitions, title
 from assets.dialogue_browser.page import page_html
 from assets.dialogue_browser.schema import VERDICTS
 from assets.dialogue_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
@@ -26,12 +26,19 @@ from assets.quality.schema import SCORED
 from resources.lake.tables import Lake
 
 FORMAT = 1
-PAGE_ROWS = 100
-PAGE_CHARACTERS = 1_000_000  # of text, roughly: a page of long dialogues holds fewer
-TITLES = 1_000
 SHORTEST_ID = 10  # hex digits
-# What is said of a dialogue elsewhere on the page, so not again among its signals.
+# Columns that the page shows elsewhere, so not again among the signals.
 NOT_SIGNALS = ("dialogue_id", "scenario", "shard", "source", "domain", "split", "seed_id", "status", "accepted")
+
+
+@dataclass(frozen=True, slots=True)
+class FileSizes:
+    """How much is in one file, or in memory at once."""
+
+    page_rows: int = 100  # dialogues in one file
+    page_characters: int = 1_000_000  # of text in one file, roughly: a page of long dialogues has fewer
+    titles: int = 1_000  # in one file
+    group_rows: int = GROUP_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,54 +50,53 @@ class Written:
     pages: int
 
 
+DEFAULT_SIZES = FileSizes()
+
+
 @dataclass
 class Codes:
-    """A column of few values as numbers: the place of each value in `values`, in order of appearance."""
+    """A column of few values as numbers: the index of each value in `values`, in order of appearance."""
 
     values: list[Any] = field(default_factory=list)
     codes: "array[int]" = field(default_factory=lambda: array("I"))
-    _places: dict[Any, int] = field(default_factory=dict)
 
-    @classmethod
-    def among(cls, values: Iterable[Any]) -> "Codes":
-        """A column whose values are known, in the order in which people expect them."""
-        known = list(values)
-        return cls(known, _places={value: place for place, value in enumerate(known)})
+    def __post_init__(self) -> None:
+        self._index = {value: code for code, value in enumerate(self.values)}
 
     def add(self, value: Any) -> None:
-        """The column's next row."""
-        self.codes.append(self.place(value))
+        """Append the value of the next row."""
+        self.codes.append(self.code(value))
 
-    def place(self, value: Any) -> int:
-        """Where a value stands among `values`; it is added where it is new."""
-        if value not in self._places:
-            self._places[value] = len(self.values)
+    def code(self, value: Any) -> int:
+        """The index of a value in `values`; a new value is appended there."""
+        if value not in self._index:
+            self._index[value] = len(self.values)
             self.values.append(value)
-        return self._places[value]
+        return self._index[value]
 
 
 class Index:
-    """The lines of all dialogues in columns, some bytes each."""
+    """All dialogues in columns, some bytes each."""
 
     def __init__(self) -> None:
         self.ids: list[str] = []
-        self.scenario = Codes.among(SCENARIO_NAMES)
+        self.scenario = Codes(list(SCENARIO_NAMES))  # the known values in the order that people expect
         self.source = Codes()
-        self.verdict = Codes.among(VERDICTS)
-        self.split = Codes.among(SPLIT_NAMES)
+        self.verdict = Codes(list(VERDICTS))
+        self.split = Codes(list(SPLIT_NAMES))
         self.reason = Codes()
         self.reasons = Codes()
         self.score = array("H")  # thousandths
 
     def add(self, row: Row) -> None:
-        """The next dialogue's line."""
+        """Append a dialogue."""
         scored = row["scored"]
         self.ids.append(row["id"])
         self.scenario.add(scored["scenario"])
         self.source.add(scored["source"])
         self.verdict.add(row["verdict"])
         self.split.add(scored["split"])
-        self.reasons.add(tuple(self.reason.place(reason) for reason in row["reasons"]))
+        self.reasons.add(tuple(self.reason.code(reason) for reason in row["reasons"]))
         self.score.append(round(1000 * scored["quality_score"]))
 
     def counts(self) -> list[dict[str, Any]]:
@@ -102,7 +108,7 @@ class Index:
         ]
 
     def content(self) -> dict[str, Any]:
-        """What `index.js` says of the dialogues."""
+        """What `index.js` says about the dialogues."""
         facets = {"scenario": self.scenario, "source": self.source, "verdict": self.verdict, "split": self.split}
         return {
             "dialogues": len(self.ids),
@@ -117,37 +123,42 @@ class Index:
         }
 
     def _short_ids(self) -> list[str]:
-        """Beginnings of the ids, as long as it takes to tell them apart: ids are what compresses worst."""
+        """The shortest beginnings of the ids that are all different: ids compress worst."""
         length, known = SHORTEST_ID, len(set(self.ids))
         while len({name[:length] for name in self.ids}) < known:
             length += 2
         return [name[:length] for name in self.ids]
 
 
-def write_browser(lake: Lake, release: Release, folder: Path) -> Written:
-    """Write the browser of a release's dialogues, accepted and not, into an empty folder.
+def write_browser(lake: Lake, release: Release, folder: Path, sizes: FileSizes = DEFAULT_SIZES) -> Written:
+    """Write the browser of a release's dialogues, accepted or not, into an empty folder.
 
-    Some thousand dialogues are in memory at a time, and a line of each.
+    Some thousand dialogues are in memory at a time, and some bytes of each.
 
     Raises:
-        BrowserError: the release's partitions are not as it took them, or it says nothing of a dialogue of theirs.
+        BrowserError: partitions of the release changed, or it does not list one of their dialogues.
     """
     for name in ("titles", "dialogues"):
         (folder / name).mkdir(parents=True)
-    partitions = tasks_of(lake, release)
+    partitions = released_partitions(lake, release)
     index, starts, titles = Index(), list[int](), list[str]()
+
+    def write_titles() -> None:
+        _write(folder, f"titles/{(len(index.ids) - 1) // sizes.titles:05d}", titles)
+        titles.clear()
+
     with tempfile.TemporaryDirectory(prefix="dialogue_browser-spill-") as scratch:
-        for page in _pages(dialogues_of(lake, release, partitions, Path(scratch))):
+        rows = gather_dialogues(lake, release, partitions, Path(scratch), sizes.group_rows)
+        for page in _pages(rows, sizes):
             _write(folder, f"dialogues/{len(starts):05d}", page)
             starts.append(len(index.ids))
             for row in page:
                 index.add(row)
                 titles.append(title(row))
-                if len(titles) == TITLES:
-                    _write_titles(folder, len(index.ids) - 1, titles)
-                    titles = []
+                if len(titles) == sizes.titles:
+                    write_titles()
     if titles:
-        _write_titles(folder, len(index.ids) - 1, titles)
+        write_titles()
     about = {
         "format": FORMAT,
         "release": release.id,
@@ -158,7 +169,7 @@ def write_browser(lake: Lake, release: Release, folder: Path) -> Written:
             name: column.description for name, column in SCORED.schema.columns.items() if name not in NOT_SIGNALS
         },
     }
-    _write(folder, "index", {**about, **index.content(), "pageStarts": starts, "titlesPerFile": TITLES})
+    _write(folder, "index", {**about, **index.content(), "pageStarts": starts, "titlesPerFile": sizes.titles})
     (folder / "index.html").write_bytes(page_html())
     return Written(len(index.ids), index.counts(), len(starts))
 
@@ -167,24 +178,20 @@ def _write(folder: Path, name: str, content: Any) -> None:
     (folder / f"{name}.js").write_bytes(data_file(name, content))
 
 
-def _write_titles(folder: Path, last: int, titles: list[str]) -> None:
-    _write(folder, f"titles/{last // TITLES:05d}", titles)
-
-
-def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def _pages(rows: Iterable[Row], sizes: FileSizes) -> Iterator[list[Row]]:
     page: list[Row] = []
-    size = 0
+    characters = 0
     for row in rows:
         page.append(row)
-        size += _characters(row)
-        if len(page) == PAGE_ROWS or size >= PAGE_CHARACTERS:
+        characters += _characters(row)
+        if len(page) == sizes.page_rows or characters >= sizes.page_characters:
             yield page
-            page, size = [], 0
+            page, characters = [], 0
     if page:
         yield page
 
 
 def _characters(row: Row) -> int:
     dialogue = row["dialogue"] or {"turns": (), "discarded": ()}
-    said = (len(turn["text"] or "") + len(turn["reasoning"] or "") for turn in dialogue["turns"])
-    return sum(said) + sum(len(refused["text"] or "") for refused in dialogue["discarded"])
+    texts = [text for turn in dialogue["turns"] for text in (turn["text"], turn["reasoning"])]
+    return sum(len(text or "") for text in [*texts, *(refused["text"] for refused in dialogue["discarded"])])

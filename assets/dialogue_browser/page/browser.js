@@ -291,7 +291,7 @@
     const focused = document.activeElement?.closest?.("#list a")?.dataset.row;
     const lines = shown.map((row) => {
       const title = element("span", { class: "title", dir: "auto" });
-      begun(row).then((text) => (title.textContent = text || "(text taken down)"), complain);
+      begun(row).then((text) => (title.textContent = text || "(text removed)"), complain);
       const verdict = values.verdict[columns.verdict[row]];
       const facts = element(
         "span",
@@ -414,7 +414,7 @@
     const discarded = dialogue?.discarded ?? [];
     const said = turns.map((turn, place) => turnOf(turn, discarded.filter((one) => one.turn === place + 1)));
     const unsaid = discarded.filter((one) => one.turn > turns.length || one.turn < 1);
-    if (unsaid.length) said.push(element("section", { class: "turn gpt" }, element("p", { class: "small" }, "Never said: no try passed the screening."), refusedOf(unsaid)));
+    if (unsaid.length) said.push(element("section", { class: "turn gpt" }, element("p", { class: "small" }, "Not in the dialogue: no attempt passed the screening."), refusedOf(unsaid)));
     return said.length ? said : [element("p", { class: "small" }, "There is no text to show.")];
   }
 
@@ -425,12 +425,12 @@
     for (const words of new Set([row.detail, dialogue?.status_reason])) {
       if (words) lines.push(element("p", { class: "quoted", dir: "auto" }, words));
     }
-    if (scored.decided_by === "manual") lines.push(element("p", { class: "quoted", dir: "auto" }, `Decided by hand: ${scored.decision_note ?? ""}`));
+    if (scored.decided_by === "manual") lines.push(element("p", { class: "quoted", dir: "auto" }, `Manual decision: ${scored.decision_note ?? ""}`));
     if (scored.judge_status === "judged") {
       const fault = scored.judge_error_class && scored.judge_error_class !== "none" ? ` (${named(scored.judge_error_class)})` : "";
       lines.push(element("p", null, `Judge ${scored.judge_model ?? ""}: the reasoning is ${scored.judge_correct ? "correct" : "wrong"}${fault}.`));
     } else {
-      lines.push(element("p", null, scored.judge_status === "not_asked" ? "The judge was not asked." : "The judge gave no verdict in form."));
+      lines.push(element("p", null, scored.judge_status === "not_asked" ? "The judge was not asked." : "The judge gave no valid verdict."));
     }
     if (scored.judge_reason) lines.push(element("p", { class: "quoted", dir: "auto" }, `“${scored.judge_reason}”`));
     return element("section", { class: `verdict ${hue(row.verdict)}`, "aria-label": "Verdict" }, lines);
@@ -448,7 +448,7 @@
         spoken(seed.question),
         element("p", { class: "small" }, "Reference answer"),
         spoken(seed.answer),
-        seed.reference_final ? [element("p", { class: "small" }, "Final answer read off it"), spoken(seed.reference_final)] : null,
+        seed.reference_final ? [element("p", { class: "small" }, "Final answer in it"), spoken(seed.reference_final)] : null,
       ),
     );
   }
@@ -461,7 +461,7 @@
       ["Seed", [searchFor(scored.seed_id), from(seed)]],
       ["Partner seed", dialogue?.partner_seed_id ? [searchFor(dialogue.partner_seed_id), from(partner)] : null],
       ["Similarity", plan?.partner_similarity ?? null],
-      ["Duplicates' group", plan ? searchFor(plan.representative) : null],
+      ["Group of duplicates", plan ? searchFor(plan.representative) : null],
       ["Shard", scored.shard],
       ["Drawn scenario", plan && plan.drawn_scenario !== scored.scenario ? named(plan.drawn_scenario) : null],
       ["Debate rounds", plan?.debate_rounds ?? null],
@@ -501,7 +501,7 @@
       .filter(([name]) => !name.startsWith("judge_") && !["decided_by", "decision_note", "quality_score"].includes(name))
       .map(([name, meaning]) => [named(name), plain(scored[name]), meaning]);
     const heading = element("h2", { tabindex: "-1", dir: "auto" }, "");
-    begun(number).then((text) => (heading.textContent = text || "A dialogue whose seed was taken down"), complain);
+    begun(number).then((text) => (heading.textContent = text || "A dialogue whose seed was retracted"), complain);
     const facts = [scored.scenario, scored.source, scored.domain, scored.split].map(named);
     return [
       element("div", { class: "bar" }, element("a", { href: addressOf({ dialogue: "" }) }, "← All dialogues"), element("span", { id: "steps" })),
@@ -599,7 +599,7 @@
           ),
         ),
       );
-    const keys = [["/", "search"], ["j", "next dialogue"], ["k", "previous dialogue"], ["↓ ↑", "along the list"], ["Esc", "back to the list"]];
+    const keys = [["/", "search"], ["j", "next dialogue"], ["k", "previous dialogue"], ["↓ ↑", "up and down the list"], ["Esc", "back to the list"]];
     return [
       element("h2", { tabindex: "-1" }, "Every dialogue of the release, and those that were left out"),
       element(
@@ -612,7 +612,7 @@
           element("tbody", null, lines),
         ),
       ),
-      element("p", { class: "small" }, "What is shown was written by models. Nothing of it was checked by people unless it says so."),
+      element("p", { class: "small" }, "Models wrote these texts. No person has checked them, unless a dialogue says so."),
       element("p", { class: "small" }, keys.flatMap(([key, meaning]) => [element("kbd", null, key), ` ${meaning}   `])),
     ];
   }

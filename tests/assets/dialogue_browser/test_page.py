@@ -1,4 +1,4 @@
-"""The page in a real browser: finding, reading, and that nothing a model said ever runs."""
+"""The page in a real browser: finding, reading, and that no text of a model ever runs."""
 
 import functools
 import shutil
@@ -11,9 +11,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from assets.dialogue_browser import writing
 from assets.dialogue_browser.files import data_file, read_data_file
-from assets.dialogue_browser.writing import write_browser
+from assets.dialogue_browser.writing import FileSizes, write_browser
 from assets.framework.partitions import Scenario
 from resources.lake.tables import Lake
 from tests.tiny_lake import TinyDialogue, TinyLake, eight_seeds
@@ -36,11 +35,11 @@ def eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyLake, Path]:
     return made, write_release(made, root / "browser")
 
 
-def write_release(lake: TinyLake, folder: Path) -> Path:
+def write_release(lake: TinyLake, folder: Path, **sizes: int) -> Path:
     """Publish a release without pictures, and write its browser."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.boost_qa.release.draw_plots", lambda *_: None)
-        write_browser(lake.lake, lake.release(), folder)
+        write_browser(lake.lake, lake.release(), folder, FileSizes(**sizes))
     return folder
 
 
@@ -89,12 +88,10 @@ def test_all_dialogues_are_listed_and_counted(address: str, page: Page) -> None:
     ("field", "value", "number"),
     [
         ("scenario", "debate", 3),
-        ("verdict", "rejected", 1),
         ("verdict", "set_aside", 1),
         ("split", "train", 6),
         ("source", "sums", 8),
         ("reason", "copied", 1),
-        ("reason", "endless", 1),
     ],
 )
 def test_a_filter_leaves_those_that_fit(address: str, page: Page, field: str, value: str, number: int) -> None:
@@ -104,31 +101,18 @@ def test_a_filter_leaves_those_that_fit(address: str, page: Page, field: str, va
     assert f"{field}={value}" in page.url
 
 
-def test_filters_say_how_many_each_value_would_leave(address: str, page: Page) -> None:
+def test_filters_count_their_values_scores_have_a_range_and_all_are_cleared_at_once(address: str, page: Page) -> None:
     page.goto(address)
     page.locator("#scenario").select_option("analogy")
     assert page.locator("#verdict option").all_inner_texts() == ["any", "accepted (1)", "rejected (1)"]
-
-
-def test_a_range_of_scores_leaves_those_within(address: str, page: Page) -> None:
-    page.goto(address)
     page.locator("#min").fill("0.2")
     page.locator("#max").fill("0.5")
     expect_listed(page, 1)
     assert titles(page) == ["How many moons does the planet Mars have?"]
-
-
-def test_the_best_scores_come_first_where_that_is_asked(address: str, page: Page) -> None:
-    page.goto(f"{address}#sort=worst")
-    expect_listed(page, 8)
-    expect(page.locator("#list .facts").first).to_contain_text("score 0.10")
-
-
-def test_all_filters_are_cleared_at_once(address: str, page: Page) -> None:
-    page.goto(f"{address}#scenario=debate&q=moon&min=0.1")
-    expect_listed(page, 0)
     page.get_by_role("button", name="Clear").click()
     expect_listed(page, 8)
+    page.goto(f"{address}#sort=worst")
+    expect(page.locator("#list .facts").first).to_contain_text("score 0.10")
 
 
 def test_what_was_said_is_searched_and_marked(address: str, page: Page) -> None:
@@ -146,42 +130,34 @@ def test_a_search_takes_its_words_as_they_are(address: str, page: Page, words: s
     expect_listed(page, expected)
 
 
-def test_a_search_reads_every_page(
-    tiny_lake: TinyLake, folder: Path, page: Page, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writing, "PAGE_ROWS", 1)
-    write_release(tiny_lake, folder)
+def test_a_search_reads_every_page(tiny_lake: TinyLake, folder: Path, page: Page) -> None:
+    write_release(tiny_lake, folder, page_rows=1)
     page.goto(f"{(folder / 'index.html').as_uri()}#q=how many")
     expect_listed(page, 5)  # four ask so, and the partner of one more
 
 
 @pytest.fixture
-def stuck(tiny_lake: TinyLake, folder: Path, page: Page, monkeypatch: pytest.MonkeyPatch) -> Page:
-    """A browser of a page a dialogue, one of which does not arrive: its search goes on until somebody stops it."""
-    monkeypatch.setattr(writing, "PAGE_ROWS", 1)
-    write_release(tiny_lake, folder)
+def stuck(tiny_lake: TinyLake, folder: Path, page: Page) -> Page:
+    """A browser with one dialogue per file, of which one does not load: its search goes on until it is stopped."""
+    write_release(tiny_lake, folder, page_rows=1)
     page.route("**/dialogues/00003.js", lambda route: None)
     page.goto(f"{(folder / 'index.html').as_uri()}#q=how many")
     return page
 
 
-def test_a_search_shows_what_it_found_so_far_and_can_be_stopped(stuck: Page) -> None:
+def test_a_search_shows_what_it_found_so_far_keeps_its_lines_and_can_be_stopped(stuck: Page) -> None:
     expect(stuck.locator("#found")).to_have_text("4 found, searching …")
     expect(stuck.locator("#list li")).to_have_count(4)
     assert stuck.locator("#read").evaluate("bar => [bar.value, bar.max]") == [7, 8]
-    stuck.get_by_role("button", name="Stop").click()
-    expect(stuck.locator("#count")).to_have_text("4 of 8 dialogues, stopped after 7 of 8 pages")
-    expect(stuck.locator("#searching")).to_be_hidden()
-    expect(stuck.locator("#list li")).to_have_count(4)
-
-
-def test_while_a_search_goes_on_a_line_that_is_there_can_be_clicked(stuck: Page) -> None:
-    expect(stuck.locator("#list li")).to_have_count(4)
     line = stuck.locator("#list a").first
     line.evaluate("line => (line.id = 'same')")
     stuck.locator("#scenario").focus()
     stuck.evaluate("dispatchEvent(new HashChangeEvent('hashchange'))")  # draws the list again
     assert line.get_attribute("id") == "same"
+    stuck.get_by_role("button", name="Stop").click()
+    expect(stuck.locator("#count")).to_have_text("4 of 8 dialogues, stopped after 7 of 8 pages")
+    expect(stuck.locator("#searching")).to_be_hidden()
+    expect(stuck.locator("#list li")).to_have_count(4)
 
 
 def test_a_seed_is_found_by_its_id(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
@@ -189,7 +165,7 @@ def test_a_seed_is_found_by_its_id(taught: dict[str, TinyDialogue], address: str
     expect_listed(page, 2)  # its own dialogue, and the analogy that it is the partner of
 
 
-def test_a_long_list_is_turned_over(tmp_path: Path, page: Page) -> None:
+def test_a_long_list_has_pages(tmp_path: Path, page: Page) -> None:
     numbers = {
         f"n{place:03d}": TinyDialogue(f"n{place:03d}", f"What follows the number {place}?", "7", Scenario.DEBATE)
         for place in range(120)
@@ -209,19 +185,20 @@ def test_a_long_list_is_turned_over(tmp_path: Path, page: Page) -> None:
 # ---- reading --------------------------------------------------------------------------------------------------------
 
 
-def test_a_link_opens_its_dialogue(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
+def test_a_link_opens_its_dialogue_or_says_that_there_is_none(
+    taught: dict[str, TinyDialogue], address: str, page: Page
+) -> None:
     page.goto(f"{address}#scenario=analogy&dialogue={taught['loop'].dialogue_id}")
     expect(page.locator("#reader h2")).to_have_text(taught["loop"].question)
     expect_listed(page, 2)
     expect(page.locator("#list a[aria-current]")).to_have_count(1)
-
-
-def test_a_link_to_no_dialogue_says_so(address: str, page: Page) -> None:
     page.goto(f"{address}#dialogue=0123456789abcdef")
     expect(page.locator("#reader")).to_contain_text("There is no dialogue 0123456789abcdef in this release")
 
 
-def test_speakers_stand_on_their_sides(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
+def test_speakers_are_on_their_sides_and_only_the_dialogue_is_printed(
+    taught: dict[str, TinyDialogue], address: str, page: Page
+) -> None:
     page.goto(f"{address}#dialogue={taught['trains'].dialogue_id}")
     turns = page.locator(".turn")
     expect(turns).to_have_count(4)
@@ -230,21 +207,27 @@ def test_speakers_stand_on_their_sides(taught: dict[str, TinyDialogue], address:
     boxes = [turn.locator(".bubble").bounding_box() for turn in turns.all()]
     lefts = [box["x"] for box in boxes if box]
     assert lefts[0] == lefts[2] < min(lefts[1], lefts[3])
+    page.emulate_media(media="print")
+    expect(page.locator("#finder")).to_be_hidden()
+    expect(turns.first).to_be_visible()
 
 
-def test_verdict_reasons_and_lineage_are_told(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
-    page.goto(f"{address}#dialogue={taught['moon'].dialogue_id}")
-    expect(page.locator(".verdict")).to_contain_text("rejected: judged wrong, copied")
-    expect(page.locator(".verdict")).to_contain_text("Judge SmolLM2-135M-Instruct: the reasoning is wrong")
-    expect(page.locator(".facts-table")).to_contain_text(taught["moon"].seed_id)
-    expect(page.locator(".cast")).to_contain_text("0123456789abcdef")
-    expect(page.locator(".signals")).to_contain_text("Share of what the reference says")
-
-
-def test_a_dialogue_that_was_set_aside_says_why(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
-    page.goto(f"{address}#dialogue={taught['paint'].dialogue_id}")
-    expect(page.locator(".verdict")).to_contain_text("set aside: endless")
-    expect(page.locator(".verdict")).to_contain_text("the weak student repeats itself")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("moon", {".verdict": "rejected: judged wrong, copied", ".cast": "0123456789abcdef"}),
+        ("moon", {".verdict": "Judge SmolLM2-135M-Instruct: the reasoning is wrong"}),
+        ("moon", {".facts-table": "{seed_id}", ".signals": "Share of what the reference says"}),
+        ("paint", {".verdict": "set aside: endless"}),
+        ("paint", {".verdict": "the weak student repeats itself"}),
+    ],
+)
+def test_verdict_reasons_and_lineage_are_shown(
+    taught: dict[str, TinyDialogue], address: str, page: Page, name: str, shown: dict[str, str]
+) -> None:
+    page.goto(f"{address}#dialogue={taught[name].dialogue_id}")
+    for place, text in shown.items():
+        expect(page.locator(place)).to_contain_text(text.format(seed_id=taught[name].seed_id))
 
 
 def test_the_keyboard_does_everything(address: str, page: Page) -> None:
@@ -292,19 +275,11 @@ def test_on_a_phone_the_list_gives_way_to_the_dialogue(address: str, page: Page)
     expect(page.locator("#list")).to_be_visible()
 
 
-def test_the_page_is_dark_where_people_want_it(address: str, page: Page) -> None:
+def test_the_page_is_dark_if_the_browser_asks_for_it(address: str, page: Page) -> None:
     page.emulate_media(color_scheme="dark")
     page.goto(address)
     red = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
     assert int(red) < 60
-
-
-def test_paper_shows_the_dialogue_alone(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
-    page.goto(f"{address}#dialogue={taught['trains'].dialogue_id}")
-    expect(page.locator(".turn")).to_have_count(4)
-    page.emulate_media(media="print")
-    expect(page.locator("#finder")).to_be_hidden()
-    expect(page.locator(".turn").first).to_be_visible()
 
 
 def test_a_web_server_shows_the_same(page: Page, server: str) -> None:
@@ -315,19 +290,19 @@ def test_a_web_server_shows_the_same(page: Page, server: str) -> None:
 @pytest.fixture
 def server(eight: tuple[TinyLake, Path]) -> Iterator[str]:
     """The folder, served on loopback."""
-    handler = functools.partial(_Quiet, directory=str(eight[1]))
+    handler = functools.partial(SilentHandler, directory=str(eight[1]))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
         threading.Thread(target=serving.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{serving.server_port}"
         serving.shutdown()
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class SilentHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-# ---- what models may say --------------------------------------------------------------------------------------------
+# ---- hostile text --------------------------------------------------------------------------------------------------
 
 RUNS = "window.ran=(window.ran||0)+1"
 HOSTILE = (
@@ -355,15 +330,17 @@ def expect_nothing_ran(page: Page) -> None:
     assert page.locator("[onerror], [onload], [srcdoc], a[href^=javascript]").count() == 0
 
 
-def test_hostile_words_are_shown_and_never_run(hostile: tuple[str, str], page: Page) -> None:
+def test_hostile_text_is_shown_and_never_runs(hostile: tuple[str, str], page: Page) -> None:
     page.goto(f"{hostile[0]}#dialogue={hostile[1]}")
     expect(page.locator(".turn")).to_have_count(4)
     page.locator("#reader details").evaluate_all("all => all.forEach(one => (one.open = true))")
     assert page.locator(".turn .text").all_text_contents() == list(HOSTILE)
+    for text in (page.locator(".turn .text").last, page.locator("#list .title").first):
+        expect(text).to_have_css("unicode-bidi", "isolate")  # right-to-left letters change nothing around them
     expect_nothing_ran(page)
 
 
-def test_hostile_words_in_a_list_search_and_filter_never_run(hostile: tuple[str, str], page: Page) -> None:
+def test_hostile_text_in_a_list_search_and_filter_never_runs(hostile: tuple[str, str], page: Page) -> None:
     page.goto(f"{hostile[0]}#q={quote(HOSTILE[0])}")
     expect(page.locator("#list li")).to_have_count(2)
     page.locator("#reason").select_option(HOSTILE[0])
@@ -377,12 +354,6 @@ def test_a_hostile_address_never_runs(hostile: tuple[str, str], page: Page) -> N
     page.goto(f"{hostile[0]}#dialogue={quote(HOSTILE[1])}&scenario={quote(HOSTILE[0])}&__proto__=x&min=x")
     expect(page.locator("#reader")).to_contain_text("There is no dialogue")
     expect_nothing_ran(page)
-
-
-def test_letters_from_right_to_left_stay_in_their_bubble(hostile: tuple[str, str], page: Page) -> None:
-    page.goto(f"{hostile[0]}#dialogue={hostile[1]}")
-    expect(page.locator(".turn .text").last).to_have_css("unicode-bidi", "isolate")
-    expect(page.locator("#list .title").first).to_have_css("unicode-bidi", "isolate")
 
 
 def test_half_a_character_does_no_harm(own_folder: Path, page: Page) -> None:
@@ -407,7 +378,7 @@ def test_a_million_characters_are_shown_on_demand(tiny_lake: TinyLake, folder: P
     assert text.evaluate("one => one.textContent.length") == 1_050_000
 
 
-def test_the_page_allows_no_program_but_its_own(chromium: Browser, address: str) -> None:
+def test_the_page_allows_only_its_own_program(chromium: Browser, address: str) -> None:
     page = chromium.new_page()
     page.goto(address)
     expect_listed(page, 8)
