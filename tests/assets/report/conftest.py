@@ -24,6 +24,7 @@ CLUSTERS = {  # how many sources the questions of a benchmark share; of the othe
     "MMLU": 30,
 }
 COLUMNS = ("MATH", "MMLU-Pro-math", "MBPP", "HumanEval", "MMLU", "ARC", "SciQ")
+SHARES = {"untuned": 0.3, "ori": 0.4, "boost_qa": 0.55, "random_aug": 0.35, "tagcos": 0.42, "me_db": 0.45, "ep": 0.38}
 
 
 @dataclass
@@ -33,11 +34,11 @@ class Marks:
     tiny: TinyLake
     release: Release
     asked: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
-    told: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # benchmark -> title, paper's column
+    titles: dict[str, dict[str, Any]] = field(default_factory=dict)  # by benchmark: title and the paper's column
 
     @property
     def lake(self) -> Lake:
-        """Where it all lies."""
+        """Where everything is."""
         return self.tiny.lake
 
     def answer(
@@ -56,64 +57,31 @@ class Marks:
         tokens: Sequence[int] | None = None,
         **values: Any,
     ) -> None:
-        """Answers to questions 0, 1, … of a benchmark, right or wrong as told."""
-        self.told[benchmark] = (title or benchmark, column)
+        """Answers to questions 0, 1, … of a benchmark, right or wrong as given."""
+        self.titles[benchmark] = {"title": title or benchmark, "paper_column": column}
         rows = self.asked.setdefault((base, variant), [])
         for number, one in enumerate(right):
-            rows.append(
-                {
-                    "base": base,
-                    "variant": variant,
-                    "benchmark": benchmark,
-                    "kind": kind,
-                    "item_id": f"q{number:04d}",
-                    "cluster": clusters[number] if clusters else f"q{number:04d}",
-                    "stage": stage,
-                    "sample": sample,
-                    "prompt_hash": stable_hash(benchmark, number),
-                    "prompt": f"[user]\nQuestion {number} of {benchmark}?",
-                    "output": f"{variant} says [{'A' if one else 'B'}]",
-                    "extracted": "A" if one else "B",
-                    "reference": "A",
-                    "labels": ["A", "B"],
-                    "verdict": "right" if one else "wrong",
-                    "reason": None if one else "other_option",
-                    "decided_by": "label",
-                    "finish_reason": "stop",
-                    "prompt_tokens": 40,
-                    "completion_tokens": tokens[number] if tokens else 20 + 10 * (number % 30),
-                    "model": base,
-                    **values,
-                }
-            )
+            answered = {"base": base, "variant": variant, "benchmark": benchmark, "kind": kind, "model": base}
+            answered |= {"item_id": f"q{number:04d}", "cluster": clusters[number] if clusters else f"q{number:04d}"}
+            answered |= {"stage": stage, "sample": sample, "prompt_hash": stable_hash(benchmark, number)}
+            answered |= {"prompt": f"[user]\nQuestion {number} of {benchmark}?", "reference": "A", "labels": ["A", "B"]}
+            answered |= {"output": f"{variant} says [{'A' if one else 'B'}]", "extracted": "A" if one else "B"}
+            answered |= {"verdict": "right" if one else "wrong", "reason": None if one else "other_option"}
+            answered |= {"decided_by": "label", "finish_reason": "stop", "prompt_tokens": 40}
+            answered["completion_tokens"] = tokens[number] if tokens else 20 + 10 * (number % 30)
+            rows.append({**answered, **values})
 
     def write(self, gate: Gate = "passed", release: str | None = None) -> None:
         """Write every partition, each with its checkpoint."""
         for (base, variant), rows in self.asked.items():
             keys, checkpoint = {"base": base, "variant": variant}, self._checkpoint(base, variant, release)
             answers = BENCHMARK_ANSWERS.frame(rows)
+            settings = {"unparsed": 0, "temperature": 0.2, "shots": 0, "max_tokens": 512, "checkpoint": checkpoint}
             scores = BENCHMARK_SCORES.frame(
-                score
-                | {
-                    "unparsed": 0,
-                    "temperature": 0.2,
-                    "shots": 0,
-                    "max_tokens": 512,
-                    "checkpoint": checkpoint,
-                    "title": self.told[score["benchmark"]][0],
-                    "paper_column": self.told[score["benchmark"]][1],
-                }
-                for score in score_answers(answers)
+                score | settings | self.titles[score["benchmark"]] for score in score_answers(answers)
             )
-            facts = {
-                "benchmarks": "made up",
-                "profile": "laptop",
-                "checkpoint": checkpoint,
-                "usage": {},
-                "unparsed": [
-                    {"benchmark": "sums", "file": "sums.jsonl", "row": 3, "reason": "has no question"},
-                ],
-            }
+            facts = {"benchmarks": "made up", "profile": "laptop", "checkpoint": checkpoint, "usage": {}}
+            facts["unparsed"] = [{"benchmark": "sums", "file": "sums.jsonl", "row": 3, "reason": "has no question"}]
             fingerprint = stable_hash(base, variant, rows)
             for table, frame in ((BENCHMARK_ANSWERS, answers), (BENCHMARK_SCORES, scores)):
                 self.lake.write(table, keys, frame, fingerprint=fingerprint, gate=gate, facts=facts)
@@ -165,16 +133,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Marks, Report]:
     Read only: what a test changes is to be its own copy (`whole`).
     """
     made = begin(eight_seeds(str(tmp_path_factory.mktemp("reported") / "lake")))
-    shares = {
-        "untuned": 0.3,
-        "ori": 0.4,
-        "boost_qa": 0.55,
-        "random_aug": 0.35,
-        "tagcos": 0.42,
-        "me_db": 0.45,
-        "ep": 0.38,
-    }
-    for variant, share in shares.items():
+    for variant, share in SHARES.items():
         for column in COLUMNS:
             name = column.lower().replace("-", "_")
             right = drawn(share, 120, variant if variant == "boost_qa" else "the others", column)
@@ -201,7 +160,7 @@ def whole(reported: tuple[Marks, Report], tmp_path: Path) -> Marks:
         made,
         tiny=TinyLake(Lake.at(str(tmp_path / "copy")), made.tiny.taught),
         asked={key: list(rows) for key, rows in made.asked.items()},
-        told=dict(made.told),
+        titles=dict(made.titles),
     )
 
 
