@@ -1,4 +1,4 @@
-"""Reading answers: labels, marks, code."""
+"""Grading answers: labels, marks, code."""
 
 import pytest
 from hypothesis import given
@@ -12,50 +12,40 @@ NUMBERED = BenchmarkQuestion("?", "2", options=tuple(Option(label, label * 3) fo
 START = 'from math import pi\n\ndef area(r):\n    """Area of a circle."""'
 TO_COMPLETE = BenchmarkQuestion(START, "assert area(0) == 0", entry_point="area", start=START)
 FREE = BenchmarkQuestion("?", "", entry_point="area")
+ONE, TWO = (f"def area(r):\n    return {n}" for n in (1, 2))
 
 
 @pytest.mark.parametrize(
-    "output",
+    ("outputs", "grade"),
     [
-        "[B]",
-        "First [A], but no: [B].",
-        "The answer is **[B]**.",
-        "[ b ]",
-        "[B) 42]",
-        "[Option B]",
-        "So [B]. As nums[0] shows, [0] is the first.",
-        "[B] [/INST]",
+        (
+            [
+                *("[B]", "First [A], but no: [B].", "The answer is **[B]**.", "[ b ]", "[B) 42]", "[Option B]"),
+                *("So [B]. As nums[0] shows, [0] is the first.", "[B] [/INST]"),
+            ],
+            ("right", None, "B"),
+        ),
+        (["[C]"], ("wrong", "other_option", "C")),
+        (
+            ["[A, B]", "[AB]", "[A or B]", "[A/B]", "[A and B]", "Surely [B]. Or: [A, B]"],
+            ("unreadable", "two_labels", "A, B"),
+        ),
+        (["[F]", "[B], no, [F]"], ("unreadable", "other_label", "F")),
+        (["[x]"], ("unreadable", "other_label", "x")),
+        (["", "B", "The answer is (B).", "[1, 2]", "answers[B]", "[]"], ("unreadable", "no_label", None)),
     ],
+    ids=["right", "wrong", "two labels", "no option", "placeholder", "no label"],
 )
-def test_the_last_label_in_brackets_is_the_answer(output: str) -> None:
-    assert grade_choice(output, LETTERED).extracted == "B"
-
-
-@pytest.mark.parametrize("output", ["[A, B]", "[AB]", "[A or B]", "[A/B]", "[A and B]", "Surely [B]. Or: [A, B]"])
-def test_two_options_in_the_last_bracket_are_unreadable(output: str) -> None:
-    verdict = grade_choice(output, LETTERED)
-    assert (verdict.verdict, verdict.reason, verdict.extracted) == ("unreadable", "two_labels", "A, B")
-
-
-@pytest.mark.parametrize("output", ["[F]", "[x]", "[B], no, [F]"])
-def test_a_label_outside_the_options_is_unreadable(output: str) -> None:
-    verdict = grade_choice(output, LETTERED)
-    assert (verdict.verdict, verdict.reason) == ("unreadable", "other_label")
-
-
-@pytest.mark.parametrize("output", ["", "B", "The answer is (B).", "[1, 2]", "answers[B]", "[]"])
-def test_without_a_label_in_brackets_nothing_is_read(output: str) -> None:
-    verdict = grade_choice(output, LETTERED)
-    assert (verdict.verdict, verdict.reason) == ("unreadable", "no_label")
+def test_the_last_label_in_brackets_is_the_answer(
+    outputs: list[str], grade: tuple[str, str | None, str | None]
+) -> None:
+    for output in outputs:
+        found = grade_choice(output, LETTERED)
+        assert (found.verdict, found.reason, found.extracted) == grade, output
 
 
 def test_numbers_can_be_labels() -> None:
     assert grade_choice("So [2].", NUMBERED).verdict == "right"
-
-
-def test_another_option_is_wrong() -> None:
-    verdict = grade_choice("[C]", LETTERED)
-    assert (verdict.verdict, verdict.reason, verdict.extracted) == ("wrong", "other_option", "C")
 
 
 @given(st.text(alphabet="[]ABCDFx ,/or.\n", max_size=60))
@@ -71,35 +61,22 @@ def test_the_judges_last_mark_counts(said: str, mark: bool | None) -> None:
     assert read_judge_mark(said) is mark
 
 
-def test_the_last_block_that_defines_the_function_is_the_program() -> None:
-    first, better, call = "def area(r):\n    return 1", "def area(r):\n    return 2", "area(3)"
-    output = f"```python\n{first}\n```\nBetter:\n```python\n{better}\n```\n```\n{call}\n```"
-    assert extract_code(output, FREE) == "def area(r):\n    return 2\n"
-
-
-def test_a_block_that_was_cut_off_is_read_to_its_end() -> None:
-    assert extract_code("```python\ndef area(r):\n    return 2", FREE) == "def area(r):\n    return 2"
-
-
-def test_what_stands_before_the_function_in_the_question_comes_along() -> None:
-    code = extract_code("```python\ndef area(r):\n    return pi * r * r\n```", TO_COMPLETE)
-    assert code is not None
-    assert code.startswith("from math import pi\n\ndef area(r):")
-
-
-def test_a_body_completes_the_questions_start() -> None:
-    code = extract_code("    return pi * r * r\n\nprint(1)\n", TO_COMPLETE)
-    assert code == f"{START}\n    return pi * r * r\n\n"
-
-
-def test_code_without_a_fence_ends_where_it_no_longer_parses() -> None:
-    code = extract_code("Sure!\ndef area(r):\n    return 2\n\nThis returns two.", FREE)
-    assert code == "def area(r):\n    return 2\n"
-
-
-@pytest.mark.parametrize("output", ["", "I cannot do that.", "``` \n```"])
-def test_an_answer_without_code_has_none(output: str) -> None:
-    assert extract_code(output, FREE) is None
+@pytest.mark.parametrize(
+    ("question", "output", "code"),
+    [
+        (FREE, f"```python\n{ONE}\n```\nBetter:\n```python\n{TWO}\n```\n```\narea(3)\n```", f"{TWO}\n"),
+        (FREE, f"```python\n{TWO}", TWO),
+        (TO_COMPLETE, f"```python\n{TWO}\n```", f"from math import pi\n\n{TWO}\n"),
+        (TO_COMPLETE, "    return pi * r * r\n\nprint(1)\n", f"{START}\n    return pi * r * r\n\n"),
+        (FREE, f"Sure!\n{TWO}\n\nThis returns two.", f"{TWO}\n"),
+        (FREE, "", None),
+        (FREE, "I cannot do that.", None),
+        (FREE, "``` \n```", None),
+    ],
+    ids=["last block", "cut off", "preamble", "body", "no fence", "empty", "refusal", "empty block"],
+)
+def test_the_program_in_an_answer_is_found(question: BenchmarkQuestion, output: str, code: str | None) -> None:
+    assert extract_code(output, question) == code
 
 
 def blocks_by_line(output: str) -> list[str]:
