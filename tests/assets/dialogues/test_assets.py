@@ -21,6 +21,8 @@ from tests.fake_endpoint import FakeEndpoint
 
 ASSET = AssetKey("scenario_dialogues")
 DEBATES = [Scenario.DEBATE] * 2
+ANSWER = "I put both together. The answer is 7."
+KEYS = {"scenario": "debate", "shard": "sums-0000"}
 REFUSAL = "I'm sorry, but I can't help with that."
 
 
@@ -91,7 +93,7 @@ class SampleProject:
 def project(
     lake: Lake, planned: Any, fake_endpoint: FakeEndpoint, prompts: PromptBook, tmp_path: Path
 ) -> Iterator[SampleProject]:
-    fake_endpoint.answer_with(lambda request: "I put both together. The answer is 7.")
+    fake_endpoint.answer_with(lambda request: ANSWER)
     for shard in ("sums-0000", "sums-0001"):
         planned.plan(shard, DEBATES)
     with DagsterInstance.ephemeral() as instance:
@@ -114,108 +116,84 @@ def metadata(result: ExecuteInProcessResult) -> dict[str, Any]:
     return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
-def test_a_run_over_several_partitions_writes_each(project: SampleProject) -> None:
+def test_every_partition_of_a_run_is_written_and_a_second_run_calls_no_model(project: SampleProject) -> None:
     assert project.run(FIRST, SECOND).success
     assert project.statuses() == {FIRST: ["complete"] * 2, SECOND: ["complete"] * 2}
     assert project.recorded() == {FIRST, SECOND}
-
-
-def test_a_second_run_calls_nobody_and_writes_nothing(project: SampleProject) -> None:
-    project.run(FIRST)
     before, calls = project.lake.records(DIALOGUES), len(project.endpoint.chats)
-    result = project.run(FIRST)
-    assert result.success
+    again = project.run(FIRST)
+    assert again.success
     assert (project.lake.records(DIALOGUES), len(project.endpoint.chats)) == (before, calls)
-    assert metadata(result)["made"] == "earlier: already there"
+    assert metadata(again)["made"] == "earlier: already there"
 
 
-def test_the_ui_shows_a_dialogue_as_text_that_does_nothing(project: SampleProject) -> None:
+def test_the_ui_shows_a_dialogue_as_harmless_text_and_what_the_calls_took(project: SampleProject) -> None:
     project.endpoint.answer_with(lambda request: "I say <b>seven</b>. The answer is 7.")
-    shown = metadata(project.run(FIRST))["sample dialogue"]
-    assert "**Student A**" in shown
-    assert "&lt;b&gt;seven" in shown
-    assert "<b>" not in shown
+    shown = metadata(project.run(FIRST))
+    assert ("**Student A**" in shown["sample dialogue"], "<b>" in shown["sample dialogue"]) == (True, False)
+    assert "&lt;b&gt;seven" in shown["sample dialogue"]
+    assert "| paid for now | 8 |" in shown["calls"]
+    assert (shown["dagster/partition_row_count"], shown["tokens"]) == (2, 8 * 15)
 
 
-def test_what_calls_took_is_told(project: SampleProject) -> None:
-    told = metadata(project.run(FIRST))
-    assert told["dagster/partition_row_count"] == 2
-    assert "| paid for now | 8 |" in told["calls"]
-    assert told["tokens"] == 8 * 15
+def test_enough_calls_are_drawn_over_time(project: SampleProject, planned: Any) -> None:
+    planned.plan("sums-0002", [Scenario.DEBATE] * 8)
+    project.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
+    assert metadata(project.run("debate|sums-0002"))["calls over time"].startswith("![Latency of the calls")
 
 
 def test_the_footer_says_what_made_the_dialogues(project: SampleProject) -> None:
     project.run(FIRST)
-    facts = project.lake.facts(DIALOGUES, {"scenario": "debate", "shard": "sums-0000"})
+    facts = project.lake.facts(DIALOGUES, KEYS)
     assert (facts["profile"], facts["models"]["debater_a"], facts["usage"]["calls"]) == ("project", "fake", 8)
     assert set(facts["prompts"]) == {"debater_opening", "debater_reply", "debate_closer"}
 
 
-def test_a_failed_gate_fails_the_run_and_keeps_every_row(project: SampleProject) -> None:
+def test_a_failed_gate_fails_the_run_and_keeps_every_row_until_a_later_run_passes(project: SampleProject) -> None:
     project.endpoint.answer_with(lambda request: REFUSAL if "sums-0000" in request.text else "It is 7.")
-    result = project.run(FIRST, SECOND, set_aside_minimum=1)
+    result = project.run(FIRST, SECOND, set_aside_minimum=1, regenerations=0)
     assert not result.success
     assert f"{FIRST}: 2 of 2 dialogues were set aside (allowed: 50%): 2 refusal" in failure(result)
     assert project.statuses() == {FIRST: ["set_aside"] * 2, SECOND: ["complete"] * 2}
-
-
-def test_a_failed_run_still_records_the_partitions_that_are_good(project: SampleProject) -> None:
-    project.endpoint.answer_with(lambda request: REFUSAL if "sums-0000" in request.text else "It is 7.")
-    project.run(FIRST, SECOND, set_aside_minimum=1)
     assert project.recorded() == {SECOND}
-
-
-def test_a_partition_whose_gate_failed_is_made_anew(project: SampleProject) -> None:
-    project.endpoint.answer_with(lambda request: REFUSAL)
-    project.run(FIRST, set_aside_minimum=1, regenerations=0)
     project.endpoint.answer_with(lambda request: "It is 7.")
     assert project.run(FIRST, set_aside_minimum=1, regenerations=1).success
-    assert project.statuses() == {FIRST: ["complete"] * 2}
+    assert project.statuses()[FIRST] == ["complete"] * 2
 
 
-def test_a_partition_left_unanswered_is_due_and_asks_only_for_what_is_missing(project: SampleProject) -> None:
-    answer = "I put both together. The answer is 7."
+def test_a_partition_left_unanswered_is_due_and_only_what_is_missing_is_asked(project: SampleProject) -> None:
     project.endpoint.answer_with(
-        lambda request: project.endpoint.fails(500, "restarting") if len(project.endpoint.chats) == 8 else answer
+        lambda request: project.endpoint.fails(500, "restarting") if len(project.endpoint.chats) == 8 else ANSWER
     )
-    told = failure(project.run(FIRST))
-    assert "1 of 2 dialogues got no answer this time: 1 server_error (the first: server_error: turn" in told
-    assert "HTTP 500: restarting); the same command again asks only" in told
-    project.endpoint.answer_with(lambda request: answer)
+    message = failure(project.run(FIRST))
+    assert "1 of 2 dialogues got no answer this time: 1 server_error (the first: server_error: turn" in message
+    assert "HTTP 500: restarting); the same command again asks only" in message
+    project.endpoint.answer_with(lambda request: ANSWER)
     assert project.run(FIRST).success
-    keys = {"scenario": "debate", "shard": "sums-0000"}
-    usage = project.lake.facts(DIALOGUES, keys)["usage"]
-    spoken = [
-        sum(turn["role"] is not None for turn in turns) for turns in project.lake.read(DIALOGUES, [keys])["turns"]
+    usage = project.lake.facts(DIALOGUES, KEYS)["usage"]
+    model_turns = [
+        sum(turn["role"] is not None for turn in turns) for turns in project.lake.read(DIALOGUES, [KEYS])["turns"]
     ]
     assert project.statuses() == {FIRST: ["complete"] * 2}
     assert usage["calls"] == 1
-    assert usage["calls"] + usage["replayed"] in spoken  # of the complete dialogue nothing is even looked up
+    assert usage["calls"] + usage["replayed"] in model_turns  # of the complete dialogue nothing is even looked up
 
 
-def test_a_spent_budget_ends_the_run_and_says_what_is_left(project: SampleProject) -> None:
+def test_a_spent_budget_ends_the_run_and_what_it_paid_for_is_not_paid_again(project: SampleProject) -> None:
     project.run(FIRST)
-    project.budget = Budget(tokens=1)
+    project.budget = Budget(tokens=50)
     result = project.run(FIRST, SECOND)
-    assert not result.success
     assert f"1 of 2 partitions are written; left: {SECOND}" in failure(result)
     assert project.recorded() == {FIRST}
-
-
-def test_what_a_spent_budget_paid_for_is_not_paid_again(project: SampleProject) -> None:
-    project.budget = Budget(tokens=50)
-    project.run(FIRST)
-    paid = len(project.endpoint.chats)
+    assert 8 < len(project.endpoint.chats) < 16
     project.budget = None
-    assert project.run(FIRST).success
-    assert 0 < paid < 8
-    assert len(project.endpoint.chats) == 8
+    assert project.run(SECOND).success
+    assert len(project.endpoint.chats) == 16
 
 
 def test_a_wrong_key_ends_the_run_at_once(project: SampleProject) -> None:
     project.endpoint.answer_with(lambda request: project.endpoint.fails(401, "wrong key"))
-    result = project.run(FIRST)
-    assert f"0 of 1 partitions are written; left: {FIRST}" in failure(result)
+    assert f"0 of 1 partitions are written; left: {FIRST}" in failure(project.run(FIRST))
     assert project.statuses() == {}
 
 
@@ -225,35 +203,20 @@ def test_a_shard_without_plans_says_what_to_do(project: SampleProject) -> None:
     assert "shard sums-0002 has no dialogue plans; materialise dialogue_plans for it first" in failure(result)
 
 
-def test_a_retracted_seed_is_not_asked_about(project: SampleProject) -> None:
-    keys = {"shard": "sums-0000"}
-    seed_id = project.lake.read(DIALOGUE_PLANS, [keys])["seed_id"][0]
+def test_no_model_is_called_for_a_retracted_seed(project: SampleProject) -> None:
+    seed_id = project.lake.read(DIALOGUE_PLANS, [KEYS])["seed_id"][0]
     (project.folder / "down.txt").write_text(seed_id)
     project.retractions = "down.txt"
     assert project.run(FIRST).success
     assert sorted(project.statuses()[FIRST]) == ["complete", "set_aside"]
 
 
-def test_what_was_asked_for_anew_is_the_only_dialogue_made(project: SampleProject, planned: Any) -> None:
+def test_a_requested_regeneration_generates_that_dialogue_alone(project: SampleProject, planned: Any) -> None:
     project.run(FIRST)
-    keys = {"scenario": "debate", "shard": "sums-0000"}
-    anew, kept = project.lake.read(DIALOGUES, [keys])["dialogue_id"]
-    planned.ask_again(Scenario.DEBATE, "sums-0000", anew)
+    again, kept = project.lake.read(DIALOGUES, [KEYS])["dialogue_id"]
+    planned.request_regeneration(FIRST, again)
     project.endpoint.answer_with(lambda request: "Another view. The answer is 7.")
     assert project.run(FIRST).success
-    rows = project.lake.read(DIALOGUES, [keys]).rows_by_key("dialogue_id", named=True, unique=True)
-    assert (rows[anew]["generation"], rows[kept]["generation"]) == (1, 0)
-    assert rows[anew]["turns"][1]["text"] == "Another view. The answer is 7."
-    assert rows[kept]["turns"][1]["text"] != "Another view. The answer is 7."
-
-
-def test_enough_calls_are_drawn_over_time(project: SampleProject, planned: Any) -> None:
-    planned.plan("sums-0002", [Scenario.DEBATE] * 8)
-    project.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
-    assert metadata(project.run("debate|sums-0002"))["calls over time"].startswith("![Latency of the calls")
-
-
-def test_a_failed_run_says_the_first_real_cause_first(project: SampleProject) -> None:
-    project.endpoint.answer_with(lambda request: REFUSAL)
-    told = failure(project.run(FIRST, SECOND, set_aside_minimum=1))
-    assert told.splitlines()[0].startswith(f"{FIRST}, {SECOND}: 2 of 2 dialogues were set aside")
+    rows = project.lake.read(DIALOGUES, [KEYS]).rows_by_key("dialogue_id", named=True, unique=True)
+    assert (rows[again]["generation"], rows[kept]["generation"]) == (1, 0)
+    assert rows[again]["turns"][1]["text"] == "Another view. The answer is 7." != rows[kept]["turns"][1]["text"]

@@ -13,10 +13,11 @@ from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import Outcomes, RunProgress, run_partitions
 from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
-from resources.chat.calls import BudgetSpent, Call, CallFailed, EndpointUnusable
+from resources.chat.calls import BudgetSpent, CallFailed, EndpointUnusable
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
+from tests.assets.dialogues.scripted import ScriptedChat
 from tests.fake_endpoint import FakeEndpoint
 
 KEYS = ["debate|sums-0000", "debate|sums-0001"]
@@ -42,11 +43,11 @@ def generate(work: DialogueGeneration, chat: Any) -> list[Any]:
     return asyncio.run(work.run(KEYS[0], work.read(KEYS[0]), asyncio.Semaphore(2)))
 
 
-def test_every_plan_becomes_a_row_in_order_of_the_seeds(generation: DialogueGeneration, scripted_chat: Any) -> None:
-    chat = scripted_chat()
+def test_every_plan_becomes_a_row_in_order_of_the_seeds(generation: DialogueGeneration) -> None:
+    chat = ScriptedChat()
     made = generate(generation, chat)
     assert [row["dialogue_id"] for row in made] == [task.dialogue_id for task in generation.read(KEYS[0]).tasks]
-    assert {scope for scope, _ in chat.calls} == {"scenario_dialogues/debate|sums-0000"}
+    assert chat.scopes == {"scenario_dialogues/debate|sums-0000"}
     assert (chat.most_open, generation.progress.done, generation.set_aside) == (2, 3, 0)
 
 
@@ -58,35 +59,30 @@ def test_every_plan_becomes_a_row_in_order_of_the_seeds(generation: DialogueGene
     ],
 )
 def test_a_dialogue_that_cannot_be_had_is_set_aside_and_no_other(
-    error: Exception, reason: str, generation: DialogueGeneration, scripted_chat: Any
+    error: Exception, reason: str, generation: DialogueGeneration
 ) -> None:
     bad = generation.read(KEYS[0]).tasks[1].dialogue_id
-    made = generate(generation, scripted_chat(lambda call: error if call.sample == bad else ANSWER))
+    made = generate(generation, ScriptedChat(lambda call: error if call.sample == bad else ANSWER))
     assert [row["status_reason"] for row in made] == [None, reason, None]
     assert generation.set_aside == 1
 
 
 @pytest.mark.parametrize("error", [BudgetSpent("spent"), EndpointUnusable("wrong key")])
-def test_an_error_of_every_call_ends_the_run(
-    error: Exception, generation: DialogueGeneration, scripted_chat: Any
-) -> None:
+def test_an_error_of_every_call_ends_the_run(error: Exception, generation: DialogueGeneration) -> None:
     with pytest.raises(type(error)):
-        generate(generation, scripted_chat(lambda call: error))
+        generate(generation, ScriptedChat(lambda call: error))
 
 
-def test_kept_rows_are_taken_over_without_a_call(
-    generation: DialogueGeneration, planned: Any, lake: Lake, scripted_chat: Any
-) -> None:
+def test_kept_rows_are_taken_over_without_a_call(generation: DialogueGeneration, planned: Any, lake: Lake) -> None:
     inputs = generation.read(KEYS[0])
-    rows = generate(generation, scripted_chat(lambda call: ANSWER))
+    rows = generate(generation, ScriptedChat(lambda call: ANSWER))
     facts = {"made_by": inputs.made_by}
     lake.write(DIALOGUES, inputs.keys, DIALOGUES.frame(rows), fingerprint=inputs.fingerprint, facts=facts)
     again = rows[1]["dialogue_id"]
-    planned.ask_again(Scenario.DEBATE, "sums-0000", again)
-    asked: list[Call] = []
-    chat = scripted_chat(lambda call: asked.append(call) or "Another view. The answer is 7.")
+    planned.request_regeneration(KEYS[0], again)
+    chat = ScriptedChat(lambda call: "Another view. The answer is 7.")
     made = generate(generation, chat)
-    assert {call.sample for call in asked} == {f"{again}.1"}
+    assert {call.sample for call in chat.calls} == {f"{again}.1"}
     assert [row["generation"] for row in made] == [0, 1, 0]
 
 

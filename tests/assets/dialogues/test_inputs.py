@@ -7,6 +7,7 @@ from assets.dialogues.task import dialogue_id
 from assets.framework.partition_run import PartitionError
 from assets.framework.partitions import Scenario
 from resources.lake.tables import Gate
+from tests.assets.dialogues.scripted import PROFILE, PROMPTS
 
 MIXED = [Scenario.DEBATE, Scenario.ERROR_CORRECTION, Scenario.DEBATE, Scenario.ANALOGY]
 KEY = "debate|sums-0000"
@@ -43,7 +44,7 @@ def test_inputs_that_are_missing_are_named(planned: Any, key: str, message: str)
 def test_a_written_partition_is_current_if_its_gate_passed(planned: Any, gate: Gate, current: bool) -> None:
     planned.plan("sums-0000", MIXED)
     planned.write_dialogues(KEY, gate=gate)
-    assert is_current(planned.lake, KEY, planned.prompts, planned.profile) is current
+    assert is_current(planned.lake, KEY, PROMPTS, PROFILE) is current
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_rows_of_the_same_plans_are_kept_but_for_those_to_be_generated_again(
     planned.write_dialogues(KEY, statuses)
     names = [task.dialogue_id for task in planned.read(KEY).tasks]
     for place in regenerated:
-        planned.ask_again(Scenario.DEBATE, "sums-0000", names[place])
+        planned.request_regeneration(KEY, names[place])
     if more_plans:
         planned.plan("sums-0000", [*MIXED, *more_plans])
     inputs = planned.read(KEY)

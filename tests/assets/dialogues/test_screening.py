@@ -17,23 +17,15 @@ GOOD = (
     "- Ragù alla Bolognese\n- Risotto alla Milanese\n- Spaghetti alla Carbonara\n- Pizza Napoletana",
     "Step 1: add. Step 2: add. Step 3: add. Answer: 9",
     "| a | b |\n|---|---|\n| 1 | 2 |\n" + "".join(f"| {n} | {n * n} |\n" for n in range(3, 30)),
+    # lines that only look like another speaker's heading
+    "Two words matter here.\nSystem: a set of parts that work together.",
+    "Put this into the file:\n```yaml\nuser: admin\nsystem: linux\n```\nThen start the server.",
+    "The program prints this:\n```\nTeacher: Ann\nStudent: Tom\n```",
 )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Two words matter here.\nSystem: a set of parts that work together.",
-        "Put this into the file:\n```yaml\nuser: admin\nsystem: linux\n```\nThen start the server.",
-        "The program prints this:\n```\nTeacher: Ann\nStudent: Tom\n```",
-    ],
-)
-def test_a_line_that_only_looks_like_anothers_heading_passes(text: str) -> None:
-    assert screen(text, "stop") is None
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_what_is_said_in_good_faith_passes(text: str) -> None:
+def test_good_utterances_pass(text: str) -> None:
     assert screen(text, "stop") is None
 
 

@@ -67,7 +67,7 @@ def test_a_judge_that_never_answers_in_form_judges_nothing(ask: Any) -> None:
     chat = ScriptedChat("It is right!")
     found = ask(chat)
     assert (found.status, found.verdict, len(chat.calls)) == ("not_judged", None, 3)
-    assert "after 3 answers" in found.fault
+    assert "in 3 answers" in found.fault
 
 
 def test_a_verdict_cut_off_by_the_limit_is_none(ask: Any) -> None:
