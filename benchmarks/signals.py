@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 from assets.dialogues.questions import Question
 from assets.dialogues.screening import is_english, is_refusal
+from assets.framework.near_duplicates import group_near_duplicates
 from assets.framework.partitions import Scenario
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share
 from assets.quality.inputs import DialogueInput, Turn
-from assets.quality.near_duplicates import near_duplicates
 from assets.quality.reference_leaks import betrays_reference
 from assets.quality.secrets_scan import count_secrets
 from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition
@@ -97,7 +97,8 @@ def main(count: int, quick: bool, as_json: bool) -> None:
             signal(one)
         print(f"  {name:14} {1000 * (time.perf_counter() - started) / count:6.2f} ms")
     started = time.perf_counter()
-    near_duplicates({one.dialogue_id: "\n".join(turn.text for turn in one.turns) for one in dialogues}, 0.85)
+    texts = ((one.dialogue_id, "\n".join(turn.text for turn in one.turns)) for one in dialogues)
+    group_near_duplicates([], texts, 0.85)
     print(f"near-duplicates: {1000 * (time.perf_counter() - started) / count:.2f} ms a dialogue")
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 
+from assets.framework.near_duplicates import group_near_duplicates
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions
 from assets.quality.inputs import DialogueInput
 from assets.quality.judge import ErrorClass, Judgement, JudgeVerdict
-from assets.quality.near_duplicates import near_duplicates
 from assets.quality.rules import NEAR_DUPLICATE, decide, failed_rules
 from assets.quality.signals import Signals, read_signals
 
@@ -35,15 +35,16 @@ def screen_dialogues(dialogues: Sequence[DialogueInput], rules: QualityRules) ->
         signals = read_signals(dialogue)
         failed = failed_rules(signals, dialogue.domain, rules, complete=dialogue.complete)
         screened.append(Screened(dialogue, signals, failed))
-    texts = {
-        one.dialogue.dialogue_id: "\n".join(turn.text for turn in one.dialogue.turns)
+    texts = (
+        (one.dialogue.dialogue_id, "\n".join(turn.text for turn in one.dialogue.turns))
         for one in screened
         if not one.failed
-    }
-    found = near_duplicates(texts, rules.limits.near_duplicate)
+    )
+    groups = group_near_duplicates([], texts, rules.limits.near_duplicate)
+    duplicate_of = {dialogue: kept for dialogue, kept in groups.items() if dialogue != kept}
     return [
-        Screened(one.dialogue, one.signals, (NEAR_DUPLICATE,), found[one.dialogue.dialogue_id])
-        if one.dialogue.dialogue_id in found
+        Screened(one.dialogue, one.signals, (NEAR_DUPLICATE,), duplicate_of[one.dialogue.dialogue_id])
+        if one.dialogue.dialogue_id in duplicate_of
         else one
         for one in screened
     ]

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import polars as pl
 
 from assets.answers.read import read_final
+from assets.framework.near_duplicates import group_near_duplicates
 from assets.framework.partitions import shard_name
 from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
-from assets.seeds.duplicates import group_duplicates
 from assets.seeds.extraction import question_answer
 from assets.seeds.reading import Fault, Row, SeedsError, read_rows
 from assets.seeds.sampling import Candidate, Sample, seed_id
@@ -233,7 +233,7 @@ def _write_rejects(lake: Lake, name: str, sifted: Sifted, *, failed: bool) -> No
 
 
 def _groups(lake: Lake, source: str, shards: list[str], new: list[Candidate], rules: Duplicates) -> dict[str, str]:
-    """Who stands for each new seed, see `group_duplicates`."""
+    """Who stands for each new seed, see `group_near_duplicates`."""
 
     def status() -> Iterator[tuple[str, str]]:
         for shard in shards:
@@ -243,7 +243,8 @@ def _groups(lake: Lake, source: str, shards: list[str], new: list[Candidate], ru
 
     if not new:
         return {}
-    return group_duplicates(status(), ((seed.seed_id, seed.pair.question) for seed in new), rules)
+    questions = ((seed.seed_id, seed.pair.question) for seed in new)
+    return group_near_duplicates(status(), questions, **rules.model_dump())
 
 
 def _seed_rows(

@@ -37,4 +37,4 @@ def test_short_questions_that_differ_in_an_operator_are_different() -> None:
 
 
 def test_short_questions_that_are_the_same_are_found() -> None:
-    assert found(Asked("a", "train", ("Capital?",)), Asked("b", "test", ("capital",))) == {"b": "a"}
+    assert found(Asked("a", "train", ("Capital?",)), Asked("b", "test", ("capital ?",))) == {"b": "a"}

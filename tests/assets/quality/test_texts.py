@@ -1,4 +1,4 @@
-"""Signals of single texts: copying, betrayal, code, secrets, near-duplicates."""
+"""Signals of single texts: copying, betrayal, code, secrets."""
 
 from typing import Any
 
@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from assets.quality.code_blocks import code_parses, python_blocks
 from assets.quality.copying import copied_share, covered_indexes, repeated_share, runs
-from assets.quality.near_duplicates import near_duplicates
 from assets.quality.reference_leaks import reference_mentions
 from assets.quality.secrets_scan import count_secrets
 
@@ -148,16 +147,3 @@ def test_keys_are_secrets(text: str) -> None:
 )
 def test_examples_are_no_secrets(text: str) -> None:
     assert count_secrets(text) == 0
-
-
-def test_an_almost_equal_dialogue_points_at_the_first() -> None:
-    texts = {"a": f"{A} {OWN}", "b": OWN, "c": f"{A} {OWN} Yes."}
-    assert near_duplicates(texts, 0.85) == {"c": "a"}
-
-
-def test_three_of_a_kind_point_at_the_first() -> None:
-    assert near_duplicates({"a": A, "b": A, "c": A}, 0.85) == {"b": "a", "c": "a"}
-
-
-def test_texts_of_a_word_or_none_are_compared_too() -> None:
-    assert near_duplicates({"a": "yes", "b": "no", "c": "yes"}, 0.85) == {"c": "a"}

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.framework.near_duplicates import group_near_duplicates
 from assets.seeds import intake as intake_module
 from assets.seeds.configuration import SeedsConfiguration
-from assets.seeds.duplicates import group_duplicates
 from assets.seeds.intake import take_in
 from assets.seeds.reading import Row, SeedsError
 from assets.seeds.sampling import seed_id
@@ -253,13 +253,13 @@ def test_a_shard_that_another_run_writes_meanwhile_is_not_replaced(
 ) -> None:
     write_rows(sums(1, 2))
 
-    def slowly(*arguments: Any) -> dict[str, str]:
+    def slowly(*arguments: Any, **options: Any) -> dict[str, str]:
         monkeypatch.undo()
         write_rows(sums(7))
         take_in(lake, configure(), "sums")  # the other run, which overtakes
-        return group_duplicates(*arguments)
+        return group_near_duplicates(*arguments, **options)
 
-    monkeypatch.setattr(intake_module, "group_duplicates", slowly)
+    monkeypatch.setattr(intake_module, "group_near_duplicates", slowly)
     with pytest.raises(SeedsError, match="another run has written shard sums-0000 meanwhile; run this one again"):
         take_in(lake, configure(), "sums")
     assert lake.read(SEEDS)["seed_id"].to_list() == [sum_id(7)]
