@@ -32,7 +32,7 @@ DIMENSIONS = 8
 
 @dataclass
 class VariantMaker:
-    """Makes variants of the tiny lake's release, after what they read. It is also the trainer of the gradients."""
+    """Makes variants of the tiny lake's release, after what they read. It also stands for the job launcher."""
 
     tiny: TinyLake
     endpoint: FakeEndpoint | None
@@ -84,7 +84,7 @@ class VariantMaker:
         if variant == "tagcos":
             pool = self.context.pool(variant)
             run = FEATURE_SETS.begin(self.tiny.lake)
-            publish_features(run, self.release, pool, self.rules.tagcos, lambda job: self.train(None, job))
+            publish_features(run, self.release, pool, self.rules.tagcos, lambda job: self.run(None, job))
         return make_variant(self.context, variant)
 
     def rows(self, variant: str) -> pl.DataFrame:
