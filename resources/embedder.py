@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ENDPOINT_CONCURRENCY = 8  # batches in flight at a remote endpoint
 ENDPOINT_RETRIES = 6
-EMBEDDED_TIMEOUT_SECONDS = 600.0  # for one batch, on a machine that has other things to do
+EMBEDDED_TIMEOUT_SECONDS = 600.0  # for one batch, on a busy machine
 
 Vectors = NDArray[np.float32]
 
@@ -42,10 +42,10 @@ class Embedder(Protocol):
 
 
 class EmbeddedEmbedder:
-    """all-MiniLM-L6-v2 on the embedded server, cut after 256 tokens as sentence-transformers does.
+    """all-MiniLM-L6-v2 on the embedded server; texts are cut after 256 tokens, as by sentence-transformers.
 
-    The server is leased for each `embed` and shared with all other processes. llama.cpp inside this process would
-    save little: it has no tokenizer to cut with, and its destructor hangs at exit.
+    The server is leased for each `embed` and shared with all other processes. llama.cpp in this process would save
+    little: it has no tokenizer for the cut, and its destructor hangs at exit.
     """
 
     identity = f"embedded:{SENTENCE_MODEL}"
@@ -66,7 +66,7 @@ class EmbeddedEmbedder:
 
 
 class EndpointEmbedder:
-    """A model behind an OpenAI-compatible `/v1/embeddings`. Retries are the client library's."""
+    """A model behind an OpenAI-compatible `/v1/embeddings`. The client library retries."""
 
     def __init__(self, endpoint_name: str, endpoint: Endpoint, model: str, batch_size: int = 64) -> None:
         """
@@ -89,7 +89,7 @@ class EndpointEmbedder:
         return f"openai:{self._model}"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `Embedder`. Raises EndpointUnusable when the endpoint does not answer in form after retries."""
+        """See `Embedder`. Raises EndpointUnusable if there is no valid answer after the retries."""
         from openai import OpenAI
 
         endpoint = self._endpoint
@@ -118,7 +118,7 @@ class EndpointEmbedder:
         except OpenAIError as error:
             words = str(error)
             if self._endpoint.api_key_env:
-                words = words.replace(client.api_key, "[key]")  # some servers quote the key that they refuse
+                words = words.replace(client.api_key, "[key]")  # some servers quote a key that they refuse
             raise EndpointUnusable(f"{where}: {words:.500}; check its address, key and model") from None
         except ValueError as error:
             raise EndpointUnusable(f"{where}: the answer is not JSON; check the address") from error
@@ -160,10 +160,10 @@ class SentenceTransformersEmbedder:
 
 
 def open_embedder(profile: Profile) -> Embedder:
-    """The embedder that a profile names; nothing is loaded or called yet.
+    """The embedder that a profile names. It loads and calls nothing yet.
 
     Raises:
-        ConfigurationError: it cannot be used here; the message says why.
+        ConfigurationError: the embedder cannot be used here; the message says why.
     """
     choice = profile.embedder
     if choice.kind == "openai":
@@ -173,7 +173,7 @@ def open_embedder(profile: Profile) -> Embedder:
         return SentenceTransformersEmbedder(choice.model, choice.batch_size)
     if choice.model != SENTENCE_MODEL:
         raise ConfigurationError(
-            f"profile {profile.name!r}, embedder: kind 'embedded' has {SENTENCE_MODEL} only (given: {choice.model!r})"
+            f"profile {profile.name!r}, embedder: kind 'embedded' only has {SENTENCE_MODEL} (given: {choice.model!r})"
         )
     return EmbeddedEmbedder(choice.batch_size)
 
@@ -187,7 +187,7 @@ def _stacked(parts: Sequence[Vectors]) -> Vectors:
 
 
 def _fitting(root: str, text: str) -> str | list[int]:
-    """`text`, or its first tokens where it has too many (no token is shorter than a character)."""
+    """`text`, or its first tokens if it has too many. No token is shorter than a character."""
     if len(text) <= SENTENCE_TOKENS - 2:
         return text
     tokens: list[int] = _post_to_loopback(f"{root}/tokenize", {"content": text, "add_special": True})["tokens"]
@@ -195,7 +195,7 @@ def _fitting(root: str, text: str) -> str | list[int]:
 
 
 def _post_to_loopback(url: str, body: Mapping[str, object]) -> Any:
-    """The JSON answer of the embedded server; a proxy in the environment is not asked."""
+    """The JSON answer of the embedded server. A proxy in the environment is not used."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -204,7 +204,7 @@ def _post_to_loopback(url: str, body: Mapping[str, object]) -> Any:
     except urllib.error.HTTPError as error:
         raise EndpointUnusable(f"the embedded server answered {error.code}: {error.read()[:500]!r}") from error
     except OSError as error:
-        raise EndpointUnusable(f"the embedded server does not answer: {error}; run again to have a new one") from error
+        raise EndpointUnusable(f"the embedded server does not answer: {error}; run again to start a new one") from error
 
 
 def _unit_vectors(answer: Any, count: int, where: str) -> Vectors:
@@ -213,11 +213,11 @@ def _unit_vectors(answer: Any, count: int, where: str) -> Vectors:
         rows = sorted(answer["data"], key=lambda row: int(row["index"]))
         vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
     except (KeyError, TypeError, ValueError) as error:
-        raise EndpointUnusable(f"{where}: the answer is not in the form of /v1/embeddings: {answer!r:.200}") from error
+        raise EndpointUnusable(f"{where}: the answer is no answer of /v1/embeddings: {answer!r:.200}") from error
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     if vectors.ndim != 2 or len(vectors) != count or not np.all(np.isfinite(lengths) & (lengths > 0)):
         raise EndpointUnusable(
-            f"{where}: {count} vectors were asked for; what came has shape {vectors.shape} or no length"
+            f"{where}: asked for {count} vectors, received shape {vectors.shape} or a vector of length 0"
         )
     unit: Vectors = vectors / lengths
     return unit

@@ -1,4 +1,4 @@
-"""Stable names for things and reproducible draws: the same on every machine, in every Python, for ever."""
+"""Stable hashes and reproducible draws: the same on every machine and in every Python version."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ def stable_hash(*parts: Any) -> str:
 
 
 def draw(*parts: Any) -> float:
-    """A number in [0, 1) that depends on the parts alone: the reproducible stand-in for a dice roll."""
+    """A number in [0, 1) that depends on the parts alone: a reproducible random number."""
     return int(stable_hash("draw", *parts)[:13], 16) / 16**13
 
 
@@ -30,5 +30,5 @@ def draw_index(shares: Sequence[float], *parts: Any) -> int:
 
 
 def draw_one(items: Sequence[Item], *parts: Any) -> Item:
-    """One of `items`, each as likely as the others. Raises IndexError where there is none."""
+    """One of `items`, each equally likely. Raises IndexError if there is none."""
     return items[int(draw(*parts) * len(items))]

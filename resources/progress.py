@@ -1,11 +1,10 @@
-"""How far a long step is: bars on the terminal when a person's command runs it, else a log line now and then.
+"""How far a long step is: bars on the terminal of the person who started it, else log lines.
 
-A command that runs steps in its own process can have some of these lines itself, see `report_progress_to`.
+A command that runs steps in its own process can receive some of these lines, see `report_progress_to`.
 """
 
 import sys
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,22 +16,21 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LOG_EVERY_SECONDS = 10.0
-TELL_EVERY_SECONDS = 60.0
+REPORT_EVERY_SECONDS = 60.0
 DRAW_EVERY_SECONDS = 0.2
-SHOWN_PARTS = 8  # bars of partitions at once
+SHOWN_PARTITIONS = 8  # bars of partitions at once
 
-
-_teller: ContextVar[Callable[[str], None] | None] = ContextVar("teller", default=None)
+_receiver: ContextVar[Callable[[str], None] | None] = ContextVar("receiver", default=None)
 
 
 @contextmanager
-def report_progress_to(teller: Callable[[str], None]) -> Iterator[None]:
-    """A context in which the steps of this thread that draw no bars tell `teller` a line a minute."""
-    token = _teller.set(teller)
+def report_progress_to(receive: Callable[[str], None]) -> Iterator[None]:
+    """A context in which the steps of this thread that draw no bars pass one line per minute to `receive`."""
+    token = _receiver.set(receive)
     try:
         yield
     finally:
-        _teller.reset(token)
+        _receiver.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +44,13 @@ class PartitionProgress:
 
 
 class Update(Protocol):
-    """Tells how far the step is. Call it as often as you like: it shows what is sensible.
+    """Reports how far the step is. It may be called often; it shows something now and then.
 
     Args:
         done: of the whole step.
         total: as far as it is known by now.
-        detail: further words; where they take time, a function that is called only when they are shown.
-        parts: the partitions that are under way, asked for likewise.
+        detail: further text, or a function that returns it and is called only when it is shown.
+        parts: returns the partitions in progress; it is called only when they are shown.
     """
 
     def __call__(
@@ -87,17 +85,16 @@ def progress(
     """A context that yields an `Update`: a bar for the step and one for each partition, or log lines.
 
     Args:
-        title: what is being done.
-        log: where lines go when no terminal is watched, such as `context.log.info`.
+        title: what the step makes.
+        log: receives lines where there is no terminal, such as `context.log.info`.
         clock: seconds, monotonic.
-        terminal: opens the terminal that is watched, if one is.
+        terminal: opens the terminal, if there is one.
     """
     opened = terminal()
     if opened is None:
-        yield _Lines(title, log, clock)
+        yield _at_most_every(LOG_EVERY_SECONDS, clock, clock(), _lines(title, log, clock))
         return
-    # Only who watches waits for it to load.
-    from rich.console import Console
+    from rich.console import Console  # takes a while to import
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -108,71 +105,67 @@ def progress(
         TimeRemainingColumn(),
     )
     with opened, Progress(*columns, console=Console(file=opened, force_terminal=True), transient=True) as bars:
-        yield _Bars(title, bars, clock)
+        yield _at_most_every(DRAW_EVERY_SECONDS, clock, -DRAW_EVERY_SECONDS, _bars(title, bars))
 
 
-class _Shown(ABC):
-    """Shows what it is told, at most every so many seconds."""
+def _at_most_every(seconds: float, clock: Callable[[], float], since: float, show: "_Show") -> Update:
+    """An `Update` that calls `show` only when that many seconds have passed since the last time."""
 
-    def __init__(self, clock: Callable[[], float], every: float, last: float) -> None:
-        self._clock, self._every, self._last = clock, every, last
-
-    def __call__(
-        self,
+    def update(
         done: int,
         total: int,
         detail: str | Callable[[], str] = "",
         parts: Callable[[], Iterable[PartitionProgress]] = tuple,
     ) -> None:
-        now = self._clock()
-        if now - self._last >= self._every:
-            self._last = now
-            self._show(done, total, detail if isinstance(detail, str) else detail(), parts)
+        nonlocal since
+        if clock() - since >= seconds:
+            since = clock()
+            show(done, total, detail if isinstance(detail, str) else detail(), parts)
 
-    @abstractmethod
-    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[PartitionProgress]]) -> None: ...
-
-
-class _Lines(_Shown):
-    """A line every `LOG_EVERY_SECONDS`, and some of them to whoever asked to be told."""
-
-    def __init__(self, title: str, log: Callable[[str], None], clock: Callable[[], float]) -> None:
-        self._title, self._log, self._started = title, log, clock()
-        self._teller, self._told = _teller.get(), self._started
-        super().__init__(clock, LOG_EVERY_SECONDS, self._started)
-
-    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[PartitionProgress]]) -> None:
-        left = (total - done) * (self._last - self._started) / done if done else None
-        words = [f"{done} of {total}", detail, f"about {format_duration(left)} left" if left is not None else ""]
-        line = f"{self._title}: " + ", ".join(word for word in words if word)
-        self._log(line)
-        if self._teller and self._last - self._told >= TELL_EVERY_SECONDS:
-            self._told = self._last
-            self._teller(line)
+    return update
 
 
-class _Bars(_Shown):
-    """A bar for the step, and below it one for each partition under way."""
+_Show = Callable[[int, int, str, Callable[[], Iterable[PartitionProgress]]], None]
 
-    def __init__(self, title: str, bars: "Progress", clock: Callable[[], float]) -> None:
-        self._bars = bars
-        self._step = bars.add_task(title, total=None, detail="")
-        self._parts: dict[str, TaskID] = {}
-        super().__init__(clock, DRAW_EVERY_SECONDS, last=-DRAW_EVERY_SECONDS)
 
-    def _show(self, done: int, total: int, detail: str, parts: Callable[[], Iterable[PartitionProgress]]) -> None:
-        self._bars.update(self._step, completed=done, total=total, detail=detail)
-        shown = {part.name: part for part in list(parts())[:SHOWN_PARTS]}
-        for name in [name for name in self._parts if name not in shown]:
-            self._bars.remove_task(self._parts.pop(name))
+def _lines(title: str, log: Callable[[str], None], clock: Callable[[], float]) -> _Show:
+    """Log lines; one every `REPORT_EVERY_SECONDS` also goes to the receiver."""
+    started = reported = clock()
+    receiver = _receiver.get()
+
+    def show(done: int, total: int, detail: str, parts: object) -> None:
+        nonlocal reported
+        now = clock()
+        left = f"about {format_duration((total - done) * (now - started) / done)} left" if done else ""
+        line = f"{title}: " + ", ".join(word for word in (f"{done} of {total}", detail, left) if word)
+        log(line)
+        if receiver and now - reported >= REPORT_EVERY_SECONDS:
+            reported = now
+            receiver(line)
+
+    return show
+
+
+def _bars(title: str, bars: "Progress") -> _Show:
+    """A bar for the step, and below it one for each partition in progress."""
+    step = bars.add_task(title, total=None, detail="")
+    partitions: dict[str, TaskID] = {}
+
+    def show(done: int, total: int, detail: str, parts: Callable[[], Iterable[PartitionProgress]]) -> None:
+        bars.update(step, completed=done, total=total, detail=detail)
+        shown = {part.name: part for part in list(parts())[:SHOWN_PARTITIONS]}
+        for name in partitions.keys() - shown:
+            bars.remove_task(partitions.pop(name))
         for name, part in shown.items():
-            if name not in self._parts:
-                self._parts[name] = self._bars.add_task(f"  {name}", detail="")
-            self._bars.update(self._parts[name], completed=part.done, total=part.total, detail=part.detail)
+            if name not in partitions:
+                partitions[name] = bars.add_task(f"  {name}", detail="")
+            bars.update(partitions[name], completed=part.done, total=part.total, detail=part.detail)
+
+    return show
 
 
 def format_duration(seconds: float) -> str:
-    """A time as a person says it: `40 s`, `12 min`, `3 h 20 min`."""
+    """`40 s`, `12 min` or `3 h 20 min`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

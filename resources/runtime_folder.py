@@ -1,4 +1,4 @@
-"""This user's folder on this machine for what processes tell each other: locks, state and logs."""
+"""The folder in which the processes of one user on one machine share locks, state and logs."""
 
 import os
 import stat
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 class NoRuntimeFolder(RuntimeError):
-    """The runtime folder cannot be had. The message says why and what to do."""
+    """The runtime folder cannot be used. The message says why and what to do."""
 
 
 def runtime_folder() -> Path:
     """This user's folder: in `$XDG_RUNTIME_DIR`, else in the temporary directory.
 
     Raises:
-        NoRuntimeFolder: the folder belongs to somebody else, is open to others, or cannot be made.
+        NoRuntimeFolder: the folder belongs to somebody else, is open to others, or cannot be created.
     """
     given = os.environ.get("XDG_RUNTIME_DIR")
     if given and os.access(given, os.W_OK | os.X_OK):
@@ -26,7 +26,7 @@ def runtime_folder() -> Path:
         status = folder.lstat()
     except OSError as error:
         raise NoRuntimeFolder(
-            f"the runtime folder {folder} cannot be made: {error}; set XDG_RUNTIME_DIR to a folder of your own"
+            f"the runtime folder {folder} cannot be created: {error}; set XDG_RUNTIME_DIR to a folder of your own"
         ) from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise NoRuntimeFolder(

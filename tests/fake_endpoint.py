@@ -59,7 +59,7 @@ class Answer:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0  # seconds before the answer
-    cut: bool = False  # the connection is reset half way through the body (at once, where there is none)
+    cut: bool = False  # the connection is reset half way through the body, or at once if there is none
     hang: bool = False  # no answer until the client goes away
     drip: float = 0.0  # seconds between two bytes of the body
 
@@ -71,7 +71,8 @@ class FakeEndpoint:
     """A running fake server.
 
     By default it answers every chat deterministically and embeds texts by their words. `script(...)` queues answers
-    that are used up first, in order; `answer_with(rule)` then decides by the request. Rules may return a plain string.
+    for the next requests, in order; after those, `answer_with(rule)` computes the answer from the request. A rule may
+    return a plain string.
     """
 
     def __init__(self) -> None:
@@ -100,12 +101,12 @@ class FakeEndpoint:
         return [request for request in self.requests if request.path.endswith("/chat/completions")]
 
     def script(self, *answers: "Answer | str") -> None:
-        """Queue answers for the next chat requests; they come before the rule's."""
+        """Queue answers for the next chat requests; they take precedence over the rule."""
         with self._lock:
             self._queue.extend(answers)
 
     def answer_with(self, rule: AnswerRule) -> None:
-        """Let `rule` answer every chat request that no queued answer is left for. It runs on the server's thread."""
+        """Let `rule` answer every chat request without a queued answer. It runs on the server's thread."""
         self._rule = rule
 
     @staticmethod
@@ -150,7 +151,7 @@ class FakeEndpoint:
 
     @staticmethod
     def sends(body: bytes | str, *, status: int = 200, content_type: str = "application/json") -> Answer:
-        """These very bytes."""
+        """Exactly these bytes."""
         data = body.encode() if isinstance(body, str) else body
         return Answer(status=status, body=data, headers={"Content-Type": content_type})
 
@@ -171,7 +172,7 @@ class FakeEndpoint:
 
     @staticmethod
     def drips(text: str, seconds: float = 0.05) -> Answer:
-        """A well-formed completion, one byte after the other."""
+        """A well-formed completion, sent byte by byte."""
         return replace(FakeEndpoint.says(text), drip=seconds)
 
     def wait_for(self, chats: int, seconds: float = 10) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of a model and what comes back: plain data, shared by the engine and by those who call it."""
+"""Calls and completions as plain data, shared by the engine and its callers."""
 
 from array import array
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from resources.chat.profile import Role
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat, as the OpenAI form has it."""
+    """One message of a chat, as in OpenAI's API."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -18,24 +18,23 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One completion to be had.
+    """One completion to ask for.
 
-    `sample`, `turn` and `regeneration` are part of the journal's key beside the messages and the sampling
-    parameters, so that two students who share a prompt never collapse into one answer, and a second try is a
-    second answer.
+    `sample`, `turn` and `regeneration` are part of the journal's key beside messages and sampling parameters: two
+    students with one prompt get two answers, and so does a second try.
     """
 
     role: Role
     messages: tuple[Message, ...]
     sample: str  # the dialogue_id
-    turn: str  # the place in the dialogue, such as "2-weak_student"
+    turn: str  # the position in the dialogue, such as "2-weak_student"
     regeneration: int = 0
-    json_schema: Mapping[str, Any] | None = None  # ask for an object of this form
+    json_schema: Mapping[str, Any] | None = None  # ask for an object that fits it
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model said. `reasoning` holds a reasoning model's `<think>` part, kept apart from `text`."""
+    """What a model answered. `reasoning` holds a reasoning model's `<think>` part, which `text` does not."""
 
     text: str
     reasoning: str | None
@@ -49,7 +48,7 @@ class Completion:
 class Usage:
     """Sums over the calls of one scope (an asset partition). `cost` is in US dollars.
 
-    Tokens and cost are all that was paid for, wasted bodies among it where the server tells what they took.
+    Tokens and cost include wasted bodies, where the server reports their tokens.
     """
 
     calls: int = 0  # completions that were paid for
@@ -61,7 +60,7 @@ class Usage:
     throttled: int = 0  # 429 and 503 among them
     wasted: int = 0  # bodies that were paid for and could not be used
     wait_seconds: float = 0.0  # sum of call latencies
-    # As numbers, not as objects: there is a sample for each scope under way.
+    # As numbers, not as objects: each scope in progress has a sample.
     latencies: "array[float]" = field(default_factory=lambda: array("d"), repr=False)  # seconds; a bounded sample
     moments: "array[float]" = field(default_factory=lambda: array("d"), repr=False)  # when each of the same calls ended
 
@@ -74,7 +73,7 @@ class Usage:
 
 
 class CallFailed(Exception):
-    """This call cannot be had; its dialogue is set aside with `reason`. The run goes on."""
+    """This call has no completion; its dialogue is set aside with `reason`. The run goes on."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -87,31 +86,30 @@ class EndpointUnusable(Exception):
 
 
 class EndpointUnreachable(EndpointUnusable):
-    """It does not answer, though it was tried for a while. It may another time."""
+    """The endpoint did not answer several attempts. It may later."""
 
 
 class BudgetSpent(Exception):
-    """The run's budget in tokens or money is used up. Everything paid for that can be used is in the journal."""
+    """The run's budget in tokens or money is spent. Every usable answer that was paid for is in the journal."""
 
 
 class Chat(Protocol):
-    """What the stages need of an engine. See `resources.chat.engine.ChatEngine`."""
+    """What stages need of an engine; `resources.chat.engine.ChatEngine` implements it."""
 
     @property
     def target_concurrency(self) -> int:
-        """How many dialogues to hold open at once so that every call slot stays busy."""
+        """How many calls to make at once so that every call slot stays busy."""
         ...
 
     async def complete(self, call: Call, *, scope: str) -> Completion:
-        """The completion of `call`, from the journal of `scope` where it is there, else from the endpoint.
+        """The completion of `call`, from the journal of `scope` if it is there, else from the endpoint.
 
         Args:
-            call: what to ask.
-            scope: the asset partition on whose journal and usage it goes, `scenario_dialogues/debate|orca_math-0003`.
+            call: what to ask for.
+            scope: the asset partition whose journal and usage it counts for, `scenario_dialogues/debate|orca_math-0003`.
 
         Raises:
-            CallFailed: the dialogue is to be set aside.
-            EndpointUnusable: the run is to stop.
-            BudgetSpent: the run is to stop, keeping what it has.
+            CallFailed: set the dialogue aside.
+            EndpointUnusable, BudgetSpent: stop the run and keep what it has.
         """
         ...

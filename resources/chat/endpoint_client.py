@@ -11,16 +11,7 @@ from resources.chat.endpoint_share import EndpointShare
 from resources.chat.journal import ScopeJournal
 from resources.chat.limiter import Limiter
 from resources.chat.profile import Endpoint, Profile, Role, RoleModel
-from resources.chat.replies import (
-    AttemptFailed,
-    FailureKind,
-    Reply,
-    Throttled,
-    classify_failure,
-    rate_limit_pause,
-    read_completion,
-    retry_after,
-)
+from resources.chat.replies import AttemptFailed, UnusableReply, raise_for_status, rate_limit_pause, read_completion
 from resources.chat.transport import Connection
 from resources.runtime_folder import NoRuntimeFolder
 
@@ -110,8 +101,10 @@ class EndpointClient:
         self.answered_at = self._clock()
         if pause := rate_limit_pause(reply.headers, self.expected_tokens(request)):
             self.queue.limiter.pause(self.answered_at, pause)
-        if not 200 <= reply.status < 300:
-            raise self._failure(reply, request)
+        try:
+            raise_for_status(reply, self.name)
+        except UnusableReply as unusable:
+            raise EndpointUnusable(self._mark_unusable(request, unusable.reason, unusable.detail)) from None
         completion = read_completion(reply, len(request.body))
         role, tokens = request.call.role, completion.completion_tokens
         mean = self._completion_tokens.get(role, float(tokens))
@@ -138,18 +131,6 @@ class EndpointClient:
             return EndpointUnreachable(self._mark_unusable(request, failed.reason, failed.detail))
         detail = f"endpoint {self.name!r}, {attempts} attempts, the last: {failed.detail}"
         return CallFailed(failed.reason, detail)
-
-    def _failure(self, reply: Reply, request: ChatRequest) -> Exception:
-        kind, reason, said = classify_failure(reply)
-        match kind:
-            case FailureKind.THROTTLED:
-                return Throttled(said, retry_after(reply.headers))
-            case FailureKind.TRANSIENT:
-                return AttemptFailed(reason, said)
-            case FailureKind.REJECTED:
-                return CallFailed(reason, f"endpoint {self.name!r}: {said}")
-            case FailureKind.UNUSABLE:
-                return EndpointUnusable(self._mark_unusable(request, reason, said))
 
     def _mark_unusable(self, request: ChatRequest, reason: str, said: str) -> str:
         """The message that stops the run, and every later call to this endpoint."""

@@ -1,7 +1,6 @@
-"""A profile: which model plays which role, through which endpoint, at what price and under which limits.
+"""A profile: which model plays which role, through which endpoint, at what price and within which limits.
 
-A profile is one YAML file (`profiles/` holds the shipped ones). It names environment variables that hold keys,
-never keys. The endpoint's *name* is its identity in the journal; its address may change.
+A profile is one YAML file; `profiles/` holds the shipped ones. It names the environment variables of keys, never keys. The endpoint's *name* is its identity in the journal; its address may change.
 """
 
 import os
@@ -26,7 +25,7 @@ PROFILES = Path(__file__).parent / "profiles"
 
 
 class Role(StrEnum):
-    """Every part that a model can play (METHOD: the scenarios' tables). A profile must cast them all."""
+    """Every role that a model can play (METHOD: the scenarios' tables). A profile assigns a model to each."""
 
     WEAK_STUDENT = "weak_student"  # error correction, turn 2
     CRITIC_TEACHER = "critic_teacher"  # error correction, turn 3
@@ -40,37 +39,35 @@ class Role(StrEnum):
 
 
 class Endpoint(Configuration):
-    """An OpenAI-compatible server, or the embedded one, with the limits we keep to."""
+    """An OpenAI-compatible server, or the embedded one, with our own limits."""
 
     kind: Literal["openai", "embedded"] = Field(
         default="openai",
-        description="`openai`: any OpenAI-compatible server; `embedded`: the one that comes along.",
+        description="`openai`: any OpenAI-compatible server; `embedded`: the one that is included.",
     )
     base_url: str | None = Field(default=None, description="Address up to and including `/v1`; unused when embedded.")
     api_key_env: str | None = Field(default=None, description="Name of the environment variable that holds the key.")
     max_concurrency: int = Field(default=64, ge=1, description="Hard cap on calls in flight.")
-    requests_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on calls a minute.")
-    tokens_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on tokens a minute.")
+    requests_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on calls per minute.")
+    tokens_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on tokens per minute.")
     runs_at_once: int = Field(
         default=1,
         ge=1,
         description="Machines that use this endpoint at the same time; a pod or a task of its own counts as one. Each "
-        "keeps to its part of the three caps, which all runs of a machine share among themselves: they count once.",
+        "gets its part of the three caps, which all runs of a machine share.",
     )
     timeout_seconds: float = Field(default=120.0, gt=0, description="Time-out of one call.")
     retry_deadline_seconds: float = Field(
         default=900.0,
         gt=0,
-        description="How long one call may wait out 429 and 503 before its dialogue is set aside.",
+        description="How long one call may wait because of 429 and 503 before its dialogue is set aside.",
     )
     context_tokens: int = Field(default=32768, ge=256, description="Context window of one call.")
     system_role: bool = Field(
         default=True,
-        description="`false` for models without a system role: the text then heads the first user message.",
+        description="`false` for models without a system role: the text then begins the first user message.",
     )
-    model_file: str | None = Field(
-        default=None, description="Embedded only: a GGUF file; by default the one that comes along."
-    )
+    model_file: str | None = Field(default=None, description="Embedded only: a GGUF file; by default the included one.")
     extra_body: dict[str, object] = Field(
         default_factory=dict, description="Further fields of every request, for servers that want them."
     )
@@ -94,7 +91,7 @@ class Endpoint(Configuration):
             parts = urlsplit(value)
             parts.port  # noqa: B018 - reading it checks it
         except ValueError:
-            raise ValueError("is no address that can be read: check host and port") from None
+            raise ValueError("is not a readable address: check host and port") from None
         if parts.username is not None or parts.password is not None:
             raise ValueError("must hold no user name and no password: name a variable in api_key_env instead")
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -111,45 +108,45 @@ class Endpoint(Configuration):
 
 
 class ModelPrice(Configuration):
-    """Price in US dollars a million tokens."""
+    """Price in US dollars per million tokens."""
 
     prompt: float = Field(ge=0, description="Of what the model reads.")
     completion: float = Field(ge=0, description="Of what it writes.")
 
 
 class RoleModel(Configuration):
-    """Who plays a role, and how it is sampled."""
+    """The model that plays a role, and how it is sampled."""
 
     endpoint: str = Field(description="A key of `endpoints`.")
-    model: str = Field(min_length=1, description="The model's name as the endpoint knows it.")
+    model: str = Field(min_length=1, description="The model's name at the endpoint.")
     temperature: float = Field(ge=0, le=2, description="Sampling temperature; 0 takes the likeliest token.")
     max_tokens: int = Field(ge=1, description="Limit of one utterance, in tokens.")
     top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling; 1 keeps every token.")
     seed: int | None = Field(default=None, description="Sampling seed, for servers that honour it.")
     structured_output: Literal["json_schema", "json_object", "none"] = Field(
-        default="json_schema", description="How the judge's form is asked for; others ignore it."
+        default="json_schema", description="How the judge's JSON is requested; other roles ignore it."
     )
     extra_body: dict[str, object] = Field(default_factory=dict, description="Further fields of this role's requests.")
 
 
 class EmbedderModel(Configuration):
-    """Who turns questions into vectors for the analogy's retrieval."""
+    """The model that embeds questions for the analogy's retrieval."""
 
     kind: Literal["embedded", "openai", "sentence_transformers"] = Field(
         default="embedded",
-        description="`embedded`: the model that comes along; `openai`: an `/v1/embeddings` endpoint; "
-        "`sentence_transformers`: that library, where it is installed.",
+        description="`embedded`: the included model; `openai`: an `/v1/embeddings` endpoint; "
+        "`sentence_transformers`: that library, if it is installed.",
     )
     endpoint: str | None = Field(default=None, description="Kind `openai`: a key of `endpoints`.")
     model: str = Field(default="all-MiniLM-L6-v2", min_length=1, description="The model's name.")
-    batch_size: int = Field(default=64, ge=1, description="Questions a call.")
+    batch_size: int = Field(default=64, ge=1, description="Questions per call.")
 
 
 class Profile(Configuration):
-    """The whole cast."""
+    """One profile."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="How releases and dialogues name it.")
-    description: str = Field(default="", description="One line for people.")
+    description: str = Field(default="", description="One line for readers.")
     prompts: str = Field(
         default="standard",
         min_length=1,
@@ -162,23 +159,23 @@ class Profile(Configuration):
     embedder: EmbedderModel = EmbedderModel()
 
     @model_validator(mode="after")
-    def _cast_is_complete(self) -> Self:
-        faults = [f"role {role.value!r} is missing" for role in Role if role not in self.roles]
+    def _every_role_has_a_model(self) -> Self:
+        errors = [f"role {role.value!r} is missing" for role in Role if role not in self.roles]
         known = ", ".join(sorted(self.endpoints))
-        users = {f"roles.{role.value}": cast.endpoint for role, cast in self.roles.items()}
+        users = {f"roles.{role.value}": model.endpoint for role, model in self.roles.items()}
         if self.embedder.kind == "openai":
             users["embedder"] = self.embedder.endpoint or ""
-        faults += [
+        errors += [
             f"{user}.endpoint: unknown endpoint {endpoint!r}; known: {known}"
             for user, endpoint in users.items()
             if endpoint not in self.endpoints
         ]
-        if faults:
-            raise ValueError("; ".join(faults))
+        if errors:
+            raise ValueError("; ".join(errors))
         return self
 
     def check_keys(self, roles: Iterable[Role]) -> None:
-        """Make sure that every key these roles need is set, before any money is spent.
+        """Check that every key these roles need is set, before any money is spent.
 
         Raises:
             ConfigurationError: names every environment variable that is not set.

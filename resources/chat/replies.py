@@ -1,15 +1,15 @@
-"""Reading what an endpoint sent back. Nothing in a reply is trusted: its form is checked, its text is only data."""
+"""Reads what an endpoint sent back. Nothing in a reply is trusted: its form is checked, its text is only data."""
 
 import json
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from typing import Any
 
-from resources.chat.calls import Completion
+from resources.chat.calls import CallFailed, Completion
 
 SHOWN_CHARACTERS = 200
 
@@ -54,13 +54,18 @@ class Throttled(Exception):
         self.retry_after = retry_after
 
 
-class FailureKind(Enum):
-    """What an answer that is no completion means for the call."""
+class UnusableReply(Exception):
+    """No call to this endpoint can succeed.
 
-    THROTTLED = "throttled"  # wait; it uses up no attempt
-    TRANSIENT = "transient"  # try again, a few times
-    REJECTED = "rejected"  # this call will never be answered
-    UNUSABLE = "unusable"  # no call will be
+    Attributes:
+        reason: a short code: `wrong_key`, `unknown_model`, `quota_spent` or `redirected`.
+        detail: what came back, shortened.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 def excerpt(content: bytes | str) -> str:
@@ -95,16 +100,16 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
         raise _wasted("malformed_body", "no message", reply, counts)
     finish_reason = choices[0].get("finish_reason")
     content = _text_of(message.get("content"))
-    reported = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
-    if content is None and not reported and finish_reason not in ("length", "content_filter"):
+    reasoning = _text_of(message.get("reasoning_content")) or _text_of(message.get("reasoning"))
+    if content is None and not reasoning and finish_reason not in ("length", "content_filter"):
         raise _wasted("empty_message", "no content", reply, counts)
     thought, text = split_reasoning(content or "")
     return Completion(
-        text=_sound(text),
-        reasoning=_sound("\n\n".join(part for part in (reported, thought) if part)) or None,
+        text=_without_surrogates(text),
+        reasoning=_without_surrogates("\n\n".join(part for part in (reasoning, thought) if part)) or None,
         finish_reason=finish_reason if isinstance(finish_reason, str) else "stop",
         prompt_tokens=_count(counts.get("prompt_tokens"), prompt_characters),
-        completion_tokens=_count(counts.get("completion_tokens"), len(content or "") + len(reported or "")),
+        completion_tokens=_count(counts.get("completion_tokens"), len(content or "") + len(reasoning or "")),
         replayed=False,
     )
 
@@ -152,31 +157,18 @@ def rate_limit_pause(headers: Mapping[str, str], tokens: float) -> float:
     """Seconds until one call of that many tokens is likely allowed again, from `x-ratelimit-*` headers; 0 if it is now."""
     pause = 0.0
     for kind, needed in (("requests", 1.0), ("tokens", max(1.0, tokens))):
-        remaining = _number(headers.get(f"x-ratelimit-remaining-{kind}"))
-        reset = _duration(headers.get(f"x-ratelimit-reset-{kind}"))
-        if remaining is not None and reset is not None and remaining < needed:
-            # `reset` is the time until the whole allowance is back.
-            allowance = _number(headers.get(f"x-ratelimit-limit-{kind}")) or needed
-            pause = max(pause, reset * min(1.0, (needed - remaining) / allowance))
+        with suppress(KeyError, ValueError, ZeroDivisionError):
+            missing = needed - float(headers[f"x-ratelimit-remaining-{kind}"])
+            if missing > 0:
+                # `reset`, such as `6m0s` or `120ms`, is the time until the whole allowance is back.
+                allowance = float(headers.get(f"x-ratelimit-limit-{kind}", needed))
+                reset = re.findall(r"(\d+(?:\.\d*)?)(ms|[smhd])?", headers[f"x-ratelimit-reset-{kind}"])
+                seconds = sum(float(number) * _SECONDS[unit] for number, unit in reset)
+                pause = max(pause, seconds * min(1.0, missing / allowance))
     return pause
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
-
-
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
-
-
-def _duration(text: str | None) -> float | None:
-    """Seconds in `6m0s`, `1.5s`, `120ms` or a bare number."""
-    parts = re.findall(r"(\d+(?:\.\d*)?)(ms|[smhd])?", text or "")
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else None
-
-
 _CONTEXT = re.compile(
     r"context.{0,20}(length|size|window|limit)|exceed_context|too many tokens|maximum.{0,20}(tokens|length)"
     r"|(prompt|input|request).{0,40}too (long|large)",
@@ -188,34 +180,38 @@ _NO_FUNDS = re.compile(r"insufficient.?(quota|funds|balance|credits)|billing", r
 _NO_MODEL = re.compile(r"model_not_found|unknown_model|invalid_model")
 
 
-def classify_failure(reply: Reply) -> tuple[FailureKind, str, str]:
-    """What a reply of any other status means: the fault, a short reason code, and the server's words."""
+def raise_for_status(reply: Reply, endpoint: str) -> None:
+    """Raise what a reply with an error status means.
+
+    Raises:
+        Throttled: wait; this uses up no attempt.
+        AttemptFailed: try again, a few times.
+        CallFailed: this call will never be answered.
+        UnusableReply: no call to this endpoint will be.
+    """
+    if 200 <= reply.status < 300:
+        return
     status, words, code = reply.status, *_server_words(reply.content)
     said = f"HTTP {status}: {words or '(nothing)'}"
     both = f"{code} {words}"
-    if status == 429 and _NO_FUNDS.search(both):
-        return FailureKind.UNUSABLE, "quota_spent", said
-    if status == 429 or (status == 503 and retry_after(reply.headers) is not None):
-        return FailureKind.THROTTLED, "throttled", said
+    if status == 402 or (status == 429 and _NO_FUNDS.search(both)):
+        raise UnusableReply("quota_spent", said)
+    wait = retry_after(reply.headers)
+    if status == 429 or (status == 503 and wait is not None):
+        raise Throttled(said, wait)
     if status >= 500 or status in (408, 409, 425):
-        return FailureKind.TRANSIENT, "server_error", said
+        raise AttemptFailed("server_error", said)
     if status in (400, 403, 422) and _FILTER.search(both):
-        return FailureKind.REJECTED, "content_filter", said
+        raise CallFailed("content_filter", f"endpoint {endpoint!r}: {said}")
     if status in (401, 403):
-        return FailureKind.UNUSABLE, "wrong_key", said
-    if status == 402:
-        return FailureKind.UNUSABLE, "quota_spent", said
+        raise UnusableReply("wrong_key", said)
     if status == 404 or (status in (400, 422) and _NO_MODEL.search(code)):
-        return FailureKind.UNUSABLE, "unknown_model", said
+        raise UnusableReply("unknown_model", said)
     if status < 400:
-        return (
-            FailureKind.UNUSABLE,
-            "redirected",
-            f"HTTP {status}, to {reply.headers.get('location', '').partition('?')[0]}",
-        )
-    if status == 413 or _CONTEXT.search(both):
-        return FailureKind.REJECTED, "context_overflow", said
-    return FailureKind.REJECTED, "bad_request", said
+        target = reply.headers.get("location", "").partition("?")[0]
+        raise UnusableReply("redirected", f"HTTP {status}, to {target}")
+    overflow = status == 413 or _CONTEXT.search(both)
+    raise CallFailed("context_overflow" if overflow else "bad_request", f"endpoint {endpoint!r}: {said}")
 
 
 def _server_words(content: bytes) -> tuple[str, str]:
@@ -239,7 +235,7 @@ def _text_of(content: Any) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _sound(text: str) -> str:
+def _without_surrogates(text: str) -> str:
     """The text without lone surrogates, which no file can hold."""
     try:
         text.encode()

@@ -1,4 +1,4 @@
-"""Calls and completions as bytes: the body of a request, the key it is kept under, the record of its answer."""
+"""Calls and completions as bytes: the body of a request, its key in the journal, and the record of its answer."""
 
 import hashlib
 import json
@@ -9,51 +9,51 @@ from resources.chat.calls import Call, Completion, Message
 from resources.chat.profile import Endpoint, RoleModel
 
 
-def request_body(call: Call, cast: RoleModel, endpoint: Endpoint) -> bytes:
+def request_body(call: Call, model: RoleModel, endpoint: Endpoint) -> bytes:
     """The JSON of one request, exactly as it is sent."""
     messages = call.messages if endpoint.system_role else fold_system(call.messages)
     body: dict[str, Any] = {
-        "model": cast.model,
+        "model": model.model,
         "messages": [{"role": message.role, "content": message.content} for message in messages],
-        "temperature": cast.temperature,
-        "top_p": cast.top_p,
-        "max_tokens": cast.max_tokens,
+        "temperature": model.temperature,
+        "top_p": model.top_p,
+        "max_tokens": model.max_tokens,
     }
-    if cast.seed is not None:
-        body["seed"] = cast.seed + call.regeneration
-    if call.json_schema is not None and cast.structured_output == "json_schema":
-        form = {"name": "answer", "schema": call.json_schema, "strict": True}
-        body["response_format"] = {"type": "json_schema", "json_schema": form}
-    elif call.json_schema is not None and cast.structured_output == "json_object":
+    if model.seed is not None:
+        body["seed"] = model.seed + call.regeneration
+    if call.json_schema is not None and model.structured_output == "json_schema":
+        schema = {"name": "answer", "schema": call.json_schema, "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif call.json_schema is not None and model.structured_output == "json_object":
         body["response_format"] = {"type": "json_object"}
-    extra = {**endpoint.extra_body, **cast.extra_body}
+    extra = {**endpoint.extra_body, **model.extra_body}
     if extra:
         body = {name: value for name, value in {**body, **extra}.items() if value is not None}
     return json.dumps(body, separators=(",", ":")).encode()
 
 
 def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages for a model without a system role: the system text heads the first user message."""
+    """The messages for a model without a system role: the system text begins the first user message."""
     system = "\n\n".join(message.content for message in messages if message.role == "system")
     rest = [message for message in messages if message.role != "system"]
     if not system:
         return tuple(rest)
-    for place, message in enumerate(rest):
+    for index, message in enumerate(rest):
         if message.role == "user":
-            rest[place] = Message("user", f"{system}\n\n{message.content}")
+            rest[index] = Message("user", f"{system}\n\n{message.content}")
             return tuple(rest)
     return (Message("user", system), *rest)
 
 
 def journal_key(endpoint: str, body: bytes, call: Call) -> bytes:
-    """What a completion is kept under: the endpoint's name (never its address), what is sent, and its place."""
+    """A completion's key: a hash of the endpoint's name (never its address), what is sent, and its place."""
     schema = json.dumps(call.json_schema) if call.json_schema is not None else ""
     place = json.dumps([endpoint, call.sample, call.turn, call.regeneration, schema])
     return hashlib.sha256(place.encode() + b"\0" + body).digest()
 
 
 def encode_completion(completion: Completion) -> bytes:
-    """What the journal keeps of a completion."""
+    """What the journal keeps of a completion: JSON text without line breaks."""
     return json.dumps(
         {
             "text": completion.text,
@@ -67,16 +67,16 @@ def encode_completion(completion: Completion) -> bytes:
     ).encode()
 
 
-def decode_completion(kept: bytes) -> Completion | None:
-    """A completion from the journal; None where another version's record lacks what is needed here."""
+def decode_completion(record: bytes) -> Completion | None:
+    """A completion from the journal; None if a field is missing, as in a record of another version."""
     try:
-        record = json.loads(kept)
+        fields = json.loads(record)
         return Completion(
-            text=record["text"],
-            reasoning=record.get("reasoning"),
-            finish_reason=record["finish_reason"],
-            prompt_tokens=record["prompt_tokens"],
-            completion_tokens=record["completion_tokens"],
+            text=fields["text"],
+            reasoning=fields.get("reasoning"),
+            finish_reason=fields["finish_reason"],
+            prompt_tokens=fields["prompt_tokens"],
+            completion_tokens=fields["completion_tokens"],
             replayed=True,
         )
     except (ValueError, TypeError, KeyError):

@@ -1,4 +1,4 @@
-"""What an asset gets to talk to models: an engine with everything it needs held for as long as it lives."""
+"""What an asset gets to call models: an engine, with its embedded servers leased for as long as it lives."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ Lease = Callable[[Endpoint], AbstractContextManager[str]]
 
 
 def lease_embedded(endpoint: Endpoint) -> AbstractContextManager[str]:
-    """Hold the embedded server for an endpoint of kind `embedded`; gives its base URL."""
+    """Lease the embedded server for an endpoint of kind `embedded`; gives its base URL."""
     from resources.model_servers.embedded.server import lease_chat_server
 
     return lease_chat_server(endpoint.model_file, endpoint.context_tokens, endpoint.max_concurrency)
@@ -30,11 +30,11 @@ class ChatService:
     """Makes engines for one profile over one lake.
 
     Args:
-        profile: who plays which role.
-        store: the lake, which holds the journals.
+        profile: which model plays which role.
+        store: the lake, with the journals.
         budget: what each run may spend, over all its steps in this process.
-        retries: how failed calls are tried again.
-        lease: holds an embedded server and gives its address.
+        retries: how failed calls are sent again.
+        lease: leases an embedded server and gives its address.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ChatService:
         self._lease = lease
 
     def with_profile(self, profile: Profile) -> "ChatService":
-        """The same service with another cast. What its engines spend counts as this one's, run by run."""
+        """The same service with other models. What its engines spend counts for the same budget, run by run."""
         return ChatService(profile, self._store, self._budget, self._retries, self._lease)
 
     @asynccontextmanager
@@ -61,10 +61,10 @@ class ChatService:
 
         Args:
             roles: what will be played.
-            run: whose budget it draws on; without one it has a budget of its own.
+            run: whose budget it draws on; without one the engine has a budget of its own.
 
         Raises:
-            ConfigurationError: a key that these roles need is not set; all of them are named.
+            ConfigurationError: keys that these roles need are not set; the message names them all.
         """
         self.profile.check_keys(roles)
         with ExitStack() as leases:
@@ -89,19 +89,19 @@ _spent: dict[str, Spending] = {}
 
 
 def _spent_by(run: str) -> Spending:
-    """What a run has spent in this process, for all its steps to add to."""
+    """What a run has spent in this process; all its steps add to it."""
     while len(_spent) >= RUNS_REMEMBERED and run not in _spent:
         del _spent[next(iter(_spent))]
     return _spent.setdefault(run, Spending())
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine to its end from an asset, so that SIGINT and SIGTERM end it promptly and in order.
+    """Run a coroutine from an asset, so that SIGINT and SIGTERM cancel it and it can clean up.
 
-    Dagster's own handlers raise wherever the signal finds the program, within the event loop as well. Here a signal
-    cancels the coroutine instead: calls in flight end, journals are flushed, and then the signal is raised again for
-    the handlers that were there before (Dagster's raises DagsterExecutionInterruptedError). A second signal cuts the
-    flushing short. Outside the main thread, where Python allows no handlers, this is `asyncio.run`.
+    Dagster's own handlers raise at whatever point the signal finds the program, within the event loop as well. Here a
+    signal cancels the coroutine instead: calls in flight end and journals are saved. Then the signal is raised again
+    for the handlers that were there before (Dagster's raises DagsterExecutionInterruptedError). A second signal ends
+    the saving early. Outside the main thread, where Python allows no handlers, this is `asyncio.run`.
     """
     if threading.current_thread() is not threading.main_thread():
         return asyncio.run(work)

@@ -1,4 +1,4 @@
-"""How fast a run goes and what it costs, in words for those who watch."""
+"""How fast a run goes and what it costs, for progress bars and logs."""
 
 import time
 from collections import deque
@@ -10,10 +10,10 @@ WINDOW_SECONDS = 10.0
 
 
 class Throughput:
-    """Calls and tokens a second over the last seconds, from sums that grow.
+    """Calls and tokens per second over the last ten seconds, from sums that grow.
 
     Args:
-        usage: the sums, as they are updated.
+        usage: the sums; they are updated while this object lives.
         clock: seconds, monotonic.
     """
 
@@ -23,7 +23,7 @@ class Throughput:
         self._seen: deque[tuple[float, int, int]] = deque([(clock(), *self._sums())])
 
     def describe(self) -> str:
-        """`34 calls/s, 5,100 tokens/s, $0.12`, as of now."""
+        """The present state: `34 calls/s, 5,100 tokens/s, $0.12`."""
         now = self._clock()
         calls, tokens = self._sums()
         while len(self._seen) > 1 and now - self._seen[1][0] >= WINDOW_SECONDS:
@@ -33,17 +33,17 @@ class Throughput:
             self._seen.append((now, calls, tokens))
         seconds = max(now - since, 1e-3)
         words = [f"{(calls - calls_then) / seconds:.3g} calls/s", f"{(tokens - tokens_then) / seconds:,.0f} tokens/s"]
-        return ", ".join(words + self._sum_words())
+        return ", ".join(words + self._describe_sums())
 
     def describe_total(self) -> str:
-        """`1,200 calls, 360,000 tokens, $1.20`, for the end."""
+        """The sums at the end: `1,200 calls, 360,000 tokens, $1.20`."""
         calls, tokens = self._sums()
-        return ", ".join([f"{calls:,} calls", f"{tokens:,} tokens", *self._sum_words()])
+        return ", ".join([f"{calls:,} calls", f"{tokens:,} tokens", *self._describe_sums()])
 
     def _sums(self) -> tuple[int, int]:
         return self._usage.calls, self._usage.prompt_tokens + self._usage.completion_tokens
 
-    def _sum_words(self) -> list[str]:
+    def _describe_sums(self) -> list[str]:
         usage = self._usage
         return [
             *([f"${usage.cost:,.2f}"] if usage.cost else []),

@@ -56,7 +56,7 @@ def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_demo_fai
 def test_without_a_terminal_each_step_prints_its_start_and_end_and_a_long_one_its_progress(
     configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("LOG_EVERY_SECONDS", "TELL_EVERY_SECONDS"):
+    for name in ("LOG_EVERY_SECONDS", "REPORT_EVERY_SECONDS"):
         monkeypatch.setattr(progress, name, 0)  # otherwise once a minute
     assert demo.main() == 0
     lines = [line.strip() for line in capfd.readouterr().out.splitlines()]

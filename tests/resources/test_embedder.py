@@ -61,7 +61,7 @@ def test_an_endpoint_gets_model_key_and_further_fields(
     assert request.body["truncate_prompt_tokens"] == -1
 
 
-def test_no_texts_need_no_call(fake_endpoint: FakeEndpoint) -> None:
+def test_no_texts_make_no_call(fake_endpoint: FakeEndpoint) -> None:
     assert len(EndpointEmbedder("remote", remote(fake_endpoint), "some-model").embed([])) == 0
     assert not fake_endpoint.requests
 
@@ -104,7 +104,7 @@ def quoting_server() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_key_that_a_server_repeats_is_not_told(quoting_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_a_server_repeats_is_removed(quoting_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "a-secret")
     embedder = EndpointEmbedder("remote", Endpoint(base_url=quoting_server, api_key_env="SOME_KEY"), "some-model")
 
@@ -123,7 +123,7 @@ def test_a_profile_opens_the_embedder_it_names() -> None:
 
 
 def test_the_embedded_embedder_knows_one_model_only() -> None:
-    with pytest.raises(ConfigurationError, match=r"all-MiniLM-L6-v2 only \(given: 'another'\)"):
+    with pytest.raises(ConfigurationError, match=r"only has all-MiniLM-L6-v2 \(given: 'another'\)"):
         open_embedder(profile_with(EmbedderModel(kind="embedded", model="another")))
 
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from resources.identity import draw, draw_index, draw_one, stable_hash
 
 
-def test_a_hash_is_the_same_for_ever() -> None:
+def test_a_hash_never_changes() -> None:
     assert stable_hash("gsm8k", "What is 1 + 1?", "2") == "2d16fcf43bce39c79648ec24f1260aaf"
 
 

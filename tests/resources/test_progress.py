@@ -1,4 +1,4 @@
-"""What a person sees of a long step."""
+"""What a long step shows."""
 
 import io
 
@@ -44,18 +44,21 @@ def test_without_a_terminal_there_is_a_line_every_few_seconds(clock: Clock) -> N
     ]
 
 
-def test_a_command_that_asked_is_told_a_line_a_minute(clock: Clock) -> None:
+def test_a_command_can_receive_a_line_per_minute(clock: Clock) -> None:
     logged: list[str] = []
-    told: list[str] = []
-    with report_progress_to(told.append), progress("dialogues", logged.append, clock, terminal=lambda: None) as update:
+    received: list[str] = []
+    with (
+        report_progress_to(received.append),
+        progress("dialogues", logged.append, clock, terminal=lambda: None) as update,
+    ):
         for done in range(1, 131):
             clock.now += 1
             update(done, 200)
-    assert told == ["dialogues: 60 of 200, about 2 min left", "dialogues: 120 of 200, about 80 s left"]
+    assert received == ["dialogues: 60 of 200, about 2 min left", "dialogues: 120 of 200, about 80 s left"]
     assert len(logged) == 13
 
 
-def test_words_are_asked_for_only_when_they_are_shown(clock: Clock) -> None:
+def test_details_are_computed_only_when_they_are_shown(clock: Clock) -> None:
     def costly() -> str:
         raise AssertionError("nobody sees this")
 
@@ -63,7 +66,7 @@ def test_words_are_asked_for_only_when_they_are_shown(clock: Clock) -> None:
         update(1, 2, costly)
 
 
-def test_on_a_terminal_each_partition_under_way_has_a_bar(clock: Clock) -> None:
+def test_on_a_terminal_each_partition_in_progress_has_a_bar(clock: Clock) -> None:
     terminal = Terminal()
     with progress("dialogues", lambda _: None, clock, terminal=lambda: terminal) as update:
         update(
@@ -77,7 +80,7 @@ def test_on_a_terminal_each_partition_under_way_has_a_bar(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(40, "40 s"), (720, "12 min"), (12_000, "3 h 20 min")])
-def test_times_are_told_as_people_do(seconds: float, words: str) -> None:
+def test_durations_have_a_fitting_unit(seconds: float, words: str) -> None:
     assert format_duration(seconds) == words
 
 
@@ -92,7 +95,7 @@ def test_the_throughput_is_that_of_the_last_seconds(clock: Clock) -> None:
     assert words == "5 calls/s, 500 tokens/s"
 
 
-def test_costs_and_replays_are_told_where_there_are_any(clock: Clock) -> None:
+def test_costs_and_replays_are_shown_if_there_are_any(clock: Clock) -> None:
     usage = Usage(calls=1200, prompt_tokens=3000, cost=1.5, replayed=7, retries=2)
     assert (
         Throughput(usage, clock).describe_total() == "1,200 calls, 3,000 tokens, $1.50, 7 from the journal, 2 retries"

@@ -1,4 +1,4 @@
-"""The folder in which processes of one user meet."""
+"""The folder that the processes of one user share."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ import pytest
 from resources.runtime_folder import NoRuntimeFolder, runtime_folder
 
 
-def test_the_runtime_folder_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runtime_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
     folder = runtime_folder()

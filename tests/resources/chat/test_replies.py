@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
+from resources.chat.calls import CallFailed
 from resources.chat.replies import (
     AttemptFailed,
-    FailureKind,
     Reply,
-    classify_failure,
+    Throttled,
+    UnusableReply,
     excerpt,
+    raise_for_status,
     rate_limit_pause,
     read_completion,
     retry_after,
     split_reasoning,
 )
-
-THROTTLED, TRANSIENT, REJECTED, UNUSABLE = FailureKind
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> Reply:
@@ -143,37 +143,43 @@ def test_too_few_remaining_tokens_for_a_call_are_waited_for() -> None:
 @pytest.mark.parametrize(
     ("status", "message", "code", "kind", "reason"),
     [
-        (429, "slow down", None, THROTTLED, "throttled"),
-        (429, "You exceeded your current quota", "insufficient_quota", UNUSABLE, "quota_spent"),
-        (500, "oh", None, TRANSIENT, "server_error"),
-        (503, "loading model", None, TRANSIENT, "server_error"),
-        (408, "too slow", None, TRANSIENT, "server_error"),
-        (401, "Incorrect API key", "invalid_api_key", UNUSABLE, "wrong_key"),
-        (403, "forbidden", None, UNUSABLE, "wrong_key"),
-        (403, "your input was flagged", None, REJECTED, "content_filter"),
-        (404, "The model `x` does not exist", "model_not_found", UNUSABLE, "unknown_model"),
-        (400, "no", "model_not_found", UNUSABLE, "unknown_model"),
-        (400, "you wrote: The model does not exist, model_not_found", None, REJECTED, "bad_request"),
-        (400, "This model's maximum context length is 2048 tokens", None, REJECTED, "context_overflow"),
-        (400, "the request exceeds the available context size", "exceed_context_size", REJECTED, "context_overflow"),
-        (413, "", None, REJECTED, "context_overflow"),
-        (400, "The response was filtered", "content_filter", REJECTED, "content_filter"),
-        (422, "temperature must be a number", None, REJECTED, "bad_request"),
-        (302, "", None, UNUSABLE, "redirected"),
+        (429, "slow down", None, Throttled, "throttled"),
+        (429, "You exceeded your current quota", "insufficient_quota", UnusableReply, "quota_spent"),
+        (500, "oh", None, AttemptFailed, "server_error"),
+        (503, "loading model", None, AttemptFailed, "server_error"),
+        (408, "too slow", None, AttemptFailed, "server_error"),
+        (401, "Incorrect API key", "invalid_api_key", UnusableReply, "wrong_key"),
+        (403, "forbidden", None, UnusableReply, "wrong_key"),
+        (403, "your input was flagged", None, CallFailed, "content_filter"),
+        (404, "The model `x` does not exist", "model_not_found", UnusableReply, "unknown_model"),
+        (400, "no", "model_not_found", UnusableReply, "unknown_model"),
+        (400, "you wrote: The model does not exist, model_not_found", None, CallFailed, "bad_request"),
+        (400, "This model's maximum context length is 2048 tokens", None, CallFailed, "context_overflow"),
+        (400, "the request exceeds the available context size", "exceed_context_size", CallFailed, "context_overflow"),
+        (413, "", None, CallFailed, "context_overflow"),
+        (400, "The response was filtered", "content_filter", CallFailed, "content_filter"),
+        (422, "temperature must be a number", None, CallFailed, "bad_request"),
+        (302, "", None, UnusableReply, "redirected"),
     ],
 )
-def test_failures_are_classified(status: int, message: str, code: str | None, kind: FailureKind, reason: str) -> None:
-    found = classify_failure(reply({"error": {"message": message, "code": code}}, status))
-    assert found[:2] == (kind, reason)
+def test_failures_are_classified(
+    status: int, message: str, code: str | None, kind: type[Exception], reason: str
+) -> None:
+    with pytest.raises(kind) as raised:
+        raise_for_status(reply({"error": {"message": message, "code": code}}, status), "fake")
+    assert getattr(raised.value, "reason", "throttled") == reason
 
 
 def test_a_503_that_names_a_time_is_throttling() -> None:
-    assert classify_failure(reply({}, 503, retry_after="2"))[0] is THROTTLED
+    with pytest.raises(Throttled) as raised:
+        raise_for_status(reply({}, 503, retry_after="2"), "fake")
+    assert raised.value.retry_after == 2
 
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[" * 100_000, b'"text"', b'{"error": "text"}'])
 def test_a_failure_in_any_form_is_shown(body: bytes) -> None:
-    assert classify_failure(reply(body, 502))[2].startswith("HTTP 502: ")
+    with pytest.raises(AttemptFailed, match="server_error: HTTP 502: "):
+        raise_for_status(reply(body, 502), "fake")
 
 
 def test_a_long_text_is_shortened_to_one_line() -> None:
