@@ -1,4 +1,4 @@
-"""Statistics of scores: intervals, paired differences, tests. Plain numbers in, plain numbers out, no draw by chance.
+"""Statistics of scores: intervals, paired differences, tests, on plain numbers.
 
 Every bootstrap is seeded by what it resamples, so that the same rows give the same interval on every machine.
 """
@@ -17,21 +17,21 @@ Z95 = 1.959963984540054
 RESAMPLES = 2000
 FEWEST_SOURCES = 20  # with fewer of them, resampling sources says too little of how much they differ
 FEWEST_UNLIKE = 5  # where fewer are unlike the others, what is resampled is nearly the same in every draw
-LEAST_P = 1e-6  # no p-value is told as smaller: no model of questions holds so far out
+LEAST_P = 1e-6  # no p-value is given as smaller: no model of questions is right so far out
 
 Draws = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What questions of one source, or one question alone, add up to."""
+class Cluster:
+    """The sum over the questions of one source, or over one question alone."""
 
     total: float  # right answers, or a sum of differences
     questions: int
 
     @property
     def mean(self) -> float:
-        """Of its questions, without the last bits that depend on the order of a sum."""
+        """The mean over its questions, without the last bits that depend on the order of a sum."""
         return round(self.total / self.questions, 9)
 
 
@@ -80,16 +80,16 @@ def pass_at_k(samples: int, right: int, k: int) -> float:
 # -- bootstrap ---------------------------------------------------------------------------------------------------------
 
 
-def sources_of(values: Sequence[float], clusters: Sequence[str]) -> list[Source]:
-    """One source a cluster, of one value a question; in the clusters' order."""
+def clusters_of(values: Sequence[float], clusters: Sequence[str]) -> list[Cluster]:
+    """One cluster per name, of one value per question; sorted by name."""
     totals: dict[str, tuple[float, int]] = {}
     for value, cluster in zip(values, clusters, strict=True):
         total, count = totals.get(cluster, (0.0, 0))
         totals[cluster] = (total + value, count + 1)
-    return [Source(*totals[cluster]) for cluster in sorted(totals)]
+    return [Cluster(*totals[cluster]) for cluster in sorted(totals)]
 
 
-def bootstrap_means(sources: Sequence[Source], *seed: str, resamples: int = RESAMPLES) -> Draws:
+def bootstrap_means(sources: Sequence[Cluster], *seed: str, resamples: int = RESAMPLES) -> Draws:
     """Means over questions of `resamples` draws of as many sources, with replacement.
 
     Sources that are alike are drawn together, which changes nothing and makes 14,000 questions as fast as a few.
@@ -115,24 +115,24 @@ def percentiles(draws: Draws) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def shares_sources(sources: Sequence[Source]) -> bool:
+def shares_sources(sources: Sequence[Cluster]) -> bool:
     """Whether a source has more than one question."""
     return any(source.questions > 1 for source in sources)
 
 
-def is_clustered(sources: Sequence[Source]) -> bool:
+def is_clustered(sources: Sequence[Cluster]) -> bool:
     """Whether questions share sources, of which there are enough to resample them."""
     return shares_sources(sources) and len(sources) >= FEWEST_SOURCES
 
 
-def are_alike(sources: Sequence[Source]) -> bool:
+def are_alike(sources: Sequence[Cluster]) -> bool:
     """Whether so few sources are unlike the others that resampling them shows no spread, or almost none."""
     counts = Counter(source.mean for source in sources)
     return len(sources) - max(counts.values()) < FEWEST_UNLIKE
 
 
 def accuracy_interval(values: Sequence[float], clusters: Sequence[str], *seed: str) -> Interval:
-    """Mean of one share of right answers a question: Wilson's interval, or a clustered one where sources are shared.
+    """Mean of one share of right answers per question: Wilson's interval, or a clustered one where sources are shared.
 
     A clustered one is of a bootstrap over sources; where nearly all sources are alike, so that resampling them would
     show no spread, it is Wilson's with as many trials as there are sources.
@@ -144,7 +144,7 @@ def accuracy_interval(values: Sequence[float], clusters: Sequence[str], *seed: s
     """
     n = len(values)
     mean = sum(values) / n if n else 0.0
-    sources = sources_of(values, clusters)
+    sources = clusters_of(values, clusters)
     if not is_clustered(sources):
         return Interval(mean, *wilson(sum(values), n), "Wilson", len(sources) if shares_sources(sources) else 0)
     if are_alike(sources):
@@ -179,9 +179,9 @@ class Difference:
 def paired_difference(
     first: Sequence[float], second: Sequence[float], clusters: Sequence[str], *seed: str
 ) -> Difference:
-    """The mean difference of two shares of right answers a question, over the same questions in the same order.
+    """The mean difference of two shares of right answers per question, over the same questions in the same order.
 
-    With one answer a question, questions on their own: Bonett and Price's interval and McNemar's exact test. With
+    With one answer per question and no shared sources: Bonett and Price's interval and McNemar's exact test. With
     several answers, or sources that questions share: a paired bootstrap for both, over questions or sources. Where
     nearly all of these are alike, so that resampling them would show no spread: Bonett and Price's interval over them,
     and the p-value that belongs to it.
@@ -194,10 +194,10 @@ def paired_difference(
     """
     values = [one - other for one, other in zip(first, second, strict=True)]
     first_only, second_only = sum(value > 0 for value in values), sum(value < 0 for value in values)
-    shared = sources_of(values, clusters)
+    shared = clusters_of(values, clusters)
     clustered = is_clustered(shared)
     few = len(shared) if shares_sources(shared) and not clustered else 0
-    units = shared if clustered else [Source(value, 1) for value in values]
+    units = shared if clustered else [Cluster(value, 1) for value in values]
     if not clustered and {*first, *second} <= {0, 1}:
         found, p, test = bonett_price(first_only, second_only, len(values)), mcnemar(first_only, second_only), "McNemar"
     elif are_alike(units):

@@ -15,7 +15,7 @@ from assets.framework.partitions import tunings
 from resources.chat.calls import EndpointUnreachable
 from resources.lake.store import StoreUnreachable
 from resources.sandbox.sandbox import require_sandbox
-from tests.fake_endpoint import FakeEndpoint
+from tests.fake_endpoint import Answer, FakeEndpoint
 
 CHOICE: dict[str, Any] = {
     "name": "sums",
@@ -34,19 +34,14 @@ Run = Callable[..., ExecuteInProcessResult]
 def run(board: Any) -> Run:
     """Materialise a variant with its checks."""
 
-    def materialise(variant: str = "untuned", **tags: str) -> ExecuteInProcessResult:
+    def materialise(variant: str = "untuned") -> ExecuteInProcessResult:
         evaluation = board.evaluation
         return materialize(
             [benchmark_asset(tunings(["smollm2-135m"])), *CHECKS],
             partition_key=f"smollm2-135m|{variant}",
             instance=DagsterInstance.ephemeral(),
-            tags={f"dagster/{name}": value for name, value in tags.items()},
             resources={
-                "lake": evaluation.lake,
-                "chat": evaluation.chat,
-                "training": evaluation.training,
-                "benchmarks": evaluation.benchmarks,
-                "serving": evaluation.serving,
+                name: getattr(evaluation, name) for name in ("lake", "chat", "training", "benchmarks", "serving")
             },
             raise_on_error=False,
         )
@@ -65,46 +60,47 @@ def failure(result: ExecuteInProcessResult) -> str:
     return str(event.step_failure_data.error)
 
 
-def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
-    return {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+def failed_checks(result: ExecuteInProcessResult) -> set[str]:
+    return {one.check_name for one in result.get_asset_check_evaluations() if not one.passed}
 
 
-def test_accuracy_with_its_interval_is_shown_first(run: Run, fake_endpoint: FakeEndpoint) -> None:
-    fake_endpoint.answer_with(lambda request: "[B]" if "1 + 1" in request.last else "[A]")
-    metadata = shown(run())
+def test_accuracy_is_shown_first_words_do_nothing_and_rows_that_are_no_question_are_listed(
+    run: Run, board: Any, fake_endpoint: FakeEndpoint
+) -> None:
+    (board.folder / "sums.jsonl").open("a").write("{broken\n")
+    fake_endpoint.answer_with(
+        lambda request: f"<script>alert(1)</script> {'[B]' if '1 + 1' in request.last else '[A]'}"
+    )
+    result = run()
+    metadata = shown(result)
     assert next(iter(metadata)) == "accuracy"
     assert "12.5% | 2.2% to 47.1%" in metadata["accuracy"].replace("\\", "")
-
-
-def test_a_models_words_are_shown_and_do_nothing(run: Run, fake_endpoint: FakeEndpoint) -> None:
-    fake_endpoint.answer_with(lambda request: "<script>alert(1)</script> [B]")
-    assert "<script>" not in shown(run())["sample answer"]
-
-
-def test_a_sound_evaluation_passes_its_checks(run: Run, fake_endpoint: FakeEndpoint) -> None:
-    fake_endpoint.answer_with(lambda request: "[B]")
-    assert set(checks(run()).values()) == {True}
+    assert "<script>" not in metadata["sample answer"]
+    assert "sums.jsonl, 8" in metadata["rows that are no question"].replace("\\", "")
+    assert failed_checks(result) == set()
 
 
 def test_unreadable_answers_beyond_their_share_make_a_check_warn(run: Run, fake_endpoint: FakeEndpoint) -> None:
     fake_endpoint.answer_with(lambda request: "Who knows.")
     result = run()
     assert result.success
-    assert not checks(result)["unreadable_share"]
+    assert failed_checks(result) == {"unreadable_share"}
 
 
-def test_failed_answers_beyond_their_share_fail_the_partition(run: Run, fake_endpoint: FakeEndpoint) -> None:
-    fake_endpoint.answer_with(lambda request: FakeEndpoint.fails(400, "the context length is exceeded"))
-    assert "too many answers failed" in failure(run())
-
-
-def test_a_model_that_was_not_tuned_yet_is_named(run: Run) -> None:
-    assert "there is no checkpoint of " in failure(run("ori"))
-
-
-def test_an_unusable_endpoint_says_what_to_do(run: Run, fake_endpoint: FakeEndpoint) -> None:
-    fake_endpoint.answer_with(lambda request: FakeEndpoint.fails(404, "no such model", code="model_not_found"))
-    assert "cannot be used" in failure(run())
+@pytest.mark.parametrize(
+    ("variant", "answer", "message"),
+    [
+        ("untuned", FakeEndpoint.fails(400, "the context length is exceeded"), "too many answers failed"),
+        ("untuned", FakeEndpoint.fails(404, "no such model", code="model_not_found"), "cannot be used"),
+        ("ori", FakeEndpoint.says("[B]"), "there is no checkpoint of "),
+    ],
+    ids=["failed answers", "unusable endpoint", "not tuned yet"],
+)
+def test_a_failure_says_what_to_do(
+    run: Run, fake_endpoint: FakeEndpoint, variant: str, answer: Answer, message: str
+) -> None:
+    fake_endpoint.answer_with(lambda request: answer)
+    assert message in failure(run(variant))
 
 
 def test_where_no_sandbox_works_code_is_refused_before_anything_is_asked(
@@ -119,31 +115,17 @@ def test_where_no_sandbox_works_code_is_refused_before_anything_is_asked(
     assert fake_endpoint.chats == []
 
 
-def test_rows_that_are_no_question_are_shown(run: Run, board: Any, fake_endpoint: FakeEndpoint) -> None:
-    (board.folder / "sums.jsonl").open("a").write("{broken\n")
-    fake_endpoint.answer_with(lambda request: "[B]")
-    assert "sums.jsonl, 8" in shown(run())["rows that are no question"].replace("\\", "")
-
-
 def test_scores_that_their_answers_do_not_give_are_found(run: Run, board: Any, fake_endpoint: FakeEndpoint) -> None:
-    fake_endpoint.answer_with(lambda request: "[B]")
-    run()
-    keys = {"base": "smollm2-135m", "variant": "untuned"}
-    scores = board.lake.read(BENCHMARK_SCORES, [keys])
-    forged = scores.with_columns(pl.lit(0.5).alias("accuracy"))
-    board.lake.write(BENCHMARK_SCORES, keys, forged, fingerprint="forged")
-    (record,) = board.lake.records(BENCHMARK_ANSWERS)
-    assert not_reproduced(board.lake, record) == [
-        {"partition": "smollm2-135m|untuned", "asked": "sums, plain", "fault": "accuracy"}
-    ]
-
-
-def test_scores_that_an_earlier_version_wrote_are_found(run: Run, board: Any, fake_endpoint: FakeEndpoint) -> None:
     fake_endpoint.answer_with(lambda request: "[B]")
     run()
     (record,) = board.lake.records(BENCHMARK_ANSWERS)
     file = board.lake.store.local_path(board.lake.path(BENCHMARK_SCORES, record.keys))
-    pl.read_parquet(file).drop("sources", "accuracy_by").write_parquet(file)
+    scores = pl.read_parquet(file)
+    scores.with_columns(pl.lit(0.5).alias("accuracy")).write_parquet(file)
+    assert not_reproduced(board.lake, record) == [
+        {"partition": "smollm2-135m|untuned", "asked": "sums, plain", "fault": "accuracy"}
+    ]
+    scores.drop("sources", "accuracy_by").write_parquet(file)  # as an earlier version wrote them
     assert [row["fault"] for row in not_reproduced(board.lake, record)] == ["sources, accuracy_by"]
 
 

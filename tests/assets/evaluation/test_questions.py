@@ -104,22 +104,16 @@ def test_a_published_form_is_read(tmp_path: Path, form: str, item_id: str, refer
     assert (question.item_id, question.reference, question.cluster) == (item_id, reference, cluster)
 
 
-def test_human_eval_is_completed_and_checked_by_its_entry_point(tmp_path: Path) -> None:
+def test_code_is_read_with_what_runs_it(tmp_path: Path) -> None:
     question = only(tmp_path, "human_eval", FORMS["human_eval"])
     assert question.start.startswith("def one():")
     assert question.reference.endswith("check(one)\n")
-
-
-def test_mbpp_is_tested_by_all_its_tests_and_shows_the_first(tmp_path: Path) -> None:
     question = only(tmp_path, "mbpp", FORMS["mbpp"])
     assert question.entry_point == "plus"
-    assert question.text.endswith("assert plus(1, 2) == 3")
+    assert question.text.endswith("assert plus(1, 2) == 3")  # the first test is shown
     assert question.reference == "import math\nassert plus(1, 2) == 3\nassert plus(0, 0) == 0"
-
-
-def test_evalplus_tests_take_the_place_of_mbpps_own(tmp_path: Path) -> None:
-    plus = {**FORMS["mbpp"], "prompt": "Add.", "test": "import numpy\nassert plus(5, 5) == 10\n", "test_imports": []}
-    assert "assert plus(5, 5) == 10" in only(tmp_path, "mbpp", plus).reference
+    plus = {"prompt": "Add.", "test": "import numpy\nassert plus(5, 5) == 10\n", "test_imports": []}
+    assert "assert plus(5, 5) == 10" in only(tmp_path, "mbpp", {**FORMS["mbpp"], **plus}).reference  # EvalPlus's tests
 
 
 def test_arc_in_its_older_form_is_read(tmp_path: Path) -> None:
@@ -250,14 +244,8 @@ def test_rows_of_tal_scq5k_are_read_as_they_are_published() -> None:
     found = as_shipped("tal_scq5k", file=str(PUBLISHED / "tal_scq5k_en.jsonl"))
     assert found.unparsed == ()
     asked = {question.item_id[:8]: question for question in found.questions}
-    assert {name: question.reference for name, question in asked.items()} == {
-        "6df1f19c": "A",
-        "9aca1265": "B",
-        "858fbc6d": "C",
-        "78067125": "B",
-        "850798e4": "B",
-        "2b81f56a": "D",
-    }
+    answers = {"6df1f19c": "A", "9aca1265": "B", "858fbc6d": "C", "78067125": "B", "850798e4": "B", "2b81f56a": "D"}
+    assert {name: question.reference for name, question in asked.items()} == answers
     sum_of_a_series = asked["2b81f56a"]
     assert [option.text for option in sum_of_a_series.options] == [f"$${n}$$" for n in (192, 196, 200, 204, 208)]
     assert sum_of_a_series.worked.startswith(r"$(4+20)\times17\div2=204$")
