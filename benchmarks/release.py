@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
@@ -179,6 +181,7 @@ def _scores(number: int, shard: str) -> dict[str, Any]:
 
 def release(root: str, measurements: Path) -> None:
     """Publish, and write what it took."""
+    pa.set_memory_pool(pa.system_memory_pool())  # as master_dagster.definitions does
     started = time.perf_counter()
     lake = Lake.at(root)
     made = make_release(lake, ReleaseRules(), load_profile(PROFILE), load_prompts("standard"), expected, ())

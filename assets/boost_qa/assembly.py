@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from assets.boost_qa.decontamination import BenchmarkScreen, Contamination
-from assets.boost_qa.near_duplicates import Asked, near_duplicates
+from assets.boost_qa.near_duplicates import DialogueQuestions, near_duplicates
 from assets.boost_qa.schema import REMOVED
 from assets.boost_qa.selection import query
 from assets.dialogues.sharegpt_roles import conversation
@@ -36,13 +36,15 @@ def remove_unfit(connection: duckdb.DuckDBPyConnection, similarity: float) -> No
         similarity: two questions that are at least this similar are near-duplicates.
     """
     connection.execute(query("left.sql"))
-    asked = (
-        Asked(row["dialogue_id"], row["split"], tuple(filter(None, (row["question"], row["partner_question"]))))
+    dialogues = (
+        DialogueQuestions(
+            row["dialogue_id"], row["split"], tuple(filter(None, (row["question"], row["partner_question"])))
+        )
         for row in stream(connection, query("questions.sql"))
     )
     pairs = [
         (pair.dialogue_id, f"of {pair.kept} in {pair.kept_split}, similarity {pair.similarity:.2f}")
-        for pair in near_duplicates(asked, similarity)
+        for pair in near_duplicates(dialogues, similarity)
     ]
     frame = pl.DataFrame(pairs, schema={"dialogue_id": pl.String, "detail": pl.String}, orient="row")
     connection.register("near_duplicates", frame.to_arrow())

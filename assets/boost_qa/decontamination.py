@@ -91,13 +91,13 @@ class BenchmarkScreen:
         numbers = self._overlaps(found)
         if not len(self._known) or not len(numbers):
             return None
-        places = np.minimum(np.searchsorted(self._known, numbers), len(self._known) - 1)
-        hits = np.flatnonzero(self._known[places] == numbers)
+        positions = np.minimum(np.searchsorted(self._known, numbers), len(self._known) - 1)
+        hits = np.flatnonzero(self._known[positions] == numbers)
         if not len(hits):
             return None
         first = int(hits[0])
         shared = " ".join(found[first : first + self._length])
-        return Contamination(self._names[int(self._owners[places[first]])], "overlap", shared)
+        return Contamination(self._names[int(self._owners[positions[first]])], "overlap", shared)
 
     def _overlaps(self, found: Sequence[str]) -> NDArray[np.uint64]:
         """One number for each run of `length` words; 0 where a word is in no benchmark."""

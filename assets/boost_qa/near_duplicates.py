@@ -8,7 +8,7 @@ from assets.framework.partitions import Split
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DialogueQuestions:
     """The questions of one dialogue."""
 
     dialogue_id: str
@@ -26,20 +26,20 @@ class NearDuplicate:
     similarity: float  # Jaccard similarity of the two questions
 
 
-def near_duplicates(asked: Iterable[Asked], similarity: float) -> list[NearDuplicate]:
+def near_duplicates(dialogues: Iterable[DialogueQuestions], similarity: float) -> list[NearDuplicate]:
     """Dialogues of validation and test with a near-duplicate in training, and of test with one in validation.
 
     Memory grows with validation and test alone.
 
     Args:
-        asked: all dialogues, validation and test before train, in a fixed order.
+        dialogues: all dialogues, validation and test before train, in a fixed order.
         similarity: Jaccard similarity from which on two questions are near-duplicates (0..1).
     """
     index = NearDuplicateIndex(similarity)
-    held_out: list[tuple[Asked, str]] = []
+    held_out: list[tuple[DialogueQuestions, str]] = []
     removed: dict[str, NearDuplicate] = {}
 
-    def compare(earlier: Asked, question: str, splits: tuple[Split, ...]) -> None:
+    def compare(earlier: DialogueQuestions, question: str, splits: tuple[Split, ...]) -> None:
         for number, jaccard in index.find(question):
             later = held_out[number][0]
             if later.dialogue_id not in removed and later.split in splits:
@@ -47,7 +47,7 @@ def near_duplicates(asked: Iterable[Asked], similarity: float) -> list[NearDupli
                     later.dialogue_id, earlier.dialogue_id, earlier.split, jaccard
                 )
 
-    for dialogue in asked:
+    for dialogue in dialogues:
         for question in dialogue.questions:
             if dialogue.split == Split.TRAIN:
                 compare(dialogue, question, (Split.VALIDATION, Split.TEST))

@@ -33,7 +33,7 @@ from resources.lake.tables import Lake
 FORMAT = 1
 HOME = "boost_qa"
 SHOWN = 8
-# The settings of a role that the manifest holds: no address, no key, no further fields of a request.
+# The settings of a role in the manifest: no address, no key, no further fields of a request.
 ROLE_SETTINGS = {"endpoint", "model", "temperature", "max_tokens", "top_p", "seed"}
 
 
@@ -85,7 +85,7 @@ def make_release(
         lake: where everything is read and written.
         rules: what to take, screen and refuse.
         profile: whose partitions to take.
-        prompts: the prompts, whose versions the manifest holds.
+        prompts: the prompts; their versions are in the manifest.
         expected: the fingerprints that current partitions have.
         retracted: seeds whose dialogues are not released.
 
@@ -121,19 +121,10 @@ def make_release(
         manifest = {
             "inputs": inputs,
             "name": rules.name,
-            "rows": written.counts,
-            "rows_sha256": written.digest,
-            "rows_by_scenario": contents.rows,
-            "removed": contents.removed,
-            "coverage": round(selection.coverage, 6),
-            "left_out": [{"partition": partition.key, "why": partition.why} for partition in selection.left_out],
+            **_describe(written, contents, selection),
             "configuration": configuration,
-            "cast": contents.cast,
-            "judges": contents.judges,
             "lineage": lineage,
-            "tokens": contents.tokens,
             "previous": previous.id if previous else None,
-            "changes": contents.changes,
         }
         return run.publish(staged, identity, manifest, UNHASHED)
 
@@ -197,12 +188,28 @@ def _stage_rows(
 
 
 def _stage_plots(connection: duckdb.DuckDBPyConnection, lake: Lake, staged: Path, previous: Release | None) -> Contents:
-    """Draw the plots; returns what the card and the manifest say of the staged rows."""
+    """Draw the plots; returns what the card and the manifest say about the staged rows."""
     if previous:
         create_release_views(connection, lake, previous, "previous")
     contents = read_contents(connection, first=previous is None)
     draw_plots(connection, staged, contents)
     return contents
+
+
+def _describe(written: Written, contents: Contents, selection: Selection) -> Manifest:
+    """What the manifest says about the rows."""
+    return {
+        "rows": written.counts,
+        "rows_sha256": written.digest,
+        "rows_by_scenario": contents.rows,
+        "removed": contents.removed,
+        "coverage": round(selection.coverage, 6),
+        "left_out": [{"partition": partition.key, "why": partition.why} for partition in selection.left_out],
+        "cast": contents.cast,
+        "judges": contents.judges,
+        "tokens": contents.tokens,
+        "changes": contents.changes,
+    }
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, name: str, schema: Any, files: Iterable[str]) -> None:

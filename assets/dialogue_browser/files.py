@@ -21,7 +21,7 @@ def data_file(name: str, content: Any) -> bytes:
     Raises:
         ValueError: a number is not finite; JSON has no such number.
     """
-    # lone surrogates, which UTF-8 cannot hold, are escapes in ASCII
+    # lone surrogates, which UTF-8 cannot encode, are escapes in ASCII
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     packed = base64.b64encode(zlib.compress(text.encode("ascii"), LEVEL)).decode("ascii")
     return f'{GLOBAL}["{name}"]="{packed}";\n'.encode("ascii")

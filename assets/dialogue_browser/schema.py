@@ -23,8 +23,9 @@ LISTED = Table(
             "verdict": pa.Column(
                 pl.String,
                 pa.Check.isin(VERDICTS),
-                description="accepted into the release, or why not: rejected by the quality rules, set_aside while it "
-                "was made, retracted seed, near_duplicate of a dialogue in an earlier split, contaminated by a benchmark.",
+                description="accepted into the release, or why not: rejected by the quality rules, set_aside while "
+                "it was made, retracted seed, near_duplicate of a dialogue in an earlier split, contaminated by a "
+                "benchmark.",
             ),
             "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split of the seed."),
             "quality_score": pa.Column(

@@ -73,7 +73,7 @@ class Publication(Generic[T]):
             return None
 
     def read(self, lake: Lake, folder: str) -> T:
-        """What a folder below the lake's root holds.
+        """Read a folder, given relative to the lake's root.
 
         Raises:
             NotPublished: its manifest, or another file that is needed, is missing.

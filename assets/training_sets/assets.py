@@ -125,7 +125,7 @@ def gradient_features(
     backfill_policy=BackfillPolicy.single_run(),
     metadata=column_schema(RELEASED),
     description="What models are tuned on, of the latest release, all of one form, size and splits: `boost_qa` points "
-    "to it; `ori` holds the same seeds with their original answers, `random_aug` and `spelling_aug` these with "
+    "to it; `ori` has the same seeds with their original answers, `random_aug` and `spelling_aug` these with "
     "character noise, `cot` a chain of thought for each; `me` to `db_ep` the dialogues of one or two scenarios, the "
     "other seeds with their original answers; `tagcos` and `cot_collection` are selected from a pool of their own.",
 )

@@ -105,18 +105,18 @@ def allot(sizes: list[int], budget: int) -> list[int]:
         budget: at most their sum.
     """
     shares = [0] * len(sizes)
-    largest_first = sorted(range(len(sizes)), key=lambda place: (-sizes[place], place))
-    for place in largest_first[:budget]:
-        shares[place] = 1
+    largest_first = sorted(range(len(sizes)), key=lambda cluster: (-sizes[cluster], cluster))
+    for cluster in largest_first[:budget]:
+        shares[cluster] = 1
     left = budget - sum(shares)
     total = sum(sizes) - sum(shares)
     room = [size - share for size, share in zip(sizes, shares, strict=True)]
     exact = [left * free / total if total else 0.0 for free in room]
-    for place, part in enumerate(exact):
-        shares[place] += int(part)
-    by_remainder = sorted(range(len(sizes)), key=lambda place: (int(exact[place]) - exact[place], place))
-    for place in by_remainder[: budget - sum(shares)]:
-        shares[place] += 1
+    for cluster, part in enumerate(exact):
+        shares[cluster] += int(part)
+    by_remainder = sorted(range(len(sizes)), key=lambda cluster: (int(exact[cluster]) - exact[cluster], cluster))
+    for cluster in by_remainder[: budget - sum(shares)]:
+        shares[cluster] += 1
     return shares
 
 
@@ -145,20 +145,20 @@ def pursue(features: NDArray[np.float32], budget: int) -> Integers:
     residual = likeness.copy()
     halfway = np.empty(budget)  # factor · halfway = likeness of the selected rows
     for step in range(budget):
-        place = int(np.argmax(np.where(free, residual, -np.inf)))
-        if residual[place] <= 1e-7:
+        row_number = int(np.argmax(np.where(free, residual, -np.inf)))
+        if residual[row_number] <= 1e-7:
             break
-        products[step] = features @ features[place]
+        products[step] = features @ features[row_number]
         if step:
-            factor[step, :step] = solve_triangular(factor[:step, :step], products[:step, place], lower=True)
+            factor[step, :step] = solve_triangular(factor[:step, :step], products[:step, row_number], lower=True)
         row = factor[step, :step]
-        factor[step, step] = np.sqrt(max(float(products[step, place]) + RIDGE - float(row @ row), RIDGE))
-        halfway[step] = (likeness[place] - row @ halfway[:step]) / factor[step, step]
+        factor[step, step] = np.sqrt(max(float(products[step, row_number]) + RIDGE - float(row @ row), RIDGE))
+        halfway[step] = (likeness[row_number] - row @ halfway[:step]) / factor[step, step]
         fitted = factor[: step + 1, : step + 1]
         weights = solve_triangular(fitted, halfway[: step + 1], lower=True, trans="T")
         residual = likeness - weights @ products[: step + 1]
-        selected.append(place)
-        free[place] = False
+        selected.append(row_number)
+        free[row_number] = False
     rest = np.flatnonzero(free)
     filling = rest[np.argsort(-likeness[rest], kind="stable")][: budget - len(selected)]
     return np.concatenate([np.array(selected, dtype=np.int64), filling])

@@ -91,7 +91,7 @@ def read_features(lake: Lake, job: TrainingJob) -> Floats:
 
     Raises:
         NotPublished: they were not computed yet.
-        TrainingSetError: the file is damaged, or holds the features of other rows.
+        TrainingSetError: the file is damaged, or has the features of other rows.
     """
     path = f"{FEATURE_SETS.read(lake, job.folder).folder}/{FEATURES}"
     local = lake.store.local_path(path)
@@ -103,14 +103,14 @@ def read_features(lake: Lake, job: TrainingJob) -> Floats:
             features = np.load(io.BytesIO(lake.store.get(path)), allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError) as error:
         raise TrainingSetError(
-            f"{lake.store.uri(path)} does not hold gradient features ({error}); delete {job.folder} and materialise "
+            f"{lake.store.uri(path)} has no gradient features ({error}); delete {job.folder} and materialise "
             "gradient_features again"
         ) from error
     expected = (job.specification["data"]["rows"], job.specification["model"]["dimensions"])
     if features.shape != expected:
         raise TrainingSetError(
-            f"{lake.store.uri(path)} should hold {expected[0]} rows × {expected[1]} dimensions, one row per row of the "
-            f"pool, but holds {' × '.join(map(str, features.shape))}; delete {job.folder} and materialise "
+            f"{lake.store.uri(path)} should have {expected[0]} rows × {expected[1]} dimensions, one row per row of the "
+            f"pool, but has {' × '.join(map(str, features.shape))}; delete {job.folder} and materialise "
             "gradient_features again"
         )
     return features

@@ -42,8 +42,8 @@ _WORD = re.compile(r"(?<![\w'’-])[A-Za-z]+(?![\w'’-])")
 _NEIGHBOURS = {
     letter: near
     for row, below in pairwise(("qwertyuiop", "asdfghjkl", "zxcvbnm", ""))
-    for place, letter in enumerate(row)
-    for near in [row[max(0, place - 1) : place] + row[place + 1 : place + 2] + below[max(0, place - 1) : place + 1]]
+    for index, letter in enumerate(row)
+    for near in [row[max(0, index - 1) : index] + row[index + 1 : index + 2] + below[max(0, index - 1) : index + 1]]
 }
 # What people confuse: endings, silent and doubled letters, sounds.
 _CONFUSED = [
@@ -64,10 +64,10 @@ def spared(text: str) -> list[str]:
 
 def keeps_spared(text: str, noisy: str) -> bool:
     """Whether `noisy` contains all parts of `text` that noise must not change, in the same order."""
-    place = 0
+    index = 0
     for part in spared(text):
-        place = noisy.find(part, place) + len(part)
-        if place < len(part):
+        index = noisy.find(part, index) + len(part)
+        if index < len(part):
             return False
     return True
 
@@ -84,16 +84,16 @@ def random_noise(text: str, rules: NoiseRules, *identity: str) -> str:
     def garble(word: str, chance: Random) -> str:
         letters = list(word)
         for _ in range(max(1, round(rules.character_share * len(word)))):
-            place = chance.randrange(len(letters) - 1)
+            index = chance.randrange(len(letters) - 1)
             match chance.choice(("insert", "substitute", "swap", "delete")):
                 case "insert":
-                    letters.insert(place, chance.choice(string.ascii_letters))
+                    letters.insert(index, chance.choice(string.ascii_letters))
                 case "substitute":
-                    letters[place] = chance.choice(string.ascii_letters.replace(letters[place], ""))
+                    letters[index] = chance.choice(string.ascii_letters.replace(letters[index], ""))
                 case "swap":
-                    letters[place], letters[place + 1] = letters[place + 1], letters[place]
+                    letters[index], letters[index + 1] = letters[index + 1], letters[index]
                 case "delete":
-                    del letters[place]
+                    del letters[index]
         return "".join(letters)
 
     return _noisy(text, rules, garble, Random(stable_hash("random_aug", rules.seed, *identity)))
@@ -115,13 +115,13 @@ def _misspelt(word: str, chance: Random) -> str:
         for at in re.finditer(one, word)
         if at.start() > 0
     ]
-    undoubled = [word[:place] + word[place + 1 :] for place in range(1, len(word)) if word[place] == word[place - 1]]
-    place = chance.randrange(1, len(word) - 1)
-    near = _NEIGHBOURS.get(word[place].lower(), "")
+    undoubled = [word[:index] + word[index + 1 :] for index in range(1, len(word)) if word[index] == word[index - 1]]
+    index = chance.randrange(1, len(word) - 1)
+    near = _NEIGHBOURS.get(word[index].lower(), "")
     slips = [
-        word[:place] + word[place + 1] + word[place] + word[place + 2 :],
-        word[:place] + word[place] + word[place:],
-        word[:place] + (chance.choice(near) if near else "") + word[place + 1 :],
+        word[:index] + word[index + 1] + word[index] + word[index + 2 :],
+        word[:index] + word[index] + word[index:],
+        word[:index] + (chance.choice(near) if near else "") + word[index + 1 :],
     ]
     return chance.choice(confused + undoubled or slips)
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,9 +21,9 @@ from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import open_screen
 from assets.boost_qa.files import write_splits
-from assets.boost_qa.near_duplicates import Asked, near_duplicates
 from assets.boost_qa.release import Release, create_release_views
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.framework.near_duplicates import NearDuplicateIndex
 from assets.framework.partitions import Split
 from assets.seeds.configuration import load_seeds_configuration
 from assets.seeds.intake import sift
@@ -226,11 +225,9 @@ def _read_sources(lake: Lake, path: str) -> tuple[list[Row], Counter[str]]:
 
 def _near_held_out(lake: Lake, release: Release, pairs: Sequence[Row]) -> set[str]:
     """seed_ids of the pairs whose question is a near-duplicate of one in the release's validation or test."""
-    similarity = release.manifest["configuration"]["rules"]["near_duplicate_similarity"]
+    index = NearDuplicateIndex(release.manifest["configuration"]["rules"]["near_duplicate_similarity"])
     with lake.connect([SEEDS]) as connection:
         create_release_views(connection, lake, release, "released")
-        held_out = pl.DataFrame(pl.from_arrow(connection.sql(query("held_out_questions.sql")).to_arrow_table()))
-    # `near_duplicates` removes rows of validation and test; here rows of the pool are removed.
-    asked = [Asked(str(pair["seed_id"]), Split.TEST, (str(pair["question"]),)) for pair in pairs]
-    asked += [Asked(seed_id, Split.TRAIN, (question,)) for seed_id, question in held_out.rows()]
-    return {pair.dialogue_id for pair in near_duplicates(asked, similarity)}
+        for (question,) in connection.execute(query("held_out_questions.sql")).fetchall():
+            index.add(question)
+    return {str(pair["seed_id"]) for pair in pairs if index.find(str(pair["question"]))}

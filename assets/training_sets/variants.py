@@ -130,14 +130,14 @@ def make_set(
 
 
 def _of_release(variant: str, release: Release) -> Manifest:
-    """What the manifest of every variant says of its release."""
+    """What the manifest of every variant says about its release."""
     return {"variant": variant, "release": release.id, "rows": release.manifest["rows"]}
 
 
 def _faults(staged: Path, written: Written, release: Release) -> list[str]:
-    """The gates that a staged set fails: both formats hold the rows that were written, as many as the release has."""
+    """The gates that a staged set fails: both formats have the rows that were written, as many as the release has."""
     faults = [
-        f"the {name} files, read back, do not hold the rows that were written"
+        f"the {name} files, read back, do not have the rows that were written"
         for name, read in (("Parquet", read_splits), ("JSONL", read_lines))
         if digest_of(read(staged, written.counts)) != (written.digest, written.counts)
     ]

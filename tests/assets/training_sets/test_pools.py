@@ -153,8 +153,8 @@ def test_a_pool_that_is_too_small_without_its_retracted_seeds_launches_no_job(ma
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (lambda rows: np.ones((rows - 1, 8)), "should hold 6 rows × 8 dimensions"),
-        (lambda rows: np.ones((rows, 4)), "should hold 6 rows × 8 dimensions"),
+        (lambda rows: np.ones((rows - 1, 8)), "should have 6 rows × 8 dimensions"),
+        (lambda rows: np.ones((rows, 4)), "should have 6 rows × 8 dimensions"),
         (lambda rows: np.full((rows, 8), np.nan), "row 0 are not finite"),
     ],
 )
@@ -168,5 +168,5 @@ def test_features_whose_file_is_missing_are_named(maker: Any) -> None:
     maker.make("tagcos")
     maker.tiny.lake.store.delete(f"{maker.jobs[0].folder}/features.npy")
     maker.change_rules("tagcos", clusters=1)
-    with pytest.raises(TrainingSetError, match="does not hold gradient features"):
+    with pytest.raises(TrainingSetError, match="has no gradient features"):
         maker.make("tagcos")
