@@ -146,7 +146,7 @@ def plain(path: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from resources.model_servers.embedded.models import packaged_chat_model_file
+    from resources.model_servers.embedded.weights import packaged_chat_model_file
 
     specified = json.loads(path.read_bytes())
     recipe, source, gguf = specified["recipe"], specified["base"]["model"], {}

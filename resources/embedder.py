@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from resources.chat.calls import EndpointUnusable
 from resources.chat.profile import Endpoint, Profile
 from resources.configuration import ConfigurationError
-from resources.model_servers.embedded.models import SENTENCE_MODEL, SENTENCE_TOKENS
-from resources.model_servers.embedded.server import lease_embedding_server
+from resources.model_servers.embedded.servers import lease_embedding_server
+from resources.model_servers.embedded.weights import SENTENCE_MODEL, SENTENCE_TOKENS
 
 if TYPE_CHECKING:
     from openai import OpenAI

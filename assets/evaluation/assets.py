@@ -26,9 +26,9 @@ from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 from resources.model_servers.embedded.lease import EmbeddedServerError
-from resources.model_servers.embedded.models import EmbeddedModelMissing
+from resources.model_servers.embedded.weights import EmbeddedModelMissing
 from resources.model_servers.tuned.configuration import Serving
-from resources.model_servers.tuned.merged import NotMergeable
+from resources.model_servers.tuned.merge_adapter import NotMergeable
 from resources.progress import progress
 from resources.sandbox.sandbox import NoSandbox
 

@@ -25,7 +25,7 @@ from assets.framework.currency import why_not_current
 from assets.framework.partition_run import Written
 from resources.chat.calls import Usage
 from resources.chat.throughput import Throughput
-from resources.model_servers.tuned.served import ModelUnderTest, serve
+from resources.model_servers.tuned.serving import ModelUnderTest, serve_model
 from resources.progress import Update
 
 KEPT_UNPARSED = 200  # rows of a benchmark's file that are named in the footer
@@ -78,7 +78,10 @@ class CheckpointEvaluation:
         usage: dict[str, Usage] = {}
         evaluation, store = self.evaluation, self.evaluation.lake.store
         async with slots:
-            with self.show_progress(f"evaluating {key}") as update, serve(evaluation.serving, store, inputs) as served:
+            with (
+                self.show_progress(f"evaluating {key}") as update,
+                serve_model(evaluation.serving, store, inputs) as served,
+            ):
                 for found in self.questions:
                     name = found.benchmark.name
                     profile = benchmark_profile(evaluation, inputs, served, found.benchmark)

@@ -21,7 +21,7 @@ from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Gate, Lake
 from resources.model_servers.tuned.configuration import Serving
-from resources.model_servers.tuned.served import ModelUnderTest, Served, describe_serving
+from resources.model_servers.tuned.serving import ModelUnderTest, ServedModel, describe_serving
 from resources.sandbox.sandbox import require_sandbox
 
 FORMAT = 2
@@ -90,7 +90,9 @@ def trained_template(lake: Lake, checkpoint: Checkpoint, name: str) -> str:
         return (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
 
 
-def benchmark_profile(evaluation: Evaluation, tested: ModelUnderTest, served: Served, benchmark: Benchmark) -> Profile:
+def benchmark_profile(
+    evaluation: Evaluation, tested: ModelUnderTest, served: ServedModel, benchmark: Benchmark
+) -> Profile:
     """The deployment's profile with the model under test in it, sampled as the benchmark says.
 
     Its endpoint is named after its checkpoint, so that the journal of an earlier checkpoint gives no answer for it.

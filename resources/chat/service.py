@@ -21,7 +21,7 @@ Lease = Callable[[Endpoint], AbstractContextManager[str]]
 
 def lease_embedded(endpoint: Endpoint) -> AbstractContextManager[str]:
     """Lease the embedded server for an endpoint of kind `embedded`; gives its base URL."""
-    from resources.model_servers.embedded.server import lease_chat_server
+    from resources.model_servers.embedded.servers import lease_chat_server
 
     return lease_chat_server(endpoint.model_file, endpoint.context_tokens, endpoint.max_concurrency)
 

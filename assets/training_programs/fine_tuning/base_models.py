@@ -14,7 +14,7 @@ from assets.training_programs.fine_tuning.faults import Fault, OutOfReach
 from assets.training_programs.recipe import EMBEDDED, BaseModel
 from resources.lake.opening import open_store
 from resources.lake.store import S3Options, StoreError
-from resources.model_servers.embedded.models import CHAT_MODEL, EmbeddedModelMissing, packaged_chat_model_file
+from resources.model_servers.embedded.weights import CHAT_MODEL, EmbeddedModelMissing, packaged_chat_model_file
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 FETCHED = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]

@@ -1,16 +1,15 @@
-"""A lease on a background server: one server a machine and user for all processes, gone when nobody holds one.
+"""A lease on a background server. All processes of a user on a machine share one server, which ends without leases.
 
-Three files in the runtime folder, all locked with `flock`, so that the kernel does the counting and a SIGKILL is
-counted as well:
+Three files in the runtime folder are locked with `flock`. The kernel releases the locks of a process that ends, even
+by SIGKILL:
 
-- `<name>.clients`: every client holds it shared for as long as it needs the server. The server tries for it
-  exclusively now and then; when that has succeeded for long enough nobody is there, and it ends.
-- `<name>.starting`: held exclusively by the one client that looks at, starts or replaces the server.
-- `<name>.server`: held exclusively by the server while it lives. What it says about the server (process id, and
-  the address once it serves) counts only while it is locked: a stale file is never believed, nor its process id
-  killed.
+- `<name>.clients`: every client locks it shared for as long as it needs the server. The server regularly tries to lock
+  it exclusively; once that has succeeded for the idle time, there is no client, and the server ends.
+- `<name>.starting`: locked exclusively by the one client that checks, starts or replaces the server.
+- `<name>.server`: locked exclusively by the server while it runs. It contains the server's process id and, once the
+  server answers, its address. The content is valid only while the file is locked.
 
-This is the clients' side; `detached` is the server's.
+This module is the clients' side; `background` is the server's side.
 """
 
 import contextlib
@@ -30,17 +29,17 @@ from typing import IO
 from urllib.parse import urlsplit
 
 LOCK_POLL_SECONDS = 0.02
-PROJECT = Path(__file__).parents[3]  # from where `python -m` finds the program, installed or not
-LOG_BYTES = 1_000_000  # a longer log is put aside when the next server starts
+PROJECT = Path(__file__).parents[3]  # `python -m` finds the program from here, also where the project is not installed
+LOG_BYTES = 1_000_000  # a longer log is renamed when the next server starts
 
 
 class EmbeddedServerError(RuntimeError):
-    """The background server cannot be had. The message says why and where its log is."""
+    """The background server cannot be used. The message says why and where its log is."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """The files through which clients and their server meet."""
+    """The files that clients and their server share."""
 
     folder: Path
     name: str
@@ -63,47 +62,49 @@ class ServerFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class LeaseTimeouts:
     """How long a client waits, in seconds."""
 
-    start: float = 120.0  # for a server to load its model and answer
-    health: float = 15.0  # for an answer of one that is running; a busy machine is slow
+    start: float = 120.0  # until a server has loaded its model and answers
+    health: float = 15.0  # for the health check of a running server; a busy machine is slow
+
+
+DEFAULT_TIMEOUTS = LeaseTimeouts()
 
 
 @dataclass(frozen=True, slots=True)
 class LiveServer:
-    """A server that holds its lock. `address` is None until it serves."""
+    """A running server, which locks its file. `address` is None until it answers."""
 
     pid: int
     address: str | None
 
 
 @contextlib.contextmanager
-def lease(files: ServerFiles, program: Sequence[str], patience: Patience | None = None) -> Iterator[str]:
-    """Hold the server of `files`, started with `program` if none is running; yield its address.
+def lease(files: ServerFiles, program: Sequence[str], timeouts: LeaseTimeouts = DEFAULT_TIMEOUTS) -> Iterator[str]:
+    """Lease the server of `files`; start it with `program` if it is not running. Yields its address.
 
     Args:
-        files: where clients and server meet; one name a server.
-        program: arguments after `python`; the program calls `resources.model_servers.embedded.detached.serve_until_idle`.
-        patience: how long to wait.
+        files: what clients and server share; one name per server.
+        program: arguments after `python`; the program calls `resources.model_servers.embedded.background.serve_until_idle`.
+        timeouts: how long to wait.
 
     Yields:
-        `http://127.0.0.1:<port>`, answering for as long as the lease is held.
+        `http://127.0.0.1:<port>`, which answers until the context ends.
 
     Raises:
         EmbeddedServerError: the server did not start, did not become healthy, or cannot be replaced.
     """
-    patience = patience or Patience()
     with files.clients.open("a") as clients:
-        _lock(clients, fcntl.LOCK_SH, patience.start, files)
+        _lock(clients, fcntl.LOCK_SH, timeouts.start, files)
         with files.starting.open("a") as starting:
-            _lock(starting, fcntl.LOCK_EX, 3 * patience.start, files)
-            address = _healthy_address(files, patience) or _start(files, program, patience)
+            _lock(starting, fcntl.LOCK_EX, 3 * timeouts.start, files)
+            address = _healthy_address(files, timeouts) or _start(files, program, timeouts)
         yield address
 
 
 def live_server(files: ServerFiles) -> LiveServer | None:
-    """The server that holds its lock now; None where there is none. Call it with `starting` held."""
+    """The running server; None if there is none. Call it with `starting` locked."""
     try:
         with files.server.open("r") as state:
             try:
@@ -113,7 +114,7 @@ def live_server(files: ServerFiles) -> LiveServer | None:
                 return LiveServer(pid=content.get("pid", 0), address=content.get("address"))
     except FileNotFoundError:
         pass
-    except json.JSONDecodeError:  # being written just now
+    except json.JSONDecodeError:  # the server is writing it
         return LiveServer(pid=0, address=None)
     return None
 
@@ -126,23 +127,23 @@ def _lock(file: IO[str], operation: int, seconds: float, files: ServerFiles) -> 
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
-                    f"waited {seconds:.0f} s for {file.name}, which another process holds; see {files.log}"
+                    f"waited {seconds:.0f} s for {file.name}, which another process has locked; see {files.log}"
                 ) from None
             time.sleep(LOCK_POLL_SECONDS)
         else:
             return
 
 
-def _healthy_address(files: ServerFiles, patience: Patience) -> str | None:
-    """The address of the running server if it is well; one that is not is killed."""
-    deadline = time.monotonic() + patience.start
+def _healthy_address(files: ServerFiles, timeouts: LeaseTimeouts) -> str | None:
+    """The address of the running server if it is healthy; an unhealthy one is killed."""
+    deadline = time.monotonic() + timeouts.start
     while server := live_server(files):
-        if server.address and _is_healthy(server.address, patience.health):
+        if server.address and _is_healthy(server.address, timeouts.health):
             return server.address
         if server.address or time.monotonic() > deadline:
             _kill(files, server.pid)
             return None
-        time.sleep(LOCK_POLL_SECONDS)  # still loading: whoever started it was killed meanwhile
+        time.sleep(LOCK_POLL_SECONDS)  # still loading: the client that started it was killed
     return None
 
 
@@ -165,13 +166,13 @@ def _kill(files: ServerFiles, pid: int) -> None:
     while live_server(files):
         if time.monotonic() > deadline:
             raise EmbeddedServerError(
-                f"the embedded server (process {pid}) is not answering and cannot be ended: end it by hand; "
+                f"the embedded server (process {pid}) does not answer and cannot be killed: end it by hand; "
                 f"see {files.log}"
             )
         time.sleep(LOCK_POLL_SECONDS)
 
 
-def _start(files: ServerFiles, program: Sequence[str], patience: Patience) -> str:
+def _start(files: ServerFiles, program: Sequence[str], timeouts: LeaseTimeouts) -> str:
     if files.log.exists() and files.log.stat().st_size > LOG_BYTES:
         files.log.replace(files.log.with_suffix(".log.1"))
     with files.log.open("ab") as log:
@@ -182,26 +183,26 @@ def _start(files: ServerFiles, program: Sequence[str], patience: Patience) -> st
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            start_new_session=True,  # a Ctrl-C in the client's terminal is not for the server
+            start_new_session=True,  # Ctrl-C in the client's terminal must not reach the server
         )
     assert process.stdout is not None  # noqa: S101 - for the type checker
     with process.stdout:
-        said = _first_line(process.stdout, patience.start)
-    if said is None:
+        ready = _first_line(process.stdout, timeouts.start)
+    if ready is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    process.wait()  # it has detached itself, or is dead
-    # Asked even of one that ended: it gives way to a server whose starter was killed before it had its lock.
-    if address := _healthy_address(files, patience):
+    process.wait()  # the server has detached itself, or has ended
+    # Also if it ended: it ends where a server is running whose starter was killed before the server had its lock.
+    if address := _healthy_address(files, timeouts):
         return address
-    what = "ended while it was starting" if said is not None else f"said nothing for {patience.start:.0f} s"
+    what = "ended while it was starting" if ready is not None else f"was not ready after {timeouts.start:.0f} s"
     raise EmbeddedServerError(
-        f"the embedded server {what}. Its last words:\n{_tail(files.log, begun)}\nLog: {files.log}"
+        f"the embedded server {what}. Its last output:\n{_tail(files.log, begun)}\nLog: {files.log}"
     )
 
 
 def _first_line(pipe: IO[bytes], seconds: float) -> bytes | None:
-    """The line the program says when it serves; empty if it ended instead, None if it stayed silent."""
+    """The line that the program prints when it serves; empty if it ended instead, None after `seconds`."""
     readable, _, _ = select.select([pipe], [], [], seconds)
     return pipe.readline() if readable else None
 
@@ -209,5 +210,5 @@ def _first_line(pipe: IO[bytes], seconds: float) -> bytes | None:
 def _tail(log: Path, begun: int, lines: int = 20) -> str:
     with log.open("rb") as file:
         file.seek(begun)
-        words = file.read().decode("utf-8", errors="replace").strip().splitlines()
-    return "\n".join(f"  {line}" for line in words[-lines:]) or "  (none)"
+        printed = file.read().decode("utf-8", errors="replace").strip().splitlines()
+    return "\n".join(f"  {line}" for line in printed[-lines:]) or "  (none)"

@@ -1,4 +1,4 @@
-"""Where a model under test is served: an OpenAI-compatible endpoint, or on this machine."""
+"""The serving configuration: where models under test are served, at an OpenAI-compatible endpoint or on this machine."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -9,30 +9,30 @@ from resources.chat.profile import Endpoint, ModelPrice
 from resources.configuration import Configuration, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
-PLACES = {"base": "b", "variant": "v", "checkpoint": "c"}
+PLACEHOLDERS = {"base": "b", "variant": "v", "checkpoint": "c"}
 
 
 class Serving(Configuration):
-    """The whole file."""
+    """Where models under test are served."""
 
     kind: Literal["local", "endpoint"] = Field(
-        description="`local`: the embedded model with its adapter merged in, by llama.cpp; `endpoint`: a server of "
-        "yours, such as vLLM with the adapters as models."
+        description="`local`: the embedded model with its adapter merged in, by llama.cpp; `endpoint`: your own "
+        "server, such as vLLM with the adapters as models."
     )
     endpoint: Endpoint | None = Field(default=None, description="Kind `endpoint`: the server.")
     endpoints: dict[str, Endpoint] = Field(
-        default_factory=dict, description="Kind `endpoint`: by base model, where they are served in different places."
+        default_factory=dict, description="Kind `endpoint`: by base model, where they have different servers."
     )
     model: str = Field(
         default="{base}-{variant}",
         min_length=1,
-        description="Kind `endpoint`: what it calls a tuned model; {base}, {variant} and {checkpoint} stand for these.",
+        description="Kind `endpoint`: name of a tuned model there; {base}, {variant} and {checkpoint} are replaced.",
     )
-    untuned: str = Field(default="{base}", min_length=1, description="Kind `endpoint`: what it calls the base model.")
+    untuned: str = Field(default="{base}", min_length=1, description="Kind `endpoint`: name of the base model there.")
     models: dict[str, str] = Field(
-        default_factory=dict, description="Kind `endpoint`: names that differ, by partition: `llama-3-8b|untuned`."
+        default_factory=dict, description="Kind `endpoint`: other names, by partition, such as `llama-3-8b|untuned`."
     )
-    price: ModelPrice | None = Field(default=None, description="Of the models under test, for budget and report.")
+    price: ModelPrice | None = Field(default=None, description="Price of the models under test, for budget and report.")
     context_tokens: int = Field(default=2048, ge=256, description="Kind `local`: context of one call.")
     slots: int = Field(default=4, ge=1, description="Kind `local`: calls that are decoded together.")
 
@@ -45,14 +45,14 @@ class Serving(Configuration):
             faults.append("kind 'local' takes no endpoint")
         for name in (self.model, self.untuned):
             try:
-                name.format(**PLACES)
+                name.format(**PLACEHOLDERS)
             except (KeyError, IndexError, ValueError):
-                faults.append(f"{name!r} should hold no placeholder but {{base}}, {{variant}} and {{checkpoint}}")
+                faults.append(f"{name!r} may only have the placeholders {{base}}, {{variant}} and {{checkpoint}}")
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
 
 def load_serving(name_or_path: str) -> Serving:
-    """A shipped configuration (`local`, `vllm`) or a YAML file. Raises ConfigurationError: every fault at once."""
+    """A shipped configuration (`local`, `vllm`) or a YAML file. Raises ConfigurationError with every fault."""
     return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), Serving)

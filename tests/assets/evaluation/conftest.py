@@ -22,7 +22,7 @@ from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
-from resources.model_servers.tuned.served import ModelUnderTest
+from resources.model_servers.tuned.serving import ModelUnderTest
 from resources.progress import Update
 from resources.sandbox.sandbox import NoSandbox, require_sandbox
 from tests.fake_endpoint import FakeEndpoint

@@ -12,7 +12,7 @@ from assets.training_programs.fine_tuning.data import NO_LOSS, tokenize
 from assets.training_programs.fine_tuning.faults import Fault
 from assets.training_programs.fine_tuning.templates import FAMILIES, dress
 from assets.training_programs.recipe import template_names
-from resources.model_servers.embedded.models import packaged_chat_model_file
+from resources.model_servers.embedded.weights import packaged_chat_model_file
 from tests.trainer_work import conversation
 
 WORDS = st.text(alphabet="abc .,\n\t\u00e9\u4f60\U0001f600'\"<|>[]/", min_size=1, max_size=40).filter(str.strip)

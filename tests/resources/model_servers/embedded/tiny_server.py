@@ -1,6 +1,6 @@
 """A background server without a model: a program for the tests of the lease.
 
-`GET /sicken` makes its health check fail from then on. With `--gate PATH` it loads until that file exists.
+After `GET /sicken` its health check fails. With `--gate PATH` it loads until that file exists.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from resources.model_servers.embedded.detached import serve_until_idle
+from resources.model_servers.embedded.background import serve_until_idle
 from resources.model_servers.embedded.lease import ServerFiles
 
 

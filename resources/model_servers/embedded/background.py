@@ -1,4 +1,4 @@
-"""The server's side of a lease: detach, serve, and end when no client is left. See `lease`."""
+"""The server's side of a lease: detach from the starter, serve, and end when there is no client. See `lease`."""
 
 import contextlib
 import fcntl
@@ -15,8 +15,8 @@ from typing import IO, NoReturn, Protocol
 from resources.model_servers.embedded.lease import ServerFiles
 
 
-class Listening(Protocol):
-    """A server that answers on threads of its own; `GET /health` says 200 when it is well."""
+class ListeningServer(Protocol):
+    """A server that answers on its own threads; `GET /health` returns 200 when it is healthy."""
 
     @property
     def listening_address(self) -> str:
@@ -24,17 +24,17 @@ class Listening(Protocol):
         ...
 
 
-def serve_until_idle(files: ServerFiles, open_server: Callable[[], Listening], idle_seconds: float) -> NoReturn:
-    """Detach from the starter, open the server, and end the process once no lease was held for `idle_seconds`.
+def serve_until_idle(files: ServerFiles, open_server: Callable[[], ListeningServer], idle_seconds: float) -> NoReturn:
+    """Detach from the starter, open the server, and end the process after `idle_seconds` without a client.
 
-    Standard output is the starter's pipe: one line on it says that the server serves. Standard error is the log.
-    Call it before any thread is started.
+    Standard output is the starter's pipe: one line on it says that the server is ready. Standard error is the log.
+    Call it before a thread is started.
     """
     if os.fork():
-        os._exit(0)  # the starter need not reap us, whenever we end
+        os._exit(0)  # so that the starter need not wait for the server's end
     os.chdir("/")
     starter = os.dup(1)
-    os.dup2(2, 1)  # whatever the server prints belongs in the log
+    os.dup2(2, 1)  # what the server prints goes to the log
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     try:
@@ -43,13 +43,15 @@ def serve_until_idle(files: ServerFiles, open_server: Callable[[], Listening], i
             _write_state(state, pid=os.getpid())
             server = open_server()
             _write_state(state, pid=os.getpid(), address=server.listening_address)
-            with contextlib.suppress(BrokenPipeError):  # killed meanwhile; the next client finds us all the same
+            with contextlib.suppress(
+                BrokenPipeError
+            ):  # the starter was killed; the next client finds this server by its file
                 os.write(starter, b"serving\n")
             os.close(starter)
             with files.clients.open("a") as clients:
                 _wait_until_idle(files.clients, clients, idle_seconds)
                 _write_state(state)
-                os._exit(0)  # while new clients wait for the lock; an ordinary exit hangs in llama.cpp's destructor
+                os._exit(0)  # new clients wait for the lock until here; a normal exit hangs in llama.cpp's destructor
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
@@ -68,7 +70,7 @@ def _write_state(state: IO[str], **content: object) -> None:
 
 
 def _wait_until_idle(path: Path, clients: IO[str], idle_seconds: float) -> None:
-    """Return, holding the clients' lock exclusively, when nobody has held it for `idle_seconds`."""
+    """Return, with the clients' file locked exclusively, when no client has locked it for `idle_seconds`."""
     poll = min(0.5, idle_seconds / 4)
     idle_since: float | None = None
     while True:
@@ -80,13 +82,13 @@ def _wait_until_idle(path: Path, clients: IO[str], idle_seconds: float) -> None:
             continue
         now = time.monotonic()
         idle_since = idle_since or now
-        if now - idle_since >= idle_seconds or not _still_there(path, clients):
+        if now - idle_since >= idle_seconds or not _still_exists(path, clients):
             return
         fcntl.flock(clients, fcntl.LOCK_UN)
 
 
-def _still_there(path: Path, file: IO[str]) -> bool:
-    """Whether `path` still is the open `file`: where the runtime folder was removed, nobody finds us again."""
+def _still_exists(path: Path, file: IO[str]) -> bool:
+    """Whether `path` still is the open `file`. If the runtime folder was removed, no client finds this server."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:

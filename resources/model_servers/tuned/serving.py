@@ -1,4 +1,4 @@
-"""A model under test, made ready to be asked: its endpoint and its name there."""
+"""Serving a model under test: its endpoint and its name there."""
 
 import json
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from resources.model_servers.tuned.configuration import Serving
 
 @dataclass(frozen=True, slots=True)
 class ModelUnderTest:
-    """What was tuned from what, and where its files are."""
+    """A checkpoint, or a base model that was not tuned, and where its files are."""
 
-    base: str  # name of the base model, as partitions have it
+    base: str  # name of the base model in partition keys
     base_model: str  # `embedded`, a hub id, a folder
     variant: str
     checkpoint: str  # its id
@@ -29,8 +29,8 @@ class ModelUnderTest:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """Where a model under test answers, and under which name."""
+class ServedModel:
+    """The endpoint where a model under test answers, and its name there."""
 
     endpoint: Endpoint
     model: str
@@ -38,27 +38,27 @@ class Served:
 
 
 @contextmanager
-def serve(serving: Serving, store: Store, tested: ModelUnderTest) -> Iterator[Served]:
-    """Make a model ready, for as long as the context is held. An embedded server starts when it is first called.
+def serve_model(serving: Serving, store: Store, tested: ModelUnderTest) -> Iterator[ServedModel]:
+    """Serve a model for the time of the context. An embedded server starts with the first call.
 
     Raises:
-        ConfigurationError: this configuration cannot serve it; the message says which can.
-        EmbeddedModelMissing: what the local kind needs is not installed.
-        NotMergeable: the adapter is of a form that cannot be merged.
+        ConfigurationError: this configuration cannot serve it; the message says what to do.
+        EmbeddedModelMissing: kind `local` needs a package that is not installed.
+        NotMergeable: the adapter is not plain LoRA.
     """
     if serving.kind == "endpoint":
-        yield _elsewhere(serving, tested)
+        yield _at_endpoint(serving, tested)
         return
     if tested.base_model != "embedded":
         raise ConfigurationError(
-            f"{tested.base} ({tested.base_model}) cannot be served on this machine: kind `local` serves the embedded "
-            "model only. Serve it with vLLM (resources/model_servers/tuned/configurations/vllm.yaml shows the command) and set "
-            "MASTER_SERVED to a file that names the server"
+            f"{tested.base} ({tested.base_model}) cannot be served on this machine: kind `local` serves only the embedded "
+            "model. Serve it with vLLM (the command is in resources/model_servers/tuned/configurations/vllm.yaml) and "
+            "set MASTER_SERVED to a file that names the server"
         )
-    from resources.model_servers.tuned.merged import merged_model
+    from resources.model_servers.tuned.merge_adapter import merged_model
 
     with merged_model(store, tested.adapter, tested.template, tested.checkpoint) as file:
-        yield Served(
+        yield ServedModel(
             Endpoint(
                 kind="embedded",
                 model_file=str(file),
@@ -71,20 +71,22 @@ def serve(serving: Serving, store: Store, tested: ModelUnderTest) -> Iterator[Se
         )
 
 
-def _elsewhere(serving: Serving, tested: ModelUnderTest) -> Served:
+def _at_endpoint(serving: Serving, tested: ModelUnderTest) -> ServedModel:
     endpoint = serving.endpoints.get(tested.base, serving.endpoint)
     if endpoint is None:
         raise ConfigurationError(
-            f"no endpoint serves {tested.base}: give endpoints.{tested.base}, or one endpoint for all, in the file "
+            f"no endpoint serves {tested.base}: set endpoints.{tested.base}, or endpoint for all base models, in the file "
             "that MASTER_SERVED names"
         )
     named = serving.untuned if tested.adapter is None else serving.model
     name = serving.models.get(tested.partition) or named.format(
         base=tested.base, variant=tested.variant, checkpoint=tested.checkpoint
     )
-    return Served(endpoint, name, serving.price)
+    return ServedModel(endpoint, name, serving.price)
 
 
 def describe_serving(serving: Serving, tested: ModelUnderTest) -> str:
-    """Under which name a model is asked for, without making it ready: part of what its answers are made of."""
-    return _elsewhere(serving, tested).model if serving.kind == "endpoint" else json.dumps(["local", tested.checkpoint])
+    """What identifies a served model in the fingerprint of its answers; nothing is started."""
+    return (
+        _at_endpoint(serving, tested).model if serving.kind == "endpoint" else json.dumps(["local", tested.checkpoint])
+    )

