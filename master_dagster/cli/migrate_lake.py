@@ -5,9 +5,8 @@ import argparse
 from rich.console import Console
 
 from master_dagster.settings import load_settings
-from resources.lake.migration import migrate_lake
+from resources.lake.format import FORMAT, migrate_lake
 from resources.lake.opening import open_store
-from resources.lake.tables import FORMAT
 
 SUMMARY = "bring the lake of an earlier version to the present format; stop all runs first; safe to repeat"
 

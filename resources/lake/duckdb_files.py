@@ -36,13 +36,11 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """The file, which is read in pieces. Raises FileNotFoundError."""
         if mode != "rb":
             raise NotImplementedError(f"{path} can only be read here")
-        with self._lock:
-            known = self._opened.get(path)
-        if known is None:
-            known = self._remember(path, self._open_file(self._relative(path)), first=True)
-        elif known.size and not known.has_tail:
-            known = self._remember(path, known.with_tail(), first=False)
-        return known.copy()
+        known = self._opened.get(path)
+        file = self._open_file(self._relative(path)) if known is None else known.copy(tail=True)
+        if known is None or not known.tail:
+            file = self._remember(path, file, first=known is None)
+        return file.copy(tail=True)
 
     def _remember(self, path: str, file: RangedFile, *, first: bool) -> RangedFile:
         """Store a file with its tail, and drop the oldest tail. Returns the version of the file that is used."""
@@ -53,7 +51,7 @@ class StoreFileSystem(AbstractFileSystem):  # type: ignore[misc]
             self._with_tail[path] = None
             if len(self._with_tail) > self._tails:
                 oldest, _ = self._with_tail.popitem(last=False)
-                self._opened[oldest] = self._opened[oldest].without_tail()
+                self._opened[oldest] = self._opened[oldest].copy(tail=False)
             return file
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ READ_AHEAD = 1 << 16  # bytes
 
 
 class RangedFile(io.RawIOBase, BinaryIO):
-    """A remote file whose tail is in memory; the rest is fetched when it is read."""
+    """A remote file of which one piece is in memory, at first its tail; another piece is fetched when it is read."""
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int, tail: bytes, ahead: int = READ_AHEAD) -> None:
         """Open a file.
@@ -20,30 +20,21 @@ class RangedFile(io.RawIOBase, BinaryIO):
             tail: the last bytes of the file; may be empty.
             ahead: at least so many bytes are fetched at a time.
         """
-        self._at_least = ahead
-        self._fetch = fetch
-        self.size = size
-        self._tail = tail
-        self._ahead, self._ahead_start = b"", 0
+        self._fetch, self._at_least = fetch, ahead
+        self.size, self.tail = size, tail
+        self._piece, self._piece_start = tail, size - len(tail)
         self._position = 0
 
-    def copy(self) -> "RangedFile":
-        """The same file, positioned at its start; its tail is not fetched again."""
-        return RangedFile(self._fetch, self.size, self._tail, self._at_least)
+    def copy(self, *, tail: bool) -> "RangedFile":
+        """The same version of the file, positioned at its start, with its tail in memory or without.
 
-    @property
-    def has_tail(self) -> bool:
-        """Whether the file's end is in memory."""
-        return bool(self._tail)
-
-    def with_tail(self) -> "RangedFile":
-        """The same version of the file with its end fetched. Raises StoreError where it was replaced."""
-        start = max(0, self.size - READ_AHEAD)
-        return RangedFile(self._fetch, self.size, self._fetch(start, self.size), self._at_least)
-
-    def without_tail(self) -> "RangedFile":
-        """The same version of the file, with nothing of it in memory."""
-        return RangedFile(self._fetch, self.size, b"", self._at_least)
+        Raises:
+            StoreError: the tail has to be fetched, and the file was replaced.
+        """
+        piece = b""
+        if tail:
+            piece = self.tail or (self._fetch(max(0, self.size - READ_AHEAD), self.size) if self.size else b"")
+        return RangedFile(self._fetch, self.size, piece, self._at_least)
 
     def readable(self) -> bool:
         return True
@@ -60,25 +51,19 @@ class RangedFile(io.RawIOBase, BinaryIO):
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        data = self._bytes(self._position, min(self._position + len(view), self.size))
+        data = self._read(self._position + len(view))
         view[: len(data)] = data
-        self._position += len(data)
         return len(data)
 
     def readall(self) -> bytes:
-        data = self._bytes(self._position, self.size)
-        self._position += len(data)
-        return data
+        return self._read(self.size)
 
-    def _bytes(self, start: int, end: int) -> bytes:
+    def _read(self, end: int) -> bytes:
+        """The bytes from the position up to `end`; moves the position."""
+        start, end = self._position, min(end, self.size)
         if start >= end:
             return b""
-        tail_start = self.size - len(self._tail)
-        if start >= tail_start:
-            return self._tail[start - tail_start : end - tail_start]
-        if end > tail_start:
-            return self._bytes(start, tail_start) + self._tail[: end - tail_start]
-        if not self._ahead_start <= start <= end <= self._ahead_start + len(self._ahead):
-            self._ahead = self._fetch(start, min(max(end, start + self._at_least), tail_start))
-            self._ahead_start = start
-        return self._ahead[start - self._ahead_start : end - self._ahead_start]
+        if not self._piece_start <= start <= end <= self._piece_start + len(self._piece):
+            self._piece, self._piece_start = self._fetch(start, min(max(end, start + self._at_least), self.size)), start
+        self._position = end
+        return self._piece[start - self._piece_start : end - self._piece_start]

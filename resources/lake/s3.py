@@ -112,11 +112,11 @@ class S3Store:
         settings = self._retries
         client = self._make_client(settings.opening_attempts, settings.opening_timeout, settings.opening_timeout)
         try:
-            with self._explained("HeadBucket", ""):
-                client.head_bucket(Bucket=self.bucket)
-        except (StoreError, FileNotFoundError, ClientError) as error:
-            if isinstance(error.__cause__, UNREACHABLE) and isinstance(error, StoreUnreachable):
-                raise
+            client.head_bucket(Bucket=self.bucket)
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, BotoCoreError) and is_transient(error):
+                with self._explained("HeadBucket", ""):
+                    raise
         finally:
             client.close()
 
@@ -215,9 +215,6 @@ class S3Store:
     def get_with_version(self, path: str) -> tuple[bytes, str]:
         data, answer = self._fetch(path)
         return data, answer["ETag"]
-
-    def get_tail(self, path: str, length: int) -> bytes:
-        return self._tail(path, length)[0]
 
     def open(self, path: str) -> RangedFile:
         tail, size, version = self._tail(path, READ_AHEAD)

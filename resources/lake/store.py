@@ -130,10 +130,6 @@ class Store(Protocol):
         """The whole file and its version, for `replace_if_unchanged`. Raises FileNotFoundError."""
         ...
 
-    def get_tail(self, path: str, length: int) -> bytes:
-        """The last `length` bytes of a file, or all of a shorter one. Raises FileNotFoundError."""
-        ...
-
     def open(self, path: str) -> BinaryIO:
         """A file to read from at any place; no more of it is fetched than is read, and a little ahead.
 
@@ -215,12 +211,6 @@ class LocalStore:
     def get_with_version(self, path: str) -> tuple[bytes, str]:
         data = self.get(path)
         return data, hashlib.sha256(data).hexdigest()
-
-    def get_tail(self, path: str, length: int) -> bytes:
-        with self.open(path) as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - length))
-            return file.read()
 
     def open(self, path: str) -> BinaryIO:
         try:

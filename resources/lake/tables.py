@@ -9,24 +9,22 @@ _journal/…                                              completions that were 
 
 import io
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import duckdb
 import pandera.polars as pa
 import polars as pl
+import pyarrow.parquet as pq
 from pandera.errors import SchemaError, SchemaErrors
 
+from resources.lake.format import check_format, mark_format
 from resources.lake.opening import open_store
-from resources.lake.store import S3_AS_USUAL, S3Options, Store, StoredFile, StoreError
+from resources.lake.store import S3_AS_USUAL, S3Options, Store, StoredFile
 
-FORMAT = 2  # see resources.lake.migration
-FORMAT_FILE = "lake.json"
-MIGRATE_COMMAND = "python -m master_dagster.cli migrate-lake"
-USUAL_FOOTER = 1 << 16  # bytes; a longer one takes a second request
+STAMP = "%Y%m%dT%H%M%S%fZ"  # of a time in a marker's name
 Gate = Literal["passed", "failed"]
 JSON = Any
 
@@ -81,6 +79,36 @@ class PartitionRecord:
         """The keys' values joined as in Dagster's partition keys: `debate|x-0003`."""
         return "|".join(self.keys[key] for key in sorted(self.keys))
 
+    def to_footer(self) -> dict[str, str]:
+        """The record as metadata of the partition's file."""
+        return {
+            "master.fingerprint": self.fingerprint,
+            "master.gate": self.gate,
+            "master.written_at": self.written_at.isoformat(),
+            "master.rows": str(self.rows),
+        }
+
+    @classmethod
+    def from_footer(cls, table: str, keys: Mapping[str, str], footer: Mapping[str, str]) -> "PartitionRecord":
+        """The record that the metadata of a partition's file hold."""
+        fingerprint, gate, written_at, rows = (
+            footer[f"master.{name}"] for name in ("fingerprint", "gate", "written_at", "rows")
+        )
+        return cls(table, dict(keys), datetime.fromisoformat(written_at), fingerprint, cast("Gate", gate), int(rows))
+
+    def to_marker(self) -> str:
+        """The record as the name of an empty file in the index; a later record has a greater name."""
+        return "~".join([self.written_at.strftime(STAMP), self.fingerprint, self.gate, f"{self.rows}.json"])
+
+    @classmethod
+    def from_marker(cls, folder: str, marker: str) -> "PartitionRecord":
+        """The record that a marker in a folder of the index names."""
+        _, table, *parts = folder.split("/")
+        stamp, fingerprint, gate, rows = marker.removesuffix(".json").split("~")
+        written_at = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+        keys = dict(part.split("=", 1) for part in parts)
+        return cls(table, keys, written_at, fingerprint, cast("Gate", gate), int(rows))
+
 
 class Lake:
     """Reads and writes tables. Opening a lake writes nothing; the first write stores the format's version."""
@@ -128,29 +156,25 @@ class Lake:
             TableError: the rows do not fit the schema.
             StoreError: the lake cannot be written.
         """
-        self._check_format(write=True)
+        if not self._check_format():
+            mark_format(self.store)
         checked = self._validate(table, keys, frame)
         older = self._markers(table, keys)
         # A clock that was set back must not let an earlier write look like the newest.
-        after = [marked.written_at + timedelta(microseconds=1) for marked in self._newest(older, table)]
+        after = [record.written_at + timedelta(microseconds=1) for record in newest_records(older)]
         written_at = max([self._now(), *after])
         record = PartitionRecord(table.name, dict(keys), written_at, fingerprint, gate, checked.height)
-        footer = {
-            "master.fingerprint": fingerprint,
-            "master.gate": gate,
-            "master.written_at": record.written_at.isoformat(),
-            "master.rows": str(record.rows),
-            "master.facts": json.dumps(facts or {}, sort_keys=True),
-        }
+        footer = {**record.to_footer(), "master.facts": json.dumps(facts or {}, sort_keys=True)}
         buffer = io.BytesIO()
         # Level 1 takes half the time of polars' own level for 4 % more bytes.
         checked.write_parquet(buffer, compression="zstd", compression_level=1, metadata=footer)
+        path = self.path(table, keys)
         if not once:
-            self.store.put(self.path(table, keys), buffer.getvalue())
-        elif not self.store.put_if_absent(self.path(table, keys), buffer.getvalue()):
+            self.store.put(path, buffer.getvalue())
+        elif not self.store.put_if_absent(path, buffer.getvalue()):
             existing = self.record(table, keys)
             if existing is None or existing.fingerprint != fingerprint:
-                raise AlreadyWritten(f"{self.path(table, keys)} was written by another run and may not be replaced")
+                raise AlreadyWritten(f"{path} was written by another run and may not be replaced")
             return existing
         self._put_marker(table, record, older)
         # Another run may have written the partition since `older` was listed: then the last to put its file is not the
@@ -173,12 +197,10 @@ class Lake:
 
     def _put_marker(self, table: Table, record: PartitionRecord, older: Iterable[StoredFile]) -> None:
         """Write the index's marker for `record`, and delete the markers that were listed before its file was written."""
-        stamp = record.written_at.strftime("%Y%m%dT%H%M%S%fZ")
-        folder = self._index_folder(table, record.keys)
-        name = f"{folder}/{stamp}~{record.fingerprint}~{record.gate}~{record.rows}.json"
-        self.store.put(name, b"{}")
+        marker = f"{_index_folder(table, record.keys)}/{record.to_marker()}"
+        self.store.put(marker, b"{}")
         for file in older:
-            if file.path != name:
+            if file.path != marker:
                 self.store.delete(file.path)
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -196,29 +218,21 @@ class Lake:
             footer = self._footer(table, keys)
         except FileNotFoundError:
             return None
-        record = PartitionRecord(
-            table.name,
-            dict(keys),
-            datetime.fromisoformat(footer["master.written_at"]),
-            footer["master.fingerprint"],
-            "passed" if footer["master.gate"] == "passed" else "failed",
-            int(footer["master.rows"]),
-        )
-        if self._newest(markers, table) != [record]:
+        record = PartitionRecord.from_footer(table.name, keys, footer)
+        if newest_records(markers) != [record]:
             self._put_marker(table, record, markers)
         return record
 
     def facts(self, table: Table, keys: Mapping[str, str]) -> dict[str, JSON]:
         """The further facts in a partition's footer. Raises FileNotFoundError where it was never written."""
         self._check_format()
-        footer = self._footer(table, keys)
-        facts: dict[str, JSON] = json.loads(footer["master.facts"])
+        facts: dict[str, JSON] = json.loads(self._footer(table, keys)["master.facts"])
         return facts
 
     def records(self, table: Table) -> list[PartitionRecord]:
         """Every written partition, from the index, by keys. One listing, whatever their number."""
         self._check_format()
-        return self._newest(self.store.list(f"_index/{table.name}"), table)
+        return newest_records(self.store.list(f"_index/{table.name}"))
 
     def read(
         self,
@@ -265,45 +279,19 @@ class Lake:
         for name, records in (only or {}).items():
             views[name] = (by_name[records[0].table], list(records)) if records else (next(iter(by_name.values())), [])
         for name, (table, records) in views.items():
-            if records:
-                files = ", ".join(
-                    "'" + self.store.uri(self.path(table, record.keys)).replace("'", "''") + "'" for record in records
-                )
-                connection.execute(
-                    f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{files}], hive_partitioning = false)"  # noqa: S608 - names of the code
-                )
-            else:
+            if not records:
                 connection.register(name, table.empty().to_arrow())
+                continue
+            addresses = (self.store.uri(self.path(table, record.keys)).replace("'", "''") for record in records)
+            files = ", ".join(f"'{address}'" for address in addresses)
+            rows = f"SELECT * FROM read_parquet([{files}], hive_partitioning = false)"  # noqa: S608 - names of the code
+            connection.execute(f"CREATE VIEW {name} AS {rows}")
         return connection
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _index_folder(self, table: Table, keys: Mapping[str, str]) -> str:
-        return f"_index/{table.name}/{table.folder(keys)}"
-
     def _markers(self, table: Table, keys: Mapping[str, str]) -> list[StoredFile]:
-        return self.store.list(self._index_folder(table, keys))
-
-    def _newest(self, files: Iterable[StoredFile], table: Table) -> list[PartitionRecord]:
-        newest: dict[str, str] = {}
-        for file in files:
-            folder, _, name = file.path.rpartition("/")
-            newest[folder] = max(name, newest.get(folder, ""))
-        records = []
-        for folder, name in sorted(newest.items()):
-            stamp, fingerprint, gate, rows = name.removesuffix(".json").split("~")
-            parts = folder.split("/")[2:]
-            records.append(
-                PartitionRecord(
-                    table.name,
-                    dict(part.split("=", 1) for part in parts),
-                    datetime.strptime(stamp, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC),
-                    fingerprint,
-                    "passed" if gate == "passed" else "failed",
-                    int(rows),
-                )
-            )
-        return records
+        return self.store.list(_index_folder(table, keys))
 
     def _read(self, path: str, columns: Sequence[str] | None) -> pl.DataFrame:
         local = self.store.local_path(path)
@@ -311,56 +299,30 @@ class Lake:
             return pl.read_parquet(local, columns=list(columns) if columns else None)
         if not columns:
             return pl.read_parquet(self.store.get(path))
-        import pyarrow.parquet as pq
-
         # pyarrow fetches the chunks of these columns; polars would read all of what is not a path.
         with self.store.open(path) as file:
             return pl.DataFrame(pl.from_arrow(pq.read_table(file, columns=list(columns)))).select(columns)
 
     def _footer(self, table: Table, keys: Mapping[str, str]) -> dict[str, str]:
-        """The key-value metadata of a partition's file, without its rows. Raises FileNotFoundError."""
-        path = self.path(table, keys)
-        local = self.store.local_path(path)
-        if local is not None:
-            return pl.read_parquet_metadata(local)
-        tail = self.store.get_tail(path, USUAL_FOOTER)
-        length = int.from_bytes(tail[-8:-4], "little") + 8  # so a Parquet file ends: the footer, its length, "PAR1"
-        if length > len(tail):
-            tail = self.store.get_tail(path, length)
-        return pl.read_parquet_metadata(tail)
+        """The metadata of a partition's file, without its rows. Raises FileNotFoundError."""
+        with self.store.open(self.path(table, keys)) as file:
+            metadata: dict[bytes, bytes] = pq.read_metadata(file).metadata
+        return {name.decode(): value.decode() for name, value in metadata.items() if name.startswith(b"master.")}
 
-    def _check_format(self, write: bool = False) -> None:
-        """Raise StoreError where the lake has another format; a write marks a lake that has none."""
-        if self._checked:
-            return
-        found = read_format(self.store)
-        if found is None:
-            if write:
-                content = {"format": FORMAT, "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-                self.store.put_if_absent(FORMAT_FILE, json.dumps(content).encode())
-                self._checked = True
-            return
-        if found["format"] != FORMAT:
-            raise StoreError(
-                f"the lake at {self.store.root} has format {found['format']}, of an earlier version of this project; "
-                f"run `{MIGRATE_COMMAND}` once, while no run is in progress"
-            )
-        self._checked = True
+    def _check_format(self) -> bool:
+        """Whether the lake has a format yet. Raises StoreError where it is another one than the present."""
+        self._checked = self._checked or check_format(self.store)
+        return self._checked
 
 
-def read_format(store: Store) -> dict[str, Any] | None:
-    """What the lake's format file says; None where there is none, as in a lake that was never written.
+def newest_records(markers: Iterable[StoredFile]) -> list[PartitionRecord]:
+    """The record of the newest marker of each partition, by keys."""
+    newest: dict[str, str] = {}
+    for file in markers:
+        folder, _, name = file.path.rpartition("/")
+        newest[folder] = max(name, newest.get(folder, ""))
+    return [PartitionRecord.from_marker(folder, marker) for folder, marker in sorted(newest.items())]
 
-    Raises:
-        StoreError: the format is newer than this version of the project.
-    """
-    try:
-        found: dict[str, Any] = json.loads(store.get(FORMAT_FILE))
-    except FileNotFoundError:
-        return None
-    if found["format"] > FORMAT:
-        raise StoreError(
-            f"the lake at {store.root} has format {found['format']}, this version of the project reads format {FORMAT}; "
-            "use the version that wrote it, or set MASTER_LAKE_ROOT to another lake"
-        )
-    return found
+
+def _index_folder(table: Table, keys: Mapping[str, str]) -> str:
+    return f"_index/{table.name}/{table.folder(keys)}"

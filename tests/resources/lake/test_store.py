@@ -27,14 +27,13 @@ def test_a_file_is_written_whole_and_replaced_whole(store: Store, tmp_path: Path
 
 def test_a_missing_file_is_not_found(store: Store) -> None:
     assert not store.exists("none")
-    for read in (store.get, store.get_with_version, store.open, lambda path: store.get_tail(path, 8)):
+    for read in (store.get, store.get_with_version, store.open):
         with pytest.raises(FileNotFoundError):
             read("none")
 
 
 def test_a_file_is_read_from_any_position(store: Store) -> None:
     store.put("x", b"0123456789")
-    assert [store.get_tail("x", length) for length in (3, 100)] == [b"789", b"0123456789"]
     with store.open("x") as file:
         file.seek(4)
         assert (file.read(3), file.tell(), file.read()) == (b"456", 7, b"789")
@@ -45,7 +44,6 @@ def test_a_file_is_read_from_any_position(store: Store) -> None:
 def test_an_empty_file_exists_and_has_no_bytes(store: Store) -> None:
     store.put("empty", b"")
     assert store.exists("empty")
-    assert store.get_tail("empty", 3) == b""
     with store.open("empty") as file:
         assert file.read() == b""
 

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from resources.identity import stable_hash
+from resources.lake.ranged_file import READ_AHEAD
 from resources.lake.store import Store, StoreError
-from resources.lake.tables import USUAL_FOOTER, AlreadyWritten, Gate, Lake, Table, TableError
+from resources.lake.tables import AlreadyWritten, Gate, Lake, Table, TableError
 from tests.s3_proxy import S3Proxy
 
 APPLES = Table(
@@ -74,7 +75,7 @@ def test_footer_and_index_agree(lake: Lake) -> None:
 
 
 def test_a_footer_that_is_longer_than_usual_is_read(lake: Lake) -> None:
-    facts = {"long": "x" * (USUAL_FOOTER + 1)}
+    facts = {"long": "x" * (READ_AHEAD + 1)}
     lake.write(APPLES, KEYS, rows(100), fingerprint="f1", facts=facts)
     assert lake.facts(APPLES, KEYS) == facts
 
@@ -178,7 +179,7 @@ def test_records_columns_and_sql_read_only_what_they_need(s3_root: str, s3_proxy
     record = lake.record(APPLES, KEYS)
     assert record is not None
     assert (record.rows, lake.facts(APPLES, KEYS)) == (20_000, {"profile": "laptop"})
-    assert fetched(s3_proxy) <= 2 * USUAL_FOOTER
+    assert fetched(s3_proxy) <= 2 * READ_AHEAD
     assert lake.read(APPLES, [KEYS], columns=["grams"])["grams"].sum() == 200_010_000
     assert fetched(s3_proxy) < size / 4
     with lake.connect([APPLES]) as connection:

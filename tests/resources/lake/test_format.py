@@ -1,4 +1,4 @@
-"""A lake in the layout of an earlier version."""
+"""The format of a lake, and a lake in the layout of an earlier version."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from resources.lake.migration import RENAMED_FOLDERS, migrate_lake
+from resources.lake.format import RENAMED_FOLDERS, migrate_lake
 from resources.lake.store import Store, StoreError
 from resources.lake.tables import Lake, Table
 from tests.resources.lake.test_tables import APPLES
