@@ -13,7 +13,7 @@ from assets.boost_qa.configuration import Benchmark
 from assets.seeds.reading import Fault, SeedsError, file_rows
 from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
-from resources.lake.store import S3_AS_USUAL, S3Options
+from resources.lake.store import DEFAULT_S3, S3Options
 
 _WORD = re.compile(r"\w+|[+\-*/^=<>%]")
 _BORDER = "\n"  # between two texts; never a word
@@ -109,7 +109,7 @@ class BenchmarkScreen:
         return np.where((windows == 0).any(axis=1), np.uint64(0), sums)
 
 
-def read_benchmark(benchmark: Benchmark, s3: S3Options = S3_AS_USUAL) -> Iterator[tuple[str, str]]:
+def read_benchmark(benchmark: Benchmark, s3: S3Options = DEFAULT_S3) -> Iterator[tuple[str, str]]:
     """(name, question) of every row of a benchmark's file.
 
     Raises:
@@ -130,6 +130,6 @@ def read_benchmark(benchmark: Benchmark, s3: S3Options = S3_AS_USUAL) -> Iterato
         raise ConfigurationError(f"{where}: {error}") from error
 
 
-def open_screen(benchmarks: Iterable[Benchmark], length: int, s3: S3Options = S3_AS_USUAL) -> BenchmarkScreen:
+def open_screen(benchmarks: Iterable[Benchmark], length: int, s3: S3Options = DEFAULT_S3) -> BenchmarkScreen:
     """The screen over all configured benchmarks. Raises ConfigurationError, see `read_benchmark`."""
     return BenchmarkScreen((row for benchmark in benchmarks for row in read_benchmark(benchmark, s3)), length)

@@ -25,7 +25,7 @@ from resources.chat.calls import Message
 from resources.chat.service import run_async
 from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
-from resources.lake.store import S3_AS_USUAL, S3Options
+from resources.lake.store import DEFAULT_S3, S3Options
 
 PROGRAM = Path(__file__).with_name("lm_eval_program.py")
 SECONDS_TO_LOAD = 3600.0  # lm-eval may download rows
@@ -41,7 +41,7 @@ class LmEvalStopped(RuntimeError):
     """The process of lm-eval ended, or was ended because it took too long."""
 
 
-def read_task(benchmark: LmEvalBenchmark, s3: S3Options = S3_AS_USUAL) -> QuestionSet:
+def read_task(benchmark: LmEvalBenchmark, s3: S3Options = DEFAULT_S3) -> QuestionSet:
     """The questions of an lm-eval task in its words, with its own shots, sampling and limit where none are given.
 
     Raises:

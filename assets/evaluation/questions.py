@@ -25,7 +25,7 @@ from assets.evaluation.row_forms.multiple_choice import read_multiple_choice
 from assets.seeds.reading import Fault, Row, SeedsError, file_rows, hub_rows
 from resources.configuration import ConfigurationError
 from resources.identity import draw, stable_hash
-from resources.lake.store import S3_AS_USUAL, S3Options
+from resources.lake.store import DEFAULT_S3, S3Options
 
 ReadBenchmark = MultipleChoiceBenchmark | JudgedBenchmark | CodeBenchmark
 
@@ -65,7 +65,7 @@ class QuestionSet:
         return stable_hash("questions", asked, self.task and self.task.facts)
 
 
-def read_questions(benchmark: ReadBenchmark, s3: S3Options = S3_AS_USUAL) -> QuestionSet:
+def read_questions(benchmark: ReadBenchmark, s3: S3Options = DEFAULT_S3) -> QuestionSet:
     """Read a benchmark's rows and draw its sample: the questions of smallest hash, so that a larger holds a smaller.
 
     Raises:

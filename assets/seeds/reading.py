@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from assets.seeds.configuration import HubDataset, SeedsConfiguration, SourceConfiguration
-from resources.lake.store import S3_AS_USUAL, S3Options
+from resources.lake.store import DEFAULT_S3, S3Options
 
 LONGEST_ROW = 32 * 2**20  # bytes; what is longer is skipped without being held in memory
 WINDOW = 2**16  # characters of a JSON array that are read at once
@@ -53,7 +53,7 @@ def beginning(value: Any, limit: int = 160) -> str:
 
 
 def read_rows(
-    source: SourceConfiguration, configuration: SeedsConfiguration, s3: S3Options = S3_AS_USUAL
+    source: SourceConfiguration, configuration: SeedsConfiguration, s3: S3Options = DEFAULT_S3
 ) -> Iterator[Row | Fault]:
     """Every row of a source, in the order of its sorted files, a bounded part in memory at a time.
 
@@ -73,7 +73,7 @@ def read_rows(
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = S3_AS_USUAL) -> list[tuple[str, str]]:
+def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = DEFAULT_S3) -> list[tuple[str, str]]:
     """The files that a path, glob or s3:// address names, sorted: (what to open, what to call it in tables).
 
     Raises:
@@ -101,7 +101,7 @@ def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = S3
     return [(file, Path(os.path.relpath(file, configuration.folder)).as_posix()) for file in found]
 
 
-def file_rows(path: str, shown: str, wanted: tuple[str, ...], s3: S3Options = S3_AS_USUAL) -> Iterator[Row | Fault]:
+def file_rows(path: str, shown: str, wanted: tuple[str, ...], s3: S3Options = DEFAULT_S3) -> Iterator[Row | Fault]:
     """The rows of one file, which the tables call `shown`. Parquet gives the fields in `wanted` if it has
     them all, and every field where none is wanted."""
     with _explained(path):

@@ -4,12 +4,12 @@ import re
 
 from assets.seeds.configuration import SeedsConfiguration
 from resources.configuration import ConfigurationError, fault_list
-from resources.lake.store import S3_AS_USUAL, S3Options
+from resources.lake.store import DEFAULT_S3, S3Options
 
 SEED_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def load_retractions(configuration: SeedsConfiguration, s3: S3Options = S3_AS_USUAL) -> frozenset[str]:
+def load_retractions(configuration: SeedsConfiguration, s3: S3Options = DEFAULT_S3) -> frozenset[str]:
     """Seed ids that no release may hold, nor anything made from them; none where the configuration names no list.
 
     Raises:

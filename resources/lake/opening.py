@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from resources.lake.store import S3_AS_USUAL, LocalStore, S3Options, Store
+from resources.lake.store import DEFAULT_S3, LocalStore, S3Options, Store
 
 
-def open_store(root: str, s3: S3Options = S3_AS_USUAL) -> Store:
+def open_store(root: str, s3: S3Options = DEFAULT_S3) -> Store:
     """The store at `root`: an `s3://bucket/prefix`, reached as `s3` says, or a local folder."""
     if "://" not in root:
         return LocalStore(Path(root))

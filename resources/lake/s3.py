@@ -34,7 +34,7 @@ from botocore.loaders import create_loader
 from resources.aws_errors import UNREACHABLE, code_and_message, explained, is_transient
 from resources.lake.duckdb_files import StoreFileSystem
 from resources.lake.ranged_file import READ_AHEAD, RangedFile
-from resources.lake.store import S3_AS_USUAL, S3Options, StoredFile, StoreError, StoreUnreachable, aws_region
+from resources.lake.store import DEFAULT_S3, S3Options, StoredFile, StoreError, StoreUnreachable, aws_region
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -64,7 +64,7 @@ DEFAULT_RETRIES = RetrySettings()
 class S3Store:
     """A prefix of an S3 bucket. Implements `resources.lake.store.Store`."""
 
-    def __init__(self, root: str, options: S3Options = S3_AS_USUAL, retries: RetrySettings = DEFAULT_RETRIES) -> None:
+    def __init__(self, root: str, options: S3Options = DEFAULT_S3, retries: RetrySettings = DEFAULT_RETRIES) -> None:
         parts = urlsplit(root)
         if parts.scheme != "s3" or not parts.netloc:
             raise StoreError(f"{root!r} is not an S3 address; it should look like s3://bucket/prefix")

@@ -84,7 +84,7 @@ class S3Options:
         return options | ({"endpoint_url": self.endpoint_url} if self.endpoint_url else {})
 
 
-S3_AS_USUAL = S3Options()
+DEFAULT_S3 = S3Options()
 
 
 def aws_region() -> str | None:

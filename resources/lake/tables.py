@@ -22,7 +22,7 @@ from pandera.errors import SchemaError, SchemaErrors
 
 from resources.lake.format import check_format, mark_format
 from resources.lake.opening import open_store
-from resources.lake.store import S3_AS_USUAL, S3Options, Store, StoredFile
+from resources.lake.store import DEFAULT_S3, S3Options, Store, StoredFile
 
 STAMP = "%Y%m%dT%H%M%S%fZ"  # of a time in a marker's name
 Gate = Literal["passed", "failed"]
@@ -114,7 +114,7 @@ class Lake:
     """Reads and writes tables. Opening a lake writes nothing; the first write stores the format's version."""
 
     def __init__(
-        self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC), s3: S3Options = S3_AS_USUAL
+        self, store: Store, now: Callable[[], datetime] = lambda: datetime.now(UTC), s3: S3Options = DEFAULT_S3
     ) -> None:
         self.store = store
         self.s3 = s3  # also for the files that configurations name by s3:// addresses (seeds, benchmarks)
@@ -122,7 +122,7 @@ class Lake:
         self._checked = False
 
     @classmethod
-    def at(cls, root: str, s3: S3Options = S3_AS_USUAL) -> "Lake":
+    def at(cls, root: str, s3: S3Options = DEFAULT_S3) -> "Lake":
         """The lake below a local folder or an `s3://bucket/prefix`, reached as `s3` says."""
         return cls(open_store(root, s3), s3=s3)
 

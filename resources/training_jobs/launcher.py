@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from resources.lake.published_folders import MANIFEST, json_bytes
-from resources.lake.store import S3_AS_USUAL, S3Options, Store, StoreError
+from resources.lake.store import DEFAULT_S3, S3Options, Store, StoreError
 from resources.training_jobs.attempts import (
     Attempt,
     claim_attempt,
@@ -61,7 +61,7 @@ class TrainingFailed(RuntimeError):
     """The work was not done. The message holds the reason and the job's last lines."""
 
 
-def open_job_launcher(configuration: TrainerConfiguration, store: Store, s3: S3Options = S3_AS_USUAL) -> "JobLauncher":
+def open_job_launcher(configuration: TrainerConfiguration, store: Store, s3: S3Options = DEFAULT_S3) -> "JobLauncher":
     """The trainer of a configuration, for the work of one lake.
 
     Args:
