@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import create_loader
 
 from resources.aws_errors import UNREACHABLE, code_and_message, explained, is_transient
