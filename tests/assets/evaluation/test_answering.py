@@ -10,15 +10,10 @@ import pytest
 from assets.evaluation.schema import REASONS
 from resources.chat.budget import Budget
 from resources.chat.calls import BudgetSpent
+from tests.assets.evaluation.sums import CHOICE, sums
 from tests.fake_endpoint import Answer, FakeEndpoint
 
 IDENTIFIED: dict[str, Any] = {"id": "id", "question": "question"}
-CHOICE: dict[str, Any] = {
-    "name": "sums",
-    "kind": "multiple_choice",
-    "form": "fields",
-    "fields": {**IDENTIFIED, "options": "options", "answer": "answer"},
-}
 OPEN: dict[str, Any] = {
     "name": "open",
     "kind": "judged",
@@ -223,7 +218,7 @@ def test_progress_shows_throughput_and_cost(board: Any, fake_endpoint: FakeEndpo
 def test_an_interrupted_evaluation_continues_where_it_stopped_and_a_complete_one_asks_nothing(
     board: Any, fake_endpoint: FakeEndpoint
 ) -> None:
-    board.add(CHOICE, [{**SUM, "id": f"q{n}", "question": f"How much is {n} + {n}?"} for n in range(30)])
+    board.add(CHOICE, sums(30))
     fake_endpoint.answer_with(lambda request: FakeEndpoint.says("[B]", prompt_tokens=10, completion_tokens=0))
     board.budget = Budget(tokens=100)
     with pytest.raises(BudgetSpent):

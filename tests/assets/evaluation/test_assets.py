@@ -15,18 +15,9 @@ from assets.framework.partitions import tunings
 from resources.chat.calls import EndpointUnreachable
 from resources.lake.store import StoreUnreachable
 from resources.sandbox.sandbox import require_sandbox
+from tests.assets.evaluation.sums import CHOICE, sums
 from tests.fake_endpoint import Answer, FakeEndpoint
 
-CHOICE: dict[str, Any] = {
-    "name": "sums",
-    "kind": "multiple_choice",
-    "form": "fields",
-    "fields": {"id": "id", "question": "question", "options": "options", "answer": "answer"},
-}
-ROWS = [
-    {"id": f"q{n}", "question": f"How much is {n} + {n}?", "options": ["0", str(2 * n)], "answer": "B"}
-    for n in range(1, 9)
-]
 Run = Callable[..., ExecuteInProcessResult]
 
 
@@ -46,7 +37,7 @@ def run(board: Any) -> Run:
             raise_on_error=False,
         )
 
-    board.add(CHOICE, ROWS)
+    board.add(CHOICE, sums(8))
     return materialise
 
 
@@ -135,7 +126,7 @@ def test_scores_that_their_answers_do_not_give_are_found(run: Run, board: Any, f
 def test_an_unattended_run_waits_for_an_outage_to_pass(
     board: Any, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    board.add(CHOICE, ROWS)
+    board.add(CHOICE, sums(8))
 
     async def fail(*_: object) -> None:
         raise error

@@ -10,14 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.assets.evaluation.sums import CHOICE, sums
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
 
-CHOICE: dict[str, Any] = {
-    "name": "sums",
-    "kind": "multiple_choice",
-    "form": "fields",
-    "fields": {"id": "id", "question": "question", "options": "options", "answer": "answer"},
-}
 ANSWERED = 12
 
 
@@ -25,11 +20,7 @@ ANSWERED = 12
 def test_an_evaluation_that_is_ended_goes_on_where_it_was(
     number: signal.Signals, board: Any, fake_endpoint: FakeEndpoint
 ) -> None:
-    rows = [
-        {"id": f"q{n}", "question": f"How much is {n} + {n}?", "options": ["0", str(2 * n)], "answer": "B"}
-        for n in range(1, 31)
-    ]
-    board.add(CHOICE, rows)
+    board.add(CHOICE, sums(30))
     (board.folder / "profile.json").write_text(json.dumps(board.profile.model_dump(mode="json")))
     (board.folder / "benchmarks.yaml").write_text(yaml.safe_dump({"name": "small", "benchmarks": board.benchmarks}))
 
@@ -39,7 +30,7 @@ def test_an_evaluation_that_is_ended_goes_on_where_it_was(
     fake_endpoint.answer_with(stall)
     command = [sys.executable, "-m", "tests.assets.evaluation.evaluating", str(board.folder), fake_endpoint.base_url]
     with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as process:
-        fake_endpoint.wait_for(len(rows), 60)
+        fake_endpoint.wait_for(30, 60)
         process.send_signal(number)
     assert process.returncode != 0
     asked = len(fake_endpoint.chats)

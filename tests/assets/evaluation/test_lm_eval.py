@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,51 +23,12 @@ from tests.fake_endpoint import FakeEndpoint, SeenRequest
 
 SUMS = [{"sum": f"{n} + {n}", "answer": str(2 * n)} for n in range(1, 7)]
 EXAMPLES = [{"sum": f"{n} - {n}", "answer": "0"} for n in range(1, 5)]
-REGEX = [
-    {
-        "name": "said",
-        "filter": [{"function": "regex", "regex_pattern": r"It is (\d+)"}, {"function": "take_first"}],
-    },
-    {
-        "name": "last",
-        "filter": [
-            {"function": "regex", "regex_pattern": r"(\d+)", "group_select": -1},
-            {"function": "take_first"},
-        ],
-    },
-]
-TASK: dict[str, Any] = {
-    "task": "sums",
-    "dataset_path": "nowhere/sums",
-    "test_split": "test",
-    "fewshot_split": "train",
-    "output_type": "generate_until",
-    "doc_to_text": "How much is {{sum}}?",
-    "doc_to_target": "{{answer}}",
-    "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": 40, "temperature": 0.5},
-    "num_fewshot": 2,
-    "filter_list": REGEX,
-    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
-    "metadata": {"version": 2.0},
-}
-CODE = """
-import os
-
-def lost(doc, results):
-    while results[0] == "for ever":
-        pass
-    if results[0] == "gone":
-        os._exit(1)
-    return {"exact_match": 1 if results[0] == doc["answer"] else 0 if results[0] != "broken" else {}["no such key"]}
-
-def graded(doc, results):
-    return {"exact_match": 0.5 if results[0] else 0}
-"""
+FILES = Path(__file__).with_name("lm_eval_task")
 
 
 def write(folder: Path, **changed: Any) -> None:
-    """A task file of lm-eval; `process_results` names a function of `CODE`."""
-    task = {**TASK, **changed}
+    """A task file of lm-eval; `process_results` names a function of scoring.py."""
+    task = {**yaml.safe_load((FILES / "sums.yaml").read_text()), **changed}
     function = task.pop("process_results", None)
     if "members" in task:
         task = {"group": task["group"], "task": task["members"]}
@@ -79,11 +41,7 @@ def write(folder: Path, **changed: Any) -> None:
 @pytest.fixture
 def tasks(tmp_path: Path) -> Path:
     """A folder of lm-eval tasks with the task `sums`."""
-    folder = tmp_path / "tasks"
-    folder.mkdir()
-    (folder / "scoring.py").write_text(CODE)
-    write(folder)
-    return folder
+    return Path(shutil.copytree(FILES, tmp_path / "tasks"))
 
 
 def order(folder: Path | None, **changed: Any) -> dict[str, Any]:
@@ -200,7 +158,7 @@ def test_a_changed_task_makes_scores_stale_and_a_moved_one_does_not(
     before = read(board)
     assert [(one.row, one.reason) for one in before.unparsed] == [(6, "it has no field 'sum'")]
     if change == "code":
-        (tasks / "scoring.py").write_text(f"{CODE}\n# fixed\n")
+        (tasks / "scoring.py").open("a").write("# fixed\n")
     else:
         configure(sample=2, lm_eval={"include_path": str(tasks.rename(tasks.with_name("moved")))})
     after = read(board)

@@ -12,56 +12,10 @@ from assets.evaluation.configuration import Benchmarks, Rows, load_benchmarks
 from assets.evaluation.questions import QuestionSet, read_questions
 from resources.configuration import ConfigurationError
 
+HERE = Path(__file__).parent
 FORMS: dict[str, dict[str, Any]] = {
-    "human_eval": {
-        "task_id": "HumanEval/0",
-        "prompt": "def one():\n    'Return one.'\n",
-        "entry_point": "one",
-        "canonical_solution": "    return 1\n",
-        "test": "def check(candidate):\n    assert candidate() == 1\n",
-    },
-    "mbpp": {
-        "task_id": 2,
-        "text": "Write a function to add.",
-        "code": "def plus(a, b):\n  return a + b",
-        "test_list": ["assert plus(1, 2) == 3", "assert plus(0, 0) == 0"],
-        "test_setup_code": "import math",
-    },
-    "tal_scq5k": {
-        "queId": "t1",
-        "problem": "1 + 1 = ?",
-        "answer_option_list": [[{"aoVal": "A", "content": "1 "}], [{"aoVal": "B", "content": "2 "}]],
-        "answer_analysis": ["It is 2."],
-        "answer_value": "B",
-        "knowledge_point_routes": ["Sums"],
-    },
-    "arc": {
-        "id": "a1",
-        "question": "What falls?",
-        "choices": {"text": ["smoke", "rain"], "label": ["1", "2"]},
-        "answerKey": "2",
-    },
-    "mmlu": {"question": "Who?", "subject": "history", "choices": ["He", "She", "It", "They"], "answer": 1},
-    "mmlu_pro": {
-        "question_id": 7,
-        "question": "How many?",
-        "options": ["1", "2", "N/A"],
-        "answer": "B",
-        "category": "math",
-        "src": "source-7",
-        "cot_content": "",
-    },
-    "sciq": {
-        "question": "What melts?",
-        "distractor1": "stone",
-        "distractor2": "air",
-        "distractor3": "light",
-        "correct_answer": "ice",
-        "support": "Ice melts.",
-    },
-    "math": {"problem": "Half of 1?", "level": "Level 1", "type": "Algebra", "solution": r"It is $\boxed{\frac12}$."},
+    line["form"]: line["row"] for line in map(json.loads, (HERE / "forms.jsonl").read_text().splitlines())
 }
-PUBLISHED = Path(__file__).parent / "published"
 KINDS = {"human_eval": "code", "mbpp": "code", "math": "judged"}
 
 
@@ -241,7 +195,7 @@ def test_all_of_human_eval_is_read_as_its_package_ships_it() -> None:
 
 
 def test_rows_of_tal_scq5k_are_read_as_they_are_published() -> None:
-    found = as_shipped("tal_scq5k", file=str(PUBLISHED / "tal_scq5k_en.jsonl"))
+    found = as_shipped("tal_scq5k", file=str(HERE / "published/tal_scq5k_en.jsonl"))
     assert found.unparsed == ()
     asked = {question.item_id[:8]: question for question in found.questions}
     answers = {"6df1f19c": "A", "9aca1265": "B", "858fbc6d": "C", "78067125": "B", "850798e4": "B", "2b81f56a": "D"}
