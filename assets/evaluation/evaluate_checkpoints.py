@@ -99,7 +99,7 @@ class CheckpointEvaluation:
                             _shows_progress(name, Throughput(engine.total), update),
                         )
                         rows += await answer_benchmark(benchmark_run)
-                        usage[name] = engine.usage(scope)
+                        usage[name] = engine.take_usage(scope)
         answers = BENCHMARK_ANSWERS.frame(rows)
         scores = scores_of(answers, self.questions, inputs.checkpoint)
         gate = gate_of(scores, evaluation.benchmarks)

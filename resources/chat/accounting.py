@@ -24,41 +24,34 @@ class UsageAccount:
         self._sample = latency_sample
         self._scopes: dict[str, Usage] = {}
 
-    def usage(self, scope: str) -> Usage:
-        """The sums of one scope so far."""
-        return self._scopes.setdefault(scope, Usage())
-
     def take(self, scope: str) -> Usage:
         """The sums of a scope that is done; the account forgets them."""
         return self._scopes.pop(scope, None) or Usage()
 
-    def add(self, scope: str, *, replayed: int = 0, retries: int = 0, throttled: int = 0, wasted: int = 0) -> None:
-        """Count calls; see `Usage`."""
-        for usage in (self.usage(scope), self.total):
-            usage.replayed += replayed
-            usage.retries += retries
-            usage.throttled += throttled
-            usage.wasted += wasted
+    def add(self, scope: str, **counts: float) -> None:
+        """Add to the fields of `Usage` that `counts` names."""
+        for usage in self._sums(scope):
+            for name, count in counts.items():
+                setattr(usage, name, getattr(usage, name) + count)
 
     def pay(self, scope: str, model: str, prompt_tokens: int, completion_tokens: int) -> None:
         """Count the tokens of an answer, whether or not it could be used."""
         price = self._prices.get(model)
         cost = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6 if price else 0.0
-        for usage in (self.usage(scope), self.total):
-            usage.prompt_tokens += prompt_tokens
-            usage.completion_tokens += completion_tokens
-            usage.cost += cost
+        self.add(scope, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, cost=cost)
         self._spending.tokens += prompt_tokens + completion_tokens
         self._spending.cost += cost
 
     def add_completion(self, scope: str, model: str, completion: Completion, latency: float, moment: float) -> None:
         """Count a completion that took `latency` seconds and came in `moment` seconds after the engine's start."""
         self.pay(scope, model, completion.prompt_tokens, completion.completion_tokens)
-        for usage in (self.usage(scope), self.total):
-            usage.calls += 1
-            usage.wait_seconds += latency
+        self.add(scope, calls=1, wait_seconds=latency)
+        for usage in self._sums(scope):
             if len(usage.latencies) < self._sample:
                 usage.latencies.append(latency)
                 usage.moments.append(moment)
             elif (index := random.randrange(usage.calls)) < self._sample:
                 usage.latencies[index], usage.moments[index] = latency, moment
+
+    def _sums(self, scope: str) -> tuple[Usage, Usage]:
+        return self._scopes.setdefault(scope, Usage()), self.total

@@ -1,9 +1,4 @@
-"""How the processes of one user on one machine share the caps of an endpoint.
-
-Each process has a file in the endpoint's folder, below the user's runtime folder. The file is locked with `flock` and
-holds the number of calls in flight that the process may have. The kernel releases the locks of a dead process, so
-nothing has to be cleaned up after a crash.
-"""
+"""How the processes of one user on one machine share the caps of an endpoint."""
 
 import fcntl
 import hashlib
@@ -18,9 +13,10 @@ from resources.runtime_folder import runtime_folder
 class EndpointShare:
     """One process's part of the calls in flight that an endpoint allows.
 
-    `divide` counts the living processes and gives this one an equal part of what the others no longer use, so the sum
-    never exceeds the cap, also while parts change. Where there are fewer slots than processes, the oldest processes
-    get one each and the others wait. The caps per minute are divided in the same proportion.
+    Each process has a file in the user's runtime folder, locked with `flock`, that holds its part. The kernel releases
+    the lock of a dead process. `divide` counts the living processes and gives this one an equal part of what the
+    others no longer use, so the sum never exceeds the cap, also while parts change. Where there are fewer slots than
+    processes, the oldest processes get one each and the others wait.
 
     Args:
         name: the endpoint's name in the profile.
@@ -36,8 +32,6 @@ class EndpointShare:
 
     def divide(self, in_flight: int) -> int | None:
         """Calls in flight that this process may have from now on; None while another process divides: call again.
-
-        Takes some 50 microseconds.
 
         Args:
             in_flight: calls that this process has in flight; it keeps their slots until they end.

@@ -102,10 +102,6 @@ class ChatEngine:
         """The sums over all scopes so far."""
         return self._account.total
 
-    def usage(self, scope: str) -> Usage:
-        """The sums of one scope so far."""
-        return self._account.usage(scope)
-
     def take_usage(self, scope: str) -> Usage:
         """The sums of a scope that is done. The engine forgets them: a run has many scopes, each with its sample."""
         return self._account.take(scope)

@@ -11,7 +11,6 @@ import os
 import secrets
 import threading
 import time
-from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -32,111 +31,44 @@ def scope_folder(scope: str) -> str:
     return "/".join([FOLDER, *parts])
 
 
-class _Writer(ABC):
-    """Where a journal's new records go."""
-
-    @property
-    def pending(self) -> int:
-        return 0
-
-    @abstractmethod
-    def append(self, record: bytes) -> None: ...
-
-    def check(self) -> None:  # noqa: B027
-        pass
-
-    def flush(self) -> None:  # noqa: B027
-        pass
-
-    @abstractmethod
-    def close(self) -> None: ...
-
-
-class _FileWriter(_Writer):
-    """Appends to one local file; each record is with the operating system when `append` returns."""
+class _LocalFile:
+    """A file of this machine's disk that is appended to."""
 
     def __init__(self, store: Store, path: str) -> None:
         target = store.local_path(path)
         assert target is not None  # noqa: S101
         self._path = target
-        self._length = 0
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise self._unwritable(error) from error
+        self._descriptor = -1
+        self.length = 0
 
-    def append(self, record: bytes) -> None:
+    def append(self, line: bytes) -> None:
+        """Hand a whole line to the operating system, or leave the file as it was.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
         try:
-            written = os.write(self._file, record)
-            while written < len(record):
-                written += os.write(self._file, record[written:])
+            if self._descriptor < 0:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            written = 0
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
         except OSError as error:
-            os.ftruncate(self._file, self._length)
-            raise self._unwritable(error) from error
-        self._length += len(record)
+            if self._descriptor >= 0:
+                os.ftruncate(self._descriptor, self.length)
+            raise StoreError(
+                f"cannot write the journal {self._path}: {error.strerror}; make room or make it writable and run the "
+                "same command again, what was answered before is kept"
+            ) from error
+        self.length += len(line)
 
     def close(self) -> None:
-        os.close(self._file)
-        if not self._length:
-            self._path.unlink(missing_ok=True)
-
-    def _unwritable(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"cannot write the journal {self._path}: {error.strerror}; "
-            f"make room or make it writable and run the same command again, what was answered before is kept"
-        )
-
-
-class _SegmentWriter(_Writer):
-    """Collects records and puts them as numbered, immutable files. `flush` and `close` wait for the store."""
-
-    def __init__(self, store: Store, path: str, outage_seconds: float) -> None:
-        self._store = store
-        self._path = path
-        self._outage_seconds = outage_seconds
-        self._pending: list[bytes] = []
-        self._number = 0
-        self._lock = threading.Lock()
-        self._failing_since: float | None = None
-        self._failure: Exception | None = None
-
-    @property
-    def pending(self) -> int:
-        return len(self._pending)
-
-    def append(self, record: bytes) -> None:
-        self._pending.append(record)  # a late answer goes up after all if `close` reaches the store
-        self.check()
-
-    def check(self) -> None:
-        since, failure = self._failing_since, self._failure
-        if since is None or time.monotonic() - since <= self._outage_seconds:
-            return
-        passing = failure is None or isinstance(failure, StoreUnreachable)
-        raise (StoreUnreachable if passing else StoreError)(
-            f"answers could not be saved in {self._store.uri(self._path)} for {self._outage_seconds:g} s, so no more "
-            f"are paid for ({failure or 'the store does not answer'}); run the same command again when it is writable"
-        )
-
-    def flush(self) -> None:
-        with self._lock:  # a flush that was cancelled goes on in its thread
-            taken = len(self._pending)
-            if not taken:
-                return
-            self._failing_since = self._failing_since or time.monotonic()
-            path = self._path.replace(".jsonl", f"-{self._number:05d}.jsonl")
-            try:
-                self._store.put(path, b"".join(self._pending[:taken]))
-            except Exception as error:
-                self._failure = error
-                raise
-            self._failing_since = self._failure = None
-            self._number += 1
-            del self._pending[:taken]
-
-    def close(self) -> None:
-        self.flush()
+        """Close the file, and delete it if it is empty."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            if not self.length:
+                self._path.unlink(missing_ok=True)
 
 
 class ScopeJournal:
@@ -152,13 +84,17 @@ class ScopeJournal:
     """
 
     def __init__(self, store: Store, scope: str, outage_seconds: float = OUTAGE_SECONDS) -> None:
+        self.damaged = 0
         self._store = store
         self._folder = scope_folder(scope)
         self._outage_seconds = outage_seconds
         self._values: dict[bytes, bytes] = {}
-        self._writer: _Writer | None = None
-        self._unwritable: StoreError | None = None  # why the first record of a file could not be written
-        self.damaged = 0
+        self._file: _LocalFile | None = None
+        self._unwritable: StoreError | None = None  # why the first line of a local file could not be written
+        self._segment: list[bytes] = []
+        self._flushing = threading.Lock()
+        self._failing_since: float | None = None
+        self._failure: Exception | None = None
 
     def __len__(self) -> int:
         return len(self._values)
@@ -190,17 +126,13 @@ class ScopeJournal:
         Raises:
             StoreError: it cannot be written; the message says what to do.
         """
-        if self._unwritable is not None:  # else each of the calls in flight would try to open a file
-            raise StoreError(str(self._unwritable))
-        first = self._writer is None
-        try:
-            self._writer = self._writer or self._open_writer()
-            self._writer.append(encode_line(key, completion))
-        except StoreError as error:
-            if first:
-                self.close()
-                self._unwritable = error
-            raise
+        line = encode_line(key, completion)
+        if self._store.local_path(self._folder) is None:
+            self._segment.append(line)  # a late answer goes up after all if `close` reaches the store
+            self.check()
+        else:
+            self.check()
+            self._append_locally(line)
         self._values[key] = completion
 
     def check(self) -> None:
@@ -211,32 +143,56 @@ class ScopeJournal:
         """
         if self._unwritable is not None:
             raise StoreError(str(self._unwritable))
-        if self._writer is not None:
-            self._writer.check()
+        since, failure = self._failing_since, self._failure
+        if since is None or time.monotonic() - since <= self._outage_seconds:
+            return
+        passing = failure is None or isinstance(failure, StoreUnreachable)
+        raise (StoreUnreachable if passing else StoreError)(
+            f"answers could not be saved in {self._store.uri(self._folder)} for {self._outage_seconds:g} s, so no more "
+            f"are paid for ({failure or 'the store does not answer'}); run the same command again when it is writable"
+        )
 
     @property
     def pending(self) -> int:
         """Completions that are only in memory so far."""
-        return self._writer.pending if self._writer else 0
+        return len(self._segment)
 
     def flush(self) -> None:
         """Put the open segment, where the store has segments. Blocking."""
-        if self._writer is not None:
-            self._writer.flush()
+        with self._flushing:  # a flush that was cancelled goes on in its thread
+            taken = len(self._segment)
+            if not taken:
+                return
+            self._failing_since = self._failing_since or time.monotonic()
+            try:
+                self._store.put(self._new_path(), b"".join(self._segment[:taken]))
+            except Exception as error:
+                self._failure = error
+                raise
+            self._failing_since = self._failure = None
+            del self._segment[:taken]
 
     def close(self) -> None:
         """Flush and close the file. Blocking; a later `append` opens a new file."""
         self._unwritable = None
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
-    def _open_writer(self) -> _Writer:
-        # A name sorts by its time; the random part separates two writers of one second.
-        path = f"{self._folder}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.jsonl"
-        if self._store.local_path(path) is not None:
-            return _FileWriter(self._store, path)
-        return _SegmentWriter(self._store, path, self._outage_seconds)
+    def _append_locally(self, line: bytes) -> None:
+        file = self._file = self._file or _LocalFile(self._store, self._new_path())
+        try:
+            file.append(line)
+        except StoreError as error:
+            if not file.length:  # else each of the calls in flight would try to open a file
+                self.close()
+                self._unwritable = error
+            raise
+
+    def _new_path(self) -> str:
+        # A name sorts by its time; the random part separates two writers of one moment.
+        return f"{self._folder}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.jsonl"
 
     def _read(self, path: str) -> bytes:
         try:

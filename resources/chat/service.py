@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from resources.chat.budget import Budget, Spending
@@ -12,8 +13,6 @@ from resources.chat.engine import ChatEngine
 from resources.chat.profile import Endpoint, Profile, Role
 from resources.chat.retries import RetryPolicy
 from resources.lake.store import Store
-
-RUNS_REMEMBERED = 64
 
 Result = TypeVar("Result")
 Lease = Callable[[Endpoint], AbstractContextManager[str]]
@@ -79,20 +78,16 @@ class ChatService:
                 roles=roles,
                 address_of=address_of,
                 budget=self._budget,
-                spending=_spent_by(run) if run else None,
+                spending=_spending_of(run) if run else None,
                 retries=self._retries,
             ) as engine:
                 yield engine
 
 
-_spent: dict[str, Spending] = {}
-
-
-def _spent_by(run: str) -> Spending:
+@lru_cache(maxsize=64)
+def _spending_of(run: str) -> Spending:
     """What a run has spent in this process; all its steps add to it."""
-    while len(_spent) >= RUNS_REMEMBERED and run not in _spent:
-        del _spent[next(iter(_spent))]
-    return _spent.setdefault(run, Spending())
+    return Spending()
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:
