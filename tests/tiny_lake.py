@@ -8,7 +8,7 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release, make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sharegpt_roles import side_of, speakers
+from assets.dialogues.sharegpt_roles import speakers
 from assets.framework.partitions import Scenario
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
@@ -16,6 +16,7 @@ from assets.seeds.schema import SEEDS
 from resources.chat.profile import load_profile
 from resources.identity import stable_hash
 from resources.lake.tables import Gate, Lake
+from tests.lake_rows import dialogue_row, plan_row, seed_row, turn_rows
 
 PROFILE = "laptop"
 
@@ -134,85 +135,51 @@ class TinyLake:
         return list(found.items())
 
     def _seed(self, one: TinyDialogue, row: int) -> dict[str, Any]:
-        return {
-            "seed_id": one.seed_id,
-            "source": one.source,
-            "shard": one.shard,
-            "reading": 1,
-            "domain": "math",
-            "system": one.system,
-            "question": one.question,
-            "answer": one.answer,
-            "representative": self.taught[one.representative or one.name].seed_id,
-            "licence": one.licence,
-            "origin_file": "sums.jsonl",
-            "origin_row": row,
-        }
+        return seed_row(
+            one.seed_id,
+            one.shard,
+            one.question,
+            one.answer,
+            system=one.system,
+            representative=self._seed_id(one.representative or one.name),
+            licence=one.licence,
+            origin_row=row,
+        )
 
     def _plan(self, one: TinyDialogue) -> dict[str, Any]:
-        return {
-            "seed_id": one.seed_id,
-            "source": one.source,
-            "shard": one.shard,
-            "domain": "math",
-            "representative": self.taught[one.representative or one.name].seed_id,
-            "split": one.split,
-            "scenario": one.scenario.value,
-            "drawn_scenario": one.scenario.value,
-            "debate_rounds": 1 if one.scenario is Scenario.DEBATE else None,
-            "partner_seed_id": self._partner(one),
-        }
+        return plan_row(
+            one.seed_id,
+            one.shard,
+            one.scenario,
+            representative=self._seed_id(one.representative or one.name),
+            split=one.split,
+            partner_seed_id=self._seed_id(one.partner),
+        )
 
-    def _partner(self, one: TinyDialogue) -> str | None:
-        return self.taught[one.partner].seed_id if one.partner else None
-
-    def _of_partition(self, one: TinyDialogue) -> dict[str, Any]:
-        return {
-            "dialogue_id": one.dialogue_id,
-            "scenario": one.scenario.value,
-            "shard": one.shard,
-            "source": one.source,
-            "domain": "math",
-            "split": one.split,
-            "seed_id": one.seed_id,
-            "status": one.status,
-            "first_answer": "unknown",
-        }
+    def _seed_id(self, name: str | None) -> str | None:
+        return self.taught[name].seed_id if name else None
 
     def _dialogue(self, one: TinyDialogue) -> dict[str, Any]:
-        return {
-            **self._of_partition(one),
-            "partner_seed_id": self._partner(one),
-            "generation": 0,
-            "status_reason": None if one.status == "complete" else "endless: the weak student repeats itself",
-            "turns": self._turns(one),
-            "discarded": [],
-            "prompt_tokens": 100,
-            "completion_tokens": 20,
-        }
-
-    def _turns(self, one: TinyDialogue) -> list[dict[str, Any]]:
         usual = (one.question, f"I think {one.name} makes one.", f"Look at {one.name} again.", f"So {one.answer}.")
-        said = zip(speakers(one.scenario, 1), one.words or usual, strict=True)
-        return [
-            {
-                "speaker": speaker,
-                "role": None if turn == 0 else "weak_student",
-                "side": side_of(one.scenario, speaker),
-                "text": text,
-                "trains": side_of(one.scenario, speaker) == "gpt",
-                "model": "SmolLM2-135M-Instruct",
-                "temperature": 0.8,
-                "finish_reason": "stop",
-                "prompt_version": "0123456789abcdef",
-            }
-            for turn, (speaker, text) in enumerate(said)
-        ]
+        roles = (None, *["weak_student"] * 9)
+        model = {"model": "SmolLM2-135M-Instruct", "temperature": 0.8, "prompt_version": "0123456789abcdef"}
+        speaking = speakers(one.scenario, 1)
+        return dialogue_row(
+            one.dialogue_id,
+            one.seed_id,
+            one.shard,
+            one.scenario,
+            split=one.split,
+            partner_seed_id=self._seed_id(one.partner),
+            status=one.status,
+            status_reason=None if one.status == "complete" else "endless: the weak student repeats itself",
+            turns=turn_rows(one.scenario, speaking, roles, one.words or usual, **model, finish_reason="stop"),
+        )
 
     def _scores(self, one: TinyDialogue) -> dict[str, Any]:
         accepted = one.accepted and one.status == "complete"
         values = {
-            **self._of_partition(one),
+            **self._dialogue(one),
             "structure_ok": True,
             "final_answer": "right",
             "reference_overlap": 1.0,

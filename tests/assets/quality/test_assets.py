@@ -7,10 +7,17 @@ from dagster import AssetKey, DagsterInstance, asset, materialize
 
 from assets.framework.partitions import SHARDS, dialogue_partitions, partition_columns, shards
 from assets.quality.assets import scored_dialogues
-from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
+from tests.fake_endpoint import FakeEndpoint
 
 RIGHT = '{"reason": "Both say <b>7</b>.", "error_class": "none", "correct": true}'
+
+
+ASSET = AssetKey("scored_dialogues")
+WITH_A_MISSING_ONE = {
+    "dagster/asset_partition_range_start": "error_correction|sums-0000",
+    "dagster/asset_partition_range_end": "debate|sums-0000",
+}
 
 
 def upstream() -> list[Any]:
@@ -22,81 +29,59 @@ def upstream() -> list[Any]:
     ]
 
 
-@pytest.fixture
-def run(project: Any) -> Any:
-    """Materialises the asset for one partition or a range; gives result and instance."""
-
-    def go(instance: DagsterInstance, **tags: str) -> Any:
-        instance.add_dynamic_partitions(SHARDS, ["sums-0000"])
-        scoring = project.scoring()
-        return materialize(
-            [*upstream(), scored_dialogues],
-            selection=["scored_dialogues"],
-            instance=instance,
-            partition_key=None if tags else project.key,
-            tags=tags or None,
-            resources={
-                "lake": project.lake,
-                "chat": scoring.service,
-                "prompts": load_prompts("standard"),
-                "quality_rules": project.rules,
-            },
-            raise_on_error=False,
-        )
-
-    return go
+def run(project: Any, instance: DagsterInstance, tags: dict[str, str] | None = None) -> Any:
+    """Materialise the asset for the project's partition, or for the range that the tags name."""
+    instance.add_dynamic_partitions(SHARDS, ["sums-0000"])
+    scoring = project.scoring()
+    return materialize(
+        [*upstream(), scored_dialogues],
+        selection=["scored_dialogues"],
+        instance=instance,
+        tags=tags or {"dagster/partition": project.key},
+        resources={
+            "lake": project.lake,
+            "chat": scoring.service,
+            "prompts": scoring.prompts,
+            "quality_rules": project.rules,
+        },
+        raise_on_error=False,
+    )
 
 
-def test_a_partition_shows_its_best_dialogue_first(project: Any, fake_endpoint: Any, run: Any) -> None:
+def test_a_partition_shows_its_best_dialogue_and_the_papers_error_rate(project: Any, fake_endpoint: Any) -> None:
     fake_endpoint.answer_with(lambda request: RIGHT)
-    project.teach("good")
+    project.add("good")
     with DagsterInstance.ephemeral() as instance:
-        assert run(instance).success
-        event = instance.get_latest_materialization_event(AssetKey("scored_dialogues"))
+        assert run(project, instance).success
+        event = instance.get_latest_materialization_event(ASSET)
+    assert event and event.asset_materialization
     metadata = event.asset_materialization.metadata
     assert next(iter(metadata)) == "best dialogue"
-    assert "&lt;b&gt;7&lt;/b&gt;" in metadata["best dialogue"].value
-    assert metadata["dagster/partition_row_count"].value == 1
-    assert metadata["accepted"].value == 1
-    assert metadata["scores"].value.startswith("![")
+    assert "&lt;b&gt;7&lt;/b&gt;" in str(metadata["best dialogue"].value)
+    assert (metadata["dagster/partition_row_count"].value, metadata["accepted"].value) == (1, 1)
+    assert str(metadata["scores"].value).startswith("![")
+    assert "4.1%" in str(metadata["procedural errors"].value)
 
 
-def test_the_error_rate_stands_beside_the_papers(project: Any, fake_endpoint: Any, run: Any) -> None:
-    fake_endpoint.answer_with(lambda request: RIGHT)
-    project.teach("good")
+@pytest.mark.parametrize(
+    ("answer", "tags", "message", "materialized", "gate"),
+    [
+        (lambda request: "Fine!", {}, "too few verdicts in form", False, "failed"),
+        (lambda request: FakeEndpoint.fails(401, "bad key"), {}, "0 of 1 partitions are written", False, None),
+        (lambda request: RIGHT, WITH_A_MISSING_ONE, "materialise scenario_dialogues for it first", True, "passed"),
+    ],
+    ids=["gate failed", "unusable judge", "one of two partitions has no dialogues"],
+)
+def test_a_failed_run_says_why_and_keeps_what_is_written(
+    project: Any, fake_endpoint: Any, answer: Any, tags: dict[str, str], message: str, materialized: bool, gate: Any
+) -> None:
+    fake_endpoint.answer_with(answer)
+    project.add("good")
     with DagsterInstance.ephemeral() as instance:
-        run(instance)
-        event = instance.get_latest_materialization_event(AssetKey("scored_dialogues"))
-    assert "4.1%" in event.asset_materialization.metadata["procedural errors"].value
-
-
-def test_a_failed_gate_fails_the_run_and_keeps_the_rows(project: Any, fake_endpoint: Any, run: Any) -> None:
-    fake_endpoint.answer_with(lambda request: "Fine!")
-    project.teach("good")
-    with DagsterInstance.ephemeral() as instance:
-        result = run(instance)
+        result = run(project, instance, tags)
+        done = instance.get_materialized_partitions(ASSET)
+    record = project.lake.record(SCORED, partition_columns(project.key))
     assert not result.success
-    assert "too few verdicts in form" in result.failure_data_for_node("scored_dialogues").error.message
-    assert project.lake.record(SCORED, partition_columns(project.key)).gate == "failed"
-
-
-def test_a_failed_partition_leaves_the_written_ones_recorded(project: Any, fake_endpoint: Any, run: Any) -> None:
-    fake_endpoint.answer_with(lambda request: RIGHT)
-    project.teach("good")
-    tags = {
-        "dagster/asset_partition_range_start": project.key,
-        "dagster/asset_partition_range_end": "debate|sums-0000",
-    }
-    with DagsterInstance.ephemeral() as instance:
-        result = run(instance, **tags)
-        done = instance.get_materialized_partitions(AssetKey("scored_dialogues"))
-    assert not result.success
-    assert done == {project.key}
-
-
-def test_an_unusable_judge_is_told_in_plain_words(project: Any, fake_endpoint: Any, run: Any) -> None:
-    fake_endpoint.answer_with(lambda request: fake_endpoint.fails(401, "bad key"))
-    project.teach("good")
-    with DagsterInstance.ephemeral() as instance:
-        message = run(instance).failure_data_for_node("scored_dialogues").error.message
-    assert "0 of 1 partitions are written" in message
+    assert message in result.failure_data_for_node("scored_dialogues").error.message
+    assert done == ({project.key} if materialized else set())
+    assert (record.gate if record else None) == gate

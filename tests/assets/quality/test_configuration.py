@@ -1,11 +1,12 @@
 """The rule file and the manual decisions."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from assets.quality.configuration import CONFIGURATIONS, load_quality_rules
+from assets.quality.configuration import CONFIGURATIONS, Weights, load_quality_rules
 from assets.quality.decisions import load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.prompts import load_prompts
@@ -26,20 +27,15 @@ def rule_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_decisions_lie_beside_the_rules_that_name_them(rule_file: Path) -> None:
-    assert load_decisions(load_quality_rules(str(rule_file)).decisions)[ONE].why == "a good one"
-
-
-def test_yaml_decisions_are_the_same(tmp_path: Path) -> None:
-    (tmp_path / "d.csv").write_text(CSV)
-    (tmp_path / "d.yaml").write_text(
+def test_decisions_are_beside_the_rules_that_name_them_as_csv_or_yaml(rule_file: Path) -> None:
+    path = rule_file.with_name("d.yaml")
+    path.write_text(
         f"- {{dialogue_id: '{ONE}', verdict: accept, why: a good one}}\n"
         f"- {{dialogue_id: '{TWO}', verdict: reject, why: off the mark}}\n"
     )
-    assert load_decisions(tmp_path / "d.csv") == load_decisions(tmp_path / "d.yaml")
-
-
-def test_without_a_file_nothing_is_decided() -> None:
+    decisions = load_decisions(load_quality_rules(str(rule_file)).decisions)
+    assert decisions[ONE].why == "a good one"
+    assert load_decisions(path) == decisions
     assert load_decisions(None) == {}
 
 
@@ -64,60 +60,47 @@ def test_a_faulty_file_is_named_with_its_fault(tmp_path: Path, name: str, conten
         load_decisions(path)
 
 
-def test_a_missing_decisions_file_is_a_fault_at_load(rule_file: Path) -> None:
-    (rule_file.parent / "by_hand.csv").unlink()
-    with pytest.raises(ConfigurationError, match="no such file of manual decisions"):
-        load_quality_rules(str(rule_file))
-
-
-def test_all_faults_of_a_rule_file_are_named_at_once(rule_file: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"decisions": "nowhere.csv"}, "no such file of manual decisions"),
+        ({"limits": {"score": 2}, "weights": {"judge": -1}}, r"(?s)limits\.score.*weights\.judge"),
+        ({"weights": dict.fromkeys(Weights.model_fields, 0)}, "must weigh something"),
+    ],
+)
+def test_all_faults_of_a_rule_file_are_named(rule_file: Path, changes: dict[str, Any], message: str) -> None:
     content = yaml.safe_load(rule_file.read_text())
-    content["limits"]["score"] = 2
-    content["weights"]["judge"] = -1
+    for name, change in changes.items():
+        content[name] = {**content[name], **change} if isinstance(change, dict) else change
     rule_file.write_text(yaml.safe_dump(content))
-    with pytest.raises(ConfigurationError, match=r"(?s)limits\.score.*weights\.judge"):
+    with pytest.raises(ConfigurationError, match=message):
         load_quality_rules(str(rule_file))
 
 
-def test_weights_that_weigh_nothing_are_a_fault(rule_file: Path) -> None:
-    content = yaml.safe_load(rule_file.read_text())
-    content["weights"] = dict.fromkeys(content["weights"], 0)
-    rule_file.write_text(yaml.safe_dump(content))
-    with pytest.raises(ConfigurationError, match="must weigh something"):
-        load_quality_rules(str(rule_file))
-
-
-def test_an_edited_decision_changes_the_rules_identity_at_once(rule_file: Path) -> None:
-    rules = load_quality_rules(str(rule_file))
-    before = rules.identity
-    (rule_file.parent / "by_hand.csv").write_text(CSV.replace("off the mark", "wrong in line 2"))
-    assert rules.identity != before
-
-
-def test_where_the_rules_lie_is_no_part_of_their_identity(rule_file: Path, tmp_path: Path) -> None:
+def test_the_identity_depends_on_the_decisions_and_not_on_the_folder(rule_file: Path, tmp_path: Path) -> None:
     other = tmp_path / "elsewhere"
     other.mkdir()
     for file in (rule_file, rule_file.parent / "by_hand.csv"):
         (other / file.name).write_bytes(file.read_bytes())
-    assert load_quality_rules(str(rule_file)).identity == load_quality_rules(str(other / rule_file.name)).identity
+    rules = load_quality_rules(str(rule_file))
+    before = rules.identity
+    assert before == load_quality_rules(str(other / rule_file.name)).identity
+    (rule_file.parent / "by_hand.csv").write_text(CSV.replace("off the mark", "wrong in line 2"))
+    assert rules.identity != before
 
 
-def test_another_judge_makes_scores_stale_and_another_student_does_not() -> None:
-    book, rules, laptop = load_prompts("standard"), load_quality_rules("standard"), load_profile("laptop")
-
-    def with_model(role: Role) -> str:
-        roles = {**laptop.roles, role: laptop.roles[role].model_copy(update={"model": "another"})}
-        return scored_fingerprint("d", laptop.model_copy(update={"roles": roles}), book, rules.identity)
-
-    now = scored_fingerprint("d", laptop, book, rules.identity)
-    assert with_model(Role.JUDGE) != now
-    assert with_model(Role.WEAK_STUDENT) == now
-
-
-def test_other_rules_make_scores_stale_but_not_verdicts(rule_file: Path) -> None:
+def test_judge_and_rules_make_scores_stale_and_only_the_judge_makes_verdicts_stale(rule_file: Path) -> None:
     book, laptop = load_prompts("standard"), load_profile("laptop")
-    standard, mine = load_quality_rules("standard"), load_quality_rules(str(rule_file))
-    assert scored_fingerprint("d", laptop, book, standard.identity) != scored_fingerprint(
-        "d", laptop, book, mine.identity
-    )
-    assert judging_fingerprint("d", laptop, book) != judging_fingerprint("e", laptop, book)
+
+    def fingerprints(rules: str = "standard", role: Role = Role.JUDGE, model: str = "") -> tuple[str, str]:
+        changed = {} if not model else {role: laptop.roles[role].model_copy(update={"model": model})}
+        profile = laptop.model_copy(update={"roles": {**laptop.roles, **changed}})
+        identity = load_quality_rules(rules).identity
+        return scored_fingerprint("d", profile, book, identity), judging_fingerprint("d", profile, book)
+
+    now = fingerprints()
+    assert fingerprints(role=Role.WEAK_STUDENT, model="another") == now
+    judged_by_another, mine = fingerprints(model="another"), fingerprints(str(rule_file))
+    assert judged_by_another[0] != now[0] != mine[0]
+    assert judged_by_another[1] != now[1] == mine[1]
+    assert judging_fingerprint("e", laptop, book) != now[1]

@@ -33,6 +33,9 @@ GOOD = Signals(
 CORRECT = Judgement("judged", JudgeVerdict(reason="Both say 7.", error_class=ErrorClass.NONE, correct=True))
 INCORRECT = Judgement("judged", JudgeVerdict(reason="No.", error_class=ErrorClass.WRONG_STEP, correct=False))
 NOT_JUDGED = Judgement("not_judged", fault="invalid verdict")
+BROKEN = replace(GOOD, structure_ok=False)
+WRONG = replace(GOOD, final_answer="wrong")
+POOR = replace(GOOD, final_answer="unknown", reference_overlap=0.6)
 STANDARD = load_quality_rules("standard")
 
 
@@ -49,104 +52,80 @@ def decided(
     return decide(signals, failed, NOT_ASKED if failed else judgement, rules, decision)
 
 
-def by_hand(verdict: Any) -> Decision:
-    return Decision(dialogue_id="0" * 32, verdict=verdict, why="read it")
-
-
-def test_a_right_dialogue_that_the_judge_finds_correct_is_accepted() -> None:
-    assert decided() == Decided(1.0, True, (), "rules", None)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"structure_ok": False}, "structure"),
-        ({"truncated": True}, "truncated"),
-        ({"refused": True}, "refused"),
-        ({"english": False}, "not_english"),
-        ({"repetition": 0.6}, "repetitive"),
-        ({"words": 3}, "too_short"),
-        ({"words": 100_000}, "too_long"),
-        ({"secrets": 1}, "secrets"),
-        ({"betrays_reference": True}, "betrays_reference"),
-        ({"copied_share": 0.9}, "copied"),
-        ({"final_answer": "wrong"}, "wrong_final_answer"),
-        ({"final_answer": "missing"}, "no_final_answer"),
-        ({"final_answer": "unknown", "reference_overlap": 0.1}, "off_reference"),
-        ({"code_parses": False}, "code_does_not_parse"),
-        ({"gave_away_result": True}, "gave_away_result"),
-        ({"false_claim": True}, "false_claim"),
-    ],
-)
-def test_every_rule_rejects_by_its_own_code(change: dict[str, Any], reason: str) -> None:
-    found = decided(replace(GOOD, **change))
-    assert (found.accepted, found.reasons) == (False, (reason,))
-
-
-def test_every_rule_is_tried_above() -> None:
-    tried = test_every_rule_rejects_by_its_own_code.pytestmark[0].args[1]  # type: ignore[attr-defined]
-    assert {reason for _, reason in tried} == {rule.code for rule in HARD_RULES}
+STRICT = STANDARD.model_copy(update={"limits": STANDARD.limits.model_copy(update={"score": 0.95})})
+ACCEPT, REJECT = (Decision(dialogue_id="0" * 32, verdict=verdict, why="read it") for verdict in ("accept", "reject"))
+BY_RULE: list[tuple[dict[str, Any], str]] = [
+    ({"structure_ok": False}, "structure"),
+    ({"truncated": True}, "truncated"),
+    ({"refused": True}, "refused"),
+    ({"english": False}, "not_english"),
+    ({"repetition": 0.6}, "repetitive"),
+    ({"words": 3}, "too_short"),
+    ({"words": 100_000}, "too_long"),
+    ({"secrets": 1}, "secrets"),
+    ({"betrays_reference": True}, "betrays_reference"),
+    ({"copied_share": 0.9}, "copied"),
+    ({"final_answer": "wrong"}, "wrong_final_answer"),
+    ({"final_answer": "missing"}, "no_final_answer"),
+    ({"final_answer": "unknown", "reference_overlap": 0.1}, "off_reference"),
+    ({"code_parses": False}, "code_does_not_parse"),
+    ({"gave_away_result": True}, "gave_away_result"),
+    ({"false_claim": True}, "false_claim"),
+]
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "reasons"),
     [
-        {"final_answer": "unknown", "reference_overlap": 0.9},
-        {"gave_away_result": None},
-        {"false_claim": None},
-        {"code_parses": None},
-        {"reference_overlap": 0.1},
+        ({}, ()),
+        *((change, (reason,)) for change, reason in BY_RULE),
+        ({"truncated": True, "refused": True}, ("truncated", "refused")),
+        # unknown, or beside the point
+        ({"final_answer": "unknown", "reference_overlap": 0.9}, ()),
+        ({"gave_away_result": None}, ()),
+        ({"false_claim": None}, ()),
+        ({"code_parses": None}, ()),
+        ({"reference_overlap": 0.1}, ()),
     ],
     ids=str,
 )
-def test_what_is_unknown_or_beside_the_point_rejects_nothing(change: dict[str, Any]) -> None:
-    assert decided(replace(GOOD, **change)).accepted
+def test_every_rule_rejects_by_its_own_code(change: dict[str, Any], reasons: tuple[str, ...]) -> None:
+    found = decided(replace(GOOD, **change))
+    assert (found.accepted, found.reasons, found.decided_by) == (not reasons, reasons, "rules")
 
 
-def test_a_verdict_against_it_rejects() -> None:
-    assert decided(judgement=INCORRECT).reasons == ("judged_wrong",)
-
-
-def test_no_verdict_is_never_a_pass() -> None:
-    assert decided(judgement=NOT_JUDGED).reasons == ("not_judged",)
-    assert decided(judgement=NOT_ASKED).reasons == ("not_judged",)
-
-
-def test_all_failing_rules_are_named() -> None:
-    assert decided(replace(GOOD, truncated=True, refused=True)).reasons == ("truncated", "refused")
-
-
-def test_a_set_aside_dialogue_is_rejected_for_that_alone() -> None:
-    found = decided(replace(GOOD, structure_ok=False, final_answer="missing"), complete=False)
-    assert found == Decided(0.0, False, ("set_aside",), "rules", None)
-
-
-def test_a_low_score_rejects() -> None:
-    strict = STANDARD.model_copy(update={"limits": STANDARD.limits.model_copy(update={"score": 0.95})})
-    poor = replace(GOOD, final_answer="unknown", reference_overlap=0.6)
-    assert decided(poor, rules=strict).reasons == ("low_score",)
-
-
-def test_a_hand_accepts_against_the_rules_and_the_reasons_stay() -> None:
-    found = decided(replace(GOOD, final_answer="wrong"), decision=by_hand("accept"))
-    assert (found.accepted, found.reasons, found.decided_by) == (True, ("wrong_final_answer",), "manual")
-    assert found.note == "read it"
-
-
-def test_a_hand_rejects_against_the_rules() -> None:
-    found = decided(decision=by_hand("reject"))
-    assert (found.accepted, found.reasons, found.decided_by) == (False, ("by_hand",), "manual")
-
-
-@pytest.mark.parametrize("broken", [{"complete": False}, {"signals": replace(GOOD, structure_ok=False)}])
-def test_no_hand_accepts_what_is_no_whole_conversation(broken: dict[str, Any]) -> None:
-    found = decided(decision=by_hand("accept"), **broken)
-    assert (found.accepted, found.decided_by) == (False, "rules")
-    assert "not a whole conversation" in (found.note or "")
-
-
-def test_every_reason_is_explained() -> None:
+def test_every_rule_is_tried_and_every_reason_explained() -> None:
+    assert {reason for _, reason in BY_RULE} == {rule.code for rule in HARD_RULES}
     assert all(REASONS.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Decided(1.0, True, (), "rules", None)),
+        ({"complete": False, "signals": BROKEN}, Decided(0.0, False, ("set_aside",), "rules", None)),
+        ({"judgement": INCORRECT}, (False, ("judged_wrong",), "rules")),
+        ({"judgement": NOT_JUDGED}, (False, ("not_judged",), "rules")),
+        ({"judgement": NOT_ASKED}, (False, ("not_judged",), "rules")),
+        ({"signals": POOR, "rules": STRICT}, (False, ("low_score",), "rules")),
+        # a manual decision overrides the rules, and their reasons stay
+        ({"signals": WRONG, "decision": ACCEPT}, (True, ("wrong_final_answer",), "manual")),
+        ({"decision": REJECT}, (False, ("by_hand",), "manual")),
+        # but it accepts no broken conversation
+        ({"complete": False, "decision": ACCEPT}, (False, ("set_aside",), "rules")),
+        ({"signals": BROKEN, "decision": ACCEPT}, (False, ("structure",), "rules")),
+    ],
+)
+def test_verdict_score_and_manual_decision_decide(
+    changes: dict[str, Any], expected: Decided | tuple[bool, tuple[str, ...], str]
+) -> None:
+    found = decided(**changes)
+    assert expected in (found, (found.accepted, found.reasons, found.decided_by))
+
+
+def test_the_note_says_why_a_manual_decision_did_or_did_not_decide() -> None:
+    assert decided(WRONG, decision=ACCEPT).note == "read it"
+    assert "not a whole conversation" in (decided(BROKEN, decision=ACCEPT).note or "")
 
 
 def signals() -> st.SearchStrategy[Signals]:

@@ -8,159 +8,119 @@ import pytest
 from assets.dialogues.questions import Question
 from assets.framework.partitions import Scenario
 from assets.quality.inputs import DialogueInput, Turn
-from assets.quality.signals import (
-    final_answer,
-    read_signals,
-    reference_overlap,
-    repetition,
-    structure_ok,
-)
+from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition, structure_ok
+from tests.assets.quality.samples import SIMILAR, SUM, corrected, make_dialogue
 
-SUM = Question("s1", "What is 3 + 4?", "3 + 4 = 7", "7", "math")
-SIMILAR = Question("s2", "What is 5 + 6?", "5 + 6 = 11", "11", "math")
 CAPITAL = Question("s3", "What is the capital of France?", "The capital of France is Paris.", None, "general")
+ECHO = Question("s", "Say: hello world", "hello world", None, "general")
+ODD = Question("s", "Compare it with the standard solution.", "They are equal.", None, "general")
+DEBATE = make_dialogue("debate", "q", "a", "b", "c", questions=(SUM,))
+TWO_ROUNDS = replace(DEBATE, turns=(*DEBATE.turns[:3], *DEBATE.turns[1:]), debate_rounds=2)
+NOTHING = DialogueInput("d", Scenario.ANALOGY, "math", False, (), (SUM, SIMILAR), "unknown")
+GERMAN = "Wir ziehen die fünf verschenkten Murmeln ab und haben dann noch sieben Murmeln übrig, und damit ist gut."
 
 
-def test_a_good_task_has_good_signals(task: Any) -> None:
-    signals = read_signals(task())
+def changed_last(**changes: Any) -> DialogueInput:
+    good = make_dialogue()
+    return replace(good, turns=(*good.turns[:3], replace(good.turns[3], **changes)))
+
+
+def test_a_good_dialogue_has_good_signals() -> None:
+    signals = read_signals(make_dialogue())
     assert (signals.structure_ok, signals.final_answer, signals.false_claim) == (True, "right", False)
     assert not (signals.betrays_reference or signals.truncated or signals.refused or signals.secrets)
 
 
 @pytest.mark.parametrize(
-    ("scenario", "said", "questions"),
+    ("dialogue", "ok"),
     [
-        ("error_correction", ("q", "a", "b", "c"), (SUM,)),
-        ("debate", ("q", "a", "b", "c"), (SUM,)),
-        ("analogy", ("q", "a", "b", "c"), (SUM, SIMILAR)),
+        (make_dialogue(), True),
+        (DEBATE, True),
+        (make_dialogue("analogy", "q", "a", "b", "c", questions=(SUM, SIMILAR)), True),
+        (TWO_ROUNDS, True),
+        (replace(TWO_ROUNDS, debate_rounds=1), False),
+        (replace(make_dialogue(), turns=make_dialogue().turns[:-1]), False),
+        (replace(make_dialogue(), turns=make_dialogue().turns[::-1]), False),
+        (replace(make_dialogue(), turns=make_dialogue().turns * 2), False),
+        (replace(make_dialogue(), turns=()), False),
+        (changed_last(side="human"), False),
+        (changed_last(role="weak_student"), False),
+        (changed_last(text="  "), False),
     ],
 )
-def test_every_scenario_has_its_structure(task: Any, scenario: str, said: tuple[str, ...], questions: Any) -> None:
-    assert structure_ok(task(scenario, *said, questions=questions))
-
-
-def test_a_debate_of_two_rounds_has_six_turns(task: Any) -> None:
-    one = task("debate", "q", "a", "b", "c")
-    two = replace(one, turns=(*one.turns[:3], *one.turns[1:]), debate_rounds=2)
-    assert structure_ok(two)
-    assert not structure_ok(replace(two, debate_rounds=1))
+def test_the_turns_must_be_those_of_the_scenario(dialogue: DialogueInput, ok: bool) -> None:
+    assert structure_ok(dialogue) is ok
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("dialogue", "expected"),
     [
-        lambda one: replace(one, turns=one.turns[:-1]),
-        lambda one: replace(one, turns=one.turns[::-1]),
-        lambda one: replace(one, turns=(*one.turns[:3], replace(one.turns[3], side="human"))),
-        lambda one: replace(one, turns=(*one.turns[:3], replace(one.turns[3], role="weak_student"))),
-        lambda one: replace(one, turns=(*one.turns[:3], replace(one.turns[3], text="  "))),
-        lambda one: replace(one, turns=(*one.turns, one.turns[0])),
-        lambda one: replace(one, turns=()),
+        (corrected("So 3 + 4 = 7. The answer is 7."), "right"),
+        (corrected("So 3 + 4 = 8. The answer is 8."), "wrong"),
+        (corrected("I think I should add them, and that is all."), "missing"),
+        (corrected("The answer is 8. Wait. The answer is 7."), "wrong"),
+        (corrected("Anna says the answer is 8, but 3 + 4 = 7. The answer is 7."), "right"),
+        (corrected("It is Lyon.", CAPITAL), "unknown"),  # the reference has no result
+        # an analogy is as good as its worse answer
+        *(
+            (make_dialogue("analogy", "q", first, "q2", second, questions=(SUM, SIMILAR)), expected)
+            for first, second, expected in (
+                ("The answer is 7.", "The answer is 11.", "right"),
+                ("The answer is 7.", "The answer is 12.", "wrong"),
+                ("The answer is 8.", "The answer is 11.", "wrong"),
+                ("Let us add.", "The answer is 11.", "missing"),
+            )
+        ),
     ],
-    ids=["cut short", "wrong order", "wrong side", "wrong role", "silent", "one too many", "nothing"],
 )
-def test_broken_structure_is_seen(task: Any, broken: Any) -> None:
-    assert not structure_ok(broken(task()))
+def test_the_closing_answer_is_compared_with_the_reference(dialogue: DialogueInput, expected: str) -> None:
+    assert final_answer(dialogue) == expected
 
 
 @pytest.mark.parametrize(
-    ("closing", "expected"),
+    ("closing", "question", "expected"),
     [
-        ("So 3 + 4 = 7. The answer is 7.", "right"),
-        ("So 3 + 4 = 8. The answer is 8.", "wrong"),
-        ("I think I should add them, and that is all.", "missing"),
-        ("The answer is 8. Wait. The answer is 7.", "wrong"),
-        ("Anna says the answer is 8, but 3 + 4 = 7. The answer is 7.", "right"),
+        ("It is Paris.", CAPITAL, 1.0),
+        ("The capital of France is Marseille.", CAPITAL, 0.0),
+        ("Hello!", ECHO, 0.5),  # the question has all words of the reference: then all count
     ],
 )
-def test_the_closing_answer_is_compared_with_the_reference(task: Any, closing: str, expected: str) -> None:
-    assert final_answer(task("error_correction", "q", "a", "b", closing, questions=(SUM,))) == expected
-
-
-def test_a_reference_without_result_leaves_the_answer_unknown(task: Any) -> None:
-    assert final_answer(task("error_correction", "q", "a", "b", "It is Lyon.", questions=(CAPITAL,))) == "unknown"
+def test_overlap_counts_what_the_reference_says_beyond_the_question(
+    closing: str, question: Question, expected: float
+) -> None:
+    assert reference_overlap(corrected(closing, question)) == expected
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        ("The answer is 7.", "The answer is 11.", "right"),
-        ("The answer is 7.", "The answer is 12.", "wrong"),
-        ("The answer is 8.", "The answer is 11.", "wrong"),
-        ("Let us add.", "The answer is 11.", "missing"),
-    ],
+    ("dialogue", "share"), [(corrected("I add three and four and get seven again. " * 12), 1.0), (make_dialogue(), 0.0)]
 )
-def test_an_analogy_is_as_good_as_its_worse_answer(task: Any, first: str, second: str, expected: str) -> None:
-    assert final_answer(task("analogy", "q", first, "q2", second, questions=(SUM, SIMILAR))) == expected
+def test_a_loop_is_fully_repetitive(dialogue: DialogueInput, share: float) -> None:
+    assert repetition(dialogue) == share
 
 
 @pytest.mark.parametrize(
-    ("closing", "expected"),
+    ("dialogue", "signal", "value"),
     [
-        ("It is Paris.", 1.0),
-        ("The capital of France is Marseille.", 0.0),
+        (corrected("I'm sorry, but I cannot help with that."), "refused", True),
+        (corrected("According to the reference answer it is 7."), "betrays_reference", True),
+        (
+            make_dialogue("error_correction", ODD.text, "a", "b", f"I do. {ODD.text}", questions=(ODD,)),
+            "betrays_reference",
+            False,  # the question says so itself
+        ),
+        (corrected("Use the key AKIAIOSFODNN7EXAMPLE for it."), "secrets", 1),
+        (corrected(GERMAN), "english", False),
+        (changed_last(finish_reason="length"), "truncated", True),
+        (make_dialogue("error_correction", "a long question", "one two", "advice", "three"), "words", 3),
+        (NOTHING, "structure_ok", False),
+        (NOTHING, "final_answer", "missing"),
+        (NOTHING, "words", 0),
     ],
 )
-def test_overlap_counts_what_the_reference_says_beyond_the_question(task: Any, closing: str, expected: float) -> None:
-    assert reference_overlap(task("error_correction", "q", "a", "b", closing, questions=(CAPITAL,))) == expected
+def test_a_signal_shows_what_is_wrong(dialogue: DialogueInput, signal: str, value: Any) -> None:
+    assert getattr(read_signals(dialogue), signal) == value
 
 
-def test_overlap_counts_all_words_where_the_question_has_them_all(task: Any) -> None:
-    echo = Question("s", "Say: hello world", "hello world", None, "general")
-    assert reference_overlap(task("error_correction", "q", "a", "b", "Hello!", questions=(echo,))) == 0.5
-
-
-def test_a_loop_is_fully_repetitive(task: Any) -> None:
-    loop = "I add three and four and get seven again. " * 12
-    assert repetition(task("error_correction", "q", "a", "b", loop)) == 1.0
-
-
-def test_plain_speech_does_not_repeat_itself(task: Any) -> None:
-    assert repetition(task()) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("signal", "text"),
-    [
-        ("refused", "I'm sorry, but I cannot help with that."),
-        ("betrays_reference", "According to the reference answer it is 7."),
-        ("secrets", "Use the key AKIAIOSFODNN7EXAMPLE for it."),
-    ],
-)
-def test_a_bad_utterance_shows(task: Any, signal: str, text: str) -> None:
-    good, bad = (read_signals(task("error_correction", "q", "a", "b", said)) for said in ("It is 7.", text))
-    assert not getattr(good, signal)
-    assert getattr(bad, signal)
-
-
-def test_another_language_shows(task: Any) -> None:
-    german = "Wir ziehen die fünf verschenkten Murmeln ab und haben dann noch sieben Murmeln übrig, und damit ist gut."
-    assert not read_signals(task("error_correction", "q", "a", "b", german)).english
-
-
-def test_a_cut_off_utterance_shows(task: Any) -> None:
-    one = task()
-    cut = replace(one, turns=(*one.turns[:3], replace(one.turns[3], finish_reason="length")))
-    assert read_signals(cut).truncated
-
-
-def test_words_are_those_of_the_students(task: Any) -> None:
-    assert read_signals(task("error_correction", "a long question", "one two", "advice", "three")).words == 3
-
-
-def test_a_dialogue_that_ended_at_once_has_signals_too() -> None:
-    empty = DialogueInput("d", Scenario.ANALOGY, "math", False, (), (SUM, SIMILAR), "unknown")
-    signals = read_signals(empty)
-    assert (signals.structure_ok, signals.final_answer, signals.words) == (False, "missing", 0)
-
-
-def test_what_a_seed_says_is_not_held_against_the_class(task: Any) -> None:
-    odd = Question("s", "Compare it with the standard solution.", "They are equal.", None, "general")
-    turns = ("Compare it with the standard solution.", "a", "b", "I compare it with the standard solution: equal.")
-    assert not read_signals(task("error_correction", *turns, questions=(odd,))).betrays_reference
-
-
-def test_the_teacher_poses_the_question_before_the_explanation() -> None:
-    posed = Turn("teacher", "explaining_teacher", "human", "What is 3 + 4?\n\nThink of counting on.")
-    one = DialogueInput("d", Scenario.ANALOGY, "math", True, (posed,), (SUM, SIMILAR), "unknown")
-    assert one.own_words(posed).strip() == "Think of counting on."
+def test_a_teachers_own_words_are_without_the_question() -> None:
+    turn = Turn("teacher", "explaining_teacher", "human", "What is 3 + 4?\n\nThink of counting on.")
+    assert replace(NOTHING, turns=(turn,)).own_words(turn).strip() == "Think of counting on."
