@@ -20,8 +20,8 @@ from assets.evaluation.assets import benchmark_asset
 from assets.framework.partitions import sources, tunings
 from assets.quality import assets as quality
 from assets.quality import checks as quality_checks
+from assets.report import checks as report_checks
 from assets.report.assets import experiment_report
-from assets.report.checks import experiment_report_checks
 from assets.seeds import checks as seeds_checks
 from assets.seeds.assets import seed_assets
 from assets.training_sets import assets as training_sets
@@ -78,7 +78,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *training_sets_checks.CHECKS,
             *checkpoints_checks.CHECKS,
             *evaluation_checks.CHECKS,
-            experiment_report_checks,
+            *report_checks.CHECKS,
             *browser_checks.CHECKS,
         ],
         jobs=[

@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
+from dagster import AssetCheckResult
 
 from assets.framework.check_files import Check, OpenConnection, Queryable
-from assets.framework.checks import offer_partitions
+from assets.framework.checks import CheckRun, check_result, offer_partitions
 from resources.lake.tables import PartitionRecord, Table
 
 Rows = Sequence[Mapping[str, Any]]
+Run = TypeVar("Run", bound=CheckRun)
 
 
 def failing(
@@ -52,3 +54,10 @@ def records(table: Table, rows: Rows, empty: Sequence[Mapping[str, str]]) -> lis
         PartitionRecord(table.name, dict(zip(table.keys, values, strict=True)), datetime.now(UTC), "f", "passed", n)
         for values, n in counts.items()
     ]
+
+
+def failing_after(asset: str, checks: Sequence[Check[Run]], run: Run) -> dict[str, AssetCheckResult]:
+    """The results of the checks that fail, by name. `run` is what they look at in the lake."""
+    with run.cleanup:
+        results = {check.name: check_result(asset, check, run) for check in checks}
+    return {name: result for name, result in results.items() if not result.passed}

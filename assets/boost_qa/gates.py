@@ -1,4 +1,4 @@
-"""What a staged release must pass before anybody sees it."""
+"""The gates that a staged release must pass to be published: the SQL files in `gates/`, and the files read back."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,34 +9,28 @@ from assets.boost_qa.assembly import Row
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import BenchmarkScreen
 from assets.boost_qa.files import Written, digest_of, read_lines, read_splits
+from assets.framework.check_files import OpenConnection, sql_checks
 
-CHECKS = Path(__file__).parent / "checks"
-# The asset checks of the same names run these files on what was published.
-SQL_GATES = {
-    "alternation.sql": "conversations do not alternate strictly, or have an empty turn",
-    "unique.sql": "dialogues or seeds stand in the release twice",
-    "split_leakage.sql": "seeds, their duplicates or their partners stand in several splits",
-    "split_pinned.sql": "rows stand in another split than their dialogue plan says",
-}
+GATES = sql_checks(Path(__file__).parent / "gates")  # they are asset checks of the published release too
 SHOWN = 5
 
 
 def gate_faults(
     connection: duckdb.DuckDBPyConnection, folder: Path, written: Written, rules: ReleaseRules, screen: BenchmarkScreen
 ) -> list[str]:
-    """Every gate that the staged release fails, in words; none: it may be published.
+    """What each gate that the staged release fails found; without any, it may be published.
 
     Args:
         connection: with the views `released` (the staged Parquet files), `raw_seeds` and `dialogue_plans`.
         folder: where the files are staged.
-        written: what was meant to be written.
-        rules: the fewest rows.
-        screen: of the benchmarks; the files are read back and screened once more.
+        written: counts and hash of the rows that should have been written.
+        rules: with the minimum number of rows.
+        screen: of the benchmarks; the rows that are read back are screened again.
     """
     faults = []
     rows = sum(written.counts.values())
     if rows < rules.minimum_rows:
-        faults.append(f"{rows} rows where the release rules want at least {rules.minimum_rows}")
+        faults.append(f"{rows} rows, the release rules require at least {rules.minimum_rows}")
     contaminated: list[str] = []
     if digest_of(_screened(read_splits(folder, written.counts), screen, contaminated)) != (
         written.digest,
@@ -47,11 +41,11 @@ def gate_faults(
         faults.append("the JSONL files, read back, do not hold the rows that were written")
     if contaminated:
         faults.append(f"{len(contaminated)} rows share text with a benchmark: {', '.join(contaminated[:SHOWN])}")
-    for name, what in SQL_GATES.items():
-        found = connection.execute((CHECKS / name).read_text(encoding="utf-8")).fetchall()
-        if found:
-            shown = "; ".join(", ".join(map(str, row)) for row in found[:SHOWN])
-            faults.append(f"{what}: {len(found)}, among them {shown}")
+    staged = OpenConnection(connection, {})
+    for check in GATES:
+        if found := list(check.find(staged)):
+            shown = "; ".join(", ".join(map(str, row.values())) for row in found[:SHOWN])
+            faults.append(f"{check.name}: {len(found)} rows break the rule {check.description!r}, among them {shown}")
     return faults
 
 

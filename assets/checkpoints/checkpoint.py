@@ -8,10 +8,9 @@ from typing import Any
 import polars as pl
 from pandera.errors import SchemaErrors
 
-from assets.boost_qa.checks import wrong_files
 from assets.checkpoints.schema import METRICS
 from assets.framework.partitions import UNTUNED
-from assets.framework.publication import Manifest, Publication, PublicationRun
+from assets.framework.publication import Manifest, Publication, PublicationRun, wrong_files
 from assets.training_programs.recipe import BaseModel, Recipe, Training
 from assets.training_programs.specification import (
     FORMAT,

@@ -2,23 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property
 
-from dagster import (
-    AssetCheckExecutionContext,
-    AssetCheckResult,
-    AssetChecksDefinition,
-    AssetCheckSpec,
-    ResourceParam,
-    multi_asset_check,
-)
+from dagster import AssetChecksDefinition
 
-from assets.boost_qa.checks import wrong_files
 from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint, CheckpointError, metrics
-from assets.framework.checks import found_result, keys_of_run
+from assets.framework.check_files import Check, OffendingRow
+from assets.framework.checks import CheckRun, NothingToCheck, asset_checks
 from assets.framework.partitions import UNTUNED, VARIANTS
-from assets.training_programs.recipe import Training
+from assets.framework.publication import wrong_files
 from assets.training_programs.specification import HOME
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.lake.published_folders import MANIFEST
@@ -110,52 +103,61 @@ def other_data(lake: Lake, checkpoint: Checkpoint) -> Faults:
     return [] if release == claimed["release"] else [f"{path} is of release {release}, not {claimed['release']}"]
 
 
-# Name: what it looks for, in tuned models only, and what passing means.
-CHECKED: Mapping[str, tuple[Callable[[Lake, Checkpoint], Faults], bool, str]] = {
-    "complete": (incomplete, False, "Every file of the manifest is there with its size and hash, the adapter's too."),
-    "all_steps": (unfinished, True, "Training went to its last step."),
-    "adapter_loads": (
-        unloadable,
-        True,
-        "The adapter's files are LoRA of the recipe's rank; loaded onto its base it gave the trained loss.",
-    ),
-    "learned": (no_learning, True, "The training loss is finite and lower at the end than at the start."),
-    "claimed_release": (other_data, True, "The training set in the lake is of the release that the checkpoint claims."),
-}
+class CheckpointCheckRun(CheckRun):
+    """The newest checkpoint of each of the run's partitions."""
 
-
-@multi_asset_check(
-    name="checkpoints_checks",
-    specs=[AssetCheckSpec(name, asset=HOME, description=told) for name, (_, _, told) in CHECKED.items()],
-    can_subset=True,
-)
-def checkpoints_checks(
-    context: AssetCheckExecutionContext, lake: ResourceParam[Lake], training: ResourceParam[Training]
-) -> Iterator[AssetCheckResult]:
-    """Look at the newest checkpoint of each partition."""
-    asked = {key.name for key in context.selected_asset_check_keys}
-    made = _newest(lake, training, keys_of_run(context))
-    for name, (look, tuned_only, _) in CHECKED.items():
-        if name not in asked:
-            continue
-        looked_at = [one for one in made if not (tuned_only and one.variant == UNTUNED)]
-        found: list[Mapping[str, Any]] = [
-            {"checkpoint": f"{one.base}|{one.variant}", "fault": fault}
-            for one in looked_at
-            for fault in look(lake, one)
+    @cached_property
+    def checkpoints(self) -> list[Checkpoint]:
+        """Raises NothingToCheck where there is none."""
+        found = [
+            checkpoint
+            for base in self.resources["training"].bases
+            for variant in (UNTUNED, *VARIANTS)
+            if self.keys is None or f"{base.name}|{variant}" in self.keys
+            if (checkpoint := CHECKPOINTS.find_latest(self.lake, base.name, variant))
         ]
-        missing = [] if made else [{"checkpoint": "any", "fault": "there is no checkpoint yet"}]
-        yield found_result(HOME, name, [*found, *missing], partitions=len(looked_at))
+        if not found:
+            raise NothingToCheck("there is no checkpoint yet; materialise checkpoints first")
+        return found
+
+    @property
+    def partitions(self) -> int:
+        """How many checkpoints there are."""
+        return len(self.checkpoints)
 
 
-def _newest(lake: Lake, training: Training, wanted: frozenset[str] | None) -> list[Checkpoint]:
-    return [
-        found
-        for base in training.bases
-        for variant in (UNTUNED, *VARIANTS)
-        if wanted is None or f"{base.name}|{variant}" in wanted
-        if (found := CHECKPOINTS.find_latest(lake, base.name, variant))
-    ]
+def _each(look: Callable[[Lake, Checkpoint], Faults], untuned: bool = False) -> Callable[..., list[OffendingRow]]:
+    """The faults of every checkpoint, of those that are not tuned only where `untuned`."""
+
+    def find(run: CheckpointCheckRun) -> list[OffendingRow]:
+        return [
+            {"checkpoint": f"{checkpoint.base}|{checkpoint.variant}", "fault": fault}
+            for checkpoint in run.checkpoints
+            if untuned or checkpoint.variant != UNTUNED
+            for fault in look(run.lake, checkpoint)
+        ]
+
+    return find
 
 
-CHECKS: list[AssetChecksDefinition] = [checkpoints_checks]
+ALL_CHECKS: list[Check[CheckpointCheckRun]] = [
+    Check(
+        "complete",
+        "Every file of the manifest, with the adapter's files among them, is there with its size and hash.",
+        _each(incomplete, untuned=True),
+    ),
+    Check("all_steps", "Training reached its last step.", _each(unfinished)),
+    Check(
+        "adapter_loads",
+        "The adapter's files are LoRA of the recipe's rank. Loaded onto its base model it gave the trained loss.",
+        _each(unloadable),
+    ),
+    Check("learned", "The training loss is finite and lower at the end than at the start.", _each(no_learning)),
+    Check(
+        "claimed_release",
+        "The training set in the lake is of the release that the checkpoint's manifest names.",
+        _each(other_data),
+    ),
+]
+
+CHECKS: list[AssetChecksDefinition] = [asset_checks(HOME, ALL_CHECKS, CheckpointCheckRun, ["training"])]

@@ -1,62 +1,33 @@
 """Checks of the latest dialogue browser, on its published files."""
 
 from collections import Counter
-from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
-from dagster import (
-    AssetCheckExecutionContext,
-    AssetCheckResult,
-    AssetChecksDefinition,
-    AssetCheckSpec,
-    ResourceParam,
-    multi_asset_check,
-)
+from dagster import AssetChecksDefinition
 
-from assets.boost_qa.checks import wrong_files
 from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.dialogue_browser.files import read_data_file
 from assets.dialogue_browser.publishing import BROWSERS, HOME, Browser
 from assets.dialogue_browser.schema import ACCEPTED
-from assets.framework.checks import found_result
-from resources.lake.store import StoreError
+from assets.framework.check_files import Check
+from assets.framework.checks import CheckRun, asset_checks
+from assets.framework.publication import wrong_files
 from resources.lake.tables import Lake
 
-COMPLETE = AssetCheckSpec(
-    "complete", asset=HOME, description="latest.json points to a browser whose files are what its manifest says."
-)
-EVERY_ONCE = AssetCheckSpec(
-    "every_dialogue_once",
-    asset=HOME,
-    description="Every dialogue that its release took or left out is there once, where the index says, and no other.",
-)
-RECONCILED = AssetCheckSpec(
-    "counts_reconcile",
-    asset=HOME,
-    description="As many dialogues are accepted, rejected, set aside … as the manifest of the release says.",
-)
-SPECS = (COMPLETE, EVERY_ONCE, RECONCILED)
 
+class BrowserCheckRun(CheckRun):
+    """The latest browser and the release that it shows."""
 
-@multi_asset_check(name=f"{HOME}_checks", specs=SPECS, can_subset=True)
-def dialogue_browser_checks(
-    context: AssetCheckExecutionContext, lake: ResourceParam[Lake]
-) -> Iterator[AssetCheckResult]:
-    """All checks of the latest browser."""
-    asked = {key.name for key in context.selected_asset_check_keys}
-    try:
-        browser = BROWSERS.latest(lake)
-        release = RELEASES.read(lake, browser.manifest["release_folder"])
-    except StoreError as error:
-        for name in sorted(asked):
-            yield found_result(HOME, name, [{"fault": str(error)}])
-        return
-    if COMPLETE.name in asked:
-        yield found_result(HOME, COMPLETE.name, wrong_files(lake, browser.folder, browser.manifest["files"]))
-    if EVERY_ONCE.name in asked:
-        yield found_result(HOME, EVERY_ONCE.name, misplaced(lake, browser, release))
-    if RECONCILED.name in asked:
-        yield found_result(HOME, RECONCILED.name, unreconciled(lake, browser, release))
+    @cached_property
+    def browser(self) -> Browser:
+        """The latest browser."""
+        return BROWSERS.latest(self.lake)
+
+    @cached_property
+    def release(self) -> Release:
+        """Its release."""
+        return RELEASES.read(self.lake, self.browser.manifest["release_folder"])
 
 
 def misplaced(lake: Lake, browser: Browser, release: Release) -> list[dict[str, Any]]:
@@ -125,4 +96,22 @@ def unreconciled(lake: Lake, browser: Browser, release: Release) -> list[dict[st
     ]
 
 
-CHECKS: list[AssetChecksDefinition] = [dialogue_browser_checks]
+ALL_CHECKS: list[Check[BrowserCheckRun]] = [
+    Check(
+        "complete",
+        "latest.json points to a browser whose files are what its manifest says.",
+        lambda run: wrong_files(run.lake, run.browser.folder, run.browser.manifest["files"]),
+    ),
+    Check(
+        "every_dialogue_once",
+        "Every dialogue that the release took or removed is there once, where the index says, and no other dialogue.",
+        lambda run: misplaced(run.lake, run.browser, run.release),
+    ),
+    Check(
+        "counts_reconcile",
+        "The numbers of accepted, rejected and set-aside dialogues are those of the release's manifest.",
+        lambda run: unreconciled(run.lake, run.browser, run.release),
+    ),
+]
+
+CHECKS: list[AssetChecksDefinition] = [asset_checks(HOME, ALL_CHECKS, BrowserCheckRun)]

@@ -6,7 +6,8 @@
 An unpartitioned asset has no `<partition>`. `resources.lake.published_folders` writes the bytes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from json import loads
@@ -16,8 +17,10 @@ from typing import Any, Generic, TypeVar
 
 from resources.configuration import fault_list
 from resources.lake.published_folders import LATEST, MANIFEST, move_latest, publish, read_latest
-from resources.lake.store import StoreError
+from resources.lake.store import Store, StoreError
 from resources.lake.tables import Lake
+
+CHUNK = 8 * 2**20  # bytes per request, on S3
 
 T = TypeVar("T")
 Manifest = dict[str, Any]
@@ -155,3 +158,28 @@ class PublicationRun(Generic[T]):
         home = self.publication.home(*self.partition)
         move_latest(self.lake.store, home, {"id": identity, "folder": folder}, self.start)
         return published
+
+
+def wrong_files(lake: Lake, folder: str, files: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The files (path, bytes, sha256) of an immutable folder that are not what its manifest says."""
+    wrong = []
+    for file in files:
+        try:
+            size, digest = _measured(lake.store, f"{folder}/{file['path']}")
+        except FileNotFoundError:
+            wrong.append({"file": file["path"], "fault": "is missing"})
+            continue
+        if size != file["bytes"]:
+            wrong.append({"file": file["path"], "fault": f"has {size} bytes, not {file['bytes']}"})
+        elif digest != file["sha256"]:
+            wrong.append({"file": file["path"], "fault": "has other content"})
+    return wrong
+
+
+def _measured(store: Store, path: str) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    with store.open(path) as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()

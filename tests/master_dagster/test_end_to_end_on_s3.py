@@ -10,9 +10,9 @@ import pytest
 import yaml
 from dagster import AssetCheckSeverity, DagsterInstance
 
-from assets.boost_qa.checks import wrong_files
 from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
+from assets.framework.publication import wrong_files
 from assets.quality.schema import SCORED
 from assets.seeds.schema import REJECTS, SEEDS
 from assets.training_sets.variants import TRAINING_SETS

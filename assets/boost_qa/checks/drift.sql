@@ -1,5 +1,9 @@
--- What moved against the previous release: fewer rows, another mix, other lengths, other scores. Empty without one.
--- A share may move by its standard error on top, so that tiny releases do not warn for nothing.
+-- description: Rows, scenario mix, lengths and scores are about those of the previous release.
+-- severity: warn
+-- parameters: {share_points: 0.1, relative: 0.25}
+--
+-- There is no drift without a previous release. A share may change by its standard error on top of $share_points, so
+-- that a tiny release does not warn.
 WITH measures AS (
     SELECT * FROM (
         SELECT 'rows' AS measure, count(*)::DOUBLE AS now FROM released

@@ -1,5 +1,5 @@
--- Accepted dialogues that are neither in the release nor among what it removed, and rows that quality does not accept
--- or never scored. Partitions that were scored again since are not looked at.
+-- description: Every accepted dialogue of the release's partitions is released or among what was removed, and nothing
+--   else is. Partitions that were scored again since are left to the next release.
 SELECT dialogue_id, 'accepted, but lost' AS fault
 FROM taken_scores
 WHERE accepted

@@ -1,4 +1,7 @@
--- Scenarios that have too small a share of the rows: in the paper's ablation one or two do worse than none.
+-- description: No scenario is nearly absent. In the paper's ablation one or two scenarios do worse than the seeds
+--   alone.
+-- severity: warn
+-- parameters: {minimum_share: $release_rules.minimum_scenario_share}
 SELECT scenario, coalesce(rows, 0) AS rows, round(coalesce(rows, 0) / greatest(total, 1), 3) AS share
 FROM (VALUES ('error_correction'), ('debate'), ('analogy')) AS expected (scenario)
 LEFT JOIN (SELECT scenario, count(*) AS rows FROM released GROUP BY scenario) USING (scenario)

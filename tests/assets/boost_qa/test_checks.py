@@ -1,95 +1,90 @@
-"""Every check on a release that passes it, and on one that does not."""
+"""Releases that somebody changed, and the names of the checks that they fail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 import pytest
-from dagster import AssetCheckSeverity, AssetKey, AssetsDefinition, DagsterInstance, asset, materialize
+from dagster import AssetCheckResult, AssetCheckSeverity, DagsterInstance, asset, materialize
 
-from assets.boost_qa.checks import FOLDER, SQL_CHECKS, boost_qa_checks
+from assets.boost_qa.checks import ALL_CHECKS, CHECKS, FOLDER, ReleaseCheckRun
 from assets.boost_qa.configuration import Benchmark, ReleaseRules
-from assets.boost_qa.release import Release
+from assets.boost_qa.release import HOME, Release
+from assets.framework.check_files import OpenConnection, sql_checks
 from assets.framework.partitions import Scenario
+from tests.check_cases import failing_after
 from tests.tiny_lake import TinyDialogue, TinyLake
 
-
-@asset(name="boost_qa")
-def published() -> None:
-    """Stands for the asset: the release was published before."""
+NAMES = {check.name for check in ALL_CHECKS}
 
 
-def run_checks(tiny_lake: TinyLake, rules: ReleaseRules | None = None) -> dict[str, bool]:
-    """Name of the check -> whether it passed."""
-    return {name: result.passed for name, result in evaluations(tiny_lake, rules).items()}
+def results(tiny_lake: TinyLake, rules: ReleaseRules | None = None) -> dict[str, AssetCheckResult]:
+    run = ReleaseCheckRun(tiny_lake.lake, {"release_rules": rules or ReleaseRules()}, None, "")
+    return failing_after(HOME, ALL_CHECKS, run)
 
 
-def evaluations(tiny_lake: TinyLake, rules: ReleaseRules | None = None) -> Mapping[str, Any]:
-    stand_in: AssetsDefinition = published
-    with DagsterInstance.ephemeral() as instance:
-        result = materialize(
-            [stand_in, boost_qa_checks],
-            instance=instance,
-            resources={"lake": tiny_lake.lake, "release_rules": rules or ReleaseRules()},
-        )
-    found = {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
-    assert {evaluation.asset_key for evaluation in found.values()} == {AssetKey("boost_qa")}
-    return found
-
-
-def rewrite(tiny_lake: TinyLake, release: Release, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-    """Write the training rows of a published release otherwise, which nothing in the project ever does."""
-    path = Path(tiny_lake.lake.store.uri(release.files("data/train-")[0]))
+def rewrite(
+    tiny_lake: TinyLake, release: Release, change: Callable[[pl.DataFrame], pl.DataFrame], name: str = "data/train-"
+) -> None:
+    """Change rows of a published release, which nothing in the project ever does."""
+    path = Path(tiny_lake.lake.store.uri(release.files(name)[0]))
     change(pl.read_parquet(path)).write_parquet(path)
 
 
-def test_a_good_release_passes_every_check(tiny_lake: TinyLake) -> None:
-    tiny_lake.change("moon", accepted=True)
-    tiny_lake.release()
-    assert set(run_checks(tiny_lake).values()) == {True}
-
-
-def test_without_a_release_every_check_fails(tiny_lake: TinyLake) -> None:
-    assert set(run_checks(tiny_lake).values()) == {False}
+EMPTY_TURNS = pl.col("conversations").list.eval(
+    pl.struct(pl.element().struct.field("from"), pl.lit(" ").alias("value"))
+)
 
 
 @pytest.mark.parametrize(
-    ("check", "change"),
+    ("change", "names"),
     [
-        ("alternation", lambda rows: rows.with_columns(pl.col("conversations").list.head(3))),
-        ("alternation", lambda rows: rows.with_columns(pl.col("conversations").list.reverse())),
-        ("alternation", lambda rows: rows.with_columns(pl.col("trains").list.head(2))),
-        ("unique", lambda rows: pl.concat([rows, rows.head(1)])),
-        ("split_pinned", lambda rows: rows.with_columns(split=pl.lit("test"))),
-        ("reconcile", lambda rows: rows.tail(-1)),
-        ("complete", lambda rows: rows.tail(-1)),
+        (lambda rows, _: rows.with_columns(pl.col("conversations").list.head(3)), {"alternation"}),
+        (lambda rows, _: rows.with_columns(pl.col("conversations").list.reverse()), {"alternation"}),
+        (lambda rows, _: rows.with_columns(pl.col("trains").list.head(2)), {"alternation"}),
+        (lambda rows, _: rows.with_columns(EMPTY_TURNS), {"alternation"}),
+        (lambda rows, _: pl.concat([rows, rows.head(1)]), {"unique"}),
+        (lambda rows, _: rows.with_columns(split=pl.lit("test")), {"split_pinned"}),
+        (lambda rows, _: rows.tail(-1), {"reconcile"}),
+        (
+            lambda rows, _: pl.concat([rows, rows.head(1).with_columns(pl.col("id").str.replace("^.", "z"))]),
+            {"reconcile", "unique"},  # a row that was never scored
+        ),
+        (
+            lambda rows, tiny: rows.with_columns(partner_seed_id=pl.lit(tiny.taught["verbs"].seed_id)),
+            {"split_leakage"},  # a partner in another split
+        ),
     ],
 )
-def test_a_release_that_was_tampered_with_fails(
-    tiny_lake: TinyLake, check: str, change: Callable[[pl.DataFrame], pl.DataFrame]
-) -> None:
-    rewrite(tiny_lake, tiny_lake.release(), change)
-    assert not run_checks(tiny_lake)[check]
+def test_a_release_that_somebody_changed_fails(tiny_lake: TinyLake, change: Any, names: set[str]) -> None:
+    rewrite(tiny_lake, tiny_lake.release(), lambda rows: change(rows, tiny_lake))
+    assert {*results(tiny_lake)} - {"scenario_mix", "drift"} == {"complete"} | names
 
 
-def test_an_empty_turn_fails_the_alternation(tiny_lake: TinyLake) -> None:
-    empty = pl.col("conversations").list.eval(pl.struct(pl.element().struct.field("from"), pl.lit(" ").alias("value")))
-    rewrite(tiny_lake, tiny_lake.release(), lambda rows: rows.with_columns(empty))
-    assert not run_checks(tiny_lake)["alternation"]
+def test_a_good_release_passes_every_check_in_dagster(tiny_lake: TinyLake) -> None:
+    tiny_lake.change("moon", accepted=True)
+    tiny_lake.release()
+    with DagsterInstance.ephemeral() as instance:
+        result = materialize(
+            [asset(name=HOME)(lambda: None), *CHECKS],
+            instance=instance,
+            resources={"lake": tiny_lake.lake, "release_rules": ReleaseRules()},
+        )
+    assert {one.check_name: one.passed for one in result.get_asset_check_evaluations()} == dict.fromkeys(NAMES, True)
 
 
-def test_a_partner_in_another_split_fails_the_leakage(tiny_lake: TinyLake) -> None:
-    partner = pl.lit(tiny_lake.taught["verbs"].seed_id)
-    rewrite(tiny_lake, tiny_lake.release(), lambda rows: rows.with_columns(partner_seed_id=partner))
-    assert not run_checks(tiny_lake)["split_leakage"]
+def test_without_a_release_every_check_fails(tiny_lake: TinyLake) -> None:
+    assert {*results(tiny_lake)} == NAMES
 
 
 def test_a_missing_file_fails_every_check(tiny_lake: TinyLake) -> None:
     release = tiny_lake.release()
     tiny_lake.lake.store.delete(f"{release.folder}/removed.parquet")
-    assert set(run_checks(tiny_lake).values()) == {False}
+    found = results(tiny_lake)
+    assert {*found} == NAMES
+    assert "removed" in str(found["unique"].metadata["rows"].value)
 
 
 def test_a_benchmark_configured_later_fails_the_contamination(tiny_lake: TinyLake, tmp_path: Path) -> None:
@@ -97,61 +92,37 @@ def test_a_benchmark_configured_later_fails_the_contamination(tiny_lake: TinyLak
     question = tiny_lake.taught["paint"].question
     (tmp_path / "quiz.jsonl").write_text(f'{{"q": "{question}"}}', encoding="utf-8")
     rules = ReleaseRules(benchmarks=(Benchmark(name="quiz", path=str(tmp_path / "quiz.jsonl"), question=("q",)),))
-    assert not run_checks(tiny_lake, rules)["contamination"]
+    assert {*results(tiny_lake, rules)} == {"contamination"}
 
 
-def test_a_rejected_dialogue_in_the_release_fails_the_reconciliation(tiny_lake: TinyLake) -> None:
-    release = tiny_lake.release()
-    removed = Path(tiny_lake.lake.store.uri(f"{release.folder}/removed.parquet"))
-    rows = pl.read_parquet(removed)
-    changed = rows.with_columns(dialogue_id=pl.lit(tiny_lake.taught["apples"].dialogue_id))
-    changed.write_parquet(removed)
-    assert not run_checks(tiny_lake)["reconcile"]
-
-
-def test_a_released_row_that_was_never_scored_fails_the_reconciliation(tiny_lake: TinyLake) -> None:
-    stranger = pl.col("id").str.replace("^.", "z")
-    rewrite(tiny_lake, tiny_lake.release(), lambda rows: pl.concat([rows, rows.head(1).with_columns(stranger)]))
-    assert not run_checks(tiny_lake)["reconcile"]
+def test_a_released_dialogue_that_is_also_removed_fails_the_reconciliation(tiny_lake: TinyLake) -> None:
+    dialogue = pl.lit(tiny_lake.taught["apples"].dialogue_id)
+    rewrite(tiny_lake, tiny_lake.release(), lambda rows: rows.with_columns(dialogue_id=dialogue), "removed.parquet")
+    assert {*results(tiny_lake)} == {"complete", "reconcile"}
 
 
 def test_partitions_scored_again_since_do_not_disturb_the_reconciliation(tiny_lake: TinyLake) -> None:
     tiny_lake.release()
     tiny_lake.change("apples", accepted=False)
-    assert run_checks(tiny_lake)["reconcile"]
+    assert "reconcile" not in results(tiny_lake)
 
 
 def test_a_scenario_that_is_nearly_absent_is_a_warning(tiny_lake: TinyLake) -> None:
     tiny_lake.change_every(scenario=Scenario.DEBATE, partner=None)
     tiny_lake.release()
-    found = evaluations(tiny_lake)["scenario_mix"]
-    assert (found.passed, found.severity) == (False, AssetCheckSeverity.WARN)
+    assert results(tiny_lake)["scenario_mix"].severity is AssetCheckSeverity.WARN
 
 
-def test_a_release_that_shrank_is_a_warning(tiny_lake: TinyLake) -> None:
-    tiny_lake.release()
-    tiny_lake.taught["eggs"] = TinyDialogue("eggs", "How many eggs?", "10", Scenario.DEBATE, accepted=False)
-    tiny_lake.write()
-    tiny_lake.release()
-    found = evaluations(tiny_lake)["drift"]
-    assert (found.passed, found.severity) == (False, AssetCheckSeverity.WARN)
-
-
-def test_a_release_that_grew_a_little_is_no_drift(tiny_lake: TinyLake) -> None:
+def test_a_release_that_shrank_is_a_warning_and_one_that_grew_is_none(tiny_lake: TinyLake) -> None:
     tiny_lake.release()
     tiny_lake.change("moon", accepted=True)
     tiny_lake.release()
-    assert run_checks(tiny_lake)["drift"]
-
-
-def drift(now: pl.DataFrame, before: pl.DataFrame) -> set[str]:
-    """What the drift query finds of two releases."""
-    with duckdb.connect() as connection:
-        connection.register("released", now.to_arrow())
-        connection.register("previous", before.to_arrow())
-        check = next(check for check in SQL_CHECKS if check.name == "drift")
-        query = (FOLDER / check.sql).read_text(encoding="utf-8")
-        return {row[0] for row in connection.execute(query, dict(check.parameters)).fetchall()}
+    assert "drift" not in results(tiny_lake)
+    for name in ("eggs", "moon"):
+        tiny_lake.taught[name] = TinyDialogue(name, f"How many {name}?", "10", Scenario.DEBATE, accepted=False)
+    tiny_lake.write()
+    tiny_lake.release()
+    assert results(tiny_lake)["drift"].severity is AssetCheckSeverity.WARN
 
 
 def many(debates: int, characters: int = 10, score: float = 0.9) -> pl.DataFrame:
@@ -166,25 +137,21 @@ def many(debates: int, characters: int = 10, score: float = 0.9) -> pl.DataFrame
     )
 
 
-def test_the_same_again_is_no_drift() -> None:
-    assert drift(many(500), many(490)) == set()
-
-
-def test_another_mix_is_drift() -> None:
-    assert drift(many(700), many(500)) == {"share of analogy", "share of debate"}
-
-
-def test_a_scenario_that_went_away_is_drift() -> None:
-    assert drift(many(1000), many(800)) == {"share of analogy", "share of debate"}
-
-
-def test_longer_dialogues_are_drift() -> None:
-    assert drift(many(500, characters=20), many(500)) == {"mean characters"}
-
-
-def test_worse_scores_are_drift() -> None:
-    assert drift(many(500, score=0.5), many(500)) == {"mean quality score"}
-
-
-def test_without_a_previous_release_there_is_no_drift() -> None:
-    assert drift(many(500), many(500).head(0)) == set()
+@pytest.mark.parametrize(
+    ("now", "before", "found"),
+    [
+        (many(500), many(490), set()),
+        (many(700), many(500), {"share of analogy", "share of debate"}),
+        (many(1000), many(800), {"share of analogy", "share of debate"}),
+        (many(500, characters=20), many(500), {"mean characters"}),
+        (many(500, score=0.5), many(500), {"mean quality score"}),
+        (many(500).head(800), many(500), {"rows", "share of analogy", "share of debate"}),
+        (many(500), many(500).head(0), set()),  # there is no previous release
+    ],
+)
+def test_drift_between_two_releases(now: pl.DataFrame, before: pl.DataFrame, found: set[str]) -> None:
+    (drift,) = [check for check in sql_checks(FOLDER) if check.name == "drift"]
+    with duckdb.connect() as connection:
+        connection.register("released", now.to_arrow())
+        connection.register("previous", before.to_arrow())
+        assert {row["measure"] for row in drift.find(OpenConnection(connection, {}))} == found

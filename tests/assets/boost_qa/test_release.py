@@ -136,13 +136,13 @@ def failed_partition(tiny_lake: TinyLake) -> None:
             lambda lake: lake.change("eggs", accepted=False),
             {"minimum_rows": 7},
             GatesFailed,
-            "6 rows where the release rules want at least 7",
+            "6 rows, the release rules require at least 7",
         ),
         (
             lambda lake: lake.change("verbs", representative="apples"),
             {},
             GatesFailed,
-            "stand in several splits",
+            "split_leakage: 1 rows break the rule",
         ),
         (
             lambda lake: None,

@@ -9,18 +9,18 @@ from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 from assets.dialogue_browser.publishing import make_browser
 from assets.framework.publication import NotPublished
 from assets.report.assets import experiment_report
-from assets.report.checks import changes, experiment_report_checks, not_reproduced
+from assets.report.checks import CHECKS, changes, not_reproduced
 from assets.report.inputs import read_inputs
 from assets.report.making import REPORTS
 from assets.training_programs.recipe import Training, load_training
 from resources.lake.published_folders import list_files
 
-CHECKS = ("complete", "current", "numbers_reproducible", "loads_nothing")
+CHECK_NAMES = ("complete", "current", "numbers_reproducible", "loads_nothing")
 
 
 def run(marks: Any, training: Training | None = None) -> ExecuteInProcessResult:
     return materialize(
-        [experiment_report, experiment_report_checks],
+        [experiment_report, *CHECKS],
         instance=DagsterInstance.ephemeral(),
         resources={"lake": marks.lake, "training": training or load_training("laptop")},
         raise_on_error=False,
@@ -64,7 +64,7 @@ def test_the_asset_shows_findings_accuracy_a_picture_and_the_page_and_its_checks
     assert "llama-3-8b, BOOST-QA" in shown["accuracy in percent"].value
     assert "data:image/png" in shown["BOOST-QA against the original answers"].value
     assert whole.lake.store.exists(shown["page"].value)
-    assert checks(result) == dict.fromkeys(CHECKS, True)
+    assert checks(result) == dict.fromkeys(CHECK_NAMES, True)
 
 
 def test_without_scores_the_asset_says_what_to_do(marks: Any) -> None:
@@ -79,7 +79,7 @@ def test_the_checks_of_a_report_over_training_seeds_pass(marks: Any) -> None:
     training = load_training("laptop")
     first = training.bases[0]
     again = first.model_copy(update={"name": "smollm2-135m-seed1", "seed_of": first.name, "seed": 1})
-    assert checks(run(marks, training.model_copy(update={"bases": (first, again)}))) == dict.fromkeys(CHECKS, True)
+    assert checks(run(marks, training.model_copy(update={"bases": (first, again)}))) == dict.fromkeys(CHECK_NAMES, True)
     assert REPORTS.latest(marks.lake).numbers["bases"] == ["smollm2-135m"]
 
 

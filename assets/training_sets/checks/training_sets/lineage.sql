@@ -1,4 +1,4 @@
--- Rows whose seed is neither in raw_seeds nor in the pool that the set was taken from.
+-- description: Every row's seed is in raw_seeds, or in the pool of its variant.
 SELECT sets.variant, sets.seed_id
 FROM sets
 LEFT JOIN raw_seeds AS seeds USING (seed_id)

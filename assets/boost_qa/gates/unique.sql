@@ -1,4 +1,4 @@
--- Dialogues and seeds that stand in the release more than once.
+-- description: No dialogue and no seed is in the release twice.
 SELECT 'dialogue' AS what, id AS name, count(*) AS times FROM released GROUP BY id HAVING count(*) > 1
 UNION ALL
 SELECT 'seed', seed_id, count(*) FROM released GROUP BY seed_id HAVING count(*) > 1

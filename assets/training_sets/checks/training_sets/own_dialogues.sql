@@ -1,18 +1,18 @@
--- Dialogues of an ablation that are not the release's, or of a scenario that it leaves out; and those that it lacks.
+-- description: Ablations have exactly the release's dialogues of their scenarios.
 WITH expected AS (
     SELECT ablations.variant, release.id, release.conversations
     FROM sets AS release
     JOIN ablations USING (scenario)
     WHERE release.variant = 'boost_qa' AND ablations.variant IN (SELECT variant FROM sets)
 ),
-held AS (
+found AS (
     SELECT variant, id, conversations
     FROM sets
     WHERE variant IN (SELECT variant FROM ablations) AND scenario <> 'original'
 )
-SELECT coalesce(expected.variant, held.variant) AS variant, coalesce(expected.id, held.id) AS dialogue_id
+SELECT coalesce(expected.variant, found.variant) AS variant, coalesce(expected.id, found.id) AS dialogue_id
 FROM expected
-FULL JOIN held
-    ON held.variant = expected.variant AND held.id = expected.id AND held.conversations = expected.conversations
-WHERE expected.id IS NULL OR held.id IS NULL
+FULL JOIN found
+    ON found.variant = expected.variant AND found.id = expected.id AND found.conversations = expected.conversations
+WHERE expected.id IS NULL OR found.id IS NULL
 ORDER BY variant, dialogue_id

@@ -1,4 +1,4 @@
--- Seeds, their duplicates and their analogy partners that stand in more than one split.
+-- description: A seed, its near-duplicates and its analogy partner are in one split.
 WITH asked AS (
     SELECT split, seed_id FROM released
     UNION

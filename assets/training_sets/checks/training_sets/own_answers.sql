@@ -1,4 +1,4 @@
--- Original pairs whose sides are not their seed's question and answer.
+-- description: Original pairs are the questions and answers of their seeds.
 SELECT sets.variant, sets.seed_id
 FROM sets
 LEFT JOIN raw_seeds AS seeds USING (seed_id)

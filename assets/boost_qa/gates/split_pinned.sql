@@ -1,4 +1,4 @@
--- Rows that stand in another split than their dialogue plan says.
+-- description: Every row is in the split of its dialogue plan.
 SELECT released.id, released.split, plans.split AS planned
 FROM released
 LEFT JOIN dialogue_plans AS plans USING (seed_id)

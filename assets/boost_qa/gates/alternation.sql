@@ -1,4 +1,5 @@
--- Conversations that LLaMA-Factory would skip: not human first, not strictly alternating, odd, or with an empty turn.
+-- description: Every conversation begins with human, strictly alternates, ends with gpt and has no empty turn, so that
+--   LLaMA-Factory skips none.
 SELECT id, scenario, len(conversations) AS turns
 FROM released
 WHERE len(conversations) = 0

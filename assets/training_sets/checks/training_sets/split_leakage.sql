@@ -1,12 +1,12 @@
--- Seeds with their near-duplicates, and questions word for word, that stand in more than one split of a variant.
-WITH held AS (
+-- description: In each variant a seed, its near-duplicates and its question are in one split.
+WITH used AS (
     SELECT variant, split, seed_id FROM sets
     UNION
     SELECT variant, split, partner_seed_id FROM sets WHERE partner_seed_id IS NOT NULL
 ),
 named AS (
-    SELECT held.variant, held.split, coalesce(seeds.representative, held.seed_id) AS what
-    FROM held
+    SELECT used.variant, used.split, coalesce(seeds.representative, used.seed_id) AS what
+    FROM used
     LEFT JOIN raw_seeds AS seeds USING (seed_id)
     UNION
     SELECT variant, split, lower(trim(conversations[1].value))
