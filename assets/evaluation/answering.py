@@ -22,7 +22,7 @@ from assets.evaluation.questions import QuestionSet
 from assets.framework.partition_run import gather_results
 from resources.chat.calls import Call, CallFailed, Chat, Completion, Message
 from resources.chat.profile import Role
-from resources.sandbox.sandbox import Limits, run_code
+from resources.sandbox.sandbox import run_code
 
 # A profile has no roles of their own for these two: the model under test and the review take these.
 TESTED_ROLE = Role.STRONG_STUDENT
@@ -175,11 +175,10 @@ async def _run_tests(run: BenchmarkRun, question: BenchmarkQuestion, output: str
     code = await asyncio.to_thread(extract_code, output, question)  # up to half a second where there is no fence
     if code is None:
         return Grade("wrong", "no_code", decided_by="tests")
-    given = run.configuration.sandbox
-    limits = Limits(given.seconds, given.memory_mb, given.processes, given.file_mb, given.output_kb)
+    program, limits = program_with_tests(code, question), run.configuration.sandbox
     async with run.sandboxes:
-        outcome = await asyncio.to_thread(run_code, program_with_tests(code, question), limits, CODE_MAY_IMPORT)
-    return grade_code(code, outcome)
+        result = await asyncio.to_thread(run_code, program, limits, CODE_MAY_IMPORT)
+    return grade_code(code, result)
 
 
 async def _judge(run: BenchmarkRun, asked: _Asked, output: str) -> Grade:

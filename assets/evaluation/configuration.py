@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from assets.seeds.configuration import HubDataset
 from resources.configuration import Configuration, RelativeAddress, load_configuration, shipped_or_path
+from resources.sandbox.sandbox import SandboxLimits
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 
@@ -213,16 +214,9 @@ class Judging(Configuration):
     )
 
 
-class SandboxLimits(Configuration):
+class CodeSandbox(SandboxLimits):
     """What code under test may use."""
 
-    seconds: float = Field(default=10, gt=0, description="Wall-clock and CPU time of one answer.")
-    memory_mb: int = Field(default=512, ge=64, description="Address space of each of its processes.")
-    processes: int = Field(default=8, ge=1, description="Its processes and threads at one time.")
-    file_mb: int = Field(
-        default=16, ge=1, description="Largest file it can write; what it can write in all is twice that."
-    )
-    output_kb: int = Field(default=64, ge=1, description="What it may print before it is ended.")
     at_once: int = Field(default=2, ge=1, description="Answers that are run at the same time.")
 
 
@@ -233,7 +227,7 @@ class Benchmarks(Configuration):
     benchmarks: tuple[Benchmark, ...] = Field(min_length=1, description="What is asked.")
     exchange: Exchange = Field(default=Exchange(), description="Which are asked with a review too.")
     judging: Judging = Field(default=Judging(), description="How the judge is asked.")
-    sandbox: SandboxLimits = Field(default=SandboxLimits(), description="What code under test may use.")
+    sandbox: CodeSandbox = Field(default=CodeSandbox(), description="What code under test may use.")
     maximum_failed: float = Field(
         default=0.02,
         ge=0,

@@ -12,7 +12,7 @@ from assets.answers.compare import compare_final
 from assets.answers.read import read_final
 from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.quality.code_blocks import is_python
-from resources.sandbox.sandbox import Outcome
+from resources.sandbox.sandbox import SandboxResult
 
 Verdict = Literal["right", "wrong", "unreadable", "failed"]
 READ_AT_MOST = 50_000  # characters from the end of an answer
@@ -175,8 +175,8 @@ ENDINGS = {
 }
 
 
-def grade_code(code: str, outcome: Outcome) -> Grade:
+def grade_code(code: str, result: SandboxResult) -> Grade:
     """Grade code that was run with its tests."""
-    if outcome.finished:
+    if result.finished:
         return Grade("right", None, code, "tests")
-    return Grade("wrong", ENDINGS[outcome.ending], code, "tests", outcome.detail[:1000] or None)
+    return Grade("wrong", ENDINGS[result.ending], code, "tests", result.detail[:1000] or None)

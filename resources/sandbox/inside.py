@@ -1,7 +1,7 @@
-"""The program that runs inside the sandbox, before and around the code: `python -I -S sandboxed.py <facts as JSON>`.
+"""The program that runs the code inside the sandbox: `python -I -S inside.py <facts as JSON>`.
 
-It reads the code from its standard input, takes limits upon itself, runs the code, and tells on a pipe how that ended.
-It knows nothing but Python's standard library, for nothing else is there. See `resources.sandbox.sandbox`.
+It reads the code from its standard input, sets its own limits, runs the code, and reports on a pipe how that ended. It
+uses only Python's standard library, because the sandbox has no other packages. See `resources.sandbox.sandbox`.
 """
 
 import contextlib
@@ -20,20 +20,20 @@ STARTED = "started"
 def main() -> None:
     facts = json.loads(sys.argv[1])
     source = sys.stdin.buffer.read()
-    tell(facts, STARTED, "")
-    with open("/dev/null", "rb") as nothing:  # noqa: PTH123 - no pathlib: it costs a tenth of a start
+    report(facts, STARTED, "")
+    with open("/dev/null", "rb") as nothing:  # noqa: PTH123 - importing pathlib takes a tenth of the start
         os.dup2(nothing.fileno(), 0)
     sys.argv = ["program.py"]
     sys.path.append(PACKAGES)
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's threads would want memory and processes
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's threads would count as processes
     limit(facts)
-    tell(facts, *run(source))
+    report(facts, *run(source))
     sys.stdout.flush()
-    os._exit(0)  # what threads and exit handlers still want does not matter
+    os._exit(0)  # without waiting for threads and exit handlers
 
 
 def limit(facts: dict[str, Any]) -> None:
-    """Take the limits, and another user's id where root started it: root's processes are not counted."""
+    """Set the limits, and another user id where root started it: the limit on processes does not apply to root."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     seconds = math.ceil(facts["seconds"])
@@ -44,12 +44,12 @@ def limit(facts: dict[str, Any]) -> None:
         os.setgroups([])
         os.setgid(facts["user"])
         os.setuid(facts["user"])
-    # bubblewrap's own process in the namespace and this one count, too
+    # bubblewrap's process in the namespace and this one count too
     resource.setrlimit(resource.RLIMIT_NPROC, (facts["processes"] + 2, facts["processes"] + 2))
 
 
 def run(source: bytes) -> tuple[str, str]:
-    """Run the code; how it ended, and in words."""
+    """Run the code. Returns how it ended, and details."""
     try:
         exec(compile(source, "program.py", "exec"), {"__name__": "__main__"})  # noqa: S102 - what the sandbox is for
     except MemoryError:
@@ -57,12 +57,12 @@ def run(source: bytes) -> tuple[str, str]:
     except SystemExit as leaving:
         return "killed", f"it left by SystemExit({leaving.code!r:.100}) before its last line"
     except BaseException as error:
-        return "error", described(error)
+        return "error", describe(error)
     return "finished", ""
 
 
-def described(error: BaseException) -> str:
-    """The error and its line, in few words. Whatever the error's own text does is contained."""
+def describe(error: BaseException) -> str:
+    """The error and its line. An error whose own text raises is described too."""
     line = next((frame.lineno for frame in reversed(traceback.extract_tb(error.__traceback__))), None)
     text = "(no text)"
     with contextlib.suppress(BaseException):
@@ -70,8 +70,8 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:1000]} (line {line})"
 
 
-def tell(facts: dict[str, Any], ending: str, detail: str) -> None:
-    """One line on the pipe."""
+def report(facts: dict[str, Any], ending: str, detail: str) -> None:
+    """Write one line to the pipe."""
     with contextlib.suppress(OSError):
         os.write(facts["status"], json.dumps([facts["token"], ending, detail]).encode() + b"\n")
 
