@@ -9,6 +9,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.partitions import UNTUNED
 from assets.seeds.schema import SEEDS
+from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
 from master_dagster.maintenance.record import record_lake
 from resources.lake.tables import Gate, Lake
 from tests.sample_project import FinishedProject, SampleProject
@@ -75,6 +76,18 @@ def test_scores_of_a_checkpoint_are_recorded(lake: Lake, instance: DagsterInstan
     lake.write(BENCHMARK_SCORES, keys, BENCHMARK_SCORES.empty(), fingerprint="0")
     record_lake(lake, instance)
     assert recorded(instance, "benchmark_scores") == {f"tiny|{UNTUNED}"}
+
+
+def test_the_answers_to_the_newest_release_are_recorded_once(lake: Lake, instance: DagsterInstance) -> None:
+    for release in ("b", "a"):
+        lake.write(
+            CHAIN_OF_THOUGHT_ANSWERS, {"release": release}, CHAIN_OF_THOUGHT_ANSWERS.empty(), fingerprint=release
+        )
+    assert record_lake(lake, instance) == {"chain_of_thought_answers": 1}
+    event = instance.get_latest_materialization_event(AssetKey("chain_of_thought_answers"))
+    assert event
+    assert event.asset_materialization
+    assert event.asset_materialization.metadata["fingerprint"].value == "a"
 
 
 def test_a_source_with_a_shard_that_is_not_embedded_is_not_recorded(
