@@ -166,17 +166,9 @@ def program_with_tests(code: str, question: BenchmarkQuestion) -> str:
     return f"{code}\n\n{question.reference}\n"
 
 
-ENDINGS = {
-    "error": "tests_failed",
-    "no_time": "no_time",
-    "no_memory": "no_memory",
-    "killed": "killed",
-    "too_much_output": "too_much_output",
-}
-
-
 def grade_code(code: str, result: SandboxResult) -> Grade:
     """Grade code that was run with its tests."""
     if result.finished:
         return Grade("right", None, code, "tests")
-    return Grade("wrong", ENDINGS[result.ending], code, "tests", result.detail[:1000] or None)
+    reason = "tests_failed" if result.ending == "error" else result.ending
+    return Grade("wrong", reason, code, "tests", result.detail[:1000] or None)

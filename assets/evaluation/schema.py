@@ -51,15 +51,19 @@ def one_of(values: tuple[str, ...], description: str, *, nullable: bool = False)
     return pa.Column(pl.String, pa.Check.isin(values), nullable=nullable, description=description)
 
 
+ASKED = {  # the columns of both tables that say what was asked of which model
+    "base": text("Base model, as in `checkpoints`."),
+    "variant": text("What it was tuned on; `untuned` is the base model as it is."),
+    "benchmark": text("Name in the benchmarks configuration."),
+    "kind": one_of(KINDS, "multiple_choice, judged, code or lm_eval."),
+}
+
 BENCHMARK_ANSWERS = Table(
     name="benchmark_answers",
     keys=("base", "variant"),
     schema=pa.DataFrameSchema(
         {
-            "base": text("Base model, as in `checkpoints`."),
-            "variant": text("What it was tuned on; `untuned` is the base model as it is."),
-            "benchmark": text("Name in the benchmarks configuration."),
-            "kind": one_of(KINDS, "multiple_choice, judged, code or lm_eval."),
+            **ASKED,
             "item_id": text("The question, by its benchmark's own id where it has one."),
             "cluster": text("What questions share a source with this one: subject, passage, competition; else its id."),
             "stage": one_of(
@@ -103,10 +107,7 @@ BENCHMARK_SCORES = Table(
     keys=("base", "variant"),
     schema=pa.DataFrameSchema(
         {
-            "base": text("Base model, as in `checkpoints`."),
-            "variant": text("What it was tuned on; `untuned` is the base model as it is."),
-            "benchmark": text("Name in the benchmarks configuration."),
-            "kind": one_of(KINDS, "multiple_choice, judged, code or lm_eval."),
+            **ASKED,
             "stage": one_of(STAGES, "plain, or exchange: after a review."),
             "items": count("Questions."),
             "sources": count("Different sources of its questions; as many as questions where nothing is shared."),

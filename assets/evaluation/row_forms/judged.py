@@ -3,8 +3,7 @@
 from assets.answers.read import read_final
 from assets.evaluation.benchmark_question import BenchmarkQuestion, NotAQuestion
 from assets.evaluation.configuration import JudgedBenchmark
-from assets.evaluation.row_forms.fields import read_common_fields
-from assets.evaluation.row_forms.values import RowValues, optional_text, read_text
+from assets.evaluation.row_forms.values import RowValues, optional_text, read_common_fields, read_text
 
 
 def read_judged(values: RowValues, benchmark: JudgedBenchmark) -> BenchmarkQuestion:

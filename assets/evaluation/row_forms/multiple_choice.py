@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from assets.evaluation.benchmark_question import BenchmarkQuestion, NotAQuestion, Option
 from assets.evaluation.configuration import MultipleChoiceBenchmark, MultipleChoiceFields
-from assets.evaluation.row_forms.fields import read_common_fields
 from assets.evaluation.row_forms.values import (
     RowValues,
     label_at,
     lettered,
     optional_text,
+    read_common_fields,
     read_index,
     read_text,
     read_texts,

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from assets.evaluation.benchmark_question import NotAQuestion, Option
+from assets.evaluation.benchmark_question import BenchmarkQuestion, NotAQuestion, Option
+from assets.evaluation.configuration import Fields
 from assets.seeds.reading import beginning
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -69,3 +70,25 @@ def label_at(options: Sequence[Option], index: int) -> str:
     if not 0 <= index < len(options):
         raise NotAQuestion(f"its answer {index} is none of the {len(options)} options, which count from 0")
     return options[index].label
+
+
+def read_common_fields(
+    values: RowValues,
+    fields: Fields,
+    *,
+    reference: str,
+    options: tuple[Option, ...] = (),
+    entry_point: str = "",
+    solution: str = "",
+) -> BenchmarkQuestion:
+    """A question whose text, id and cluster are read by the mapping; the kind gives the rest. Raises NotAQuestion."""
+    names = [fields.question] if isinstance(fields.question, str) else list(fields.question)
+    return BenchmarkQuestion(
+        "\n\n".join(read_text(values, name) for name in names),
+        reference,
+        read_text(values, fields.id) if fields.id else "",
+        read_text(values, fields.cluster) if fields.cluster else "",
+        options=options,
+        entry_point=entry_point,
+        solution=solution,
+    )
