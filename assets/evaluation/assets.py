@@ -1,4 +1,4 @@
-"""The `benchmark_scores` asset: every benchmark asked of every checkpoint, one base model and variant a partition."""
+"""The `benchmark_scores` asset: every benchmark asked of every checkpoint, one base model and variant per partition."""
 
 from dagster import (
     AssetDep,
@@ -58,7 +58,7 @@ def benchmark_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
         pool="models",  # see infra/dagster.yaml
         metadata=column_schema(BENCHMARK_SCORES),
         description="Each tuned model, and the base model as it is, asked the questions of every benchmark: accuracy "
-        "with its interval, a row a benchmark. Every single answer stands in the table benchmark_answers.",
+        "with its interval, one row per benchmark. Every single answer is in the table benchmark_answers.",
     )
     def benchmark_scores(
         context: AssetExecutionContext,

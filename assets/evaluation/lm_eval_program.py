@@ -184,7 +184,7 @@ def _described(error: Exception) -> str:
 
 
 def describe(requests: Mapping[str, Request], order: Order) -> Reply:
-    """What is asked, the task's own settings, and what tells one version of it from another.
+    """What is asked, the task's own settings, and what distinguishes one version of it from another.
 
     Raises:
         Refused: its metric does not say right or wrong.

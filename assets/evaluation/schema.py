@@ -33,7 +33,7 @@ REASONS = {
     "not_answered": "failed: the model's answer could not be had",
     "no_review": "failed: the exchange's review could not be had",
 }
-"""Every reason of a verdict other than `right`. What was said beside it stands in `detail`."""
+"""Every reason of a verdict other than `right`. The column `detail` has further words."""
 
 
 def count(description: str) -> pa.Column:
@@ -151,6 +151,6 @@ BENCHMARK_SCORES = Table(
         },
         strict=True,
         unique=["benchmark", "stage"],
-        description="Accuracy of a model under test, a row a benchmark and stage; made of benchmark_answers alone.",
+        description="Accuracy of a model under test, one row per benchmark and stage; from benchmark_answers alone.",
     ),
 )

@@ -25,8 +25,8 @@ def score(answers: pl.DataFrame, *key: str) -> Row:
     """Counts, accuracy and pass@k of the answers to one benchmark and stage.
 
     Args:
-        answers: of one run, or of several that differ in the training seed alone, told by the column `run`; accuracy
-            and pass@k are then means over runs.
+        answers: of one run, or of several that differ in the training seed alone, distinguished by the column `run`;
+            accuracy and pass@k are then means over runs.
         key: base, variant, benchmark and stage; seeds the bootstrap.
     """
     questions = per_question(answers)
@@ -51,10 +51,10 @@ def score(answers: pl.DataFrame, *key: str) -> Row:
 
 
 def per_question(answers: pl.DataFrame) -> pl.DataFrame:
-    """A row a question that every run was asked, ordered by its id.
+    """One row per question that every run was asked, ordered by its id.
 
     Args:
-        answers: to one benchmark and stage; the column `run` tells training seeds apart.
+        answers: to one benchmark and stage; the column `run` distinguishes training seeds.
 
     Returns:
         item_id and cluster; `samples` and how many of them are `right`, a list with an entry a run; `share` of right

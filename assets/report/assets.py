@@ -1,4 +1,4 @@
-"""The `experiment_report` asset: did the dialogues help, with intervals, beside the paper's tables."""
+"""The `experiment_report` asset: did the dialogues help, with intervals, next to the paper's figures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -74,7 +74,7 @@ def report_metadata(lake: Lake, report: Report) -> dict[str, MetadataValue[Any]]
 
 
 def accuracy_table(numbers: Mapping[str, Any]) -> MarkdownMetadataValue:
-    """Averages of the three variants that matter most, a row a base model."""
+    """Averages of the three variants that matter most, one row per base model and variant."""
     rows = []
     for base in numbers["bases"]:
         for variant in COMPARED:

@@ -63,9 +63,9 @@ class ReportInputs:
     release: Release | None
     browser: str | None  # folder of the dialogue browser of this very release, if it was made
     verdicts: pl.DataFrame  # VERDICT_COLUMNS of the release's partitions
-    usage: tuple[Row, ...]  # a row a partition of the release: scenario, tokens, cost, …
+    usage: tuple[Row, ...]  # one row per partition of the release: scenario, tokens, cost, …
     examples: tuple[Row, ...]  # questions that one of two variants answered rightly, with what the models said
-    changed_partitions: int  # partitions of the release that were scored anew since, and are left out here
+    changed_partitions: int  # partitions of the release that were scored again since, and are left out here
 
 
 def read_inputs(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS) -> ReportInputs:
@@ -203,9 +203,9 @@ def _training_sets(lake: Lake) -> dict[str, Row]:
 def _released_partitions(lake: Lake, release: Release | None) -> tuple[pl.DataFrame, list[Row], int]:
     """Verdicts on the release's dialogues, what each of its partitions took, and how many partitions changed since."""
     lineage = release.manifest["lineage"] if release else []
-    held = {record.name: record.fingerprint for record in lake.records(SCORED)}
+    stored = {record.name: record.fingerprint for record in lake.records(SCORED)}
     unchanged = [
-        partition_columns(entry["partition"]) for entry in lineage if held.get(entry["partition"]) == entry["scores"]
+        partition_columns(entry["partition"]) for entry in lineage if stored.get(entry["partition"]) == entry["scores"]
     ]
     usage: list[Row] = []
     for keys in unchanged:

@@ -1,4 +1,4 @@
-"""The report's plots as SVG that stands inside the page: its text and lines take the page's colour, light or dark."""
+"""The report's plots as SVG elements of the page: text and lines take the page's colour, light or dark."""
 
 import io
 import re
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # loaded when something is drawn: it is a sixth of the code l
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#010203"  # stands for the page's text colour until the SVG is written
+INK = "#010203"  # is replaced by the page's text colour when the SVG is written
 WIDTH = 5.4  # inches; narrow with large letters, so that it can still be read on a phone
 LOOKS = dict(zip(COMPARED, ((COLOURS[1], "s"), (COLOURS[0], "o"), (COLOURS[3], "D")), strict=True))
 PAPER_MARK: dict[str, Any] = {"marker": "|", "markersize": 13, "color": COLOURS[2], "markeredgewidth": 2.5}
@@ -41,7 +41,7 @@ def svg(figure: "Figure", name: str, label: str) -> str:
 
     Args:
         figure: drawn within `STYLE`.
-        name: begins all its ids, so that several stand in one page.
+        name: prefix of all its ids, so that one page can hold several.
         label: what it shows, for those who do not see it.
     """
     buffer = io.StringIO()

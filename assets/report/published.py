@@ -44,5 +44,5 @@ class Published(Configuration):
 
 
 def load_published() -> Published:
-    """The figures that come along."""
+    """The figures in `published.yaml`."""
     return load_configuration(Path(__file__).with_name("published.yaml"), Published)

@@ -1,4 +1,4 @@
-"""Rows of judged benchmarks as questions: MATH and its kin, and any by a mapping of fields."""
+"""Rows of judged benchmarks as questions: MATH and data sets of its form, and any by a mapping of fields."""
 
 from assets.answers.read import read_final
 from assets.evaluation.benchmark_question import BenchmarkQuestion, NotAQuestion
@@ -14,7 +14,7 @@ def read_judged(values: RowValues, benchmark: JudgedBenchmark) -> BenchmarkQuest
 
 
 def _math(values: RowValues) -> BenchmarkQuestion:
-    r"""hendrycks/competition_math and its kin: problem, solution (ends in \boxed{…}), type or subject; or answer."""
+    r"""hendrycks/competition_math: problem, solution (ends in \boxed{…}) or answer, type or subject."""
     solution = optional_text(values, "solution")
     reference = optional_text(values, "answer") or read_final(solution, "math") or ""
     if not reference:
