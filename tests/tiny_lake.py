@@ -56,27 +56,27 @@ class TinyDialogue:
 
 @dataclass
 class TinyLake:
-    """What was taught, and the lake it is written to."""
+    """The dialogues by name, and the lake they are written to."""
 
     lake: Lake
-    taught: dict[str, TinyDialogue] = field(default_factory=dict)
+    dialogues: dict[str, TinyDialogue] = field(default_factory=dict)
 
-    def teach(self, *partitions: TinyDialogue) -> None:
-        """Add or change what was taught, by name, and write every table anew."""
-        self.taught |= {partition.name: partition for partition in partitions}
+    def add(self, *dialogues: TinyDialogue) -> None:
+        """Add or change dialogues, by name, and write every table again."""
+        self.dialogues |= {one.name: one for one in dialogues}
         self.write()
 
     def change(self, name: str, **values: Any) -> None:
-        """Teach one of them otherwise."""
-        self.teach(replace(self.taught[name], **values))
+        """Change one of them."""
+        self.add(replace(self.dialogues[name], **values))
 
     def change_every(self, **values: Any) -> None:
-        """Teach all of them otherwise."""
-        self.teach(*(replace(partition, **values) for partition in self.taught.values()))
+        """Change all of them."""
+        self.add(*(replace(one, **values) for one in self.dialogues.values()))
 
-    def forget(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Write every table without one."""
-        del self.taught[name]
+        del self.dialogues[name]
         self.write()
 
     def release(self, retracted: Collection[str] = (), **rules: Any) -> Release:
@@ -107,8 +107,8 @@ class TinyLake:
             self.write_partition(scenario, shard)
 
     def plans_fingerprint(self, shard: str) -> str:
-        """Changes whenever anything that was taught from the shard does."""
-        return stable_hash("plans", shard, [repr(one) for one in self.taught.values() if one.shard == shard])
+        """Changes whenever a dialogue of the shard does."""
+        return stable_hash("plans", shard, [repr(one) for one in self.dialogues.values() if one.shard == shard])
 
     def write_partition(
         self,
@@ -119,18 +119,18 @@ class TinyLake:
         profile: str = PROFILE,
     ) -> None:
         """Write one partition of dialogues and scores, current unless other fingerprints are given."""
-        members = [one for one in self.taught.values() if (one.scenario, one.shard) == (scenario, shard)]
+        members = [one for one in self.dialogues.values() if (one.scenario, one.shard) == (scenario, shard)]
         keys = {"scenario": scenario.value, "shard": shard}
-        told, judged = fingerprints or self.expected(self.plans_fingerprint(shard), "", scenario)
+        generated, judged = fingerprints or self.expected(self.plans_fingerprint(shard), "", scenario)
         facts = {"profile": profile}
         dialogues = DIALOGUES.frame(map(self._dialogue, members))
-        self.lake.write(DIALOGUES, keys, dialogues, fingerprint=told, facts=facts)
+        self.lake.write(DIALOGUES, keys, dialogues, fingerprint=generated, facts=facts)
         scores = SCORED.frame(map(self._scores, members))
         self.lake.write(SCORED, keys, scores, fingerprint=judged, gate=gate, facts=facts)
 
     def _groups(self, key: Any) -> list[tuple[Any, list[TinyDialogue]]]:
         found: dict[Any, list[TinyDialogue]] = {}
-        for one in self.taught.values():
+        for one in self.dialogues.values():
             found.setdefault(key(one), []).append(one)
         return list(found.items())
 
@@ -157,7 +157,7 @@ class TinyLake:
         )
 
     def _seed_id(self, name: str | None) -> str | None:
-        return self.taught[name].seed_id if name else None
+        return self.dialogues[name].seed_id if name else None
 
     def _dialogue(self, one: TinyDialogue) -> dict[str, Any]:
         usual = (one.question, f"I think {one.name} makes one.", f"Look at {one.name} again.", f"So {one.answer}.")
@@ -222,12 +222,12 @@ SPLITS = ("train", "train", "train", "train", "train", "train", "validation", "t
 def eight_seeds(root: str) -> TinyLake:
     """Eight seeds of one source in three splits and three scenarios; one analogy has a partner, one is rejected."""
     scenarios = list(Scenario)
-    taught = [
+    made_of = [
         TinyDialogue(name, question, answer, scenarios[place % 3], SPLITS[place])
         for place, (name, question, answer) in enumerate(QUESTIONS)
     ]
-    made = TinyLake(Lake.at(root), {one.name: one for one in taught})
-    made.taught["loop"] = replace(made.taught["loop"], partner="apples")
-    made.taught["moon"] = replace(made.taught["moon"], accepted=False)
+    made = TinyLake(Lake.at(root), {one.name: one for one in made_of})
+    made.dialogues["loop"] = replace(made.dialogues["loop"], partner="apples")
+    made.dialogues["moon"] = replace(made.dialogues["moon"], accepted=False)
     made.write()
     return made

@@ -80,6 +80,6 @@ def test_what_llama_factory_would_skip_is_an_error_that_names_the_dialogue(chang
 
 def test_no_release_is_published_with_a_dialogue_that_would_be_skipped(tiny_lake: TinyLake) -> None:
     tiny_lake.change("apples", words=("Q", "", "C", "D"))
-    with pytest.raises(AssemblyError, match=f"dialogue {tiny_lake.taught['apples'].dialogue_id} .* turn 2 is empty"):
+    with pytest.raises(AssemblyError, match=f"dialogue {tiny_lake.dialogues['apples'].dialogue_id} .* turn 2 is empty"):
         tiny_lake.release()
     assert tiny_lake.lake.store.list("boost_qa") == []

@@ -63,7 +63,7 @@ def test_the_asset_publishes_passes_its_checks_and_shows_sample_rows_and_path(
 
 
 def test_too_little_coverage_fails_the_run_with_what_to_do(tiny_lake: TinyLake, instance: DagsterInstance) -> None:
-    tiny_lake.write_partition(tiny_lake.taught["apples"].scenario, "sums-0000", gate="failed")
+    tiny_lake.write_partition(tiny_lake.dialogues["apples"].scenario, "sums-0000", gate="failed")
     result = run(tiny_lake, instance)
     (event,) = [event for event in result.all_node_events if event.is_step_failure]
     error = event.step_failure_data.error

@@ -53,7 +53,7 @@ EMPTY_TURNS = pl.col("conversations").list.eval(
             {"reconcile", "unique"},  # a row that was never scored
         ),
         (
-            lambda rows, tiny: rows.with_columns(partner_seed_id=pl.lit(tiny.taught["verbs"].seed_id)),
+            lambda rows, tiny: rows.with_columns(partner_seed_id=pl.lit(tiny.dialogues["verbs"].seed_id)),
             {"split_leakage"},  # a partner in another split
         ),
     ],
@@ -89,14 +89,14 @@ def test_a_missing_file_fails_every_check(tiny_lake: TinyLake) -> None:
 
 def test_a_benchmark_configured_later_fails_the_contamination(tiny_lake: TinyLake, tmp_path: Path) -> None:
     tiny_lake.release()
-    question = tiny_lake.taught["paint"].question
+    question = tiny_lake.dialogues["paint"].question
     (tmp_path / "quiz.jsonl").write_text(f'{{"q": "{question}"}}', encoding="utf-8")
     rules = ReleaseRules(benchmarks=(Benchmark(name="quiz", path=str(tmp_path / "quiz.jsonl"), question=("q",)),))
     assert {*results(tiny_lake, rules)} == {"contamination"}
 
 
 def test_a_released_dialogue_that_is_also_removed_fails_the_reconciliation(tiny_lake: TinyLake) -> None:
-    dialogue = pl.lit(tiny_lake.taught["apples"].dialogue_id)
+    dialogue = pl.lit(tiny_lake.dialogues["apples"].dialogue_id)
     rewrite(tiny_lake, tiny_lake.release(), lambda rows: rows.with_columns(dialogue_id=dialogue), "removed.parquet")
     assert {*results(tiny_lake)} == {"complete", "reconcile"}
 
@@ -119,7 +119,7 @@ def test_a_release_that_shrank_is_a_warning_and_one_that_grew_is_none(tiny_lake:
     tiny_lake.release()
     assert "drift" not in results(tiny_lake)
     for name in ("eggs", "moon"):
-        tiny_lake.taught[name] = TinyDialogue(name, f"How many {name}?", "10", Scenario.DEBATE, accepted=False)
+        tiny_lake.dialogues[name] = TinyDialogue(name, f"How many {name}?", "10", Scenario.DEBATE, accepted=False)
     tiny_lake.write()
     tiny_lake.release()
     assert results(tiny_lake)["drift"].severity is AssetCheckSeverity.WARN

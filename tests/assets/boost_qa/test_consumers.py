@@ -34,7 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> TinyLake:
 @pytest.fixture
 def published(made: TinyLake, s3_root: str, s3_proxy: S3Proxy) -> TinyLake:
     """A copy on S3; the proxy counts the consumer's requests from here on."""
-    published = TinyLake(Lake.at(s3_root), dict(made.taught))
+    published = TinyLake(Lake.at(s3_root), dict(made.dialogues))
     for file in made.lake.store.list(""):
         published.lake.store.put(file.path, made.lake.store.get(file.path))
     fsspec.filesystem("s3").clear_instance_cache()

@@ -32,13 +32,13 @@ def rows(tiny_lake: TinyLake, release: Release) -> pl.DataFrame:
 def removed(tiny_lake: TinyLake, release: Release) -> dict[str, tuple[str, str]]:
     """Name of the seed -> (decision, reason)."""
     frame = pl.read_parquet(tiny_lake.lake.store.uri(f"{release.folder}/removed.parquet"))
-    names = {one.dialogue_id: name for name, one in tiny_lake.taught.items()}
+    names = {one.dialogue_id: name for name, one in tiny_lake.dialogues.items()}
     return {names[row["dialogue_id"]]: (row["decision"], row["reason"]) for row in frame.to_dicts()}
 
 
 def copied(tiny_lake: TinyLake, root: Path) -> TinyLake:
     """The same seeds and dialogues in another lake."""
-    copy = TinyLake(Lake.at(str(root)), dict(tiny_lake.taught))
+    copy = TinyLake(Lake.at(str(root)), dict(tiny_lake.dialogues))
     copy.write()
     return copy
 
@@ -48,7 +48,7 @@ def copied(tiny_lake: TinyLake, root: Path) -> TinyLake:
 
 def test_accepted_dialogues_are_released_in_their_planned_splits_ordered_by_id(tiny_lake: TinyLake) -> None:
     found = rows(tiny_lake, tiny_lake.release())
-    planned = {one.seed_id: one.split for name, one in tiny_lake.taught.items() if name != "moon"}
+    planned = {one.seed_id: one.split for name, one in tiny_lake.dialogues.items() if name != "moon"}
     assert dict(found.select("seed_id", "split").iter_rows()) == planned
     for split in ("train", "validation", "test"):
         ids = found.filter(pl.col("split") == split)["id"].to_list()
@@ -75,15 +75,15 @@ def test_what_is_left_out_is_listed_with_its_reason(
 
 
 def test_dialogues_of_a_retracted_seed_or_partner_are_left_out(tiny_lake: TinyLake) -> None:
-    release = tiny_lake.release([tiny_lake.taught["apples"].seed_id])
+    release = tiny_lake.release([tiny_lake.dialogues["apples"].seed_id])
     left = removed(tiny_lake, release)
     assert left["apples"] == left["loop"] == ("retracted", "retracted")
     assert rows(tiny_lake, release).height == 5
 
 
 def test_a_near_duplicate_of_a_training_question_leaves_the_test_split(tiny_lake: TinyLake) -> None:
-    question = tiny_lake.taught["apples"].question
-    tiny_lake.teach(TinyDialogue("copy", question, "seven", Scenario.DEBATE, "test", source="other"))
+    question = tiny_lake.dialogues["apples"].question
+    tiny_lake.add(TinyDialogue("copy", question, "seven", Scenario.DEBATE, "test", source="other"))
     left = removed(tiny_lake, tiny_lake.release())
     assert left["copy"] == NEAR_DUPLICATE
     assert "apples" not in left
@@ -232,11 +232,11 @@ def test_a_slower_run_does_not_move_the_pointer_back(tiny_lake: TinyLake, monkey
 
 def test_a_release_says_what_changed_since_the_last(tiny_lake: TinyLake) -> None:
     first = tiny_lake.release()
-    tiny_lake.taught["moon"] = TinyDialogue("moon", "How many moons has Mars?", "2", Scenario.ANALOGY)
+    tiny_lake.dialogues["moon"] = TinyDialogue("moon", "How many moons has Mars?", "2", Scenario.ANALOGY)
     tiny_lake.change("eggs", accepted=False)
     tiny_lake.change("trains", words=("Q", "b", "c", "d"))
-    tiny_lake.teach(TinyDialogue("rivers", "Which river is the longest of Africa?", "the Nile", Scenario.DEBATE))
-    tiny_lake.forget("paint")
+    tiny_lake.add(TinyDialogue("rivers", "Which river is the longest of Africa?", "the Nile", Scenario.DEBATE))
+    tiny_lake.remove("paint")
     second = tiny_lake.release()
     assert second.manifest["previous"] == first.id
     assert {change["change"]: change["dialogues"] for change in second.manifest["changes"]} == {

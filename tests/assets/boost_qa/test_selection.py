@@ -50,7 +50,7 @@ def test_a_planned_partition_that_was_never_made_is_missing(tiny_lake: TinyLake)
 
 
 def test_plans_of_a_retracted_seed_and_of_those_it_is_the_partner_of_do_not_count(tiny_lake: TinyLake) -> None:
-    assert select(tiny_lake, retracted=(tiny_lake.taught["apples"].seed_id,)).planned == 6  # the partner of `loop`
+    assert select(tiny_lake, retracted=(tiny_lake.dialogues["apples"].seed_id,)).planned == 6  # the partner of `loop`
 
 
 def test_scores_older_than_their_dialogues_are_left_out_even_where_stale_partitions_are_taken(

@@ -46,7 +46,7 @@ def write_release(lake: TinyLake, folder: Path, **sizes: int) -> Path:
 @pytest.fixture
 def taught(eight: tuple[TinyLake, Path]) -> dict[str, TinyDialogue]:
     """The eight dialogues, by name."""
-    return eight[0].taught
+    return eight[0].dialogues
 
 
 @pytest.fixture
@@ -321,7 +321,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     made.change("trains", question=HOSTILE[1], answer=HOSTILE[0], system=HOSTILE[2], licence=HOSTILE[1], words=HOSTILE)
     made.change("moon", words=HOSTILE, reasons=(HOSTILE[0], "copied"))
     folder = write_release(made, root / "browser")
-    return (folder / "index.html").as_uri(), made.taught["trains"].dialogue_id
+    return (folder / "index.html").as_uri(), made.dialogues["trains"].dialogue_id
 
 
 def expect_nothing_ran(page: Page) -> None:
@@ -371,7 +371,7 @@ def test_a_million_characters_are_shown_on_demand(tiny_lake: TinyLake, folder: P
     long = "<b>no end</b> " * 75_000
     tiny_lake.change("trains", words=("Why?", long, "Stop.", "Seven."))
     write_release(tiny_lake, folder)
-    page.goto(f"{(folder / 'index.html').as_uri()}#dialogue={tiny_lake.taught['trains'].dialogue_id}")
+    page.goto(f"{(folder / 'index.html').as_uri()}#dialogue={tiny_lake.dialogues['trains'].dialogue_id}")
     text = page.locator(".turn .text").nth(1)
     assert text.evaluate("one => one.textContent.length") == 20_000
     page.get_by_role("button", name="Show all 1,050,000 characters").click()

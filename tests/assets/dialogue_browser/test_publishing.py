@@ -39,7 +39,7 @@ def rewrite(tiny_lake: TinyLake, browser: Browser, name: str, change: Callable[[
 def test_the_asset_publishes_passes_its_checks_and_shows_where_the_page_is(
     tiny_lake: TinyLake, instance: DagsterInstance
 ) -> None:
-    release = tiny_lake.release(retracted=[tiny_lake.taught["eggs"].seed_id])
+    release = tiny_lake.release(retracted=[tiny_lake.dialogues["eggs"].seed_id])
     result = run(tiny_lake, instance)
     assert checks(result) == {"complete": True, "counts_reconcile": True, "every_dialogue_once": True}
     (event,) = result.get_asset_materialization_events()

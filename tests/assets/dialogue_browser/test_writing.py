@@ -39,8 +39,8 @@ def test_every_dialogue_is_there_with_its_verdict_and_the_index_says_the_same(
     index, rows = read(folder, "index"), list(dialogues(folder))
     verdicts = {row["id"]: row["verdict"] for row in rows}
     assert len(verdicts) == written.dialogues == 8
-    assert verdicts.pop(tiny_lake.taught["moon"].dialogue_id) == "rejected"
-    assert verdicts.pop(tiny_lake.taught["paint"].dialogue_id) == "set_aside"
+    assert verdicts.pop(tiny_lake.dialogues["moon"].dialogue_id) == "rejected"
+    assert verdicts.pop(tiny_lake.dialogues["paint"].dialogue_id) == "set_aside"
     assert set(verdicts.values()) == {"accepted"}
     values, columns = index["values"], index["columns"]
     for name in ("scenario", "source", "split"):
@@ -78,7 +78,7 @@ def test_the_same_release_gives_the_same_files_however_its_partitions_are_groupe
 
 def test_a_dialogue_has_its_lineage(tiny_lake: TinyLake, folder: Path) -> None:
     write(tiny_lake, folder)
-    loop, apples = tiny_lake.taught["loop"], tiny_lake.taught["apples"]
+    loop, apples = tiny_lake.dialogues["loop"], tiny_lake.dialogues["apples"]
     found = dialogue(folder, loop.dialogue_id)
     assert found["scored"]["seed_id"] == loop.seed_id
     assert found["dialogue"]["partner_seed_id"] == apples.seed_id
@@ -92,7 +92,7 @@ def test_a_dialogue_has_its_lineage(tiny_lake: TinyLake, folder: Path) -> None:
 
 
 def test_a_retracted_seed_leaves_no_text(tiny_lake: TinyLake, folder: Path) -> None:
-    eggs = tiny_lake.taught["eggs"]
+    eggs = tiny_lake.dialogues["eggs"]
     write_browser(tiny_lake.lake, tiny_lake.release(retracted=[eggs.seed_id]), folder)
     found = dialogue(folder, eggs.dialogue_id)
     assert (found["verdict"], found["seed"]) == ("retracted", None)

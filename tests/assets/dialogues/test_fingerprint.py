@@ -7,6 +7,7 @@ from assets.dialogues.prompts import SHIPPED, load_dialogue_prompts
 from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
 from resources.chat.profile import Profile, Role
+from tests.assets.dialogues.scripted import PROFILE, PROMPTS
 
 
 @pytest.fixture
@@ -19,53 +20,44 @@ def edited(tmp_path: Path) -> PromptBook:
     return load_dialogue_prompts(str(tmp_path))
 
 
-def stale(prompts: tuple[PromptBook, PromptBook], profiles: tuple[Profile, Profile]) -> set[Scenario]:
+def changed(role: Role | None = None, endpoint: dict[str, object] | None = None, **values: object) -> Profile:
+    """The profile with other settings of a role or of the endpoint."""
+    roles = {**PROFILE.roles, **({role: PROFILE.roles[role].model_copy(update=values)} if role else {})}
+    endpoints = {"embedded": PROFILE.endpoints["embedded"].model_copy(update=endpoint or {})}
+    return PROFILE.model_copy(update={"roles": roles, "endpoints": endpoints})
+
+
+def fingerprints(prompts: PromptBook = PROMPTS, profile: Profile = PROFILE) -> dict[Scenario, str]:
+    return {one: dialogue_fingerprint("plans", "", one, prompts, profile) for one in Scenario}
+
+
+def stale(prompts: PromptBook = PROMPTS, profile: Profile = PROFILE) -> set[Scenario]:
     """Scenarios whose partitions the change makes stale."""
-    return {
-        scenario
-        for scenario in Scenario
-        if dialogue_fingerprint("plans", "", scenario, prompts[0], profiles[0])
-        != dialogue_fingerprint("plans", "", scenario, prompts[1], profiles[1])
-    }
+    now = fingerprints(prompts, profile)
+    return {one for one, before in fingerprints().items() if now[one] != before}
 
 
-def changed_role(profile: Profile, role: Role, **values: object) -> Profile:
-    roles = profile.roles | {role: profile.roles[role].model_copy(update=values)}
-    return profile.model_copy(update={"roles": roles})
+def test_a_changed_debate_prompt_makes_debates_stale_and_no_others(edited: PromptBook) -> None:
+    assert stale(edited) == {Scenario.DEBATE}
 
 
-def test_a_changed_debate_prompt_makes_debates_stale_and_no_others(
-    prompts: PromptBook, edited: PromptBook, profile: Profile
+@pytest.mark.parametrize(
+    ("profile", "scenarios"),
+    [
+        (changed(Role.WEAK_STUDENT, temperature=1.0), {Scenario.ERROR_CORRECTION}),
+        (changed(Role.JUDGE, model="other"), set()),
+        (changed(endpoint={"max_concurrency": 1}), set()),
+        (changed(endpoint={"extra_body": {"top_k": 20}}), set(Scenario)),
+    ],
+    ids=["temperature", "judge", "limit", "further fields of requests"],
+)
+def test_only_settings_that_change_its_utterances_make_a_scenario_stale(
+    profile: Profile, scenarios: set[Scenario]
 ) -> None:
-    assert stale((prompts, edited), (profile, profile)) == {Scenario.DEBATE}
+    assert stale(profile=profile) == scenarios
 
 
-def test_another_model_for_a_role_makes_its_scenario_stale(prompts: PromptBook, profile: Profile) -> None:
-    other = changed_role(profile, Role.WEAK_STUDENT, temperature=1.0)
-    assert stale((prompts, prompts), (profile, other)) == {Scenario.ERROR_CORRECTION}
-
-
-def test_another_judge_makes_no_dialogue_stale(prompts: PromptBook, profile: Profile) -> None:
-    assert stale((prompts, prompts), (profile, changed_role(profile, Role.JUDGE, model="other"))) == set()
-
-
-def test_limits_of_an_endpoint_make_nothing_stale(prompts: PromptBook, profile: Profile) -> None:
-    endpoint = profile.endpoints["embedded"].model_copy(update={"max_concurrency": 1})
-    other = profile.model_copy(update={"endpoints": {"embedded": endpoint}})
-    assert stale((prompts, prompts), (profile, other)) == set()
-
-
-def test_further_fields_of_an_endpoints_requests_make_its_scenarios_stale(
-    prompts: PromptBook, profile: Profile
-) -> None:
-    endpoint = profile.endpoints["embedded"].model_copy(update={"extra_body": {"top_k": 20}})
-    other = profile.model_copy(update={"endpoints": {"embedded": endpoint}})
-    assert stale((prompts, prompts), (profile, other)) == set(Scenario)
-
-
-@pytest.mark.parametrize(("plan", "asked_anew"), [("other plans", ""), ("plans", "asked anew")])
-def test_plans_and_what_is_asked_anew_are_part_of_it(
-    plan: str, asked_anew: str, prompts: PromptBook, profile: Profile
-) -> None:
-    before = dialogue_fingerprint("plans", "", Scenario.DEBATE, prompts, profile)
-    assert dialogue_fingerprint(plan, asked_anew, Scenario.DEBATE, prompts, profile) != before
+@pytest.mark.parametrize(("plans", "regenerations"), [("other plans", ""), ("plans", "requested")])
+def test_plans_and_requested_regenerations_are_part_of_it(plans: str, regenerations: str) -> None:
+    changed_one = dialogue_fingerprint(plans, regenerations, Scenario.DEBATE, PROMPTS, PROFILE)
+    assert changed_one != fingerprints()[Scenario.DEBATE]

@@ -158,7 +158,7 @@ def whole(reported: tuple[Marks, Report], tmp_path: Path) -> Marks:
     shutil.copytree(folder, tmp_path / "copy")
     return replace(
         made,
-        tiny=TinyLake(Lake.at(str(tmp_path / "copy")), made.tiny.taught),
+        tiny=TinyLake(Lake.at(str(tmp_path / "copy")), made.tiny.dialogues),
         asked={key: list(rows) for key, rows in made.asked.items()},
         titles=dict(made.titles),
     )

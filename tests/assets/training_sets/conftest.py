@@ -95,7 +95,7 @@ class VariantMaker:
     def row(self, variant: str, name: str) -> dict[str, Any]:
         """Make one variant and read the row of one seed."""
         rows = self.rows(variant)
-        return dict(rows.row(by_predicate=pl.col("seed_id") == self.tiny.taught[name].seed_id, named=True))
+        return dict(rows.row(by_predicate=pl.col("seed_id") == self.tiny.dialogues[name].seed_id, named=True))
 
     def change_rules(self, part: str, **values: Any) -> None:
         """Change a part of the comparison rules, such as `tagcos`."""

@@ -28,7 +28,7 @@ def answer(maker: Any, apples: Any = RIGHT, others: Any = DONE) -> None:
 def give_final_answer(maker: Any, name: str, final: str) -> None:
     """Write the final answer of one seed into raw_seeds."""
     lake, keys = maker.tiny.lake, {"source": "sums", "shard": "sums-0000"}
-    chosen = pl.col("seed_id") == maker.tiny.taught[name].seed_id
+    chosen = pl.col("seed_id") == maker.tiny.dialogues[name].seed_id
     frame = lake.read(SEEDS, [keys]).with_columns(
         reference_final=pl.when(chosen).then(pl.lit(final)).otherwise(pl.col("reference_final"))
     )

@@ -144,7 +144,7 @@ def test_without_features_the_set_is_refused_and_no_job_is_launched(maker: Any) 
 
 
 def test_a_pool_that_is_too_small_without_its_retracted_seeds_launches_no_job(maker: Any) -> None:
-    maker.retracted = frozenset({maker.tiny.taught["moon"].seed_id})
+    maker.retracted = frozenset({maker.tiny.dialogues["moon"].seed_id})
     with pytest.raises(TrainingSetError, match=r"has 5 rows, and 5 are to be selected.*left out of it: 1 retracted"):
         maker.make("tagcos")
     assert maker.jobs == []

@@ -30,7 +30,7 @@ def test_every_variant_has_the_releases_seeds_in_its_splits_order_and_form(maker
 
 def test_ori_rows_are_the_seeds_own_questions_and_answers(maker: Any) -> None:
     maker.tiny.change("paint", system="Be brief.")
-    row, paint = maker.row("ori", "paint"), maker.tiny.taught["paint"]
+    row, paint = maker.row("ori", "paint"), maker.tiny.dialogues["paint"]
     assert [turn["value"] for turn in row["conversations"]] == [paint.question, paint.answer]
     assert (row["system"], row["scenario"], row["quality_score"]) == ("Be brief.", "original", None)
 
@@ -103,8 +103,8 @@ def test_a_new_release_and_other_rules_give_new_sets_and_the_old_ones_stay(maker
 
 
 def test_a_seed_that_is_missing_is_named(maker: Any) -> None:
-    lost, _ = maker.tiny.taught["paint"].seed_id, maker.release
-    maker.tiny.forget("paint")
+    lost, _ = maker.tiny.dialogues["paint"].seed_id, maker.release
+    maker.tiny.remove("paint")
     with pytest.raises(TrainingSetError, match=f"seed {lost} of the release is not in raw_seeds"):
         maker.make("ori")
 
