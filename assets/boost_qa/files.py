@@ -121,6 +121,25 @@ def digest_of(rows: Iterable[Row]) -> tuple[str, dict[str, int]]:
     return digest.hexdigest(), counts
 
 
+def read_back_faults(folder: Path, written: Written, parquet_rows: Iterable[Row] | None = None) -> list[str]:
+    """Which formats, read back, do not have the rows that were written.
+
+    Args:
+        folder: the staged folder.
+        written: what `write_splits` returned.
+        parquet_rows: `read_splits` of the folder, if the caller looks at the rows too.
+    """
+    formats = {
+        "Parquet": parquet_rows or read_splits(folder, written.counts),
+        "JSONL": read_lines(folder, written.counts),
+    }
+    return [
+        f"the {name} files, read back, do not have the rows that were written"
+        for name, rows in formats.items()
+        if digest_of(rows) != (written.digest, written.counts)
+    ]
+
+
 def dataset_info(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
     """LLaMA-Factory's description of the JSONL files: one dataset per split, `<name>` for training.
 

@@ -8,7 +8,7 @@ import duckdb
 from assets.boost_qa.assembly import Row
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import BenchmarkScreen
-from assets.boost_qa.files import Written, digest_of, read_lines, read_splits
+from assets.boost_qa.files import Written, read_back_faults, read_splits
 from assets.framework.check_files import OpenConnection, sql_checks
 
 GATES = sql_checks(Path(__file__).parent / "gates")  # they are asset checks of the published release too
@@ -32,13 +32,7 @@ def gate_faults(
     if rows < rules.minimum_rows:
         faults.append(f"{rows} rows, the release rules require at least {rules.minimum_rows}")
     contaminated: list[str] = []
-    if digest_of(_screened(read_splits(folder, written.counts), screen, contaminated)) != (
-        written.digest,
-        written.counts,
-    ):
-        faults.append("the Parquet files, read back, do not hold the rows that were written")
-    if digest_of(read_lines(folder, written.counts)) != (written.digest, written.counts):
-        faults.append("the JSONL files, read back, do not hold the rows that were written")
+    faults += read_back_faults(folder, written, _screened(read_splits(folder, written.counts), screen, contaminated))
     if contaminated:
         faults.append(f"{len(contaminated)} rows share text with a benchmark: {', '.join(contaminated[:SHOWN])}")
     staged = OpenConnection(connection, {})

@@ -11,6 +11,7 @@ from pandera.errors import SchemaErrors
 from assets.checkpoints.schema import METRICS
 from assets.framework.partitions import UNTUNED
 from assets.framework.publication import Manifest, Publication, PublicationRun, wrong_files
+from assets.training_programs import fine_tuning
 from assets.training_programs.recipe import BaseModel, Recipe, Training
 from assets.training_programs.specification import (
     FORMAT,
@@ -25,7 +26,6 @@ from resources.identity import stable_hash
 from resources.lake.tables import Lake
 from resources.training_jobs.job import TrainingJob
 
-PROGRAM = "assets.training_programs.fine_tuning"
 USED_SPLITS = ("train", "validation")
 
 
@@ -113,7 +113,7 @@ def training_job_for(specification: Specification) -> TrainingJob:
         name=specification.job_name,
         folder=specification.folder,
         specification=specification.model_dump(mode="json"),
-        program=PROGRAM,
+        program=fine_tuning.__name__,
         processes=specification.recipe.processes,
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from assets.boost_qa.assembly import Row, conversation_fault, stream
-from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, read_lines, read_splits, write_splits
+from assets.boost_qa.files import UNHASHED, Written, dataset_info, read_back_faults, write_splits
 from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.framework.publication import Manifest, Publication
 from assets.seeds.schema import SEEDS
@@ -136,11 +136,7 @@ def _of_release(variant: str, release: Release) -> Manifest:
 
 def _faults(staged: Path, written: Written, release: Release) -> list[str]:
     """The gates that a staged set fails: both formats have the rows that were written, as many as the release has."""
-    faults = [
-        f"the {name} files, read back, do not have the rows that were written"
-        for name, read in (("Parquet", read_splits), ("JSONL", read_lines))
-        if digest_of(read(staged, written.counts)) != (written.digest, written.counts)
-    ]
+    faults = read_back_faults(staged, written)
     if written.counts != release.manifest["rows"]:
         faults.append(f"it has {written.counts} rows where the release has {release.manifest['rows']}")
     return faults
