@@ -24,7 +24,7 @@ from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
-from assets.seeds.shards import held_shards
+from assets.seeds.shards import source_shards
 from resources.lake.tables import Lake
 
 
@@ -66,7 +66,7 @@ def describe(
     lake: Lake, source: str, keys: Sequence[str], new: Sequence[str], rules: PlanRules
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The metadata of each of a source's shards, from its written plans."""
-    held = held_shards(lake, source)
+    held = source_shards(lake, source)
     asked = ["seed_id", "scenario", "partner_seed_id"]
     reuse = partner_reuse(lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in held], asked))
     counts, first = {}, []

@@ -17,7 +17,7 @@ from assets.dialogue_plans.retrieval import nearest
 from assets.dialogue_plans.schema import DIALOGUE_PLANS, SPLIT_NAMES
 from assets.framework.partitions import Scenario
 from assets.seeds.schema import EMBEDDINGS, SEEDS
-from assets.seeds.shards import held_shards
+from assets.seeds.shards import source_shards
 from resources.identity import draw_index, draw_one, stable_hash
 from resources.lake.tables import AlreadyWritten, Lake
 
@@ -50,7 +50,7 @@ def pin_shards(
     new = [shard for shard in shards if lake.record(DIALOGUE_PLANS, {"shard": shard}) is None]
     if not new:
         return []
-    held = held_shards(lake, source)
+    held = source_shards(lake, source)
     unknown = sorted(set(new) - set(held))
     if unknown:
         raise PlanError(f"raw_seeds holds no shard {', '.join(unknown)}; materialise raw_seeds for {source} first")

@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.framework.partitions import Scenario, partition_columns, source_of
 from assets.seeds.schema import SEEDS
-from assets.seeds.shards import held_shards
+from assets.seeds.shards import source_shards
 from resources.lake.tables import Lake, Table
 
 _COLUMNS = ("seed_id", "system", "question", "answer", "reference_final", "domain")
@@ -79,5 +79,5 @@ class PartnerQuestions:
                     partners = self.lake.read(self.table, [keys], ["partner_seed_id"])["partner_seed_id"].drop_nulls()
                     wanted.setdefault(source_of(keys["shard"]), set()).update(partners)
             for source, seed_ids in wanted.items():
-                self._found |= read_questions(self.lake, source, held_shards(self.lake, source), seed_ids)
+                self._found |= read_questions(self.lake, source, source_shards(self.lake, source), seed_ids)
         return self._found

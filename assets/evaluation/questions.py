@@ -22,7 +22,8 @@ from assets.evaluation.configuration import (
 from assets.evaluation.row_forms.code import read_code
 from assets.evaluation.row_forms.judged import read_judged
 from assets.evaluation.row_forms.multiple_choice import read_multiple_choice
-from assets.seeds.reading import Fault, Row, SeedsError, file_rows, hub_rows
+from assets.seeds.reading import file_rows, hub_rows
+from assets.seeds.rows import RejectedRow, SeedsError, SourceRow
 from resources.configuration import ConfigurationError
 from resources.identity import draw, stable_hash
 from resources.lake.store import DEFAULT_S3, S3Options
@@ -107,7 +108,7 @@ def _parse(benchmark: ReadBenchmark, rows: Rows, s3: S3Options) -> tuple[list[Be
     if not found:
         reasons = "; ".join(f"row {one.row}: {one.reason}" for one in unparsed[:3]) or "there is no row"
         where = f", or `where` {dict(benchmark.where)} leaves none" if benchmark.where and not unparsed else ""
-        first = next((row.values for row in _read(rows, s3) if isinstance(row, Row)), {})
+        first = next((row.values for row in _read(rows, s3) if isinstance(row, SourceRow)), {})
         raise ConfigurationError(
             f"benchmark {benchmark.name!r}: no row is a question of form {benchmark.form!r} ({reasons}{where}). "
             f"Fields of its rows: {', '.join(sorted(first)) or 'none'}"
@@ -115,7 +116,7 @@ def _parse(benchmark: ReadBenchmark, rows: Rows, s3: S3Options) -> tuple[list[Be
     return list(found.values()), unparsed
 
 
-def _parse_row(row: Row, benchmark: ReadBenchmark) -> BenchmarkQuestion:
+def _parse_row(row: SourceRow, benchmark: ReadBenchmark) -> BenchmarkQuestion:
     match benchmark:
         case MultipleChoiceBenchmark():
             question = read_multiple_choice(row.values, benchmark)
@@ -130,17 +131,17 @@ def _parse_row(row: Row, benchmark: ReadBenchmark) -> BenchmarkQuestion:
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
-def wanted_rows(benchmark: BenchmarkSettings, rows: Rows, s3: S3Options) -> tuple[list[Row], list[UnparsedRow]]:
+def wanted_rows(benchmark: BenchmarkSettings, rows: Rows, s3: S3Options) -> tuple[list[SourceRow], list[UnparsedRow]]:
     """The rows that `where` wants, and those that cannot be read.
 
     Raises:
         ConfigurationError: a file, package or dataset cannot be read.
     """
-    found: list[Row] = []
+    found: list[SourceRow] = []
     unparsed: list[UnparsedRow] = []
     try:
         for row in _read(rows, s3):
-            if isinstance(row, Fault):
+            if isinstance(row, RejectedRow):
                 reason = f"{row.reason}: {row.detail}"
                 unparsed.append(UnparsedRow(benchmark.name, row.origin_file, row.origin_row, reason))
             elif all(str(row.values.get(name)) in allowed for name, allowed in benchmark.where.items()):
@@ -150,7 +151,7 @@ def wanted_rows(benchmark: BenchmarkSettings, rows: Rows, s3: S3Options) -> tupl
     return found, unparsed
 
 
-def _read(rows: Rows, s3: S3Options) -> Iterator[Row | Fault]:
+def _read(rows: Rows, s3: S3Options) -> Iterator[SourceRow | RejectedRow]:
     if rows.hub is not None:
         return hub_rows(rows.hub, (), Path())
     if rows.package:

@@ -1,4 +1,4 @@
-"""`raw_seeds` and `seed_embeddings`, one partition a source."""
+"""`raw_seeds` and `seed_embeddings`, one partition per source."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ from assets.framework.partitions import SHARDS
 from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
 from assets.seeds.configuration import SeedsConfiguration
-from assets.seeds.embeddings import Embedded, EmbeddingError, embed_source
+from assets.seeds.embeddings import EmbeddingError, EmbeddingResult, embed_source
 from assets.seeds.intake import Intake, take_in
-from assets.seeds.reading import SeedsError
 from assets.seeds.retractions import load_retractions
+from assets.seeds.rows import SeedsError
 from assets.seeds.schema import EMBEDDINGS, REJECTS, SEEDS
 from resources.embedder import Embedder
 from resources.lake.tables import Lake
@@ -52,7 +52,7 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
                 except SeedsError as error:
                     outcomes.failures[source] = str(error)
                     continue
-                # After writing: Dagster never lists a shard that is not there.
+                # After writing, so that Dagster never lists a shard that does not exist.
                 context.instance.add_dynamic_partitions(SHARDS, intake.shards)
                 outcomes.written[source] = intake_metadata(lake, intake)
 
@@ -111,7 +111,7 @@ def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
     }
 
 
-def embedding_metadata(embedded: Embedded, identity: str) -> dict[str, Any]:
+def embedding_metadata(embedded: EmbeddingResult, identity: str) -> dict[str, Any]:
     """What the UI shows of one source's vectors."""
     return {
         "dagster/partition_row_count": embedded.seeds,

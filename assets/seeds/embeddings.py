@@ -6,18 +6,18 @@ import numpy as np
 import polars as pl
 
 from assets.seeds.schema import EMBEDDINGS, SEEDS
-from assets.seeds.shards import held_shards
+from assets.seeds.shards import source_shards
 from resources.embedder import Embedder
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 
 
 class EmbeddingError(RuntimeError):
-    """The embedder's answer cannot be used. The message says what it gave and what was expected."""
+    """The embedder's vectors cannot be used. The message says what was returned and what was expected."""
 
 
 @dataclass(frozen=True)
-class Embedded:
+class EmbeddingResult:
     """What embedding a source did."""
 
     source: str
@@ -28,17 +28,17 @@ class Embedded:
 
 
 def embedding_fingerprint(seeds_fingerprint: str, embedder_identity: str) -> str:
-    """What a shard of `seed_embeddings` is made from: the seeds and the embedder."""
+    """Fingerprint of a shard of `seed_embeddings`: the seeds and the embedder."""
     return stable_hash("seed_embeddings", seeds_fingerprint, embedder_identity)
 
 
-def embed_source(lake: Lake, embedder: Embedder, source: str) -> Embedded:
+def embed_source(lake: Lake, embedder: Embedder, source: str) -> EmbeddingResult:
     """Embed every shard of a source that this embedder has not embedded yet; each is written when it is done.
 
     Raises:
-        EmbeddingError: the vectors are not unit vectors, or not one a question.
+        EmbeddingError: the vectors are not unit vectors, or not one per question.
     """
-    shards = held_shards(lake, source)
+    shards = source_shards(lake, source)
     new_shards = []
     seeds = 0
     for shard in shards:
@@ -52,9 +52,9 @@ def embed_source(lake: Lake, embedder: Embedder, source: str) -> Embedded:
             continue
         lake.write(EMBEDDINGS, keys, _embed_shard(lake, embedder, keys), fingerprint=fingerprint)
         new_shards.append(shard)
-    # Of one shard: a big source's vectors do not fit into memory together.
+    # Only one shard: all vectors of a big source do not fit into memory.
     newest = lake.read(EMBEDDINGS, [{"source": source, "shard": shard} for shard in shards[-1:]], ["vector"])["vector"]
-    return Embedded(source, seeds, len(newest[0]) if newest.len() else 0, new_shards, shards)
+    return EmbeddingResult(source, seeds, len(newest[0]) if newest.len() else 0, new_shards, shards)
 
 
 def _embed_shard(lake: Lake, embedder: Embedder, keys: dict[str, str]) -> pl.DataFrame:
@@ -62,11 +62,11 @@ def _embed_shard(lake: Lake, embedder: Embedder, keys: dict[str, str]) -> pl.Dat
     vectors = np.asarray(embedder.embed(seeds["question"].to_list()), dtype=np.float32)
     if vectors.ndim != 2 or len(vectors) != seeds.height:
         raise EmbeddingError(
-            f"{embedder.identity} gave vectors of shape {vectors.shape} for the {seeds.height} questions of "
-            f"{keys['shard']}; one row a question is expected"
+            f"{embedder.identity} returned vectors of shape {vectors.shape} for the {seeds.height} questions of "
+            f"{keys['shard']}; one row per question is expected"
         )
     if not np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3):
-        raise EmbeddingError(f"{embedder.identity} gave vectors for {keys['shard']} that are not of unit length")
+        raise EmbeddingError(f"{embedder.identity} returned vectors for {keys['shard']} that are not of unit length")
     return seeds.select(
         "seed_id",
         "source",

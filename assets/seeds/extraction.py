@@ -1,4 +1,4 @@
-"""From a row of any shape to a question and its answer, or to the reason why there is none."""
+"""Reading the question and answer out of a row, or the reason why it has none."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 from assets.seeds.configuration import SourceConfiguration
 from assets.seeds.normalise import normalise
-from assets.seeds.reading import Fault, Row, beginning
+from assets.seeds.rows import RejectedRow, SourceRow, beginning
 
 QUESTION_ROLES = ("human", "user")
 ANSWER_ROLES = ("gpt", "assistant")
@@ -24,13 +24,13 @@ class Pair:
 
 
 class _Unusable(Exception):
-    """Why a row is set aside: (reason, detail)."""
+    """Why a row is rejected: (reason, detail)."""
 
 
-def question_answer(row: Row, source: SourceConfiguration, max_characters: int) -> Pair | Fault:
-    """The pair that a row holds, by the source's fields or messages.
+def question_answer(row: SourceRow, source: SourceConfiguration, max_characters: int) -> Pair | RejectedRow:
+    """The question and answer of a row, from the source's fields or messages.
 
-    A row of several turns gives its first question that is answered at once, with the system prompt before it.
+    Of several turns the first question that is followed by an answer is taken, with the system prompt before it.
     """
     try:
         system, question, answer = _from_fields(row, source) if source.fields else _from_messages(row, source)
@@ -46,11 +46,11 @@ def question_answer(row: Row, source: SourceConfiguration, max_characters: int) 
                 raise _Unusable(f"empty_{part}", f"in {beginning(row.values)}")
     except _Unusable as fault:
         reason, detail = fault.args
-        return Fault(row.origin_file, row.origin_row, reason, beginning(detail, 400))
+        return RejectedRow(row.origin_file, row.origin_row, reason, beginning(detail, 400))
     return Pair((texts["system"] or None) if source.keep_system else None, texts["question"], texts["answer"])
 
 
-def _from_fields(row: Row, source: SourceConfiguration) -> tuple[str | None, str, str]:
+def _from_fields(row: SourceRow, source: SourceConfiguration) -> tuple[str | None, str, str]:
     fields = source.fields
     assert fields is not None  # noqa: S101 - the configuration has fields or messages
     question = _joined(row.values, fields.question, numbers=False)
@@ -77,7 +77,7 @@ def _text(value: Any, where: str, *, numbers: bool = False) -> str:
     raise _Unusable("wrong_type", f"{where} should be text, is {type(value).__name__}: {beginning(value)}")
 
 
-def _from_messages(row: Row, source: SourceConfiguration) -> tuple[str | None, str, str]:
+def _from_messages(row: SourceRow, source: SourceConfiguration) -> tuple[str | None, str, str]:
     name = source.conversations_field or ""
     if name not in row.values:
         raise _Unusable("missing_field", f"no {name!r} in {beginning(row.values)}")

@@ -1,8 +1,8 @@
-"""One reading of a source: what is sampled and not yet held becomes new shards; nothing written is ever touched."""
+"""Reading a source: sampled seeds that the lake does not have become new shards. Written shards never change."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import polars as pl
@@ -12,32 +12,33 @@ from assets.framework.near_duplicates import group_near_duplicates
 from assets.framework.partitions import shard_name
 from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
 from assets.seeds.extraction import question_answer
-from assets.seeds.reading import Fault, Row, SeedsError, read_rows
+from assets.seeds.reading import read_rows
+from assets.seeds.rows import RejectedRow, SeedsError, SourceRow
 from assets.seeds.sampling import Candidate, Sample, seed_id
 from assets.seeds.schema import READINGS, REJECTS, SEEDS
-from assets.seeds.shards import held_shards, shard_number
+from assets.seeds.shards import shard_number, source_shards
 from resources.identity import stable_hash
 from resources.lake.tables import AlreadyWritten, Lake
 
-FIELDS_PROBE = 1000  # rows without a single usable one after which a field that none of them has is a wrong name
-REJECTS_KEPT = 100_000  # rows of the rejects table at most; further ones are only counted
+FIELDS_PROBE = 1000  # if no row so far could be used, a configured field that none of these rows has is an error
+REJECTS_KEPT = 100_000  # most rows of the table of rejects; further ones are only counted
 PROGRESS_ROWS = 100_000
-BY_CHOICE = ("multi_turn",)  # reasons that the configuration asks for: no fault of the data
+BY_CHOICE = ("multi_turn",)  # reasons that the configuration asks for; they do not count as unusable rows
 
 
 @dataclass(frozen=True)
-class Sifted:
-    """What the rows of a source came to."""
+class SampledRows:
+    """The sample of a source's rows, and the rows that were rejected."""
 
     sample: Sample
     rows: int
-    rejects: list[Fault]  # the first `REJECTS_KEPT`
-    reasons: Counter[str]  # all of them
+    rejects: list[RejectedRow]  # the first ones
+    reasons: Counter[str]  # how many rows were rejected for each reason
 
 
 @dataclass(frozen=True)
 class Intake:
-    """What one reading did."""
+    """The result of one reading of a source."""
 
     source: str
     reading: int
@@ -48,14 +49,14 @@ class Intake:
     beyond_sample: int
     retracted: int
     reasons: dict[str, int]
-    duplicates: int  # new seeds that another one stands for
-    without_final: int  # new seeds without a final answer that could be read off
+    duplicates: int  # new seeds that another seed represents
+    without_final: int  # new seeds from whose answer no final answer could be read
     new_shards: list[str]
     shards: list[str]  # all of the source
 
     @property
     def rejected(self) -> int:
-        """Rows set aside."""
+        """How many rows were rejected."""
         return sum(self.reasons.values())
 
 
@@ -64,191 +65,203 @@ def take_in(
     configuration: SeedsConfiguration,
     name: str,
     retracted: frozenset[str] = frozenset(),
-    note: Callable[[str], None] = lambda line: None,
+    report_progress: Callable[[str], None] = lambda line: None,
 ) -> Intake:
-    """Read a source and add what is new to the lake: shards, the rejects, and a line of `seed_readings`, in this order.
+    """Read a source and add its new seeds to the lake: shards, the rejects, and a row of `seed_readings`.
 
-    A reading that is killed leaves whole shards behind; the next one holds their seeds and adds the rest.
+    A reading that is killed leaves complete shards; the next reading finds their seeds and adds the rest.
 
     Args:
-        lake: where the seeds are held.
+        lake: the lake to write to.
         configuration: the seeds configuration.
         name: the source.
-        retracted: seed ids that are not taken in; they keep their place in the sample, so nothing moves up.
-        note: called with a line on progress now and then.
+        retracted: seed ids that are not added; they still count for the size of the sample.
+        report_progress: called with one line about every 100,000 rows.
 
     Raises:
-        SeedsError: the source cannot be read, has no usable row, or too many that are not; no shard was written.
+        SeedsError: the source cannot be read, or too many or all of its rows cannot be used; no shard was written.
     """
     source = configuration.source(name)
-    sifted = sift(read_rows(source, configuration, lake.s3), source, configuration.max_characters, note)
-    unusable = _complaint(sifted, source, configuration.max_rejected_share)
-    _write_rejects(lake, name, sifted, failed=unusable is not None)
-    if unusable is not None:
-        raise SeedsError(unusable)
+    rows = read_rows(source, configuration, lake.s3)
+    sampled = sample_rows(rows, source, configuration.max_characters, report_progress)
+    problem = _problem_of(sampled, source, configuration.max_rejected_share)
+    _write_rejects(lake, name, sampled, failed=problem is not None)
+    if problem is not None:
+        raise SeedsError(problem)
 
-    shards = held_shards(lake, name)
-    held = lake.read(
-        SEEDS, [{"source": name, "shard": shard} for shard in shards], ["seed_id", "representative", "reading"]
-    )
+    shards = source_shards(lake, name)
+    keys = [{"source": name, "shard": shard} for shard in shards]
+    known = lake.read(SEEDS, keys, ["seed_id", "reading"])
     readings = lake.read(READINGS, [{"source": name}])
-    reading = 1 + max([0, *held["reading"].unique().to_list(), *readings["reading"].to_list()])
-    sampled = sifted.sample.kept
-    known = set(held["seed_id"]).intersection(sampled)
-    off = retracted.intersection(sampled).difference(known)
-    new = [sampled[key] for key in sorted(sampled) if key not in known and key not in off]
-
-    groups = _groups(lake, name, shards, new, configuration.duplicates)
-    first = 1 + max((shard_number(shard) for shard in shards), default=-1)
-    new_shards: list[str] = []
-    duplicates = without_final = 0
-    for start in range(0, len(new), configuration.shard_size):
-        shard = shard_name(name, first + len(new_shards))
-        rows = _seed_rows(source, new[start : start + configuration.shard_size], groups, reading, shard)
-        _write_shard(lake, source.name, shard, rows)
-        new_shards.append(shard)
-        duplicates += rows.filter(pl.col("seed_id") != pl.col("representative")).height
-        without_final += rows["reference_final"].null_count()
+    reading = 1 + max([0, *known["reading"].unique().to_list(), *readings["reading"].to_list()])
+    kept = sampled.sample.kept
+    held = set(known["seed_id"]).intersection(kept)
+    left_out = retracted.intersection(kept).difference(held)
+    new = [kept[key] for key in sorted(kept) if key not in held and key not in left_out]
+    written = _write_shards(lake, configuration, source, shards, new, reading)
     counts = {
-        "rows": sifted.rows,
-        "repeated": sifted.sample.repeated,
-        "beyond_sample": sifted.sample.beyond,
-        "retracted": len(off),
-        "held": len(known),
+        "rows": sampled.rows,
+        "repeated": sampled.sample.repeated,
+        "beyond_sample": sampled.sample.beyond,
+        "retracted": len(left_out),
+        "held": len(held),
         "added": len(new),
     }
-    intake = Intake(
-        source=name,
-        reading=reading,
-        **counts,
-        reasons=dict(sifted.reasons.most_common()),
-        duplicates=duplicates,
-        without_final=without_final,
-        new_shards=new_shards,
-        shards=[*shards, *new_shards],
-    )
     line = {
         "source": name,
         "reading": reading,
         "read_at": datetime.now(UTC),
-        "rejected": intake.rejected,
+        "rejected": sampled.reasons.total(),
         "shard_size": configuration.shard_size,
     }
     readings = pl.concat([readings, READINGS.frame([line | counts])])
     lake.write(READINGS, {"source": name}, readings, fingerprint=stable_hash(name, reading))
-    return intake
+    return Intake(
+        source=name,
+        reading=reading,
+        **counts,
+        reasons=dict(sampled.reasons.most_common()),
+        duplicates=sum(rows.filter(pl.col("seed_id") != pl.col("representative")).height for rows in written.values()),
+        without_final=sum(rows["reference_final"].null_count() for rows in written.values()),
+        new_shards=list(written),
+        shards=[*shards, *written],
+    )
 
 
-def sift(
-    rows: Iterable[Row | Fault],
+def sample_rows(
+    rows: Iterable[SourceRow | RejectedRow],
     source: SourceConfiguration,
     max_characters: int,
-    note: Callable[[str], None] = lambda line: None,
-) -> Sifted:
-    """Sort rows into the sample and the rejects; memory grows with the sample, not with the rows.
+    report_progress: Callable[[str], None] = lambda line: None,
+    *,
+    most_rejects: int = REJECTS_KEPT,
+    progress_rows: int = PROGRESS_ROWS,
+) -> SampledRows:
+    """Draw the sample of a source's rows and collect the rejected ones; memory grows with the sample only.
+
+    Args:
+        rows: as read.
+        source: the source's configuration.
+        max_characters: longest question, answer or system prompt that is used.
+        report_progress: called with one line after every `progress_rows` rows.
+        most_rejects: how many rejected rows to keep; further ones are only counted.
+        progress_rows: rows between two lines of progress.
 
     Raises:
         SeedsError: the rows do not have a field that the configuration names.
     """
     sample = Sample(source.sample, source.random_seed)
     reasons: Counter[str] = Counter()
-    rejects: list[Fault] = []
-    missing, there = set(source.wanted_fields), set[str]()
+    rejects: list[RejectedRow] = []
+    missing, existing = set(source.wanted_fields), set[str]()
     count = 0
     for row in rows:
         count += 1
-        if isinstance(row, Row):
+        if isinstance(row, SourceRow):
             if missing:
                 missing.difference_update(row.values)
-                there.update(row.values)
+                existing.update(row.values)
             if count == FIELDS_PROBE and not sample.kept:
-                _check_fields(source, missing, there)
-            outcome = question_answer(row, source, max_characters)
+                _check_fields(source, missing, existing)
+            pair = question_answer(row, source, max_characters)
         else:
-            outcome = row
-        if isinstance(outcome, Fault):
-            reasons[outcome.reason] += 1
-            if len(rejects) < REJECTS_KEPT:
-                rejects.append(outcome)
+            pair = row
+        if isinstance(pair, RejectedRow):
+            reasons[pair.reason] += 1
+            if len(rejects) < most_rejects:
+                rejects.append(pair)
         else:
-            key = seed_id(source.name, outcome.question, outcome.answer)
-            sample.offer(Candidate(key, outcome, row.origin_file, row.origin_row))
-        if count % PROGRESS_ROWS == 0:
-            note(
-                f"{source.name}: {count:,} rows read, {len(sample.kept):,} in the sample, {reasons.total():,} set aside"
+            key = seed_id(source.name, pair.question, pair.answer)
+            sample.offer(Candidate(key, pair, row.origin_file, row.origin_row))
+        if count % progress_rows == 0:
+            report_progress(
+                f"{source.name}: {count:,} rows read, {len(sample.kept):,} in the sample, {reasons.total():,} rejected"
             )
-    _check_fields(source, missing, there)
-    return Sifted(sample, count, rejects, reasons)
+    _check_fields(source, missing, existing)
+    return SampledRows(sample, count, rejects, reasons)
 
 
-def _check_fields(source: SourceConfiguration, missing: set[str], there: set[str]) -> None:
-    if missing and there:
+def _check_fields(source: SourceConfiguration, missing: set[str], existing: set[str]) -> None:
+    if missing and existing:
         raise SeedsError(
             f"source {source.name!r}: no row has a field {' or '.join(map(repr, sorted(missing)))}; "
-            f"the rows have: {', '.join(sorted(there))}"
+            f"the rows have: {', '.join(sorted(existing))}"
         )
 
 
-def _complaint(sifted: Sifted, source: SourceConfiguration, max_rejected_share: float) -> str | None:
-    """Why the reading cannot stand; None if it can."""
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sifted.reasons.most_common())
-    first = f"; the first: {_where(sifted.rejects[0])}" if sifted.rejects else ""
-    if not sifted.sample.kept:
+def _problem_of(sampled: SampledRows, source: SourceConfiguration, max_rejected_share: float) -> str | None:
+    """Why the reading fails; None if it does not."""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sampled.reasons.most_common())
+    first = f"; the first: {_where(sampled.rejects[0])}" if sampled.rejects else ""
+    if not sampled.sample.kept:
         return (
-            f"source {source.name!r}: none of its {sifted.rows:,} rows can be used ({reasons or 'it is empty'}){first}"
+            f"source {source.name!r}: none of its {sampled.rows:,} rows can be used ({reasons or 'it is empty'}){first}"
         )
-    faulty = sifted.reasons.total() - sum(sifted.reasons[reason] for reason in BY_CHOICE)
-    if faulty > max_rejected_share * sifted.rows:
+    unusable = sampled.reasons.total() - sum(sampled.reasons[reason] for reason in BY_CHOICE)
+    if unusable > max_rejected_share * sampled.rows:
         return (
-            f"source {source.name!r}: {faulty:,} of {sifted.rows:,} rows cannot be used, more than max_rejected_share "
-            f"{max_rejected_share:g} allows ({reasons}){first}; mend them or raise the limit; "
+            f"source {source.name!r}: {unusable:,} of {sampled.rows:,} rows cannot be used, more than max_rejected_share "
+            f"{max_rejected_share:g} allows ({reasons}){first}; correct them or raise the limit; "
             f"all are in the table {REJECTS.name}"
         )
     return None
 
 
-def _where(fault: Fault) -> str:
-    return f"{fault.origin_file}, row {fault.origin_row}: {fault.reason}: {fault.detail[:200]}"
+def _where(row: RejectedRow) -> str:
+    return f"{row.origin_file}, row {row.origin_row}: {row.reason}: {row.detail[:200]}"
 
 
-def _write_rejects(lake: Lake, name: str, sifted: Sifted, *, failed: bool) -> None:
-    rows = [
-        {
-            "source": name,
-            "origin_file": fault.origin_file,
-            "origin_row": fault.origin_row,
-            "reason": fault.reason,
-            "detail": fault.detail,
-        }
-        for fault in sifted.rejects
-    ]
+def _write_rejects(lake: Lake, name: str, sampled: SampledRows, *, failed: bool) -> None:
+    rows = [{"source": name} | asdict(row) for row in sampled.rejects]
     lake.write(
         REJECTS,
         {"source": name},
         REJECTS.frame(rows),
         fingerprint=stable_hash([(row["origin_file"], row["origin_row"], row["reason"]) for row in rows]),
         gate="failed" if failed else "passed",
-        facts={"rows": sifted.rows, "reasons": dict(sifted.reasons)},
+        facts={"rows": sampled.rows, "reasons": dict(sampled.reasons)},
     )
 
 
-def _groups(lake: Lake, source: str, shards: list[str], new: list[Candidate], rules: Duplicates) -> dict[str, str]:
-    """Who stands for each new seed, see `group_near_duplicates`."""
+def _write_shards(
+    lake: Lake,
+    configuration: SeedsConfiguration,
+    source: SourceConfiguration,
+    shards: list[str],
+    new: list[Candidate],
+    reading: int,
+) -> dict[str, pl.DataFrame]:
+    """Write new seeds to new shards. Returns the rows of each, by the shard's name."""
+    representatives = _representatives(lake, source.name, shards, new, configuration.duplicates)
+    first = 1 + max((shard_number(shard) for shard in shards), default=-1)
+    written: dict[str, pl.DataFrame] = {}
+    for start in range(0, len(new), configuration.shard_size):
+        shard = shard_name(source.name, first + len(written))
+        part = new[start : start + configuration.shard_size]
+        written[shard] = _seed_rows(source, part, representatives, reading, shard)
+        _write_shard(lake, source.name, shard, written[shard])
+    return written
 
-    def status() -> Iterator[tuple[str, str]]:
+
+def _representatives(
+    lake: Lake, source: str, shards: list[str], new: list[Candidate], rules: Duplicates
+) -> dict[str, str]:
+    """The representative of each new seed's group of near-duplicates."""
+
+    def known() -> Iterator[tuple[str, str]]:
         for shard in shards:
-            held = lake.read(SEEDS, [{"source": source, "shard": shard}], ["seed_id", "representative", "question"])
-            stand = held.filter(pl.col("seed_id") == pl.col("representative"))
-            yield from stand.select("seed_id", "question").iter_rows()
+            seeds = lake.read(SEEDS, [{"source": source, "shard": shard}], ["seed_id", "representative", "question"])
+            own = seeds.filter(pl.col("seed_id") == pl.col("representative"))
+            yield from own.select("seed_id", "question").iter_rows()
 
     if not new:
         return {}
     questions = ((seed.seed_id, seed.pair.question) for seed in new)
-    return group_near_duplicates(status(), questions, **rules.model_dump())
+    return group_near_duplicates(known(), questions, **rules.model_dump())
 
 
 def _seed_rows(
-    source: SourceConfiguration, new: list[Candidate], groups: Mapping[str, str], reading: int, shard: str
+    source: SourceConfiguration, new: list[Candidate], representatives: Mapping[str, str], reading: int, shard: str
 ) -> pl.DataFrame:
     """New seeds as rows of `raw_seeds`."""
     return SEEDS.frame(
@@ -263,7 +276,7 @@ def _seed_rows(
                 "question": seed.pair.question,
                 "answer": seed.pair.answer,
                 "reference_final": read_final(seed.pair.answer, source.domain),
-                "representative": groups[seed.seed_id],
+                "representative": representatives[seed.seed_id],
                 "licence": source.licence,
                 "origin_file": seed.origin_file,
                 "origin_row": seed.origin_row,
@@ -284,6 +297,5 @@ def _write_shard(lake: Lake, source: str, shard: str, rows: pl.DataFrame) -> Non
         )
     except AlreadyWritten as error:
         raise SeedsError(
-            f"source {source!r}: another run has written shard {shard} meanwhile; run this one again, "
-            "it will go on behind it"
+            f"source {source!r}: another run has written shard {shard} meanwhile; run this one again to add the rest"
         ) from error

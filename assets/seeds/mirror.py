@@ -1,4 +1,4 @@
-"""Dagster's shard partitions are a mirror of the lake, which is the truth."""
+"""Dagster's shard partitions follow the shards of the lake."""
 
 from dagster import DagsterInstance
 
@@ -11,7 +11,7 @@ def mirror_shards(lake: Lake, instance: DagsterInstance) -> list[str]:
     """Make the instance's shard partitions equal to the lake's shards.
 
     Returns:
-        The shards that were missing in the instance and now are there, in canonical order.
+        The shards that were added to the instance, in canonical order.
     """
     in_lake = all_shards(lake)
     in_instance = set(instance.get_dynamic_partitions(SHARDS))

@@ -1,10 +1,10 @@
-"""One way of writing the same text: what two copies differ in without meaning anything is removed."""
+"""Normal form of a text: differences between copies that have no meaning are removed."""
 
 import re
 import unicodedata
 
 _LINE_BREAKS = re.compile("\r\n?|\x85|\u2028|\u2029")
-# Control characters but tab and newline, lone surrogates, byte order marks, zero-width spaces, direction marks.
+# Control characters except tab and newline, lone surrogates, byte order marks, zero-width spaces, direction marks.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
@@ -15,8 +15,8 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 def normalise(text: str) -> str:
     r"""Unicode NFC, `\n` line breaks, plain spaces, no invisible characters, no white space at the ends.
 
-    Spaces within a line stay as they are, since code depends on them; more than one empty line becomes one.
-    Normalising twice gives the same as once.
+    Spaces within a line stay, because code depends on them; several empty lines become one. Normalising a normalised
+    text changes nothing.
     """
     if text.isascii() and text.isprintable():
         return text.strip()

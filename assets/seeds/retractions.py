@@ -1,4 +1,4 @@
-"""Seeds that were taken down: a list beside the data, since written shards never change."""
+"""The list of retracted seeds. Written shards never change, so it is a file beside them."""
 
 import re
 
@@ -10,10 +10,10 @@ SEED_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def load_retractions(configuration: SeedsConfiguration, s3: S3Options = DEFAULT_S3) -> frozenset[str]:
-    """Seed ids that no release may hold, nor anything made from them; none where the configuration names no list.
+    """Seed ids that must be in no release, nor anything made from them; none if the configuration names no list.
 
     Raises:
-        ConfigurationError: the list is missing, unreadable, or holds what is not a seed id; every such line is named.
+        ConfigurationError: the list is missing or unreadable, or has lines without a seed id, which are all named.
     """
     if configuration.retractions is None:
         return frozenset()

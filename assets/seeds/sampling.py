@@ -9,7 +9,7 @@ from resources.identity import stable_hash
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A pair that may become a seed, with where it was met."""
+    """A pair that may become a seed, and where it was read."""
 
     seed_id: str
     pair: Pair
@@ -18,16 +18,16 @@ class Candidate:
 
 
 def seed_id(source: str, question: str, answer: str) -> str:
-    """The name of a seed for good: the same text of the same source is the same seed, wherever it stands."""
+    """The id of a seed: the same text of the same source is the same seed, in whatever row it is."""
     return stable_hash(source, question, answer)
 
 
 @dataclass
 class Sample:
-    """Keeps the `size` candidates of smallest rank, all if `size` is None.
+    """Keeps the `size` candidates with the smallest rank, or all if `size` is None.
 
-    A rank depends on the seed's id and `random_seed` alone, so the sample does not depend on the order of the stream,
-    and a bigger one holds the smaller one.
+    A rank depends only on the seed's id and `random_seed`, so the sample does not depend on the order of the rows,
+    and a bigger sample contains the smaller one.
     """
 
     size: int | None
@@ -38,11 +38,11 @@ class Sample:
     _largest_first: list[tuple[int, str]] = field(default_factory=list)
 
     def offer(self, candidate: Candidate) -> None:
-        """Take a candidate in if it belongs to the sample of what was offered so far."""
+        """Keep a candidate if it belongs to the sample of the candidates offered so far."""
         known = self.kept.get(candidate.seed_id)
         if known is not None:
             self.repeated += 1
-            # The same question under several system prompts: which one stays must not depend on the order.
+            # Which of several system prompts is kept must not depend on the order of the rows.
             if (candidate.pair.system or "") < (known.pair.system or ""):
                 self.kept[candidate.seed_id] = candidate
             return

@@ -1,4 +1,4 @@
-"""What `raw_seeds` and `seed_embeddings` make."""
+"""The tables that `raw_seeds` and `seed_embeddings` write."""
 
 import pandera.polars as pa
 import polars as pl

@@ -10,8 +10,8 @@ def shard_number(shard: str) -> int:
     return int(shard.rpartition("-")[2])
 
 
-def held_shards(lake: Lake, source: str) -> list[str]:
-    """The written shards of a source by number, also those whose writer was killed before it could index them."""
+def source_shards(lake: Lake, source: str) -> list[str]:
+    """The written shards of a source by number, also those whose writer was killed before it indexed them."""
     indexed = {record.keys["shard"] for record in lake.records(SEEDS) if record.keys["source"] == source}
     files = lake.store.list(f"{SEEDS.name}/source={source}")
     written = {file.path.split("/")[2].removeprefix("shard=") for file in files}

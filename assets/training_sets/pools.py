@@ -26,8 +26,9 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.near_duplicates import NearDuplicateIndex
 from assets.framework.partitions import Split
 from assets.seeds.configuration import load_seeds_configuration
-from assets.seeds.intake import sift
-from assets.seeds.reading import SeedsError, read_rows
+from assets.seeds.intake import sample_rows
+from assets.seeds.reading import read_rows
+from assets.seeds.rows import SeedsError
 from assets.seeds.schema import SEEDS
 from assets.training_sets.variants import (
     HOME,
@@ -197,18 +198,18 @@ def _read_sources(lake: Lake, path: str) -> tuple[list[Row], Counter[str]]:
     counts: Counter[str] = Counter()
     for source in configuration.sources:
         try:
-            sifted = sift(read_rows(source, configuration, lake.s3), source, configuration.max_characters)
+            sampled = sample_rows(read_rows(source, configuration, lake.s3), source, configuration.max_characters)
         except SeedsError as error:
             raise TrainingSetError(f"the pool of {path} cannot be read: {error}") from error
-        unusable = sifted.reasons.total()
-        if not sifted.sample.kept or unusable > configuration.max_rejected_share * sifted.rows:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in sifted.reasons.most_common())
+        unusable = sampled.reasons.total()
+        if not sampled.sample.kept or unusable > configuration.max_rejected_share * sampled.rows:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in sampled.reasons.most_common())
             raise TrainingSetError(
-                f"the pool of {path}: {unusable} of {sifted.rows} rows of source {source.name!r} cannot be used "
+                f"the pool of {path}: {unusable} of {sampled.rows} rows of source {source.name!r} cannot be used "
                 f"({reasons or 'it is empty'}); correct them, or raise max_rejected_share there"
             )
-        counts += sifted.reasons
-        for key, candidate in sifted.sample.kept.items():
+        counts += sampled.reasons
+        for key, candidate in sampled.sample.kept.items():
             pairs[key] = {
                 "seed_id": key,
                 "source": source.name,

@@ -5,7 +5,7 @@ import re
 from assets.evaluation.benchmark_question import BenchmarkQuestion, NotAQuestion
 from assets.evaluation.configuration import CodeBenchmark, CodeFields
 from assets.evaluation.row_forms.values import RowValues, optional_text, read_common_fields, read_text, read_texts
-from assets.seeds.reading import beginning
+from assets.seeds.rows import beginning
 
 
 def read_code(values: RowValues, benchmark: CodeBenchmark) -> BenchmarkQuestion:

@@ -16,7 +16,7 @@ from assets.evaluation.row_forms.values import (
     read_texts,
     read_value,
 )
-from assets.seeds.reading import beginning
+from assets.seeds.rows import beginning
 from resources.identity import draw
 
 LABEL = re.compile(r"[A-Za-z0-9]{1,2}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from assets.evaluation.benchmark_question import BenchmarkQuestion, NotAQuestion, Option
 from assets.evaluation.configuration import Fields
-from assets.seeds.reading import beginning
+from assets.seeds.rows import beginning
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from assets.seeds.configuration import SeedsConfiguration
+from assets.seeds.intake import Intake, take_in
 from resources.lake.tables import Lake
 
 Configure = Callable[..., SeedsConfiguration]
 WriteRows = Callable[..., Path]
+Intakes = Callable[..., Intake]
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def configure(tmp_path: Path) -> Configure:
-    """Makes a configuration of one source `sums` that reads `sums.jsonl` of the test's folder; keywords change it."""
+    """Make a configuration of one source `sums`, which reads `sums.jsonl` of the test's folder; keywords change it."""
 
     def make(source: dict[str, Any] | None = None, **settings: Any) -> SeedsConfiguration:
         given: dict[str, Any] = {"name": "sums", "domain": "math", "licence": "CC0-1.0"} | (source or {})
@@ -35,7 +37,7 @@ def configure(tmp_path: Path) -> Configure:
 
 @pytest.fixture
 def write_rows(tmp_path: Path) -> WriteRows:
-    """Writes rows as JSON lines into the test's folder; text goes in as the line it is."""
+    """Write rows as JSON lines into the test's folder; text is written as a line."""
 
     def write(rows: Iterable[Any], name: str = "sums.jsonl") -> Path:
         path = tmp_path / name
@@ -47,8 +49,25 @@ def write_rows(tmp_path: Path) -> WriteRows:
 
 
 @pytest.fixture
+def read_in(lake: Lake, configure: Configure, write_rows: WriteRows) -> Intakes:
+    """Write rows, if any are given, and read the source: `read_in(rows, {"sample": 5}, shard_size=2)`."""
+
+    def run(
+        rows: Iterable[Any] | None = None,
+        source: dict[str, Any] | None = None,
+        retracted: Iterable[str] = (),
+        **settings: Any,
+    ) -> Intake:
+        if rows is not None:
+            write_rows(rows)
+        return take_in(lake, configure(source, **settings), "sums", frozenset(retracted))
+
+    return run
+
+
+@pytest.fixture
 def s3_client(s3_root: str) -> Iterator[Any]:
-    """A client of the S3 server that every other client finds through the environment; the bucket `seeds` is there."""
+    """A client of the S3 server, whose address is in the environment; it has a bucket `seeds`."""
     import boto3
 
     client = boto3.client("s3")

@@ -35,7 +35,7 @@ def instance() -> Iterator[DagsterInstance]:
 
 @pytest.fixture
 def configuration(tmp_path: Path) -> SeedsConfiguration:
-    """Two sources: `good` of three rows in two shards, `bad` whose file is not there."""
+    """Two sources: `good` of three rows in two shards, `bad` whose file does not exist."""
     lines = ["question,answer", f'"{ATTACK}",1', "What is 1 + 1?,2", "What is 2 + 2?,4"]
     (tmp_path / "good.csv").write_text("\n".join(lines))
     fields = {"question": "question", "answer": "answer"}
@@ -59,39 +59,27 @@ def run(
     )
 
 
-def test_a_source_is_read_and_embedded_and_its_checks_pass(
+def test_a_source_is_read_and_embedded_and_shown(
     lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
 ) -> None:
     result = run(lake, configuration, instance, "good")
     assert all(evaluation.passed for evaluation in result.get_asset_check_evaluations())
     assert lake.read(SEEDS).height == lake.read(EMBEDDINGS).height == 3
-
-
-def test_the_new_shards_become_partitions(
-    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
-) -> None:
-    run(lake, configuration, instance, "good")
     assert instance.get_dynamic_partitions(SHARDS) == ["good-0000", "good-0001"]
-
-
-def test_seed_text_is_shown_and_does_nothing(
-    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
-) -> None:
-    (tmp := configuration.folder / "good.csv").write_text(f'question,answer\n"{ATTACK}",1\n')
-    assert tmp.is_file()
-    (materialization,) = run(lake, configuration, instance, "good").asset_materializations_for_node("raw_seeds")
-    shown = materialization.metadata["sample"].value
-    assert "alert" in str(shown)
-    assert "<script>" not in str(shown)
-    assert "![x]" not in str(shown)
-
-
-def test_the_first_thing_shown_is_a_sample(
-    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
-) -> None:
-    (materialization,) = run(lake, configuration, instance, "good").asset_materializations_for_node("raw_seeds")
+    (materialization,) = result.asset_materializations_for_node("raw_seeds")
     assert next(iter(materialization.metadata)) == "sample"
     assert materialization.metadata["dagster/partition_row_count"].value == 3
+
+
+def test_the_text_of_a_seed_is_escaped_in_the_ui(
+    lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance
+) -> None:
+    (configuration.folder / "good.csv").write_text(f'question,answer\n"{ATTACK}",1\n')
+    (materialization,) = run(lake, configuration, instance, "good").asset_materializations_for_node("raw_seeds")
+    shown = str(materialization.metadata["sample"].value)
+    assert "alert" in shown
+    assert "<script>" not in shown
+    assert "![x]" not in shown
 
 
 def test_one_bad_source_fails_the_run_and_the_others_are_written(
@@ -115,14 +103,14 @@ def test_a_wrong_retraction_list_stops_the_run_before_anything_is_read(
     assert lake.records(SEEDS) == []
 
 
-def test_a_lake_that_is_away_is_the_reason_of_the_failure(
+def test_an_unreachable_lake_is_the_reason_of_the_failure(
     lake: Lake, configuration: SeedsConfiguration, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "take_in", Mock(side_effect=StoreUnreachable("the lake is away")))
+    monkeypatch.setattr(stage, "take_in", Mock(side_effect=StoreUnreachable("the lake is unreachable")))
     result = run(lake, configuration, instance, "good", raise_on_error=False)
     failure = result.failure_data_for_node("raw_seeds")
     assert failure is not None
     assert failure.user_failure_data is not None
     assert (failure.user_failure_data.description or "").startswith(
-        "the lake is away\n0 of 1 partitions are written; left: good"
+        "the lake is unreachable\n0 of 1 partitions are written; left: good"
     )

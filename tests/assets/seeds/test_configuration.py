@@ -37,14 +37,11 @@ def test_the_paper_samples_nineteen_thousand() -> None:
     assert samples == {"orca_math": 5000, "procqa": 5000, "openhermes": 9000}
 
 
-def test_relative_paths_start_at_the_files_folder(tmp_path: Path) -> None:
-    configuration = load_seeds_configuration(write(tmp_path, sources=[SOURCE]))
-    assert configuration.address("x/sums.jsonl") == str(tmp_path / "x/sums.jsonl")
-
-
-def test_the_folder_can_be_given_relative_to_the_file(tmp_path: Path) -> None:
-    configuration = load_seeds_configuration(write(tmp_path, sources=[SOURCE], folder="elsewhere"))
-    assert configuration.address("sums.jsonl") == str(tmp_path / "elsewhere/sums.jsonl")
+@pytest.mark.parametrize("folder", [None, "elsewhere"])
+def test_relative_paths_start_at_the_folder(tmp_path: Path, folder: str | None) -> None:
+    content = {"sources": [SOURCE]} | ({"folder": folder} if folder else {})
+    configuration = load_seeds_configuration(write(tmp_path, **content))
+    assert configuration.address("x/sums.jsonl") == str(tmp_path / (folder or "") / "x/sums.jsonl")
 
 
 def test_one_field_may_be_written_without_a_list(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The bundled seeds: what a stranger's first run is made of."""
+"""The seeds of the demo."""
 
 import re
 from pathlib import Path

@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assets.seeds.extraction import Pair, question_answer
-from assets.seeds.reading import Fault, Row
+from assets.seeds.rows import RejectedRow, SourceRow
 
 if TYPE_CHECKING:
     from tests.assets.seeds.conftest import Configure
@@ -19,10 +19,10 @@ TWO_TURNS = [
 
 @pytest.fixture
 def extract(configure: "Configure") -> Any:
-    """Extracts the pair of one row: extract({"question": …}, fields=…, …)."""
+    """Extract the pair of one row: extract({"question": …}, fields=…, …)."""
 
-    def run(values: dict[str, Any], max_characters: int = 1000, **source: Any) -> Pair | Fault:
-        return question_answer(Row("sums.jsonl", 7, values), configure(source).sources[0], max_characters)
+    def run(values: dict[str, Any], max_characters: int = 1000, **source: Any) -> Pair | RejectedRow:
+        return question_answer(SourceRow("sums.jsonl", 7, values), configure(source).sources[0], max_characters)
 
     return run
 
@@ -66,18 +66,18 @@ def test_a_number_is_an_answer(extract: Any) -> None:
         ({"question": "What?", "answer": "a" * 1001}, "oversized"),
     ],
 )
-def test_a_row_without_a_pair_is_set_aside_with_its_reason(extract: Any, values: dict[str, Any], reason: str) -> None:
-    fault = extract(values)
-    assert isinstance(fault, Fault)
-    assert (fault.reason, fault.origin_file, fault.origin_row) == (reason, "sums.jsonl", 7)
+def test_a_row_without_a_pair_is_rejected_with_its_reason(extract: Any, values: dict[str, Any], reason: str) -> None:
+    rejected = extract(values)
+    assert isinstance(rejected, RejectedRow)
+    assert (rejected.reason, rejected.origin_file, rejected.origin_row) == (reason, "sums.jsonl", 7)
 
 
-def test_an_answer_of_ten_megabytes_leaves_a_short_fault(extract: Any) -> None:
-    fault = extract({"question": "What?", "answer": "long " * 2_000_000}, max_characters=16_000)
-    assert isinstance(fault, Fault)
-    assert fault.reason == "oversized"
-    assert "10,000,000" in fault.detail
-    assert len(fault.detail) < 500
+def test_an_answer_of_ten_megabytes_leaves_a_short_detail(extract: Any) -> None:
+    rejected = extract({"question": "What?", "answer": "long " * 2_000_000}, max_characters=16_000)
+    assert isinstance(rejected, RejectedRow)
+    assert rejected.reason == "oversized"
+    assert "10,000,000" in rejected.detail
+    assert len(rejected.detail) < 500
 
 
 def test_of_several_turns_the_first_pair_is_taken_with_the_system_prompt(extract: Any) -> None:
@@ -94,14 +94,14 @@ def test_role_and_content_mean_the_same(extract: Any) -> None:
     )
 
 
-def test_a_greeting_before_the_question_is_passed_over(extract: Any) -> None:
+def test_a_greeting_before_the_question_is_skipped(extract: Any) -> None:
     messages = [{"from": "gpt", "value": "Hello!"}, *TWO_TURNS[1:3]]
     assert extract({"conversations": messages}, conversations=True).question == "Capital of France?"
 
 
-def test_rows_of_several_turns_can_be_set_aside(extract: Any) -> None:
-    fault = extract({"conversations": TWO_TURNS}, conversations=True, multi_turn="set_aside")
-    assert fault.reason == "multi_turn"
+def test_rows_of_several_turns_can_be_rejected(extract: Any) -> None:
+    rejected = extract({"conversations": TWO_TURNS}, conversations=True, multi_turn="set_aside")
+    assert rejected.reason == "multi_turn"
     assert isinstance(extract({"conversations": TWO_TURNS[:3]}, conversations=True, multi_turn="set_aside"), Pair)
 
 
@@ -117,5 +117,5 @@ def test_rows_of_several_turns_can_be_set_aside(extract: Any) -> None:
         ([{"from": "human", "value": ""}, TWO_TURNS[2]], "empty_question"),
     ],
 )
-def test_a_conversation_without_a_pair_is_set_aside(extract: Any, conversations: Any, reason: str) -> None:
+def test_a_conversation_without_a_pair_is_rejected(extract: Any, conversations: Any, reason: str) -> None:
     assert extract({"conversations": conversations}, conversations=True).reason == reason

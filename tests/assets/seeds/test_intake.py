@@ -1,8 +1,8 @@
-"""Identity under growth: whatever happens upstream, what was written stays as it is and where it is."""
+"""Reading a source: what becomes a seed, what is rejected, and that written shards never change."""
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from assets.framework.near_duplicates import group_near_duplicates
 from assets.seeds import intake as intake_module
 from assets.seeds.configuration import SeedsConfiguration
-from assets.seeds.intake import take_in
-from assets.seeds.reading import Row, SeedsError
+from assets.seeds.intake import sample_rows, take_in
+from assets.seeds.rows import SeedsError, SourceRow
 from assets.seeds.sampling import seed_id
 from assets.seeds.schema import READINGS, REJECTS, SEEDS
 from resources.lake.tables import Lake, PartitionRecord
 
 if TYPE_CHECKING:
-    from tests.assets.seeds.conftest import Configure, WriteRows
+    from tests.assets.seeds.conftest import Configure, Intakes
+
+WRONG_FIELD = {"fields": {"question": "questoin", "answer": "answer"}}
 
 
 def sums(*numbers: int) -> list[dict[str, str]]:
@@ -42,11 +44,8 @@ def files(lake: Lake) -> dict[str, bytes]:
     return {file.path: lake.store.get(file.path) for file in lake.store.list(SEEDS.name)}
 
 
-def test_rows_become_seeds_with_where_they_came_from(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    write_rows(sums(4, 5))
-    take_in(lake, configure(), "sums")
+def test_a_row_becomes_a_seed_with_its_origin(lake: Lake, read_in: "Intakes") -> None:
+    read_in(sums(4, 5))
     rows = {row["seed_id"]: row for row in lake.read(SEEDS).to_dicts()}
     assert rows[sum_id(5)] == {
         "seed_id": sum_id(5),
@@ -65,34 +64,19 @@ def test_rows_become_seeds_with_where_they_came_from(
     }
 
 
-def test_seeds_are_cut_into_shards_in_the_order_of_their_ids(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    write_rows(sums(*range(7)))
-    intake = take_in(lake, configure(shard_size=3), "sums")
-    assert intake.new_shards == ["sums-0000", "sums-0001", "sums-0002"]
+def test_seeds_are_cut_into_shards_in_the_order_of_their_ids(lake: Lake, read_in: "Intakes") -> None:
+    assert read_in(sums(*range(7)), shard_size=3).new_shards == ["sums-0000", "sums-0001", "sums-0002"]
     seeds = lake.read(SEEDS)
     assert seeds["seed_id"].to_list() == sorted(sum_id(number) for number in range(7))
     assert seeds["shard"].value_counts(sort=True)["count"].to_list() == [3, 3, 1]
 
 
-def test_near_duplicates_are_kept_under_one_representative(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    (row,) = sums(3)
-    write_rows([row, row | {"answer": "It is six. The answer is 6."}])
-    intake = take_in(lake, configure(), "sums")
-    assert intake.duplicates == 1
-    assert lake.read(SEEDS)["representative"].n_unique() == 1
-
-
-def test_repeated_rows_are_one_seed(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> None:
-    write_rows([*sums(1, 2), *sums(1, 1)])
-    intake = take_in(lake, configure(), "sums")
+def test_repeated_rows_are_one_seed(read_in: "Intakes") -> None:
+    intake = read_in([*sums(1, 2), *sums(1, 1)])
     assert (intake.rows, intake.added, intake.repeated) == (4, 2, 2)
 
 
-def test_source_and_lake_may_lie_on_s3(configure: "Configure", s3_client: Any) -> None:
+def test_source_and_lake_can_be_on_s3(configure: "Configure", s3_client: Any) -> None:
     body = "".join(json.dumps(row) + "\n" for row in sums(1, 2, 3))
     s3_client.put_object(Bucket="seeds", Key="given/sums.jsonl", Body=body.encode())
     lake = Lake.at("s3://seeds/lake")
@@ -104,57 +88,40 @@ def test_source_and_lake_may_lie_on_s3(configure: "Configure", s3_client: Any) -
 # -- growth ------------------------------------------------------------------------------------------------------------
 
 
-def test_reading_unchanged_rows_again_adds_nothing(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> None:
-    write_rows(sums(1, 2, 3))
-    take_in(lake, configure(), "sums")
+def test_reading_unchanged_rows_again_adds_nothing(lake: Lake, read_in: "Intakes") -> None:
+    read_in(sums(1, 2, 3))
     before = files(lake)
-    intake = take_in(lake, configure(), "sums")
+    intake = read_in()
     assert (intake.added, intake.held, intake.new_shards) == (0, 3, [])
     assert files(lake) == before
 
 
-def test_new_rows_go_into_a_new_shard_even_if_the_last_has_room(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    write_rows(sums(1, 2))
-    take_in(lake, configure(), "sums")
-    write_rows(sums(3, 1, 2))
-    assert take_in(lake, configure(), "sums").new_shards == ["sums-0001"]
+def test_new_rows_become_a_new_shard_even_if_the_last_is_not_full(lake: Lake, read_in: "Intakes") -> None:
+    read_in(sums(1, 2))
+    assert read_in(sums(3, 1, 2)).new_shards == ["sums-0001"]
     newest = lake.read(SEEDS, [{"source": "sums", "shard": "sums-0001"}])
     assert newest.select("seed_id", "reading").rows() == [(sum_id(3), 2)]
+    assert read_in(sums(1, 2, 3, 4, 5), shard_size=1).new_shards == ["sums-0002", "sums-0003"]
 
 
-def test_an_edited_row_is_a_new_seed_and_the_old_one_stays(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
+@pytest.mark.parametrize("readings", [1, 2], ids=["in one reading", "in a later reading"])
+def test_the_same_question_with_another_answer_is_a_new_seed_of_the_same_group(
+    lake: Lake, read_in: "Intakes", readings: int
 ) -> None:
-    write_rows(sums(1))
-    take_in(lake, configure(), "sums")
-    write_rows([sums(1)[0] | {"answer": "Two. The answer is 2."}])
-    take_in(lake, configure(), "sums")
-    assert lake.read(SEEDS)["answer"].to_list() == ["Twice 1. The answer is 2.", "Two. The answer is 2."]
+    rows = [*sums(1), sums(1)[0] | {"answer": "Two. The answer is 2."}]
+    for reading in range(readings):
+        intake = read_in(rows[: len(rows) - readings + 1 + reading])
+    assert intake.duplicates == 1
+    seeds = lake.read(SEEDS)
+    assert set(seeds["answer"]) == {row["answer"] for row in rows}
+    assert seeds["representative"].n_unique() == 1
+    if readings == 2:
+        assert set(seeds["representative"]) == {sum_id(1)}
 
 
-def test_a_new_near_duplicate_joins_the_held_seed(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> None:
-    write_rows(sums(1))
-    take_in(lake, configure(), "sums")
-    write_rows([sums(1)[0] | {"answer": "Two. The answer is 2."}])
-    take_in(lake, configure(), "sums")
-    assert lake.read(SEEDS)["representative"].to_list() == [sum_id(1)] * 2
-
-
-def test_a_smaller_shard_size_holds_for_new_shards_only(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    write_rows(sums(1, 2, 3))
-    take_in(lake, configure(), "sums")
-    write_rows(sums(1, 2, 3, 4, 5))
-    assert take_in(lake, configure(shard_size=1), "sums").new_shards == ["sums-0001", "sums-0002"]
-
-
-def test_a_bigger_sample_adds_to_the_smaller_one(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> None:
-    write_rows(sums(*range(30)))
-    take_in(lake, configure({"sample": 5}), "sums")
-    intake = take_in(lake, configure({"sample": 12}), "sums")
+def test_a_bigger_sample_adds_to_the_smaller_one(read_in: "Intakes") -> None:
+    read_in(sums(*range(30)), {"sample": 5})
+    intake = read_in(None, {"sample": 12})
     assert (intake.held, intake.added, intake.beyond_sample) == (5, 7, 18)
 
 
@@ -163,7 +130,7 @@ UPSTREAM = st.lists(st.lists(st.integers(0, 25), min_size=1, max_size=20), min_s
 
 @settings(max_examples=15)
 @given(UPSTREAM, st.integers(1, 6), st.one_of(st.none(), st.integers(1, 8)))
-def test_whatever_comes_and_goes_upstream_nothing_written_moves(
+def test_written_shards_never_change_whatever_changes_upstream(
     upstream: list[list[int]], shard_size: int, sample: int | None
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -218,11 +185,11 @@ def put(folder: Path, rows: Sequence[dict[str, str]]) -> None:
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of ours handles it."""
+    """Simulates SIGKILL: no code handles it."""
 
 
 def kill_at_shard(monkeypatch: pytest.MonkeyPatch, lake: Lake, number: int, *, indexed: bool) -> None:
-    """End the reading when it writes its shard of that number; before the index knows of it unless `indexed`."""
+    """End the reading when it has written this shard, before or after the shard is in the index."""
     mark = lake._put_marker
 
     def put_marker(table: Any, record: PartitionRecord, *older: Any) -> None:
@@ -236,163 +203,111 @@ def kill_at_shard(monkeypatch: pytest.MonkeyPatch, lake: Lake, number: int, *, i
 
 
 @pytest.mark.parametrize("indexed", [True, False])
-def test_a_killed_reading_is_gone_on_with(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows", monkeypatch: pytest.MonkeyPatch, indexed: bool
+def test_the_next_reading_completes_a_killed_one(
+    lake: Lake, read_in: "Intakes", monkeypatch: pytest.MonkeyPatch, indexed: bool
 ) -> None:
-    write_rows(sums(*range(8)))
     with monkeypatch.context() as patched, pytest.raises(Killed):
         kill_at_shard(patched, lake, 1, indexed=indexed)
-        take_in(lake, configure(shard_size=2), "sums")
-    intake = take_in(lake, configure(shard_size=2), "sums")
+        read_in(sums(*range(8)), shard_size=2)
+    intake = read_in(shard_size=2)
     assert (intake.held, intake.new_shards) == (4, ["sums-0002", "sums-0003"])
     assert lake.read(SEEDS)["seed_id"].to_list() == sorted(sum_id(number) for number in range(8))
 
 
-def test_a_shard_that_another_run_writes_meanwhile_is_not_replaced(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows", monkeypatch: pytest.MonkeyPatch
+def test_a_shard_that_another_run_has_just_written_is_not_replaced(
+    lake: Lake, read_in: "Intakes", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_rows(sums(1, 2))
-
     def slowly(*arguments: Any, **options: Any) -> dict[str, str]:
         monkeypatch.undo()
-        write_rows(sums(7))
-        take_in(lake, configure(), "sums")  # the other run, which overtakes
+        read_in(sums(7))  # the other run
         return group_near_duplicates(*arguments, **options)
 
     monkeypatch.setattr(intake_module, "group_near_duplicates", slowly)
     with pytest.raises(SeedsError, match="another run has written shard sums-0000 meanwhile; run this one again"):
-        take_in(lake, configure(), "sums")
+        read_in(sums(1, 2))
     assert lake.read(SEEDS)["seed_id"].to_list() == [sum_id(7)]
 
 
-# -- retractions -------------------------------------------------------------------------------------------------------
+# -- retracted seeds and rejected rows ---------------------------------------------------------------------------------
 
 
-def test_a_retracted_seed_is_not_taken_in(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> None:
-    write_rows(sums(1, 2))
-    intake = take_in(lake, configure(), "sums", retracted=frozenset([sum_id(1)]))
+def test_a_retracted_seed_is_not_added(lake: Lake, read_in: "Intakes") -> None:
+    intake = read_in(sums(1, 2), retracted=[sum_id(1)])
     assert (intake.added, intake.retracted) == (1, 1)
     assert lake.read(SEEDS)["seed_id"].to_list() == [sum_id(2)]
 
 
-def test_retracting_a_held_seed_touches_no_shard_and_lets_no_other_in(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    write_rows(sums(*range(20)))
-    configuration = configure({"sample": 5})
-    take_in(lake, configuration, "sums")
+def test_retracting_a_known_seed_changes_no_shard_and_adds_no_other_seed(lake: Lake, read_in: "Intakes") -> None:
+    read_in(sums(*range(20)), {"sample": 5})
     before = files(lake)
-    held = lake.read(SEEDS)["seed_id"][0]
-    assert take_in(lake, configuration, "sums", retracted=frozenset([held])).added == 0
+    assert read_in(None, {"sample": 5}, retracted=[lake.read(SEEDS)["seed_id"][0]]).added == 0
     assert files(lake) == before
 
 
-# -- rows set aside ----------------------------------------------------------------------------------------------------
-
-
-def test_rows_set_aside_are_in_a_table_with_file_row_and_reason(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    write_rows([*sums(1), "{broken", {"question": "", "answer": "x"}])
-    intake = take_in(lake, configure(max_rejected_share=1), "sums")
+def test_rejected_rows_of_the_last_reading_are_in_a_table(lake: Lake, read_in: "Intakes") -> None:
+    intake = read_in([*sums(1), "{broken", {"question": "", "answer": "x"}], max_rejected_share=1)
     assert intake.reasons == {"broken_json": 1, "empty_question": 1}
-    rejects = lake.read(REJECTS)
-    assert rejects.select("source", "origin_file", "origin_row", "reason").rows() == [
+    assert lake.read(REJECTS).select("source", "origin_file", "origin_row", "reason").rows() == [
         ("sums", "sums.jsonl", 1, "broken_json"),
         ("sums", "sums.jsonl", 2, "empty_question"),
     ]
-
-
-def test_the_rejects_are_those_of_the_last_reading(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> None:
-    write_rows([*sums(1), "{broken"])
-    take_in(lake, configure(max_rejected_share=1), "sums")
-    write_rows(sums(1))
-    take_in(lake, configure(), "sums")
+    read_in(sums(1))
     assert lake.read(REJECTS).is_empty()
 
 
-def test_too_many_rows_set_aside_fail_the_reading_and_are_still_listed(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    write_rows([*sums(*range(8)), "{broken", "{broken"])
+def test_too_many_rejected_rows_fail_the_reading_and_are_in_the_table(lake: Lake, read_in: "Intakes") -> None:
     with pytest.raises(
         SeedsError, match=r"2 of 10 rows .* max_rejected_share 0\.1 .*2 broken_json.*sums\.jsonl, row 8"
     ):
-        take_in(lake, configure(max_rejected_share=0.1), "sums")
-    assert lake.read(SEEDS).is_empty()
+        read_in([*sums(*range(8)), "{broken", "{broken"], max_rejected_share=0.1)
+    assert lake.records(SEEDS) == []
     assert lake.read(REJECTS).height == 2
 
 
-def test_rows_that_the_configuration_sets_aside_are_no_fault(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
+def test_rows_rejected_by_choice_do_not_count_as_unusable(read_in: "Intakes") -> None:
     turn = [{"from": "human", "value": "Hi?"}, {"from": "gpt", "value": "Hi."}]
-    write_rows([{"conversations": turn}, {"conversations": turn * 2}])
     source = {"conversations": True, "multi_turn": "set_aside", "domain": "general"}
-    assert take_in(lake, configure(source, max_rejected_share=0), "sums").reasons == {"multi_turn": 1}
+    intake = read_in([{"conversations": turn}, {"conversations": turn * 2}], source, max_rejected_share=0)
+    assert intake.reasons == {"multi_turn": 1}
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("rows", "source", "message"),
     [
-        ([], "none of its 0 rows can be used .it is empty."),
-        ([{"question": "", "answer": "x"}], "none of its 1 rows can be used .1 empty_question.*sums.jsonl, row 0"),
-        (["oops", "oops"], "none of its 2 rows can be used .2 broken_json"),
+        ([], {}, "none of its 0 rows can be used .it is empty."),
+        ([{"question": "", "answer": "x"}], {}, "none of its 1 rows can be used .1 empty_question.*sums.jsonl, row 0"),
+        (["oops", "oops"], {}, "none of its 2 rows can be used .2 broken_json"),
+        (sums(1, 2), WRONG_FIELD, "no row has a field 'questoin'; the rows have: answer, question"),
     ],
 )
 def test_a_source_without_a_usable_row_fails(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows", rows: list[Any], message: str
+    read_in: "Intakes", rows: list[Any], source: dict[str, Any], message: str
 ) -> None:
-    write_rows(rows)
     with pytest.raises(SeedsError, match=message):
-        take_in(lake, configure(max_rejected_share=1), "sums")
+        read_in(rows, source, max_rejected_share=1)
 
 
-def test_an_unknown_field_name_lists_the_fields_there_are(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows"
-) -> None:
-    write_rows(sums(1, 2))
-    with pytest.raises(SeedsError, match="no row has a field 'questoin'; the rows have: answer, question"):
-        take_in(lake, configure({"fields": {"question": "questoin", "answer": "answer"}}), "sums")
-
-
-def test_an_unknown_field_name_is_told_before_a_long_source_is_read(configure: "Configure") -> None:
-    def endless() -> Any:
-        number = 0
+def test_a_wrong_field_name_is_reported_before_a_long_source_is_read(configure: "Configure") -> None:
+    def endless() -> Iterator[SourceRow]:
         while True:
-            yield Row("sums.jsonl", number, {"question": "q", "answer": "a"})
-            number += 1
+            yield SourceRow("sums.jsonl", 0, {"question": "q", "answer": "a"})
 
-    source = configure({"fields": {"question": "questoin", "answer": "answer"}}).sources[0]
     with pytest.raises(SeedsError, match="no row has a field 'questoin'"):
-        intake_module.sift(endless(), source, 100)
+        sample_rows(endless(), configure(WRONG_FIELD).sources[0], 100)
 
 
-def test_only_so_many_rejects_are_held_and_all_are_counted(
-    configure: "Configure", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake_module, "REJECTS_KEPT", 3)
-    rows = [Row("sums.jsonl", number, {"question": "", "answer": "a"}) for number in range(10)]
-    sifted = intake_module.sift(rows, configure().sources[0], 100)
-    assert (len(sifted.rejects), sifted.reasons["empty_question"]) == (3, 10)
+def test_rejected_rows_in_memory_are_bounded_and_progress_is_reported(configure: "Configure") -> None:
+    rows = [SourceRow("sums.jsonl", number, {"question": "", "answer": "a"}) for number in range(9)]
+    lines: list[str] = []
+    sampled = sample_rows(rows, configure().sources[0], 100, lines.append, most_rejects=3, progress_rows=4)
+    assert (len(sampled.rejects), sampled.reasons["empty_question"]) == (3, 9)
+    assert lines == [f"sums: {count} rows read, 0 in the sample, {count} rejected" for count in (4, 8)]
 
 
-def test_every_reading_leaves_a_line_that_adds_up(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> None:
-    write_rows([*sums(*range(9)), *sums(0), "{broken"])
-    configuration = configure({"sample": 6}, max_rejected_share=1)
-    take_in(lake, configuration, "sums", retracted=frozenset([sum_id(0)]))
-    take_in(lake, configuration, "sums")
+def test_the_counts_of_every_reading_add_up(lake: Lake, read_in: "Intakes") -> None:
+    read_in([*sums(*range(9)), *sums(0), "{broken"], {"sample": 6}, retracted=[sum_id(0)], max_rejected_share=1)
+    read_in(None, {"sample": 6}, max_rejected_share=1)
     parts = ("rejected", "repeated", "beyond_sample", "retracted", "held", "added")
     for line in lake.read(READINGS).to_dicts():
         assert sum(line[part] for part in parts) == line["rows"] == 11
     assert lake.read(READINGS)["reading"].to_list() == [1, 2]
-
-
-def test_progress_is_noted_now_and_then(
-    lake: Lake, configure: "Configure", write_rows: "WriteRows", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake_module, "PROGRESS_ROWS", 4)
-    write_rows(sums(*range(9)))
-    notes: list[str] = []
-    take_in(lake, configure(), "sums", note=notes.append)
-    assert notes == [f"sums: {count} rows read, {count} in the sample, 0 set aside" for count in (4, 8)]

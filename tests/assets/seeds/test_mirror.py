@@ -30,25 +30,23 @@ def filled(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> Lake:
     return lake
 
 
-def test_a_fresh_instance_gets_every_shard_in_canonical_order(filled: Lake, instance: DagsterInstance) -> None:
-    assert mirror_shards(filled, instance) == IN_LAKE
-    assert instance.get_dynamic_partitions(SHARDS) == IN_LAKE
-
-
-def test_mirroring_again_adds_nothing(filled: Lake, instance: DagsterInstance) -> None:
-    mirror_shards(filled, instance)
-    assert mirror_shards(filled, instance) == []
-
-
-def test_only_what_is_missing_is_added(filled: Lake, instance: DagsterInstance) -> None:
-    instance.add_dynamic_partitions(SHARDS, ["sums-0001"])
-    assert mirror_shards(filled, instance) == ["pears-0000", "sums-0000", "sums-0002"]
-
-
-def test_a_shard_that_the_lake_does_not_hold_goes(filled: Lake, instance: DagsterInstance) -> None:
-    instance.add_dynamic_partitions(SHARDS, ["gone-0000"])
-    mirror_shards(filled, instance)
+@pytest.mark.parametrize(
+    ("in_instance", "added"),
+    [
+        ([], IN_LAKE),
+        (IN_LAKE, []),
+        (["sums-0001"], ["pears-0000", "sums-0000", "sums-0002"]),
+        (["gone-0000", "pears-0000"], ["sums-0000", "sums-0001", "sums-0002"]),
+    ],
+)
+def test_the_instance_has_the_shards_of_the_lake(
+    filled: Lake, instance: DagsterInstance, in_instance: list[str], added: list[str]
+) -> None:
+    instance.add_dynamic_partitions(SHARDS, in_instance)
+    assert mirror_shards(filled, instance) == added
     assert set(instance.get_dynamic_partitions(SHARDS)) == set(IN_LAKE)
+    if not in_instance:
+        assert instance.get_dynamic_partitions(SHARDS) == IN_LAKE
 
 
 def test_an_empty_lake_has_no_shards(lake: Lake, instance: DagsterInstance) -> None:

@@ -1,6 +1,7 @@
 import csv
 import gzip
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import pytest
 import zstandard
 from fsspec.implementations.local import LocalFileSystem
 
-from assets.seeds import reading
-from assets.seeds.reading import Fault, Row, SeedsError, read_rows
+from assets.seeds.file_formats import json_array_rows, json_lines_rows
+from assets.seeds.reading import read_rows
+from assets.seeds.rows import RejectedRow, SeedsError, SourceRow
 
 if TYPE_CHECKING:
     from tests.assets.seeds.conftest import Configure
@@ -18,16 +20,16 @@ if TYPE_CHECKING:
 ROWS = [{"question": f"What is {number} + 1?", "answer": str(number + 1)} for number in range(5)]
 
 
-def read(configuration: Any) -> list[Row | Fault]:
+def read(configuration: Any) -> list[SourceRow | RejectedRow]:
     return list(read_rows(configuration.sources[0], configuration))
 
 
-def values(rows: list[Row | Fault]) -> list[dict[str, Any]]:
-    return [row.values for row in rows if isinstance(row, Row)]
+def values(rows: list[SourceRow | RejectedRow]) -> list[dict[str, Any]]:
+    return [row.values for row in rows if isinstance(row, SourceRow)]
 
 
-def faults(rows: list[Row | Fault]) -> list[tuple[int, str]]:
-    return [(row.origin_row, row.reason) for row in rows if isinstance(row, Fault)]
+def rejected(rows: list[SourceRow | RejectedRow]) -> list[tuple[int, str]]:
+    return [(row.origin_row, row.reason) for row in rows if isinstance(row, RejectedRow)]
 
 
 def as_lines(rows: list[dict[str, str]]) -> bytes:
@@ -77,31 +79,31 @@ def test_a_glob_reads_its_files_in_the_order_of_their_names(tmp_path: Path, conf
     assert {row.origin_file for row in rows} == {"sub/a.jsonl", "sub/b.jsonl"}
 
 
-def test_a_missing_file_is_named_with_where_paths_start(tmp_path: Path, configure: "Configure") -> None:
-    with pytest.raises(SeedsError, match=f"nowhere.jsonl: there is no such file; relative paths start at {tmp_path}"):
-        read(configure({"files": ["nowhere.jsonl"]}))
-
-
-def test_a_glob_that_matches_nothing_is_a_missing_file(configure: "Configure") -> None:
-    with pytest.raises(SeedsError, match="there is no such file"):
-        read(configure({"files": ["*.parquet"]}))
-
-
-def test_an_unknown_kind_of_file_lists_the_known_ones(tmp_path: Path, configure: "Configure") -> None:
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("nowhere.jsonl", "nowhere.jsonl: there is no such file; relative paths start at {folder}"),
+        ("*.parquet", "there is no such file"),
+        ("seeds.xlsx", r"known: \.jsonl"),
+    ],
+)
+def test_a_file_that_cannot_be_found_or_has_no_known_format_is_named(
+    tmp_path: Path, configure: "Configure", file: str, message: str
+) -> None:
     (tmp_path / "seeds.xlsx").write_bytes(b"PK")
-    with pytest.raises(SeedsError, match=r"known: \.jsonl"):
-        read(configure({"files": ["seeds.xlsx"]}))
+    with pytest.raises(SeedsError, match=message.format(folder=tmp_path)):
+        read(configure({"files": [file]}))
 
 
-def test_a_file_that_may_not_be_read_is_named(
+def test_a_file_without_permission_is_named(
     tmp_path: Path, configure: "Configure", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise PermissionError(13, "Permission denied")  # root, which runs the tests in CI, is refused nothing
+        raise PermissionError(13, "Permission denied")  # root, which runs the tests in CI, may read every file
 
     (tmp_path / "sums.jsonl").write_bytes(as_lines(ROWS))
     monkeypatch.setattr(LocalFileSystem, "open", refuse)
-    with pytest.raises(SeedsError, match=r"sums\.jsonl: may not be read"):
+    with pytest.raises(SeedsError, match=r"sums\.jsonl: permission denied"):
         read(configure())
 
 
@@ -114,18 +116,16 @@ def test_a_file_that_may_not_be_read_is_named(
         ("no.parquet", as_lines(ROWS)),
     ],
 )
-def test_a_file_broken_beyond_its_rows_is_named(
-    tmp_path: Path, configure: "Configure", name: str, content: bytes
-) -> None:
+def test_a_corrupt_file_is_named(tmp_path: Path, configure: "Configure", name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(SeedsError, match=f"{name}.*broken or cut off"):
+    with pytest.raises(SeedsError, match=f"{name}.*corrupt or incomplete"):
         read(configure({"files": [name]}))
 
 
 # -- JSON lines --------------------------------------------------------------------------------------------------------
 
 
-def test_broken_lines_are_set_aside_by_line_and_the_others_read(tmp_path: Path, configure: "Configure") -> None:
+def test_broken_lines_are_rejected_and_the_others_read(tmp_path: Path, configure: "Configure") -> None:
     lines = [
         b'{"question": "a',
         b"[1, 2]",
@@ -136,62 +136,58 @@ def test_broken_lines_are_set_aside_by_line_and_the_others_read(tmp_path: Path, 
     ]
     (tmp_path / "sums.jsonl").write_bytes(b"\n".join(lines))
     rows = read(configure())
-    assert faults(rows) == [(0, "broken_json"), (1, "not_a_row"), (2, "not_utf8"), (4, "broken_json")]
+    assert rejected(rows) == [(0, "broken_json"), (1, "not_a_row"), (2, "not_utf8"), (4, "broken_json")]
     assert values(rows) == ROWS[:1]
 
 
-def test_a_fault_shows_the_beginning_of_its_line(tmp_path: Path, configure: "Configure") -> None:
+def test_a_rejected_row_shows_the_beginning_of_its_line(tmp_path: Path, configure: "Configure") -> None:
     (tmp_path / "sums.jsonl").write_text('{"question": "How far' + " and far" * 1000)
-    (fault,) = read(configure())
-    assert isinstance(fault, Fault)
-    assert "How far and far" in fault.detail
-    assert len(fault.detail) < 400
+    (row,) = read(configure())
+    assert isinstance(row, RejectedRow)
+    assert "How far and far" in row.detail
+    assert len(row.detail) < 400
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path, configure: "Configure") -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_row(tmp_path: Path, configure: "Configure") -> None:
     (tmp_path / "sums.jsonl").write_bytes(b"\xef\xbb\xbf" + as_lines(ROWS))
     assert values(read(configure())) == ROWS
 
 
-def test_an_endless_line_is_skipped_and_the_next_one_read(
-    tmp_path: Path, configure: "Configure", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "LONGEST_ROW", 100)
-    (tmp_path / "sums.jsonl").write_bytes(b"x" * 1050 + b"\n" + as_lines(ROWS[:1]))
-    rows = read(configure())
-    assert faults(rows) == [(0, "oversized")]
+def test_a_line_that_is_too_long_is_rejected_and_the_next_one_read() -> None:
+    stream = BytesIO(b"x" * 1050 + b"\n" + as_lines(ROWS[:1]))
+    rows = list(json_lines_rows(stream, "sums.jsonl", longest=100))
+    assert rejected(rows) == [(0, "oversized")]
     assert values(rows) == ROWS[:1]
 
 
 # -- a JSON array ------------------------------------------------------------------------------------------------------
 
 
-def test_an_array_is_read_through_a_small_window(
-    tmp_path: Path, configure: "Configure", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "WINDOW", 7)
-    (tmp_path / "a.json").write_text(json.dumps([*ROWS, 12345678, {"question": "ü" * 40, "answer": "]"}]))
-    rows = read(configure({"files": ["a.json"]}))
+def test_an_array_is_read_through_a_small_window() -> None:
+    elements = [*ROWS, 12345678, {"question": "ü" * 40, "answer": "]"}]
+    rows = list(json_array_rows(BytesIO(json.dumps(elements).encode()), "a.json", window_size=7))
     assert values(rows) == [*ROWS, {"question": "ü" * 40, "answer": "]"}]
-    assert faults(rows) == [(5, "not_a_row")]
+    assert rejected(rows) == [(5, "not_a_row")]
 
 
-@pytest.mark.parametrize("content", ['[{"question": "a"}, {"ques', '[{"question": "a"}', '[{"question": "a"}, oh]'])
-def test_a_broken_array_cannot_be_read_on(tmp_path: Path, configure: "Configure", content: str) -> None:
-    (tmp_path / "a.json").write_text(content)
-    with pytest.raises(SeedsError, match=r"broken or cut off at element 1: .*JSON lines"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'[{"question": "a"}, {"ques', r"broken or cut off at element 1: .*JSON lines"),
+        (b'[{"question": "a"}', r"broken or cut off at element 1: .*JSON lines"),
+        (b'[{"question": "a"}, oh]', r"broken or cut off at element 1: .*JSON lines"),
+        (b'[{"question": "caf\xe9"}]', r"a\.json: is not UTF-8"),
+    ],
+)
+def test_a_broken_array_fails_the_reading(tmp_path: Path, configure: "Configure", content: bytes, message: str) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(SeedsError, match=message):
         read(configure({"files": ["a.json"]}))
 
 
 def test_an_empty_array_has_no_rows(tmp_path: Path, configure: "Configure") -> None:
     (tmp_path / "a.json").write_text(" [ ] ")
     assert read(configure({"files": ["a.json"]})) == []
-
-
-def test_an_array_that_is_not_utf8_is_named(tmp_path: Path, configure: "Configure") -> None:
-    (tmp_path / "a.json").write_bytes(b'[{"question": "caf\xe9"}]')
-    with pytest.raises(SeedsError, match=r"a\.json: is not UTF-8"):
-        read(configure({"files": ["a.json"]}))
 
 
 # -- CSV ---------------------------------------------------------------------------------------------------------------
@@ -203,11 +199,11 @@ def test_csv_fields_may_hold_commas_quotes_and_line_breaks(tmp_path: Path, confi
     assert values(read(configure({"files": ["a.csv"]}))) == rows
 
 
-def test_broken_csv_records_are_set_aside_by_record(tmp_path: Path, configure: "Configure") -> None:
+def test_broken_csv_records_are_rejected(tmp_path: Path, configure: "Configure") -> None:
     lines = [b"question,answer", b"a,b,c", b"a", b'"a"b,c', b"caf\xe9,x", b"last,one"]
     (tmp_path / "a.csv").write_bytes(b"\n".join(lines))
     rows = read(configure({"files": ["a.csv"]}))
-    assert faults(rows) == [(0, "broken_csv"), (1, "broken_csv"), (2, "broken_csv"), (3, "not_utf8")]
+    assert rejected(rows) == [(0, "broken_csv"), (1, "broken_csv"), (2, "broken_csv"), (3, "not_utf8")]
     assert values(rows) == [{"question": "last", "answer": "one"}]
 
 
@@ -257,7 +253,7 @@ def test_s3_addresses_and_globs_are_read(configure: "Configure", s3_client: Any)
     assert {row.origin_file for row in rows} == {"s3://seeds/q/a.jsonl", "s3://seeds/q/b.jsonl.gz"}
 
 
-def test_a_file_that_came_to_s3_between_two_readings_is_seen(configure: "Configure", s3_client: Any) -> None:
+def test_a_file_added_to_s3_between_two_readings_is_read(configure: "Configure", s3_client: Any) -> None:
     configuration = configure({"files": ["s3://seeds/grow/*.jsonl"]})
     s3_client.put_object(Bucket="seeds", Key="grow/a.jsonl", Body=as_lines(ROWS[:2]))
     read(configuration)
@@ -266,6 +262,6 @@ def test_a_file_that_came_to_s3_between_two_readings_is_seen(configure: "Configu
 
 
 @pytest.mark.parametrize("address", ["s3://seeds/nowhere.jsonl", "s3://no-such-bucket/a.jsonl"])
-def test_what_is_not_on_s3_is_named(configure: "Configure", s3_client: Any, address: str) -> None:
+def test_a_file_missing_on_s3_is_named(configure: "Configure", s3_client: Any, address: str) -> None:
     with pytest.raises(SeedsError, match=f"{address}: there is no such file"):
         read(configure({"files": [address]}))

@@ -15,29 +15,27 @@ if TYPE_CHECKING:
 ONE, OTHER = "a" * 32, "0123456789abcdef" * 2
 
 
-def test_without_a_list_nothing_is_retracted(configure: "Configure") -> None:
+def test_a_list_has_one_id_per_line_and_comments(tmp_path: Path, configure: "Configure") -> None:
     assert load_retractions(configure()) == frozenset()
-
-
-def test_ids_are_read_and_comments_are_not(tmp_path: Path, configure: "Configure") -> None:
     (tmp_path / "off.txt").write_text(f"# asked for by its author\n{ONE}\n\n  {OTHER}  # wrong answer\n")
     assert load_retractions(configure(retractions="off.txt")) == {ONE, OTHER}
 
 
-def test_a_missing_list_is_a_fault(configure: "Configure") -> None:
-    with pytest.raises(ConfigurationError, match=r"there is no file .*off\.txt"):
-        load_retractions(configure(retractions="off.txt"))
-
-
-def test_every_line_that_is_no_seed_id_is_named(tmp_path: Path, configure: "Configure") -> None:
-    (tmp_path / "off.txt").write_text(f"{ONE[:-1]}\n{ONE}\nthe third\n")
-    with pytest.raises(ConfigurationError, match=r"(?s)line 1: .*line 3: 'the third' is not a seed id"):
-        load_retractions(configure(retractions="off.txt"))
-
-
-def test_a_list_that_is_not_text_is_a_fault(tmp_path: Path, configure: "Configure") -> None:
-    (tmp_path / "off.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"there is no file .*off\.txt"),
+        (f"{ONE[:-1]}\n{ONE}\nthe third\n".encode(), r"(?s)line 1: .*line 3: 'the third' is not a seed id"),
+        (b"\xff\xfe\x00", "cannot be read"),
+    ],
+    ids=["missing", "wrong lines", "not text"],
+)
+def test_an_invalid_list_is_an_error(
+    tmp_path: Path, configure: "Configure", content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "off.txt").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=message):
         load_retractions(configure(retractions="off.txt"))
 
 
@@ -50,7 +48,7 @@ def test_a_list_on_s3_is_read_where_the_settings_say(
     assert load_retractions(configure(retractions=f"{s3_root}/off.txt"), s3) == {ONE}
 
 
-def test_a_list_on_s3_that_may_not_be_read_is_a_fault(s3_proxy: S3Proxy, s3_root: str, configure: "Configure") -> None:
+def test_a_list_on_s3_without_permission_is_an_error(s3_proxy: S3Proxy, s3_root: str, configure: "Configure") -> None:
     s3_proxy.refuse("HeadObject", 403, times=9)
     with pytest.raises(ConfigurationError, match=r"retractions: s3://.*off\.txt cannot be read"):
         load_retractions(configure(retractions=f"{s3_root}/off.txt"))

@@ -19,11 +19,8 @@ def sampled(numbers: list[int], size: int | None, random_seed: int = 0) -> Sampl
     return sample
 
 
-def test_without_a_size_all_are_kept() -> None:
+def test_without_a_size_all_are_kept_and_otherwise_the_size() -> None:
     assert len(sampled([*range(30)], None).kept) == 30
-
-
-def test_no_more_than_the_size_are_kept() -> None:
     assert len(sampled([*range(30)], 7).kept) == 7
 
 
