@@ -31,9 +31,12 @@ fails, says = FakeEndpoint.fails, FakeEndpoint.says
 
 
 def test_the_roles_model_and_sampling_are_sent(chat: "ChatSetup") -> None:
-    chat.ask_one(chat.engine(chat.profile(role={"top_p": 0.9, "seed": 3})), chat.call("Why?", system="You teach."))
+    profile = chat.profile(role={"top_p": 0.9, "seed": 3})
+    roles = {**profile.roles, Role.JUDGE: profile.roles[Role.JUDGE].model_copy(update={"model": "large"})}
+    engine = chat.engine(profile.model_copy(update={"roles": roles}))
+    chat.ask_one(engine, chat.call("Why?", system="You teach.", role=Role.JUDGE))
     assert chat.endpoint.chats[0].body == {
-        "model": "tiny",
+        "model": "large",
         "messages": [{"role": "system", "content": "You teach."}, {"role": "user", "content": "Why?"}],
         "temperature": 0.5,
         "top_p": 0.9,
@@ -42,35 +45,37 @@ def test_the_roles_model_and_sampling_are_sent(chat: "ChatSetup") -> None:
     }
 
 
-def test_each_role_has_the_model_of_the_profile(chat: "ChatSetup") -> None:
-    profile = chat.profile()
-    roles = {**profile.roles, Role.JUDGE: profile.roles[Role.JUDGE].model_copy(update={"model": "large"})}
-    chat.ask_one(chat.engine(profile.model_copy(update={"roles": roles})), chat.call(role=Role.JUDGE))
-    assert chat.endpoint.chats[0].model == "large"
-
-
 def test_the_key_comes_from_the_named_variable(chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-secret")
     chat.ask_one(chat.engine(chat.profile(api_key_env="SOME_KEY")))
     assert chat.endpoint.chats[0].headers["authorization"] == "Bearer sk-secret"
 
 
-def test_a_proxy_is_not_used_for_this_machines_own_server(chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert chat.ask_one().text
-
-
 # ---- completions
 
 
-def test_a_completion_comes_back_with_what_it_took(chat: "ChatSetup") -> None:
-    chat.endpoint.script(says("<think>6 x 7</think>42", prompt_tokens=11, completion_tokens=3))
-    assert chat.ask_one() == Completion("42", "6 x 7", "stop", 11, 3, replayed=False)
+@pytest.mark.parametrize(
+    ("variable", "base_url", "proxied"),
+    [
+        ("http_proxy", "http://models.test/v1", True),
+        ("all_proxy", "http://models.test/v1", True),
+        ("http_proxy", None, False),  # a proxy cannot reach this machine's own server
+    ],
+)
+def test_the_proxy_of_the_environment_is_used_for_other_machines(
+    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch, variable: str, base_url: str | None, proxied: bool
+) -> None:
+    monkeypatch.setenv(variable, chat.endpoint.base_url.removesuffix("/v1") if proxied else "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    chat.ask_one(chat.engine(chat.profile(base_url=base_url or chat.endpoint.base_url)))
+    assert (chat.endpoint.chats[0].headers["host"] == "models.test") == proxied
 
 
-def test_a_cut_off_answer_is_returned_not_raised(chat: "ChatSetup") -> None:
-    chat.endpoint.script(says("and then", finish_reason="length"))
-    assert chat.ask_one().finish_reason == "length"
+@pytest.mark.parametrize("finish_reason", ["stop", "length"])
+def test_a_completion_comes_back_with_what_it_took(chat: "ChatSetup", finish_reason: str) -> None:
+    thought = "<think>6 x 7</think>42"
+    chat.endpoint.script(says(thought, prompt_tokens=11, completion_tokens=3, finish_reason=finish_reason))
+    assert chat.ask_one() == Completion("42", "6 x 7", finish_reason, 11, 3, replayed=False)
 
 
 # ---- the journal
@@ -92,17 +97,14 @@ def test_an_answered_call_is_not_sent_again(chat: "ChatSetup") -> None:
         {"turn": "4-strong_student"},
         {"regeneration": 1},
         {"json_schema": SCHEMA},
+        *({"model": change} for change in ({"temperature": 0.6}, {"model": "small"}, {"max_tokens": 65})),
     ],
 )
-def test_another_call_is_another_answer(chat: "ChatSetup", change: dict[str, Any]) -> None:
-    chat.ask(chat.call(), chat.call(**change))
-    assert len(chat.endpoint.chats) == 2
-
-
-@pytest.mark.parametrize("change", [{"temperature": 0.6}, {"model": "small"}, {"max_tokens": 65}])
-def test_another_model_or_temperature_is_another_answer(chat: "ChatSetup", change: dict[str, Any]) -> None:
+def test_another_call_or_model_is_another_answer(chat: "ChatSetup", change: dict[str, Any]) -> None:
     chat.ask_one()
-    assert not chat.ask_one(chat.engine(chat.profile(role=change))).replayed
+    engine = chat.engine(chat.profile(role=change.get("model")))
+    call = chat.call(**{name: value for name, value in change.items() if name != "model"})
+    assert not chat.ask_one(engine, call).replayed
 
 
 def test_the_same_call_at_the_same_time_is_paid_once(chat: "ChatSetup") -> None:
@@ -278,13 +280,6 @@ def test_an_endpoint_that_answers_no_call_stops_the_run_with_what_to_do(
         chat.ask_one(chat.engine(address_of=None if answer else lambda name: NOWHERE))
 
 
-def test_after_a_wrong_key_no_other_call_is_sent(chat: "ChatSetup") -> None:
-    chat.endpoint.answer_with(lambda request: fails(401))
-    answers = asyncio.run(chat.answers(chat.engine(chat.profile(max_concurrency=1)), *chat.calls(5)))
-    assert {type(answer) for answer in answers} == {EndpointUnusable}
-    assert len(chat.endpoint.chats) == 1
-
-
 # ---- limits and budgets
 
 
@@ -380,26 +375,6 @@ def test_a_scope_whose_usage_was_taken_leaves_nothing_in_the_engine(chat: "ChatS
 
 
 # ---- the end
-
-
-def test_cancelling_ends_the_calls_in_flight_and_keeps_the_journal(chat: "ChatSetup") -> None:
-    chat.endpoint.script("42", FakeEndpoint.hangs(), FakeEndpoint.hangs())
-    first, *others = chat.calls(3)
-
-    async def work() -> None:
-        async with chat.engine() as engine:
-            await engine.complete(first, scope=SCOPE)
-            await asyncio.gather(*(engine.complete(other, scope=SCOPE) for other in others))
-
-    async def cancelled() -> None:
-        task = asyncio.create_task(work())
-        await asyncio.to_thread(chat.endpoint.wait_for, 3)
-        task.cancel()
-        await task
-
-    with pytest.raises(asyncio.CancelledError):
-        asyncio.run(cancelled())
-    assert chat.ask_one(call=first).replayed
 
 
 KILLED_IN_THE_MIDDLE = """

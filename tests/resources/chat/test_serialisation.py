@@ -80,13 +80,6 @@ def test_folding_leaves_the_other_messages_in_place() -> None:
 # ---- the record
 
 
-@pytest.mark.parametrize(
-    "change", [{"sample": "d2"}, {"turn": "4-strong_student"}, {"regeneration": 1}, {"json_schema": SCHEMA}]
-)
-def test_another_place_in_the_dialogue_is_another_key(chat: "ChatSetup", change: dict[str, Any]) -> None:
-    assert journal_key("fake", b"{}", chat.call(**change)) != journal_key("fake", b"{}", chat.call())
-
-
 def test_the_key_stays_as_it_is_from_version_to_version(chat: "ChatSetup") -> None:
     assert journal_key("fake", b"{}", chat.call(sample="d1")).hex() == (
         "bc8538d573bdcffe14fa47d651b50ab60ee2106729d5fd3e778849177007c554"
