@@ -16,7 +16,7 @@ from assets.boost_qa.selection import Selection, query
 from assets.dialogues.sharegpt_roles import SIDES
 from assets.framework.check_files import query_rows
 from assets.framework.partitions import Scenario, Split
-from assets.framework.ui_metadata import COLOURS, new_figure, quoted, table_markdown
+from assets.framework.ui_metadata import COLOURS, new_figure, sample_markdown, table_markdown
 from assets.quality.judge import PAPER_ERROR_RATE
 from resources.chat.profile import Profile, Role
 
@@ -218,8 +218,8 @@ def _by_split(rows: Iterable[Mapping[str, Any]], splits: Sequence[str]) -> Table
 
 
 def _sample(row: Mapping[str, Any]) -> str:
-    turns = [f"**{turn['from']}**\n\n{quoted(turn['value'], 800)}" for turn in row["conversations"]]
-    return "\n\n".join(turns)
+    sample = sample_markdown(*((turn["from"], turn["value"]) for turn in row["conversations"]))
+    return sample.md_str or ""
 
 
 def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:

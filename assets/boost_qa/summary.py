@@ -9,7 +9,7 @@ from assets.boost_qa.card import scenarios_figure
 from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.boost_qa.selection import query
 from assets.framework.check_files import query_rows
-from assets.framework.ui_metadata import picture, quoted, table_markdown
+from assets.framework.ui_metadata import picture, sample_markdown, table_markdown
 from resources.lake.tables import Lake
 
 
@@ -18,7 +18,7 @@ def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[An
     manifest = release.manifest
     with lake.connect([]) as connection:
         create_release_views(connection, lake, release, "released")
-        sample = sample_markdown(connection)
+        sample = released_sample(connection)
     rows, changes, previous = manifest["rows_by_scenario"], manifest["changes"], manifest["previous"]
     return {
         "sample": sample,
@@ -35,8 +35,7 @@ def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[An
     }
 
 
-def sample_markdown(connection: duckdb.DuckDBPyConnection) -> MarkdownMetadataValue:
+def released_sample(connection: duckdb.DuckDBPyConnection) -> MarkdownMetadataValue:
     """A good short row of the view `released`, as a chat."""
     (row,) = query_rows(connection, query("sample.sql"))
-    turns = [f"> **{turn['from']}**\n>\n{quoted(turn['value'], 600)}" for turn in row["conversations"]]
-    return MetadataValue.md("\n>\n".join(turns))
+    return sample_markdown(*((turn["from"], turn["value"]) for turn in row["conversations"]))

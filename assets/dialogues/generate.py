@@ -13,12 +13,13 @@ from assets.dialogues.inputs import PartitionInputs, is_current, read_inputs
 from assets.dialogues.questions import PartnerQuestions
 from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.summary import describe, usage_facts
+from assets.dialogues.summary import dialogues_metadata
 from assets.dialogues.task import DialogueTask
 from assets.dialogues.turn_loop import Dialogue, TurnLoop
 from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
 from assets.framework.partitions import Scenario, partition_columns
 from assets.framework.prompts import PromptBook
+from assets.framework.usage_metadata import usage_facts
 from resources.chat.calls import BudgetSpent, EndpointUnusable, Usage
 from resources.chat.engine import ChatEngine
 from resources.chat.service import ChatService
@@ -66,7 +67,7 @@ class DialogueGeneration:
     def describe(self, key: str) -> Mapping[str, Any]:
         """The metadata of a partition that was there before."""
         rows = self.lake.read(DIALOGUES, [partition_columns(key)]).to_dicts()
-        return describe(rows, None, "passed", "", self.lake.path(DIALOGUES, partition_columns(key)))
+        return dialogues_metadata(rows, None, "passed", "", self.lake.path(DIALOGUES, partition_columns(key)))
 
     def read(self, key: str) -> PartitionInputs:
         """See `assets.dialogues.inputs.read_inputs`."""
@@ -117,7 +118,7 @@ class DialogueGeneration:
         }
         frame = DIALOGUES.frame(made)
         self.lake.write(DIALOGUES, inputs.keys, frame, fingerprint=inputs.fingerprint, gate=passed, facts=facts)
-        return Written(describe(made, usage, passed, reason, self.lake.path(DIALOGUES, inputs.keys)), reason)
+        return Written(dialogues_metadata(made, usage, passed, reason, self.lake.path(DIALOGUES, inputs.keys)), reason)
 
     def _is_due(self, key: str) -> bool:
         try:

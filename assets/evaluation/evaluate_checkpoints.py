@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from assets.dialogues.summary import usage_facts
 from assets.evaluation.answering import BenchmarkRun, answer_benchmark
 from assets.evaluation.questions import QuestionSet
 from assets.evaluation.runs import (
@@ -20,9 +19,10 @@ from assets.evaluation.runs import (
     scores_of,
 )
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.evaluation.summary import GATE_FAILED, describe
+from assets.evaluation.summary import GATE_FAILED, scores_metadata
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import Written
+from assets.framework.usage_metadata import usage_facts
 from resources.chat.calls import Usage
 from resources.chat.throughput import Throughput
 from resources.model_servers.tuned.serving import ModelUnderTest, serve_model
@@ -51,7 +51,7 @@ class CheckpointEvaluation:
 
     def describe(self, key: str) -> Mapping[str, Any]:
         """The metadata of a partition that was there before."""
-        return describe(self.written(key), self.evaluation.lake)
+        return scores_metadata(self.written(key), self.evaluation.lake)
 
     def written(self, key: str) -> EvaluatedPartition:
         """A current partition, from the lake."""
@@ -119,7 +119,7 @@ class CheckpointEvaluation:
         fingerprint = fingerprint_of(evaluation, self.questions, inputs)
         for table, frame in ((BENCHMARK_ANSWERS, made.answers), (BENCHMARK_SCORES, made.scores)):
             evaluation.lake.write(table, made.keys, frame, fingerprint=fingerprint, gate=made.gate, facts=facts)
-        return Written(describe(made, evaluation.lake), GATE_FAILED if made.gate == "failed" else "")
+        return Written(scores_metadata(made, evaluation.lake), GATE_FAILED if made.gate == "failed" else "")
 
 
 def _keys(key: str) -> dict[str, str]:

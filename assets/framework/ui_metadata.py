@@ -1,10 +1,10 @@
-"""What the UI shows: column schemas, written partitions, small tables, safe Markdown, plots as pictures."""
+"""What the UI shows: column schemas, small tables, samples as safe Markdown, plots as pictures."""
 
 import base64
 import html
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -16,7 +16,7 @@ from dagster import (
     TableSchema,
 )
 
-from resources.lake.tables import Table
+from resources.lake.tables import Gate, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OWNERS = ["team:data"]
 MARKS = re.compile(r"[\\`*_{}\[\]#|~!$@]|(?<=:)//|(?<=www)\.")  # the last three make links of their own
 LIST_OR_HEADING = re.compile(r"^\s*(?:\d+(?=[.)](?:\s|$))|(?=[-+=](?:[\s=-]|$)))")  # up to the mark that makes it one
-# Okabe and Ito's palette: told apart by colour-blind readers too.
+# Okabe and Ito's palette: colour-blind readers can distinguish its colours too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 
 
@@ -70,6 +70,25 @@ def table_markdown(rows: Sequence[Mapping[str, Any]], limit: int = 12) -> Markdo
     if len(rows) > limit:
         lines.append(f"\n… and {len(rows) - limit} more")
     return MetadataValue.md("\n".join(lines))
+
+
+def counts_markdown(
+    what: str, unit: str, counts: Mapping[str, int] | Iterable[tuple[Any, int]]
+) -> MarkdownMetadataValue:
+    """A table of counts by name; `what` and `unit` are the headings of names and counts."""
+    pairs = counts.items() if isinstance(counts, Mapping) else counts
+    return table_markdown([{what: name, unit: count} for name, count in pairs])
+
+
+def sample_markdown(*parts: tuple[str, str], limit: int = 800) -> MarkdownMetadataValue:
+    """A dialogue, a seed or an answer: each part is a heading and an untrusted text, cut at `limit` characters."""
+    shown = [f"**{heading}**\n\n{quoted(text, limit)}" for heading, text in parts]
+    return MetadataValue.md("\n\n".join(shown) or "none")
+
+
+def gate_metadata(gate: Gate, reason: str) -> str:
+    """Whether a partition's own gate passed; `reason` is shown where it failed."""
+    return gate if gate == "passed" else f"{gate}: {reason}"
 
 
 def _cell(value: Any) -> str:

@@ -10,11 +10,11 @@ import polars as pl
 
 from assets.dialogues.questions import PartnerQuestions
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.summary import usage_facts
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
 from assets.framework.partitions import partition_columns
 from assets.framework.prompts import PromptBook
+from assets.framework.usage_metadata import usage_facts
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
@@ -24,7 +24,7 @@ from assets.quality.judge import NOT_ASKED, Judgement, JudgeVerdict, judge
 from assets.quality.prompts import JUDGE
 from assets.quality.schema import SCORED
 from assets.quality.score_dialogues import Screened, score_row, screen_dialogues, written_verdicts
-from assets.quality.summary import GATE_FAILED, describe
+from assets.quality.summary import GATE_FAILED, scores_metadata
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Role
 from resources.chat.service import ChatService
@@ -83,7 +83,7 @@ class DialogueScoring:
         """The metadata of a partition that was there before."""
         keys = partition_columns(key)
         scores, dialogues = self.lake.read(SCORED, [keys]), self.lake.read(DIALOGUES, [keys])
-        return describe(scores, dialogues, None, "passed", self.lake.path(SCORED, keys))
+        return scores_metadata(scores, dialogues, None, "passed", self.lake.path(SCORED, keys))
 
     def read(self, key: str) -> ScoringInputs:
         """The partition's dialogues, their signals and failed rules, and the verdicts that need no new call."""
@@ -140,7 +140,7 @@ class DialogueScoring:
             "usage": usage_facts(usage),
         }
         self.lake.write(SCORED, keys, made, fingerprint=self._fingerprint(inputs.record), gate=gate, facts=facts)
-        metadata = describe(made, self.lake.read(DIALOGUES, [keys]), usage, gate, self.lake.path(SCORED, keys))
+        metadata = scores_metadata(made, self.lake.read(DIALOGUES, [keys]), usage, gate, self.lake.path(SCORED, keys))
         return Written(metadata, GATE_FAILED if gate == "failed" else "")
 
     def _is_due(self, key: str) -> bool:

@@ -6,18 +6,21 @@ from typing import Any
 import polars as pl
 from dagster import MarkdownMetadataValue, MetadataValue
 
-from assets.dialogues.summary import dialogue_markdown
-from assets.framework.ui_metadata import COLOURS, new_figure, picture, quoted, table_markdown
+from assets.dialogues.summary import dialogue_parts
+from assets.framework.ui_metadata import COLOURS, gate_metadata, new_figure, picture, sample_markdown, table_markdown
+from assets.framework.usage_metadata import calls_metadata
 from assets.quality.gate import judge_coverage
 from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.rules import REASONS
 from resources.chat.calls import Usage
 from resources.lake.tables import Gate
 
-GATE_FAILED = "the judge gave too few verdicts in form; look at judge_reason, ask a better judge, and score it again"
+GATE_FAILED = (
+    "the judge gave too few valid verdicts; read the column judge_reason, use a better judge, and materialise it again"
+)
 
 
-def describe(
+def scores_metadata(
     scores: pl.DataFrame, dialogues: pl.DataFrame, usage: Usage | None, gate: Gate, path: str
 ) -> dict[str, Any]:
     """A partition's metadata, in order of interest.
@@ -25,13 +28,13 @@ def describe(
     Args:
         scores: its rows of `scored_dialogues`.
         dialogues: the rows of `scenario_dialogues` that were scored.
-        usage: what this run's calls took; None where the partition was current and the judge was not asked.
+        usage: see `calls_metadata`.
         gate: whether the partition's own gate passed.
         path: its file, relative to the lake.
     """
     ranked = scores.sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
     coverage = judge_coverage(scores)
-    facts: dict[str, Any] = {
+    return {
         "best dialogue": _sample(ranked.head(1), dialogues),
         "worst dialogue": _sample(ranked.tail(1), dialogues),
         "accepted": scores["accepted"].sum(),
@@ -39,28 +42,17 @@ def describe(
         "rejected because": table_markdown(_reasons(scores)),
         "procedural errors": table_markdown(error_rates(scores)),
         "scores": _histogram(scores) if scores.height else "no dialogue",
-        "judge coverage": "nobody was asked about" if coverage is None else f"{coverage:.1%} of those asked about",
+        "judge coverage": "it was asked about none" if coverage is None else f"{coverage:.1%} of those asked about",
         "decided by hand": scores.filter(pl.col("decided_by") == "manual").height,
-        "gate": gate if gate == "passed" else f"failed: {GATE_FAILED}",
-        "made": "earlier: already there" if usage is None else "now",
+        "gate": gate_metadata(gate, GATE_FAILED),
+        **calls_metadata(usage),
+        "file": path,
+        "dagster/partition_row_count": scores.height,
     }
-    if usage is not None:
-        facts |= {
-            "cost in US dollars": MetadataValue.float(usage.cost),
-            "calls": table_markdown(
-                [
-                    {"what": "paid for now", "calls": usage.calls},
-                    {"what": "from the journal", "calls": usage.replayed},
-                    {"what": "retried", "calls": usage.retries},
-                    {"what": "wasted", "calls": usage.wasted},
-                ]
-            ),
-        }
-    return facts | {"file": path, "dagster/partition_row_count": scores.height}
 
 
 def error_rates(scores: pl.DataFrame) -> list[dict[str, object]]:
-    """The procedural-error rate, each with the dialogues it speaks of, beside the paper's (METHOD: 4.1 %).
+    """The procedural-error rate, with the dialogues that it is about, beside the paper's (METHOD: 4.1 %).
 
     The paper's judge read all its data. Ours is by default asked only about dialogues that fail no rule, so its rate
     says what the rules let through; the second row counts the rules' wrong results too, over all whole dialogues.
@@ -95,10 +87,8 @@ def _sample(score: pl.DataFrame, dialogues: pl.DataFrame) -> MarkdownMetadataVal
     row = score.row(0, named=True)
     dialogue = dialogues.row(by_predicate=pl.col("dialogue_id") == row["dialogue_id"], named=True)
     verdict = "accepted" if row["accepted"] else "rejected: " + ", ".join(row["rejection_reasons"])
-    heading = f"{verdict}; score {row['quality_score']:.2f}; {row['dialogue_id']}"
-    said = dialogue_markdown(dialogue).md_str
-    judged = f"\n\n**Judge**\n\n{quoted(row['judge_reason'], 400)}" if row["judge_reason"] else ""
-    return MetadataValue.md(f"{quoted(heading)}\n\n{said}{judged}")
+    parts = [(f"{verdict}; score {row['quality_score']:.2f}", row["dialogue_id"]), *dialogue_parts(dialogue)]
+    return sample_markdown(*parts, *([("Judge", row["judge_reason"])] if row["judge_reason"] else []))
 
 
 def _histogram(scores: pl.DataFrame) -> MarkdownMetadataValue:

@@ -14,7 +14,7 @@ from dagster import (
 
 from assets.framework.partitions import SHARDS
 from assets.framework.run_report import report_outcomes
-from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
+from assets.framework.ui_metadata import OWNERS, column_schema, counts_markdown, sample_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.embeddings import EmbeddingError, EmbeddingResult, embed_source
 from assets.seeds.intake import Intake, take_in
@@ -100,11 +100,11 @@ def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
     }
     seeds = sum(record.rows for record in lake.records(SEEDS) if record.keys["source"] == intake.source)
     return {
-        "sample": MetadataValue.md(f"{quoted(sample['question'])}\n\nAnswer:\n\n{quoted(sample['answer'])}"),
+        "sample": sample_markdown(("Question", sample["question"]), ("Answer", sample["answer"]), limit=2000),
         "dagster/partition_row_count": seeds,
         "reading": intake.reading,
-        "counts": table_markdown([{"what": what, "rows": count} for what, count in counts.items()]),
-        "set aside": table_markdown([{"reason": key, "rows": count} for key, count in intake.reasons.items()]),
+        "counts": counts_markdown("what", "rows", counts),
+        "set aside": counts_markdown("reason", "rows", intake.reasons),
         "new shards": MetadataValue.md(", ".join(intake.new_shards) or "none: nothing is new"),
         "seeds": f"{SEEDS.name}/source={intake.source}",
         "rejects": lake.path(REJECTS, {"source": intake.source}),

@@ -6,8 +6,8 @@ from dagster import MetadataValue
 
 from assets.boost_qa.release import create_view
 from assets.boost_qa.schema import RELEASE_ROW
-from assets.boost_qa.summary import sample_markdown
-from assets.framework.ui_metadata import quoted, table_markdown
+from assets.boost_qa.summary import released_sample
+from assets.framework.ui_metadata import counts_markdown, sample_markdown, table_markdown
 from assets.training_sets.gradient_features import Features
 from assets.training_sets.pools import Pool
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
@@ -19,15 +19,13 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
     """What the UI shows of a training set."""
     with lake.connect([]) as connection:
         create_view(connection, "released", RELEASE_ROW, map(lake.store.uri, made.files("data/")))
-        sample = sample_markdown(connection)
+        sample = released_sample(connection)
     rows: dict[str, int] = made.manifest["rows"]
     return {
         "sample": sample,
-        "rows by split": table_markdown([{"split": split, "rows": count} for split, count in rows.items()]),
+        "rows by split": counts_markdown("split", "rows", rows),
         "dagster/partition_row_count": sum(rows.values()),
-        "rows by kind": table_markdown(
-            [{"kind": kind, "rows": count} for kind, count in made.manifest.get("counts", {}).items()]
-        ),
+        "rows by kind": counts_markdown("kind", "rows", made.manifest.get("counts", {})),
         "made with": MetadataValue.json(made.manifest.get("made_with", {})),
         "release": made.manifest["release"],
         "files": made.data_folder,
@@ -40,8 +38,8 @@ def answers_metadata(lake: Lake, record: PartitionRecord) -> dict[str, Any]:
     answers = lake.read(CHAIN_OF_THOUGHT_ANSWERS, [record.keys])
     reasons = answers["reason"].fill_null("answered").value_counts(sort=True).rows()
     return {
-        "sample": MetadataValue.md(quoted(answers["answer"].drop_nulls()[0], 1200)),
-        "seeds by outcome": table_markdown([{"outcome": reason, "seeds": count} for reason, count in reasons]),
+        "sample": sample_markdown(("Answer", answers["answer"].drop_nulls()[0]), limit=1200),
+        "seeds by outcome": counts_markdown("outcome", "seeds", reasons),
         "dagster/row_count": record.rows,
         "made with": MetadataValue.json(lake.facts(CHAIN_OF_THOUGHT_ANSWERS, record.keys)),
         "release": record.keys["release"],
@@ -58,9 +56,7 @@ def features_metadata(features: Features, pool: Pool) -> dict[str, Any]:
     return {
         "dagster/row_count": len(pool.rows),
         "warm-up": table_markdown(losses),
-        "rows that train nothing": table_markdown(
-            [{"reason": reason, "rows": count} for reason, count in manifest.get("left_out", {}).items()]
-        ),
+        "rows that train nothing": counts_markdown("reason", "rows", manifest.get("left_out", {})),
         "pool": pool.folder,
         "path": features.folder,
     }

@@ -66,7 +66,7 @@ def test_a_partition_shows_its_best_dialogue_and_the_papers_error_rate(project: 
 @pytest.mark.parametrize(
     ("answer", "tags", "message", "materialized", "gate"),
     [
-        (lambda request: "Fine!", {}, "too few verdicts in form", False, "failed"),
+        (lambda request: "Fine!", {}, "too few valid verdicts", False, "failed"),
         (lambda request: FakeEndpoint.fails(401, "bad key"), {}, "0 of 1 partitions are written", False, None),
         (lambda request: RIGHT, WITH_A_MISSING_ONE, "materialise scenario_dialogues for it first", True, "passed"),
     ],
