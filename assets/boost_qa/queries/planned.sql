@@ -1,4 +1,4 @@
--- How many seeds each partition is to teach; one whose seed or partner was retracted is not planned any more.
+-- How many dialogue plans each partition has, without those whose seed or partner was retracted.
 SELECT scenario, shard, count(*) AS planned
 FROM dialogue_plans
 WHERE seed_id NOT IN (SELECT seed_id FROM retracted)

@@ -1,14 +1,14 @@
 
 "use strict";
-// Whatever a model said enters the document as text, never as markup: see `element` and `spoken`.
+// Text of a model enters the document as text, never as markup: see `element` and `spoken`.
 (() => {
   const FACETS = ["scenario", "verdict", "source", "split", "reason"];
   const FIELDS = ["q", ...FACETS, "min", "max", "sort"];
   const LISTED = 50; // lines of the list at once
-  const HELD = 12; // pages of dialogues kept in memory
+  const KEPT_PAGES = 12; // pages of dialogues kept in memory
   const AT_ONCE = 4; // pages that a search reads at the same time
   const DRAWN_EVERY = 250; // milliseconds, while it finds more
-  const CUT = 20000; // characters of a text that are shown before somebody asks for all
+  const CUT = 20000; // characters of a text that are shown before the reader asks for all
   const NAMES = { error_correction: "error correction", near_duplicate: "near-duplicate", set_aside: "set aside" };
   const HUE = { accepted: "good", rejected: "bad", retracted: "neutral", set_aside: "neutral" };
 
@@ -31,23 +31,23 @@
   // ---- data files ---------------------------------------------------------------------------------------------
 
   const arrived = (self.dialogueData = Object.create(null));
-  const held = new Map(); // name -> promise of its content; pages of dialogues go when there are too many
+  const loaded = new Map(); // name -> promise of its content; the oldest pages of dialogues are dropped
 
-  /** What a data file holds. It is a script, for a page opened from a disk may not fetch. */
+  /** The content of a data file. It is a script, because a page opened from a disk may not fetch. */
   function load(name) {
-    const known = held.get(name);
-    held.delete(name);
-    held.set(name, known ?? read(name));
-    const pages = [...held.keys()].filter((key) => key.startsWith("dialogues/"));
-    pages.slice(0, -HELD).forEach((key) => held.delete(key));
-    return held.get(name);
+    const known = loaded.get(name);
+    loaded.delete(name);
+    loaded.set(name, known ?? read(name));
+    const pages = [...loaded.keys()].filter((key) => key.startsWith("dialogues/"));
+    pages.slice(0, -KEPT_PAGES).forEach((key) => loaded.delete(key));
+    return loaded.get(name);
   }
 
   function read(name) {
     return new Promise((resolve, reject) => {
       const script = element("script", { src: `${name}.js` });
       const fail = (why) => {
-        held.delete(name);
+        loaded.delete(name);
         reject(new Error(`${name}.js, which belongs beside this page, ${why}`));
       };
       script.onload = () => {
@@ -75,7 +75,7 @@
     $("fault").hidden = false;
   }
 
-  // ---- what the address says ----------------------------------------------------------------------------------
+  // ---- the address --------------------------------------------------------------------------------------------
 
   let index;
   let state = {};
@@ -144,7 +144,7 @@
 
   function drawFilters(counts) {
     FACETS.forEach((facet, place) => {
-      if (search?.left && document.activeElement === $(facet)) return; // somebody is choosing
+      if (search?.left && document.activeElement === $(facet)) return; // the reader is choosing
       const options = index.values[facet]
         .map((value, code) => [value, counts[place][code]])
         .filter(([value, number]) => number > 0 || value === state[facet]);
@@ -191,7 +191,7 @@
 
   const pageName = (page) => `dialogues/${String(page).padStart(5, "0")}`;
 
-  /** Read the pages that may hold what is searched for, and draw what is found on the way. */
+  /** Read the pages that may match, and draw the matches meanwhile. */
   async function seek() {
     const mine = search;
     const patterns = mine.terms.map((term) => pattern([term], "iu"));
@@ -219,7 +219,7 @@
 
   let waiting = 0;
 
-  /** Draw the list some time from now, however often that is asked for. */
+  /** Draw the list soon, once for several calls. */
   function drawSoon() {
     waiting ||= setTimeout(() => {
       waiting = 0;
@@ -242,7 +242,7 @@
     }
   }
 
-  /** What was found stays; other filters or words search on. */
+  /** Stop, and keep what was found; other filters or words continue the search. */
   function stopSearch() {
     search = { ...search, left: 0, stopped: true };
     drawList();
@@ -267,7 +267,7 @@
     const key = JSON.stringify([shown, addressOf({})]);
     if (key !== listed) {
       listed = key;
-      drawLinks(shown); // not while a search goes on and finds more below: somebody may be about to click
+      drawLinks(shown); // not while a search finds more below: the reader may be about to click
     }
     $("pager").hidden = rows.length <= LISTED;
     $("earlier").disabled = first === 0;
@@ -313,7 +313,7 @@
     if (focused !== undefined) $("list").querySelector(`[data-row="${focused}"]`)?.focus();
   }
 
-  /** How a dialogue's question begins. */
+  /** The beginning of a dialogue's question. */
   async function begun(row) {
     const size = index.titlesPerFile;
     const titles = await load(`titles/${String(Math.floor(row / size)).padStart(5, "0")}`);
@@ -331,7 +331,7 @@
     return places.get(id.slice(0, length)) ?? -1;
   }
 
-  /** Untrusted text: as text, on its own in either direction of writing, with what was searched for marked. */
+  /** Untrusted text, isolated in its writing direction, with the words of the search marked. */
   function spoken(text) {
     const box = element("div", { class: "text", dir: "auto" });
     const fill = (shown) => {
@@ -559,7 +559,7 @@
     const number = rowOf(wanted);
     const page = number < 0 ? null : pageOf(number);
     const row = page === null ? null : (await load(pageName(page)))[number - index.pageStarts[page]];
-    if (shown !== key) return; // somebody went on meanwhile
+    if (shown !== key) return; // another dialogue was opened meanwhile
     if (!row || !row.id.startsWith(wanted)) {
       $("reader").replaceChildren(
         element("div", { class: "bar" }, element("a", { href: addressOf({ dialogue: "" }) }, "← All dialogues")),
@@ -577,7 +577,7 @@
     $("reader").querySelector("h2").focus({ preventScroll: true });
   }
 
-  /** What is shown while no dialogue is open: how many there are of each kind, each a link to them. */
+  /** Shown while no dialogue is open: how many dialogues of each kind there are, as links. */
   function overview() {
     const { columns, dialogues, values } = index;
     const counts = new Map();
@@ -617,7 +617,7 @@
     ];
   }
 
-  // ---- all together -------------------------------------------------------------------------------------------
+  // ---- events -------------------------------------------------------------------------------------------------
 
   function render() {
     state = stateOf(location.hash);

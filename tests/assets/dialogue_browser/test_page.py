@@ -44,7 +44,7 @@ def write_release(lake: TinyLake, folder: Path, **sizes: int) -> Path:
 
 
 @pytest.fixture
-def taught(eight: tuple[TinyLake, Path]) -> dict[str, TinyDialogue]:
+def dialogues(eight: tuple[TinyLake, Path]) -> dict[str, TinyDialogue]:
     """The eight dialogues, by name."""
     return eight[0].dialogues
 
@@ -160,8 +160,8 @@ def test_a_search_shows_what_it_found_so_far_keeps_its_lines_and_can_be_stopped(
     expect(stuck.locator("#list li")).to_have_count(4)
 
 
-def test_a_seed_is_found_by_its_id(taught: dict[str, TinyDialogue], address: str, page: Page) -> None:
-    page.goto(f"{address}#q={taught['apples'].seed_id}")
+def test_a_seed_is_found_by_its_id(dialogues: dict[str, TinyDialogue], address: str, page: Page) -> None:
+    page.goto(f"{address}#q={dialogues['apples'].seed_id}")
     expect_listed(page, 2)  # its own dialogue, and the analogy that it is the partner of
 
 
@@ -186,10 +186,10 @@ def test_a_long_list_has_pages(tmp_path: Path, page: Page) -> None:
 
 
 def test_a_link_opens_its_dialogue_or_says_that_there_is_none(
-    taught: dict[str, TinyDialogue], address: str, page: Page
+    dialogues: dict[str, TinyDialogue], address: str, page: Page
 ) -> None:
-    page.goto(f"{address}#scenario=analogy&dialogue={taught['loop'].dialogue_id}")
-    expect(page.locator("#reader h2")).to_have_text(taught["loop"].question)
+    page.goto(f"{address}#scenario=analogy&dialogue={dialogues['loop'].dialogue_id}")
+    expect(page.locator("#reader h2")).to_have_text(dialogues["loop"].question)
     expect_listed(page, 2)
     expect(page.locator("#list a[aria-current]")).to_have_count(1)
     page.goto(f"{address}#dialogue=0123456789abcdef")
@@ -197,9 +197,9 @@ def test_a_link_opens_its_dialogue_or_says_that_there_is_none(
 
 
 def test_speakers_are_on_their_sides_and_only_the_dialogue_is_printed(
-    taught: dict[str, TinyDialogue], address: str, page: Page
+    dialogues: dict[str, TinyDialogue], address: str, page: Page
 ) -> None:
-    page.goto(f"{address}#dialogue={taught['trains'].dialogue_id}")
+    page.goto(f"{address}#dialogue={dialogues['trains'].dialogue_id}")
     turns = page.locator(".turn")
     expect(turns).to_have_count(4)
     speakers = [turn.locator("b").inner_text() for turn in turns.all()]
@@ -223,11 +223,11 @@ def test_speakers_are_on_their_sides_and_only_the_dialogue_is_printed(
     ],
 )
 def test_verdict_reasons_and_lineage_are_shown(
-    taught: dict[str, TinyDialogue], address: str, page: Page, name: str, shown: dict[str, str]
+    dialogues: dict[str, TinyDialogue], address: str, page: Page, name: str, shown: dict[str, str]
 ) -> None:
-    page.goto(f"{address}#dialogue={taught[name].dialogue_id}")
+    page.goto(f"{address}#dialogue={dialogues[name].dialogue_id}")
     for place, text in shown.items():
-        expect(page.locator(place)).to_contain_text(text.format(seed_id=taught[name].seed_id))
+        expect(page.locator(place)).to_contain_text(text.format(seed_id=dialogues[name].seed_id))
 
 
 def test_the_keyboard_does_everything(address: str, page: Page) -> None:
@@ -399,13 +399,13 @@ def test_the_page_allows_only_its_own_program(chromium: Browser, address: str) -
 @pytest.mark.parametrize("name", ["index", "dialogues/00000", "titles/00000"])
 @pytest.mark.parametrize("content", [None, b'dialogueData["index"]="AAAA";'], ids=["missing", "damaged"])
 def test_a_data_file_that_cannot_be_used_is_named(
-    chromium: Browser, own_folder: Path, taught: dict[str, TinyDialogue], name: str, content: bytes | None
+    chromium: Browser, own_folder: Path, dialogues: dict[str, TinyDialogue], name: str, content: bytes | None
 ) -> None:
     path = own_folder / f"{name}.js"
     path.unlink()
     if content is not None:
         path.write_bytes(content)
     page = chromium.new_page()
-    page.goto(f"{(own_folder / 'index.html').as_uri()}#dialogue={taught['trains'].dialogue_id}")
+    page.goto(f"{(own_folder / 'index.html').as_uri()}#dialogue={dialogues['trains'].dialogue_id}")
     expect(page.get_by_role("alert")).to_contain_text(f"{name}.js, which belongs beside this page,")
     page.close()
