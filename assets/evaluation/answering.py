@@ -16,7 +16,7 @@ from assets.evaluation.grading import (
     program_with_tests,
     read_judge_mark,
 )
-from assets.evaluation.lm_eval_tasks import grade_answers
+from assets.evaluation.lm_eval import grade_task
 from assets.evaluation.prompting import as_text, filled, prompt_hash, question_messages
 from assets.evaluation.questions import QuestionSet
 from assets.framework.partition_run import gather_results
@@ -87,6 +87,8 @@ async def answer_benchmark(run: BenchmarkRun) -> list[AnswerRow]:
         ConfigurationError, LmEvalStopped: a task of lm-eval cannot grade.
     """
     questions = run.questions
+    if questions.task is not None:
+        return await _answer_task(run)
     asked = [(question, sample) for question in questions.questions for sample in range(questions.benchmark.samples)]
     answered: list[list[AnswerRow]] = [[] for _ in asked]
     waiting = enumerate(asked)  # shared: each worker takes the next one
@@ -96,12 +98,34 @@ async def answer_benchmark(run: BenchmarkRun) -> list[AnswerRow]:
             answered[index] = await _ask(run, question, sample)
 
     await gather_results(work() for _ in range(min(len(asked), run.chat.target_concurrency)))
-    rows = [row for one in answered for row in one]
-    if questions.task is not None:
-        texts = [row for row in rows if row["output"] is not None]
-        grades = await grade_answers(questions.task, [(row["item_id"], row["output"]) for row in texts])
-        for row, grade in zip(texts, grades, strict=True):
-            row.update(asdict(grade))
+    return [row for one in answered for row in one]
+
+
+async def _answer_task(run: BenchmarkRun) -> list[AnswerRow]:
+    """The rows of a task of lm-eval, which asks through this project's engine and grades."""
+    questions = {as_text(question.messages): question for question in run.questions.questions}
+    answers: dict[str, Completion | CallFailed] = {}
+
+    async def answer(messages: tuple[Message, ...], _: object) -> str:
+        prompt = as_text(messages)
+        try:
+            answers[prompt] = completion = await _call(run, TESTED_ROLE, messages, questions[prompt], "answer", 0)
+        except CallFailed as failure:
+            answers[prompt] = failure
+            return ""
+        finally:
+            run.count_answer()
+        return completion.text
+
+    grades = await grade_task(run.questions, answer)
+    rows = []
+    for question in run.questions.questions:
+        asked = _Asked(question, 0, "plain", question.messages)
+        given = answers.get(as_text(question.messages), CallFailed("not_asked", "lm-eval did not ask this question"))
+        if isinstance(given, CallFailed):
+            rows.append(_failed(run, asked, "not_answered", given))
+        else:
+            rows.append(_row(run, asked, given, grades[question.item_id]))
     return rows
 
 
@@ -168,7 +192,7 @@ async def _grade(run: BenchmarkRun, asked: _Asked, answer: Completion) -> Grade:
             by_rule = await asyncio.to_thread(grade_by_rule, answer.text, asked.question, domain)
             return by_rule or await _judge(run, asked, answer.text)
         case _:
-            return Grade("failed", "not_scored")  # lm-eval grades all answers together, see `answer_benchmark`
+            return Grade("failed", "not_scored")  # lm-eval grades its own, see `_answer_task`
 
 
 async def _run_tests(run: BenchmarkRun, question: BenchmarkQuestion, output: str) -> Grade:

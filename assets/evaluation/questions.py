@@ -43,7 +43,7 @@ class UnparsedRow:
 
 @dataclass(frozen=True, slots=True)
 class LoadedTask:
-    """A task of lm-eval that was loaded once, see `lm_eval_tasks.py`."""
+    """A task of lm-eval that was loaded once, see `lm_eval.py`."""
 
     order: Mapping[str, Any]  # what loads it again
     facts: Mapping[str, Any]  # its name, versions and hash, lm-eval's version, the metric and the filter

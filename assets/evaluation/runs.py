@@ -8,7 +8,7 @@ import polars as pl
 from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint
 from assets.evaluation.answering import REVIEW_ROLE, TESTED_ROLE
 from assets.evaluation.configuration import Benchmark, Benchmarks, CodeBenchmark, JudgedBenchmark, LmEvalBenchmark
-from assets.evaluation.lm_eval_tasks import read_task
+from assets.evaluation.lm_eval import read_task
 from assets.evaluation.prompting import PROMPTS, prompts_version
 from assets.evaluation.questions import QuestionSet, read_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
