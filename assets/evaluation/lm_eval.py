@@ -34,7 +34,7 @@ from resources.chat.calls import Message
 from resources.chat.service import run_async
 from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
-from resources.lake.store import S3_AS_USUAL, S3Options
+from resources.lake.store import DEFAULT_S3, S3Options
 
 LONGEST_SECONDS = 24 * 3600.0  # of one run of the command; it may download rows and wait for a slow model
 AT_ONCE = 256  # requests that lm-eval has open; the engine's own limits hold
@@ -71,7 +71,7 @@ class Report:
     results: Mapping[str, Any]  # lm-eval's results file: configs, versions, n-shot, higher_is_better
 
 
-def read_task(benchmark: LmEvalBenchmark, s3: S3Options = S3_AS_USUAL) -> QuestionSet:
+def read_task(benchmark: LmEvalBenchmark, s3: S3Options = DEFAULT_S3) -> QuestionSet:
     """The questions of an lm-eval task in its words, with its own shots, temperature and limit where none are given.
 
     Raises:
@@ -165,13 +165,23 @@ async def run_command(order: Mapping[str, Any], answer: Answer, seconds: float =
     Raises:
         ConfigurationError: the task cannot be asked; the message is lm-eval's.
         LmEvalStopped: the command took longer, or was ended.
+        Exception: the first one that `answer` raises; it ends the command.
     """
     with tempfile.TemporaryDirectory(prefix="lm-eval-") as name:
         folder = Path(name)
         task = _task_files(order, folder)
-        async with _relay(answer) as address:
+        async with _relay(answer) as (address, stopped):
             arguments = _arguments(order, task, folder, address)
-            await _run(arguments, folder / "errors.txt", seconds)
+            command: asyncio.Future[Any] = asyncio.ensure_future(_run(arguments, folder / "errors.txt", seconds))
+            try:
+                await asyncio.wait((command, stopped), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                command.cancel()
+                ended = await asyncio.gather(command, return_exceptions=True)
+            if stopped.done():
+                raise stopped.result()
+            if isinstance(ended[0], BaseException):
+                raise ended[0]
         return _read_report(folder / "out")
 
 
@@ -224,12 +234,18 @@ def _failure(code: int, errors: Path) -> ConfigurationError | LmEvalStopped:
 
 
 @asynccontextmanager
-async def _relay(answer: Answer) -> AsyncIterator[str]:
-    """An OpenAI-compatible endpoint on loopback; the address of its chat completions."""
+async def _relay(answer: Answer) -> AsyncIterator[tuple[str, "asyncio.Future[Any]"]]:
+    """An OpenAI-compatible endpoint on loopback: the address of its chat completions, and the error that ends it."""
+    stopped: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def complete(request: web.Request) -> web.Response:
         body = await request.json()
-        text = await answer(tuple(Message(one["role"], one["content"]) for one in body["messages"]), body)
+        try:
+            text = await answer(tuple(Message(one["role"], one["content"]) for one in body["messages"]), body)
+        except Exception as error:  # whatever ends an evaluation: a spent budget, an unusable endpoint
+            if not stopped.done():
+                stopped.set_result(error)
+            raise web.HTTPServiceUnavailable from error
         for stop in body.get("stop") or ():  # as a server would
             text = text.split(stop, 1)[0] if stop else text
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
@@ -242,7 +258,7 @@ async def _relay(answer: Answer) -> AsyncIterator[str]:
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
-        yield f"http://127.0.0.1:{port}/v1/chat/completions"
+        yield f"http://127.0.0.1:{port}/v1/chat/completions", stopped
     finally:
         await runner.cleanup()
 

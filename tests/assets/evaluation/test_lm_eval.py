@@ -17,7 +17,7 @@ from assets.evaluation.lm_eval import LmEvalStopped, Report, Sample, metric_and_
 from assets.evaluation.questions import QuestionSet
 from assets.evaluation.runs import read_all_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS
-from resources.chat.calls import Message
+from resources.chat.calls import EndpointUnusable, Message
 from resources.configuration import ConfigurationError
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 
@@ -186,6 +186,15 @@ def test_a_changed_task_makes_scores_stale_and_a_moved_one_does_not(
     assert after.questions == before.questions[:2]  # a larger sample holds the smaller
     (moved / "scoring.py").write_text(f"{CODE}\n# fixed\n")
     assert read(board).task.facts != before.task.facts
+
+
+def test_an_unusable_endpoint_ends_the_command_and_the_run(
+    board: Any, configure: Configure, fake_endpoint: FakeEndpoint
+) -> None:
+    fake_endpoint.answer_with(lambda request: FakeEndpoint.fails(401, "Incorrect API key"))
+    configure(rows=SUMS[:2])
+    with pytest.raises(EndpointUnusable):
+        board.evaluate()
 
 
 def test_a_missing_package_is_named_before_anything_is_asked(
