@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from assets.dialogue_plans.configuration import PlanRules
-from assets.dialogue_plans.planning import pin_shards
+from assets.dialogue_plans.planning import plan_shards
 from assets.dialogue_plans.retrieval import nearest
 from assets.framework.partitions import shard_name
 from assets.seeds.schema import EMBEDDINGS, SEEDS
@@ -101,7 +101,7 @@ def write_lake(root: str, rows: int) -> None:
 def plan(root: str) -> None:
     """Plan the first shard."""
     start = time.perf_counter()
-    pin_shards(Lake.at(root), SOURCE, [shard_name(SOURCE, 0)], PlanRules())
+    plan_shards(Lake.at(root), SOURCE, [shard_name(SOURCE, 0)], PlanRules())
     print(f"plan {SHARD} seeds: {time.perf_counter() - start:.1f} s, peak {peak()} MB")
 
 

@@ -1,4 +1,4 @@
-"""The asset that pins who learns what how."""
+"""`dialogue_plans`, one partition per shard."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -16,9 +16,9 @@ from dagster import (
 )
 
 from assets.dialogue_plans.configuration import PlanRules
-from assets.dialogue_plans.planning import PlanError, pin_shards
+from assets.dialogue_plans.planning import PlanError, plan_shards
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogue_plans.summary import first_plan, in_words, partner_reuse, scenario_by_split
+from assets.dialogue_plans.summary import describe_plans, first_plan, partner_reuse, scenario_by_split
 from assets.framework.partitions import shards, source_of
 from assets.framework.run_report import report_outcomes
 from assets.framework.ui_metadata import OWNERS, column_schema, quoted, table_markdown
@@ -37,8 +37,8 @@ from resources.lake.tables import Lake
     group_name="seeds",
     kinds={"polars", "parquet"},
     owners=OWNERS,
-    description="Who learns what how: one plan a seed with its split, scenario, debate rounds and analogy partner. "
-    "A written plan stands for good; materialising it again changes nothing.",
+    description="One dialogue plan per seed: its split, scenario, debate rounds and analogy partner. "
+    "A written plan never changes, also if its shard is materialised again.",
     code_version="1",
     backfill_policy=BackfillPolicy.single_run(),
     metadata=column_schema(DIALOGUE_PLANS),
@@ -55,7 +55,7 @@ def dialogue_plans(
         for source, group in groupby(sorted(outcomes.keys, key=source_of), key=source_of):
             keys = list(group)
             try:
-                new = pin_shards(lake, source, keys, plan_rules, retracted)
+                new = plan_shards(lake, source, keys, plan_rules, retracted)
             except PlanError as error:
                 outcomes.failures |= dict.fromkeys(keys, str(error))
                 continue
@@ -65,12 +65,12 @@ def dialogue_plans(
 def describe(
     lake: Lake, source: str, keys: Sequence[str], new: Sequence[str], rules: PlanRules
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The metadata of each of a source's shards, from its written plans."""
-    held = source_shards(lake, source)
-    asked = ["seed_id", "scenario", "partner_seed_id"]
-    reuse = partner_reuse(lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in held], asked))
+    """The metadata of each shard of a source, from its written plans."""
+    written = source_shards(lake, source)
+    columns = ["seed_id", "scenario", "partner_seed_id"]
+    reuse = partner_reuse(lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in written], columns))
     counts, first = {}, []
-    for shard in keys:  # one at a time, and of each no more is held
+    for shard in keys:  # one at a time, to bound the memory
         plans = lake.read(DIALOGUE_PLANS, [{"shard": shard}])
         first.append(first_plan(plans))
         counts[shard] = {
@@ -78,7 +78,7 @@ def describe(
             "analogies without partner": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
             "dagster/partition_row_count": plans.height,
         }
-    samples = in_words(lake, source, held, pl.concat(first))
+    samples = describe_plans(lake, source, written, pl.concat(first))
     for shard in keys:
         facts = lake.facts(DIALOGUE_PLANS, {"shard": shard})
         yield (
@@ -87,11 +87,11 @@ def describe(
                 "sample plan": MetadataValue.md(quoted(samples[shard])),
                 **counts[shard],
                 "partners in the source": reuse.partners,
-                "partners of several askers": reuse.serve_several,
-                "partners that ask themselves": reuse.ask_themselves,
-                "planned": "now" if shard in new else "earlier: left as it is",
-                "rules": "the present ones" if facts["rules"] == rules.identity else "earlier ones, which differ now",
-                "embedder": facts["embedder"] or "none was needed",
+                "partners of several seeds": reuse.of_several,
+                "partners that have a partner": reuse.with_partner,
+                "planned": "now" if shard in new else "earlier, unchanged",
+                "rules": "current" if facts["rules"] == rules.identity else "earlier ones, different from the current",
+                "embedder": facts["embedder"] or "not needed",
                 "file": lake.path(DIALOGUE_PLANS, {"shard": shard}),
             },
         )

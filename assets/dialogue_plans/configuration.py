@@ -1,4 +1,4 @@
-"""Partition rules: how seeds are shared out among splits and scenarios, and how an analogy finds its partner."""
+"""Plan rules: shares of splits and scenarios, and how an analogy's partner is found."""
 
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,7 @@ CONFIGURATIONS = Path(__file__).parent / "configurations"
 
 
 class Shares(Configuration):
-    """Parts of a whole. They need not add up to one: 1, 1, 1 is a third each."""
+    """Shares of a whole, which need not add up to one: 1, 1, 1 is a third each."""
 
     @model_validator(mode="after")
     def _something_is_shared(self) -> Self:
@@ -32,7 +32,7 @@ class Shares(Configuration):
 
 
 class SplitShares(Shares):
-    """How groups of duplicates are shared out among the splits."""
+    """Share of the groups of near-duplicates that goes to each split."""
 
     train: float = Field(default=0.9, ge=0, description="Share of the training split.")
     validation: float = Field(default=0.05, ge=0, description="Share of the validation split.")
@@ -40,7 +40,7 @@ class SplitShares(Shares):
 
 
 class ScenarioShares(Shares):
-    """How seeds are shared out among the scenarios (METHOD: a third each is ours, not the paper's)."""
+    """Share of the seeds that goes to each scenario (METHOD: a third each is ours, not the paper's)."""
 
     error_correction: float = Field(default=1, ge=0, description="Share of error correction.")
     debate: float = Field(default=1, ge=0, description="Share of debate.")
@@ -55,7 +55,7 @@ class DebateRounds(Shares):
 
 
 class PlanRules(Configuration):
-    """How partitions are planned. What is planned stays as it is: other rules hold for new shards only."""
+    """How seeds are planned. Written plans do not change: other rules apply to new shards only."""
 
     random_seed: int = Field(default=0, description="Part of every draw; another one draws other plans.")
     splits: SplitShares = SplitShares()
@@ -70,7 +70,7 @@ class PlanRules(Configuration):
 
     @property
     def identity(self) -> str:
-        """Hash of all rules, kept beside every plan."""
+        """Hash of all rules, stored with every plan."""
         return stable_hash("lesson_rules", self.model_dump(mode="json"))  # the first name: existing plans have it
 
 

@@ -1,8 +1,8 @@
-"""Who learns what how: split, scenario, debate rounds and analogy partner of every seed (METHOD: the scenarios).
+"""Dialogue plans: split, scenario, debate rounds and analogy partner of every seed (METHOD: the scenarios).
 
-Every draw is a hash of the seed and the rules' random seed, so it does not depend on what else is planned. What a
-written plan says stands for good: its shard is never planned again, and the splits that it gave its duplicates and its
-partner bind the plans that follow, under whatever rules those are made.
+Every draw is a hash of the seed and the rules' random seed, so it does not depend on which other seeds are planned. A
+written plan never changes: its shard is never planned again. Later plans give its near-duplicates and its partner the
+same split, also under other rules.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,23 +26,23 @@ PLANNED_FROM = ["seed_id", "source", "shard", "reading", "domain", "representati
 
 
 class PlanError(RuntimeError):
-    """Partitions cannot be planned. The message says what is missing and what to materialise."""
+    """Shards cannot be planned. The message says what is missing and what to materialise."""
 
 
-def pin_shards(
+def plan_shards(
     lake: Lake, source: str, shards: Sequence[str], rules: PlanRules, retracted: Collection[str] = frozenset()
 ) -> list[str]:
-    """Plan the given shards of one source and write them, each for good; those that are written already are left.
+    """Plan the given shards of one source and write the plans. Shards that have plans already do not change.
 
     Args:
-        lake: holds the source's seeds and embeddings.
-        source: whose seeds are planned.
-        shards: which of its shards.
+        lake: the lake with the source's seeds and embeddings.
+        source: the source.
+        shards: the shards to plan.
         rules: shares and retrieval.
-        retracted: seeds that were taken down: they are no one's partner.
+        retracted: retracted seeds, which are never a partner.
 
     Returns:
-        The shards that were written now.
+        The shards whose plans were written now.
 
     Raises:
         PlanError: a shard has no seeds, or embeddings are missing or come from several embedders.
@@ -50,32 +50,34 @@ def pin_shards(
     new = [shard for shard in shards if lake.record(DIALOGUE_PLANS, {"shard": shard}) is None]
     if not new:
         return []
-    held = source_shards(lake, source)
-    unknown = sorted(set(new) - set(held))
+    written_shards = source_shards(lake, source)
+    unknown = sorted(set(new) - set(written_shards))
     if unknown:
-        raise PlanError(f"raw_seeds holds no shard {', '.join(unknown)}; materialise raw_seeds for {source} first")
-    seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in held], PLANNED_FROM)
-    seeds = arrange(seeds, pinned_splits(lake, source, seeds), rules)
+        raise PlanError(f"raw_seeds has no shard {', '.join(unknown)}; materialise raw_seeds for {source} first")
+    seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in written_shards], PLANNED_FROM)
+    seeds = order_seeds(seeds, decided_splits(lake, seeds), rules)
     plans = draw_plans(seeds, new, rules)
-    asking = plans.filter(pl.col("drawn_scenario") == Scenario.ANALOGY)["row"].to_numpy()
+    askers = plans.filter(pl.col("drawn_scenario") == Scenario.ANALOGY)["row"].to_numpy()
     embedder = None
-    if asking.size:
-        vectors, embedder = read_vectors(lake, source, held, seeds)
-        plans = draw_partners(plans, seeds, vectors, asking, rules, retracted)
+    if askers.size:
+        vectors, embedder = read_vectors(lake, source, written_shards, seeds)
+        plans = draw_partners(plans, seeds, vectors, askers, rules, retracted)
     plans = draw_rounds(plans, rules)
     written = []
     for shard in new:
         rows = plans.filter(pl.col("shard") == shard).select(*DIALOGUE_PLANS.columns)
         facts = {"rules": rules.identity, "embedder": embedder}
-        fingerprint = stable_hash("lesson_plans", rows.rows())  # the table's first name: existing plans have it
-        with suppress(AlreadyWritten):  # another run was faster: its plans stand
+        fingerprint = stable_hash(
+            "lesson_plans", rows.rows()
+        )  # the table's former name, which is part of existing fingerprints
+        with suppress(AlreadyWritten):  # another run was faster: its plans are valid
             lake.write(DIALOGUE_PLANS, {"shard": shard}, rows, fingerprint=fingerprint, facts=facts, once=True)
             written.append(shard)
     return written
 
 
-def pinned_splits(lake: Lake, source: str, seeds: pl.DataFrame) -> pl.DataFrame:
-    """Representative and split where a written plan of the source has decided it: of its own seed and its partner."""
+def decided_splits(lake: Lake, seeds: pl.DataFrame) -> pl.DataFrame:
+    """`representative` and `split` of the groups that a written plan has decided: of its seed and of its partner."""
     shards = seeds["shard"].unique()
     columns = ["seed_id", "representative", "split", "partner_seed_id"]
     plans = lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in shards], columns)
@@ -85,26 +87,26 @@ def pinned_splits(lake: Lake, source: str, seeds: pl.DataFrame) -> pl.DataFrame:
     return decided.unique("representative", keep="last", maintain_order=True)
 
 
-def arrange(seeds: pl.DataFrame, pinned: pl.DataFrame, rules: PlanRules) -> pl.DataFrame:
-    """Seeds with their `split` and their place `held` in the lake, ordered by split and reading.
+def order_seeds(seeds: pl.DataFrame, decided: pl.DataFrame, rules: PlanRules) -> pl.DataFrame:
+    """Seeds with their `split`, ordered by split and reading, and with `lake_row`, their row in the order of the lake.
 
-    The pool of a seed, those of its split in its own or an earlier reading, is then a run of rows.
+    The possible partners of a seed are of its split and of its own or an earlier reading: consecutive rows.
 
     Args:
         seeds: in the order of the lake.
-        pinned: as from `pinned_splits`.
-        rules: how the others are shared out among the splits.
+        decided: as from `decided_splits`.
+        rules: shares of the splits for the other seeds.
     """
     drawn = pl.col("representative").map_elements(
         lambda name: SPLIT_NAMES[_draw(rules.splits.parts, "split", rules, name)], return_dtype=pl.String
     )
     of_representative = (
         seeds.select(pl.col("representative").unique(maintain_order=True))
-        .join(pinned, on="representative", how="left", maintain_order="left")
+        .join(decided, on="representative", how="left", maintain_order="left")
         .with_columns(pl.coalesce("split", drawn))
     )
     return (
-        seeds.with_row_index("held")
+        seeds.with_row_index("lake_row")
         .join(of_representative, on="representative", how="left", maintain_order="left")
         .sort("split", "reading", maintain_order=True)
         .with_row_index("row")
@@ -112,8 +114,8 @@ def arrange(seeds: pl.DataFrame, pinned: pl.DataFrame, rules: PlanRules) -> pl.D
 
 
 def draw_plans(seeds: pl.DataFrame, shards: Collection[str], rules: PlanRules) -> pl.DataFrame:
-    """A plan for each seed of `shards`, in the order of the lake, as drawn: partners and rounds are still open."""
-    plans = seeds.filter(pl.col("shard").is_in(list(shards))).sort("held")
+    """The drawn scenario of each seed of `shards`, in the order of the lake, without partners and rounds."""
+    plans = seeds.filter(pl.col("shard").is_in(list(shards))).sort("lake_row")
     drawn = [SCENARIOS[_draw(rules.scenarios.parts, "scenario", rules, seed_id)].value for seed_id in plans["seed_id"]]
     return plans.with_columns(
         drawn_scenario=pl.Series(drawn, dtype=pl.String),
@@ -127,30 +129,30 @@ def draw_partners(
     plans: pl.DataFrame,
     seeds: pl.DataFrame,
     vectors: NDArray[np.float32],
-    asking: NDArray[np.uint32],
+    askers: NDArray[np.uint32],
     rules: PlanRules,
     retracted: Collection[str],
 ) -> pl.DataFrame:
-    """Give each analogy one of its nearest neighbours; one without any becomes one of the other scenarios by draw.
+    """Draw the partner of each analogy among its nearest neighbours; without any, draw another scenario.
 
     Args:
         plans: as from `draw_plans`.
-        seeds: as from `arrange`.
+        seeds: as from `order_seeds`.
         vectors: unit vectors in the order of `seeds`, shape (seeds, dimensions).
-        asking: rows of `seeds` that are analogies.
-        rules: how many neighbours, how similar.
-        retracted: seeds that are no one's partner.
+        askers: rows of `seeds` that are analogies.
+        rules: number and least similarity of neighbours.
+        retracted: seeds that are never a partner.
     """
     names = seeds["seed_id"]
     groups = seeds["representative"].rank("dense").to_numpy().astype(np.int32)
-    barred = names.is_in(list(retracted)).to_numpy()
+    excluded = names.is_in(list(retracted)).to_numpy()
     decided: list[tuple[int, str, str | None, float | None]] = []
-    for (split, reading), rows in seeds[asking].group_by("split", "reading", maintain_order=True):
+    for (split, reading), rows in seeds[askers].group_by("split", "reading", maintain_order=True):
         in_split = (seeds["split"] == split).arg_true()
-        held_then = int((seeds["reading"].gather(in_split) <= reading).sum())
-        pool = slice(int(in_split[0]), int(in_split[0]) + held_then)
+        size = int((seeds["reading"].gather(in_split) <= reading).sum())
+        pool = slice(int(in_split[0]), int(in_split[0]) + size)
         queries = rows["row"].to_numpy().astype(np.int64)
-        found, similarities = nearest(vectors, queries, pool, groups, rules.neighbours, barred)
+        found, similarities = nearest(vectors, queries, pool, groups, rules.neighbours, excluded)
         for row, candidates, scores in zip(queries.tolist(), found, similarities, strict=True):
             near = {
                 names[candidate]: score
@@ -158,7 +160,7 @@ def draw_partners(
                 if candidate >= 0 and score >= rules.min_similarity
             }
             if near:
-                # Drawn from the names in order: which neighbour is the nearest may hang on a machine's rounding.
+                # The order of the names does not depend on rounding, which differs between machines.
                 partner = draw_one(sorted(near), "partner", rules.random_seed, names[row])
                 decided.append((row, Scenario.ANALOGY.value, partner, near[partner]))
             else:
@@ -173,7 +175,7 @@ def draw_partners(
 
 
 def draw_rounds(plans: pl.DataFrame, rules: PlanRules) -> pl.DataFrame:
-    """Plans with `debate_rounds`, one or two in a debate, null elsewhere."""
+    """Plans with `debate_rounds`: one or two for a debate, otherwise null."""
     rounds = [
         1 + _draw(rules.debate_rounds.parts, "debate_rounds", rules, seed_id) if scenario == Scenario.DEBATE else None
         for seed_id, scenario in plans.select("seed_id", "scenario").iter_rows()
@@ -186,7 +188,7 @@ def read_vectors(
 ) -> tuple[NDArray[np.float32], str]:
     """The unit vectors of a source's seeds in the order of `seeds`, shape (seeds, dimensions), and their embedder.
 
-    Read shard by shard into place: one copy of the vectors is held, never two.
+    They are read shard by shard, so that only one copy of the vectors is in memory.
 
     Raises:
         PlanError: seeds without a vector, or vectors of several embedders or lengths.
@@ -206,12 +208,12 @@ def read_vectors(
         if len(embedders) > 1 or dimensions != [vectors.shape[1]]:
             found = ", ".join(f"{name} (in {where})" for name, where in sorted(embedders.items()))
             raise PlanError(
-                f"{source}: its embeddings are not of one kind: {found}; vectors of lengths {vectors.shape[1]} and "
+                f"{source}: its embeddings are not of one embedder: {found}; vectors of lengths {vectors.shape[1]} and "
                 f"{dimensions}; materialise seed_embeddings for {source} again with one embedder"
             )
-        places = part["row"].to_numpy()
-        vectors[places] = part["vector"].list.to_array(dimensions[0]).to_numpy()
-        filled[places] = True
+        rows_of_part = part["row"].to_numpy()
+        vectors[rows_of_part] = part["vector"].list.to_array(dimensions[0]).to_numpy()
+        filled[rows_of_part] = True
     if vectors is None or not filled.all():
         raise PlanError(
             f"{source}: {int((~filled).sum())} of {seeds.height} seeds have no embedding; "

@@ -13,37 +13,41 @@ def nearest(
     pool: slice,
     groups: NDArray[np.int32],
     k: int,
-    barred: NDArray[np.bool_] | None = None,
+    excluded: NDArray[np.bool_] | None = None,
+    *,
+    query_block: int = QUERY_BLOCK,
+    pool_block: int = POOL_BLOCK,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k rows of a pool that are most similar to each query, none of them of the query's own group.
+    """The k rows of a pool that are most similar to each query and not in the query's group.
 
-    Blocks of the similarity matrix are made and dropped, so that beside the vectors about 20 MB are used, whatever
-    their number. One query against 200,000 vectors of 384 costs 0.15 GFLOP.
+    The similarity matrix is computed in blocks, which need about 20 MB beside the vectors. One query against 200,000 vectors of 384 costs 0.15 GFLOP.
 
     Args:
         vectors: unit vectors, shape (rows, dimensions).
-        queries: rows that ask, shape (queries,).
+        queries: rows of the queries, shape (queries,).
         pool: the rows that may be found.
-        groups: number of each row's group, shape (rows,); rows of one group never find each other.
+        groups: number of each row's group, shape (rows,); rows of one group are never neighbours.
         k: how many to find.
-        barred: rows that are never found, shape (rows,).
+        excluded: rows that are never found, shape (rows,).
+        query_block: queries that are compared at once.
+        pool_block: rows of the pool that they are compared with at once.
 
     Returns:
-        Rows found, shape (queries, k), in no order, -1 where the pool holds fewer; and their cosine similarities.
+        Rows found, shape (queries, k), in no order, -1 where the pool has fewer; and their cosine similarities.
     """
     found = np.full((len(queries), k), -1, dtype=np.int64)
     similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
     start, stop, _ = pool.indices(len(vectors))
-    for first in range(0, len(queries), QUERY_BLOCK):
-        asked = slice(first, first + QUERY_BLOCK)
+    for first in range(0, len(queries), query_block):
+        asked = slice(first, first + query_block)
         rows = queries[asked]
-        asking = vectors[rows]
-        for left in range(start, stop, POOL_BLOCK):
-            block = slice(left, min(left + POOL_BLOCK, stop))
-            products = asking @ vectors[block].T
+        query_vectors = vectors[rows]
+        for left in range(start, stop, pool_block):
+            block = slice(left, min(left + pool_block, stop))
+            products = query_vectors @ vectors[block].T
             np.copyto(products, -np.inf, where=groups[rows, None] == groups[None, block])
-            if barred is not None:
-                products[:, barred[block]] = -np.inf
+            if excluded is not None:
+                products[:, excluded[block]] = -np.inf
             _keep_best(found[asked], similarities[asked], products, left)
     found[np.isneginf(similarities)] = -1
     return found, similarities
@@ -54,7 +58,7 @@ def _keep_best(
 ) -> None:
     """Merge the best of one block, whose first column is row `left`, into the best so far, in place."""
     k = found.shape[1]
-    # Later blocks better few queries' lists: the others are left alone.
+    # Later blocks improve the results of few queries; the others are skipped.
     better = np.flatnonzero(products.max(axis=1) > similarities.min(axis=1))
     if not better.size:
         return

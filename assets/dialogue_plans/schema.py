@@ -1,4 +1,4 @@
-"""What `dialogue_plans` makes."""
+"""The table that `dialogue_plans` writes."""
 
 import pandera.polars as pa
 import polars as pl
@@ -15,17 +15,17 @@ DIALOGUE_PLANS = Table(
     keys=("shard",),
     schema=pa.DataFrameSchema(
         {
-            "seed_id": text("The seed that is taught."),
+            "seed_id": text("The seed."),
             "source": text("Name of its source."),
             "shard": text("Its shard."),
             "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
-            "representative": text("seed_id that stands for its group of near-duplicates."),
+            "representative": text("seed_id that represents its group of near-duplicates."),
             "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="By hash of the representative."),
-            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="How it is taught."),
+            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="Scenario of its dialogue."),
             "drawn_scenario": pa.Column(
                 pl.String,
                 pa.Check.isin(SCENARIO_NAMES),
-                description="What the draw gave; another than `scenario` where an analogy found no partner.",
+                description="The scenario that was drawn; differs from `scenario` where an analogy found no partner.",
             ),
             "debate_rounds": pa.Column(
                 pl.Int8, pa.Check.isin([1, 2]), nullable=True, description="Rounds of A and B, in a debate."
@@ -37,6 +37,6 @@ DIALOGUE_PLANS = Table(
         },
         strict=True,
         unique=["seed_id"],
-        description="Who learns what how: one plan a seed, drawn once, never drawn again.",
+        description="One dialogue plan per seed, drawn once.",
     ),
 )

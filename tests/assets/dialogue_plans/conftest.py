@@ -11,7 +11,7 @@ from assets.seeds.schema import EMBEDDINGS, SEEDS
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 
-Hold = Callable[..., list[str]]
+WriteSeeds = Callable[..., list[str]]
 
 
 @pytest.fixture
@@ -20,10 +20,10 @@ def lake(tmp_path: Path) -> Lake:
 
 
 @pytest.fixture
-def hold(lake: Lake) -> Hold:
-    """Writes one shard of seeds and their vectors, and gives the seeds' ids.
+def write_seeds(lake: Lake) -> WriteSeeds:
+    """Write one shard of seeds and their vectors; returns the seeds' ids.
 
-    `representatives` maps a seed's position to that of the one that stands for it. Without `vectors` random ones.
+    `representatives` maps the index of a seed to that of its representative. Without `vectors` they are random.
     """
 
     def write(

@@ -11,7 +11,7 @@ from assets.framework.partitions import SHARDS
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
 from resources.lake.tables import Lake
 
-Hold = Callable[..., list[str]]
+WriteSeeds = Callable[..., list[str]]
 SOURCES: SeedsConfiguration = load_seeds_configuration("demo")
 RULES = PlanRules(splits=SplitShares(train=1, validation=0, test=0))
 
@@ -24,7 +24,7 @@ def instance() -> Iterator[DagsterInstance]:
 
 @pytest.fixture
 def plan(lake: Lake, instance: DagsterInstance) -> Callable[..., ExecuteInProcessResult]:
-    """Materialises one shard or a range of them."""
+    """Materialise one shard or a range of shards."""
 
     def run(first: str, last: str | None = None, rules: PlanRules = RULES) -> ExecuteInProcessResult:
         ends = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last or first}
@@ -48,10 +48,10 @@ def metadata(result: ExecuteInProcessResult) -> dict[str, dict[str, Any]]:
 
 
 def test_each_shard_of_a_run_is_written_and_described(
-    lake: Lake, hold: Hold, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
+    lake: Lake, write_seeds: WriteSeeds, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
 ) -> None:
-    hold("sums-0000", 8)
-    hold("sums-0001", 4)
+    write_seeds("sums-0000", 8)
+    write_seeds("sums-0001", 4)
     instance.add_dynamic_partitions(SHARDS, ["sums-0000", "sums-0001"])
     described = metadata(plan("sums-0000", "sums-0001"))
     assert {shard: entry["dagster/partition_row_count"] for shard, entry in described.items()} == {
@@ -62,45 +62,34 @@ def test_each_shard_of_a_run_is_written_and_described(
 
 
 def test_the_sample_is_an_analogy_with_both_questions(
-    lake: Lake, hold: Hold, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
+    lake: Lake, write_seeds: WriteSeeds, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
 ) -> None:
-    hold("sums-0000", 8)
+    write_seeds("sums-0000", 8)
     instance.add_dynamic_partitions(SHARDS, ["sums-0000"])
     sample = metadata(plan("sums-0000"))["sums-0000"]["sample plan"]
     assert "train, analogy" in sample
     assert sample.count("of sums-0000") == 2
 
 
-def test_materialising_again_says_that_the_plans_stand_and_whether_the_rules_differ(
-    lake: Lake, hold: Hold, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
+def test_materialising_again_changes_no_plan_and_says_whether_the_rules_differ(
+    lake: Lake, write_seeds: WriteSeeds, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
 ) -> None:
-    hold("sums-0000", 8)
+    write_seeds("sums-0000", 8)
     instance.add_dynamic_partitions(SHARDS, ["sums-0000"])
     plan("sums-0000")
     before = lake.record(DIALOGUE_PLANS, {"shard": "sums-0000"})
     again = metadata(plan("sums-0000", rules=RULES.model_copy(update={"neighbours": 2})))["sums-0000"]
-    assert again["planned"] == "earlier: left as it is"
-    assert again["rules"] == "earlier ones, which differ now"
+    assert again["planned"] == "earlier, unchanged"
+    assert again["rules"] == "earlier ones, different from the current"
     assert lake.record(DIALOGUE_PLANS, {"shard": "sums-0000"}) == before
 
 
-def test_a_source_that_cannot_be_planned_does_not_hold_up_the_others(
-    lake: Lake, hold: Hold, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
+def test_a_source_that_cannot_be_planned_fails_with_what_to_materialise_and_the_others_are_planned(
+    lake: Lake, write_seeds: WriteSeeds, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
 ) -> None:
-    hold("unread-0000", 8, embedder=None)
-    hold("words-0000", 8)
+    write_seeds("unread-0000", 8, embedder=None)
+    write_seeds("words-0000", 8)
     instance.add_dynamic_partitions(SHARDS, ["unread-0000", "words-0000"])
-    result = plan("unread-0000", "words-0000")
-    assert not result.success
+    (failure,) = [event for event in plan("unread-0000", "words-0000").all_events if event.is_step_failure]
+    assert "materialise seed_embeddings for unread first" in str(failure.step_failure_data.error)
     assert [record.name for record in lake.records(DIALOGUE_PLANS)] == ["words-0000"]
-
-
-def test_a_failure_says_what_to_materialise(
-    lake: Lake, hold: Hold, instance: DagsterInstance, plan: Callable[..., ExecuteInProcessResult]
-) -> None:
-    hold("broken-0000", 8, embedder=None)
-    instance.add_dynamic_partitions(SHARDS, ["broken-0000"])
-    (failure,) = [event for event in plan("broken-0000").all_events if event.is_step_failure]
-    error = failure.step_failure_data.error
-    assert error is not None
-    assert "materialise seed_embeddings for broken first" in error.message

@@ -10,7 +10,7 @@ from dagster import AssetCheckSeverity, AssetKey, AssetSelection, DagsterInstanc
 from assets.dialogue_plans.assets import dialogue_plans
 from assets.dialogue_plans.checks import CHECKS, FOLDER, uneven
 from assets.dialogue_plans.configuration import PlanRules, ScenarioShares, SplitShares
-from assets.dialogue_plans.planning import pin_shards
+from assets.dialogue_plans.planning import plan_shards
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.check_files import sql_checks
 from assets.seeds.configuration import load_seeds_configuration
@@ -18,7 +18,7 @@ from assets.seeds.schema import SEEDS
 from resources.lake.tables import Lake
 from tests.check_cases import Rows, failing
 
-Hold = Callable[..., list[str]]
+WriteSeeds = Callable[..., list[str]]
 
 SQL_CHECKS = sql_checks(FOLDER)
 RULES = PlanRules(
@@ -103,10 +103,10 @@ def test_shares_that_are_uneven(plans: dict[str, int], column: str, expected: An
 
 @pytest.mark.parametrize(("seeds", "severity"), [(30, AssetCheckSeverity.WARN), (400, AssetCheckSeverity.ERROR)])
 def test_a_lopsided_mix_of_scenarios_is_a_warning_on_few_plans_and_an_error_on_many(
-    lake: Lake, hold: Hold, seeds: int, severity: AssetCheckSeverity
+    lake: Lake, write_seeds: WriteSeeds, seeds: int, severity: AssetCheckSeverity
 ) -> None:
-    hold("sums-0000", seeds, representatives={1: 0})
-    pin_shards(lake, "sums", ["sums-0000"], RULES)
+    write_seeds("sums-0000", seeds, representatives={1: 0})
+    plan_shards(lake, "sums", ["sums-0000"], RULES)
     only_debate = RULES.model_copy(update={"scenarios": ScenarioShares(error_correction=0, debate=1, analogy=0)})
     with DagsterInstance.ephemeral() as instance:
         result = materialize(

@@ -1,6 +1,6 @@
-"""The bundled seeds under the standard rules: few as they are, every scenario and split is to be seen in the demo.
+"""The demo seeds under the standard rules have every scenario and split.
 
-Another text of a demo seed is another seed, which draws anew: if this fails, choose another `random_seed` in
+A changed demo seed is another seed with other draws: if this fails, choose another `random_seed` in
 assets/dialogue_plans/configurations/standard.yaml.
 """
 
@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from assets.dialogue_plans.configuration import load_plan_rules
-from assets.dialogue_plans.planning import arrange, draw_plans
+from assets.dialogue_plans.planning import draw_plans, order_seeds
 from assets.seeds.configuration import load_seeds_configuration
 from assets.seeds.intake import take_in
 from assets.seeds.schema import SEEDS
@@ -17,14 +17,14 @@ from resources.lake.tables import Lake
 
 @pytest.fixture
 def drawn(lake: Lake) -> pl.DataFrame:
-    """The plans of all demo seeds as drawn, before partners are looked for."""
+    """The plans of all demo seeds as drawn, before partners are drawn."""
     seeds_configuration, rules = load_seeds_configuration("demo"), load_plan_rules()
     nothing_pinned = pl.DataFrame(schema={"representative": pl.String, "split": pl.String})
     plans = []
     for source in seeds_configuration.source_names:
         shards = take_in(lake, seeds_configuration, source).shards
         seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in shards])
-        plans.append(draw_plans(arrange(seeds, nothing_pinned, rules), shards, rules))
+        plans.append(draw_plans(order_seeds(seeds, nothing_pinned, rules), shards, rules))
     return pl.concat(plans)
 
 

@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from assets.dialogue_plans import retrieval
 from assets.dialogue_plans.retrieval import nearest
 
 
@@ -14,9 +12,14 @@ def units(seed: int, rows: int) -> NDArray[np.float32]:
 
 
 def by_hand(
-    vectors: NDArray[np.float32], query: int, pool: slice, groups: NDArray[np.int32], k: int, barred: NDArray[np.bool_]
+    vectors: NDArray[np.float32],
+    query: int,
+    pool: slice,
+    groups: NDArray[np.int32],
+    k: int,
+    excluded: NDArray[np.bool_],
 ) -> set[int]:
-    others = [row for row in range(*pool.indices(len(vectors))) if groups[row] != groups[query] and not barred[row]]
+    others = [row for row in range(*pool.indices(len(vectors))) if groups[row] != groups[query] and not excluded[row]]
     return set(sorted(others, key=lambda row: -float(vectors[query] @ vectors[row]))[:k])
 
 
@@ -34,19 +37,16 @@ def test_blocks_find_what_comparing_each_pair_finds(
 ) -> None:
     vectors = units(seed, rows)
     groups = (np.arange(rows) // sizes).astype(np.int32)
-    barred = np.random.default_rng(seed).random(rows) < 0.2
+    excluded = np.random.default_rng(seed).random(rows) < 0.2
     pool = slice(int(rows * share / 2), int(rows * share))
     queries = np.arange(rows)
-    with pytest.MonkeyPatch.context() as small:
-        small.setattr(retrieval, "QUERY_BLOCK", block)
-        small.setattr(retrieval, "POOL_BLOCK", block)
-        found, similarities = nearest(vectors, queries, pool, groups, k, barred)
+    found, similarities = nearest(vectors, queries, pool, groups, k, excluded, query_block=block, pool_block=block)
     for query in queries:
         rows_found = {int(row) for row in found[query] if row >= 0}
-        assert rows_found == by_hand(vectors, int(query), pool, groups, k, barred)
-    there = found >= 0
+        assert rows_found == by_hand(vectors, int(query), pool, groups, k, excluded)
+    exists = found >= 0
     exact = np.einsum("qd,qkd->qk", vectors[queries], vectors[found])
-    assert np.allclose(similarities[there], exact[there], atol=1e-5)
+    assert np.allclose(similarities[exists], exact[exists], atol=1e-5)
 
 
 def test_a_pool_of_one_finds_nothing_for_itself() -> None:

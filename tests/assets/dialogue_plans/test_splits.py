@@ -1,4 +1,4 @@
-"""Splits hold whatever is read, in whatever order."""
+"""The split of a seed does not depend on other seeds or their order."""
 
 from random import Random
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.dialogue_plans.configuration import PlanRules, SplitShares
-from assets.dialogue_plans.planning import arrange
+from assets.dialogue_plans.planning import order_seeds
 
 RULES = PlanRules(splits=SplitShares(train=0.5, validation=0.25, test=0.25))
 PINNED = {"representative": pl.String, "split": pl.String}
@@ -30,7 +30,7 @@ def frame(seeds: list[tuple[int, int]]) -> pl.DataFrame:
 
 def splits(seeds: list[tuple[int, int]], pinned: dict[str, str] | None = None) -> dict[str, str]:
     decided = pl.DataFrame(list((pinned or {}).items()), schema=PINNED, orient="row")
-    return dict(arrange(frame(seeds), decided, RULES).select("seed_id", "split").iter_rows())
+    return dict(order_seeds(frame(seeds), decided, RULES).select("seed_id", "split").iter_rows())
 
 
 @given(SEEDS)
@@ -50,7 +50,7 @@ def test_neither_order_nor_further_seeds_change_a_split(seeds: list[tuple[int, i
 
 
 @given(SEEDS, st.sampled_from(["train", "validation", "test"]))
-def test_what_is_pinned_stays(seeds: list[tuple[int, int]], split: str) -> None:
+def test_a_decided_split_does_not_change(seeds: list[tuple[int, int]], split: str) -> None:
     group = seeds[0][1]
     found = splits(seeds, {f"group {group}": split})
     assert {found[f"seed {name}"] for name, of in seeds if of == group} == {split}

@@ -19,10 +19,7 @@ def analogies(*pairs: tuple[str, str | None]) -> pl.DataFrame:
 
 def test_partners_are_counted_with_those_of_several_askers_and_those_that_ask() -> None:
     plans = analogies(("a", "b"), ("b", "c"), ("d", "c"), ("c", None))
-    assert partner_reuse(plans) == PartnerReuse(partners=2, serve_several=1, ask_themselves=1)
-
-
-def test_no_plan_reuses_no_partner() -> None:
+    assert partner_reuse(plans) == PartnerReuse(partners=2, of_several=1, with_partner=1)
     assert partner_reuse(DIALOGUE_PLANS.empty()) == PartnerReuse(0, 0, 0)
 
 
