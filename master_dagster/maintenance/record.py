@@ -1,9 +1,11 @@
 """Dagster's record of materialisations, updated from the lake."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from dagster import (
@@ -20,17 +22,24 @@ from assets.dialogue_browser.schema import LISTED
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_SCORES
-from assets.framework.partitions import VARIANTS
 from assets.quality.schema import SCORED
 from assets.report.schema import REPORT_SCORES
 from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 from assets.training_sets.variants import HOME as TRAINING_SETS
-from resources.lake.published_folders import LATEST, MANIFEST, read_latest
-from resources.lake.tables import Lake, PartitionRecord, Table
+from resources.lake.published_folders import LATEST, MANIFEST
+from resources.lake.tables import Lake, PartitionRecord
 
 EVENTS_PER_QUERY = 500
+PUBLISHED: Mapping[str, Sequence[str]] = {  # assets that publish folders: the dimensions of their partitions
+    RELEASES: (),
+    TRAINING_SETS: ("variant",),
+    GRADIENT_FEATURES.name: (),
+    CHECKPOINTS: ("base", "variant"),
+    REPORT_SCORES.name: (),
+    LISTED.name: (),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,96 +87,62 @@ def _dimensions(partition: str | None) -> dict[str, str]:
 
 def _everything(lake: Lake) -> Iterator[tuple[str, list[Materialised]]]:
     yield "raw_seeds", [_made(record, record.name) for record in lake.records(READINGS)]
-    yield "seed_embeddings", _embedded_sources(lake)
-    yield "dialogue_plans", _written(lake, DIALOGUE_PLANS)
-    yield "scenario_dialogues", _written(lake, DIALOGUES)
-    yield "scored_dialogues", _written(lake, SCORED)
-    yield "boost_qa", list(_published(lake, None, RELEASES))
-    yield (
-        "training_sets",
-        [made for variant in VARIANTS for made in _published(lake, variant, f"{TRAINING_SETS}/{variant}")],
-    )
+    yield "seed_embeddings", list(_embedded_sources(lake))
+    for table in (DIALOGUE_PLANS, DIALOGUES, SCORED, BENCHMARK_SCORES):
+        passed = [record for record in lake.records(table) if record.gate == "passed"]
+        yield table.name, [_made(record, _partition(record.keys)) for record in passed]
     answers = lake.records(CHAIN_OF_THOUGHT_ANSWERS)  # one per release, but the asset has no partitions
-    yield (
-        CHAIN_OF_THOUGHT_ANSWERS.name,
-        [_made(record, None) for record in sorted(answers, key=lambda record: record.written_at)[-1:]],
-    )
-    yield CHECKPOINTS, _tuned(lake)
-    yield BENCHMARK_SCORES.name, _written(lake, BENCHMARK_SCORES)
-    for home in (GRADIENT_FEATURES.name, REPORT_SCORES.name, LISTED.name):
-        yield home, list(_published(lake, None, home))
+    newest = sorted(answers, key=lambda record: record.written_at)[-1:]
+    yield CHAIN_OF_THOUGHT_ANSWERS.name, [_made(record, None) for record in newest]
+    for asset, dimensions in PUBLISHED.items():
+        yield asset, list(_published(lake, asset, dimensions))
 
 
-def _written(lake: Lake, table: Table) -> list[Materialised]:
-    found = []
-    for record in lake.records(table):
-        if record.gate == "passed":
-            name = record.name if len(record.keys) == 1 else MultiPartitionKey(dict(record.keys))
-            found.append(_made(record, name))
-    return found
+def _partition(keys: Mapping[str, str]) -> str | None:
+    """The partition key of these dimensions; None where there is none."""
+    return MultiPartitionKey(dict(keys)) if len(keys) > 1 else next(iter(keys.values()), None)
 
 
-def _made(record: PartitionRecord, name: str | None) -> Materialised:
-    return Materialised(
-        name, record.written_at, {"fingerprint": record.fingerprint, "dagster/partition_row_count": record.rows}
-    )
+def _made(record: PartitionRecord, partition: str | None) -> Materialised:
+    facts = {"fingerprint": record.fingerprint, "dagster/partition_row_count": record.rows}
+    return Materialised(partition, record.written_at, facts)
 
 
-def _embedded_sources(lake: Lake) -> list[Materialised]:
+def _embedded_sources(lake: Lake) -> Iterator[Materialised]:
     """The sources of which every shard is embedded: the asset is partitioned by source, its table also by shard."""
-    vectors: dict[str, list[PartitionRecord]] = {}
-    for record in lake.records(EMBEDDINGS):
-        vectors.setdefault(record.keys["source"], []).append(record)
-    seeds: dict[str, set[str]] = {}
-    for record in lake.records(SEEDS):
-        seeds.setdefault(record.keys["source"], set()).add(record.keys["shard"])
-    return [
-        Materialised(
-            source,
-            max(record.written_at for record in records),
-            {"dagster/partition_row_count": sum(record.rows for record in records)},
-        )
-        for source, records in vectors.items()
-        if seeds.get(source, set()) <= {record.keys["shard"] for record in records}
-    ]
+    shards = {(record.keys["source"], record.keys["shard"]) for record in lake.records(SEEDS)}
+    embedded = lake.records(EMBEDDINGS)
+    missing = shards - {(record.keys["source"], record.keys["shard"]) for record in embedded}
+    incomplete = {source for source, _ in missing}
+    for source, group in groupby(embedded, key=lambda record: record.keys["source"]):
+        records = list(group)
+        if source not in incomplete:
+            rows = sum(record.rows for record in records)
+            yield Materialised(source, max(one.written_at for one in records), {"dagster/partition_row_count": rows})
 
 
-def _tuned(lake: Lake) -> list[Materialised]:
-    """The latest checkpoint of every base model and variant."""
-    found: list[Materialised] = []
-    for file in lake.store.list(CHECKPOINTS):
+def _published(lake: Lake, asset: str, dimensions: Sequence[str]) -> Iterator[Materialised]:
+    """The latest folder of each partition of an asset that publishes folders."""
+    for file in lake.store.list(asset):
         home, _, name = file.path.rpartition("/")
-        if name == LATEST and home.count("/") == 2:
-            _, base, variant = home.split("/")
-            found.extend(_published(lake, MultiPartitionKey({"base": base, "variant": variant}), home))
-    return found
-
-
-def _published(lake: Lake, partition: str | None, home: str) -> Iterable[Materialised]:
-    """The latest folder below `home`, if there is one."""
-    latest = read_latest(lake.store, home)
-    if latest is None:
-        return
-    try:
-        manifest = json.loads(lake.store.get(f"{latest['folder']}/{MANIFEST}"))
-    except FileNotFoundError:
-        return
-    yield Materialised(
-        partition, datetime.fromisoformat(manifest["made_at"]), {"id": latest["id"], "path": latest["folder"]}
-    )
+        keys = home.split("/")[1:]
+        if name != LATEST or len(keys) != len(dimensions):
+            continue
+        latest = json.loads(lake.store.get(file.path))
+        with suppress(FileNotFoundError):  # a folder that is not complete
+            manifest = json.loads(lake.store.get(f"{latest['folder']}/{MANIFEST}"))
+            written_at = datetime.fromisoformat(manifest["made_at"])
+            partition = _partition(dict(zip(dimensions, keys, strict=True)))
+            yield Materialised(partition, written_at, {"id": latest["id"], "path": latest["folder"]})
 
 
 def _recorded(instance: DagsterInstance, key: AssetKey) -> dict[str | None, datetime]:
     """When each partition was last recorded as materialised."""
-    unpartitioned = instance.get_latest_materialization_event(key)
     latest: dict[str | None, datetime] = {}
-    if unpartitioned is not None:
+    if unpartitioned := instance.get_latest_materialization_event(key):
         latest[None] = datetime.fromtimestamp(unpartitioned.timestamp, UTC)
-    ids = sorted(
-        instance.event_log_storage.get_latest_storage_id_by_partition(
-            key, DagsterEventType.ASSET_MATERIALIZATION
-        ).values()
-    )
+    newest = instance.event_log_storage.get_latest_storage_id_by_partition(key, DagsterEventType.ASSET_MATERIALIZATION)
+    ids = sorted(newest.values())
     for start in range(0, len(ids), EVENTS_PER_QUERY):
         chosen = AssetRecordsFilter(asset_key=key, storage_ids=ids[start : start + EVENTS_PER_QUERY])
         for record in instance.fetch_materializations(chosen, limit=EVENTS_PER_QUERY).records:
