@@ -1,4 +1,4 @@
-"""A whole deployment in a temporary folder: its own seeds, a profile on the fake endpoint, its own lake."""
+"""A deployment in a temporary folder: its own seeds, a profile on the fake endpoint, its own lake."""
 
 import json
 import re
@@ -17,7 +17,7 @@ THINGS = ("apples", "pencils", "books", "coins", "shells", "cards")
 
 
 def question(number: int) -> dict[str, str]:
-    """A small sum, another for each number."""
+    """A sum, different for each number."""
     name, thing = NAMES[number % len(NAMES)], THINGS[number % len(THINGS)]
     first, second = number + 2, 2 * number + 3
     return {
@@ -28,7 +28,7 @@ def question(number: int) -> dict[str, str]:
 
 
 def play(request: SeenRequest) -> str:
-    """What a class of good actors says: the weak ones err, those who see the reference answer follow it."""
+    """An answer that fits its role: weak ones are wrong, those that see the reference answer agree with it."""
     role = request.model
     reference = re.search(r"\n(We add[^\n]*)\n#### (\d+)", request.text)
     if role == Role.JUDGE:
@@ -51,7 +51,7 @@ def play(request: SeenRequest) -> str:
 
 @dataclass(frozen=True)
 class SampleProject:
-    """The deployment and where its files lie."""
+    """The deployment and the folder with its files."""
 
     folder: Path
     settings: Settings
@@ -61,6 +61,13 @@ class SampleProject:
     def deployment(self) -> Deployment:
         return load_deployment(self.settings)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables."""
+        return {
+            f"MASTER_{name.upper()}": str(getattr(self.settings, name)) for name in ("lake_root", "seeds", "profile")
+        }
+
     def write_seeds(self, numbers: range) -> None:
         """The source's file with these questions."""
         lines = [json.dumps(question(number)) for number in numbers]
@@ -69,7 +76,7 @@ class SampleProject:
 
 @dataclass(frozen=True)
 class FinishedProject:
-    """A project in which every asset is made, and the instance that made it."""
+    """A project with the whole graph materialised, and the instance that recorded it."""
 
     project: SampleProject
     definitions: Definitions
@@ -77,7 +84,7 @@ class FinishedProject:
 
 
 def found_project(folder: Path, endpoint: FakeEndpoint) -> SampleProject:
-    """Twelve sums in one source, and models that play their parts well."""
+    """Twelve sums in one source, and models whose answers fit their roles."""
     endpoint.answer_with(play)
     cast = {
         role.value: {"endpoint": "fake", "model": role.value, "temperature": 0.2, "max_tokens": 200} for role in Role

@@ -3,9 +3,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from master_dagster.definitions import build_definitions
 from master_dagster.demo import materialise_graph, run_step
 from tests.fake_endpoint import FakeEndpoint
 from tests.sample_project import FinishedProject, SampleProject, found_project
+from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
 START_SECONDS = 300
@@ -94,29 +95,27 @@ def served_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleP
 @pytest.fixture(scope="module")
 def ui(served_project: SampleProject) -> Iterator[str]:
     """The address of a running `dagster dev`, whose nightly schedule ticks every minute."""
-    home, settings = served_project.folder / "dagster_home", served_project.settings
+    home = served_project.folder / "dagster_home"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     # Not in this repository's folder, whose .env would take precedence over the environment.
-    lines = [f"MASTER_{name.upper()}={getattr(settings, name)}" for name in ("lake_root", "seeds", "profile")]
-    (home / ".env").write_text("\n".join([*lines, f"DAGSTER_HOME={home}", "MASTER_NIGHTLY_CRON=* * * * *\n"]))
+    variables = {**served_project.environment, "DAGSTER_HOME": home, "MASTER_NIGHTLY_CRON": "* * * * *"}
+    (home / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
     dagster = str(Path(sys.executable).parent / "dagster")
     command = [dagster, "dev", "-m", "master_dagster.definitions", "--host", "127.0.0.1", "--port", str(port)]
-    log = (home / "dev.log").open("w")
-    process = subprocess.Popen(command, cwd=home, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(START_SECONDS):
-            if process.poll() is not None:
-                break
-            try:
-                urllib.request.urlopen(f"{address}/server_info", timeout=1)  # noqa: S310 - our own loopback server
-                break
-            except OSError:
-                time.sleep(1)
-        yield address
-    finally:
-        process.send_signal(signal.SIGINT)  # SIGKILL would leave its child processes behind
-        process.wait(60)
-        log.close()
+
+    def answers_or_ended() -> bool:
+        with suppress(OSError):
+            urllib.request.urlopen(f"{address}/server_info", timeout=1).close()  # noqa: S310 - our own loopback server
+            return True
+        return process.poll() is not None
+
+    with (home / "dev.log").open("w") as log, subprocess.Popen(command, cwd=home, stdout=log, stderr=log) as process:
+        try:
+            until(answers_or_ended, START_SECONDS)
+            yield address
+        finally:
+            process.send_signal(signal.SIGINT)  # SIGKILL would leave its child processes behind
+            process.wait(60)

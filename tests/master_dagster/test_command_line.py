@@ -33,10 +33,10 @@ class Shell:
     folder: Path
     home: Path  # of the Dagster instance
 
-    def set(self, **settings: str) -> None:
-        """Add `MASTER_` settings to the `.env`, where the last line of a name counts."""
+    def set(self, **variables: str) -> None:
+        """Add variables to the `.env`, where the last line of a name counts."""
         with (self.folder / ".env").open("a") as file:
-            file.writelines(f"MASTER_{name.upper()}={value}\n" for name, value in settings.items())
+            file.writelines(f"{name}={value}\n" for name, value in variables.items())
 
     def start(self, *arguments: str, select: str = "scenario_dialogues,scored_dialogues") -> "subprocess.Popen[str]":
         """Start to materialise assets."""
@@ -65,10 +65,8 @@ def shell(planned_project: SampleProject, tmp_path: Path) -> Shell:
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with DagsterInstance.from_config(str(home)) as instance:
         mirror_shards(planned_project.deployment.lake(), instance)
-    (folder / ".env").write_text(f"DAGSTER_HOME={home}\n")
     shell = Shell(planned_project, folder, home)
-    settings = planned_project.settings
-    shell.set(lake_root=settings.lake_root, seeds=settings.seeds, profile=settings.profile)
+    shell.set(DAGSTER_HOME=str(home), **planned_project.environment)
     return shell
 
 
@@ -136,7 +134,7 @@ def test_an_error_is_reported_with_its_cause(shell: Shell, arguments: list[str],
 
 def test_a_lake_that_cannot_be_written_is_reported(shell: Shell) -> None:
     (shell.folder / "file").write_text("no folder")
-    shell.set(lake_root=str(shell.folder / "file" / "lake"))
+    shell.set(MASTER_LAKE_ROOT=str(shell.folder / "file" / "lake"))
     code, output = shell.materialise("--partition", "sums", select="raw_seeds")
     assert code == 1
     assert "cannot write" in output

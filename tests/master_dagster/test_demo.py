@@ -25,8 +25,8 @@ def configured(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> Sampl
     shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
     monkeypatch.chdir(project.folder)  # without the .env of this repository
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    for name in ("lake_root", "seeds", "profile"):
-        monkeypatch.setenv(f"MASTER_{name.upper()}", getattr(project.settings, name))
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
     return project
 
 

@@ -2,9 +2,9 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,22 +23,6 @@ from tests.tiny_model import make_tiny_model
 PROJECT = Path(__file__).parents[2]
 QUESTION = {"kind": "multiple_choice", "form": "fields", "max_tokens": 20}
 FIELDS = {"id": "id", "question": "question", "options": "options", "answer": "answer"}
-
-
-def test_the_caption_of_the_losses_says_that_they_do_not_compare_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = {"first_loss": 2.5, "last_loss": 1.25, "validation_loss": 1.5, "seconds": 90}
-
-    class Checkpoints:
-        def latest(self, lake: Any, base: str, variant: str) -> Any:
-            return SimpleNamespace(results={} if variant == "untuned" else results, manifest={"global_step": 6})
-
-    monkeypatch.setattr(demo_training, "CHECKPOINTS", Checkpoints())
-    training: Any = SimpleNamespace(bases=[SimpleNamespace(name="smollm2-135m")])
-    terminal = Console(file=io.StringIO(), width=80)
-    terminal.print(demo_training.results_table(None, training))  # type: ignore[arg-type]
-    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
-    assert "2.500 → 1.250" in shown
-    assert "not which model is better" in shown
 
 
 @pytest.fixture
@@ -84,4 +68,6 @@ def test_it_tunes_scores_and_reports_and_says_that_a_small_run_shows_nothing_abo
     assert all(lake.read(BENCHMARK_SCORES, [keys])["accuracy"].to_list() == [1.0] for keys in scored.values())
     assert REPORTS.latest(lake).manifest["too_small"]
     assert "So small a run shows nothing about the method" in shown
+    assert re.search(r"\d\.\d{3} → \d\.\d{3}", shown)
+    assert "not which model is better" in shown  # the caption of the losses
     assert RELEASES.latest(lake).id in shown

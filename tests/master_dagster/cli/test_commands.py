@@ -14,8 +14,8 @@ Output = pytest.CaptureFixture[str]
 def set_environment(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.folder)
     monkeypatch.setenv("COLUMNS", "200")
-    for name in ("lake_root", "seeds", "profile"):
-        monkeypatch.setenv(f"MASTER_{name.upper()}", getattr(project.settings, name))
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
