@@ -16,7 +16,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import dialogues_metadata
 from assets.dialogues.task import DialogueTask
 from assets.dialogues.turn_loop import Dialogue, TurnLoop
-from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
+from assets.framework.partition_run import RunProgress, Written, gather_results
 from assets.framework.partitions import Scenario, partition_columns
 from assets.framework.prompts import PromptBook
 from assets.framework.usage_metadata import usage_facts
@@ -58,7 +58,7 @@ class DialogueGeneration:
     partners: PartnerQuestions = field(init=False)
 
     def __post_init__(self) -> None:
-        self.partners = PartnerQuestions(self.lake, DIALOGUE_PLANS, self.keys, self._is_due)
+        self.partners = PartnerQuestions(self.lake, DIALOGUE_PLANS, self.keys, self.is_current)
 
     def is_current(self, key: str) -> bool:
         """See `assets.dialogues.inputs.is_current`."""
@@ -119,12 +119,6 @@ class DialogueGeneration:
         frame = DIALOGUES.frame(made)
         self.lake.write(DIALOGUES, inputs.keys, frame, fingerprint=inputs.fingerprint, gate=passed, facts=facts)
         return Written(dialogues_metadata(made, usage, passed, reason, self.lake.path(DIALOGUES, inputs.keys)), reason)
-
-    def _is_due(self, key: str) -> bool:
-        try:
-            return not self.is_current(key)
-        except PartitionError:
-            return False
 
 
 async def generate_dialogue(task: DialogueTask, turn_loop: TurnLoop, scope: str) -> Dialogue:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from assets.framework.partition_run import PartitionError
 from assets.framework.partitions import Scenario, partition_columns, source_of
 from assets.seeds.schema import SEEDS
 from assets.seeds.shards import source_shards
@@ -65,7 +66,7 @@ class PartnerQuestions:
     lake: Lake
     table: Table  # has the column partner_seed_id: plans or dialogues
     keys: Iterable[str]  # of the run's partitions
-    is_due: Callable[[str], bool] = lambda key: True
+    is_current: Callable[[str], bool] = lambda key: False  # may raise PartitionError
     _found: dict[str, Question] | None = field(default=None, init=False)
 
     def read(self) -> Questions:
@@ -75,9 +76,15 @@ class PartnerQuestions:
             wanted: dict[str, set[str]] = {}
             for key in self.keys:
                 keys = partition_columns(key)
-                if keys["scenario"] == Scenario.ANALOGY and self.is_due(key):
+                if keys["scenario"] == Scenario.ANALOGY and self._is_due(key):
                     partners = self.lake.read(self.table, [keys], ["partner_seed_id"])["partner_seed_id"].drop_nulls()
                     wanted.setdefault(source_of(keys["shard"]), set()).update(partners)
             for source, seed_ids in wanted.items():
                 self._found |= read_questions(self.lake, source, source_shards(self.lake, source), seed_ids)
         return self._found
+
+    def _is_due(self, key: str) -> bool:
+        try:
+            return not self.is_current(key)
+        except PartitionError:
+            return False

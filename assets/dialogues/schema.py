@@ -1,11 +1,35 @@
 """What `scenario_dialogues` makes."""
 
+from collections.abc import Iterable
+
 import pandera.polars as pa
 import polars as pl
 
 from assets.dialogue_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
 from assets.seeds.schema import DOMAINS, text
 from resources.lake.tables import Table
+
+
+def one_of(values: Iterable[str], description: str) -> pa.Column:
+    """A text column with a fixed set of values."""
+    return pa.Column(pl.String, pa.Check.isin(list(values)), description=description)
+
+
+def count(description: str, dtype: type[pl.DataType] = pl.Int64, least: int = 0) -> pa.Column:
+    """A whole number."""
+    return pa.Column(dtype, pa.Check.ge(least), description=description)
+
+
+IDENTITY = {
+    "scenario": one_of(SCENARIO_NAMES, "Scenario of the dialogue."),
+    "shard": text("Shard of the seed."),
+    "source": text("Source of the seed."),
+    "domain": one_of(DOMAINS, "math, code or general."),
+    "split": one_of(SPLIT_NAMES, "Split of the seed."),
+    "seed_id": text("The seed that the dialogue is about."),
+}
+"""Columns that dialogues and their scores have in common."""
+STATUS = one_of(["complete", "set_aside"], "How it ended.")
 
 TURN = pl.Struct(
     {
@@ -34,27 +58,18 @@ DIALOGUES = Table(
             "dialogue_id": pa.Column(
                 pl.String, pa.Check.str_matches(r"^[0-9a-f]{32}$"), description="Hash of scenario and seed ids."
             ),
-            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="Scenario of the dialogue."),
-            "shard": text("Shard of the seed."),
-            "source": text("Source of the seed."),
-            "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
-            "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split of the seed."),
-            "seed_id": text("The seed that the dialogue is about."),
+            **IDENTITY,
             "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
-            "generation": pa.Column(
-                pl.Int32, pa.Check.ge(0), description="0, and one more with each requested regeneration."
-            ),
-            "status": pa.Column(pl.String, pa.Check.isin(["complete", "set_aside"]), description="How it ended."),
+            "generation": count("0, and one more with each requested regeneration.", pl.Int32),
+            "status": STATUS,
             "status_reason": text("Why it was set aside: a short code, then a colon and the words.", nullable=True),
             "turns": pa.Column(pl.List(TURN), description="What was said, in order; of a set-aside one, until then."),
             "discarded": pa.Column(pl.List(DISCARDED), description="Utterances that the screening refused, and why."),
-            "first_answer": pa.Column(
-                pl.String,
-                pa.Check.isin(["right", "wrong", "unknown"]),
-                description="The first student's own final answer against the reference.",
+            "first_answer": one_of(
+                ["right", "wrong", "unknown"], "The first student's own final answer against the reference."
             ),
-            "prompt_tokens": pa.Column(pl.Int64, pa.Check.ge(0), description="Tokens read by all calls kept."),
-            "completion_tokens": pa.Column(pl.Int64, pa.Check.ge(0), description="Tokens written by all calls kept."),
+            "prompt_tokens": count("Tokens read by all calls kept."),
+            "completion_tokens": count("Tokens written by all calls kept."),
         },
         strict=True,
         unique=["dialogue_id"],
@@ -67,10 +82,10 @@ REGENERATIONS = Table(
     keys=("scenario", "shard"),
     schema=pa.DataFrameSchema(
         {
-            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="Scenario of the dialogue."),
-            "shard": text("Shard of the seed."),
+            "scenario": IDENTITY["scenario"],
+            "shard": IDENTITY["shard"],
             "dialogue_id": text("The dialogue that is to be generated again."),
-            "generation": pa.Column(pl.Int32, pa.Check.ge(1), description="How often its regeneration was requested."),
+            "generation": count("How often its regeneration was requested.", pl.Int32, 1),
             "reason": text("Why, the last time: a rejection reason."),
         },
         strict=True,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.estimate import CallAverage, Estimate, RoleEstimate, estimate, measured_averages, turns_of_plans
+from assets.dialogues.estimate import CallAverage, Estimate, estimate, measured_averages, turns_of, turns_of_plans
 from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
 from assets.quality.configuration import QualityRules
@@ -18,7 +18,7 @@ from assets.quality.partition_status import expected_fingerprints, partition_sta
 from resources.chat.profile import Profile, Role
 from resources.lake.tables import Lake
 
-_MANY = 1000  # dialogues of which the mean is taken: `estimate` counts whole calls
+_MANY = 500  # pairs of dialogues of which the mean is taken: `estimate` counts whole calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,12 @@ def dialogue_expenses(
     Half of the debates are taken to have two rounds.
     """
 
-    def of_one(roles: Iterable[RoleEstimate]) -> Expense:
-        taken = list(roles)
-        tokens = sum(role.prompt_tokens + role.completion_tokens for role in taken)
-        return Expense(tokens / _MANY, sum(role.cost for role in taken) / _MANY)
+    def mean(turns: Counter[Role]) -> Expense:
+        roles = estimate({role: _MANY * count for role, count in turns.items()}, profile, averages).roles
+        tokens = sum(role.prompt_tokens + role.completion_tokens for role in roles)
+        return Expense(tokens / _MANY / 2, sum(role.cost for role in roles) / _MANY / 2)
 
-    judging = Counter({Role.JUDGE: _MANY})
-    expenses = {}
-    for scenario in Scenario:
-        rounds = [1, 2] * (_MANY // 2) if scenario is Scenario.DEBATE else [None] * _MANY
-        plans = pl.DataFrame(
-            {"scenario": [scenario.value] * _MANY, "debate_rounds": rounds}, schema_overrides={"debate_rounds": pl.Int8}
-        )
-        expenses[scenario] = of_one(estimate(turns_of_plans(plans) + judging, profile, averages).roles)
-    return expenses, of_one(estimate(judging, profile, averages).roles)
+    judging = Counter({Role.JUDGE: 2})  # of two dialogues
+    return {scenario: mean(turns_of(scenario, 1) + turns_of(scenario, 2) + judging) for scenario in Scenario}, mean(
+        judging
+    )

@@ -3,8 +3,8 @@
 import pandera.polars as pa
 import polars as pl
 
-from assets.dialogue_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
-from assets.seeds.schema import DOMAINS, text
+from assets.dialogues.schema import IDENTITY, STATUS, count, one_of
+from assets.seeds.schema import text
 from resources.lake.tables import Table
 
 
@@ -24,23 +24,15 @@ SCORED = Table(
     schema=pa.DataFrameSchema(
         {
             "dialogue_id": text("The dialogue."),
-            "scenario": pa.Column(pl.String, pa.Check.isin(SCENARIO_NAMES), description="Scenario of the dialogue."),
-            "shard": text("Shard of the seed."),
-            "source": text("Source of the seed."),
-            "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
-            "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="Split of the seed."),
-            "seed_id": text("The seed that the dialogue is about."),
-            "status": pa.Column(pl.String, pa.Check.isin(["complete", "set_aside"]), description="How it ended."),
+            **IDENTITY,
+            "status": STATUS,
             "structure_ok": flag("Roles, alternation and number of turns are those of its scenario."),
-            "final_answer": pa.Column(
-                pl.String,
-                pa.Check.isin(["right", "wrong", "missing", "unknown"]),
-                description="The closing student's final answer against the reference (analogy: the worse of the two); "
+            "final_answer": one_of(
+                ["right", "wrong", "missing", "unknown"],
+                "The closing student's final answer against the reference (analogy: the worse of the two); "
                 "missing: the reference has a result and the answer nowhere shows it; unknown: not to be compared.",
             ),
-            "first_answer": pa.Column(
-                pl.String, pa.Check.isin(["right", "wrong", "unknown"]), description="The first student's own answer."
-            ),
+            "first_answer": one_of(["right", "wrong", "unknown"], "The first student's own answer."),
             "reference_overlap": share(
                 "Share of what the reference says beyond the question that the closing answer holds."
             ),
@@ -55,15 +47,14 @@ SCORED = Table(
             "copied_share": share("Share of a debater's words in runs of six or more taken over from another debater."),
             "english": flag("Every utterance is English (code and formulas aside)."),
             "repetition": share("Share of repeated word n-grams in the most repetitive utterance."),
-            "words": pa.Column(pl.Int32, pa.Check.ge(0), description="Words of all gpt turns."),
+            "words": count("Words of all gpt turns.", pl.Int32),
             "truncated": flag("Some utterance was cut off by the token limit."),
             "refused": flag("Some utterance refuses the task."),
-            "secrets": pa.Column(pl.Int32, pa.Check.ge(0), description="Keys, tokens and passwords found in the text."),
+            "secrets": count("Keys, tokens and passwords found in the text.", pl.Int32),
             "near_duplicate_of": text("dialogue_id of an almost equal, good dialogue of the partition.", nullable=True),
-            "judge_status": pa.Column(
-                pl.String,
-                pa.Check.isin(["judged", "not_judged", "not_asked"]),
-                description="not_judged: no valid verdict; not_asked: rejected before, no money spent.",
+            "judge_status": one_of(
+                ["judged", "not_judged", "not_asked"],
+                "not_judged: no valid verdict; not_asked: rejected before, no money spent.",
             ),
             "judge_correct": flag("The judge finds the reasoning correct.", nullable=True),
             "judge_error_class": text("The judge's class of error, `none` where there is none.", nullable=True),
@@ -75,7 +66,7 @@ SCORED = Table(
                 pl.List(pl.String),
                 description="Codes of the rules that it fails, also where a manual decision accepts it.",
             ),
-            "decided_by": pa.Column(pl.String, pa.Check.isin(["rules", "manual"]), description="Who decided."),
+            "decided_by": one_of(["rules", "manual"], "Who decided."),
             "decision_note": text("Why, where a manual decision decided.", nullable=True),
         },
         strict=True,

@@ -67,7 +67,7 @@ class DialogueScoring:
     partners: PartnerQuestions = field(init=False)
 
     def __post_init__(self) -> None:
-        self.partners = PartnerQuestions(self.lake, DIALOGUES, self.keys, self._is_due)
+        self.partners = PartnerQuestions(self.lake, DIALOGUES, self.keys, self.is_current)
         self.decisions = load_decisions(self.rules.decisions)
         self.rules_identity = self.rules.identity_with(self.decisions)
 
@@ -142,9 +142,6 @@ class DialogueScoring:
         self.lake.write(SCORED, keys, made, fingerprint=self._fingerprint(inputs.record), gate=gate, facts=facts)
         metadata = scores_metadata(made, self.lake.read(DIALOGUES, [keys]), usage, gate, self.lake.path(SCORED, keys))
         return Written(metadata, GATE_FAILED if gate == "failed" else "")
-
-    def _is_due(self, key: str) -> bool:
-        return self.lake.record(DIALOGUES, partition_columns(key)) is not None and not self.is_current(key)
 
     def _fingerprint(self, dialogues: PartitionRecord) -> str:
         return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules_identity)
