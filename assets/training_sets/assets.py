@@ -30,7 +30,7 @@ from assets.training_sets.configuration import ComparisonRules
 from assets.training_sets.gradient_features import FEATURE_SETS, publish_features
 from assets.training_sets.makers import VariantContext, make_variant
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
-from assets.training_sets.summary import answers_metadata, features_metadata, training_set_metadata
+from assets.training_sets.summary import features_metadata, training_set_metadata
 from assets.training_sets.variants import HOME, TrainingSetError
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService
@@ -67,13 +67,13 @@ def chain_of_thought_answers(
         try:
             release = RELEASES.latest(lake)
             with progress("answers", context.log.info) as update:
-                record = answer_seeds(lake, release, chat, comparison_rules.cot, update, context.run.run_id)
+                metadata = answer_seeds(lake, release, chat, comparison_rules.cot, update, context.run.run_id)
         except (EndpointUnusable, BudgetSpent) as error:
             retry_outage(context, error)
             raise Failure(str(error), allow_retries=False) from None
         except (TrainingSetError, ConfigurationError) as error:
             raise Failure(str(error), allow_retries=False) from None
-        return MaterializeResult(metadata=answers_metadata(lake, record))
+        return MaterializeResult(metadata=dict(metadata))
 
 
 @asset(

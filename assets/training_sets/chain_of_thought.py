@@ -22,9 +22,11 @@ from assets.dialogues.screening import screen
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import Outcomes, Written, first_error_group, run_partitions
 from assets.framework.prompts import disarmed
+from assets.framework.usage_metadata import usage_facts
 from assets.seeds.schema import SEEDS
 from assets.training_sets.configuration import ReasoningRules
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
+from assets.training_sets.summary import answers_metadata
 from assets.training_sets.variants import (
     RowContext,
     TrainingSet,
@@ -65,7 +67,7 @@ def describe_answers(profile: Profile, rules: ReasoningRules) -> dict[str, Any]:
 
 def answer_seeds(
     lake: Lake, release: Release, chat: ChatService, rules: ReasoningRules, update: Update, run: str | None = None
-) -> PartitionRecord:
+) -> Mapping[str, Any]:
     """Write the answers to the seeds of a release; current ones stay. A call that was paid for is in the journal.
 
     While another run on this machine makes the same answers, this one waits, and then finds them current.
@@ -78,16 +80,18 @@ def answer_seeds(
         update: shows how many seeds are answered, of how many.
         run: whose budget is used.
 
+    Returns:
+        The metadata for the UI.
+
     Raises:
         TrainingSetError: too many calls failed this time, or no answer at all can be used.
         EndpointUnusable, BudgetSpent: the run has to stop.
     """
     work, outcomes = AnswerWork(lake, release, chat, rules, update, run), Outcomes([release.id])
     run_async(run_partitions(work, outcomes, address=lake.store.uri(CHAIN_OF_THOUGHT_ANSWERS.name)))
-    record = find_answers(lake, release, chat.profile, rules)
-    if record is None:
-        raise TrainingSetError(outcomes.failures[release.id])
-    return record
+    if failure := outcomes.failures.get(release.id):
+        raise TrainingSetError(failure)
+    return outcomes.written[release.id]
 
 
 def find_answers(lake: Lake, release: Release, profile: Profile, rules: ReasoningRules) -> PartitionRecord | None:
@@ -139,8 +143,8 @@ class AnswerWork:
         return find_answers(self.lake, self.release, self.service.profile, self.rules) is not None
 
     def describe(self, key: str) -> Mapping[str, Any]:
-        """Nothing: the asset describes the answers."""
-        return {}
+        """What the UI shows of the answers."""
+        return answers_metadata(self.lake, {"release": key}, None)
 
     def read(self, key: str) -> str:
         """The system prompt."""
@@ -177,15 +181,16 @@ class AnswerWork:
 
     def write(self, key: str, inputs: str, made: list[Row]) -> Written:
         """Write the answers by seed_id."""
-        made_with = describe_answers(self.service.profile, self.rules)
+        keys, made_with = {"release": key}, describe_answers(self.service.profile, self.rules)
+        usage = self.chat.take_usage(JOURNAL_SCOPE)
         self.lake.write(
             CHAIN_OF_THOUGHT_ANSWERS,
-            {"release": key},
+            keys,
             CHAIN_OF_THOUGHT_ANSWERS.frame(made).sort("seed_id"),
             fingerprint=_fingerprint(self.release, made_with),
-            facts=made_with,
+            facts={"made_with": made_with, "usage": usage_facts(usage)},
         )
-        return Written({})
+        return Written(answers_metadata(self.lake, keys, usage))
 
 
 def _fingerprint(release: Release, made_with: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What the UI shows of training sets and of what is paid for to make them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from dagster import MetadataValue
@@ -8,11 +9,13 @@ from assets.boost_qa.release import create_view
 from assets.boost_qa.schema import RELEASE_ROW
 from assets.boost_qa.summary import released_sample
 from assets.framework.ui_metadata import counts_markdown, sample_markdown, table_markdown
+from assets.framework.usage_metadata import calls_metadata
 from assets.training_sets.gradient_features import Features
 from assets.training_sets.pools import Pool
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
 from assets.training_sets.variants import TrainingSet
-from resources.lake.tables import Lake, PartitionRecord
+from resources.chat.calls import Usage
+from resources.lake.tables import Lake
 
 
 def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
@@ -33,17 +36,18 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
     }
 
 
-def answers_metadata(lake: Lake, record: PartitionRecord) -> dict[str, Any]:
-    """What the UI shows of chain-of-thought answers."""
-    answers = lake.read(CHAIN_OF_THOUGHT_ANSWERS, [record.keys])
+def answers_metadata(lake: Lake, keys: Mapping[str, str], usage: Usage | None) -> dict[str, Any]:
+    """What the UI shows of chain-of-thought answers; see `calls_metadata` for `usage`."""
+    answers = lake.read(CHAIN_OF_THOUGHT_ANSWERS, [keys])
     reasons = answers["reason"].fill_null("answered").value_counts(sort=True).rows()
     return {
         "sample": sample_markdown(("Answer", answers["answer"].drop_nulls()[0]), limit=1200),
         "seeds by outcome": counts_markdown("outcome", "seeds", reasons),
-        "dagster/row_count": record.rows,
-        "made with": MetadataValue.json(lake.facts(CHAIN_OF_THOUGHT_ANSWERS, record.keys)),
-        "release": record.keys["release"],
-        "path": lake.path(CHAIN_OF_THOUGHT_ANSWERS, record.keys),
+        "dagster/row_count": answers.height,
+        **calls_metadata(usage),
+        "made with": MetadataValue.json(lake.facts(CHAIN_OF_THOUGHT_ANSWERS, keys)["made_with"]),
+        "release": keys["release"],
+        "path": lake.path(CHAIN_OF_THOUGHT_ANSWERS, keys),
     }
 
 

@@ -74,6 +74,7 @@ def test_paid_inputs_are_made_by_assets_of_their_own_which_pass_their_checks(
         result = run(maker, instance, asset)
         assert {evaluation.passed for evaluation in result.get_asset_check_evaluations()} == {True}
         assert metadata(result)["None"]["dagster/row_count"].value == rows
+    assert metadata(run(maker, instance, chain_of_thought_answers))["None"]["made"].value == "earlier: already there"
 
 
 @pytest.mark.parametrize("paid_inputs", [True, False])
