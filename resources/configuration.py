@@ -1,4 +1,4 @@
-"""Reading configuration files: one reader, one error that names every fault at once."""
+"""Reading configuration files. One error names everything that is wrong in a file."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,11 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, Val
 
 
 class ConfigurationError(ValueError):
-    """A setting or a configuration file is wrong. The message names each fault, where it is and what to do."""
+    """A setting or a configuration file is wrong. The message names every fault, where it is and what to do."""
 
 
 class Configuration(BaseModel):
-    """Base of every configuration model: unknown keys are faults, values never change after loading."""
+    """Base of every configuration model: unknown keys are errors, and values never change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,26 +37,26 @@ RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]  # on this mach
 RelativeAddress = Annotated[str, AfterValidator(_beside_the_file)]  # or s3://
 
 
-# Faults whose input may be a key in the wrong place: it is never shown, for messages end in logs and metadata.
+# Types of faults whose input is never shown: it may be a misplaced secret, and messages go to logs and metadata.
 NEVER_SHOWN = {"extra_forbidden", "missing"}
 MAY_HOLD_A_SECRET = re.compile("key|token(?!s)|secret|password|url", re.IGNORECASE)
 
 
 def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """One line a fault: `endpoints.openai.max_concurrency: Input should be greater than 0 (given: 0)`.
+    """One line per fault: `endpoints.openai.max_concurrency: Input should be greater than 0 (given: 0)`.
 
-    What was given is left out where it may be a secret: under an unknown key, and under a name that speaks of keys,
-    tokens, secrets, passwords or addresses.
+    The given value is left out where it may be a secret: under an unknown key, and under a name with key, token,
+    secret, password or url in it.
 
     Args:
-        error: what pydantic found.
-        model: what it was validated against; it tells the keys that there are where one is unknown.
+        error: pydantic's error.
+        model: the model of the validation, for the known keys.
     """
     lines = []
     faults = error.errors(include_url=False, include_context=False)
     for fault in faults:
         if fault["type"] == "too_short" and any(_lies_within(other["loc"], fault["loc"]) for other in faults):
-            continue  # its items are there, and at fault themselves
+            continue  # it has items, and their faults are listed
         where = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
@@ -77,14 +77,14 @@ def _lies_within(place: tuple[int | str, ...], other: tuple[int | str, ...]) -> 
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """That there is no such key, which one may be meant, and which there are."""
+    """The message for an unknown key, with the most similar key and all known keys."""
     known = list(known)
     meant = get_close_matches(key, known, 1)
     return f"there is no such key{f'; is {meant[0]} meant?' if meant else ''} (keys here: {', '.join(known)})"
 
 
 def keys_at(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
-    """The keys that a model allows at a place within it, such as `("endpoints", "openai")`."""
+    """The keys that a model allows at a path within it, such as `("endpoints", "openai")`."""
     kinds: list[Any] = [model]
     for part in place:
         kinds = [inner for kind in kinds for inner in _within(kind, part)]
@@ -93,7 +93,7 @@ def keys_at(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
 
 
 def _within(kind: Any, part: int | str) -> Iterator[Any]:
-    """The types that may stand under a key, at an index, or behind the tag by which a union is told apart."""
+    """The types under a key, at an index, or under the tag of a discriminated union."""
     alternatives = list(_alternatives(kind))
     tagged = [one for one in alternatives if len(alternatives) > 1 and _is_model(one) and part in _tags(one)]
     if tagged:
@@ -107,7 +107,7 @@ def _within(kind: Any, part: int | str) -> Iterator[Any]:
 
 
 def _tags(model: type[BaseModel]) -> set[Any]:
-    """The values by which a model can be told apart from others of a union."""
+    """The values of the field that distinguishes a model from the others of a union."""
     return {
         value
         for field in model.model_fields.values()
@@ -148,7 +148,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        # PyYAML's own words quote the line, and a line may hold a key that was put there by mistake.
+        # PyYAML's own message quotes the line, which may have a secret in it.
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigurationError(f"{path}{where}: is not valid YAML: {problem or 'unreadable characters'}") from None
@@ -158,16 +158,16 @@ def load_configuration(path: Path, model: type[Model]) -> Model:
     """Read `path` as YAML and validate it against `model`; its relative paths start at the file's folder.
 
     Raises:
-        ConfigurationError: the file cannot be read, or does not fit; every fault is named at once.
+        ConfigurationError: the file cannot be read or is not valid; the message names every fault.
     """
     content = read_yaml(path)
     if not isinstance(content, Mapping):
-        raise ConfigurationError(f"{path}: should hold a mapping of keys to values, holds {type(content).__name__}")
+        raise ConfigurationError(f"{path}: should be a mapping of keys to values, is {type(content).__name__}")
     try:
         return model.model_validate(content, context={"folder": path.parent.absolute()})
     except ValidationError as error:
         faults = describe_faults(error, model)
-    # Raised outside the except clause: pydantic's error keeps its frames alive, and no collector sees through it.
+    # Raised outside the except clause: pydantic's error keeps its frames in memory, and the collector cannot free them.
     raise ConfigurationError(fault_list(f"{path} is not valid:", faults))
 
 
@@ -176,7 +176,7 @@ def shipped_or_path(value: str, folder: Path) -> Path:
 
     Args:
         value: `paper`, or `my/profile.yaml`.
-        folder: where the shipped configurations lie.
+        folder: the folder of the shipped configurations.
 
     Raises:
         ConfigurationError: neither exists; the message lists the shipped names.

@@ -78,6 +78,6 @@ def load_plan_rules(name_or_path: str = "standard") -> PlanRules:
     """The shipped rules of that name, or those in that file.
 
     Raises:
-        ConfigurationError: there are none, they cannot be read, or do not fit; every fault is named at once.
+        ConfigurationError: there are none, they cannot be read, or are not valid; the message names every error.
     """
     return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), PlanRules)

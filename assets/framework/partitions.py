@@ -1,7 +1,7 @@
-"""Every partitions definition of the graph, named once.
+"""The partitions definitions of all assets.
 
-Sources are static: they are what the seeds configuration lists. Shards are dynamic: `raw_seeds` registers each shard
-that it writes, and the lake is the truth; `mirror_lake` rebuilds them in a fresh Dagster instance.
+Sources are static: the seeds configuration lists them. Shards are dynamic: `raw_seeds` adds each shard that it writes.
+The job `mirror_lake` adds the shards of the lake to a new Dagster instance.
 """
 
 import warnings
@@ -17,12 +17,12 @@ from dagster import (
     StaticPartitionsDefinition,
 )
 
-# Dagster 1.13 marks both as beta and says so once an asset. Can go when they no longer are.
+# Dagster 1.13 warns for each asset that these are beta. Remove this when they no longer are.
 warnings.filterwarnings("ignore", r".*(`backfill_policy`|`MultiToSingleDimensionPartitionMapping`)", BetaWarning)
 
 
 class Scenario(StrEnum):
-    """The three ways of teaching (METHOD: the scenarios)."""
+    """The scenarios of the simulated teaching (METHOD: the scenarios)."""
 
     ERROR_CORRECTION = "error_correction"
     DEBATE = "debate"
@@ -63,12 +63,12 @@ variants = StaticPartitionsDefinition(list(VARIANTS))
 
 
 def sources(names: Iterable[str]) -> StaticPartitionsDefinition:
-    """One partition a source of the seeds configuration."""
+    """One partition per source of the seeds configuration."""
     return StaticPartitionsDefinition(list(names))
 
 
 def tunings(bases: Iterable[str]) -> MultiPartitionsDefinition:
-    """One partition a base model and variant: `smollm2-135m|boost_qa`; `untuned` is the base model as it is."""
+    """One partition per base model and variant, such as `smollm2-135m|boost_qa`; `untuned` is the base model itself."""
     return MultiPartitionsDefinition(
         {"base": StaticPartitionsDefinition(list(bases)), "variant": StaticPartitionsDefinition([UNTUNED, *VARIANTS])}
     )
@@ -88,7 +88,7 @@ def selected_keys(context: AssetExecutionContext) -> list[str]:
     """The partition keys of this run, in order.
 
     Raises:
-        Failure: there is none, which is what Dagster silently makes of a reversed range.
+        Failure: there is none; Dagster selects none for a reversed range.
     """
     keys = list(context.partition_keys)
     if not keys:

@@ -33,8 +33,8 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         group_name="seeds",
         kinds={"parquet", "huggingface"},
         owners=OWNERS,
-        description="Question-answer pairs to teach from: read, normalised, sampled and pinned to shards for good. "
-        "Reading a source again adds only what is new. Rows set aside are in `seed_rejects`, with the reason.",
+        description="Question-answer pairs: read, normalised, sampled and written to shards that never change. "
+        "Reading a source again only adds new seeds. Rows that cannot be used are in `seed_rejects`, with the reason.",
         code_version="1",
         backfill_policy=BackfillPolicy.single_run(),
         metadata=column_schema(SEEDS),
@@ -62,8 +62,8 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         group_name="seeds",
         kinds={"parquet"},
         owners=OWNERS,
-        description="Unit vectors of the seeds' questions, with which the analogy finds similar ones. "
-        "Only shards that this embedder has not embedded yet are.",
+        description="Unit vectors of the seeds' questions, by which analogies find similar questions. "
+        "Only shards without vectors of this embedder are embedded.",
         code_version="1",
         backfill_policy=BackfillPolicy.single_run(),
         metadata=column_schema(EMBEDDINGS),
@@ -90,11 +90,11 @@ def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
     counts = {
         "rows read": intake.rows,
         "new seeds": intake.added,
-        "held already": intake.held,
+        "known before": intake.held,
         "repeated": intake.repeated,
         "beyond the sample": intake.beyond_sample,
         "retracted": intake.retracted,
-        "set aside": intake.rejected,
+        "rejected": intake.rejected,
         "near-duplicates among the new": intake.duplicates,
         "new without a final answer": intake.without_final,
     }
@@ -104,7 +104,7 @@ def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
         "dagster/partition_row_count": seeds,
         "reading": intake.reading,
         "counts": counts_markdown("what", "rows", counts),
-        "set aside": counts_markdown("reason", "rows", intake.reasons),
+        "rejected": counts_markdown("reason", "rows", intake.reasons),
         "new shards": MetadataValue.md(", ".join(intake.new_shards) or "none: nothing is new"),
         "seeds": f"{SEEDS.name}/source={intake.source}",
         "rejects": lake.path(REJECTS, {"source": intake.source}),

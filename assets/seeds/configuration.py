@@ -1,4 +1,4 @@
-"""The seeds configuration: which question-answer data to teach from, and how to take it in."""
+"""The seeds configuration: the sources of question-answer data, and how they are read."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -31,7 +31,7 @@ class HubDataset(Configuration):
 
 
 class Fields(Configuration):
-    """Which fields of a row hold what. A list is joined with an empty line between, what is empty left out."""
+    """The fields of a row. The fields of a list are joined with an empty line between them; empty ones are left out."""
 
     question: FieldNames = Field(description="One field or a list of them.")
     answer: FieldNames = Field(description="One field or a list of them.")
@@ -61,12 +61,12 @@ class SourceConfiguration(Configuration):
     sample: int | None = Field(
         default=None,
         ge=1,
-        description="How many seeds to take of what the source has at each reading, the same ones as long as it has "
-        "them; where rows come or change, further seeds join those held. All, if not given.",
+        description="Size of the sample that each reading draws. The same rows give the same sample; seeds of new or "
+        "changed rows are added to the known seeds. All rows, if not given.",
     )
     random_seed: int = Field(default=0, description="Another one draws another sample.")
     multi_turn: Literal["first", "set_aside"] = Field(
-        default="first", description="Of a longer conversation take the first question and answer, or nothing."
+        default="first", description="Of a longer conversation take the first question and answer, or reject the row."
     )
     keep_system: bool = Field(default=True, description="Keep a row's system prompt, where it has one.")
 
@@ -103,7 +103,7 @@ class SourceConfiguration(Configuration):
 
 
 class Duplicates(Configuration):
-    """When two questions of a source count as the same one (MinHash over runs of words)."""
+    """When two questions of a source are near-duplicates (MinHash over runs of words)."""
 
     threshold: float = Field(default=0.8, gt=0, le=1, description="Estimated Jaccard similarity from which on.")
     num_perm: int = Field(default=120, ge=16, le=1024, description="Length of a signature; longer is more exact.")
@@ -111,7 +111,7 @@ class Duplicates(Configuration):
 
 
 class SeedsConfiguration(Configuration):
-    """Everything that `raw_seeds` needs to know."""
+    """The sources of seeds and how they are read."""
 
     sources: list[SourceConfiguration] = Field(min_length=1)
     folder: RelativePath = Field(
@@ -128,7 +128,7 @@ class SeedsConfiguration(Configuration):
     )
     duplicates: Duplicates = Duplicates()
     retractions: str | None = Field(
-        default=None, description="Text file of seed ids to take down, one a line, `#` before a comment."
+        default=None, description="Text file with the ids of retracted seeds, one per line; `#` starts a comment."
     )
 
     @field_validator("sources")
@@ -158,6 +158,6 @@ def load_seeds_configuration(name_or_path: str = "demo") -> SeedsConfiguration:
     """The shipped configuration of that name, or the one in that file.
 
     Raises:
-        ConfigurationError: there is none, it cannot be read, or it does not fit; every fault is named at once.
+        ConfigurationError: there is none, it cannot be read, or it is not valid; the message names every error.
     """
     return load_configuration(shipped_or_path(name_or_path, CONFIGURATIONS), SeedsConfiguration)

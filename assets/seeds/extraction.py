@@ -44,8 +44,8 @@ def question_answer(row: SourceRow, source: SourceConfiguration, max_characters:
         for part in ("question", "answer"):
             if not texts[part]:
                 raise _Unusable(f"empty_{part}", f"in {beginning(row.values)}")
-    except _Unusable as fault:
-        reason, detail = fault.args
+    except _Unusable as error:
+        reason, detail = error.args
         return RejectedRow(row.origin_file, row.origin_row, reason, beginning(detail, 400))
     return Pair((texts["system"] or None) if source.keep_system else None, texts["question"], texts["answer"])
 

@@ -61,7 +61,9 @@ class Shelf(Configuration):
         ),
     ],
 )
-def test_an_unknown_key_is_told_with_those_there_are_and_the_nearest(tmp_path: Path, content: str, fault: str) -> None:
+def test_an_unknown_key_is_named_with_the_known_keys_and_the_most_similar(
+    tmp_path: Path, content: str, fault: str
+) -> None:
     file = tmp_path / "shelf.yaml"
     file.write_text(content)
     with pytest.raises(ConfigurationError, match=re.escape(fault)):
@@ -71,7 +73,7 @@ def test_an_unknown_key_is_told_with_those_there_are_and_the_nearest(tmp_path: P
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"- a\n- b\n", "should hold a mapping"),
+        (b"- a\n- b\n", "should be a mapping"),
         (b"size: [1\n", "is not valid YAML"),
         (b"size: \xff\xfe\n", "cannot be read"),
     ],
@@ -84,7 +86,7 @@ def test_a_file_that_is_no_mapping_is_refused_with_its_name(tmp_path: Path, cont
     assert "cup.yaml" in str(caught.value)
 
 
-def test_a_fault_of_form_names_its_place_and_quotes_no_line(tmp_path: Path) -> None:
+def test_invalid_yaml_is_named_with_line_and_column_and_without_its_text(tmp_path: Path) -> None:
     file = tmp_path / "cup.yaml"
     file.write_text("size: 1\nkey: sk-secret: more\n")
     with pytest.raises(ConfigurationError, match=r"cup\.yaml, line 2, column \d+: is not valid YAML") as caught:
@@ -113,7 +115,7 @@ class Row(Configuration):
     cups: tuple[Cup, ...] = Field(min_length=1)
 
 
-def test_where_items_are_at_fault_it_is_not_told_that_there_are_too_few(tmp_path: Path) -> None:
+def test_where_items_are_wrong_there_is_no_message_about_their_number(tmp_path: Path) -> None:
     file = tmp_path / "row.yaml"
     file.write_text("cups: [{size: 0, colour: red}]\n")
     with pytest.raises(ConfigurationError) as caught:
