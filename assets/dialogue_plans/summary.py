@@ -1,14 +1,17 @@
-"""Summaries of dialogue plans for the UI."""
+"""What the UI shows of dialogue plans."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from assets.dialogue_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
+from assets.dialogue_plans.configuration import PlanRules
+from assets.dialogue_plans.schema import DIALOGUE_PLANS, SCENARIO_NAMES, SPLIT_NAMES
 from assets.framework.partitions import Scenario
+from assets.framework.ui_metadata import sample_markdown, table_markdown
 from assets.seeds.schema import SEEDS
+from assets.seeds.shards import source_shards
 from resources.lake.tables import Lake
 
 
@@ -46,23 +49,60 @@ def first_plan(plans: pl.DataFrame) -> pl.DataFrame:
     return plans.sort(pl.col("scenario") != Scenario.ANALOGY, maintain_order=True).head(1)
 
 
-def describe_plans(lake: Lake, source: str, shards: Sequence[str], plans: pl.DataFrame) -> dict[str, str]:
-    """Shard to a description of its plan with its question, and for an analogy its partner's question.
+def sample_parts(
+    lake: Lake, source: str, written: Sequence[str], plans: pl.DataFrame
+) -> dict[str, list[tuple[str, str]]]:
+    """By shard, one plan for `sample_markdown`: split, scenario and question, and the partner's question of an analogy.
 
-    The questions are read in one pass over all `shards` of the source.
+    Questions are looked up in one pass over the source's shards, `written`.
     """
     wanted = {*plans["seed_id"], *plans["partner_seed_id"].drop_nulls()}
     questions: dict[str, str] = {}
-    for shard in shards:
+    for shard in written:
         seeds = lake.read(SEEDS, [{"source": source, "shard": shard}], ["seed_id", "question"])
         found = seeds.filter(pl.col("seed_id").is_in(wanted))
         questions |= dict(zip(found["seed_id"], found["question"], strict=True))
-    return {plan["shard"]: _description(plan, questions) for plan in plans.iter_rows(named=True)}
+    return {plan["shard"]: _parts(plan, questions) for plan in plans.iter_rows(named=True)}
 
 
-def _description(plan: dict[str, Any], questions: dict[str, str]) -> str:
-    lines = [f"{plan['split']}, {plan['scenario'].replace('_', ' ')}", questions.get(plan["seed_id"], "")]
+def _parts(plan: dict[str, Any], questions: dict[str, str]) -> list[tuple[str, str]]:
+    parts = [(f"{plan['split']}, {plan['scenario'].replace('_', ' ')}", questions.get(plan["seed_id"], ""))]
     if plan["partner_seed_id"]:
-        similar = f"and then, at a similarity of {plan['partner_similarity']:.2f}:"
-        lines += [similar, questions.get(plan["partner_seed_id"], "")]
-    return "\n\n".join(lines)
+        similar = f"similar question, cosine similarity {plan['partner_similarity']:.2f}"
+        parts.append((similar, questions.get(plan["partner_seed_id"], "")))
+    return parts
+
+
+def plans_metadata(
+    lake: Lake, source: str, keys: Sequence[str], new: Sequence[str], rules: PlanRules
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The metadata of each of a source's shards, from its written plans."""
+    written = source_shards(lake, source)
+    columns = ["seed_id", "scenario", "partner_seed_id"]
+    reuse = partner_reuse(lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in written], columns))
+    counts, first = {}, []
+    for shard in keys:  # one at a time, to bound the memory
+        plans = lake.read(DIALOGUE_PLANS, [{"shard": shard}])
+        first.append(first_plan(plans))
+        counts[shard] = {
+            "plans by scenario and split": table_markdown(scenario_by_split(plans)),
+            "analogies without partner": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
+            "dagster/partition_row_count": plans.height,
+        }
+    samples = sample_parts(lake, source, written, pl.concat(first))
+    for shard in keys:
+        facts = lake.facts(DIALOGUE_PLANS, {"shard": shard})
+        yield (
+            shard,
+            {
+                "sample plan": sample_markdown(*samples[shard], limit=2000),
+                **counts[shard],
+                "partners in the source": reuse.partners,
+                "partners of several seeds": reuse.of_several,
+                "partners that have a partner": reuse.with_partner,
+                "planned": "now" if shard in new else "earlier, unchanged",
+                "rules": "current" if facts["rules"] == rules.identity else "earlier ones, different from the current",
+                "embedder": facts["embedder"] or "not needed",
+                "file": lake.path(DIALOGUE_PLANS, {"shard": shard}),
+            },
+        )

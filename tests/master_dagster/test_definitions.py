@@ -1,6 +1,9 @@
 """The code location: its assets, checks, jobs, schedules and sensors, how they depend on each other, descriptions."""
 
+import re
 from functools import cache
+from operator import attrgetter
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -15,8 +18,10 @@ from dagster import (
 )
 
 from master_dagster.definitions import build_definitions
+from master_dagster.resources import dagster_resources
 from master_dagster.settings import Settings, load_deployment
 
+ASSETS_FOLDER = Path(__file__).parents[2] / "assets"
 ASSETS = {  # name: (group, partitions, upstream)
     "raw_seeds": ("seeds", "demo_math demo_code demo_general", ""),
     "seed_embeddings": ("seeds", "demo_math demo_code demo_general", "raw_seeds"),
@@ -103,6 +108,17 @@ def test_an_asset_has_a_description_owners_kinds_a_code_version_and_described_co
     assert all([spec.description, spec.owners, spec.kinds, spec.code_version])
     schema = spec.metadata["dagster/column_schema"]
     assert [column.name for column in schema.columns if not column.description] == []
+
+
+def test_the_settings_that_sql_checks_use_exist() -> None:
+    resources = dagster_resources(load_deployment(Settings(_env_file=None)))
+    used = [
+        setting
+        for path in ASSETS_FOLDER.glob("*/*/**/*.sql")
+        for setting in re.findall(r"^-- .*\$(\w+)\.([\w.]+)", path.read_text(), re.MULTILINE)
+    ]
+    assert used
+    assert all(attrgetter(attribute)(resources[name]) is not None for name, attribute in used)
 
 
 def test_jobs_schedules_and_sensors_are_described() -> None:

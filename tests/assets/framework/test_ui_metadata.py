@@ -4,7 +4,9 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from assets.framework.ui_metadata import new_figure, picture, quoted, table_markdown
+from assets.framework.ui_metadata import counts_markdown, new_figure, picture, quoted, sample_markdown, table_markdown
+from assets.framework.usage_metadata import calls_metadata, total_usage, usage_facts
+from resources.chat.calls import Usage
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -65,3 +67,31 @@ def test_a_picture_travels_inside_the_text() -> None:
     figure = new_figure()
     figure.subplots().bar(["a"], [1])
     assert str(picture(figure, "bars").value).startswith("![bars](data:image/png;base64,iVBOR")
+
+
+def test_a_sample_quotes_each_part_below_its_heading() -> None:
+    shown = sample_markdown(("Teacher", "<b>7</b>"), ("Student", "word " * 100), limit=20).md_str or ""
+    assert shown.startswith("**Teacher**\n\n> &lt;b&gt;7&lt;/b&gt;\n\n**Student**\n\n> word")
+    assert shown.endswith("…")
+    assert sample_markdown().value == "none"
+
+
+def test_counts_are_a_table_of_names_and_numbers() -> None:
+    assert "| refusal | 2 |" in str(counts_markdown("reason", "utterances", {"refusal": 2}).value)
+
+
+def test_the_usage_of_several_scopes_is_shown_as_one() -> None:
+    usage = total_usage([Usage(calls=15, replayed=1, cost=0.5), Usage(calls=5, cost=0.25)])
+    for moment in range(20):
+        usage.latencies.append(2.0)
+        usage.moments.append(moment)
+    shown = calls_metadata(usage)
+    assert (shown["made"], shown["cost in US dollars"].value) == ("now", 0.75)
+    assert "| paid for now | 20 |" in str(shown["calls"].value)
+    assert "| 90% | 2 |" in str(shown["seconds a call"].value)
+    assert "data:image/png" in str(shown["calls over time"].value)
+    assert usage_facts(usage)["calls"] == 20
+
+
+def test_a_partition_that_was_current_shows_no_calls() -> None:
+    assert calls_metadata(None) == {"made": "earlier: already there"}
