@@ -1,6 +1,5 @@
 """A lake with checkpoints, small benchmarks as files, and models that the fake endpoint plays."""
 
-import asyncio
 import json
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from assets.training_programs.recipe import Training, load_training
 from resources.chat.budget import Budget
 from resources.chat.profile import Profile, Role
 from resources.chat.retries import RetryPolicy
-from resources.chat.service import ChatService
+from resources.chat.service import ChatService, run_async
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
 from resources.model_servers.tuned.serving import ModelUnderTest
@@ -43,7 +42,7 @@ class WatchedEvaluation(CheckpointEvaluation):
 
 @dataclass
 class Board:
-    """Examines checkpoints of one lake by benchmarks that the test writes."""
+    """Evaluates checkpoints of one lake by benchmarks that the test writes."""
 
     folder: Path
     endpoint: FakeEndpoint
@@ -99,7 +98,7 @@ class Board:
         evaluation, key = self.evaluation, f"{BASE}|{variant}"
         work = WatchedEvaluation(evaluation, read_all_questions(evaluation), lambda _: nullcontext(self.update))
         address = self.lake.store.uri(BENCHMARK_SCORES.name)
-        asyncio.run(run_partitions(work, Outcomes([key]), address=address, look_seconds=0.01))
+        run_async(run_partitions(work, Outcomes([key]), address=address, look_seconds=0.01))
         return work.made or work.written(key)
 
     def rows(self, variant: str = "untuned") -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""An evaluation that is ended in the middle, as a process of its own."""
+"""An evaluation that is killed in the middle, as a process of its own."""
 
 import json
 import signal
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.assets.evaluation.sums import CHOICE, sums
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
@@ -17,12 +16,11 @@ ANSWERED = 12
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_an_evaluation_that_is_ended_goes_on_where_it_was(
+def test_an_evaluation_that_is_killed_continues_where_it_stopped(
     number: signal.Signals, board: Any, fake_endpoint: FakeEndpoint
 ) -> None:
     board.add(CHOICE, sums(30))
-    (board.folder / "profile.json").write_text(json.dumps(board.profile.model_dump(mode="json")))
-    (board.folder / "benchmarks.yaml").write_text(yaml.safe_dump({"name": "small", "benchmarks": board.benchmarks}))
+    (board.folder / "benchmarks.json").write_text(json.dumps(board.benchmarks))
 
     def stall(request: SeenRequest) -> Answer | str:
         return "[B]" if request.number < ANSWERED else FakeEndpoint.hangs()
