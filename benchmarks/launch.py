@@ -40,18 +40,18 @@ def launch(folder: Path, number: int) -> tuple[float, float]:
     configuration = TrainerConfiguration(
         backend=LocalConfiguration(folder=folder / "jobs"), timeouts=Timeouts(poll_seconds=0.05)
     )
-    work = TrainingJob("bench", f"checkpoints/bench/{number}", {}, "benchmarks.launch")
+    job = TrainingJob("bench", f"checkpoints/bench/{number}", {}, "benchmarks.launch")
 
     @asset
     def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
         times.append(time.time())
-        open_job_launcher(configuration, store).run(context, work)
+        open_job_launcher(configuration, store).run(context, job)
         times.append(time.time())
         return MaterializeResult()
 
     with DagsterInstance.ephemeral() as instance:
         materialize([checkpoint], instance=instance)
-    began = json.loads(store.get(f"{work.folder}/manifest.json"))["began"]
+    began = json.loads(store.get(f"{job.folder}/manifest.json"))["began"]
     return began - times[0], times[1] - times[0]
 
 

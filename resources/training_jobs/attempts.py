@@ -1,8 +1,7 @@
-"""The attempts at a piece of work, as its folder in the lake tells of them. Whoever writes a claim first submits."""
+"""The attempts of a training job, as files of its folder in the lake. Only the run that writes the first file submits."""
 
 import contextlib
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,133 +10,97 @@ from typing import Any
 from resources.lake.published_folders import json_bytes
 from resources.lake.store import Store
 from resources.training_jobs.backend import JobState, JobStatus
-from resources.training_jobs.job import CLAIM, END, FAILURE, HEARTBEAT, PARENT, TrainingJob, attempt_folder
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A claimed attempt: one job, submitted by the run that holds the claim."""
-
-    number: int
-    folder: str
-    job: str  # its name at the place
-    where: str  # the place, so that nobody asks another one for it
-    run_id: str  # who submits it
-    claimed_at: float  # seconds since 1970
-    version: str  # of the claim's file
+from resources.training_jobs.job import END, FAILURE, HEARTBEAT, LAUNCHED, PARENT, TrainingJob, attempt_folder
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The run that keeps a job: its last sign of life."""
+    """The run that waits for a job, with the time of its last sign of life."""
 
     run_id: str
-    time: float
-    version: str
+    time: float  # seconds since 1970
 
 
-def newest_attempt(store: Store, folder: str) -> Attempt | None:
-    """The attempt of the highest number; None where nobody has tried."""
-    found, number = None, 1
-    while attempt := _read_claim(store, folder, number):
-        found, number = attempt, number + 1
-    return found
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a job. Its methods read and write the small files of its folder."""
+
+    store: Store
+    folder: str
+    name: str  # of the job on its backend
+    backend: str  # its name; no other backend is asked for the job
+    launched: Parent  # the run that submits it
+
+    def record_end(self, status: JobStatus) -> None:
+        """Record how the attempt ended; backends forget. The first record counts."""
+        self.store.put_if_absent(f"{self.folder}/{END}", json_bytes({"state": status.state, "reason": status.reason}))
+
+    def end(self) -> JobStatus | None:
+        """How the attempt ended; None where that is not known."""
+        end = self._read(END)
+        return JobStatus(JobState(end["state"]), end["reason"]) if end else None
+
+    def parent(self) -> Parent:
+        """The run that waits for the job: at first the one that launched it."""
+        parent = self._read(PARENT)
+        return Parent(parent["run_id"], _seconds(parent["time"])) if parent else self.launched
+
+    def write_parent(self, parent: Parent) -> None:
+        """Record that a run waits for the job."""
+        self.store.put(
+            f"{self.folder}/{PARENT}", json_bytes({"run_id": parent.run_id, "time": _timestamp(parent.time)})
+        )
+
+    def heartbeat(self) -> Mapping[str, Any]:
+        """The job's last sign of life: `time`, `step`; empty where there is none."""
+        return self._read(HEARTBEAT)
+
+    def last_heard(self) -> float:
+        """When the job gave its last sign of life or was launched, by its own clock; seconds since 1970."""
+        return max(self.launched.time, _seconds(self.heartbeat().get("time", "")))
+
+    def failure(self) -> Mapping[str, Any]:
+        """The job's own report of its failure: `exit`, `message`, `retryable`; empty where there is none."""
+        return self._read(FAILURE)
+
+    def _read(self, name: str) -> Mapping[str, Any]:
+        """A small JSON object of the folder; empty where there is none or it cannot be parsed."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            content = json.loads(self.store.get(f"{self.folder}/{name}"))
+            if isinstance(content, dict):
+                return content
+        return {}
 
 
-def _read_claim(store: Store, folder: str, number: int) -> Attempt | None:
-    place = attempt_folder(folder, number)
-    try:
-        data, version = store.get_with_version(f"{place}/{CLAIM}")
-    except FileNotFoundError:
-        return None
-    claim = json.loads(data)
-    return Attempt(number, place, claim["job"], claim["where"], claim["run_id"], _seconds(claim["claimed_at"]), version)
+def open_attempt(store: Store, job: TrainingJob, backend: str, run_id: str, now: float) -> Attempt:
+    """The first attempt without a recorded end. Where no run has launched it, this run does: see `Attempt.launched`.
 
-
-def claim_attempt(store: Store, work: TrainingJob, number: int, where: str, run_id: str, now: float) -> Attempt | None:
-    """Claim an attempt nobody has claimed yet; None where another run was faster.
-
-    The job's name ends with letters drawn at random: a folder that was removed and made again, or another lake with the
-    same work, never meets the jobs of the first.
+    Args:
+        store: the lake.
+        job: the job.
+        backend: name of the backend of this run.
+        run_id: this run.
+        now: seconds since 1970.
     """
-    job = f"{work.name}-{number}-{secrets.token_hex(3)}"
-    content = {"job": job, "where": where, "run_id": run_id, "claimed_at": _moment(now)}
-    if not store.put_if_absent(f"{attempt_folder(work.folder, number)}/{CLAIM}", json_bytes(content)):
-        return None
-    return _read_claim(store, work.folder, number)
+    number = 1
+    while store.exists(f"{attempt_folder(job.folder, number)}/{END}"):
+        number += 1
+    path = f"{attempt_folder(job.folder, number)}/{LAUNCHED}"
+    name = job.attempt_name(store.root, number)
+    content = {"job": name, "backend": backend, "run_id": run_id, "time": _timestamp(now), "attempt": number}
+    store.put_if_absent(path, json_bytes(content))
+    launched = json.loads(store.get(path))
+    parent = Parent(launched["run_id"], _seconds(launched["time"]))
+    return Attempt(store, attempt_folder(job.folder, number), launched["job"], launched["backend"], parent)
 
 
-def take_over(store: Store, attempt: Attempt, work: TrainingJob, run_id: str, now: float) -> Attempt | None:
-    """Claim an attempt whose claimer is gone, under the same job name; None where another run was faster."""
-    content = {"job": attempt.job, "where": attempt.where, "run_id": run_id, "claimed_at": _moment(now)}
-    if not store.replace_if_unchanged(f"{attempt.folder}/{CLAIM}", json_bytes(content), attempt.version):
-        return None
-    return _read_claim(store, work.folder, attempt.number)
-
-
-def still_claimed(store: Store, attempt: Attempt, work: TrainingJob) -> bool:
-    """Whether nobody has taken the attempt over meanwhile."""
-    return _read_claim(store, work.folder, attempt.number) == attempt
-
-
-def record_end(store: Store, attempt: Attempt, status: JobStatus) -> None:
-    """Note for good how an attempt ended; places forget."""
-    store.put_if_absent(f"{attempt.folder}/{END}", json_bytes({"state": status.state, "reason": status.reason}))
-
-
-def read_end(store: Store, attempt: Attempt) -> JobStatus | None:
-    """How an attempt ended; None where that is not known."""
-    end = _read(store, attempt, END)
-    return JobStatus(JobState(end["state"]), end["reason"]) if end else None
-
-
-def read_parent(store: Store, attempt: Attempt) -> Parent | None:
-    """Which run keeps the job, and when it was last heard of."""
-    try:
-        data, version = store.get_with_version(f"{attempt.folder}/{PARENT}")
-    except FileNotFoundError:
-        return None
-    content = json.loads(data)
-    return Parent(content["run_id"], _seconds(content["time"]), version)
-
-
-def write_parent(store: Store, attempt: Attempt, run_id: str, now: float, before: Parent | None) -> bool:
-    """Keep the job, if still `before` does; say whether it is kept."""
-    content = json_bytes({"time": _moment(now), "run_id": run_id})
-    return store.replace_if_unchanged(f"{attempt.folder}/{PARENT}", content, before.version if before else None)
-
-
-def read_heartbeat(store: Store, attempt: Attempt) -> Mapping[str, Any]:
-    """The job's last sign of life: `time`, `step`; empty where it gave none."""
-    return _read(store, attempt, HEARTBEAT)
-
-
-def last_heard(store: Store, attempt: Attempt) -> float:
-    """When the job last gave a sign of life, or was claimed; seconds since 1970, by its own clock."""
-    return max(attempt.claimed_at, _seconds(read_heartbeat(store, attempt).get("time", "")))
-
-
-def read_failure(store: Store, attempt: Attempt) -> Mapping[str, Any]:
-    """The job's own account of its failure: `exit`, `message`, `retryable`; empty where it gave none."""
-    return _read(store, attempt, FAILURE)
-
-
-def _read(store: Store, attempt: Attempt, name: str) -> Mapping[str, Any]:
-    """A small JSON object of the attempt's folder; empty where there is none, or none that can be read."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        content = json.loads(store.get(f"{attempt.folder}/{name}"))
-        if isinstance(content, dict):
-            return content
-    return {}
-
-
-def _moment(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _seconds(moment: str) -> float:
+def _seconds(timestamp: str) -> float:
     """Seconds since 1970; 0 where the text is no time."""
     try:
-        return datetime.fromisoformat(moment).timestamp()
+        return datetime.fromisoformat(timestamp).timestamp()
     except (TypeError, ValueError):
         return 0.0

@@ -1,8 +1,8 @@
-"""What the places on AWS share: clients, errors in plain words, the end of a log. boto3 is loaded when first used."""
+"""What the backends on AWS share: clients, errors, the end of a log. boto3 is loaded when it is first used."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,27 +12,12 @@ from resources.training_jobs.backend import BackendError, BackendUnreachable
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
 
-WRONG_CREDENTIALS = "the credentials are wrong: look at AWS_PROFILE, AWS_ACCESS_KEY_ID or the role of this machine"
-EXPIRED = "the credentials have expired: renew them and materialise again, a job that runs is joined"
-NOT_PERMITTED = "the credentials lack this permission; infra/ has the policies"
-QUOTA = "a quota of the account: raise it in Service Quotas, or choose another instance type"
-ADVICE = {
-    "UnrecognizedClientException": WRONG_CREDENTIALS,
-    "InvalidClientTokenId": WRONG_CREDENTIALS,
-    "InvalidSignatureException": WRONG_CREDENTIALS,
-    "SignatureDoesNotMatch": WRONG_CREDENTIALS,
-    "ExpiredToken": EXPIRED,
-    "ExpiredTokenException": EXPIRED,
-    "AccessDenied": NOT_PERMITTED,
-    "AccessDeniedException": NOT_PERMITTED,
-    "ResourceLimitExceeded": QUOTA,
-}
+NO_LOG = "^ResourceNotFoundException"
 CORRECT = "correct `backend` in the trainer's configuration"
-PASSING = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|Unavailable|InternalFailure|InternalServer")
 
 
-class AwsJobs:
-    """Jobs of one service in one region, and the logs that they leave."""
+class AwsBackend:
+    """A client of one service in one region, and the logs of its jobs."""
 
     def __init__(self, service: str) -> None:
         """Raises BackendError where no region is set."""
@@ -44,9 +29,36 @@ class AwsJobs:
         client: CloudWatchLogsClient = open_client("logs")
         return client
 
+    def _call(self, named: str, method: Callable[..., Any], expected: str, **arguments: Any) -> Any:
+        """The answer of a call; None where it is refused with an expected error.
+
+        Args:
+            named: the call, as a message names it: `CreateTrainingJob of x`.
+            method: of a boto3 client.
+            expected: pattern of `<code>: <message>`.
+            arguments: of the call.
+        """
+        from botocore.exceptions import ClientError
+
+        with explained(named):
+            try:
+                return method(**arguments)
+            except ClientError as error:
+                refusal = "{Code}: {Message}".format(**{"Code": "", "Message": "", **error.response.get("Error", {})})
+                if re.search(expected, refusal, re.IGNORECASE):
+                    return None
+                raise
+
+    def _log_tail(self, group: str, stream: str, count: int) -> list[str]:
+        """The newest lines of a log stream, oldest first; empty where it does not exist yet."""
+        stream_arguments = {"logGroupName": group, "logStreamName": stream, "limit": count, "startFromHead": False}
+        answer = self._call(f"GetLogEvents of {group}", self._logs.get_log_events, NO_LOG, **stream_arguments)
+        events = answer["events"] if answer else []
+        return [line for event in events for line in event["message"].splitlines()][-count:]
+
 
 def open_client(service: str, attempts: int = 6) -> Any:
-    """A boto3 client: credentials, region and endpoint by boto3's usual chain, with time-outs.
+    """A boto3 client with time-outs: credentials, region and endpoint by boto3's usual chain.
 
     Args:
         service: `sagemaker`, `batch`, `logs`.
@@ -67,65 +79,25 @@ def open_client(service: str, attempts: int = 6) -> Any:
         )
 
 
-@contextmanager
-def explained(call: str) -> Iterator[None]:
-    """Turn botocore's errors into ours.
+def explained(call: str) -> AbstractContextManager[None]:
+    """Turn botocore's errors within the block into BackendUnreachable and BackendError, with advice.
 
     Args:
         call: what is tried, as the message names it: `CreateTrainingJob of x`.
-
-    Raises:
-        BackendUnreachable: another try may do.
-        BackendError: it will not.
     """
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError, NoRegionError
+    from resources import aws_errors
 
-    try:
-        yield
-    except ClientError as error:
-        code, message = error_of(error)
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status >= 500 or PASSING.search(code):
-            raise BackendUnreachable(f"{call} failed: {code}: {message}; it may work in a minute") from error
-        raise BackendError(f"{call} failed: {code}: {message}; {ADVICE.get(code, CORRECT)}") from error
-    except NoCredentialsError as error:
-        raise BackendError(f"{call} failed: there are no AWS credentials; set AWS_PROFILE, for one") from error
-    except NoRegionError as error:
-        raise BackendError(f"{call} failed: there is no AWS region; set AWS_REGION") from error
-    except HTTPClientError as error:
-        raise BackendUnreachable(f"{call} failed: {error}; look at the network and the region") from error
-    except BotoCoreError as error:
-        raise BackendError(f"{call} failed: {error}; {CORRECT}") from error
+    return aws_errors.explained(call, BackendError, BackendUnreachable, CORRECT)
 
 
-def error_of(error: Any) -> tuple[str, str]:
-    """Code and message of botocore's ClientError."""
-    details = error.response.get("Error", {})
-    return details.get("Code", "unknown"), details.get("Message", "")
-
-
-def require_s3(store: Store, place: str) -> None:
-    """Jobs on other machines reach the lake on S3 alone.
+def require_s3(store: Store, service: str) -> None:
+    """Jobs on other machines reach a lake on S3 only.
 
     Raises:
-        BackendError: the lake lies on this machine's disk.
+        BackendError: the lake is on this machine's disk.
     """
     if not store.root.startswith("s3://"):
         raise BackendError(
-            f"jobs on {place} cannot read the lake at {store.root}: set MASTER_LAKE_ROOT to s3://bucket/prefix, or use "
-            "the trainer configuration `local`"
+            f"jobs on {service} cannot read the lake at {store.root}: set MASTER_LAKE_ROOT to s3://bucket/prefix, or "
+            "use the trainer configuration `local`"
         )
-
-
-def log_tail(logs: "CloudWatchLogsClient", group: str, stream: str, count: int) -> list[str]:
-    """The newest lines of a log stream, oldest first; empty where there is none yet."""
-    from botocore.exceptions import ClientError
-
-    with explained(f"GetLogEvents of {group}"):
-        try:
-            answer = logs.get_log_events(logGroupName=group, logStreamName=stream, limit=count, startFromHead=False)
-        except ClientError as error:
-            if error_of(error)[0] == "ResourceNotFoundException":
-                return []
-            raise
-    return [line for event in answer["events"] for line in event["message"].splitlines()][-count:]

@@ -1,7 +1,6 @@
-"""AWS Batch container jobs as a place: a queue and a job definition, both made by infra/."""
+"""AWS Batch container jobs: a queue and a job definition, both made by infra/."""
 
 import time
-from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,14 +8,13 @@ from pydantic import Field
 
 from resources.configuration import Configuration
 from resources.lake.store import Store
-from resources.training_jobs.aws import AwsJobs, explained, log_tail, open_client, require_s3
+from resources.training_jobs.aws import AwsBackend, explained, open_client, require_s3
 from resources.training_jobs.backend import (
-    LISTED_SECONDS,
     WITH_DIGEST,
     Backend,
     BackendError,
+    BackendJob,
     BackendUnreachable,
-    Job,
     JobState,
     JobStatus,
 )
@@ -52,27 +50,23 @@ class BatchConfiguration(Configuration):
     environment: dict[str, str] = Field(default={}, description="Of every job; no secrets, Batch shows it.")
 
     def open(self, store: Store, detached: bool) -> Backend:
-        """The place. Raises BackendError where the lake is not on S3, or no region is set."""
+        """The backend. Raises BackendError where the lake is not on S3, or no region is set."""
         require_s3(store, "AWS Batch")
         return BatchBackend(self)
 
 
-class BatchBackend(AwsJobs):
-    """Jobs of one queue. Batch lets many jobs have one name; here a name is one job, the first of that name."""
+class BatchBackend(AwsBackend):
+    """Jobs of one queue. Batch accepts many jobs of one name; here a name is one job, the first of that name."""
 
     _client: "BatchClient"
 
-    def __init__(
-        self, configuration: BatchConfiguration, retry_seconds: float = 2.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, configuration: BatchConfiguration, retry_seconds: float = 2.0) -> None:
         super().__init__("batch")
         self.configuration = configuration
         self.retry_seconds = retry_seconds
         self.image = configuration.image
-        self.where = f"batch:{self.region}:{configuration.queue}"
-        self._clock = clock
-        self._ids: dict[str, str] = {}
-        self._doubted: dict[str, float] = {}  # until when another job of that name may turn up
+        self.name = f"batch:{self.region}:{configuration.queue}"
+        self._ids: dict[str, str] = {}  # of jobs that this process submitted: they may not be listed yet
 
     @cached_property
     def _submitter(self) -> "BatchClient":
@@ -80,42 +74,40 @@ class BatchBackend(AwsJobs):
         client: BatchClient = open_client("batch", attempts=1)
         return client
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: BackendJob) -> None:
         if self._find(job.name):
             return
         self._check(job)
-        for waits in range(SUBMISSIONS):
+        for tries in range(SUBMISSIONS):
             try:
                 with explained(f"SubmitJob {job.name}"):
                     self._ids[job.name] = self._submitter.submit_job(**self.request(job))["jobId"]
-                # One that was made again may be the second: the first had arrived, and is not listed yet.
-                self._doubted[job.name] = self._clock() + (LISTED_SECONDS if waits else 0)
                 return
             except BackendUnreachable:
-                time.sleep(self.retry_seconds * 2**waits)
-                if self._find(job.name):  # it had arrived, its answer had not
+                time.sleep(self.retry_seconds * 2**tries)
+                if self._find(job.name):  # the request had arrived, its answer had not
                     return
         raise BackendUnreachable(f"SubmitJob {job.name} failed {SUBMISSIONS} times; it may work in a minute")
 
-    def request(self, job: Job) -> Any:
+    def request(self, job: BackendJob) -> Any:
         """The body of SubmitJob."""
-        own = self.configuration
-        sizes = {"GPU": own.gpus or None, "VCPU": own.vcpus, "MEMORY": own.memory_mib}
-        environment = {**own.environment, **job.environment}
+        settings = self.configuration
+        sizes = {"GPU": settings.gpus or None, "VCPU": settings.vcpus, "MEMORY": settings.memory_mib}
+        environment = {**settings.environment, **job.environment}
         body: dict[str, Any] = {
             "jobName": job.name,
-            "jobQueue": own.queue,
-            "jobDefinition": own.definition,
+            "jobQueue": settings.queue,
+            "jobDefinition": settings.definition,
             "containerOverrides": {
                 "command": ["python", *job.python_arguments],
                 "environment": [{"name": name, "value": value} for name, value in environment.items()],
                 "resourceRequirements": [{"type": kind, "value": str(size)} for kind, size in sizes.items() if size],
             },
             "retryStrategy": {"attempts": 1},  # tries are counted by the trainer, which also backs off
-            "timeout": {"attemptDurationSeconds": max(60, round(own.max_hours * 3600))},
+            "timeout": {"attemptDurationSeconds": max(60, round(settings.max_hours * 3600))},
         }
-        if own.tags:
-            body |= {"tags": own.tags, "propagateTags": True}
+        if settings.tags:
+            body |= {"tags": settings.tags, "propagateTags": True}
         return body
 
     def status(self, name: str) -> JobStatus | None:
@@ -133,7 +125,7 @@ class BatchBackend(AwsJobs):
         if not container.get("logStreamName"):
             return []
         options = container.get("logConfiguration", {}).get("options", {})
-        return log_tail(self._logs, options.get("awslogs-group", LOG_GROUP), container["logStreamName"], count)
+        return self._log_tail(options.get("awslogs-group", LOG_GROUP), container["logStreamName"], count)
 
     def link(self, name: str) -> str | None:
         identity = self._find(name)
@@ -150,57 +142,48 @@ class BatchBackend(AwsJobs):
         return jobs[0] if jobs else None
 
     def _find(self, name: str) -> str | None:
-        """The id of the first job of that name. Others, of a submission that was sent twice, are ended."""
-        now = self._clock()
-        if now >= self._doubted.setdefault(name, now + LISTED_SECONDS) and name in self._ids:
-            return self._ids[name]
+        """The id of the first job of that name. Later ones, of a submission that was sent twice, are ended."""
         with explained(f"ListJobs of {self.configuration.queue}"):
             pages = self._client.get_paginator("list_jobs").paginate(
                 jobQueue=self.configuration.queue, filters=[{"name": "JOB_NAME", "values": [name]}]
             )
-            found = sorted(
-                (job for page in pages for job in page["jobSummaryList"]),
-                key=lambda job: (job["createdAt"], job["jobId"]),
-            )
-            for job in found[1:]:
+            listed = [job for page in pages for job in page["jobSummaryList"]]
+            listed.sort(key=lambda job: (job["createdAt"], job["jobId"]))
+            for job in listed[1:]:
                 if job["status"] not in ENDED:
-                    self._client.terminate_job(
-                        jobId=job["jobId"], reason=f"submitted twice; {found[0]['jobId']} counts"
-                    )
-        if found:
-            self._ids[name] = found[0]["jobId"]
-        return self._ids.get(name)
+                    self._client.terminate_job(jobId=job["jobId"], reason=f"duplicate of {listed[0]['jobId']}")
+        return listed[0]["jobId"] if listed else self._ids.get(name)
 
-    def _check(self, job: Job) -> None:
+    def _check(self, job: BackendJob) -> None:
         """Refuse what Batch would take and run wrongly."""
-        own = self.configuration
-        if own.gpus and job.processes > own.gpus:
+        settings = self.configuration
+        if settings.gpus and job.processes > settings.gpus:
             raise BackendError(
-                f"{job.name} wants {job.processes} processes, one a GPU, and backend.gpus is {own.gpus}: raise it, or "
+                f"{job.name} wants {job.processes} processes, one per GPU, and backend.gpus is {settings.gpus}: raise it, or "
                 "lower recipe.processes"
             )
-        with explained(f"DescribeJobDefinitions {own.definition}"):
-            exact = ":" in own.definition
+        with explained(f"DescribeJobDefinitions {settings.definition}"):
+            exact = ":" in settings.definition
             answer = (
-                self._client.describe_job_definitions(jobDefinitions=[own.definition])
+                self._client.describe_job_definitions(jobDefinitions=[settings.definition])
                 if exact
-                else self._client.describe_job_definitions(jobDefinitionName=own.definition, status="ACTIVE")
+                else self._client.describe_job_definitions(jobDefinitionName=settings.definition, status="ACTIVE")
             )
         found = max(answer["jobDefinitions"], key=lambda definition: definition["revision"], default=None)
         if found is None:
             raise BackendError(
-                f"there is no job definition {own.definition}: correct backend.definition, or deploy infra/"
+                f"there is no job definition {settings.definition}: correct backend.definition, or deploy infra/"
             )
         image = found.get("containerProperties", {}).get("image")
-        if image != own.image:
+        if image != settings.image:
             raise BackendError(
-                f"the job definition {own.definition} runs {image}, and backend.image says {own.image}: they should be "
+                f"the job definition {settings.definition} runs {image}, and backend.image says {settings.image}: they should be "
                 "the same, for checkpoints are named by it"
             )
 
 
 def read_status(job: Any) -> JobStatus:
-    """What DescribeJobs says of one job, in the words that all places share."""
+    """What DescribeJobs says of one job, as the state that all backends share."""
     ending = job.get("isTerminated") or job.get("isCancelled")
     match job["status"]:
         case "SUCCEEDED":

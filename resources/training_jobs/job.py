@@ -1,23 +1,25 @@
-"""A piece of work for a trainer, and the names of the files in its folder of the lake.
+"""A training job, and the names of the files in its folder of the lake.
 
-<folder>/specification.json            what to do; whoever asks first writes it (If-None-Match)
-<folder>/attempts/0001/claim.json      who submits this attempt, at which place, under which job name
-<folder>/attempts/0001/context.json    Dagster Pipes: what the run tells the job
-<folder>/attempts/0001/messages/1.json Dagster Pipes: what the job tells the run, in numbered chunks
+<folder>/specification.json            the input; the first run that asks for the job writes it (If-None-Match)
+<folder>/attempts/0001/launched.json   which run launched the attempt, when, on which backend (If-None-Match)
+<folder>/attempts/0001/context.json    Dagster Pipes, from the run to the job
+<folder>/attempts/0001/messages/1.json Dagster Pipes, from the job to the run, in numbered files
 <folder>/attempts/0001/heartbeat.json  the job is alive: time, step (every HEARTBEAT_SECONDS)
 <folder>/attempts/0001/parent.json     the run that waits for it is alive: time, run id (every HEARTBEAT_SECONDS)
-<folder>/attempts/0001/failure.json    the job's own account of its failure: exit, message, retryable
-<folder>/attempts/0001/end.json        how the attempt ended, as a run saw it: state, reason
-<folder>/progress/…                    the program's own checkpoints, to resume from
-<folder>/manifest.json                 the result; the work is done when it is there
+<folder>/attempts/0001/failure.json    why the job failed, written by the job: exit, message, retryable
+<folder>/attempts/0001/end.json        how the attempt ended, written by a run: state, reason
+<folder>/progress/…                    checkpoints of the program, to resume from
+<folder>/manifest.json                 the result; the job is done when it exists
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from resources.identity import stable_hash
+
 SPECIFICATION = "specification.json"
-CLAIM = "claim.json"
+LAUNCHED = "launched.json"
 CONTEXT = "context.json"
 MESSAGES = "messages"
 HEARTBEAT = "heartbeat.json"
@@ -25,25 +27,29 @@ PARENT = "parent.json"
 FAILURE = "failure.json"
 END = "end.json"
 HEARTBEAT_SECONDS = 15
-# What the program is given in its environment, beside Dagster Pipes' own two variables.
+# The program's environment, beside the two variables of Dagster Pipes.
 LAKE_ROOT = "MASTER_LAKE_ROOT"
 FOLDER = "MASTER_WORK_FOLDER"  # relative to the lake's root
 ATTEMPT = "MASTER_WORK_ATTEMPT"  # 1, 2, …
-ORPHAN_MINUTES = "MASTER_ORPHAN_MINUTES"  # absent where the job goes on without its run
-# How the program ends, beside 0 (done) and 2 (its own fault).
+ORPHAN_MINUTES = "MASTER_ORPHAN_MINUTES"  # absent where the job continues without its run
+# Exit codes of the program, beside 0 (done) and 2 (bad input).
 EXIT_INTERRUPTED = 75  # asked to end; it saved a checkpoint first
-EXIT_ORPHANED = 76  # nobody waits for it any more
+EXIT_ORPHANED = 76  # no run waits for it
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """What a trainer is asked for. The same work always has the same folder and the same id."""
+    """A training job as an asset asks for it. The same job always has the same folder and the same id."""
 
-    name: str  # of its jobs, each attempt adds its own ending: letters, digits and hyphens, at most 50
+    name: str  # first part of the names of its attempts: letters, digits and hyphens, at most 50
     folder: str  # in the lake, relative to its root
-    specification: Mapping[str, Any]  # plain JSON; its `id` tells one piece of work from another
+    specification: Mapping[str, Any]  # plain JSON; its `id` identifies the job
     program: str  # a module of this project that runs without Dagster: "assets.training_programs.fine_tuning"
     processes: int = 1
+
+    def attempt_name(self, lake_root: str, attempt: int) -> str:
+        """The attempt's name on a backend: the same for every run, another one for the same job in another lake."""
+        return f"{self.name}-{attempt}-{stable_hash(lake_root, self.folder)[:6]}"
 
 
 def attempt_folder(folder: str, attempt: int) -> str:

@@ -1,4 +1,4 @@
-"""This machine as a place: a supervisor of its own for every job (see `supervisor`), found again by a lock file."""
+"""This machine as a backend: one supervisor process per job (see `supervisor`), found again by a lock file."""
 
 import contextlib
 import fcntl
@@ -11,20 +11,18 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from resources.configuration import Configuration
 from resources.lake.store import Store
 from resources.training_jobs import supervisor
-from resources.training_jobs.backend import Backend, BackendError, Job, JobState, JobStatus
+from resources.training_jobs.backend import Backend, BackendError, BackendJob, JobState, JobStatus
 from resources.training_jobs.job import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 KEPT_DAYS = 30
-LOCK_TRIES = 200
 
 
 class LocalConfiguration(Configuration):
@@ -38,79 +36,84 @@ class LocalConfiguration(Configuration):
     )
 
     def open(self, store: Store, detached: bool) -> Backend:
-        """The place. `detached`: its jobs outlive the Dagster process that started them."""
+        """The backend. `detached`: its jobs outlive the Dagster process that started them."""
         state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
         folder = self.folder.expanduser() if self.folder else state / "master-dagster" / "jobs"
         return LocalBackend(folder, self.grace_seconds, detached)
 
 
 class LocalBackend:
-    """Jobs as processes. One folder each: job.json, lock, log, and at the end exit.json."""
+    """Jobs as processes. One folder each: job.json, lock (held while the job runs), log, and at the end exit.json."""
 
     image = "local"
 
     def __init__(self, folder: Path, grace_seconds: float = 20, detached: bool = False) -> None:
-        self.where = f"local:{socket.gethostname()}"
+        self.name = f"local:{socket.gethostname()}"
         self.folder = folder
         self.grace_seconds = grace_seconds
         self.detached = detached
-        self._started: dict[str, tuple[subprocess.Popen[bytes], int | None]] = {}
+        self._started: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: BackendJob) -> None:
         folder = self.folder / job.name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._remove_old()
-            with _locked(folder) as lock:
-                if lock is not None and not (folder / "job.json").exists():
-                    self._start(job, folder, lock)
+            with (self.folder / "submit.lock").open("w") as submitting:
+                fcntl.flock(submitting, fcntl.LOCK_EX)
+                self._remove_old()
+                if not (folder / "job.json").exists():
+                    self._start(job, folder)
         except OSError as error:
             raise BackendError(
                 f"cannot start {job.name} on this machine: {error}; its files belong in {folder}: make that writable, "
                 "or set backend.folder in the trainer's configuration"
             ) from error
 
-    def _start(self, job: Job, folder: Path, lock: int) -> None:
-        content = {"command": [sys.executable, *job.python_arguments], "submitted_at": time.time()}
-        staged = folder / "job.json.new"
-        staged.write_text(json.dumps(content))
-        staged.rename(folder / "job.json")
-        lifeline, held = (None, None) if self.detached else os.pipe()
-        inherited = [lock] if lifeline is None else [lock, lifeline]
-        arguments = [str(folder), str(self.grace_seconds), str(lock), str(-1 if lifeline is None else lifeline)]
+    def _start(self, job: BackendJob, folder: Path) -> None:
+        lifeline, kept = (-1, -1) if self.detached else os.pipe()
         try:
-            with (folder / "log").open("ab") as log:
+            with (folder / "lock").open("w") as lock, (folder / "log").open("ab") as log:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # before job.json: whoever sees that sees the job run
+                staged = folder / "job.json.new"
+                staged.write_text(json.dumps({"command": [sys.executable, *job.python_arguments]}))
+                staged.rename(folder / "job.json")
+                arguments = [str(folder), str(self.grace_seconds), str(lifeline)]
                 process = subprocess.Popen(
                     [sys.executable, "-I", "-S", supervisor.__file__, *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    pass_fds=inherited,
+                    pass_fds=[lock.fileno()] if lifeline < 0 else [lock.fileno(), lifeline],
                     start_new_session=True,
                     env={**os.environ, **job.environment},
                 )
-            (folder / "keeper.json").write_text(json.dumps({"pid": process.pid}))
         finally:
-            if lifeline is not None:
+            if lifeline >= 0:
                 os.close(lifeline)
-        self._started[job.name] = (process, held)
+        self._started[job.name] = (process, kept)
 
     def status(self, name: str) -> JobStatus | None:
         folder = self.folder / name
         if not (folder / "job.json").exists():
             return None
         if _is_locked(folder):
-            stopping = (folder / "stop.json").exists()
-            return JobStatus(JobState.STOPPING if stopping else JobState.RUNNING)
-        self._let_go(name)
-        return _ended(_read(folder / "exit.json"))
+            return JobStatus(JobState.STOPPING if (folder / "stopping").exists() else JobState.RUNNING)
+        if name in self._started:
+            process, kept = self._started.pop(name)
+            process.wait()
+            if kept >= 0:
+                os.close(kept)
+        if not (folder / "exit.json").exists():
+            supervisor.kill_processes(folder)
+            return JobStatus(JobState.INTERRUPTED, "its supervisor was killed, or the machine restarted")
+        end = json.loads((folder / "exit.json").read_bytes())
+        return _ended(end["code"], end["why"])
 
     def stop(self, name: str, why: str) -> None:
         folder = self.folder / name
-        if not (folder / "job.json").exists() or not _is_locked(folder):
-            return
-        with contextlib.suppress(ProcessLookupError, KeyError):
-            os.kill(_read(folder / "keeper.json")["pid"], signal.SIGTERM)
+        if (folder / "job.json").exists() and _is_locked(folder):
+            with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):  # it starts or ends just now
+                os.kill(int((folder / "supervisor.pid").read_text()), signal.SIGTERM)
 
     def last_lines(self, name: str, count: int = 40) -> list[str]:
         try:
@@ -122,37 +125,11 @@ class LocalBackend:
     def link(self, name: str) -> str | None:
         return str(self.folder / name / "log")
 
-    def _let_go(self, name: str) -> None:
-        """Of an ended job: reap the supervisor, close the lifeline."""
-        process, held = self._started.pop(name, (None, None))
-        if process is not None:
-            process.wait()
-        if held is not None:
-            os.close(held)
-
     def _remove_old(self) -> None:
-        """Logs of jobs that ended long ago."""
+        """Remove the folders of jobs that ended long ago."""
         for end in self.folder.glob("*/exit.json"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - end.stat().st_mtime > KEPT_DAYS * 86400:
-                    shutil.rmtree(end.parent)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[int | None]:
-    """The job's lock, open and held; None where the job, or whoever submits it, holds it."""
-    with (folder / "lock").open("w") as lock:
-        for _ in range(LOCK_TRIES):
-            if (folder / "job.json").exists():
-                break
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.02)  # another submits it, or looks
-            else:
-                yield lock.fileno()
-                return
-        yield None
+            if time.time() - end.stat().st_mtime > KEPT_DAYS * 86400:
+                shutil.rmtree(end.parent)
 
 
 def _is_locked(folder: Path) -> bool:
@@ -164,16 +141,13 @@ def _is_locked(folder: Path) -> bool:
         return False
 
 
-def _ended(end: dict[str, Any]) -> JobStatus:
-    code, why = end.get("code"), end.get("why", supervisor.LOST)
+def _ended(code: int, why: str | None) -> JobStatus:
     if code == 0:
         return JobStatus(JobState.SUCCEEDED)
-    if why == supervisor.ASKED:
-        return JobStatus(JobState.STOPPED, "it was asked to end")
+    if why == supervisor.ON_REQUEST:
+        return JobStatus(JobState.STOPPED, "on request")
     if why == supervisor.PARENT_GONE:
-        return JobStatus(JobState.INTERRUPTED, "the Dagster process that had started it was gone")
-    if why == supervisor.LOST or code is None:
-        return JobStatus(JobState.INTERRUPTED, "its supervisor was killed, or the machine restarted")
+        return JobStatus(JobState.INTERRUPTED, "the Dagster process that started it ended")
     if code in (EXIT_INTERRUPTED, EXIT_ORPHANED):
         return JobStatus(JobState.INTERRUPTED, f"it ended itself (exit code {code})")
     if code < 0:
@@ -181,11 +155,3 @@ def _ended(end: dict[str, Any]) -> JobStatus:
         hint = ", as the kernel does when memory runs out" if killed == "SIGKILL" else ""
         return JobStatus(JobState.FAILED, f"killed by {killed}{hint}")
     return JobStatus(JobState.FAILED, f"exit code {code}")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    return content

@@ -1,4 +1,4 @@
-"""SageMaker training jobs as a place: one instance, managed spot, this project's own image and program."""
+"""SageMaker training jobs: one instance, managed spot, this project's own image and program."""
 
 import re
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from resources.configuration import Configuration
 from resources.lake.store import Store
-from resources.training_jobs.aws import AwsJobs, error_of, explained, log_tail, require_s3
-from resources.training_jobs.backend import WITH_DIGEST, Backend, Job, JobState, JobStatus
+from resources.training_jobs.aws import NO_LOG, AwsBackend, require_s3
+from resources.training_jobs.backend import WITH_DIGEST, Backend, BackendJob, JobState, JobStatus
 from resources.training_jobs.job import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 JOBS = "_jobs"  # below the lake's root: what SageMaker itself wants to leave on S3
+NOT_FOUND = "^ResourceNotFound|^ValidationException: .*not found"
 LONGEST_HOURS = 28 * 24
 AT_WORK = {"Training", "Uploading"}
 EXIT_CODE = re.compile(r"exit ?code:? ?(\d+)", re.IGNORECASE)
@@ -54,12 +55,12 @@ class SageMakerConfiguration(Configuration):
         return self
 
     def open(self, store: Store, detached: bool) -> Backend:
-        """The place. Raises BackendError where the lake is not on S3, or no region is set."""
+        """The backend. Raises BackendError where the lake is not on S3, or no region is set."""
         require_s3(store, "SageMaker")
         return SageMakerBackend(self, store.root)
 
 
-class SageMakerBackend(AwsJobs):
+class SageMakerBackend(AwsBackend):
     """Training jobs of one account and region."""
 
     _client: "SageMakerClient"
@@ -69,96 +70,72 @@ class SageMakerBackend(AwsJobs):
         self.configuration = configuration
         self.lake_root = lake_root
         self.image = configuration.image
-        self.where = f"sagemaker:{self.region}"
+        self.name = f"sagemaker:{self.region}"
 
-    def submit(self, job: Job) -> None:
-        from botocore.exceptions import ClientError
+    def submit(self, job: BackendJob) -> None:
+        # A name can be used once: the job exists where another run, or a call whose answer was lost, submitted it.
+        create = self._client.create_training_job
+        self._call(f"CreateTrainingJob {job.name}", create, "^ResourceInUse", **self.request(job))
 
-        with explained(f"CreateTrainingJob {job.name}"):
-            try:
-                self._client.create_training_job(**self.request(job))
-            except ClientError as error:
-                if error_of(error)[0] != "ResourceInUse":  # it is there already, maybe of a call whose answer was lost
-                    raise
-
-    def request(self, job: Job) -> Any:
+    def request(self, job: BackendJob) -> Any:
         """The body of CreateTrainingJob."""
-        own = self.configuration
+        settings = self.configuration
         body: dict[str, Any] = {
             "TrainingJobName": job.name,
-            "RoleArn": own.role,
+            "RoleArn": settings.role,
             "AlgorithmSpecification": {
-                "TrainingImage": own.image,
+                "TrainingImage": settings.image,
                 "TrainingInputMode": "File",
                 "ContainerEntrypoint": ["python"],
                 "ContainerArguments": list(job.python_arguments),
             },
             "ResourceConfig": {
-                "InstanceType": own.instance_type,
+                "InstanceType": settings.instance_type,
                 "InstanceCount": 1,
-                "VolumeSizeInGB": own.volume_gb,
-                **({"VolumeKmsKeyId": own.kms_key} if own.kms_key else {}),
+                "VolumeSizeInGB": settings.volume_gb,
+                **({"VolumeKmsKeyId": settings.kms_key} if settings.kms_key else {}),
             },
             "StoppingCondition": {
-                "MaxRuntimeInSeconds": round(own.max_hours * 3600),
-                **({"MaxWaitTimeInSeconds": round(own.max_wait_hours * 3600)} if own.spot else {}),
+                "MaxRuntimeInSeconds": round(settings.max_hours * 3600),
+                **({"MaxWaitTimeInSeconds": round(settings.max_wait_hours * 3600)} if settings.spot else {}),
             },
-            "EnableManagedSpotTraining": own.spot,
+            "EnableManagedSpotTraining": settings.spot,
             # The program saves to the lake itself; spot jobs that may take long want this to be set all the same.
             "CheckpointConfig": {"S3Uri": f"{self.lake_root}/{JOBS}/{job.name}/checkpoints"},
             "OutputDataConfig": {
                 "S3OutputPath": f"{self.lake_root}/{JOBS}",
-                **({"KmsKeyId": own.kms_key} if own.kms_key else {}),
+                **({"KmsKeyId": settings.kms_key} if settings.kms_key else {}),
             },
-            "Environment": {**own.environment, **job.environment},
-            "Tags": [{"Key": key, "Value": value} for key, value in own.tags.items()],
+            "Environment": {**settings.environment, **job.environment},
+            "Tags": [{"Key": key, "Value": value} for key, value in settings.tags.items()],
         }
-        if own.subnets:
-            body["VpcConfig"] = {"Subnets": list(own.subnets), "SecurityGroupIds": list(own.security_groups)}
+        if settings.subnets:
+            body["VpcConfig"] = {"Subnets": list(settings.subnets), "SecurityGroupIds": list(settings.security_groups)}
         return body
 
     def status(self, name: str) -> JobStatus | None:
-        from botocore.exceptions import ClientError
-
-        with explained(f"DescribeTrainingJob {name}"):
-            try:
-                return read_status(self._client.describe_training_job(TrainingJobName=name))
-            except ClientError as error:
-                if _is_not_found(error):
-                    return None
-                raise
+        describe = self._client.describe_training_job
+        answer = self._call(f"DescribeTrainingJob {name}", describe, NOT_FOUND, TrainingJobName=name)
+        return read_status(answer) if answer else None
 
     def stop(self, name: str, why: str) -> None:
-        from botocore.exceptions import ClientError
-
-        with explained(f"StopTrainingJob {name}"):
-            try:
-                self._client.stop_training_job(TrainingJobName=name)
-            except ClientError as error:
-                # What has ended cannot be stopped: "the training job is in status Completed".
-                if not _is_not_found(error) and "in status" not in error_of(error)[1]:
-                    raise
+        # A job that has ended cannot be stopped: "the training job is in status Completed".
+        stop = self._client.stop_training_job
+        self._call(f"StopTrainingJob {name}", stop, f"{NOT_FOUND}|in status", TrainingJobName=name)
 
     def last_lines(self, name: str, count: int = 40) -> list[str]:
-        from botocore.exceptions import ClientError
-
-        with explained(f"DescribeLogStreams of {LOG_GROUP}"):
-            try:
-                streams = self._logs.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
-            except ClientError as error:
-                if error_of(error)[0] == "ResourceNotFoundException":
-                    return []
-                raise
-        if not streams["logStreams"]:
-            return []
-        return log_tail(self._logs, LOG_GROUP, streams["logStreams"][-1]["logStreamName"], count)
+        describe, prefix = self._logs.describe_log_streams, f"{name}/"
+        named = f"DescribeLogStreams of {LOG_GROUP}"
+        answer = self._call(named, describe, NO_LOG, logGroupName=LOG_GROUP, logStreamNamePrefix=prefix)
+        streams = answer["logStreams"] if answer else []
+        return self._log_tail(LOG_GROUP, streams[-1]["logStreamName"], count) if streams else []
 
     def link(self, name: str) -> str | None:
         return f"https://{self.region}.console.aws.amazon.com/sagemaker/home?region={self.region}#/jobs/{name}"
 
 
 def read_status(description: Any) -> JobStatus:
-    """What DescribeTrainingJob says, in the words that all places share."""
+    """What DescribeTrainingJob says, as the state that all backends share."""
     status, detail = description["TrainingJobStatus"], description.get("SecondaryStatus", "")
     reason = description.get("FailureReason") or detail
     match status:
@@ -195,8 +172,3 @@ def _stopped(description: Any, detail: str) -> JobStatus:
             return JobStatus(JobState.INTERRUPTED, detail)
         case _:
             return JobStatus(JobState.STOPPED, detail)
-
-
-def _is_not_found(error: Any) -> bool:
-    code, message = error_of(error)
-    return code == "ResourceNotFound" or (code == "ValidationException" and "not found" in message.lower())

@@ -1,57 +1,41 @@
-"""Ending in an orderly way: the first SIGINT or SIGTERM counts, the ones that follow do not cut the ending short."""
+"""Signals during a training job: the first one ends the run, later ones do not interrupt the stopping of the job."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
-from typing import Any, Self
+from types import FrameType
+from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
-class OneInterruption:
-    """While it is entered, the first signal does what it always did (Dagster's handler raises); later ones are ignored.
+@contextmanager
+def first_signal_only() -> Iterator[None]:
+    """Within the block, the first SIGINT or SIGTERM has its usual effect (Dagster's handler raises); others none.
 
-    Signals reach the main thread alone; in any other this does nothing.
+    Only the main thread receives signals; in other threads this does nothing.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received = False
 
-    def __init__(self) -> None:
-        self.came = False
-        self._holding = False
-        self._waiting: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in ENDING}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """Until the block is left, a signal waits: what the block does is done, or not begun."""
-        self._holding = True
-        try:
-            yield
-        finally:
-            self._holding = False
-            if self._waiting is not None:
-                self._handle(self._waiting, None)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._holding:
-            self._waiting = number
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        handler = before[number]
+        if received or handler is signal.SIG_IGN:
             return
-        handler = self._before[number]
-        if self.came or handler is signal.SIG_IGN:
-            return
-        self.came = True
+        received = True
         if not callable(handler):
             raise KeyboardInterrupt
         handler(number, frame)
+
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in ENDING}
+    for ending in ENDING:
+        signal.signal(ending, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -208,7 +208,7 @@ def test_the_outputs_fill_a_trainer_file_for_sagemaker(main_stack: Stack, tmp_pa
     (tmp_path / "trainer.yaml").write_text(yaml.safe_dump({"backend": place | {"instance_type": "ml.g6e.2xlarge"}}))
     configuration = load_trainer_configuration(str(tmp_path / "trainer.yaml"))
     opened = configuration.backend.open(open_store(main_stack.outputs["LakeRoot"]), detached=False)
-    assert (opened.where, opened.image) == ("sagemaker:eu-central-1", IMAGE)
+    assert (opened.name, opened.image) == ("sagemaker:eu-central-1", IMAGE)
 
 
 def test_the_orchestrator_may_submit_to_its_queue_only(main_stack: Stack, batch_stack: Stack) -> None:

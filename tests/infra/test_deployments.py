@@ -9,7 +9,7 @@ import yaml
 from dagster._core.instance.config import dagster_instance_config
 
 from resources.chat.profile import load_profile
-from resources.training_jobs.launcher import STOP_SECONDS
+from resources.training_jobs.following import STOP_SECONDS
 
 INFRA = Path(__file__).parents[2] / "infra"
 FILES = [INFRA / "docker-compose.yaml", *sorted((INFRA / "helm").glob("*.yaml"))]

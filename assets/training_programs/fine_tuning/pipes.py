@@ -36,20 +36,24 @@ class LakeContextLoader(PipesContextLoader):
 
 
 class LakeMessageChannel(PipesBlobStoreMessageWriterChannel):
-    """Writes chunks of messages below a folder of the lake."""
+    """Writes messages to numbered files of a folder of the lake, without gaps."""
 
     def __init__(self, store: Store, folder: str, interval: float) -> None:
         super().__init__(interval=interval)
         self._store, self._folder = store, folder
-        # SageMaker restarts an interrupted job as the same attempt: its messages go on where they were.
-        self._before = max((int(PurePosixPath(file.path).stem) for file in store.list(folder)), default=0)
+        # SageMaker restarts an interrupted job as the same attempt: its messages continue the numbers.
+        self._number = 1 + max((int(PurePosixPath(file.path).stem) for file in store.list(folder)), default=0)
+        self._unwritten = ""
 
     def upload_messages_chunk(self, payload: StringIO, index: int) -> None:
-        """Write one chunk. One that cannot be written is lost: the messages tell of progress, the manifest counts."""
+        """Write one file. Messages that cannot be written wait for the next call."""
+        self._unwritten += payload.read()
         try:
-            self._store.put(f"{self._folder}/{self._before + index}.json", payload.read().encode())
+            self._store.put(f"{self._folder}/{self._number}.json", self._unwritten.encode())
         except Exception as error:  # one that escapes here would end the writing thread for good
-            sys.stderr.write(f"trainer: messages to Dagster are lost: {error}\n")
+            sys.stderr.write(f"trainer: messages to Dagster are late: {error}\n")
+            return
+        self._number, self._unwritten = self._number + 1, ""
 
 
 class LakeMessageWriter(PipesBlobStoreMessageWriter[LakeMessageChannel]):
@@ -65,34 +69,34 @@ class LakeMessageWriter(PipesBlobStoreMessageWriter[LakeMessageChannel]):
 
 
 class Reporter:
-    """What the program says: lines on stderr and, where a Dagster run waits, the same as its log and messages."""
+    """Reports progress: lines on stderr and, where a Dagster run waits, the same lines in its log, and messages."""
 
     def __init__(self, context: PipesContext | None = None, aloud: bool = True) -> None:
-        """`aloud`: not one of several processes that would all say the same."""
+        """`aloud`: False for all but one of several processes that would write the same lines."""
         self._context, self._aloud = context, aloud
 
     def say(self, line: str) -> None:
-        """One line for people."""
+        """Write one line."""
         if self._aloud:
             sys.stderr.write(f"trainer: {line}\n")
         if self._context:
             self._context.log.info(line)
 
     def complain(self, message: str) -> None:
-        """Why the program ends without a result."""
+        """Write why the program ends without a result."""
         sys.stderr.write(f"trainer: {message}\n")
         if self._context:
             self._context.log.error(message)
 
     def report(self, payload: Mapping[str, Any]) -> None:
-        """Plain JSON for the run, as a custom message."""
+        """Send plain JSON to the run, as a custom message."""
         if self._context:
             self._context.report_custom_message(dict(payload))
 
 
 @contextmanager
-def open_voice(store: Store) -> Iterator[Reporter]:
-    """A voice for this process; alone, without Pipes, where Dagster did not start it."""
+def open_reporter(store: Store) -> Iterator[Reporter]:
+    """The reporter of this process; it writes to stderr only where Dagster did not start the process."""
     params = PipesEnvVarParamsLoader()  # type: ignore[no-untyped-call]
     if not params.is_dagster_pipes_process():
         yield Reporter()
@@ -100,7 +104,7 @@ def open_voice(store: Store) -> Iterator[Reporter]:
     try:
         context = PipesContext(params, LakeContextLoader(store), LakeMessageWriter(store))
     except FileNotFoundError as error:
-        sys.stderr.write(f"trainer: goes on without Dagster Pipes, {error} is missing\n")
+        sys.stderr.write(f"trainer: continues without Dagster Pipes, because {error} is missing\n")
         yield Reporter()
         return
     try:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from assets.training_programs.fine_tuning import saving
 from assets.training_programs.fine_tuning.faults import CRASHED, DONE, INTERRUPTED, Fault, Stop
 from assets.training_programs.fine_tuning.heartbeat import Heartbeat
-from assets.training_programs.fine_tuning.pipes import Reporter, open_voice
+from assets.training_programs.fine_tuning.pipes import Reporter, open_reporter
 from resources.configuration import Configuration, describe_faults, fault_list
 from resources.lake.opening import open_store
 from resources.lake.published_folders import json_bytes
@@ -75,20 +75,20 @@ def run_task(task: Task, work: Callable[[Task, Stop, Reporter, Heartbeat | None,
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, _: stop.ask(INTERRUPTED, f"ended by {signal.Signals(number).name}"))
     with ExitStack() as stack:
-        voice, heartbeat = Reporter(aloud=False), None
+        reporter, heartbeat = Reporter(aloud=False), None
         try:
             if task.first:
                 # SageMaker restarts an interrupted job as the same attempt.
                 task.store.delete(f"{task.attempt_folder}/{FAILURE}")
                 heartbeat = stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
-                voice = stack.enter_context(open_voice(task.store))
+                reporter = stack.enter_context(open_reporter(task.store))
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="trainer-"))
-            work(task, stop, voice, heartbeat, Path(scratch))
+            work(task, stop, reporter, heartbeat, Path(scratch))
         except Exception as error:
             code, message, retryable = explain(error)
             if code == CRASHED and not isinstance(error, Fault | StoreError):
                 traceback.print_exc()
-            voice.complain(message)
+            reporter.complain(message)
             _leave_failure(task, code, message, retryable)
             return code
         return DONE

@@ -24,33 +24,33 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
 
 @pytest.fixture
 def local(jobs: Jobs, tmp_path: Path) -> World:
-    """This machine, the lake on its disk."""
+    """This machine, with the lake on its disk."""
     store = open_store(str(tmp_path / "lake"))
     return World(store, {"kind": "local", "folder": str(jobs.folder), "grace_seconds": 5}, jobs.processes)
 
 
 @pytest.fixture
 def sagemaker(aws_stand_in: AwsStandIn, s3_root: str) -> World:
-    """SageMaker's stand-in, the lake on S3."""
+    """SageMaker's stand-in, with the lake on S3."""
     return World(open_store(s3_root), SAGEMAKER, aws_stand_in.running)
 
 
 @pytest.fixture
 def batch(aws_stand_in: AwsStandIn, s3_root: str) -> World:
-    """AWS Batch's stand-in, the lake on S3."""
+    """AWS Batch's stand-in, with the lake on S3."""
     return World(open_store(s3_root), BATCH, aws_stand_in.running)
 
 
 @pytest.fixture(params=["local", "sagemaker", "batch"])
 def world(request: pytest.FixtureRequest) -> World:
-    """Each place in turn."""
+    """Each backend in turn."""
     found: World = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture(params=["sagemaker", "batch"])
 def aws(request: pytest.FixtureRequest) -> World:
-    """Each place on AWS in turn."""
+    """Each backend on AWS in turn."""
     found: World = request.getfixturevalue(request.param)
     return found
 

@@ -10,24 +10,24 @@ from dagster import AssetExecutionContext, DagsterInstance, MaterializeResult, a
 from resources.lake.opening import open_store
 from resources.training_jobs.configuration import TrainerConfiguration
 from resources.training_jobs.launcher import open_job_launcher
-from tests.resources.training_jobs.launching import work
+from tests.resources.training_jobs.launching import job
 
 
 def launch_once(given: dict[str, Any]) -> None:
-    """Train, and write what ended it to a file.
+    """Run a training job, and write what ended it to a file.
 
     Args:
-        given: `environment`, `root` (the lake), `place`, `patience`, `specification`, `said` (the file).
+        given: `environment`, `root` (the lake), `backend`, `timeouts`, `specification`, `outcome` (the file).
     """
     os.environ.update(given["environment"])
-    configuration = TrainerConfiguration.model_validate({"backend": given["backend"], "timeouts": given["timeouts"]})
+    configuration = TrainerConfiguration.model_validate({key: given[key] for key in ("backend", "timeouts")})
 
     @asset
     def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
         try:
-            open_job_launcher(configuration, open_store(given["root"])).run(context, work(**given["specification"]))
+            open_job_launcher(configuration, open_store(given["root"])).run(context, job(**given["specification"]))
         except BaseException as error:
-            Path(given["said"]).write_text(f"ended by {type(error).__name__}")
+            Path(given["outcome"]).write_text(type(error).__name__)
             raise
         return MaterializeResult()
 

@@ -1,7 +1,9 @@
-"""Trainers with little patience, an asset that calls one, and what they left behind."""
+"""Launchers with short timeouts, an asset that calls one, and what their jobs left behind."""
 
 import contextlib
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 from dagster import (
     AssetExecutionContext,
+    DagsterExecutionInterruptedError,
     DagsterInstance,
     ExecuteInProcessResult,
     MaterializeResult,
@@ -26,16 +29,25 @@ from resources.training_jobs.launcher import JobLauncher
 from resources.training_jobs.local import LocalBackend
 
 REPOSITORY = Path(__file__).parents[3]
-PROGRAM = "tests.resources.training_jobs.work_program"
+FOLDER = "checkpoints/tiny/1"
+PROGRAM = "tests.resources.training_jobs.job_program"
 QUICK = Timeouts(poll_seconds=0.1, retry_seconds=0.01, tries=3)
 
 
-def work(**specification: Any) -> TrainingJob:
-    return TrainingJob("tiny", "checkpoints/tiny/1", {"id": "1", "steps": 3, **specification}, PROGRAM)
+def job(**specification: Any) -> TrainingJob:
+    """A job of `job_program`, of three steps unless said otherwise."""
+    return TrainingJob("tiny", FOLDER, {"id": "1", "steps": 3, **specification}, PROGRAM)
+
+
+def launcher(store: Any, backend: Any, clock: "Clock | None" = None, **timeouts: Any) -> JobLauncher:
+    """A launcher with short timeouts."""
+    clock = clock or Clock()
+    configuration = TrainerConfiguration(timeouts=QUICK.model_copy(update=timeouts))
+    return JobLauncher(configuration, store, backend, {}, clock, clock.sleep)
 
 
 class Clock:
-    """Time that tests may let jump, and something to do whenever a trainer would sleep."""
+    """Time that tests may let jump, and something to do whenever a launcher would sleep."""
 
     def __init__(self) -> None:
         self.jumped = 0.0
@@ -50,18 +62,29 @@ class Clock:
         self.meanwhile()
         time.sleep(min(seconds, 0.1))
 
+    def cancel_once(self, when: Callable[[], bool], first: Callable[[], object]) -> None:
+        """Send SIGTERM to this process as soon as `when` holds, after calling `first`."""
 
+        def look() -> None:
+            if when():
+                self.meanwhile = lambda: None
+                first()
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        self.meanwhile = look
+
+
+@dataclass
 class Jobs:
-    """This machine as a place, and what became of its processes."""
+    """This machine as a backend, and the processes of its jobs."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    folder: Path
 
-    def place(self, **options: Any) -> LocalBackend:
+    def backend(self, **options: Any) -> LocalBackend:
         return LocalBackend(self.folder, **options)
 
     def processes(self) -> list[psutil.Process]:
-        """Those that the tests' jobs started, whoever is their parent by now."""
+        """Those that the tests' jobs started, whatever their parent is by now."""
         mark = str(self.folder)
         found = []
         for process in psutil.process_iter():
@@ -73,50 +96,62 @@ class Jobs:
 
 @dataclass
 class World:
-    """A place and a lake that its jobs reach."""
+    """A backend and a lake that its jobs reach."""
 
     store: Store
-    configuration: dict[str, Any]  # of the place
+    configuration: dict[str, Any]  # of the backend
     running: Callable[[], Sequence[object]]  # processes of jobs
 
-    def trainer(self, clock: Clock | None = None, **patience: Any) -> JobLauncher:
-        """A trainer as a run opens it."""
-        clock = clock or Clock()
-        place = TrainerConfiguration.model_validate({"backend": self.configuration}).backend.open(self.store, False)
-        return trainer(self.store, place, clock, **patience)
+    @property
+    def folder(self) -> Path:
+        return Path(self.configuration["folder"])
+
+    @property
+    def backend(self) -> Backend:
+        """The backend, opened as a run does."""
+        return TrainerConfiguration.model_validate({"backend": self.configuration}).backend.open(self.store, False)
+
+    def launcher(self, clock: Clock | None = None, **timeouts: Any) -> JobLauncher:
+        """A launcher with a backend of its own."""
+        return launcher(self.store, self.backend, clock, **timeouts)
 
     def progress(self) -> list[int]:
         """The attempt that took each step."""
-        files = self.store.list("checkpoints/tiny/1/progress")
+        files = self.store.list(f"{FOLDER}/progress")
         return [json.loads(self.store.get(file.path))["attempt"] for file in files]
 
     def has_begun(self) -> bool:
         """Whether a step was taken."""
-        return self.store.exists("checkpoints/tiny/1/progress/0000.json")
+        return self.store.exists(f"{FOLDER}/progress/0000.json")
 
-    def attempts(self) -> list[dict[str, Any]]:
-        """How each attempt ended, as the lake tells."""
-        files = self.store.list("checkpoints/tiny/1/attempts")
+    def ends(self) -> list[dict[str, Any]]:
+        """How each attempt ended, from the lake."""
+        files = self.store.list(f"{FOLDER}/attempts")
         return [json.loads(self.store.get(file.path)) for file in files if file.path.endswith("/end.json")]
 
     def done(self) -> bool:
         """Whether the result is there."""
-        return self.store.exists("checkpoints/tiny/1/manifest.json")
+        return self.store.exists(f"{FOLDER}/manifest.json")
 
 
 class Runs:
-    """Materialises an asset that trains, and keeps what its run logged."""
+    """Materialises an asset that runs a training job, and reads what its run logged."""
 
     def __init__(self, instance: DagsterInstance) -> None:
         self.instance = instance
 
-    def __call__(self, trainer: JobLauncher, work: TrainingJob) -> ExecuteInProcessResult:
+    def __call__(self, launcher: JobLauncher, job: TrainingJob) -> ExecuteInProcessResult:
         @asset
         def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
-            trainer.run(context, work)
+            launcher.run(context, job)
             return MaterializeResult()
 
         return materialize([checkpoint], instance=self.instance, raise_on_error=False)
+
+    def cancelled(self, launcher: JobLauncher, job: TrainingJob) -> None:
+        """The same, for a run that is cancelled."""
+        with contextlib.suppress(DagsterExecutionInterruptedError):
+            self(launcher, job)
 
     def lines(self, result: ExecuteInProcessResult) -> list[str]:
         return [entry.user_message for entry in self.instance.all_logs(result.run_id)]
@@ -124,10 +159,3 @@ class Runs:
     def failure(self, result: ExecuteInProcessResult) -> str:
         [event] = [event for event in result.all_events if event.is_step_failure]
         return str(event.step_failure_data.error)
-
-
-def trainer(store: Store, place: Backend, clock: Clock | None = None, **patience: Any) -> JobLauncher:
-    """A trainer of little patience."""
-    clock = clock or Clock()
-    configuration = TrainerConfiguration(timeouts=QUICK.model_copy(update=patience))
-    return JobLauncher(configuration, store, place, {}, clock, clock.sleep)

@@ -1,6 +1,6 @@
-"""SageMaker and AWS Batch as places: what they are asked, and what becomes of their answers on a bad day.
+"""SageMaker and AWS Batch: bad days, the requests to them, and what their answers mean.
 
-Every request that a test makes here is checked against AWS's own service models by the stand-in.
+The stand-in checks every request that a test makes here against AWS's own service models.
 """
 
 from typing import Any
@@ -8,183 +8,157 @@ from typing import Any
 import pytest
 
 from resources.lake.opening import open_store
-from resources.training_jobs import batch as batch_place
-from resources.training_jobs import sagemaker as sagemaker_place
+from resources.training_jobs import batch as batch_backend
+from resources.training_jobs import sagemaker as sagemaker_backend
 from resources.training_jobs.aws import explained, open_client
-from resources.training_jobs.backend import BackendError, BackendUnreachable, Job, JobState
+from resources.training_jobs.backend import BackendError, BackendJob, BackendUnreachable, JobState
 from resources.training_jobs.batch import BatchBackend, BatchConfiguration
-from resources.training_jobs.configuration import TrainerConfiguration
 from resources.training_jobs.sagemaker import SageMakerBackend, SageMakerConfiguration
-from tests.aws_stand_in import IMAGE, AwsStandIn, Fate, Refusal
-from tests.resources.training_jobs.launching import Clock, Runs, World, work
+from tests.aws_stand_in import IMAGE, ROLE, AwsStandIn, Fate, Refusal
+from tests.resources.training_jobs.launching import Clock, Runs, World, job
 from tests.waiting import until
 
 SUBMISSION = {"sagemaker": "CreateTrainingJob", "batch": "SubmitJob"}
 
 
-def place_of(world: World) -> Any:
-    return world.trainer().backend
-
-
 # -- bad days ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_spot_interruption_costs_the_step_under_way(aws: World, aws_stand_in: AwsStandIn, runs: Runs) -> None:
-    aws_stand_in.fates = [Fate(interrupt_at="step 1")]
-    result = runs(aws.trainer(), work(steps=4, behave=[[2, "wait"]], attempts=[1]))
+@pytest.mark.parametrize(
+    ("fate", "progress"),
+    [
+        (Fate(interrupt_at="step 1"), [1, 1, 2, 2]),
+        (Fate(interrupt_at="step 1", host_fails=True), [1, 1, 2, 2]),
+        (Fate(no_capacity=True), [2, 2, 2, 2]),
+    ],
+    ids=["spot interruption", "lost machine", "no capacity"],
+)
+def test_another_attempt_resumes(
+    aws: World, aws_stand_in: AwsStandIn, runs: Runs, fate: Fate, progress: list[int]
+) -> None:
+    aws_stand_in.fates = [fate]
+    result = runs(aws.launcher(), job(steps=4, behave=[[2, "wait"]], attempts=[1]))
     assert result.success, runs.failure(result)
-    assert aws.progress() == [1, 1, 2, 2]
+    assert aws.progress() == progress
 
 
 def test_sagemaker_restarts_an_interrupted_job_in_the_same_attempt(
     sagemaker: World, aws_stand_in: AwsStandIn, runs: Runs
 ) -> None:
     aws_stand_in.fates = [Fate(interrupt_at="step 1", restarts=True)]
-    result = runs(sagemaker.trainer(), work(steps=8, seconds=0.1))
+    result = runs(sagemaker.launcher(), job(steps=8, seconds=0.1))
     assert result.success, runs.failure(result)
     assert len(aws_stand_in.made("CreateTrainingJob")) == 1
     assert "step 7" in "\n".join(runs.lines(result))
 
 
-def test_a_restarted_job_is_not_silent_for_the_hours_it_waited(
-    sagemaker: World, aws_stand_in: AwsStandIn, runs: Runs
+@pytest.mark.parametrize(
+    ("world", "fate"),
+    [
+        ("sagemaker", Fate(interrupt_at="step 1", restarts=True)),
+        ("sagemaker", Fate(waits=5)),
+        ("batch", Fate(waits=5)),
+    ],
+    indirect=["world"],
+)
+def test_a_job_that_waits_for_hours_is_not_silent(
+    world: World, aws_stand_in: AwsStandIn, runs: Runs, fate: Fate
 ) -> None:
     clock = Clock()
 
     def hours_pass() -> None:
-        if any(job.started and job.state == "waiting" for job in aws_stand_in.jobs):
+        if any(job.state == "waiting" for job in aws_stand_in.jobs):
             clock.jumped += 3600
 
     clock.meanwhile = hours_pass
-    aws_stand_in.fates = [Fate(interrupt_at="step 1", restarts=True)]
-    assert runs(sagemaker.trainer(clock), work(steps=8, seconds=0.1)).success
+    aws_stand_in.fates = [fate]
+    assert runs(world.launcher(clock), job(steps=8, seconds=0.1)).success
     assert len(aws_stand_in.jobs) == 1
 
 
-def test_a_lost_node_is_replaced(aws: World, aws_stand_in: AwsStandIn, runs: Runs) -> None:
-    aws_stand_in.fates = [Fate(interrupt_at="step 1", host_fails=True)]
-    assert runs(aws.trainer(), work(behave=[[2, "wait"]], attempts=[1])).success
-    assert aws.progress() == [1, 1, 2]
-
-
-def test_capacity_that_is_refused_twice_and_then_granted(aws: World, aws_stand_in: AwsStandIn, runs: Runs) -> None:
-    aws_stand_in.fates = [Fate(no_capacity=True), Fate(no_capacity=True)]
-    assert runs(aws.trainer(), work()).success
-    assert [end["state"] for end in aws.attempts()] == ["no_capacity", "no_capacity", "succeeded"]
-
-
-def test_a_job_that_waits_long_is_not_silent(aws: World, aws_stand_in: AwsStandIn, runs: Runs) -> None:
-    clock = Clock()
-
-    def hours_pass() -> None:
-        if not any(job.started for job in aws_stand_in.jobs):
-            clock.jumped += 3600
-
-    clock.meanwhile = hours_pass
-    aws_stand_in.fates = [Fate(waits=5)]
-    assert runs(aws.trainer(clock), work()).success
-    assert aws.progress() == [1, 1, 1]
-
-
-def test_a_submission_whose_answer_is_lost_is_one_job(aws: World, aws_stand_in: AwsStandIn, runs: Runs) -> None:
-    aws_stand_in.lost_answers.update(CreateTrainingJob=1, SubmitJob=1)
-    assert runs(aws.trainer(), work()).success
-    assert len(aws_stand_in.jobs) == 1
-
-
-def test_a_submission_that_is_lost_is_made_again(aws: World, aws_stand_in: AwsStandIn, runs: Runs) -> None:
-    aws_stand_in.lost_requests.update(CreateTrainingJob=1, SubmitJob=1)
-    assert runs(aws.trainer(), work()).success
+@pytest.mark.parametrize("lost", ["lost_answers", "lost_requests"])
+def test_a_submission_that_is_lost_on_its_way_is_one_job(
+    aws: World, aws_stand_in: AwsStandIn, runs: Runs, lost: str
+) -> None:
+    getattr(aws_stand_in, lost).update(CreateTrainingJob=1, SubmitJob=1)
+    assert runs(aws.launcher(), job()).success
     assert len(aws_stand_in.jobs) == 1
 
 
 def test_a_second_job_of_one_name_is_ended(batch: World, aws_stand_in: AwsStandIn) -> None:
-    job = Job("a-1", ("-c", "import time; time.sleep(600)"))
     aws_stand_in.lost_answers.update(SubmitJob=1)
-    aws_stand_in.unlisted.update(ListJobs=2)  # the queue does not know yet what it has taken
-    place = _quick_batch(batch)
-    place.submit(job)
+    aws_stand_in.unlisted.update(ListJobs=2)  # the queue does not list yet what it has accepted
+    backend = BatchBackend(BatchConfiguration.model_validate(batch.configuration), retry_seconds=0.01)
+    backend.submit(BackendJob("a-1", ("-c", "import time; time.sleep(600)")))
     assert len(aws_stand_in.running()) == 2
     aws_stand_in.unlisted.update(ListJobs=1)
-    assert [status.state for _ in range(2) if (status := place.status("a-1"))] == [JobState.RUNNING] * 2
+    assert [status.state for _ in range(2) if (status := backend.status("a-1"))] == [JobState.RUNNING] * 2
     [left] = until(lambda: running if len(running := aws_stand_in.running()) == 1 else None)
     assert left is aws_stand_in.jobs[0]
 
 
-def _quick_batch(world: World) -> BatchBackend:
-    return BatchBackend(BatchConfiguration.model_validate(world.configuration), retry_seconds=0.01)
+def test_a_service_that_does_not_answer_for_a_while_is_tolerated(
+    aws: World, aws_stand_in: AwsStandIn, runs: Runs
+) -> None:
+    clock = Clock()
 
+    def fail() -> None:
+        clock.meanwhile = lambda: None
+        for operation in ("DescribeTrainingJob", "DescribeJobs"):
+            aws_stand_in.refusals[operation] = [Refusal("ServiceUnavailable", "busy", 503)] * 2
 
-def test_a_place_that_does_not_answer_for_a_while_is_borne(aws: World, aws_stand_in: AwsStandIn, runs: Runs) -> None:
-    trainer, clock = aws.trainer(), Clock()
-    trainer = aws.trainer(clock)
-
-    def fall_silent() -> None:
-        if not clock.jumped:
-            clock.jumped = 1
-            for operation in ("DescribeTrainingJob", "DescribeJobs"):
-                aws_stand_in.refusals[operation] = [Refusal("ServiceUnavailable", "busy", 503)] * 2
-
-    clock.meanwhile = fall_silent
-    assert runs(trainer, work()).success
+    clock.meanwhile = fail
+    assert runs(aws.launcher(clock), job()).success
 
 
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        ("UnrecognizedClientException", "the credentials are wrong"),
-        ("ExpiredTokenException", "renew them and materialise again"),
-        ("AccessDeniedException", "lack this permission"),
+        ("UnrecognizedClientException", "AWS does not know these credentials"),
+        ("ExpiredTokenException", "renew them"),
+        ("AccessDeniedException", "the credentials lack the permission"),
         ("ResourceLimitExceeded", "raise it in Service Quotas"),
         ("ValidationException", "correct `backend` in the trainer's configuration"),
     ],
 )
-def test_a_refused_submission_names_the_call_and_what_to_do(
+def test_a_refused_submission_names_the_call_and_what_to_do_and_the_next_run_need_not_wait(
     aws: World, aws_stand_in: AwsStandIn, runs: Runs, code: str, advice: str
 ) -> None:
     operation = SUBMISSION[aws.configuration["kind"]]
     aws_stand_in.refusals[operation] = [Refusal(code, "no", 400)]
-    failure = runs.failure(runs(aws.trainer(), work()))
+    failure = runs.failure(runs(aws.launcher(), job()))
     assert f"{operation} tiny-1-" in failure
     assert advice in failure
+    assert runs(aws.launcher(), job()).success
 
 
-def test_after_a_refused_submission_the_next_launch_need_not_wait(
-    aws: World, aws_stand_in: AwsStandIn, runs: Runs
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"queue": "nowhere"}, "nowhere"),
+        ({"definition": "nothing"}, "there is no job definition nothing"),
+        ({"image": f"other@sha256:{'1' * 64}"}, "they should be the same"),
+    ],
+)
+def test_a_batch_setting_that_does_not_fit_is_named(
+    batch: World, runs: Runs, changed: dict[str, str], fault: str
 ) -> None:
-    aws_stand_in.refusals[SUBMISSION[aws.configuration["kind"]]] = [Refusal("AccessDeniedException", "no", 400)]
-    runs(aws.trainer(), work())
-    assert runs(aws.trainer(), work()).success
-
-
-def test_an_unknown_queue_is_named(batch: World, runs: Runs) -> None:
-    batch.configuration = {**batch.configuration, "queue": "nowhere"}
-    assert "JobQueue nowhere not found" in runs.failure(runs(batch.trainer(), work()))
-
-
-def test_an_unknown_job_definition_is_named(batch: World, runs: Runs) -> None:
-    batch.configuration = {**batch.configuration, "definition": "nothing"}
-    assert "there is no job definition nothing" in runs.failure(runs(batch.trainer(), work()))
-
-
-def test_another_image_than_the_definitions_is_refused(batch: World, runs: Runs) -> None:
-    batch.configuration = {**batch.configuration, "image": f"other@sha256:{'1' * 64}"}
-    assert "they should be the same" in runs.failure(runs(batch.trainer(), work()))
+    batch.configuration = {**batch.configuration, **changed}
+    assert fault in runs.failure(runs(batch.launcher(), job()))
 
 
 def test_more_processes_than_gpus_are_refused(batch: World) -> None:
-    with pytest.raises(BackendError, match=r"wants 4 processes, one a GPU, and backend\.gpus is 1"):
-        place_of(batch).submit(Job("a-1", ("-m", "program"), processes=4))
+    with pytest.raises(BackendError, match=r"wants 4 processes, one per GPU, and backend\.gpus is 1"):
+        batch.backend.submit(BackendJob("a-1", ("-m", "program"), processes=4))
 
 
-@pytest.mark.parametrize("kind", ["sagemaker", "batch"])
-def test_a_lake_on_this_machines_disk_is_refused(kind: str, request: pytest.FixtureRequest, tmp_path: Any) -> None:
-    place = TrainerConfiguration.model_validate({"backend": request.getfixturevalue(kind).configuration}).backend
+def test_a_lake_on_this_machines_disk_is_refused(aws: World, tmp_path: Any) -> None:
+    aws.store = open_store(str(tmp_path))
     with pytest.raises(BackendError, match="cannot read the lake at"):
-        place.open(open_store(str(tmp_path)), False)
+        aws.launcher()
 
 
-def test_no_answer_at_all_is_told_as_passing(aws_stand_in: AwsStandIn) -> None:
+def test_an_internal_failure_may_pass(aws_stand_in: AwsStandIn) -> None:
     aws_stand_in.refusals["DescribeTrainingJob"] = [Refusal("InternalFailure", "?", 500)]
     client = open_client("sagemaker", attempts=1)
     with (
@@ -194,30 +168,29 @@ def test_no_answer_at_all_is_told_as_passing(aws_stand_in: AwsStandIn) -> None:
         client.describe_training_job(TrainingJobName="a-1")
 
 
-# -- what they are asked -----------------------------------------------------------------------------------------------
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "sagemaker": {
+        "spot": False,
+        "subnets": ["subnet-1"],
+        "security_groups": ["sg-1"],
+        "kms_key": "arn:aws:kms:eu-central-1:123456789012:key/1",
+        "environment": {"HF_HUB_OFFLINE": "1"},
+    },
+    "batch": {"gpus": 4, "vcpus": 8, "memory_mib": 60000, "environment": {"HF_HUB_OFFLINE": "1"}},
+}
 
 
 def test_every_option_of_a_job_fits_aws_models(aws: World, aws_stand_in: AwsStandIn) -> None:
-    options: dict[str, dict[str, Any]] = {
-        "sagemaker": {
-            "spot": False,
-            "subnets": ["subnet-1"],
-            "security_groups": ["sg-1"],
-            "kms_key": "arn:aws:kms:eu-central-1:123456789012:key/1",
-            "environment": {"HF_HUB_OFFLINE": "1"},
-        },
-        "batch": {"gpus": 4, "vcpus": 8, "memory_mib": 60000, "environment": {"HF_HUB_OFFLINE": "1"}},
-    }
-    configured = TrainerConfiguration.model_validate(
-        {"backend": {**aws.configuration, **options[aws.configuration["kind"]]}}
-    )
-    configured.place.open(aws.store, False).submit(Job("a-1", ("-c", "pass"), {"STEP": "7"}))
+    aws.configuration = {**aws.configuration, **OPTIONS[aws.configuration["kind"]]}
+    aws.backend.submit(BackendJob("a-1", ("-c", "pass"), {"STEP": "7"}))
     assert aws_stand_in.faults == []
     assert aws_stand_in.jobs[0].environment == {"HF_HUB_OFFLINE": "1", "STEP": "7"}
 
 
-def test_a_spot_job_says_so(sagemaker: World, aws_stand_in: AwsStandIn) -> None:
-    place_of(sagemaker).submit(Job("a-1", ("-c", "pass")))
+def test_a_sagemaker_job_asks_for_spot(sagemaker: World, aws_stand_in: AwsStandIn) -> None:
+    sagemaker.backend.submit(BackendJob("a-1", ("-c", "pass")))
     [body] = aws_stand_in.made("CreateTrainingJob")
     assert body["EnableManagedSpotTraining"]
     assert body["StoppingCondition"] == {"MaxRuntimeInSeconds": 24 * 3600, "MaxWaitTimeInSeconds": 48 * 3600}
@@ -225,40 +198,21 @@ def test_a_spot_job_says_so(sagemaker: World, aws_stand_in: AwsStandIn) -> None:
 
 
 def test_a_batch_job_asks_for_its_gpus(batch: World, aws_stand_in: AwsStandIn) -> None:
-    place_of(batch).submit(Job("a-1", ("-c", "pass")))
+    batch.backend.submit(BackendJob("a-1", ("-c", "pass")))
     [body] = aws_stand_in.made("SubmitJob")
     assert body["containerOverrides"]["resourceRequirements"] == [{"type": "GPU", "value": "1"}]
 
 
-def test_the_image_is_the_configurations(aws: World) -> None:
-    assert aws.trainer().image == IMAGE
-
-
-def test_a_job_that_nobody_submitted_is_unknown(aws: World) -> None:
-    place = place_of(aws)
-    assert place.status("a-1") is None
-    assert place.last_lines("a-1") == []
-
-
-def test_stopping_what_has_ended_does_nothing(aws: World) -> None:
-    place = place_of(aws)
-    place.submit(Job("a-1", ("-c", "pass")))
-    until(lambda: place.status("a-1").ended)
-    place.stop("a-1", "enough")
-    assert place.status("a-1").state is JobState.SUCCEEDED
-
-
-def test_the_newest_lines_of_a_log_are_its_last_lines(aws: World) -> None:
-    place = place_of(aws)
-    place.submit(Job("a-1", ("-c", "print('one'); print('two'); print('three')")))
-    until(lambda: place.status("a-1").ended)
-    assert place.last_lines("a-1", 2) == ["two", "three"]
-
-
-def test_people_find_a_job_in_the_console(aws: World) -> None:
-    place = place_of(aws)
-    place.submit(Job("a-1", ("-c", "pass")))
-    assert place.link("a-1").startswith("https://eu-central-1.console.aws.amazon.com/")
+def test_a_job_has_a_status_lines_and_a_page_in_the_console(aws: World) -> None:
+    backend = aws.backend
+    assert backend.image == IMAGE
+    assert (backend.status("a-1"), backend.last_lines("a-1")) == (None, [])
+    backend.submit(BackendJob("a-1", ("-c", "print('one'); print('two'); print('three')")))
+    until(lambda: (status := backend.status("a-1")) and status.ended)
+    backend.stop("a-1", "a job that has ended cannot be stopped")
+    assert getattr(backend.status("a-1"), "state", None) is JobState.SUCCEEDED
+    assert backend.last_lines("a-1", 2) == ["two", "three"]
+    assert str(backend.link("a-1")).startswith("https://eu-central-1.console.aws.amazon.com/")
 
 
 # -- what their answers mean -------------------------------------------------------------------------------------------
@@ -286,7 +240,7 @@ def test_people_find_a_job_in_the_console(aws: World) -> None:
 )
 def test_what_sagemaker_says(status: str, secondary: str, reason: str, state: JobState) -> None:
     described = {"TrainingJobStatus": status, "SecondaryStatus": secondary, "FailureReason": reason}
-    assert sagemaker_place.read_status(described).state is state
+    assert sagemaker_backend.read_status(described).state is state
 
 
 @pytest.mark.parametrize(
@@ -330,7 +284,7 @@ def test_what_sagemaker_says(status: str, secondary: str, reason: str, state: Jo
     ],
 )
 def test_what_batch_says(described: Any, state: JobState) -> None:
-    assert batch_place.read_status(described).state is state
+    assert batch_backend.read_status(described).state is state
 
 
 def test_aws_region_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,10 +297,6 @@ def test_a_region_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(BackendError, match="there is no AWS region; set AWS_REGION"):
-        SageMakerBackend(
-            SageMakerConfiguration(kind="sagemaker", image=IMAGE, role=_ROLE, instance_type="ml.m5.large"), "s3://lake"
-        )
-
-
-_ROLE = "arn:aws:iam::123456789012:role/trainer"
+    configuration = SageMakerConfiguration(kind="sagemaker", image=IMAGE, role=ROLE, instance_type="ml.m5.large")
+    with pytest.raises(BackendError, match="set AWS_REGION"):
+        SageMakerBackend(configuration, "s3://lake")

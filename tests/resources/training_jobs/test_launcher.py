@@ -1,121 +1,129 @@
-"""What a trainer does with work, whatever the place."""
+"""What a launcher does with a training job, whatever the backend."""
 
-import contextlib
 import json
-import os
-import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import DagsterExecutionInterruptedError, DagsterInstance
+from dagster import DagsterInstance
 
 from resources.lake.opening import open_store
 from resources.lake.store import Store, StoreError
-from resources.training_jobs.attempts import claim_attempt, newest_attempt, record_end, write_parent
-from resources.training_jobs.backend import Backend, BackendUnreachable, Job, JobState, JobStatus
-from resources.training_jobs.launcher import CLAIMER_GONE_SECONDS, JobLauncher
+from resources.training_jobs.attempts import open_attempt
+from resources.training_jobs.backend import Backend, BackendJob, BackendUnreachable, JobState, JobStatus
+from resources.training_jobs.following import LAUNCHER_GONE_SECONDS
 from resources.training_jobs.local import LocalBackend
-from tests.resources.training_jobs.launching import Clock, Runs, World, trainer, work
-from tests.waiting import until
+from tests.resources.training_jobs.launching import FOLDER, Clock, Runs, World, job, launcher
 
-FOLDER = "checkpoints/tiny/1"
+ELSEWHERE = "local:elsewhere"
 
 
-def test_work_is_taken_to_its_manifest(world: World, runs: Runs) -> None:
-    result = runs(world.trainer(), work())
+# -- one run -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_runs_until_its_manifest_is_there(world: World, runs: Runs) -> None:
+    result = runs(world.launcher(), job())
     assert result.success, runs.failure(result)
     assert json.loads(world.store.get(f"{FOLDER}/manifest.json")) == {"sum": 3}
+    assert "step 2" in runs.lines(result)
+    assert list(world.running()) == []
 
 
-def test_nothing_runs_when_the_work_is_done(local: World, runs: Runs) -> None:
-    runs(local.trainer(), work())
-    assert local.running() == []
-
-
-def test_progress_reaches_the_runs_log(local: World, runs: Runs) -> None:
-    assert "step 2" in runs.lines(runs(local.trainer(), work()))
-
-
-def test_lost_messages_are_told_and_not_waited_for(local: World, runs: Runs) -> None:
-    lines = runs.lines(runs(local.trainer(), work(loses=[3])))
-    assert "messages 3 to 3 of the job were lost" in lines
-    assert "step 2" in lines
-
-
-def test_done_work_launches_nothing(local: World, runs: Runs) -> None:
+def test_a_job_that_is_done_is_not_launched(local: World, runs: Runs) -> None:
     local.store.put(f"{FOLDER}/manifest.json", b"{}")
-    assert runs(local.trainer(), work()).success
-    assert newest_attempt(local.store, FOLDER) is None
+    local.store.put(f"{FOLDER}/specification.json", b'{"id": "1", "steps": 9}')
+    assert runs(local.launcher(), job()).success
+    assert local.store.list(f"{FOLDER}/attempts") == []
+    assert local.store.get(f"{FOLDER}/specification.json") == b'{"id": "1", "steps": 9}'
 
 
-def test_an_interrupted_job_goes_on_where_it_was(world: World, runs: Runs) -> None:
-    result = runs(world.trainer(), work(behave=[[1, "interrupted"]], attempts=[1]))
+@dataclass
+class Case:
+    """Outcome of a job that does something at step 1."""
+
+    behaves: dict[str, Any]
+    ends: list[str]
+    failure: str | None = None
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case({"behave": [[1, "interrupted"]]}, ["interrupted"] * 3, "3 attempts were interrupted or never started"),
+        Case({"behave": [[1, "interrupted"]], "attempts": [1]}, ["interrupted", "succeeded"]),
+        Case({"behave": [[1, "out of reach"]], "attempts": [1]}, ["interrupted", "succeeded"]),
+        Case({"behave": [[1, "killed"]]}, ["failed"], "killed by SIGKILL"),
+        Case({"behave": [[1, "fail"]]}, ["failed"], "the loss is NaN"),
+        Case({"forgets_manifest": True}, ["succeeded"], "succeeded, but left no manifest.json"),
+    ],
+    ids=lambda case: "-".join(case.ends),
+)
+def test_another_attempt_follows_where_it_may_help(local: World, runs: Runs, case: Case) -> None:
+    result = runs(local.launcher(), job(**case.behaves))
+    assert result.success == (case.failure is None)
+    assert [end["state"] for end in local.ends()] == case.ends
+    assert case.failure is None or case.failure in runs.failure(result)
+
+
+def test_an_interrupted_job_resumes_from_its_progress(world: World, runs: Runs) -> None:
+    result = runs(world.launcher(), job(behave=[[1, "interrupted"]], attempts=[1]))
     assert result.success, runs.failure(result)
     assert world.progress() == [1, 2, 2]
 
 
-def test_tries_are_limited_and_their_end_is_told(local: World, runs: Runs) -> None:
-    failure = runs.failure(runs(local.trainer(), work(behave=[[1, "interrupted"]])))
-    assert "3 jobs were interrupted or never started" in failure
-    assert len(local.attempts()) == 3
-
-
-def test_waits_between_tries_double(local: World, runs: Runs) -> None:
+def test_waits_between_attempts_double(local: World, runs: Runs) -> None:
     clock = Clock()
-    runs(local.trainer(clock, retry_seconds=7), work(behave=[[1, "interrupted"]]))
+    runs(local.launcher(clock, retry_seconds=7), job(behave=[[1, "interrupted"]]))
     assert [seconds for seconds in clock.slept if seconds >= 7] == [7, 14]
 
 
-def test_a_job_that_fails_by_its_own_fault_is_not_tried_again(local: World, runs: Runs) -> None:
-    assert not runs(local.trainer(), work(behave=[[1, "fail"]])).success
-    assert [end["state"] for end in local.attempts()] == ["failed"]
-
-
-def test_a_failure_tells_the_jobs_own_reason_once_and_its_last_lines(world: World, runs: Runs) -> None:
-    failure = runs.failure(runs(world.trainer(), work(behave=[[1, "fail"]])))
+def test_a_failure_holds_the_jobs_own_reason_once_and_its_last_lines(world: World, runs: Runs) -> None:
+    failure = runs.failure(runs(world.launcher(), job(behave=[[1, "fail"]])))
     assert failure.count("the loss is NaN") == 1
     assert "step 7: NaN" in failure
 
 
-def test_asking_again_after_a_failure_tries_anew(local: World, runs: Runs) -> None:
-    failing = work(behave=[[1, "fail"]], attempts=[1])
-    runs(local.trainer(), failing)
-    assert runs(local.trainer(), failing).success
+@pytest.mark.parametrize("recorded", [True, False], ids=["end recorded", "end not seen by any run"])
+def test_a_new_run_after_a_failure_is_a_new_attempt(local: World, runs: Runs, recorded: bool) -> None:
+    failing = job(behave=[[1, "fail"]], attempts=[1])
+    runs(local.launcher(), failing)
+    if not recorded:
+        local.store.delete(f"{FOLDER}/attempts/0001/end.json")
+    assert runs(local.launcher(), failing).success
     assert local.progress() == [1, 2, 2]
+    assert [end["state"] for end in local.ends()] == ["failed", "succeeded"]
 
 
-def test_a_failure_that_the_job_calls_passing_is_tried_again(local: World, runs: Runs) -> None:
-    assert runs(local.trainer(), work(behave=[[1, "out of reach"]], attempts=[1])).success
+def test_a_folder_that_was_deleted_gets_a_new_job(local: World, runs: Runs) -> None:
+    runs(local.launcher(), job())
+    for file in local.store.list(FOLDER):
+        local.store.delete(file.path)
+    assert runs(local.launcher(), job()).success
+    assert local.progress() == [2, 2, 2]
 
 
-def test_a_job_that_ends_well_without_a_manifest_is_an_error(local: World, runs: Runs) -> None:
-    failure = runs.failure(runs(local.trainer(), work(forgets_manifest=True)))
-    assert "ended well, but left no manifest.json" in failure
-
-
-def test_other_work_in_the_folder_is_an_error(local: World, runs: Runs) -> None:
+def test_a_folder_of_another_job_is_refused(local: World, runs: Runs) -> None:
     local.store.put(f"{FOLDER}/specification.json", b'{"id": "2", "steps": 3}')
-    assert "asks for 2, this run for 1" in runs.failure(runs(local.trainer(), work()))
+    assert "is the specification of job 2, this run asks for 1" in runs.failure(runs(local.launcher(), job()))
 
 
-def test_the_same_work_asked_for_in_another_way_is_done_in_that_way(local: World, runs: Runs) -> None:
+def test_a_changed_specification_of_the_same_id_is_written_again(local: World, runs: Runs) -> None:
     local.store.put(f"{FOLDER}/specification.json", b'{"id": "1", "steps": 9}')
-    result = runs(local.trainer(), work())
-    assert result.success, runs.failure(result)
+    assert runs(local.launcher(), job()).success
     assert local.progress() == [1, 1, 1]
 
 
-def test_done_work_asked_for_in_another_way_stays_as_it_is(local: World, runs: Runs) -> None:
-    local.store.put(f"{FOLDER}/specification.json", b'{"id": "1", "steps": 9}')
-    local.store.put(f"{FOLDER}/manifest.json", b"{}")
-    assert runs(local.trainer(), work()).success
-    assert local.store.get(f"{FOLDER}/specification.json") == b'{"id": "1", "steps": 9}'
+# -- several runs ------------------------------------------------------------------------------------------------------
+
+
+def test_the_name_of_an_attempt_follows_from_job_lake_and_number() -> None:
+    names = {job().attempt_name(root, number) for root in ("s3://a", "s3://b") for number in (1, 2)}
+    assert len(names) == 4
+    assert job().attempt_name("s3://a", 1) == job().attempt_name("s3://a", 1)
 
 
 def test_two_launches_at_the_same_moment_are_one_job(world: World) -> None:
@@ -124,107 +132,84 @@ def test_two_launches_at_the_same_moment_are_one_job(world: World) -> None:
     def launch() -> bool:
         with DagsterInstance.ephemeral() as instance:
             together.wait()
-            return Runs(instance)(world.trainer(), work(seconds=0.3)).success
+            return Runs(instance)(world.launcher(), job(seconds=0.3)).success
 
     with ThreadPoolExecutor(2) as pool:
         results = [pool.submit(launch) for _ in range(2)]
         assert [result.result() for result in results] == [True, True]
     assert world.progress() == [1, 1, 1]
+    assert len(world.ends()) == 1
 
 
-def test_a_silent_job_is_described_and_stopped_and_counts_as_lost(world: World, runs: Runs) -> None:
+def test_a_run_that_died_before_it_submitted_is_replaced_after_a_while(local: World, runs: Runs) -> None:
     clock = Clock()
-
-    def jump_once_it_waits() -> None:
-        attempt = newest_attempt(world.store, FOLDER)
-        if attempt and attempt.number == 1 and clock.jumped < 1800 and len(world.progress()) == 1:
-            clock.jumped += 600
-
-    clock.meanwhile = jump_once_it_waits
-    result = runs(world.trainer(clock), work(behave=[[1, "wait"]], attempts=[1], silent=True))
-    assert result.success, runs.failure(result)
-    [told] = [line for line in runs.lines(result) if "no heartbeat for 15 minutes" in line and "last lines" in line]
-    assert told.splitlines()[-1] == "step 0"
-    assert world.progress() == [1, 2, 2]
-
-
-def test_a_claim_whose_claimer_died_is_taken_over_under_its_name(local: World, runs: Runs) -> None:
-    clock = Clock()
-    where = local.trainer().backend.where
-    claimed = claim_attempt(local.store, work(), 1, where, "dead", clock() - CLAIMER_GONE_SECONDS - 1)
-    result = runs(local.trainer(clock), work())
-    assert result.success, runs.failure(result)
-    attempt = newest_attempt(local.store, FOLDER)
-    assert claimed is not None and attempt is not None
-    assert (attempt.number, attempt.job) == (1, claimed.job)
-
-
-def test_a_claim_is_not_taken_over_while_its_claimer_may_be_about_to_submit(local: World, runs: Runs) -> None:
-    clock = Clock()
-    claim_attempt(local.store, work(), 1, local.trainer().backend.where, "other", clock())
+    launched = open_attempt(local.store, job(), local.launcher().backend.name, "other", clock())
     waited: list[bool] = []
 
     def jump_later() -> None:
         waited.append(local.running() == [])
         if len(waited) == 5:
-            clock.jumped = CLAIMER_GONE_SECONDS + 1
+            clock.jumped = LAUNCHER_GONE_SECONDS + 1
 
     clock.meanwhile = jump_later
-    assert runs(local.trainer(clock), work()).success
+    assert runs(local.launcher(clock), job()).success
     assert waited[:5] == [True] * 5
+    assert (local.folder / launched.name).exists()
+    assert local.progress() == [1, 1, 1]
 
 
-def test_an_attempt_that_ended_while_nobody_looked_is_followed_by_the_next(local: World, runs: Runs) -> None:
-    runs(local.trainer(), work(behave=[[1, "fail"]], attempts=[1]))
-    local.store.delete(f"{FOLDER}/attempts/0001/end.json")
-    assert runs(local.trainer(), work(behave=[[1, "fail"]], attempts=[1])).success
-    assert [end["state"] for end in local.attempts()] == ["failed", "succeeded"]
-
-
-def test_a_job_at_a_place_that_cannot_be_asked_is_followed_by_its_heartbeat(local: World, runs: Runs) -> None:
+def test_a_silent_job_is_described_stopped_and_tried_again(world: World, runs: Runs) -> None:
     clock = Clock()
-    attempt = claim_attempt(local.store, work(), 1, "local:elsewhere", "other", clock())
-    assert attempt is not None
-    write_parent(local.store, attempt, "other", clock(), None)
 
-    def finish() -> None:
-        assert len(clock.slept) < 20, "its end is not seen"
-        local.store.put(f"{FOLDER}/manifest.json", b"{}")
+    def jump_once_it_waits() -> None:
+        if not world.ends() and clock.jumped < 1800 and len(world.progress()) == 1:
+            clock.jumped += 600
 
-    clock.meanwhile = finish
-    assert runs(local.trainer(clock), work()).success
-    assert local.progress() == []
-    assert [end["state"] for end in local.attempts()] == ["succeeded"]
+    clock.meanwhile = jump_once_it_waits
+    result = runs(world.launcher(clock), job(behave=[[1, "wait"]], attempts=[1], silent=True))
+    assert result.success, runs.failure(result)
+    [line] = [line for line in runs.lines(result) if "no heartbeat for 15 minutes" in line and "last lines" in line]
+    assert line.splitlines()[-1] == "step 0"
+    assert world.progress() == [1, 2, 2]
 
 
-def test_the_end_that_another_run_noted_of_a_job_elsewhere_counts(local: World, runs: Runs) -> None:
+@pytest.mark.parametrize(
+    ("age", "happens", "progress", "ends"),
+    [
+        (0, "manifest", [], ["succeeded"]),
+        (0, "end", [2, 2, 2], ["interrupted", "succeeded"]),
+        (3600, "nothing", [2, 2, 2], ["interrupted", "succeeded"]),
+    ],
+)
+def test_a_job_on_another_backend_is_followed_by_its_files(
+    local: World, runs: Runs, age: float, happens: str, progress: list[int], ends: list[str]
+) -> None:
     clock = Clock()
-    attempt = claim_attempt(local.store, work(), 1, "local:elsewhere", "other", clock())
-    assert attempt is not None
+    attempt = open_attempt(local.store, job(), ELSEWHERE, "other", clock() - age)
 
-    def be_interrupted() -> None:
+    def happen() -> None:
         assert len(clock.slept) < 50, "its end is not seen"
-        record_end(local.store, attempt, JobStatus(JobState.INTERRUPTED))
+        if happens == "manifest":
+            local.store.put(f"{FOLDER}/manifest.json", b"{}")
+        elif happens == "end":
+            attempt.record_end(JobStatus(JobState.INTERRUPTED))
 
-    clock.meanwhile = be_interrupted
-    assert runs(local.trainer(clock), work()).success
-    assert local.progress() == [2, 2, 2]
-
-
-def test_a_job_at_a_place_that_cannot_be_asked_is_lost_when_it_falls_silent(local: World, runs: Runs) -> None:
-    clock = Clock()
-    claim_attempt(local.store, work(), 1, "local:elsewhere", "other", clock() - 3600)
-    assert runs(local.trainer(clock), work()).success
-    assert [end["state"] for end in local.attempts()] == ["interrupted", "succeeded"]
+    clock.meanwhile = happen
+    assert runs(local.launcher(clock), job()).success
+    assert local.progress() == progress
+    assert [end["state"] for end in local.ends()] == ends
 
 
-class ShakyPlace:
-    """A place that takes a while to know of what it was sent, refuses to answer, or takes a job without answering."""
+# -- bad days ----------------------------------------------------------------------------------------------------------
 
-    def __init__(self, place: Backend) -> None:
-        self.backend = place
-        self.unanswered: Counter[str] = Counter()  # by operation: so many calls are not answered
-        self.unlisted = 0  # so many looks do not see the job yet
+
+class UnreliableBackend:
+    """A backend that does not list a job at first, does not answer, or accepts a job without an answer."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.unanswered: Counter[str] = Counter()  # calls by operation that are not answered
+        self.unlisted = 0  # status calls that do not see the job yet
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
@@ -234,7 +219,7 @@ class ShakyPlace:
             self.unanswered[operation] -= 1
             raise BackendUnreachable(f"{operation} is throttled")
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: BackendJob) -> None:
         self.backend.submit(job)
         self._answer("submit")
 
@@ -250,66 +235,12 @@ class ShakyPlace:
             self.backend.stop(name, why)
 
 
-@dataclass
-class Asked:
-    """A run that is asked to end while its job waits, on a bad day."""
-
-    place: ShakyPlace
-    store: "Outage"
-    trainer: JobLauncher
-    clock: Clock
-
-    def ask_once(self, when: Callable[[], bool], bad_luck: Callable[[], object]) -> None:
-        asked: list[bool] = []
-
-        def look() -> None:
-            if not asked and when():
-                asked.append(True)
-                bad_luck()
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        self.clock.meanwhile = look
-
-
-@pytest.fixture
-def asked(local: World, tmp_path: Path) -> Asked:
-    place, store, clock = ShakyPlace(local.trainer().backend), Outage(local.store), Clock()
-    return Asked(place, store, trainer(store, place, clock), clock)
-
-
-def end(asked: Asked, runs: Runs) -> None:
-    with contextlib.suppress(DagsterExecutionInterruptedError):
-        runs(asked.trainer, work(behave=[[1, "wait"]]))
-
-
-def test_a_job_is_stopped_though_the_place_is_throttled(asked: Asked, local: World, runs: Runs) -> None:
-    asked.ask_once(local.has_begun, lambda: asked.place.unanswered.update(status=2))
-    end(asked, runs)
-    assert local.running() == []
-    assert [noted["state"] for noted in local.attempts()] == ["stopped"]
-
-
-def test_a_job_is_stopped_though_the_lake_is_out_of_reach(asked: Asked, local: World, runs: Runs) -> None:
-    asked.ask_once(local.has_begun, lambda: setattr(asked.store, "unwritable", True))
-    end(asked, runs)
-    assert local.running() == []
-
-
-def test_a_job_whose_submission_was_not_answered_is_stopped_once_it_is_known(
-    asked: Asked, local: World, runs: Runs
-) -> None:
-    asked.place.unanswered.update(submit=1)
-    asked.ask_once(lambda: until(local.has_begun), lambda: setattr(asked.place, "unlisted", 3))
-    end(asked, runs)
-    assert local.running() == []
-
-
-class Outage:
-    """A store that cannot be read for a while."""
+class UnreliableStore:
+    """A store that cannot be read or written for a while."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.faults = 0
+        self.failing_reads = 0
         self.unwritable = False
 
     def __getattr__(self, name: str) -> Any:
@@ -321,23 +252,38 @@ class Outage:
         return self.store.put_if_absent(path, data)
 
     def get(self, path: str) -> bytes:
-        if self.faults > 0:
-            self.faults -= 1
+        if self.failing_reads > 0:
+            self.failing_reads -= 1
             raise StoreError("GetObject failed: no network")
         return self.store.get(path)
 
 
-def test_a_lake_that_is_out_of_reach_for_a_while_is_told_once_and_borne(tmp_path: Path, local: World) -> None:
-    store, clock = Outage(open_store(str(tmp_path / "lake"))), Clock()
+@pytest.mark.parametrize("trouble", ["backend throttled", "lake unwritable", "submission unanswered"])
+def test_a_cancelled_job_is_stopped_on_a_bad_day(local: World, runs: Runs, trouble: str) -> None:
+    backend, store, clock = UnreliableBackend(local.launcher().backend), UnreliableStore(local.store), Clock()
+    backend.unanswered["submit"] = int(trouble == "submission unanswered")
+
+    def bad_luck() -> None:
+        backend.unanswered["status"] = 2 * (trouble == "backend throttled")
+        backend.unlisted = 3 * (trouble == "submission unanswered")
+        store.unwritable = trouble == "lake unwritable"
+
+    clock.cancel_once(local.has_begun, bad_luck)
+    runs.cancelled(launcher(store, backend, clock), job(behave=[[1, "wait"]]))
+    assert local.running() == []
+    assert [end["state"] for end in local.ends()] == ([] if store.unwritable else ["stopped"])
+
+
+def test_a_lake_that_is_unreachable_for_a_while_is_logged_once_and_tolerated(tmp_path: Path, local: World) -> None:
+    store, clock = UnreliableStore(open_store(str(tmp_path / "lake"))), Clock()
 
     def break_once() -> None:
         if local.progress() and not clock.jumped:
-            clock.jumped, store.faults = 1, 4
+            clock.jumped, store.failing_reads = 1, 4
 
     clock.meanwhile = break_once
-    place = LocalBackend(tmp_path / "jobs")
     with DagsterInstance.ephemeral() as instance:
         runs = Runs(instance)
-        result = runs(trainer(store, place, clock), work(seconds=0.2))
+        result = runs(launcher(store, LocalBackend(tmp_path / "jobs"), clock), job(seconds=0.2))
         assert result.success, runs.failure(result)
         assert sum("trying again until it answers" in line for line in runs.lines(result)) == 1

@@ -1,8 +1,8 @@
-"""A program that a trainer launches, with the contract of `assets.training_programs.fine_tuning` and none of its weight.
+"""A program for training jobs, with the contract of `assets.training_programs.fine_tuning` and none of its weight.
 
 Its specification says what it does: `steps` to take, each `seconds` long and saved to `progress/`; `behave`, a list of
-what to do at a step, `[step, what]`, in the attempts named by `attempts` (all unless set); `loses`, the numbers of the
-messages that never arrive; `silent`, no heartbeats; `ignores_sigterm`; `forgets_manifest`.
+what to do at a step, `[step, what]`, in the attempts named by `attempts` (all unless set); `silent`, no heartbeats;
+`ignores_sigterm`; `forgets_manifest`.
 """
 
 import contextlib
@@ -45,23 +45,22 @@ class Context(PipesContextLoader):
 class Channel(PipesMessageWriterChannel):
     """Every message is a chunk at once."""
 
-    def __init__(self, store: Store, folder: str, loses: list[int]) -> None:
-        self.store, self.folder, self.loses = store, folder, loses
-        self.number = len(store.list(folder))  # a place may have restarted the job under its name
+    def __init__(self, store: Store, folder: str) -> None:
+        self.store, self.folder = store, folder
+        self.number = len(store.list(folder))  # a backend may have restarted the job under its name
 
     def write_message(self, message: PipesMessage) -> None:
         self.number += 1
-        if self.number not in self.loses:
-            self.store.put(f"{self.folder}/{self.number}.json", json.dumps(message).encode())
+        self.store.put(f"{self.folder}/{self.number}.json", json.dumps(message).encode())
 
 
 class Messages(PipesMessageWriter[Channel]):
-    def __init__(self, store: Store, loses: list[int]) -> None:
-        self.store, self.loses = store, loses
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
     @contextlib.contextmanager
     def open(self, params: Any) -> Iterator[Channel]:
-        yield Channel(self.store, params["folder"], self.loses)
+        yield Channel(self.store, params["folder"])
 
 
 class Interrupted(BaseException):
@@ -80,7 +79,7 @@ def main() -> int:
     sys.stdout.flush()
     with open_dagster_pipes(
         context_loader=Context(store),
-        message_writer=Messages(store, specification.get("loses", [])),
+        message_writer=Messages(store),
         params_loader=PipesEnvVarParamsLoader(),  # type: ignore[no-untyped-call]
     ) as pipes:
         try:
@@ -92,21 +91,21 @@ def main() -> int:
 
 
 def train(store: Store, folder: str, attempt: int, specification: dict[str, Any], log: logging.Logger) -> int:
-    place = attempt_folder(folder, attempt)
+    files = attempt_folder(folder, attempt)
     done = [json.loads(store.get(file.path)) for file in store.list(f"{folder}/progress")]
     log.info(f"resumed at step {len(done)}")
     for step in range(len(done), specification["steps"]):
         time.sleep(specification.get("seconds", 0))
         for at, what in specification.get("behave", []):
             if at == step and attempt in specification.get("attempts", [attempt]):
-                code = behave(what, store, place)
+                code = behave(what, store, files)
                 if code is not None:
                     return code
         if not specification.get("silent"):
-            store.put(f"{place}/heartbeat.json", json_bytes({"time": now().isoformat(), "step": step}))
+            store.put(f"{files}/heartbeat.json", json_bytes({"time": now().isoformat(), "step": step}))
         orphan_minutes = float(os.environ.get(ORPHAN_MINUTES, "inf"))
         with contextlib.suppress(FileNotFoundError):
-            heard = datetime.fromisoformat(json.loads(store.get(f"{place}/parent.json"))["time"])
+            heard = datetime.fromisoformat(json.loads(store.get(f"{files}/parent.json"))["time"])
             if (now() - heard).total_seconds() > orphan_minutes * 60:
                 return 76
         store.put(f"{folder}/progress/{step:04d}.json", json_bytes({"step": step, "attempt": attempt}))
@@ -123,13 +122,13 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def behave(what: str, store: Store, place: str) -> int | None:
+def behave(what: str, store: Store, files: str) -> int | None:
     if what == "fail":
         sys.stdout.write("step 7: NaN\ntrainer: the loss is NaN\n")
-        store.put(f"{place}/failure.json", json_bytes({"exit": 2, "message": "the loss is NaN", "retryable": False}))
+        store.put(f"{files}/failure.json", json_bytes({"exit": 2, "message": "the loss is NaN", "retryable": False}))
         return 2
     if what == "out of reach":
-        store.put(f"{place}/failure.json", json_bytes({"exit": 1, "message": "no network", "retryable": True}))
+        store.put(f"{files}/failure.json", json_bytes({"exit": 1, "message": "no network", "retryable": True}))
         return 1
     if what == "interrupted":
         return 75
@@ -137,10 +136,6 @@ def behave(what: str, store: Store, place: str) -> int | None:
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "wait":
         time.sleep(600)
-    if what == "fork":
-        import subprocess
-
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     return None
 
 
