@@ -16,6 +16,7 @@ to the last answer. CPU is the client's from its first answer on, so that import
 
 import argparse
 import asyncio
+import gc
 import heapq
 import json
 import math
@@ -241,7 +242,7 @@ async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
 
     async def generate() -> tuple[float, int]:
         started = time.monotonic()
-        async with ChatEngine(profile, open_store(options.lake)) as engine:
+        async with ChatEngine(profile, open_store(options.lake), on_connect=gc.freeze) as engine:
 
             async def dialogue(number: int) -> None:
                 try:

@@ -60,7 +60,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0  # seconds before the answer
     cut: bool = False  # the connection is reset half way through the body, or at once if there is none
-    hang: bool = False  # no answer until the client goes away
+    hang: bool = False  # no answer until the client disconnects
     drip: float = 0.0  # seconds between two bytes of the body
 
 
@@ -79,7 +79,7 @@ class FakeEndpoint:
         self.requests: list[SeenRequest] = []
         self.in_flight = 0
         self.most_in_flight = 0
-        self.abandoned = 0  # requests whose client went away before the answer
+        self.abandoned = 0  # requests whose client disconnected before the answer
         self._lock = threading.Lock()
         self._arrival = threading.Condition()
         self._queue: list[Answer | str] = []
@@ -167,7 +167,7 @@ class FakeEndpoint:
 
     @staticmethod
     def hangs() -> Answer:
-        """No answer until the client goes away."""
+        """No answer until the client disconnects."""
         return Answer(hang=True)
 
     @staticmethod

@@ -106,7 +106,7 @@ class Chat(Protocol):
 
         Args:
             call: what to ask for.
-            scope: the asset partition whose journal and usage it counts for, `scenario_dialogues/debate|orca_math-0003`.
+            scope: the asset partition whose journal and usage it is for, `scenario_dialogues/debate|orca_math-0003`.
 
         Raises:
             CallFailed: set the dialogue aside.

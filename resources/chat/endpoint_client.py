@@ -145,7 +145,8 @@ class EndpointClient:
         }.get(reason, f"start it, or correct endpoints.{self.name}.base_url")
         self._unusable = (
             f"endpoint {self.name!r} at {self._connection.address} cannot be used for {role} with model "
-            f"{request.role_model.model!r} ({reason}). It said: {said}. What to do (profile {self._profile!r}): {advice}."
+            f"{request.role_model.model!r} ({reason}). It said: {said}. "
+            f"What to do (profile {self._profile!r}): {advice}."
         )
         return self._unusable
 

@@ -41,6 +41,8 @@ class ChatEngine:
         spending: what counts against the budget; several engines of a run share one.
         retries: how failed calls are sent again.
         settings: times and sizes.
+        on_connect: called when an endpoint is first used, after its client library is imported. A program can freeze
+            there what is loaded (`gc.freeze`), so that garbage collections take less time.
 
     A role's sampling `seed`, where there is one, grows by the regeneration number, so that a second try is a second
     answer. A null in `extra_body` removes a field from the request.
@@ -57,7 +59,9 @@ class ChatEngine:
         spending: Spending | None = None,
         retries: RetryPolicy | None = None,
         settings: EngineSettings | None = None,
+        on_connect: Callable[[], None] | None = None,
     ) -> None:
+        self._on_connect = on_connect
         self._settings = settings or EngineSettings()
         self._profile = profile
         self._address_of = address_of or self._configured_address
@@ -223,6 +227,8 @@ class ChatEngine:
         if client is None:
             slots = self._slots.get(name) or machine_slots(self._profile.endpoints[name])
             client = self._clients[name] = EndpointClient(self._profile, name, self._address_of(name), slots)
+            if self._on_connect:
+                self._on_connect()
             self._sharing = self._sharing or asyncio.create_task(self._divide_regularly())
         return client
 

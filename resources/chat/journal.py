@@ -87,6 +87,7 @@ class ScopeJournal:
         self.damaged = 0
         self._store = store
         self._folder = scope_folder(scope)
+        self._local = store.local_path(self._folder) is not None
         self._outage_seconds = outage_seconds
         self._values: dict[bytes, bytes] = {}
         self._file: _LocalFile | None = None
@@ -127,12 +128,12 @@ class ScopeJournal:
             StoreError: it cannot be written; the message says what to do.
         """
         line = encode_line(key, completion)
-        if self._store.local_path(self._folder) is None:
-            self._segment.append(line)  # a late answer goes up after all if `close` reaches the store
-            self.check()
-        else:
+        if self._local:
             self.check()
             self._append_locally(line)
+        else:
+            self._segment.append(line)  # a late answer goes up after all if `close` reaches the store
+            self.check()
         self._values[key] = completion
 
     def check(self) -> None:

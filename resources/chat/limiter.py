@@ -46,7 +46,7 @@ class Limiter:
       number of clean windows before the next one.
 
     Below `max_concurrency` calls start at a distance from each other, as many endpoints limit calls per second too.
-    While no call at all is served, the endpoint gets no call for a growing time, or for as long as it asks.
+    While no call at all is served, the endpoint gets no call for a growing time, or as long as it asks.
 
     Args:
         max_concurrency: the cap on calls in flight.
@@ -83,7 +83,7 @@ class Limiter:
         return min(self.cap, max(1, int(self.level + 1e-9) - self._throttled))
 
     def share(self, now: float, slots: int, rate: float) -> None:
-        """Use only `slots` calls in flight and the share `rate` (0..1) of the caps per minute; 0 and 0 allow no call."""
+        """Use only `slots` calls in flight and the share `rate` (0..1) of the caps per minute; 0, 0 allows no call."""
         unlimited = self.level >= self.cap
         self.cap = slots
         self.level = float(max(1, slots if unlimited else min(self.level, slots)))

@@ -1,6 +1,7 @@
 """A profile: which model plays which role, through which endpoint, at what price and within which limits.
 
-A profile is one YAML file; `profiles/` holds the shipped ones. It names the environment variables of keys, never keys. The endpoint's *name* is its identity in the journal; its address may change.
+A profile is one YAML file; `profiles/` holds the shipped ones. It names the environment variables of keys, never keys.
+The endpoint's *name* is its identity in the journal; its address may change.
 """
 
 import os

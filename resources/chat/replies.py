@@ -154,7 +154,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def rate_limit_pause(headers: Mapping[str, str], tokens: float) -> float:
-    """Seconds until one call of that many tokens is likely allowed again, from `x-ratelimit-*` headers; 0 if it is now."""
+    """Seconds until a call of that many tokens is likely allowed again, by `x-ratelimit-*` headers; 0 if it is now."""
     pause = 0.0
     for kind, needed in (("requests", 1.0), ("tokens", max(1.0, tokens))):
         with suppress(KeyError, ValueError, ZeroDivisionError):

@@ -34,6 +34,7 @@ class ChatService:
         budget: what each run may spend, over all its steps in this process.
         retries: how failed calls are sent again.
         lease: leases an embedded server and gives its address.
+        on_connect: see `ChatEngine`.
     """
 
     def __init__(
@@ -43,16 +44,18 @@ class ChatService:
         budget: Budget | None = None,
         retries: RetryPolicy | None = None,
         lease: Lease = lease_embedded,
+        on_connect: Callable[[], None] | None = None,
     ) -> None:
         self.profile = profile
         self._store = store
         self._budget = budget
         self._retries = retries
         self._lease = lease
+        self._on_connect = on_connect
 
     def with_profile(self, profile: Profile) -> "ChatService":
         """The same service with other models. What its engines spend counts for the same budget, run by run."""
-        return ChatService(profile, self._store, self._budget, self._retries, self._lease)
+        return ChatService(profile, self._store, self._budget, self._retries, self._lease, self._on_connect)
 
     @asynccontextmanager
     async def engine(self, roles: Sequence[Role] = tuple(Role), run: str | None = None) -> AsyncIterator[ChatEngine]:
@@ -80,6 +83,7 @@ class ChatService:
                 budget=self._budget,
                 spending=_spending_of(run) if run else None,
                 retries=self._retries,
+                on_connect=self._on_connect,
             ) as engine:
                 yield engine
 
