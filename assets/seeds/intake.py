@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
@@ -107,15 +108,8 @@ def take_in(
         "held": len(held),
         "added": len(new),
     }
-    line = {
-        "source": name,
-        "reading": reading,
-        "read_at": datetime.now(UTC),
-        "rejected": sampled.reasons.total(),
-        "shard_size": configuration.shard_size,
-    }
-    readings = pl.concat([readings, READINGS.frame([line | counts])])
-    lake.write(READINGS, {"source": name}, readings, fingerprint=stable_hash(name, reading))
+    line = counts | {"reading": reading, "rejected": sampled.reasons.total(), "shard_size": configuration.shard_size}
+    _record_reading(lake, name, readings, line)
     return Intake(
         source=name,
         reading=reading,
@@ -221,6 +215,12 @@ def _write_rejects(lake: Lake, name: str, sampled: SampledRows, *, failed: bool)
         gate="failed" if failed else "passed",
         facts={"rows": sampled.rows, "reasons": dict(sampled.reasons)},
     )
+
+
+def _record_reading(lake: Lake, name: str, readings: pl.DataFrame, line: dict[str, Any]) -> None:
+    """Add a line to `seed_readings`."""
+    new = READINGS.frame([line | {"source": name, "read_at": datetime.now(UTC)}])
+    lake.write(READINGS, {"source": name}, pl.concat([readings, new]), fingerprint=stable_hash(name, line["reading"]))
 
 
 def _write_shards(

@@ -63,13 +63,29 @@ def test_a_later_reading_finds_partners_among_earlier_ones(lake: Lake, write_see
     assert partners(lake, "sums-0001") == {late: first}
 
 
-def test_the_partner_is_the_most_similar_question_that_is_no_duplicate(lake: Lake, write_seeds: WriteSeeds) -> None:
-    asker, duplicate, near, far = write_seeds(
-        "sums-0000", 4, vectors=[[1, 0], [1, 0], [1, 0.2], [0, 1]], representatives={1: 0}
-    )
-    plan_shards(lake, "sums", ["sums-0000"], ANALOGIES)
-    found = partners(lake, "sums-0000")
-    assert (found[asker], found[duplicate], found[far]) == (near, near, near)
+@pytest.mark.parametrize(
+    ("vectors", "representatives", "retracted", "found"),
+    [
+        ([[1, 0], [1, 0], [1, 0.2], [0, 1]], {1: 0}, [], {0: 2, 1: 2, 3: 2}),
+        ([[1, 0], [1, 0.1], [0, 1]], {}, [1], {0: 2}),
+        ([[1, 0]], {}, [], {0: None}),
+    ],
+    ids=["most similar, no duplicate", "not retracted", "none in a source of one seed"],
+)
+def test_the_partner_of_a_seed(
+    lake: Lake,
+    write_seeds: WriteSeeds,
+    vectors: list[list[float]],
+    representatives: dict[int, int],
+    retracted: list[int],
+    found: dict[int, int | None],
+) -> None:
+    names = write_seeds("sums-0000", len(vectors), vectors=vectors, representatives=representatives)
+    plan_shards(lake, "sums", ["sums-0000"], ANALOGIES, retracted={names[index] for index in retracted})
+    written = partners(lake, "sums-0000")
+    assert {index: written[names[index]] for index in found} == {
+        index: None if partner is None else names[partner] for index, partner in found.items()
+    }
 
 
 def test_the_partner_is_drawn_from_the_nearest(lake: Lake, write_seeds: WriteSeeds) -> None:
@@ -100,18 +116,6 @@ def test_an_analogy_without_a_partner_gets_another_scenario(lake: Lake, write_se
     assert set(written["drawn_scenario"]) == {"analogy"}
     assert set(written["scenario"]) == {"error_correction", "debate"}
     assert written["partner_seed_id"].null_count() == 12
-
-
-def test_a_source_of_one_seed_can_be_planned(lake: Lake, write_seeds: WriteSeeds) -> None:
-    write_seeds("sums-0000", 1)
-    plan_shards(lake, "sums", ["sums-0000"], ANALOGIES)
-    assert plans(lake, "sums-0000")["scenario"][0] != "analogy"
-
-
-def test_a_retracted_seed_is_never_a_partner(lake: Lake, write_seeds: WriteSeeds) -> None:
-    asker, retracted, other = write_seeds("sums-0000", 3, vectors=[[1, 0], [1, 0.1], [0, 1]])
-    plan_shards(lake, "sums", ["sums-0000"], ANALOGIES, retracted={retracted})
-    assert partners(lake, "sums-0000")[asker] == other
 
 
 @pytest.mark.parametrize(

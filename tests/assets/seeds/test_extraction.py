@@ -27,29 +27,31 @@ def extract(configure: "Configure") -> Any:
     return run
 
 
-def test_question_and_answer_are_normalised(extract: Any) -> None:
-    assert extract({"question": " What?\r\n", "answer": "That.\u200b"}) == Pair(None, "What?", "That.")
+JOINED = {"question": ["instruction", "input"], "answer": "output"}
+WITH_SYSTEM = {"question": "q", "answer": "a", "system": "s"}
+SORT = {"instruction": "Sort.", "input": "b a", "output": "a b"}
+BRIEF = {"q": "What?", "a": "That.", "s": "Be brief."}
 
 
-def test_several_fields_are_joined_and_empty_ones_left_out(extract: Any) -> None:
-    fields = {"question": ["instruction", "input"], "answer": "output"}
-    full = {"instruction": "Sort.", "input": "b a", "output": "a b"}
-    assert extract(full, fields=fields) == Pair(None, "Sort.\n\nb a", "a b")
-    for empty in ({"input": ""}, {"input": None}, {"input": "  "}):
-        assert extract(full | empty, fields=fields) == Pair(None, "Sort.", "a b")
-
-
-def test_the_system_field_is_kept_or_dropped(extract: Any) -> None:
-    fields = {"question": "q", "answer": "a", "system": "s"}
-    row = {"q": "What?", "a": "That.", "s": "Be brief."}
-    assert extract(row, fields=fields).system == "Be brief."
-    assert extract(row, fields=fields, keep_system=False).system is None
-    assert extract(row | {"s": None}, fields=fields).system is None
-
-
-def test_a_number_is_an_answer(extract: Any) -> None:
-    assert extract({"question": "6 * 7?", "answer": 42}).answer == "42"
-    assert extract({"question": "3 / 2?", "answer": 1.5}).answer == "1.5"
+@pytest.mark.parametrize(
+    ("values", "source", "pair"),
+    [
+        ({"question": " What?\r\n", "answer": "That.\u200b"}, {}, Pair(None, "What?", "That.")),
+        ({"question": "6 * 7?", "answer": 42}, {}, Pair(None, "6 * 7?", "42")),
+        ({"question": "3 / 2?", "answer": 1.5}, {}, Pair(None, "3 / 2?", "1.5")),
+        (SORT, {"fields": JOINED}, Pair(None, "Sort.\n\nb a", "a b")),
+        (SORT | {"input": ""}, {"fields": JOINED}, Pair(None, "Sort.", "a b")),
+        (SORT | {"input": None}, {"fields": JOINED}, Pair(None, "Sort.", "a b")),
+        (SORT | {"input": "  "}, {"fields": JOINED}, Pair(None, "Sort.", "a b")),
+        (BRIEF, {"fields": WITH_SYSTEM}, Pair("Be brief.", "What?", "That.")),
+        (BRIEF, {"fields": WITH_SYSTEM, "keep_system": False}, Pair(None, "What?", "That.")),
+        (BRIEF | {"s": None}, {"fields": WITH_SYSTEM}, Pair(None, "What?", "That.")),
+    ],
+)
+def test_the_pair_of_a_row_with_fields(
+    extract: Any, values: dict[str, Any], source: dict[str, Any], pair: Pair
+) -> None:
+    assert extract(values, **source) == pair
 
 
 @pytest.mark.parametrize(
@@ -80,29 +82,31 @@ def test_an_answer_of_ten_megabytes_leaves_a_short_detail(extract: Any) -> None:
     assert len(rejected.detail) < 500
 
 
-def test_of_several_turns_the_first_pair_is_taken_with_the_system_prompt(extract: Any) -> None:
-    assert extract({"conversations": TWO_TURNS}, conversations=True) == Pair(
-        "Be brief.", "Capital of France?", "Paris."
-    )
+PARIS = Pair("Be brief.", "Capital of France?", "Paris.")
+AS_ROLES = [
+    {"role": {"human": "user", "gpt": "assistant"}.get(turn["from"], "system"), "content": turn["value"]}
+    for turn in TWO_TURNS
+]
 
 
-def test_role_and_content_mean_the_same(extract: Any) -> None:
-    names = {"human": "user", "gpt": "assistant", "system": "system"}
-    messages = [{"role": names[turn["from"]], "content": turn["value"]} for turn in TWO_TURNS]
-    assert extract({"messages": messages}, conversations="messages") == Pair(
-        "Be brief.", "Capital of France?", "Paris."
-    )
-
-
-def test_a_greeting_before_the_question_is_skipped(extract: Any) -> None:
-    messages = [{"from": "gpt", "value": "Hello!"}, *TWO_TURNS[1:3]]
-    assert extract({"conversations": messages}, conversations=True).question == "Capital of France?"
+@pytest.mark.parametrize(
+    ("messages", "source", "pair"),
+    [
+        (TWO_TURNS, {}, PARIS),
+        (AS_ROLES, {}, PARIS),
+        (TWO_TURNS[:3], {"multi_turn": "set_aside"}, PARIS),
+        ([{"from": "gpt", "value": "Hello!"}, *TWO_TURNS[1:3]], {}, Pair(None, "Capital of France?", "Paris.")),
+    ],
+    ids=["the first of several turns", "roles and contents", "a single turn", "after a greeting"],
+)
+def test_the_pair_of_a_conversation(
+    extract: Any, messages: list[dict[str, str]], source: dict[str, Any], pair: Pair
+) -> None:
+    assert extract({"messages": messages}, conversations="messages", **source) == pair
 
 
 def test_rows_of_several_turns_can_be_rejected(extract: Any) -> None:
-    rejected = extract({"conversations": TWO_TURNS}, conversations=True, multi_turn="set_aside")
-    assert rejected.reason == "multi_turn"
-    assert isinstance(extract({"conversations": TWO_TURNS[:3]}, conversations=True, multi_turn="set_aside"), Pair)
+    assert extract({"conversations": TWO_TURNS}, conversations=True, multi_turn="set_aside").reason == "multi_turn"
 
 
 @pytest.mark.parametrize(
