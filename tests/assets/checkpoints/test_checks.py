@@ -18,39 +18,24 @@ def failed(result: ExecuteInProcessResult) -> set[str]:
     return {evaluation.check_name for evaluation in result.get_asset_check_evaluations() if not evaluation.passed}
 
 
-def test_training_that_stopped_early_fails(run: Run, trainer: Any) -> None:
-    trainer.steps = (1, 2)
-    assert failed(run("boost_qa")) == {"all_steps"}
+CASES: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda trainer: setattr(trainer, "steps", (1, 2)), "all_steps"),  # stopped early
+    (lambda trainer: setattr(trainer, "state_step", 1), "all_steps"),  # the state is of another step
+    (lambda trainer: setattr(trainer, "halves", {"A": (8, 16)}), "adapter_loads"),  # one half is missing
+    (lambda trainer: setattr(trainer, "halves", {"A": (4, 16), "B": (16, 4)}), "adapter_loads"),  # of another rank
+    (lambda trainer: setattr(trainer, "halves", {}), "adapter_loads"),
+    (lambda trainer: setattr(trainer, "rank", 4), "adapter_loads"),
+    (lambda trainer: trainer.results.update(reloaded_loss=None), "adapter_loads"),
+    (lambda trainer: trainer.results.update(reloaded_loss=2.0), "adapter_loads"),
+    (lambda trainer: trainer.metrics[-1].update(loss=math.nan), "learned"),
+    (lambda trainer: trainer.metrics[-1].update(loss=3.5), "learned"),
+]
 
 
-def test_a_state_of_another_step_fails(run: Run, trainer: Any) -> None:
-    trainer.state_step = 1
-    assert failed(run("boost_qa")) == {"all_steps"}
-
-
-@pytest.mark.parametrize(
-    "halves", [{"A": (8, 16)}, {"A": (4, 16), "B": (16, 4)}, {}], ids=["half missing", "other rank", "empty"]
-)
-def test_weights_that_are_not_lora_of_the_recipes_rank_fail(run: Run, trainer: Any, halves: Any) -> None:
-    trainer.halves = halves
-    assert failed(run("boost_qa")) == {"adapter_loads"}
-
-
-def test_an_adapter_that_says_another_rank_fails(run: Run, trainer: Any) -> None:
-    trainer.rank = 4
-    assert failed(run("boost_qa")) == {"adapter_loads"}
-
-
-@pytest.mark.parametrize("loss", [math.nan, 3.5])
-def test_a_loss_that_is_not_finite_or_rose_fails(run: Run, trainer: Any, loss: float) -> None:
-    trainer.metrics[-1]["loss"] = loss
-    assert failed(run("boost_qa")) == {"learned"}
-
-
-@pytest.mark.parametrize("reloaded", [None, 2.0])
-def test_an_adapter_that_did_not_load_or_scored_otherwise_fails(run: Run, trainer: Any, reloaded: float | None) -> None:
-    trainer.results["reloaded_loss"] = reloaded
-    assert failed(run("boost_qa")) == {"adapter_loads"}
+@pytest.mark.parametrize(("change", "check"), CASES)
+def test_a_checkpoint_fails_this_check(run: Run, trainer: Any, change: Callable[[Any], Any], check: str) -> None:
+    change(trainer)
+    assert failed(run("boost_qa")) == {check}
 
 
 @pytest.mark.parametrize("harm", ["missing", "changed"])

@@ -92,9 +92,9 @@ def test_two_variants_of_the_same_rows_fail(sets: TinyLake) -> None:
         variant: next(Path(sets.lake.store.uri(f"training_sets/{variant}")).glob("*/manifest.json"))
         for variant in ("ori", "random_aug")
     }
-    told = json.loads(manifests["random_aug"].read_text())
-    told["rows_sha256"] = json.loads(manifests["ori"].read_text())["rows_sha256"]
-    manifests["random_aug"].write_text(json.dumps(told))
+    manifest = json.loads(manifests["random_aug"].read_text())
+    manifest["rows_sha256"] = json.loads(manifests["ori"].read_text())["rows_sha256"]
+    manifests["random_aug"].write_text(json.dumps(manifest))
     found = results(sets)["different"]
     assert "ori, random" in str(found.metadata["rows"].value).replace("\\", "")
 
