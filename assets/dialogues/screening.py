@@ -1,12 +1,13 @@
 """Screens of an utterance before it is used: what a later speaker must never read as part of a task.
 
 A screen refuses only what is plainly broken; whether an utterance is good is judged later, by the quality stage.
-The thresholds are set by what answers of real seed sets never reach, not to anybody's taste.
+The answers of real seed sets never reach the thresholds.
 """
 
 import re
 import unicodedata
 import zlib
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -101,7 +102,7 @@ def without_heading(text: str, speaker: str) -> str:
 def speaks_for_others(text: str) -> bool:
     """Whether some line begins as another speaker's, or as a further turn of the same one (`Teacher: …`).
 
-    What stands in fenced code does not count. The parts of a chat (`User:`) count where they are set as a heading
+    Fenced code does not count. The parts of a chat (`User:`) count where they are set as a heading
     (`**User:**`, `### Assistant:`) or come twice.
     """
     prose = _FENCED.sub(" ", text)
@@ -112,8 +113,7 @@ def speaks_for_others(text: str) -> bool:
 def is_repetitive(text: str) -> bool:
     """Whether `text` runs in a loop: repeated word runs, one sentence over and over, or no information at all."""
     words = text.lower().split()
-    grams = [tuple(words[place : place + NGRAM_WORDS]) for place in range(len(words) - NGRAM_WORDS + 1)]
-    if len(words) >= REPEATED_MIN_WORDS and 1 - len(set(grams)) / len(grams) > REPEATED_SHARE:
+    if len(words) >= REPEATED_MIN_WORDS and repeated_share(words) > REPEATED_SHARE:
         return True
     sentences = [part.strip().lower() for part in re.split(r"[\n.!?]+", text) if len(part.split()) >= 3]
     if sentences and max(map(sentences.count, set(sentences))) >= REPEATED_LINE:
@@ -122,6 +122,12 @@ def is_repetitive(text: str) -> bool:
         return True
     data = text.encode("utf-8", "replace")
     return len(data) >= COMPRESSED_MIN_CHARACTERS and len(zlib.compress(data)) / len(data) < COMPRESSED_SHARE
+
+
+def repeated_share(words: Sequence[str], length: int = NGRAM_WORDS) -> float:
+    """Share of the word n-grams that repeat an earlier one (0..1)."""
+    grams = [tuple(words[index : index + length]) for index in range(len(words) - length + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
 def is_refusal(text: str) -> bool:

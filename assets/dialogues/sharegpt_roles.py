@@ -44,7 +44,7 @@ def speakers(scenario: Scenario, debate_rounds: int | None = None) -> tuple[str,
 
 
 def side_of(scenario: Scenario, speaker: str) -> Side:
-    """The side that a speaker's words are on. Raises KeyError for somebody who is not in that scenario."""
+    """The side that a speaker's words are on. Raises KeyError for a speaker that the scenario does not have."""
     return SIDES[scenario][speaker]
 
 

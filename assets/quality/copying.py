@@ -18,7 +18,7 @@ def words(text: str) -> list[str]:
 
 
 def copied_share(dialogue: DialogueInput) -> float:
-    """The largest share of one debater's words that stands in runs taken over from the other debater (0..1).
+    """The largest share of one debater's words in runs that are taken over from the other debater (0..1).
 
     Runs of the question do not count: both restate it. Student C sums up what the others said, and a strong student
     keeps what was right in the weak one's steps; neither is copying. Only what comes later can be a copy.
@@ -50,16 +50,10 @@ def runs(text: Sequence[str], length: int = RUN_WORDS) -> set[Run]:
 
 
 def covered_indexes(text: Sequence[str], known: set[Run], length: int = RUN_WORDS) -> set[int]:
-    """Places of the words of `text` that stand in one of the `known` runs."""
+    """Indexes of the words of `text` that are in one of the `known` runs."""
     return {
         index + step
         for index in range(len(text) - length + 1)
         if tuple(text[index : index + length]) in known
         for step in range(length)
     }
-
-
-def repeated_share(text: Sequence[str], length: int) -> float:
-    """Share of the word n-grams of `text` that repeat an earlier one (0..1)."""
-    grams = [tuple(text[index : index + length]) for index in range(len(text) - length + 1)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0

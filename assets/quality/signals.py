@@ -6,11 +6,11 @@ from typing import Literal
 from assets.answers.compare import compare_final
 from assets.answers.read import check_answer, mentions_result, stated_answers
 from assets.dialogues.questions import Question
-from assets.dialogues.screening import NGRAM_WORDS, is_english, is_refusal, is_repetitive
+from assets.dialogues.screening import is_english, is_refusal, is_repetitive, repeated_share
 from assets.dialogues.sharegpt_roles import SIDES, speakers
 from assets.framework.partitions import Scenario
 from assets.quality.code_blocks import code_parses
-from assets.quality.copying import copied_share, repeated_share, words
+from assets.quality.copying import copied_share, words
 from assets.quality.inputs import DialogueInput
 from assets.quality.reference_leaks import betrays_reference
 from assets.quality.secrets_scan import count_secrets
@@ -161,5 +161,5 @@ def repetition(dialogue: DialogueInput) -> float:
 def _repetition(text: str) -> float:
     if is_repetitive(text):
         return 1.0
-    said = text.lower().split()
-    return repeated_share(said, NGRAM_WORDS) if len(said) >= _REPETITION_MIN_WORDS else 0.0
+    words_said = text.lower().split()
+    return repeated_share(words_said) if len(words_said) >= _REPETITION_MIN_WORDS else 0.0

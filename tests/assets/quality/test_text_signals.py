@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.dialogues.screening import repeated_share
 from assets.quality.code_blocks import code_parses, python_blocks
-from assets.quality.copying import copied_share, covered_indexes, repeated_share, runs
+from assets.quality.copying import copied_share, covered_indexes, runs
 from assets.quality.reference_leaks import reference_mentions
 from assets.quality.secrets_scan import count_secrets
 from tests.assets.quality.samples import MARBLES, make_dialogue
