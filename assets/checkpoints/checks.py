@@ -58,13 +58,13 @@ def misshapen(lake: Lake, checkpoint: Checkpoint) -> Faults:
     """An adapter whose files are not LoRA of the recipe's rank. Only the header of the weights is read."""
     rank, configured, weights = checkpoint.manifest["recipe"]["lora"]["rank"], *ADAPTER_FILES
     try:
-        told = json.loads(lake.store.get(f"{checkpoint.folder}/{configured}"))["r"]
+        configured_rank = json.loads(lake.store.get(f"{checkpoint.folder}/{configured}"))["r"]
         with lake.store.open(f"{checkpoint.folder}/{weights}") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         shapes = {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
     except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         return [f"the adapter's files cannot be read: {error}"]
-    faults = [] if told == rank else [f"{configured} says rank {told}, the recipe {rank}"]
+    faults = [] if configured_rank == rank else [f"{configured} says rank {configured_rank}, the recipe {rank}"]
     halves = {
         half: {
             name.replace(f".lora_{half}.", ".lora."): shape

@@ -58,7 +58,7 @@ def _fault(row: dict[str, Any], listed: str | None, verdict: str | None) -> str 
     if verdict != row["verdict"]:
         return f"is shown as {row['verdict']}, the release says {verdict}"
     if listed is None or not row["id"].startswith(listed):
-        return f"stands where the index lists {listed}"
+        return f"is where the index lists {listed}"
     return None
 
 
@@ -78,9 +78,9 @@ def unreconciled(lake: Lake, browser: Browser, release: Release) -> list[dict[st
     expected: Counter[str] = Counter({ACCEPTED: sum(release.manifest["rows"].values())})
     for removed in release.manifest["removed"]:
         expected[removed["decision"]] += removed["dialogues"]
-    told: Counter[str] = Counter()
+    stated: Counter[str] = Counter()
     for counted in browser.manifest["counts"]:
-        told[counted["verdict"]] += counted["dialogues"]
+        stated[counted["verdict"]] += counted["dialogues"]
     try:
         index = read_data_file(lake.store.get(f"{browser.folder}/index.js"))
     except FileNotFoundError as error:
@@ -90,9 +90,9 @@ def unreconciled(lake: Lake, browser: Browser, release: Release) -> list[dict[st
     verdicts = index["values"]["verdict"]
     listed = Counter(verdicts[code] for code in index["columns"]["verdict"])
     return [
-        {"verdict": verdict, "listed": listed[verdict], "manifest": told[verdict], "release": expected[verdict]}
-        for verdict in sorted({*expected, *told, *listed})
-        if not listed[verdict] == told[verdict] == expected[verdict]
+        {"verdict": verdict, "listed": listed[verdict], "manifest": stated[verdict], "release": expected[verdict]}
+        for verdict in sorted({*expected, *stated, *listed})
+        if not listed[verdict] == stated[verdict] == expected[verdict]
     ]
 
 

@@ -83,7 +83,7 @@ def test_on_s3_every_dialogue_is_there_too(tiny_s3_lake: TinyLake) -> None:
     [
         (lambda rows: rows[:-1], "is missing"),
         (lambda rows: [*rows[:-1], rows[0]], "is there twice"),
-        (lambda rows: rows[::-1], "stands where the index lists"),
+        (lambda rows: rows[::-1], "is where the index lists"),
     ],
 )
 def test_dialogues_that_are_missing_repeated_or_in_another_order_are_found(

@@ -1,7 +1,7 @@
 -- description: No seed is in two shards.
 -- blocking: true
 --
--- Over the whole table: a seed of this run may stand in a shard of an earlier one.
+-- Over the whole table: a shard of an earlier run may hold a seed of this run.
 WITH several AS (
     SELECT seed_id FROM raw_seeds WHERE source IN (SELECT source FROM this_run) GROUP BY seed_id HAVING count(*) > 1
 )

@@ -1,6 +1,6 @@
 -- description: No shard has more seeds than the shard size of its reading.
 --
--- A reading that was killed left shards but no line: the next one that ended says what size was allowed.
+-- A killed reading leaves shards without a row in seed_readings: then the size of the next reading applies.
 SELECT seeds.shard, count(*) AS seeds, any_value(readings.shard_size) AS most
 FROM this_run AS seeds
 ASOF JOIN seed_readings AS readings ON seeds.source = readings.source AND seeds.reading <= readings.reading
