@@ -54,4 +54,6 @@ class UsageAccount:
                 usage.latencies[index], usage.moments[index] = latency, moment
 
     def _sums(self, scope: str) -> tuple[Usage, Usage]:
-        return self._scopes.setdefault(scope, Usage()), self.total
+        if scope not in self._scopes:
+            self._scopes[scope] = Usage()
+        return self._scopes[scope], self.total

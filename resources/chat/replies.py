@@ -157,9 +157,9 @@ def rate_limit_pause(headers: Mapping[str, str], tokens: float) -> float:
     """Seconds until a call of that many tokens is likely allowed again, by `x-ratelimit-*` headers; 0 if it is now."""
     pause = 0.0
     for kind, needed in (("requests", 1.0), ("tokens", max(1.0, tokens))):
+        remaining = headers.get(f"x-ratelimit-remaining-{kind}")
         with suppress(KeyError, ValueError, ZeroDivisionError):
-            missing = needed - float(headers[f"x-ratelimit-remaining-{kind}"])
-            if missing > 0:
+            if remaining is not None and (missing := needed - float(remaining)) > 0:
                 # `reset`, such as `6m0s` or `120ms`, is the time until the whole allowance is back.
                 allowance = float(headers.get(f"x-ratelimit-limit-{kind}", needed))
                 reset = re.findall(r"(\d+(?:\.\d*)?)(ms|[smhd])?", headers[f"x-ratelimit-reset-{kind}"])
