@@ -17,13 +17,13 @@ from typing import Any, BinaryIO, Literal, Protocol, Self, cast, get_args
 from urllib.parse import urlsplit
 
 Encryption = Literal["AES256", "aws:kms"]
-# What the settings of the same names say; a training job elsewhere reads them from its environment.
+# The settings; a training job on another machine reads them from its environment.
 S3_SETTINGS = {
     "endpoint_url": "MASTER_S3_ENDPOINT_URL",
     "encryption": "MASTER_S3_ENCRYPTION",
     "kms_key": "MASTER_S3_KMS_KEY",
 }
-_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # what `LocalStore` stages a file as
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")  # name of a temporary file of `LocalStore`
 
 
 class StoreError(RuntimeError):
@@ -31,19 +31,19 @@ class StoreError(RuntimeError):
 
 
 class StoreUnreachable(StoreError):
-    """The store cannot be reached, is too busy, or others write the same: in some minutes it may be well again."""
+    """The store cannot be reached, is overloaded, or others write the same file: it may work in some minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Options:
-    """How S3 is reached and what it is asked to do with files. Credentials and region: boto3's usual chain.
+    """How S3 is reached, and how it encrypts files. Credentials and region come from boto3's usual chain.
 
     Raises:
-        ValueError: the options contradict each other, or the endpoint is no address.
+        ValueError: the options contradict each other, or the endpoint is not an address.
     """
 
-    endpoint_url: str | None = None  # of an S3-compatible store; boto3's own (AWS_ENDPOINT_URL…) where None
-    encryption: Encryption | None = None  # the bucket's own default where None
+    endpoint_url: str | None = None  # of an S3-compatible store; by default boto3's own (AWS_ENDPOINT_URL…)
+    encryption: Encryption | None = None  # by default the bucket decides
     kms_key: str | None = None  # id or ARN
 
     def __post_init__(self) -> None:
@@ -60,24 +60,24 @@ class S3Options:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The options that variables with the settings' names give; an empty one counts as not set."""
+        """The options from variables with the names of the settings; an empty variable counts as not set."""
         given = {option: environment.get(name) or None for option, name in S3_SETTINGS.items()}
         return cls(given["endpoint_url"], cast("Encryption | None", given["encryption"]), given["kms_key"])
 
     def to_environment(self) -> dict[str, str]:
-        """The same as variables, for a program that runs elsewhere. Holds no secret."""
+        """The options as variables, for a program on another machine. Holds no secret."""
         given = {name: getattr(self, option) for option, name in S3_SETTINGS.items()}
         return {name: value for name, value in given.items() if value}
 
     @property
     def write_arguments(self) -> dict[str, str]:
-        """What every request that makes an object carries, as boto3 names it."""
+        """Arguments of every request that writes an object, as boto3 names them."""
         given = {"ServerSideEncryption": self.encryption, "SSEKMSKeyId": self.kms_key}
         return {name: value for name, value in given.items() if value}
 
     @property
     def reading_options(self) -> dict[str, Any]:
-        """The same place for `fsspec` (s3fs), to read; nothing is kept from an earlier use of the address."""
+        """The options for reading with `fsspec` (s3fs), without its cache of file systems."""
         options: dict[str, Any] = {"skip_instance_cache": True}
         if region := aws_region():
             options["client_kwargs"] = {"region_name": region}
@@ -88,7 +88,7 @@ DEFAULT_S3 = S3Options()
 
 
 def aws_region() -> str | None:
-    """The region that the environment names; None where the profile is to. botocore knows AWS_DEFAULT_REGION alone."""
+    """The region from the environment; None: from the profile. botocore itself reads only AWS_DEFAULT_REGION."""
     return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
 
 
@@ -102,12 +102,12 @@ class StoredFile:
 
 
 class Store(Protocol):
-    """The few operations that everything here is built on. All paths are relative to `root`."""
+    """The operations on which everything else is built. All paths are relative to `root`."""
 
     root: str
 
     def put(self, path: str, data: bytes) -> None:
-        """Write a whole file, replacing what was there."""
+        """Write a whole file, and replace the one that was there."""
         ...
 
     def put_file(self, path: str, file: Path) -> None:
@@ -115,11 +115,11 @@ class Store(Protocol):
         ...
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
-        """Write a whole file unless one is there; say whether it was written. Atomic."""
+        """Write a whole file unless it exists, atomically; whether it was written."""
         ...
 
     def replace_if_unchanged(self, path: str, data: bytes, version: str | None) -> bool:
-        """Write a whole file if its version still is `version` (None: if it is absent); say whether it was."""
+        """Write a whole file if its version is `version` (None: if it does not exist); whether it was written."""
         ...
 
     def get(self, path: str) -> bytes:
@@ -131,7 +131,7 @@ class Store(Protocol):
         ...
 
     def open(self, path: str) -> BinaryIO:
-        """A file to read from at any place; no more of it is fetched than is read, and a little ahead.
+        """A file that is read from any position; little more of it is fetched than is read.
 
         Raises FileNotFoundError.
         """
@@ -142,7 +142,7 @@ class Store(Protocol):
         ...
 
     def delete_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
-        """Remove what writers that died before that moment left half written, seen by no reader; what it was."""
+        """Delete unfinished files that writers left before that moment, which no reader sees; their paths."""
         ...
 
     def list(self, prefix: str) -> list[StoredFile]:
@@ -150,15 +150,15 @@ class Store(Protocol):
         ...
 
     def delete(self, path: str) -> None:
-        """Remove a file; nothing happens where there is none."""
+        """Delete a file, if it exists."""
         ...
 
     def uri(self, path: str = "") -> str:
-        """The address under which other programs read `path`: a file path or an s3:// URI."""
+        """The address by which other programs read `path`: a file path or an s3:// URI."""
         ...
 
     def local_path(self, path: str) -> Path | None:
-        """Where the file lies on this machine's disk; None where the store is remote."""
+        """The path of the file on this machine's disk; None where the store is remote."""
         ...
 
     def duckdb_file_system(self) -> Any | None:
@@ -205,7 +205,7 @@ class LocalStore:
     def get(self, path: str) -> bytes:
         try:
             return self._at(path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):  # or the lake's folder is a file, which writing will say
+        except (FileNotFoundError, NotADirectoryError):  # a folder of the path is a file: writing reports it
             raise FileNotFoundError(self.uri(path)) from None
 
     def get_with_version(self, path: str) -> tuple[bytes, str]:
@@ -269,7 +269,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _staged(self, path: str, source: BinaryIO) -> Iterator[tuple[Path, Path]]:
-        """A finished temporary file in the target's folder, removed if it was not moved away."""
+        """A complete temporary file in the target's folder, deleted if it was not moved."""
         target = self._at(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
