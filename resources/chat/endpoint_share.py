@@ -28,7 +28,7 @@ class EndpointShare:
         self._folder_name = hashlib.sha256(f"{name}\n{address}".encode()).hexdigest()[:16]
         self._file_name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
         self._slots = slots
-        self._file = -1  # not joined
+        self._file = self._mutex = -1  # not joined
 
     def divide(self, in_flight: int) -> int | None:
         """Calls in flight that this process may have from now on; None while another process divides: call again.
@@ -39,7 +39,7 @@ class EndpointShare:
         Raises:
             OSError, NoRuntimeFolder: the runtime folder cannot be used.
         """
-        if self._file < 0 or not self._path.exists():  # at a logout the system deletes the folder
+        if self._file < 0 or self._mutex < 0 or not self._path.exists():  # at a logout the system deletes the folder
             self._join()
         try:
             fcntl.flock(self._mutex, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,9 +60,10 @@ class EndpointShare:
         """Leave everything to the other processes."""
         if self._file >= 0:
             self._path.unlink(missing_ok=True)
-            os.close(self._file)
-            os.close(self._mutex)
-            self._file = -1
+        for descriptor in (self._file, self._mutex):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._file = self._mutex = -1
 
     def _join(self) -> None:
         self.close()
