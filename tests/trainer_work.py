@@ -1,4 +1,4 @@
-"""Pieces of work for the trainer program, in a lake of their own."""
+"""Fine-tuning jobs for the program, in a lake of their own."""
 
 import hashlib
 import json
@@ -58,7 +58,7 @@ def sums(first: int, count: int) -> list[Row]:
 
 @dataclass
 class Workplace:
-    """A lake and the pieces of work that are asked for in it."""
+    """A lake and the jobs that are asked for in it."""
 
     root: str
     base: BaseModel
@@ -77,14 +77,14 @@ class Workplace:
         """Write data and specification; recipe keys as in the YAML file."""
         splits = {"train": train, "validation": validation}
         files = {split: (self._write(split, rows),) for split, rows in splits.items() if rows}
-        told = TrainingData(
+        data = TrainingData(
             variant="ori",
             id=hashlib.sha256(json.dumps(splits, default=list).encode()).hexdigest()[:16],
             release="release",
             rows={split: len(rows) for split, rows in splits.items() if rows},
             files=files,
         )
-        specification = specify(base or self.base, "ori", Recipe.model_validate(RECIPE | recipe), told, "local")
+        specification = specify(base or self.base, "ori", Recipe.model_validate(RECIPE | recipe), data, "local")
         self.store.put(f"{specification.folder}/{SPECIFICATION}", json_bytes(specification.model_dump(mode="json")))
         return specification
 
@@ -138,14 +138,14 @@ class Workplace:
         data = self.store.get(f"{specification.folder}/adapter/adapter_model.safetensors")
         return hashlib.sha256(data).hexdigest()
 
-    def forget_all_but_the_question(self, specification: Specification) -> None:
-        """Leave the specification alone in its folder."""
+    def keep_only_the_specification(self, specification: Specification) -> None:
+        """Delete everything but the specification from its folder."""
         for file in self.store.list(specification.folder):
             if not file.path.endswith(SPECIFICATION):
                 self.store.delete(file.path)
 
     def failure(self, specification: Specification, attempt: int = 1) -> dict[str, Any]:
-        """What the attempt left of its failure."""
+        """The failure that the attempt recorded."""
         path = f"{attempt_folder(specification.folder, attempt)}/failure.json"
         found: dict[str, Any] = json.loads(self.store.get(path))
         return found

@@ -1,4 +1,4 @@
-"""Checkpoints in the lake: what is asked of the trainer, and what it left."""
+"""Checkpoints in the lake: the training jobs that make them, and their results."""
 
 import json
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ class Checkpoint:
 
     @property
     def results(self) -> Mapping[str, Any]:
-        """What the trainer measured; empty for `untuned`."""
+        """Measurements of the training job; empty for `untuned`."""
         found: Mapping[str, Any] = self.manifest.get("results") or {}
         return found
 
@@ -78,7 +78,7 @@ def specification_for(lake: Lake, training: Training, base: BaseModel, variant: 
 
 
 def training_data(made: TrainingSet) -> TrainingData:
-    """What the trainer is told of a training set: its files of the splits that are trained and validated on."""
+    """A training set as the specification names it: its files of the splits for training and validation."""
     rows: dict[str, int] = made.manifest["rows"]
     files = {
         split: tuple(
@@ -108,7 +108,7 @@ def refuse_few_rows(data: TrainingData, recipe: Recipe) -> None:
 
 
 def training_job_for(specification: Specification) -> TrainingJob:
-    """A specification as a piece of work for a trainer."""
+    """The training job of a specification."""
     return TrainingJob(
         name=specification.job_name,
         folder=specification.folder,

@@ -1,6 +1,6 @@
-"""All that the trainer is told, as one JSON file in the lake. No Dagster here: the trainer reads it.
+"""The specification of a fine-tuning job: one JSON file in the lake. No Dagster here: the program reads it.
 
-checkpoints/<base>/<variant>/<id>/    specification.json, attempts/, progress/ (resources.training_jobs.job), and at the end
+checkpoints/<base>/<variant>/<id>/    specification.json, attempts/, progress/ (resources.training_jobs.job); at the end
     adapter/               adapter_model.safetensors, adapter_config.json
     tokenizer/             with the chat template that it was trained with
     merged/                only if asked: the base with the adapter merged into it

@@ -1,4 +1,4 @@
-"""The attempts of a training job, as files of its folder in the lake. Only the run that writes the first file submits."""
+"""The attempts of a training job, as files in the lake. The run that writes `launched.json` submits."""
 
 import contextlib
 import json

@@ -159,8 +159,8 @@ class BatchBackend(AwsBackend):
         settings = self.configuration
         if settings.gpus and job.processes > settings.gpus:
             raise BackendError(
-                f"{job.name} wants {job.processes} processes, one per GPU, and backend.gpus is {settings.gpus}: raise it, or "
-                "lower recipe.processes"
+                f"{job.name} wants {job.processes} processes, one per GPU, and backend.gpus is {settings.gpus}: raise "
+                "it, or lower recipe.processes"
             )
         with explained(f"DescribeJobDefinitions {settings.definition}"):
             exact = ":" in settings.definition
@@ -177,8 +177,8 @@ class BatchBackend(AwsBackend):
         image = found.get("containerProperties", {}).get("image")
         if image != settings.image:
             raise BackendError(
-                f"the job definition {settings.definition} runs {image}, and backend.image says {settings.image}: they should be "
-                "the same, for checkpoints are named by it"
+                f"the job definition {settings.definition} runs {image}, and backend.image says "
+                f"{settings.image}: they should be the same, for checkpoints are named by it"
             )
 
 

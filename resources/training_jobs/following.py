@@ -259,8 +259,8 @@ class Follower:
                 self.log(f"not stopped yet: {error}", urgent=True)
             if self.clock() - began > STOP_SECONDS:
                 raise BackendError(
-                    f"{self.attempt.name} did not end within {STOP_SECONDS // 60} minutes after it was asked to; end it "
-                    f"at {self.backend.link(self.attempt.name) or self.backend.name}"
+                    f"{self.attempt.name} did not end within {STOP_SECONDS // 60} minutes after it was asked to; "
+                    f"end it at {self.backend.link(self.attempt.name) or self.backend.name}"
                 )
             self.sleep(min(self.timeouts.poll_seconds, 5))
 

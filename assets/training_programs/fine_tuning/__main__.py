@@ -13,7 +13,7 @@ from assets.training_programs.fine_tuning.task import task_of_command_line  # no
 
 
 def main() -> int:
-    """The program's exit code; see `faults`."""
+    """The program's exit code; see `errors`."""
     task = task_of_command_line("assets.training_programs.fine_tuning", __doc__, STARTED)
     from assets.training_programs.fine_tuning.program import run
 

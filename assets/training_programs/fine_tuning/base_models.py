@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.training_programs.fine_tuning import saving
-from assets.training_programs.fine_tuning.faults import Fault, OutOfReach
+from assets.training_programs.fine_tuning.errors import ServiceUnreachable, TrainingProgramError
 from assets.training_programs.recipe import EMBEDDED, BaseModel
 from resources.lake.opening import open_store
 from resources.lake.store import S3Options, StoreError
@@ -37,7 +37,7 @@ def fetch(base: BaseModel, scratch: Path) -> Weights:
         scratch: where a copy may be put.
 
     Raises:
-        Fault: it is not there, not open to this machine's user, or lacks a tokenizer or weights.
+        TrainingProgramError: it is not there, not open to this machine's user, or lacks a tokenizer or weights.
     """
     if base.model == EMBEDDED:
         return _embedded()
@@ -46,7 +46,7 @@ def fetch(base: BaseModel, scratch: Path) -> Weights:
     elif Path(base.model).expanduser().is_dir():
         folder = Path(base.model).expanduser().absolute()
     elif base.model.startswith((".", "/", "~")):
-        raise Fault(f"the base model {base.model} is not there: no such folder")
+        raise TrainingProgramError(f"the base model {base.model} is not there: no such folder")
     else:
         return _from_hub(base)
     _require_complete(folder, base.model)
@@ -57,7 +57,7 @@ def _embedded() -> Weights:
     try:
         file = packaged_chat_model_file()
     except EmbeddedModelMissing as error:
-        raise Fault(str(error)) from error
+        raise TrainingProgramError(str(error)) from error
     return Weights(str(file.parent), file.name, f"sha256 {saving.sha256_of(file)} ({CHAT_MODEL}, {file.name})")
 
 
@@ -76,18 +76,20 @@ def _from_hub(base: BaseModel) -> Weights:
     try:
         folder = Path(snapshot_download(base.model, revision=base.revision, allow_patterns=FETCHED))
     except GatedRepoError:
-        raise Fault(
+        raise TrainingProgramError(
             f"the base model {named} is gated: accept its licence on the hub and set HF_TOKEN where the trainer runs"
         ) from None
     except (RepositoryNotFoundError, HFValidationError):
-        raise Fault(
+        raise TrainingProgramError(
             f"the base model {named} is neither a folder nor on the hub, or private: correct its name, "
             "or set HF_TOKEN where the trainer runs"
         ) from None
     except RevisionNotFoundError:
-        raise Fault(f"the base model {base.model} has no revision {base.revision!r} on the hub") from None
+        raise TrainingProgramError(
+            f"the base model {base.model} has no revision {base.revision!r} on the hub"
+        ) from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise OutOfReach(
+        raise ServiceUnreachable(
             f"the base model {named} cannot be fetched from the hub ({type(error).__name__}): check the network, unset "
             "HF_HUB_OFFLINE, or name a local or s3:// folder as `model`"
         ) from None
@@ -104,19 +106,23 @@ def _copied(uri: str, scratch: Path) -> Path:
         for file in files:
             saving.fetch(store, file.path, target / file.path)
     except StoreError as error:
-        raise OutOfReach(f"the base model {uri} cannot be read: {error}") from error
+        raise ServiceUnreachable(f"the base model {uri} cannot be read: {error}") from error
     if not files:
-        raise Fault(f"the base model {uri} is not there: the folder is empty")
+        raise TrainingProgramError(f"the base model {uri} is not there: the folder is empty")
     return target
 
 
 def _require_complete(folder: Path, named: str) -> None:
     if not (folder / "config.json").is_file():
-        raise Fault(f"the base model {named} has no config.json, so it is no model that transformers can load")
+        raise TrainingProgramError(
+            f"the base model {named} has no config.json, so it is no model that transformers can load"
+        )
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise Fault(f"the base model {named} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}); add its files")
+        raise TrainingProgramError(
+            f"the base model {named} has no tokenizer (none of {', '.join(TOKENIZER_FILES)}); add its files"
+        )
     if not list(folder.glob("*.safetensors")):
-        raise Fault(f"the base model {named} has no weights as safetensors; convert them")
+        raise TrainingProgramError(f"the base model {named} has no weights as safetensors; convert them")
 
 
 def _hash_weights(folder: Path) -> str:
@@ -125,21 +131,23 @@ def _hash_weights(folder: Path) -> str:
 
 
 def load_tokenizer(weights: Weights) -> Any:
-    """Its fast tokenizer. Raises Fault where it has none."""
+    """Its fast tokenizer. Raises TrainingProgramError where it has none."""
     from transformers import AutoTokenizer
 
     gguf = {"gguf_file": weights.gguf_file} if weights.gguf_file else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(weights.folder, **gguf)
     except (OSError, ValueError, KeyError) as error:
-        raise Fault(f"the base model's tokenizer cannot be loaded: {error}") from error
+        raise TrainingProgramError(f"the base model's tokenizer cannot be loaded: {error}") from error
     if not tokenizer.is_fast:
-        raise Fault("the base model's tokenizer has no tokenizer.json, which is needed to tell the assistant's tokens")
+        raise TrainingProgramError(
+            "the base model's tokenizer has no tokenizer.json, which is needed to tell the assistant's tokens"
+        )
     return tokenizer
 
 
 def load_model(weights: Weights, *, bf16: bool, attention: str) -> Any:
-    """Its weights, in bf16 or fp32, on the CPU. Raises Fault where they cannot be loaded."""
+    """Its weights, in bf16 or fp32, on the CPU. Raises TrainingProgramError where they cannot be loaded."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, GgufConfig
@@ -155,4 +163,4 @@ def load_model(weights: Weights, *, bf16: bool, attention: str) -> Any:
             weights.folder, dtype=torch.bfloat16 if bf16 else torch.float32, attn_implementation=attention, **gguf
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise Fault(f"the base model cannot be loaded: {error}") from error
+        raise TrainingProgramError(f"the base model cannot be loaded: {error}") from error

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from assets.training_programs.fine_tuning.faults import Fault
+from assets.training_programs.fine_tuning.errors import TrainingProgramError
 from assets.training_programs.specification import DataFile
 from resources.lake.store import Store
 
@@ -45,17 +45,19 @@ def read_rows(store: Store, files: Iterable[DataFile]) -> Iterator[Row]:
     """The rows of some Parquet files, in order.
 
     Raises:
-        Fault: a file is missing, or is not the one that was specified.
+        TrainingProgramError: a file is missing, or is not the one that was specified.
     """
     for file in files:
         where = store.uri(file.path)
         try:
             data = store.get(file.path)
         except FileNotFoundError:
-            raise Fault(f"{where} is missing, which the training set should hold; materialise it again") from None
+            raise TrainingProgramError(
+                f"{where} is missing, which the training set should hold; materialise it again"
+            ) from None
         digest = hashlib.sha256(data).hexdigest()
         if (len(data), digest) != (file.bytes, file.sha256):
-            raise Fault(
+            raise TrainingProgramError(
                 f"{where} is not the file that was specified: {len(data)} bytes with sha256 {digest}, expected "
                 f"{file.bytes} bytes with {file.sha256}; restore it, or materialise the training set again"
             )

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from assets.training_programs.fine_tuning.faults import Fault
+from assets.training_programs.fine_tuning.errors import TrainingProgramError
 from assets.training_programs.fine_tuning.heartbeat import Heartbeat
 from assets.training_programs.fine_tuning.pipes import Reporter
 
@@ -39,12 +39,12 @@ ROW = (
 )
 
 
-class NotFinite(Fault):
+class NotFinite(TrainingProgramError):
     """The loss or the gradient is no number any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class ModelFlops:
     """What a token costs, and what the devices could do."""
 
     flops_per_token: float
@@ -89,21 +89,21 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class Meter(TrainerCallback):
+class MetricsCallback(TrainerCallback):
     """Adds speed and memory to each logged step, tells the run, and stops where a number is none any more.
 
     What it adds goes into the trainer's state, so that a resumed run goes on counting.
     """
 
-    def __init__(self, voice: Reporter, heartbeat: Heartbeat | None, effort: Effort, started: float) -> None:
+    def __init__(self, reporter: Reporter, heartbeat: Heartbeat | None, effort: ModelFlops, started: float) -> None:
         """
         Args:
-            voice: where it tells what it sees.
-            heartbeat: told of each step; None in all processes but the first.
+            reporter: where it tells what it sees.
+            heartbeat: gets each step; None in all processes but the first.
             effort: for the MFU.
             started: `time.monotonic()` of the program's start.
         """
-        self._voice, self._heartbeat, self._effort, self._started = voice, heartbeat, effort, started
+        self._reporter, self._heartbeat, self._effort, self._started = reporter, heartbeat, effort, started
         self._since = self._step_began = 0.0  # the end of the last thing that was not training
         self._busy = self._waiting = 0.0  # seconds of training, and those of it spent waiting for data
         self._logged = (0, 0.0)  # tokens of this attempt and busy seconds at the last logged step
@@ -174,14 +174,14 @@ class Meter(TrainerCallback):
         }
 
     def _tell(self, entry: Mapping[str, Any], state: TrainerState) -> None:
-        self._voice.report({"kind": "metrics", "max_steps": state.max_steps, **row_of(entry)})
+        self._reporter.report({"kind": "metrics", "max_steps": state.max_steps, **row_of(entry)})
         now = time.monotonic()
         first_or_last = state.global_step in (1, state.max_steps)
         if "validation_loss" in entry:
-            self._voice.say(f"step {state.global_step}/{state.max_steps}: validation loss {entry['eval_loss']:.4f}")
+            self._reporter.say(f"step {state.global_step}/{state.max_steps}: validation loss {entry['eval_loss']:.4f}")
         elif first_or_last or now - self._line_at >= LINE_SECONDS:
             self._line_at = now
-            self._voice.say(
+            self._reporter.say(
                 f"step {state.global_step}/{state.max_steps}: loss {entry['loss']:.4f}, "
                 f"{entry['tokens_per_second']:,.0f} tokens/s, {entry['memory_bytes'] / 2**30:.2f} GiB"
             )

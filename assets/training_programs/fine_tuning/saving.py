@@ -1,8 +1,8 @@
-"""Checkpoints in the lake while training goes on: files first, a manifest with their hashes last.
+"""Checkpoints in the lake during training: files first, a manifest with their hashes last.
 
-<folder>/progress/checkpoint-<step>/…             what the trainer needs to go on
-<folder>/progress/checkpoint-<step>/manifest.json sha256 and size of each file; without it, the checkpoint is not there;
-                                                  and the base's weights that it belongs to
+<folder>/progress/checkpoint-<step>/…             what the trainer needs to resume
+<folder>/progress/checkpoint-<step>/manifest.json sha256 and size of each file, and the identity of the base
+                                                  model's weights; without it, the checkpoint does not exist
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from resources.lake.store import Store, StoreError
 
 KEPT = 2
 PIECE = 1 << 26  # bytes that are copied at once
-# Left in every checkpoint by transformers and TRL, and needed by none that goes on.
+# Left in every checkpoint by transformers and TRL, and not needed to resume.
 NOT_NEEDED = ("README.md", "training_args.bin", "tokenizer*", "chat_template*", "special_tokens_map*", "*.jinja")
 
 
@@ -36,26 +36,26 @@ def sha256_of(path: Path) -> str:
 
 
 def progress_folder(folder: str) -> str:
-    """Where the checkpoints of a piece of work are."""
+    """The folder of a job's checkpoints."""
     return f"{folder}/progress"
 
 
-def out_of_reach(error: BaseException) -> bool:
-    """Whether an error speaks of the lake or the network, not of the program; the store was patient already."""
+def is_unreachable(error: BaseException) -> bool:
+    """Whether an error is one of the lake or the network, not of the program; the store has retried already."""
     return isinstance(error, StoreError | OSError) or type(error).__module__.startswith("botocore.")
 
 
 def save(store: Store, folder: str, weights: str, checkpoint: Path) -> int:
-    """Put a checkpoint of this machine's disk into the lake, and take away all but the newest KEPT.
+    """Copy a checkpoint from this machine's disk to the lake, and delete all but the newest KEPT.
 
     Args:
         store: the lake.
-        folder: of the work.
-        weights: identity of the base's, see `base_models.Weights`.
+        folder: of the job.
+        weights: identity of the base model's, see `base_models.Weights`.
         checkpoint: `…/checkpoint-<step>`.
 
     Returns:
-        Its bytes.
+        Its size in bytes.
     """
     target = f"{progress_folder(folder)}/{checkpoint.name}"
     files = [file for file in list_files(checkpoint) if not any(fnmatch(file.path, name) for name in NOT_NEEDED)]
@@ -63,27 +63,26 @@ def save(store: Store, folder: str, weights: str, checkpoint: Path) -> int:
     for file in files:
         store.put_file(f"{target}/{file.path}", checkpoint / file.path)
     store.put(f"{target}/{MANIFEST}", json_bytes({"base_weights": weights, "files": [asdict(file) for file in files]}))
-    _forget_older(store, folder)
+    _delete_older(store, folder)
     return sum(file.bytes for file in files)
 
 
 def resume(store: Store, folder: str, weights: str, scratch: Path, say: Callable[[str], None]) -> Path | None:
-    """Bring the newest whole checkpoint to this machine; None where there is none.
+    """Copy the newest complete checkpoint to this machine; None where there is none.
 
-    One without manifest, of other `weights` of the base, or with a file that is missing or has another hash, is passed
-    over.
+    Skipped are those without manifest, of other base `weights`, or with a missing or changed file.
     """
     for step in sorted(_steps(store, folder), reverse=True):
         name = f"checkpoint-{step}"
         fault = _fetch(store, f"{progress_folder(folder)}/{name}", weights, scratch / name)
         if fault is None:
             return scratch / name
-        say(f"{name} is passed over: {fault}")
+        say(f"{name} is skipped: {fault}")
     return None
 
 
-def forget(store: Store, folder: str) -> None:
-    """Take all checkpoints away: the work is done."""
+def delete_all(store: Store, folder: str) -> None:
+    """Delete all checkpoints, when the job is done."""
     for step in _steps(store, folder):
         _delete(store, folder, step)
 
@@ -94,7 +93,7 @@ def _steps(store: Store, folder: str) -> set[int]:
     return {int(match[1]) for match in found if match}
 
 
-def _forget_older(store: Store, folder: str) -> None:
+def _delete_older(store: Store, folder: str) -> None:
     whole = [
         step
         for step in sorted(_steps(store, folder), reverse=True)
@@ -106,7 +105,7 @@ def _forget_older(store: Store, folder: str) -> None:
 
 
 def _delete(store: Store, folder: str, step: int) -> None:
-    """Its manifest first: half a checkpoint never looks whole."""
+    """Its manifest first: an incomplete checkpoint never has one."""
     target = f"{progress_folder(folder)}/checkpoint-{step}"
     store.delete(f"{target}/{MANIFEST}")
     for file in store.list(target):
@@ -114,11 +113,11 @@ def _delete(store: Store, folder: str, step: int) -> None:
 
 
 def _fetch(store: Store, source: str, weights: str, target: Path) -> str | None:
-    """Copy a checkpoint to this machine; what is wrong with it, if anything is."""
+    """Copy a checkpoint to this machine; returns what is wrong with it, if anything."""
     try:
         manifest = json.loads(store.get(f"{source}/{MANIFEST}"))
     except FileNotFoundError:
-        return "it has no manifest, so it was never whole"
+        return "it has no manifest, so it is incomplete"
     if manifest.get("base_weights") != weights:
         return f"its base model was {manifest.get('base_weights')}, now it is {weights}; name a commit as its revision"
     for file in manifest["files"]:

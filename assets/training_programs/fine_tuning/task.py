@@ -1,4 +1,4 @@
-"""What a program that works for a trainer has in common with others: its task, its endings, its command line.
+"""What the training programs share: their task, how they end, their command line.
 
 Nothing here loads torch: the command line sets the environment first.
 """
@@ -19,7 +19,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from assets.training_programs.fine_tuning import saving
-from assets.training_programs.fine_tuning.faults import CRASHED, DONE, INTERRUPTED, Fault, Stop
+from assets.training_programs.fine_tuning.errors import CRASHED, DONE, INTERRUPTED, Stop, TrainingProgramError
 from assets.training_programs.fine_tuning.heartbeat import Heartbeat
 from assets.training_programs.fine_tuning.pipes import Reporter, open_reporter
 from resources.configuration import Configuration, describe_faults, fault_list
@@ -42,10 +42,10 @@ Asked = TypeVar("Asked", bound=Configuration)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the environment tells."""
+    """What to do, as environment and command line say."""
 
     store: Store
-    folder: str  # of the work, relative to the lake's root
+    folder: str  # of the job, relative to the lake's root
     attempt: int
     orphan_minutes: float | None
     rank: int
@@ -63,13 +63,13 @@ class Task:
         return self.rank == 0
 
 
-def run_task(task: Task, work: Callable[[Task, Stop, Reporter, Heartbeat | None, Path], None]) -> int:
-    """Do the work; the exit code. Whatever goes wrong stands in the attempt's failure.json too.
+def run_task(task: Task, program: Callable[[Task, Stop, Reporter, Heartbeat | None, Path], None]) -> int:
+    """Run a program; returns its exit code. An error is also written to the attempt's failure.json.
 
     Args:
-        task: what the environment tells.
-        work: does it, and raises Fault where it cannot be done or somebody asked to end. The last two are the
-            heartbeat, in the first process, and a folder of this machine that is gone afterwards.
+        task: what to do.
+        program: raises TrainingProgramError where the job cannot be done or was asked to end. Its
+            last two arguments are the heartbeat, in the first process, and a temporary folder of this machine.
     """
     stop = Stop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -83,10 +83,10 @@ def run_task(task: Task, work: Callable[[Task, Stop, Reporter, Heartbeat | None,
                 heartbeat = stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
                 reporter = stack.enter_context(open_reporter(task.store))
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="trainer-"))
-            work(task, stop, reporter, heartbeat, Path(scratch))
+            program(task, stop, reporter, heartbeat, Path(scratch))
         except Exception as error:
             code, message, retryable = explain(error)
-            if code == CRASHED and not isinstance(error, Fault | StoreError):
+            if code == CRASHED and not isinstance(error, TrainingProgramError | StoreError):
                 traceback.print_exc()
             reporter.complain(message)
             _leave_failure(task, code, message, retryable)
@@ -95,12 +95,12 @@ def run_task(task: Task, work: Callable[[Task, Stop, Reporter, Heartbeat | None,
 
 
 def explain(error: Exception) -> tuple[int, str, bool]:
-    """Exit code, message, and whether another try may do better."""
-    if isinstance(error, Fault):
+    """Exit code, message, and whether another attempt may succeed."""
+    if isinstance(error, TrainingProgramError):
         return error.exit, str(error), error.retryable
     if type(error).__name__ == "OutOfMemoryError":
         return (
-            Fault.exit,
+            TrainingProgramError.exit,
             f"out of memory: lower the recipe's batch_size (effective_batch stays) or max_tokens, or turn "
             f"gradient_checkpointing on ({str(error).splitlines()[0]})",
             False,
@@ -108,11 +108,11 @@ def explain(error: Exception) -> tuple[int, str, bool]:
     if isinstance(error, StoreError):
         return CRASHED, str(error), True
     lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
-    return CRASHED, "\n".join(lines), saving.out_of_reach(error)
+    return CRASHED, "\n".join(lines), saving.is_unreachable(error)
 
 
 def _leave_failure(task: Task, code: int, message: str, retryable: bool) -> None:
-    """The first process that fails says why; the others fail because of it."""
+    """Write failure.json. The first process that fails says why; the others fail because of it."""
     content = {"exit": code, "message": message, "retryable": retryable}
     try:
         task.store.put_if_absent(f"{task.attempt_folder}/{FAILURE}", json_bytes(content))
@@ -121,15 +121,15 @@ def _leave_failure(task: Task, code: int, message: str, retryable: bool) -> None
 
 
 def read_specification(task: Task, form: type[Asked], version: int) -> Asked:
-    """What is asked for.
+    """Read the job's specification.
 
     Args:
-        task: whose.
-        form: of the file; it has a field `format`.
-        version: of that form, as this program knows it.
+        task: of the job.
+        form: model of the file; it has a field `format`.
+        version: the format that this program reads.
 
     Raises:
-        Fault: it is not there, or does not fit.
+        TrainingProgramError: the file is missing or invalid.
     """
     path = f"{task.folder}/{SPECIFICATION}"
     where = task.store.uri(path)
@@ -137,18 +137,20 @@ def read_specification(task: Task, form: type[Asked], version: int) -> Asked:
         content = json.loads(task.store.get(path))
         asked = form.model_validate(content)
     except FileNotFoundError:
-        raise Fault(f"{where} is missing: nothing says what to do") from None
+        raise TrainingProgramError(f"{where} is missing: the job has no specification") from None
     except json.JSONDecodeError as error:
-        raise Fault(f"{where} is not JSON: {error}") from None
+        raise TrainingProgramError(f"{where} is not JSON: {error}") from None
     except ValidationError as error:
-        raise Fault(fault_list(f"{where} is not valid:", describe_faults(error, form))) from None
+        raise TrainingProgramError(fault_list(f"{where} is not valid:", describe_faults(error, form))) from None
     if content["format"] != version:
-        raise Fault(f"{where} has format {content['format']}, this program knows {version}: use the image it names")
+        raise TrainingProgramError(
+            f"{where} has format {content['format']}, this program reads {version}: use the image that it names"
+        )
     return asked
 
 
 def task_of_command_line(program: str, description: str | None, started: float) -> Task:
-    """The task that command line and environment name, with the environment set as libraries want it.
+    """The task that command line and environment name; sets the environment for the libraries.
 
     Args:
         program: the module, as `python -m` calls it.
@@ -160,14 +162,14 @@ def task_of_command_line(program: str, description: str | None, started: float) 
     parser.add_argument(
         "--lake-root", default=environment.get(LAKE_ROOT), help=f"folder or s3:// prefix (${LAKE_ROOT})"
     )
-    parser.add_argument("--folder", default=environment.get(FOLDER), help=f"of the work, below the root (${FOLDER})")
+    parser.add_argument("--folder", default=environment.get(FOLDER), help=f"of the job, below the root (${FOLDER})")
     parser.add_argument("--attempt", type=int, default=int(environment.get(ATTEMPT, "1")), help=f"1, 2, … (${ATTEMPT})")
     options = parser.parse_args()
     for name, given in ((LAKE_ROOT, options.lake_root), (FOLDER, options.folder)):
         if not given:
             parser.error(f"{name} is not set")
     environment.setdefault("TOKENIZERS_PARALLELISM", "false")
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin on a busy machine cost nine tenths of it
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads cost nine tenths of a busy machine
     environment.setdefault("TQDM_DISABLE", "1")  # progress goes to the log as lines
     if "WORLD_SIZE" not in environment:
         environment.setdefault("CUDA_VISIBLE_DEVICES", "0")  # one process, one GPU
@@ -175,7 +177,7 @@ def task_of_command_line(program: str, description: str | None, started: float) 
 
 
 def task_of(root: str, folder: str, attempt: int, started: float) -> Task:
-    """The task of this process, with what torchrun and the launcher left in the environment."""
+    """The task of this process, with the variables of torchrun and the launcher."""
     minutes = os.environ.get(ORPHAN_MINUTES)
     return Task(
         store=open_store(root, S3Options.from_environment(os.environ)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.training_programs.fine_tuning.faults import Fault
+from assets.training_programs.fine_tuning.errors import TrainingProgramError
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -31,11 +31,11 @@ def read_template(name: str) -> str:
     return (FOLDER / f"{name}.jinja").read_text(encoding="utf-8")
 
 
-def dress(tokenizer: Any, name: str) -> None:
+def set_chat_template(tokenizer: Any, name: str) -> None:
     """Give a tokenizer the template of that name and let it stop at the end of a turn.
 
     Raises:
-        Fault: the tokenizer lacks tokens of the template.
+        TrainingProgramError: the tokenizer lacks tokens of the template.
     """
     family = FAMILIES[name]
     vocabulary = tokenizer.get_vocab()
@@ -45,7 +45,7 @@ def dress(tokenizer: Any, name: str) -> None:
         if token not in vocabulary or tokenizer.encode(token, add_special_tokens=False) != [vocabulary[token]]
     ]
     if missing:
-        raise Fault(
+        raise TrainingProgramError(
             f"the base model's tokenizer lacks {', '.join(missing)}, which the template {name!r} is made of; "
             f"give the base model another template ({', '.join(sorted(FAMILIES))})"
         )

@@ -17,72 +17,74 @@ from trl.trainer.sft_trainer import SFTTrainer
 from assets.training_programs.fine_tuning import saving
 from assets.training_programs.fine_tuning.base_models import Weights, load_model
 from assets.training_programs.fine_tuning.data import NO_LOSS, Tokenized
-from assets.training_programs.fine_tuning.faults import Fault, Stop
+from assets.training_programs.fine_tuning.errors import Stop, TrainingProgramError
 from assets.training_programs.fine_tuning.pipes import Reporter
 from assets.training_programs.fine_tuning.templates import FAMILIES
 from assets.training_programs.recipe import Recipe
 from resources.lake.store import Store
 
-FAINT = 0.1  # of the usual norm
+UNTRAINED = 0.1  # of the median norm of an embedding
 REFERENCE_ROWS = 4  # conversations on which the saved adapter is compared with the trained one
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """In which precision this machine computes."""
+class Precision:
+    """Device and number format of this machine."""
 
     cpu: bool
     bf16: bool
 
 
-def choose_numbers(recipe: Recipe) -> Numbers:
-    """What the recipe asks for, if the hardware has it.
+def choose_precision(recipe: Recipe) -> Precision:
+    """The recipe's precision, if the hardware supports it.
 
     Raises:
-        Fault: it has not.
+        TrainingProgramError: it does not.
     """
     cuda = torch.cuda.is_available()
     has_bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     if recipe.precision == "bf16" and not has_bf16:
         device = torch.cuda.get_device_name() if cuda else "the CPU"
-        raise Fault(f"recipe.precision is bf16, which {device} does not compute; set it to auto or fp32")
+        raise TrainingProgramError(f"recipe.precision is bf16, which {device} does not compute; set it to auto or fp32")
     if recipe.attention == "flash_attention_2":
         from transformers.utils.import_utils import is_flash_attn_2_available
 
         if not (cuda and is_flash_attn_2_available()):
-            raise Fault("recipe.attention is flash_attention_2, which is not installed here; set it to sdpa")
-    return Numbers(cpu=not cuda, bf16=recipe.precision != "fp32" and has_bf16)
+            raise TrainingProgramError(
+                "recipe.attention is flash_attention_2, which is not installed here; set it to sdpa"
+            )
+    return Precision(cpu=not cuda, bf16=recipe.precision != "fp32" and has_bf16)
 
 
-class Saver(TrainerCallback):
-    """Puts each checkpoint into the lake. One that cannot be put there is missed; training goes on."""
+class CheckpointCallback(TrainerCallback):
+    """Copies each checkpoint to the lake. Training continues where that fails."""
 
-    def __init__(self, store: Store | None, folder: str, weights: str, voice: Reporter) -> None:
+    def __init__(self, store: Store | None, folder: str, weights: str, reporter: Reporter) -> None:
         """
         Args:
             store: the lake; None in all processes but the first.
-            folder: of the work.
-            weights: identity of the base's.
-            voice: told of what does not work.
+            folder: of the job.
+            weights: identity of the base model's weights.
+            reporter: gets a line for each failure.
         """
-        self._store, self._folder, self._weights, self._voice = store, folder, weights, voice
+        self._store, self._folder, self._weights, self._reporter = store, folder, weights, reporter
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if torch.distributed.is_initialized():
-            torch.distributed.barrier()  # every process adds the state of its random numbers
+            torch.distributed.barrier()  # every process writes its random state
         if self._store is None:
             return
         checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         try:
             saving.save(self._store, self._folder, self._weights, checkpoint)
         except Exception as error:
-            if not saving.out_of_reach(error):
+            if not saving.is_unreachable(error):
                 raise
-            self._voice.say(f"{checkpoint.name} was not saved in the lake: {error}")
+            self._reporter.say(f"{checkpoint.name} was not saved in the lake: {error}")
 
 
 class StopCallback(TrainerCallback):
-    """Ends training after the step in which any process was asked to, with a checkpoint."""
+    """Ends training with a checkpoint after the step in which any process was asked to end."""
 
     def __init__(self, stop: Stop) -> None:
         self._stop = stop
@@ -102,16 +104,18 @@ class StopCallback(TrainerCallback):
                 self._stop.ask(int(code), "another process was asked to end")
 
 
-def make_model(weights: Weights, recipe: Recipe, numbers: Numbers) -> Any:
+def make_model(weights: Weights, recipe: Recipe, precision: Precision) -> Any:
     """The base model with a fresh adapter, the same for the same seed.
 
     Raises:
-        Fault: it cannot be loaded, or lacks what the recipe names.
+        TrainingProgramError: it cannot be loaded, or lacks what the recipe names.
     """
-    model = load_model(weights, bf16=numbers.bf16, attention=recipe.attention)
+    model = load_model(weights, bf16=precision.bf16, attention=recipe.attention)
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if longest and recipe.max_tokens > longest:
-        raise Fault(f"recipe.max_tokens {recipe.max_tokens} is more than the base model takes ({longest})")
+        raise TrainingProgramError(
+            f"recipe.max_tokens {recipe.max_tokens} is more than the base model takes ({longest})"
+        )
     targets = recipe.lora.targets
     adapter = peft.LoraConfig(
         r=recipe.lora.rank,
@@ -124,27 +128,29 @@ def make_model(weights: Weights, recipe: Recipe, numbers: Numbers) -> Any:
     try:
         return peft.get_peft_model(model, adapter)
     except ValueError as error:
-        raise Fault(f"recipe.lora.targets does not fit the base model: {error}") from error
+        raise TrainingProgramError(f"recipe.lora.targets does not fit the base model: {error}") from error
 
 
 def refuse_unknown_tokens(model: Any, rows: Dataset) -> None:
-    """Raise Fault where the tokenizer gives tokens that the model has no embedding of."""
+    """Raise TrainingProgramError where the tokenizer produces tokens without an embedding in the model."""
     highest, known = pc.max(pc.list_flatten(rows.data.column("input_ids"))).as_py(), _embeddings(model).shape[0]
     if highest >= known:
-        raise Fault(
-            f"the base model knows {known} tokens, its tokenizer gives number {highest}: they do not belong together"
+        raise TrainingProgramError(
+            f"the base model has {known} tokens, its tokenizer produces number {highest}: use the model's own tokenizer"
         )
 
 
-def faint_tokens(model: Any, tokenizer: Any, template: str) -> list[str]:
-    """Tokens of the template that the base model hardly has an embedding of: LoRA does not train those.
+def untrained_tokens(model: Any, tokenizer: Any, template: str) -> list[str]:
+    """Tokens of the template whose embedding in the base model is untrained: LoRA does not train embeddings.
 
     Llama 3's base models, for one, come with untrained rows for their chat tokens.
     """
     norms = _embeddings(model).detach().float().norm(dim=1)
-    usual = norms.median()
+    median = norms.median()
     return [
-        token for token in FAMILIES[template].tokens if norms[tokenizer.convert_tokens_to_ids(token)] < FAINT * usual
+        token
+        for token in FAMILIES[template].tokens
+        if norms[tokenizer.convert_tokens_to_ids(token)] < UNTRAINED * median
     ]
 
 
@@ -159,7 +165,7 @@ def make_trainer(
     train: Dataset,
     validation: Dataset | None,
     recipe: Recipe,
-    numbers: Numbers,
+    precision: Precision,
     folder: Path,
     callbacks: list[TrainerCallback],
 ) -> SFTTrainer:
@@ -171,7 +177,7 @@ def make_trainer(
         train: `input_ids` and `labels`.
         validation: likewise; None where there is none.
         recipe: see there.
-        numbers: see there.
+        precision: see there.
         folder: of this machine, for checkpoints.
         callbacks: in the order in which they are called.
     """
@@ -189,14 +195,14 @@ def make_trainer(
         max_grad_norm=recipe.max_gradient_norm,
         activation_checkpointing=recipe.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False},
-        bf16=numbers.bf16,
-        use_cpu=numbers.cpu,
+        bf16=precision.bf16,
+        use_cpu=precision.cpu,
         max_length=recipe.max_tokens if recipe.packing else None,  # else cut already, at whole turns
         packing=recipe.packing,
         eval_packing=False,
         seed=recipe.seed,
         logging_steps=1,
-        logging_nan_inf_filter=False,  # transformers would put an average in the place of a loss that is no number
+        logging_nan_inf_filter=False,  # transformers would replace a loss that is NaN by an average
         save_strategy="steps",
         save_steps=recipe.save_steps,
         save_total_limit=2,
@@ -219,14 +225,14 @@ def make_trainer(
 
 
 def train(trainer: SFTTrainer, resume: Path | None) -> TrainerState:
-    """Train to the last step, or to where somebody asks to end.
+    """Train to the last step, or until the job is asked to end.
 
     Args:
         trainer: see `make_trainer`.
-        resume: a checkpoint to go on from.
+        resume: a checkpoint to resume from.
 
     Returns:
-        The trainer's state; its `global_step` tells whether this was the end.
+        The trainer's state; training is complete where `global_step` is `max_steps`.
     """
     if resume is not None and _is_last(resume):
         peft.set_peft_model_state_dict(trainer.model, load_file(resume / "adapter_model.safetensors"))
@@ -251,12 +257,12 @@ def as_dataset(rows: Tokenized) -> Dataset:
     return Dataset.from_dict({"input_ids": rows.input_ids, "labels": rows.labels})
 
 
-def mean_loss(model: Any, rows: Dataset, numbers: Numbers) -> float:
+def mean_loss(model: Any, rows: Dataset, precision: Precision) -> float:
     """Cross-entropy of the tokens that carry loss, over the first REFERENCE_ROWS conversations."""
     device = next(model.parameters()).device
     total, count = 0.0, 0
     model.eval()
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=numbers.bf16):
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision.bf16):
         for row in rows.select(range(min(REFERENCE_ROWS, len(rows)))):
             ids, labels = (torch.tensor([row[name]], device=device) for name in ("input_ids", "labels"))
             logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
@@ -267,10 +273,10 @@ def mean_loss(model: Any, rows: Dataset, numbers: Numbers) -> float:
     return total / max(1, count)
 
 
-def bare_base(trainer: SFTTrainer, weights: Weights, recipe: Recipe, numbers: Numbers) -> Any:
+def bare_base(trainer: SFTTrainer, weights: Weights, recipe: Recipe, precision: Precision) -> Any:
     """The base model without its adapter, whole in this process."""
     if trainer.is_fsdp_enabled:
-        return load_model(weights, bf16=numbers.bf16, attention=recipe.attention).to(trainer.args.device)
+        return load_model(weights, bf16=precision.bf16, attention=recipe.attention).to(trainer.args.device)
     return trainer.accelerator.unwrap_model(trainer.model).unload()
 
 

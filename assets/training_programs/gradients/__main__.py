@@ -7,7 +7,7 @@ from assets.training_programs.fine_tuning.task import task_of_command_line
 
 
 def main() -> int:
-    """The program's exit code; see `assets.training_programs.fine_tuning.faults`."""
+    """The program's exit code; see `assets.training_programs.fine_tuning.errors`."""
     task = task_of_command_line("assets.training_programs.gradients", __doc__, time.monotonic())
     from assets.training_programs.gradients.program import run
 

@@ -22,14 +22,14 @@ Example = tuple[list[int], list[int]]  # token ids and labels
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class ProgressCallbacks:
     """Whom the computation tells how far it is."""
 
     say: Callable[[str], None]
     look: Callable[[], None]  # raises where somebody asked to end
 
 
-class Kept(Protocol):
+class FeatureCache(Protocol):
     """Projected gradients of an earlier attempt at the same work."""
 
     def read(self, epoch: int, part: int, rows: int) -> NDArray[np.float16] | None:
@@ -46,8 +46,8 @@ def gradient_features(
     seed: int,
     bf16: bool,
     into: NDArray[np.float32],
-    kept: Kept,
-    watch: Watch,
+    kept: FeatureCache,
+    watch: ProgressCallbacks,
 ) -> list[float]:
     """Fill `into` (rows × dimensions, zeros) with the feature of each example; the warm-up's mean loss of each epoch.
 
@@ -92,7 +92,7 @@ def _unit_gradients(
     dimensions: int,
     seed: int,
     bf16: bool,
-    watch: Watch,
+    watch: ProgressCallbacks,
 ) -> NDArray[np.float16]:
     """(examples, dimensions): each one's gradient, scaled, projected and brought to length 1."""
     at_once = max(1, GRADIENTS_BYTES // (4 * sum(parameter.numel() for parameter in parameters)))
@@ -128,7 +128,7 @@ def _warm_up(
     optimizer: torch.optim.Optimizer,
     batch: int,
     bf16: bool,
-    watch: Watch,
+    watch: ProgressCallbacks,
 ) -> float:
     total = 0.0
     for places in _groups(range(len(examples)), batch):

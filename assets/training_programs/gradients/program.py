@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from assets.training_programs.fine_tuning.base_models import fetch, load_tokenizer
 from assets.training_programs.fine_tuning.data import read_rows, tokenize
-from assets.training_programs.fine_tuning.faults import Fault, Stop
+from assets.training_programs.fine_tuning.errors import Stop, TrainingProgramError
 from assets.training_programs.fine_tuning.heartbeat import Heartbeat
 from assets.training_programs.fine_tuning.pipes import Reporter
 from assets.training_programs.fine_tuning.program import versions
 from assets.training_programs.fine_tuning.saving import progress_folder
 from assets.training_programs.fine_tuning.task import Task, read_specification, run_task
-from assets.training_programs.fine_tuning.templates import dress
+from assets.training_programs.fine_tuning.templates import set_chat_template
 from assets.training_programs.gradients.specification import FEATURES, FORMAT, GradientSpecification
 from assets.training_programs.recipe import BaseModel, Lora, Recipe
 from resources.configuration import describe_faults, fault_list
@@ -31,18 +31,18 @@ def run(task: Task) -> int:
     return run_task(task, _compute)
 
 
-def _compute(task: Task, stop: Stop, voice: Reporter, heartbeat: Heartbeat | None, scratch: Path) -> None:
+def _compute(task: Task, stop: Stop, reporter: Reporter, heartbeat: Heartbeat | None, scratch: Path) -> None:
     """Everything between the specification and the manifest.
 
     Raises:
-        Fault: it cannot be done, or somebody asked to end.
+        TrainingProgramError: it cannot be done, or somebody asked to end.
     """
     specification = read_specification(task, GradientSpecification, FORMAT)
     if task.store.exists(f"{task.folder}/{MANIFEST}"):
-        voice.say("done already")
+        reporter.say("done already")
         return
     from assets.training_programs.fine_tuning import metrics, training
-    from assets.training_programs.gradients.features import Watch, gradient_features
+    from assets.training_programs.gradients.features import ProgressCallbacks, gradient_features
 
     settings, data = specification.model, specification.data
     try:
@@ -55,7 +55,7 @@ def _compute(task: Task, stop: Stop, voice: Reporter, heartbeat: Heartbeat | Non
         )
     except ValidationError as error:
         faults = describe_faults(error, BaseModel)
-        raise Fault(fault_list("the model of tagcos.features cannot be used:", faults)) from None
+        raise TrainingProgramError(fault_list("the model of tagcos.features cannot be used:", faults)) from None
     recipe = Recipe(
         batch_size=1,
         effective_batch=settings.batch,
@@ -65,7 +65,7 @@ def _compute(task: Task, stop: Stop, voice: Reporter, heartbeat: Heartbeat | Non
     )
     weights = fetch(base, scratch)
     tokenizer = load_tokenizer(weights)
-    dress(tokenizer, base.template)
+    set_chat_template(tokenizer, base.template)
     examples: list[tuple[list[int], list[int]] | None] = []
     left_out: dict[str, int] = {}
     for row in read_rows(task.store, data.files):
@@ -74,20 +74,22 @@ def _compute(task: Task, stop: Stop, voice: Reporter, heartbeat: Heartbeat | Non
         for reason in found.left_out:
             left_out[reason] = left_out.get(reason, 0) + 1
     if len(examples) != data.rows:
-        raise Fault(f"the files of {data.id} hold {len(examples)} rows, {data.rows} are specified; make the pool again")
+        raise TrainingProgramError(
+            f"the files of {data.id} hold {len(examples)} rows, {data.rows} are specified; make the pool again"
+        )
     if not any(examples):
-        raise Fault(
+        raise TrainingProgramError(
             f"none of {data.rows} rows of {data.id} can be trained on: {left_out}; raise max_tokens, or see them"
         )
     stop.look()
-    numbers = training.choose_numbers(recipe)
-    model = training.make_model(weights, recipe, numbers).to("cpu" if numbers.cpu else "cuda")
+    precision = training.choose_precision(recipe)
+    model = training.make_model(weights, recipe, precision).to("cpu" if precision.cpu else "cuda")
     model.eval()  # the adapter has no dropout; nothing of the base is to have any either
     shape = (data.rows, settings.dimensions)
     sums = np.lib.format.open_memmap(scratch / "sums.npy", mode="w+", dtype=np.float32, shape=shape)
-    watch = Watch(voice.say, stop.look)
-    kept = KeptParts(task.store, task.folder, settings.dimensions)
-    losses = gradient_features(model, examples, settings, specification.seed, numbers.bf16, sums, kept, watch)
+    watch = ProgressCallbacks(reporter.say, stop.look)
+    kept = PartialFeatures(task.store, task.folder, settings.dimensions)
+    losses = gradient_features(model, examples, settings, specification.seed, precision.bf16, sums, kept, watch)
     (scratch / "staged").mkdir()
     _write_half(sums, scratch / "staged" / FEATURES)
     manifest: dict[str, Any] = {
@@ -100,15 +102,15 @@ def _compute(task: Task, stop: Stop, voice: Reporter, heartbeat: Heartbeat | Non
         "dimensions": settings.dimensions,
         "warm_up_losses": losses,
         "device": metrics.device_name(),
-        "precision": "bf16" if numbers.bf16 else "fp32",
+        "precision": "bf16" if precision.bf16 else "fp32",
         "versions": versions(),
     }
     publish(task.store, scratch / "staged", task.folder, manifest)
     kept.clear()
-    voice.say(f"done: {task.store.uri(task.folder)}")
+    reporter.say(f"done: {task.store.uri(task.folder)}")
 
 
-class KeptParts:
+class PartialFeatures:
     """Projected gradients in the lake while the work goes on: `progress/gradients-<epoch>-<part>.npy`."""
 
     def __init__(self, store: Store, folder: str, dimensions: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assets.training_programs.fine_tuning.base_models import fetch, load_model
-from assets.training_programs.fine_tuning.faults import Fault, OutOfReach
+from assets.training_programs.fine_tuning.errors import ServiceUnreachable, TrainingProgramError
 from assets.training_programs.recipe import BaseModel
 from resources.lake.opening import open_store
 from tests.trainer_work import Workplace, sums
@@ -45,33 +45,33 @@ def test_a_folder_of_s3_is_copied(copy: Path, tmp_path: Path, s3_root: str) -> N
 
 
 def test_an_empty_folder_of_s3_is_refused(tmp_path: Path, s3_root: str) -> None:
-    with pytest.raises(Fault, match="the folder is empty"):
+    with pytest.raises(TrainingProgramError, match="the folder is empty"):
         fetch(base_at(f"{s3_root}/nothing"), tmp_path)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="no such folder"):
+    with pytest.raises(TrainingProgramError, match="no such folder"):
         fetch(base_at(str(tmp_path / "nothing")), tmp_path)
 
 
 def test_a_base_without_tokenizer_is_refused(copy: Path, tmp_path: Path) -> None:
     (copy / "tokenizer.json").unlink()
 
-    with pytest.raises(Fault, match="has no tokenizer"):
+    with pytest.raises(TrainingProgramError, match="has no tokenizer"):
         fetch(base_at(str(copy)), tmp_path)
 
 
 def test_a_base_without_safetensors_is_refused(copy: Path, tmp_path: Path) -> None:
     (copy / "model.safetensors").unlink()
 
-    with pytest.raises(Fault, match="no weights as safetensors"):
+    with pytest.raises(TrainingProgramError, match="no weights as safetensors"):
         fetch(base_at(str(copy)), tmp_path)
 
 
 def test_damaged_weights_are_refused(copy: Path, tmp_path: Path) -> None:
     (copy / "model.safetensors").write_bytes(b"nonsense")
 
-    with pytest.raises(Fault, match="cannot be loaded"):
+    with pytest.raises(TrainingProgramError, match="cannot be loaded"):
         load_model(fetch(base_at(str(copy)), tmp_path), bf16=False, attention="sdpa")
 
 
@@ -79,12 +79,12 @@ def test_a_hub_out_of_reach_is_told_in_one_message(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
 
-    with pytest.raises(OutOfReach, match="nobody/nothing cannot be fetched from the hub"):
+    with pytest.raises(ServiceUnreachable, match="nobody/nothing cannot be fetched from the hub"):
         fetch(base_at("nobody/nothing"), tmp_path)
 
 
 def test_a_name_that_is_none_on_the_hub_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Fault, match="neither a folder nor on the hub"):
+    with pytest.raises(TrainingProgramError, match="neither a folder nor on the hub"):
         fetch(base_at("not a/name/at all"), tmp_path)
 
 
@@ -110,7 +110,7 @@ def test_a_tokenizer_of_another_model_is_refused(workplace: Workplace, copy: Pat
     specification = workplace.ask(sums(0, 12), base=base)
 
     assert workplace.run(specification) != 0
-    assert "they do not belong together" in workplace.failure(specification)["message"]
+    assert "use the model's own tokenizer" in workplace.failure(specification)["message"]
 
 
 def test_chat_tokens_that_the_base_was_never_trained_on_are_named(
@@ -120,7 +120,7 @@ def test_chat_tokens_that_the_base_was_never_trained_on_are_named(
 
     workplace.run(workplace.ask(sums(0, 12), base=base))
 
-    assert "hardly trained on <|im_end|>" in capsys.readouterr().err
+    assert "untrained embeddings of <|im_end|>" in capsys.readouterr().err
 
 
 @pytest.mark.embedded

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from assets.training_programs.fine_tuning.data import NO_LOSS, tokenize
-from assets.training_programs.fine_tuning.templates import dress
+from assets.training_programs.fine_tuning.templates import set_chat_template
 from tests.trainer_work import conversation
 
 FOUR = ("What is two?", "Two is 2.", "And three?", "Three is 3.")
@@ -15,7 +15,7 @@ FOUR = ("What is two?", "Two is 2.", "And three?", "Three is 3.")
 @pytest.fixture
 def tokenizer(make_tokenizer: Callable[..., Any]) -> Any:
     made = make_tokenizer("<|im_start|>", "<|im_end|>")
-    dress(made, "chatml")
+    set_chat_template(made, "chatml")
     return made
 
 

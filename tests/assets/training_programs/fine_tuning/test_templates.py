@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from assets.training_programs.fine_tuning.base_models import Weights, load_tokenizer
 from assets.training_programs.fine_tuning.data import NO_LOSS, tokenize
-from assets.training_programs.fine_tuning.faults import Fault
-from assets.training_programs.fine_tuning.templates import FAMILIES, dress
+from assets.training_programs.fine_tuning.errors import TrainingProgramError
+from assets.training_programs.fine_tuning.templates import FAMILIES, set_chat_template
 from assets.training_programs.recipe import template_names
 from resources.model_servers.embedded.weights import packaged_chat_model_file
 from tests.trainer_work import conversation
@@ -28,7 +28,7 @@ def family(request: pytest.FixtureRequest) -> str:
 def tokenizer(family: str, make_tokenizer: Callable[..., Any]) -> Any:
     """A tokenizer with the family's tokens and its template."""
     made = make_tokenizer(*FAMILIES[family].tokens)
-    dress(made, family)
+    set_chat_template(made, family)
     return made
 
 
@@ -90,15 +90,15 @@ def test_the_tokenizer_stops_at_the_end_of_a_turn(family: str, tokenizer: Any) -
 
 
 def test_a_tokenizer_without_the_template_s_tokens_is_refused(make_tokenizer: Callable[..., Any]) -> None:
-    with pytest.raises(Fault, match=r"lacks <\|im_start\|>"):
-        dress(make_tokenizer("<s>", "</s>"), "chatml")
+    with pytest.raises(TrainingProgramError, match=r"lacks <\|im_start\|>"):
+        set_chat_template(make_tokenizer("<s>", "</s>"), "chatml")
 
 
 @pytest.mark.embedded
 def test_the_embedded_model_s_own_tokenizer_marks_the_answers() -> None:
     file = packaged_chat_model_file()
     tokenizer = load_tokenizer(Weights(str(file.parent), file.name, ""))
-    dress(tokenizer, "chatml")
+    set_chat_template(tokenizer, "chatml")
 
     (labels,) = tokenize([conversation("What is 2+2?", "It is 4.", "Sure?", "Yes: 2+2=4.")], tokenizer, 1000).labels
 

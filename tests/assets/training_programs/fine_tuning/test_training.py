@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from assets.training_programs.fine_tuning.faults import DONE
+from assets.training_programs.fine_tuning.errors import DONE
 from tests.trainer_work import Workplace, conversation, sums
 
 torch = pytest.importorskip("torch")

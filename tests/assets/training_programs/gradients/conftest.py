@@ -33,7 +33,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @dataclass
-class JudgeContext:
+class GradientProgram:
     """A lake with one piece of work."""
 
     store: Store
@@ -68,7 +68,7 @@ class JudgeContext:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, tiny_model: str) -> Iterator[JudgeContext]:
+def program(tmp_path: Path, tiny_model: str) -> Iterator[GradientProgram]:
     """An empty lake on this machine's disk; signals as they were afterwards."""
     import torch
 
@@ -87,15 +87,15 @@ def bench(tmp_path: Path, tiny_model: str) -> Iterator[JudgeContext]:
         "alpha": 4,
         "dimensions": DIMENSIONS,
     }
-    yield JudgeContext(open_store(str(tmp_path)), {"format": 1, "id": "abc", "seed": 0, "model": model})
+    yield GradientProgram(open_store(str(tmp_path)), {"format": 1, "id": "abc", "seed": 0, "model": model})
     torch.set_num_threads(threads)
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
 @pytest.fixture
-def failure(bench: JudgeContext) -> Callable[[], dict[str, Any]]:
+def failure(program: GradientProgram) -> Callable[[], dict[str, Any]]:
     """What the program left of its failure."""
     import json
 
-    return lambda: json.loads(bench.store.get(f"{FOLDER}/attempts/0001/failure.json"))
+    return lambda: json.loads(program.store.get(f"{FOLDER}/attempts/0001/failure.json"))

@@ -12,66 +12,66 @@ FOLDER = "training_sets/tagcos/features-abc"
 ANSWERS = ("one two three", "one two three", "zzz qqq xxx", "apples and pears", "seven times six is 42")
 
 
-def test_every_row_has_a_feature_of_the_asked_length(bench: Any) -> None:
-    bench.ask(ANSWERS)
-    assert bench.run() == 0
-    found = bench.features()
+def test_every_row_has_a_feature_of_the_asked_length(program: Any) -> None:
+    program.ask(ANSWERS)
+    assert program.run() == 0
+    found = program.features()
     assert (found.shape, found.dtype) == ((5, 64), np.float16)
     assert np.isfinite(found).all()
     assert (np.linalg.norm(found.astype(np.float32), axis=1) <= 1.01).all()
 
 
-def test_equal_rows_have_equal_features_and_unlike_rows_unlike_ones(bench: Any) -> None:
-    bench.ask(ANSWERS)
-    bench.run()
-    found = bench.features()
+def test_equal_rows_have_equal_features_and_unlike_rows_unlike_ones(program: Any) -> None:
+    program.ask(ANSWERS)
+    program.run()
+    found = program.features()
     assert np.array_equal(found[0], found[1])
     assert not np.allclose(found[0], found[2], atol=0.01)
 
 
-def test_the_same_work_gives_the_same_features(bench: Any) -> None:
-    bench.ask(ANSWERS)
-    bench.run()
-    first = bench.features()
-    bench.store.delete(f"{FOLDER}/manifest.json")
-    bench.run()
-    assert np.array_equal(bench.features(), first)
+def test_the_same_work_gives_the_same_features(program: Any) -> None:
+    program.ask(ANSWERS)
+    program.run()
+    first = program.features()
+    program.store.delete(f"{FOLDER}/manifest.json")
+    program.run()
+    assert np.array_equal(program.features(), first)
 
 
-def test_the_manifest_says_what_was_computed(bench: Any) -> None:
-    bench.ask(ANSWERS)
-    bench.run()
-    told = json.loads(bench.store.get(f"{FOLDER}/manifest.json"))
+def test_the_manifest_says_what_was_computed(program: Any) -> None:
+    program.ask(ANSWERS)
+    program.run()
+    told = json.loads(program.store.get(f"{FOLDER}/manifest.json"))
     assert (told["rows"], told["dimensions"], len(told["warm_up_losses"])) == (5, 64, 2)
     assert [file["path"] for file in told["files"]] == ["features.npy"]
 
 
-def test_work_that_is_done_is_not_done_again(bench: Any) -> None:
-    bench.ask(ANSWERS)
-    bench.run()
-    bench.store.delete(f"{FOLDER}/features.npy")
-    assert bench.run() == 0
-    assert not bench.store.exists(f"{FOLDER}/features.npy")
+def test_work_that_is_done_is_not_done_again(program: Any) -> None:
+    program.ask(ANSWERS)
+    program.run()
+    program.store.delete(f"{FOLDER}/features.npy")
+    assert program.run() == 0
+    assert not program.store.exists(f"{FOLDER}/features.npy")
 
 
-def test_a_row_that_does_not_fit_the_model_has_no_feature_and_is_counted(bench: Any) -> None:
-    bench.ask([*ANSWERS, "far too long " * 40])
-    bench.run()
-    assert not bench.features()[5].any()
-    assert json.loads(bench.store.get(f"{FOLDER}/manifest.json"))["left_out"] == {"too long": 1}
+def test_a_row_that_does_not_fit_the_model_has_no_feature_and_is_counted(program: Any) -> None:
+    program.ask([*ANSWERS, "far too long " * 40])
+    program.run()
+    assert not program.features()[5].any()
+    assert json.loads(program.store.get(f"{FOLDER}/manifest.json"))["left_out"] == {"too long": 1}
 
 
-def test_rows_that_all_do_not_fit_are_a_fault(bench: Any, failure: Any) -> None:
-    bench.ask(["far too long " * 40] * 2)
-    assert bench.run() == 2
+def test_rows_that_all_do_not_fit_are_a_fault(program: Any, failure: Any) -> None:
+    program.ask(["far too long " * 40] * 2)
+    assert program.run() == 2
     assert "none of 2 rows" in failure()["message"]
 
 
-def test_a_pool_of_another_size_is_a_fault(bench: Any, failure: Any) -> None:
-    bench.ask(ANSWERS)
-    bench.specification["data"]["rows"] = 4
-    bench.store.put(f"{FOLDER}/specification.json", json.dumps(bench.specification).encode())
-    assert bench.run() == 2
+def test_a_pool_of_another_size_is_a_fault(program: Any, failure: Any) -> None:
+    program.ask(ANSWERS)
+    program.specification["data"]["rows"] = 4
+    program.store.put(f"{FOLDER}/specification.json", json.dumps(program.specification).encode())
+    assert program.run() == 2
     assert "hold 5 rows, 4 are specified" in failure()["message"]
 
 
@@ -83,30 +83,30 @@ def test_a_pool_of_another_size_is_a_fault(bench: Any, failure: Any) -> None:
         ({"template": "x"}, "template"),
     ],
 )
-def test_a_model_that_cannot_be_used_is_named(bench: Any, failure: Any, model: Any, fault: str) -> None:
-    bench.ask(ANSWERS, **model)
-    bench.run()
+def test_a_model_that_cannot_be_used_is_named(program: Any, failure: Any, model: Any, fault: str) -> None:
+    program.ask(ANSWERS, **model)
+    program.run()
     assert fault in failure()["message"]
 
 
-def test_a_missing_specification_is_a_fault(bench: Any, failure: Any) -> None:
-    assert bench.run() == 2
-    assert "nothing says what to do" in failure()["message"]
+def test_a_missing_specification_is_a_fault(program: Any, failure: Any) -> None:
+    assert program.run() == 2
+    assert "the job has no specification" in failure()["message"]
 
 
-def test_a_restarted_attempt_that_ends_well_leaves_no_failure(bench: Any) -> None:
-    bench.ask(ANSWERS)
-    bench.store.put(f"{FOLDER}/attempts/0001/failure.json", b"{}")
-    assert bench.run() == 0
-    assert not bench.store.exists(f"{FOLDER}/attempts/0001/failure.json")
+def test_a_restarted_attempt_that_ends_well_leaves_no_failure(program: Any) -> None:
+    program.ask(ANSWERS)
+    program.store.put(f"{FOLDER}/attempts/0001/failure.json", b"{}")
+    assert program.run() == 0
+    assert not program.store.exists(f"{FOLDER}/attempts/0001/failure.json")
 
 
-def test_an_interrupted_run_goes_on_after_what_it_kept(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on_after_what_it_kept(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "PART", 2)
-    bench.ask(ANSWERS)
-    bench.run()
-    undisturbed = bench.features()
-    bench.store.delete(f"{FOLDER}/manifest.json")
+    program.ask(ANSWERS)
+    program.run()
+    undisturbed = program.features()
+    program.store.delete(f"{FOLDER}/manifest.json")
     computed: list[int] = []
     compute = features._scaled_gradient
 
@@ -117,24 +117,24 @@ def test_an_interrupted_run_goes_on_after_what_it_kept(bench: Any, monkeypatch: 
         return compute(*given)
 
     monkeypatch.setattr(features, "_scaled_gradient", interrupted)
-    assert bench.run() != 0
+    assert program.run() != 0
     before = len(computed)
-    assert bench.run() == 0
+    assert program.run() == 0
     assert len(computed) - before == 3  # of ten; the part that was under way, and the last
-    assert np.array_equal(bench.features(), undisturbed)
+    assert np.array_equal(program.features(), undisturbed)
 
 
-def test_parts_are_gone_when_the_features_are_there(bench: Any) -> None:
-    bench.ask(ANSWERS)
-    bench.run()
-    assert not list(bench.store.list(f"{FOLDER}/progress"))
+def test_parts_are_gone_when_the_features_are_there(program: Any) -> None:
+    program.ask(ANSWERS)
+    program.run()
+    assert not list(program.store.list(f"{FOLDER}/progress"))
 
 
-def test_a_damaged_part_is_computed_again(bench: Any) -> None:
-    bench.ask(ANSWERS)
-    bench.run()
-    undisturbed = bench.features()
-    bench.store.delete(f"{FOLDER}/manifest.json")
-    bench.store.put(f"{FOLDER}/progress/gradients-0-00000.npy", b"half a file")
-    assert bench.run() == 0
-    assert np.array_equal(bench.features(), undisturbed)
+def test_a_damaged_part_is_computed_again(program: Any) -> None:
+    program.ask(ANSWERS)
+    program.run()
+    undisturbed = program.features()
+    program.store.delete(f"{FOLDER}/manifest.json")
+    program.store.put(f"{FOLDER}/progress/gradients-0-00000.npy", b"half a file")
+    assert program.run() == 0
+    assert np.array_equal(program.features(), undisturbed)
