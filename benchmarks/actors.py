@@ -3,7 +3,8 @@
     python -m benchmarks.actors      serve on loopback; prints the port
 
 Answers come at once and pass the quality rules, so that a release comes out: the weak ones err, those who see the
-reference answer follow it, the judge agrees. `/stats` returns when the first completion was requested (monotonic seconds,
+reference answer follow it, the judge agrees. `/stats` returns when the first completion was requested (monotonic
+seconds,
 the same clock for all processes of a machine) and how many there were; `/reset` forgets it.
 """
 

@@ -20,7 +20,7 @@ from resources.training_jobs.launcher import JobLauncher, open_job_launcher
 
 @cache
 def freeze_loaded() -> None:
-    """Exclude what is loaded by now from garbage collection: each takes 0.15 s, in which no call to a model moves on."""
+    """Exclude what is loaded by now from garbage collection: each takes 0.15 s, during which no call proceeds."""
     gc.freeze()
 
 

@@ -1,4 +1,4 @@
-"""Checks of the latest release, on its published files: the gates (`gates/`), the SQL files in `checks/`, and two more."""
+"""Checks of the latest release, on its files: the gates (`gates/`), the SQL files in `checks/`, and two more."""
 
 from collections.abc import Iterator
 from functools import cached_property

@@ -20,7 +20,8 @@ def nearest(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k rows of a pool that are most similar to each query and not in the query's group.
 
-    The similarity matrix is computed in blocks, which need about 20 MB beside the vectors. One query against 200,000 vectors of 384 costs 0.15 GFLOP.
+    The similarity matrix is computed in blocks, which need about 20 MB beside the vectors. One query against 200,000
+    vectors of 384 costs 0.15 GFLOP.
 
     Args:
         vectors: unit vectors, shape (rows, dimensions).

@@ -1,4 +1,4 @@
-"""What one partition of dialogues is generated from: its tasks, their fingerprint, and the rows that stay as they are."""
+"""What one partition of dialogues is generated from: its tasks, their fingerprint, and the rows that stay."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who is `human` and who is `gpt`: how the turns of several speakers become a conversation of two sides (METHOD: ShareGPT form).
+"""Who is `human` and who is `gpt`: how turns of several speakers become a conversation of two sides (METHOD: ShareGPT).
 
 | scenario | human | gpt |
 | --- | --- | --- |

@@ -330,8 +330,8 @@ def _task_file(order: Mapping[str, Any]) -> Path:
             if line.search(file.read_text(encoding="utf-8", errors="replace")):
                 return file
     raise ConfigurationError(
-        f"lm-eval has no single task {order['task']!r} whose rows can be replaced; `lm-eval ls tasks` lists all tasks, and "
-        "groups and tags take no `rows`"
+        f"lm-eval has no single task {order['task']!r} whose rows can be replaced; `lm-eval ls tasks` lists all tasks, "
+        "and groups and tags take no `rows`"
     )
 
 

@@ -1,6 +1,7 @@
-"""One run over many partitions: claim each, skip those that are current, make the others, write them, note what happened.
+"""One run over many partitions: claim each, skip what is current, make the others, write them, report what happened.
 
-There is no barrier between partitions: the next one is read as soon as a slot is free, so that the last dialogues of one
+There is no barrier between partitions: the next one is read as soon as a slot is free, so that the last dialogues of
+one
 partition and the first of the next share the endpoint. Nothing here knows Dagster; `run_report` reports to it.
 """
 
@@ -27,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class PartitionError(Exception):
-    """One partition cannot be made. The message says what is missing and what to do; the run goes on with the others."""
+    """One partition cannot be made. The message says what is missing and what to do; the run continues with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,7 @@ class RunProgress:
 
     @contextmanager
     def partition(self, key: str, total: int) -> Iterator[Callable[..., None]]:
-        """Count the units of one partition: call what it gives after each of them, with a detail about the partition."""
+        """Count the units of one partition: call what it returns after each of them, with a detail of the partition."""
         self.total += total
         self._under_way[key] = PartitionProgress(key, 0, total)
 

@@ -107,7 +107,10 @@ def _skip_separators(window: str, position: int) -> int:
 
 
 def csv_rows(stream: BinaryIO, shown: str) -> Iterator[SourceRow | RejectedRow]:
-    """One row per record below the header. Bytes that are not UTF-8 are decoded to surrogates: only that row is rejected."""
+    """One row per record below the header.
+
+    Bytes that are not UTF-8 are decoded to surrogates: only that row is rejected.
+    """
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     csv.field_size_limit(LONGEST_ROW)
     try:

@@ -194,8 +194,8 @@ def _problem_of(sampled: SampledRows, source: SourceConfiguration, max_rejected_
     unusable = sampled.reasons.total() - sum(sampled.reasons[reason] for reason in BY_CHOICE)
     if unusable > max_rejected_share * sampled.rows:
         return (
-            f"source {source.name!r}: {unusable:,} of {sampled.rows:,} rows cannot be used, more than max_rejected_share "
-            f"{max_rejected_share:g} allows ({reasons}){first}; correct them or raise the limit; "
+            f"source {source.name!r}: {unusable:,} of {sampled.rows:,} rows cannot be used, more than "
+            f"max_rejected_share {max_rejected_share:g} allows ({reasons}){first}; correct them or raise the limit; "
             f"all are in the table {REJECTS.name}"
         )
     return None

@@ -143,7 +143,7 @@ def _decompressed(raw: BinaryIO, path: str) -> Iterator[Any]:
 
 
 def hub_rows(hub: HubDataset, wanted: tuple[str, ...], folder: Path) -> Iterator[SourceRow]:
-    """The rows of a hub dataset, streamed; a local one is relative to `folder`. Only `wanted` fields if it has them all.
+    """The rows of a hub dataset, streamed; a local one is relative to `folder`. Only `wanted` fields if all are there.
 
     Raises:
         SeedsError: it cannot be opened or read.

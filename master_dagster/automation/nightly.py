@@ -47,7 +47,8 @@ IN_PROGRESS = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
-# A run that was killed on another machine stays STARTED for ever (`dead_runs` ends those of this machine). A run's record
+# A run that was killed on another machine stays STARTED for ever (`dead_runs` ends those of this machine). A run's
+# record
 # is updated when its status changes, so a run this old may still be alive: two runs then make its partitions, and the
 # later one pays only for answers that the journal does not hold.
 LONGEST_RUN = timedelta(hours=24)
@@ -62,8 +63,8 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
         job=dialogues_and_scores,
         cron_schedule=cron,
         default_status=DefaultScheduleStatus.STOPPED,
-        description="Launches partitions that are missing, failed or stale. The log of a tick lists which partitions it "
-        "launched, and which it skipped and why.",
+        description="Launches partitions that are missing, failed or stale. The log of a tick lists which partitions "
+        "it launched, and which it skipped and why.",
     )
     def nightly_partitions(
         context: ScheduleEvaluationContext,
@@ -81,7 +82,8 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
             return [RunRequest(run.tags["dagster/run_key"], tags=_own_tags(run)) for run in launched]
         end_dead_runs(instance)
         mirror_shards(lake, instance)
-        # The queue learns of a pool when it first launches one of its runs, and does not limit the runs beside that one.
+        # The queue learns of a pool when it first launches one of its runs, and does not limit the runs beside that
+        # one.
         instance.event_log_storage.initialize_concurrency_limit_to_default("models")
         now = datetime.now(UTC)
         choice = choose_partitions(

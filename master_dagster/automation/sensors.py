@@ -40,7 +40,8 @@ FREE_VARIANTS = ("boost_qa", "ori")
 def release_sensor(after: int) -> SensorDefinition:
     """Launches `release` when at least `after` current partitions are not in the latest release.
 
-    It counts partitions, which one listing of the lake's index shows; the number of accepted dialogues of a partition is
+    It counts partitions, which one listing of the lake's index shows; the number of accepted dialogues of a partition
+    is
     in its file.
     """
 
@@ -73,8 +74,8 @@ def release_sensor(after: int) -> SensorDefinition:
         if launched := instance.get_runs(RunsFilter(tags={"dagster/run_key": key}), limit=1):
             return SkipReason(
                 f"{len(new)} partitions are new since {latest}, but run {launched[0].run_id} was launched for the same "
-                f"partitions and its status is {launched[0].status.value.lower()}: fix what it reports, then launch the "
-                f"job `{release.name}` by hand"
+                f"partitions and its status is {launched[0].status.value.lower()}: fix what it reports, then launch "
+                f"the job `{release.name}` by hand"
             )
         why = f"{len(new)} new partitions since {latest}"
         context.log.info(why)
@@ -99,8 +100,8 @@ def failure_sensor(webhook: str | None) -> SensorDefinition:
         monitor_all_code_locations=True,  # runs of the command line belong to none
         request_job=mirror_lake,
         default_status=DefaultSensorStatus.RUNNING,
-        description="Reports why a run failed and what to do, in the tick's log and to MASTER_ALERT_WEBHOOK. After a run "
-        "that was killed, it launches the job mirror_lake, which records what that run had written.",
+        description="Reports why a run failed and what to do, in the tick's log and to MASTER_ALERT_WEBHOOK. After a "
+        "run that was killed, it launches the job mirror_lake, which records what that run had written.",
     )
     def report_failures(context: RunFailureSensorContext) -> RunRequest | SkipReason:
         run, steps = context.dagster_run, context.get_step_failure_events()
@@ -147,6 +148,6 @@ def backfill_sensor() -> AutomationConditionSensorDefinition:
         "backfill_missing_partitions",
         target=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),
         default_status=DefaultSensorStatus.STOPPED,
-        description="Backfills partitions that were never materialised, at the nightly hour, without limits or budgets. "
-        "The schedule nightly_partitions also covers failed and stale partitions: switch on one of the two.",
+        description="Backfills partitions that were never materialised, at the nightly hour, without limits or "
+        "budgets. The schedule nightly_partitions also covers failed and stale partitions: switch on one of the two.",
     )

@@ -12,8 +12,8 @@ TARGET = re.compile(r"^(?P<name>[a-z-]+):[^\n]*?## (?P<help>.+)$", re.MULTILINE)
 INTRODUCTION = """\
 # Commands
 
-Written by `make docs` from the code; edit the help texts there. Dagster's own commands (`dg launch`, `dg check defs`) are
-shown in [Running it](running.md).
+Written by `make docs` from the code; edit the help texts there. Dagster's own commands (`dg launch`, `dg check defs`)
+are shown in [Running it](running.md).
 """
 
 

@@ -85,8 +85,8 @@ def delete_journals_of_released_partitions(
 
 
 @job(
-    description="Deletes the journals of partitions that are released and current. A partition that is later made again "
-    "pays for all its answers."
+    description="Deletes the journals of partitions that are released and current. A partition that is later made "
+    "again pays for all its answers."
 )
 def delete_released_journals() -> None:
     delete_journals_of_released_partitions()

@@ -1,4 +1,4 @@
-"""A remote store as a file system of fsspec, through which DuckDB reads it with the store's own requests and retries."""
+"""A remote store as an fsspec file system: DuckDB reads it with the store's own requests and retries."""
 
 from collections import OrderedDict
 from collections.abc import Callable

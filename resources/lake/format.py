@@ -71,7 +71,7 @@ def _read(store: Store) -> dict[str, int] | None:
         return None
     if found["format"] > FORMAT:
         raise StoreError(
-            f"the lake at {store.root} has format {found['format']}, this version of the project reads format {FORMAT}; "
+            f"the lake at {store.root} has format {found['format']}, this version reads format {FORMAT}; "
             "use the version that wrote it, or set MASTER_LAKE_ROOT to another lake"
         )
     return found

@@ -1,4 +1,4 @@
-"""The lake: every table as Parquet, one file per partition, on local disk or S3. Its files are the record of what is done.
+"""The lake: every table as Parquet, one file per partition, on local disk or S3. Its files are the system of record.
 
 lake.json                                               the version of this layout
 scenario_dialogues/scenario=debate/shard=x-0003/part.parquet    the rows; the footer says what they were made of
@@ -196,7 +196,7 @@ class Lake:
         return checked
 
     def _put_marker(self, table: Table, record: PartitionRecord, older: Iterable[StoredFile]) -> None:
-        """Write the index's marker for `record`, and delete the markers that were listed before its file was written."""
+        """Write the index's marker for `record`; delete the markers that were listed before its file was written."""
         marker = f"{_index_folder(table, record.keys)}/{record.to_marker()}"
         self.store.put(marker, b"{}")
         for file in older:

@@ -238,9 +238,9 @@ def _watch(
     found = _reports(bytes(reported), token)
     if not found:
         raise NoSandbox(
-            f"bubblewrap does not start on this machine: {output or '(no output)'}. User namespaces may be disabled (sysctl "
-            "kernel.unprivileged_userns_clone or kernel.apparmor_restrict_unprivileged_userns, or a container's "
-            "seccomp profile): enable them, or score code benchmarks on a machine that has them"
+            f"bubblewrap does not start on this machine: {output or '(no output)'}. User namespaces may be disabled "
+            "(sysctl kernel.unprivileged_userns_clone or kernel.apparmor_restrict_unprivileged_userns, or a "
+            "container's seccomp profile): enable them, or score code benchmarks on a machine that has them"
         )
     ending, detail = found[-1]
     if ending == inside.STARTED:

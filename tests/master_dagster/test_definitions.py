@@ -46,22 +46,25 @@ ASSETS = {  # name: (group, partitions, upstream)
     "dialogue_browser": ("releases", "none", "boost_qa scored_dialogues"),
 }
 CHECKS = {  # name of the asset: names of its checks
-    "benchmark_scores": "answered_once failed_share labels_within_options reasons_given scores_reproducible unreadable_share",
+    "benchmark_scores": "answered_once failed_share labels_within_options reasons_given scores_reproducible "
+    "unreadable_share",
     "boost_qa": "alternation complete contamination drift reconcile scenario_mix split_leakage split_pinned unique",
     "chain_of_thought_answers": "answer_or_reason answered_share seeds_known",
     "checkpoints": "adapter_loads all_steps claimed_release complete learned",
     "dialogue_browser": "complete counts_reconcile every_dialogue_once",
     "experiment_report": "complete current loads_nothing numbers_reproducible",
-    "dialogue_plans": "debates_have_rounds duplicates_in_one_split one_plan_a_seed partner_fits scenario_balance split_shares",
+    "dialogue_plans": "debates_have_rounds duplicates_in_one_split one_plan_per_seed partner_fits scenario_balance "
+    "split_shares",
     "gradient_features": "complete",
-    "raw_seeds": "final_answers_read near_duplicate_share rejected_share representatives_stand rows_accounted_for "
+    "raw_seeds": "final_answers_read near_duplicate_share rejected_share representatives_exist rows_accounted_for "
     "seed_ids_match seed_ids_unique shards_within_size texts_are_clean",
-    "scenario_dialogues": "as_planned counts_reconcile dialogue_ids_unique every_plan_taught scenario_balance set_aside_has_reason "
-    "set_aside_share turns_in_order weak_student_errs",
-    "scored_dialogues": "accepted_by_scenario accepted_without_fault as_told counts_reconcile judge_coverage judge_discriminates "
-    "one_score_a_dialogue procedural_errors rejected_with_reason scores_in_range verdicts_in_form",
+    "scenario_dialogues": "as_planned counts_reconcile dialogue_ids_unique one_dialogue_per_plan scenario_balance "
+    "set_aside_has_reason set_aside_share turns_in_order weak_student_errs",
+    "scored_dialogues": "accepted_by_scenario accepted_without_fault as_in_dialogue counts_reconcile judge_coverage "
+    "judge_discriminates one_score_per_dialogue procedural_errors rejected_with_reason scores_in_range verdicts_valid",
     "seed_embeddings": "every_seed_embedded no_vector_without_seed one_embedder unit_length",
-    "training_sets": "complete different lineage noise_spares own_answers own_dialogues same_release same_seeds split_leakage",
+    "training_sets": "complete different lineage noise_spares own_answers own_dialogues same_release same_seeds "
+    "split_leakage",
 }
 
 

@@ -76,7 +76,7 @@ pytestmark = pytest.mark.end_to_end
 
 @dataclass(frozen=True)
 class Stage:
-    """Assets that one command makes, the folders of the lake with their content, and the write after which it pauses."""
+    """Assets of one command, the lake's folders with their content, and the write after which the command pauses."""
 
     assets: tuple[str, ...]
     keys: Sequence[str] | None

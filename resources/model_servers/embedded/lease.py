@@ -86,7 +86,8 @@ def lease(files: ServerFiles, program: Sequence[str], timeouts: LeaseTimeouts = 
 
     Args:
         files: what clients and server share; one name per server.
-        program: arguments after `python`; the program calls `resources.model_servers.embedded.background.serve_until_idle`.
+        program: arguments after `python`; the program calls
+            `resources.model_servers.embedded.background.serve_until_idle`.
         timeouts: how long to wait.
 
     Yields:

@@ -1,4 +1,4 @@
-"""The serving configuration: where models under test are served, at an OpenAI-compatible endpoint or on this machine."""
+"""The serving configuration: where models under test are served: an OpenAI-compatible endpoint or this machine."""
 
 from pathlib import Path
 from typing import Literal, Self

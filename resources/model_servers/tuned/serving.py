@@ -51,8 +51,8 @@ def serve_model(serving: Serving, store: Store, tested: ModelUnderTest) -> Itera
         return
     if tested.base_model != "embedded":
         raise ConfigurationError(
-            f"{tested.base} ({tested.base_model}) cannot be served on this machine: kind `local` serves only the embedded "
-            "model. Serve it with vLLM (the command is in resources/model_servers/tuned/configurations/vllm.yaml) and "
+            f"{tested.base} ({tested.base_model}) cannot be served on this machine: kind `local` serves only the "
+            "embedded model. Serve it with vLLM (command: resources/model_servers/tuned/configurations/vllm.yaml) and "
             "set MASTER_SERVED to a file that names the server"
         )
     from resources.model_servers.tuned.merge_adapter import merged_model
@@ -75,8 +75,8 @@ def _at_endpoint(serving: Serving, tested: ModelUnderTest) -> ServedModel:
     endpoint = serving.endpoints.get(tested.base, serving.endpoint)
     if endpoint is None:
         raise ConfigurationError(
-            f"no endpoint serves {tested.base}: set endpoints.{tested.base}, or endpoint for all base models, in the file "
-            "that MASTER_SERVED names"
+            f"no endpoint serves {tested.base}: set endpoints.{tested.base}, or endpoint for all base models, in the "
+            "file that MASTER_SERVED names"
         )
     named = serving.untuned if tested.adapter is None else serving.model
     name = serving.models.get(tested.partition) or named.format(

@@ -60,9 +60,9 @@ PLANS = [
     [
         (PLANS, set()),
         ([], set()),
-        (PLANS[1:], {"one_plan_a_seed"}),
-        ([*PLANS, PLANS[0]], {"one_plan_a_seed"}),
-        ([*PLANS, plan("nobody")], {"one_plan_a_seed"}),
+        (PLANS[1:], {"one_plan_per_seed"}),
+        ([*PLANS, PLANS[0]], {"one_plan_per_seed"}),
+        ([*PLANS, plan("nobody")], {"one_plan_per_seed"}),
         ([plan("a", split="test"), *PLANS[1:]], {"duplicates_in_one_split", "partner_fits"}),
         (analogy(None), {"partner_fits"}),
         (analogy("c"), {"partner_fits"}),  # itself

@@ -79,9 +79,9 @@ CASES: list[tuple[list[Row], Rows, set[str]]] = [
     (PLANS, GOOD, set()),
     ([], [], set()),
     (PLANS, first(dialogue_id=GOOD[1]["dialogue_id"]), {"dialogue_ids_unique"}),
-    (PLANS, [*GOOD[:2], *GOOD[3:]], {"every_plan_taught", "counts_reconcile"}),  # one of two debates is missing
-    (PLANS, [*GOOD, GOOD[0]], {"dialogue_ids_unique", "every_plan_taught", "counts_reconcile"}),
-    (PLANS, first(seed_id="nobody"), {"every_plan_taught"}),
+    (PLANS, [*GOOD[:2], *GOOD[3:]], {"one_dialogue_per_plan", "counts_reconcile"}),  # one of two debates is missing
+    (PLANS, [*GOOD, GOOD[0]], {"dialogue_ids_unique", "one_dialogue_per_plan", "counts_reconcile"}),
+    (PLANS, first(seed_id="nobody"), {"one_dialogue_per_plan"}),
     (PLANS, first(split="test"), {"as_planned"}),
     (PLANS, first(source="words"), {"as_planned"}),
     (PLANS, first(domain="code"), {"as_planned"}),

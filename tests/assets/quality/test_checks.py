@@ -103,9 +103,9 @@ CASES: list[tuple[Rows, set[str]]] = [
     ([score(copied_share=float("nan"))], {"scores_in_range"}),
     ([score(accepted=False)], {"rejected_with_reason"}),
     ([score(rejection_reasons=["copied"])], {"rejected_with_reason"}),
-    ([score(judge_error_class="wrong_step")], {"verdicts_in_form"}),
-    ([score(judge_reason=" ")], {"verdicts_in_form"}),
-    ([score(judge_status="not_asked", **REJECTED)], {"verdicts_in_form"}),
+    ([score(judge_error_class="wrong_step")], {"verdicts_valid"}),
+    ([score(judge_reason=" ")], {"verdicts_valid"}),
+    ([score(judge_status="not_asked", **REJECTED)], {"verdicts_valid"}),
     ([score(**UNJUDGED)], {"judge_coverage"}),
     ([*many(95), *many(5, "bad ", **JUDGED_WRONG)], {"procedural_errors"}),
     (many(20), {"judge_discriminates"}),
@@ -113,12 +113,12 @@ CASES: list[tuple[Rows, set[str]]] = [
     (many(10, **JUDGED_WRONG), set()),  # few rows show no trend
 ]
 LOST: list[tuple[Rows, Rows, set[str]]] = [
-    ([score()], [dialogue(), dialogue("two")], {"one_score_a_dialogue", "counts_reconcile"}),
-    ([score(), score("two")], [dialogue()], {"one_score_a_dialogue", "counts_reconcile"}),
-    ([score(), score()], [dialogue()], {"one_score_a_dialogue", "counts_reconcile"}),
-    ([score("two")], [dialogue()], {"one_score_a_dialogue"}),
-    ([score(split="test")], [dialogue()], {"as_told"}),
-    ([score(domain="code")], [dialogue()], {"as_told"}),
+    ([score()], [dialogue(), dialogue("two")], {"one_score_per_dialogue", "counts_reconcile"}),
+    ([score(), score("two")], [dialogue()], {"one_score_per_dialogue", "counts_reconcile"}),
+    ([score(), score()], [dialogue()], {"one_score_per_dialogue", "counts_reconcile"}),
+    ([score("two")], [dialogue()], {"one_score_per_dialogue"}),
+    ([score(split="test")], [dialogue()], {"as_in_dialogue"}),
+    ([score(domain="code")], [dialogue()], {"as_in_dialogue"}),
 ]
 
 

@@ -59,10 +59,10 @@ SEED_CASES: list[tuple[dict[str, Rows], set[str]]] = [
     ({"raw_seeds": [seed(0, shard="pears-0000"), seed(1)]}, {"seed_ids_match"}),
     ({"raw_seeds": [seed(0, question=" "), seed(1)]}, {"texts_are_clean", "seed_ids_match"}),
     ({"raw_seeds": [seed(0, answer="\x1b[31mred"), seed(1)]}, {"texts_are_clean", "seed_ids_match"}),
-    ({"raw_seeds": [seed(0, representative="f" * 32), seed(1)]}, {"representatives_stand", "near_duplicate_share"}),
+    ({"raw_seeds": [seed(0, representative="f" * 32), seed(1)]}, {"representatives_exist", "near_duplicate_share"}),
     (
         {"raw_seeds": [seed(0, representative=seed(1)["seed_id"]), seed(1, representative=seed(0)["seed_id"])]},
-        {"representatives_stand", "near_duplicate_share"},
+        {"representatives_exist", "near_duplicate_share"},
     ),
     ({"raw_seeds": [seed(0), seed(1), seed(2)]}, {"shards_within_size", "rows_accounted_for"}),
     (
