@@ -1,7 +1,8 @@
 """What launching a job on this machine costs: `python -m benchmarks.launch --times 5`.
 
 Seconds from the start of `JobLauncher.run`, in a Dagster run, to the first line of the program that it launches; to
-the job's end; and beside that the bare start of a Python process here. The lake lies in a temporary folder that is removed.
+the job's end; and beside that the bare start of a Python process here. The lake lies in a temporary folder that is
+removed.
 """
 
 import time
