@@ -41,7 +41,7 @@ BATCH_PATHS = {
 }
 
 
-# Places as a trainer file names them.
+# Backends as a trainer file describes them.
 SAGEMAKER = {
     "kind": "sagemaker",
     "image": IMAGE,

@@ -72,7 +72,7 @@ def paths(lake: Lake) -> list[str]:
         pytest.param([f"{TINY}/x"], [f"{TINY}/attempts/0001/heartbeat.json"], {}, id="heartbeat of a running job"),
         pytest.param(["boost_qa/releases/r1/x", "boost_qa/releases/r1/manifest.json"], [], {}, id="finished"),
         pytest.param(
-            [f"{TINY}/manifest.json", f"{TINY}/attempts/0001/messages/1.json", f"{TINY}/attempts/0001/claim.json"],
+            [f"{TINY}/manifest.json", f"{TINY}/attempts/0001/messages/1.json", f"{TINY}/attempts/0001/launched.json"],
             [],
             {"messages of finished jobs": [f"{TINY}/attempts/0001/messages/1.json"]},
             id="messages of a finished job",

@@ -12,24 +12,22 @@ FOLDER = "training_sets/tagcos/features-abc"
 ANSWERS = ("one two three", "one two three", "zzz qqq xxx", "apples and pears", "seven times six is 42")
 
 
-def test_every_row_has_a_feature_of_the_asked_length(program: Any) -> None:
+def test_every_row_has_a_feature_and_the_manifest_describes_them(program: Any) -> None:
     program.ask(ANSWERS)
     assert program.run() == 0
     found = program.features()
     assert (found.shape, found.dtype) == ((5, 64), np.float16)
     assert np.isfinite(found).all()
     assert (np.linalg.norm(found.astype(np.float32), axis=1) <= 1.01).all()
+    assert np.array_equal(found[0], found[1]), "equal rows have equal features"
+    assert not np.allclose(found[0], found[2], atol=0.01), "different rows have different features"
+    manifest = json.loads(program.store.get(f"{FOLDER}/manifest.json"))
+    assert (manifest["rows"], manifest["dimensions"], len(manifest["warm_up_losses"])) == (5, 64, 2)
+    assert [file["path"] for file in manifest["files"]] == ["features.npy"]
+    assert not list(program.store.list(f"{FOLDER}/progress")), "parts are deleted at the end"
 
 
-def test_equal_rows_have_equal_features_and_unlike_rows_unlike_ones(program: Any) -> None:
-    program.ask(ANSWERS)
-    program.run()
-    found = program.features()
-    assert np.array_equal(found[0], found[1])
-    assert not np.allclose(found[0], found[2], atol=0.01)
-
-
-def test_the_same_work_gives_the_same_features(program: Any) -> None:
+def test_the_same_job_gives_the_same_features(program: Any) -> None:
     program.ask(ANSWERS)
     program.run()
     first = program.features()
@@ -38,15 +36,7 @@ def test_the_same_work_gives_the_same_features(program: Any) -> None:
     assert np.array_equal(program.features(), first)
 
 
-def test_the_manifest_says_what_was_computed(program: Any) -> None:
-    program.ask(ANSWERS)
-    program.run()
-    told = json.loads(program.store.get(f"{FOLDER}/manifest.json"))
-    assert (told["rows"], told["dimensions"], len(told["warm_up_losses"])) == (5, 64, 2)
-    assert [file["path"] for file in told["files"]] == ["features.npy"]
-
-
-def test_work_that_is_done_is_not_done_again(program: Any) -> None:
+def test_a_job_that_is_done_is_not_done_again(program: Any) -> None:
     program.ask(ANSWERS)
     program.run()
     program.store.delete(f"{FOLDER}/features.npy")
@@ -101,7 +91,7 @@ def test_a_restarted_attempt_that_ends_well_leaves_no_failure(program: Any) -> N
     assert not program.store.exists(f"{FOLDER}/attempts/0001/failure.json")
 
 
-def test_an_interrupted_run_goes_on_after_what_it_kept(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_resumes_after_its_saved_parts(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "PART", 2)
     program.ask(ANSWERS)
     program.run()
@@ -122,12 +112,6 @@ def test_an_interrupted_run_goes_on_after_what_it_kept(program: Any, monkeypatch
     assert program.run() == 0
     assert len(computed) - before == 3  # of ten; the part that was under way, and the last
     assert np.array_equal(program.features(), undisturbed)
-
-
-def test_parts_are_gone_when_the_features_are_there(program: Any) -> None:
-    program.ask(ANSWERS)
-    program.run()
-    assert not list(program.store.list(f"{FOLDER}/progress"))
 
 
 def test_a_damaged_part_is_computed_again(program: Any) -> None:

@@ -18,21 +18,21 @@ ROWS, VALIDATION = sums(0, 24), sums(100, 2)  # twelve steps: time to be interru
 
 @pytest.fixture
 def spot(aws_stand_in: AwsStandIn, s3_root: str, tiny_base: BaseModel, one_thread: None) -> Workplace:
-    """A lake on S3, and places whose image holds this project."""
+    """A lake on S3, and backends whose image holds this project."""
     aws_stand_in.environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
     return Workplace(f"{s3_root}/spot", tiny_base)
 
 
-def train(place: dict[str, object], workplace: Workplace, specification: Specification) -> bool:
-    """Materialise an asset that has it trained; whether it succeeded."""
-    patience = {"poll_seconds": 0.2, "retry_seconds": 0.01}
-    trainer = open_job_launcher(
-        TrainerConfiguration.model_validate({"backend": place, "timeouts": patience}), workplace.store
+def train(backend: dict[str, object], workplace: Workplace, specification: Specification) -> bool:
+    """Materialise an asset that runs the training job; whether it succeeded."""
+    timeouts = {"poll_seconds": 0.2, "retry_seconds": 0.01}
+    launcher = open_job_launcher(
+        TrainerConfiguration.model_validate({"backend": backend, "timeouts": timeouts}), workplace.store
     )
 
     @asset
     def checkpoint(context: AssetExecutionContext) -> MaterializeResult[None]:
-        trainer.run(context, training_job_for(specification))
+        launcher.run(context, training_job_for(specification))
         return MaterializeResult()
 
     with DagsterInstance.ephemeral() as instance:
@@ -40,16 +40,16 @@ def train(place: dict[str, object], workplace: Workplace, specification: Specifi
 
 
 @pytest.mark.parametrize(
-    ("place", "fate"),
+    ("backend", "fate"),
     [
         (SAGEMAKER, Fate(interrupt_at="step 1/12", restarts=True)),
         (SAGEMAKER, Fate(interrupt_at="step 3/12")),
         (BATCH, Fate(interrupt_at="step 3/12", host_fails=True)),
     ],
-    ids=["sagemaker restarts it", "sagemaker gives it up", "the host of a batch job fails"],
+    ids=["sagemaker restarts it", "sagemaker does not restart it", "the host of a batch job fails"],
 )
 def test_an_interrupted_job_ends_with_the_adapter_of_an_undisturbed_one(
-    place: dict[str, object], fate: Fate, aws_stand_in: AwsStandIn, spot: Workplace, s3_root: str
+    backend: dict[str, object], fate: Fate, aws_stand_in: AwsStandIn, spot: Workplace, s3_root: str
 ) -> None:
     alone = Workplace(f"{s3_root}/alone", spot.base)
     undisturbed = alone.ask(ROWS, VALIDATION)
@@ -57,7 +57,7 @@ def test_an_interrupted_job_ends_with_the_adapter_of_an_undisturbed_one(
     aws_stand_in.fates = [fate]
     specification = spot.ask(ROWS, VALIDATION)
 
-    assert train(place, spot, specification)
+    assert train(backend, spot, specification)
 
     assert spot.adapter(specification) == alone.adapter(undisturbed)
     assert sum(job.started for job in aws_stand_in.jobs) == 2
