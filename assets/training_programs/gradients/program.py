@@ -45,42 +45,11 @@ def _compute(task: Task, stop: Stop, reporter: Reporter, heartbeat: Heartbeat | 
     from assets.training_programs.gradients.features import ProgressCallbacks, gradient_features
 
     settings, data = specification.model, specification.data
-    try:
-        base = BaseModel(
-            name="gradients",
-            model=settings.model,
-            revision=settings.revision,
-            template=settings.template,
-            context_tokens=settings.max_tokens,
-        )
-    except ValidationError as error:
-        faults = describe_faults(error, BaseModel)
-        raise TrainingProgramError(fault_list("the model of tagcos.features cannot be used:", faults)) from None
-    recipe = Recipe(
-        batch_size=1,
-        effective_batch=settings.batch,
-        max_tokens=settings.max_tokens,
-        lora=Lora(rank=settings.rank, alpha=settings.alpha),
-        seed=specification.seed,
-    )
+    base, recipe = _base_and_recipe(specification)
     weights = fetch(base, scratch)
     tokenizer = load_tokenizer(weights)
     set_chat_template(tokenizer, base.template)
-    examples: list[tuple[list[int], list[int]] | None] = []
-    left_out: dict[str, int] = {}
-    for row in read_rows(task.store, data.files):
-        found = tokenize([row], tokenizer, settings.max_tokens)
-        examples.append((found.input_ids[0], found.labels[0]) if found.input_ids else None)
-        for reason in found.left_out:
-            left_out[reason] = left_out.get(reason, 0) + 1
-    if len(examples) != data.rows:
-        raise TrainingProgramError(
-            f"the files of {data.id} hold {len(examples)} rows, {data.rows} are specified; make the pool again"
-        )
-    if not any(examples):
-        raise TrainingProgramError(
-            f"none of {data.rows} rows of {data.id} can be trained on: {left_out}; raise max_tokens, or see them"
-        )
+    examples, left_out = _tokenized(task.store, specification, tokenizer)
     stop.look()
     precision = training.choose_precision(recipe)
     model = training.make_model(weights, recipe, precision).to("cpu" if precision.cpu else "cuda")
@@ -108,6 +77,57 @@ def _compute(task: Task, stop: Stop, reporter: Reporter, heartbeat: Heartbeat | 
     publish(task.store, scratch / "staged", task.folder, manifest)
     kept.clear()
     reporter.say(f"done: {task.store.uri(task.folder)}")
+
+
+def _base_and_recipe(specification: GradientSpecification) -> tuple[BaseModel, Recipe]:
+    """The model and the recipe of the warm-up. Raises TrainingProgramError where the model cannot be used."""
+    settings = specification.model
+    try:
+        base = BaseModel(
+            name="gradients",
+            model=settings.model,
+            revision=settings.revision,
+            template=settings.template,
+            context_tokens=settings.max_tokens,
+        )
+    except ValidationError as error:
+        faults = describe_faults(error, BaseModel)
+        raise TrainingProgramError(fault_list("the model of tagcos.features cannot be used:", faults)) from None
+    recipe = Recipe(
+        batch_size=1,
+        effective_batch=settings.batch,
+        max_tokens=settings.max_tokens,
+        lora=Lora(rank=settings.rank, alpha=settings.alpha),
+        seed=specification.seed,
+    )
+    return base, recipe
+
+
+def _tokenized(
+    store: Store, specification: GradientSpecification, tokenizer: Any
+) -> tuple[list[tuple[list[int], list[int]] | None], dict[str, int]]:
+    """Token ids and labels of each row, None for a row that trains nothing, and how many of those there are by reason.
+
+    Raises:
+        TrainingProgramError: the files do not have the specified rows, or none of them can be used.
+    """
+    settings, data = specification.model, specification.data
+    examples: list[tuple[list[int], list[int]] | None] = []
+    left_out: dict[str, int] = {}
+    for row in read_rows(store, data.files):
+        found = tokenize([row], tokenizer, settings.max_tokens)
+        examples.append((found.input_ids[0], found.labels[0]) if found.input_ids else None)
+        for reason in found.left_out:
+            left_out[reason] = left_out.get(reason, 0) + 1
+    if len(examples) != data.rows:
+        raise TrainingProgramError(
+            f"the files of {data.id} hold {len(examples)} rows, {data.rows} are specified; make the pool again"
+        )
+    if not any(examples):
+        raise TrainingProgramError(
+            f"none of {data.rows} rows of {data.id} can be trained on: {left_out}; raise max_tokens, or see them"
+        )
+    return examples, left_out
 
 
 class PartialFeatures:
