@@ -8,9 +8,8 @@
 Each size runs in a process of its own with a fresh lake and instance (SQLite), every stage in one run over all its
 partitions, with its checks, as the demo does; the endpoint is another process. "in ours" is the time inside the assets'
 and checks' functions, "Dagster" what is left of the run, and the share is Dagster's of the whole. "resident" is the
-memory
-at a stage's start, "peak" the most that it reached. What one stage gave back, the allocators keep for the next: with
-`--apart` each stage begins in a process of its own, and what one more seed costs it can be seen.
+memory at a stage's start, "peak" the most that it reached. What one stage gave back, the allocators keep for the next:
+with `--apart` each stage begins in a process of its own, and what one more seed costs it can be seen.
 """
 
 import argparse

@@ -1,8 +1,7 @@
 """`make demo`: materialises the graph from the configured seeds to the training sets, and shows the result.
 
 Every step is a run of the persistent instance, so the UI shows it afterwards. A second call finds everything in the
-lake
-and calls no model.
+lake and calls no model.
 """
 
 import os

@@ -1,8 +1,7 @@
 """One run over many partitions: claim each, skip what is current, make the others, write them, report what happened.
 
 There is no barrier between partitions: the next one is read as soon as a slot is free, so that the last dialogues of
-one
-partition and the first of the next share the endpoint. Nothing here knows Dagster; `run_report` reports to it.
+one partition and the first of the next share the endpoint. Nothing here knows Dagster; `run_report` reports to it.
 """
 
 import asyncio

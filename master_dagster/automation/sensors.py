@@ -41,8 +41,7 @@ def release_sensor(after: int) -> SensorDefinition:
     """Launches `release` when at least `after` current partitions are not in the latest release.
 
     It counts partitions, which one listing of the lake's index shows; the number of accepted dialogues of a partition
-    is
-    in its file.
+    is in its file.
     """
 
     @sensor(
