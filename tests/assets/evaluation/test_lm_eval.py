@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,8 @@ import pytest
 import yaml
 
 from assets.evaluation.configuration import LmEvalBenchmark
-from assets.evaluation.lm_eval import LmEvalStopped, Report, Sample, metric_and_filter, read_task, run_command
+from assets.evaluation.lm_eval import metric_and_filter, read_task
+from assets.evaluation.lm_eval_command import LmEvalReport, LmEvalStopped, Sample, run_command
 from assets.evaluation.questions import QuestionSet
 from assets.evaluation.runs import read_all_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS
@@ -23,59 +25,21 @@ from tests.fake_endpoint import FakeEndpoint, SeenRequest
 
 SUMS = [{"sum": f"{n} + {n}", "answer": str(2 * n)} for n in range(1, 7)]
 EXAMPLES = [{"sum": f"{n} - {n}", "answer": "0"} for n in range(1, 5)]
-REGEX = [
-    {
-        "name": "said",
-        "filter": [{"function": "regex", "regex_pattern": r"It is (\d+)"}, {"function": "take_first"}],
-    },
-    {
-        "name": "last",
-        "filter": [
-            {"function": "regex", "regex_pattern": r"(\d+)", "group_select": -1},
-            {"function": "take_first"},
-        ],
-    },
-]
-TASK: dict[str, Any] = {
-    "task": "sums",
-    "dataset_path": "nowhere/sums",
-    "test_split": "test",
-    "fewshot_split": "train",
-    "output_type": "generate_until",
-    "doc_to_text": "How much is {{sum}}?",
-    "doc_to_target": "{{answer}}",
-    "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": 40, "temperature": 0.5},
-    "num_fewshot": 2,
-    "filter_list": REGEX,
-    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
-    "metadata": {"version": 2.0},
-}
-CODE = """
-def graded(doc, results):
-    return {"exact_match": 0.5}
-"""
+FILES = Path(__file__).with_name("lm_eval_task")
 
 
 def write(folder: Path, **changed: Any) -> None:
-    """A task file of lm-eval; `process_results` names a function of `CODE`."""
-    task = {**TASK, **changed}
-    function = task.pop("process_results", None)
+    """A task or group file of lm-eval: the task `sums` with changes, or the members of a group."""
+    task = {**yaml.safe_load((FILES / "sums.yaml").read_text()), **changed}
     if "members" in task:
         task = {"group": task["group"], "task": task["members"]}
-    text = yaml.safe_dump({name: value for name, value in task.items() if value is not None})
-    if function:
-        text += f"process_results: !function scoring.{function}\n"
-    (folder / f"{task.get('group') or task['task']}.yaml").write_text(text)
+    (folder / f"{task.get('group') or task['task']}.yaml").write_text(yaml.safe_dump(task))
 
 
 @pytest.fixture
 def tasks(tmp_path: Path) -> Path:
     """A folder of lm-eval tasks with the task `sums`."""
-    folder = tmp_path / "tasks"
-    folder.mkdir()
-    (folder / "scoring.py").write_text(CODE)
-    write(folder)
-    return folder
+    return Path(shutil.copytree(FILES, tmp_path / "tasks"))
 
 
 # -- a whole evaluation ------------------------------------------------------------------------------------------------
@@ -184,7 +148,7 @@ def test_a_changed_task_makes_scores_stale_and_a_moved_one_does_not(
     after = read(board)
     assert after.task.facts == before.task.facts
     assert after.questions == before.questions[:2]  # a larger sample holds the smaller
-    (moved / "scoring.py").write_text(f"{CODE}\n# fixed\n")
+    (moved / "scoring.py").open("a").write("# fixed\n")
     assert read(board).task.facts != before.task.facts
 
 
@@ -214,7 +178,7 @@ def test_a_group_asks_the_questions_of_all_its_tasks(tasks: Path, tmp_path: Path
     local = {"dataset_path": "json", "dataset_kwargs": {"data_files": files, "cache_dir": str(tmp_path / "cache")}}
     write(tasks, **local)
     write(tasks, task="products", doc_to_text="What is {{sum}}?", **local)
-    write(tasks, task=None, group="arithmetic", members=["sums", "products"])
+    write(tasks, group="arithmetic", members=["sums", "products"])
     benchmark = LmEvalBenchmark(name="both", kind="lm_eval", lm_eval={"task": "arithmetic", "include_path": str(tasks)})
     asked = read_task(benchmark).questions
     assert {(one.cluster, one.text.split()[0]) for one in asked} == {("sums", "How"), ("products", "What")}
@@ -268,7 +232,7 @@ def test_a_metric_that_cannot_decide_is_refused(asked: dict[str, str], value: fl
     benchmark = LmEvalBenchmark(name="sums", kind="lm_eval", lm_eval={"task": "sums", **asked})
     sample = Sample("sums", 0, "2", (Message("user", "1 + 1?"),), {"said": "2"}, {("exact_match", "said"): value})
     with pytest.raises(ConfigurationError, match=message):
-        metric_and_filter(benchmark, Report([sample], {"higher_is_better": {}}))
+        metric_and_filter(benchmark, LmEvalReport([sample], {"higher_is_better": {}}))
 
 
 def test_this_process_does_not_import_lm_eval() -> None:
