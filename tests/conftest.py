@@ -67,7 +67,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 TORCH_FOLDERS = ("fine_tuning", "gradients")
-LONG_FILES = ("test_interrupted.py", "test_served.py", "test_ui.py", "test_command_line.py", "test_backends.py")
+LONG_FILES = (
+    "test_interrupted.py",
+    "test_served.py",
+    "test_ui.py",
+    "test_command_line.py",
+    "test_backends.py",
+    "test_lm_eval.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

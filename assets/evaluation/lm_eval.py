@@ -61,6 +61,8 @@ def read_task(benchmark: LmEvalBenchmark, s3: S3Options = DEFAULT_S3) -> Questio
 
     try:
         report = run_async(run_command(order, answer_nothing))
+        if rows is not None and not shot_rows:
+            refuse_asked_rows_as_shots(report)
         metric, filtered = metric_and_filter(benchmark, report)
     except (LmEvalStopped, ConfigurationError) as error:
         raise ConfigurationError(f"{where}: {error}") from None
@@ -82,6 +84,20 @@ def read_task(benchmark: LmEvalBenchmark, s3: S3Options = DEFAULT_S3) -> Questio
     }
     questions = sampled(asked, [_question(sample, len(report.results["configs"]) > 1) for sample in report.samples])
     return QuestionSet(asked, questions, (), tuple(unparsed), LoadedTask(order, facts))
+
+
+def refuse_asked_rows_as_shots(report: LmEvalReport) -> None:
+    """Refuse a task that would draw its examples from the rows that are asked.
+
+    Raises:
+        ConfigurationError: the task has shots and brings no examples.
+    """
+    for name, shots in report.results["n-shot"].items():
+        brought = (report.results["configs"].get(name, {}).get("fewshot_config") or {}).get("samples")
+        if shots and not brought:
+            raise ConfigurationError(
+                f"{shots} examples would come from the rows that are asked: give shot_rows, or shots: 0"
+            )
 
 
 async def grade_task(questions: QuestionSet, answer: Answer) -> dict[str, Grade]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from assets.evaluation.configuration import LmEvalBenchmark
-from assets.evaluation.lm_eval import metric_and_filter, read_task
+from assets.evaluation.lm_eval import metric_and_filter, read_task, refuse_asked_rows_as_shots
 from assets.evaluation.lm_eval_command import LmEvalReport, LmEvalStopped, Sample, run_command
 from assets.evaluation.questions import QuestionSet
 from assets.evaluation.runs import read_all_questions
@@ -233,6 +234,17 @@ def test_a_metric_that_cannot_decide_is_refused(asked: dict[str, str], value: fl
     sample = Sample("sums", 0, "2", (Message("user", "1 + 1?"),), {"said": "2"}, {("exact_match", "said"): value})
     with pytest.raises(ConfigurationError, match=message):
         metric_and_filter(benchmark, LmEvalReport([sample], {"higher_is_better": {}}))
+
+
+@pytest.mark.parametrize(
+    ("shots", "samples", "refused"), [(2, None, True), (2, [{"sum": "1"}], False), (0, None, False)]
+)
+def test_the_rows_that_are_asked_are_no_examples(shots: int, samples: list[Any] | None, refused: bool) -> None:
+    report = LmEvalReport(
+        [], {"n-shot": {"sums": shots}, "configs": {"sums": {"fewshot_config": {"samples": samples}}}}
+    )
+    with pytest.raises(ConfigurationError, match="give shot_rows, or shots: 0") if refused else nullcontext():
+        refuse_asked_rows_as_shots(report)
 
 
 def test_this_process_does_not_import_lm_eval() -> None:
