@@ -63,6 +63,8 @@ def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]
             message = unknown_key(str(fault["loc"][-1]), keys_at(model, fault["loc"][:-1]))
         elif fault["type"] == "missing":
             message = "has to be given"
+        elif fault["type"] == "union_tag_not_found":
+            where, message = f"{where}.{fault['ctx']['discriminator'].strip(chr(39))}", "has to be given"
         given = fault["input"]
         hidden = (
             isinstance(given, Mapping | BaseModel) or fault["type"] in NEVER_SHOWN or MAY_HOLD_A_SECRET.search(where)

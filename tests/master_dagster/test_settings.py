@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 from dagster import build_resources
 
+from assets.quality.prompts import load_prompts
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
 from resources.chat.profile import PROFILES
@@ -123,8 +124,8 @@ def test_all_errors_of_all_files_are_reported_at_once_each_under_its_setting(bar
         ("trainer", "backend: {kind: local, foldr: x}", "foldr: there is no such key; is folder meant?"),
         (
             "benchmarks",
-            "benchmarks: [{temprature: 0}]",
-            "benchmarks.0.temprature: there is no such key; is temperature",
+            "benchmarks: [{kind: code, temprature: 0}]",
+            "temprature: there is no such key; is temperature",
         ),
         ("served", "endpont: {}", "endpont: there is no such key; is endpoint meant?"),
     ],
@@ -145,7 +146,8 @@ def test_a_misspelt_key_of_any_file_is_reported_with_the_similar_key(
     ],
 )
 def test_the_profile_names_the_prompts_unless_a_setting_does(settings: dict[str, str], prompts: str) -> None:
-    assert load_deployment(Settings(_env_file=None, **settings)).prompts.folder.name == prompts  # type: ignore[arg-type]
+    found = load_deployment(Settings(_env_file=None, **settings)).prompts  # type: ignore[arg-type]
+    assert found.version("judge") == load_prompts(prompts).version("judge")
 
 
 def test_an_unknown_profile_is_reported_with_the_shipped_names() -> None:
