@@ -33,7 +33,7 @@ def cap(most: int) -> Accepts:
 
 
 def bucket(rate: float, burst: float = 20) -> Accepts:
-    """An endpoint that takes so many calls a second, after a burst."""
+    """An endpoint that takes so many calls per second, after a burst."""
     tokens = TokenBucket(rate, burst)
 
     def accepts(now: float, in_flight: int) -> bool:

@@ -37,7 +37,7 @@ def dialogues_metadata(
         "refused utterances": counts_markdown("reason", "utterances", refused.most_common()),
         "gate": gate_metadata(gate, gate_reason),
         "tokens": sum(row["prompt_tokens"] + row["completion_tokens"] for row in rows),
-        **calls_metadata(usage),
+        **calls_metadata(usage, plotted=True),
         "file": path,
         "dagster/partition_row_count": len(rows),
     }

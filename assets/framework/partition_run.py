@@ -200,7 +200,7 @@ class RunProgress:
 
     Args:
         update: shows it.
-        words: further words for people, such as the calls a second.
+        words: further words for people, such as the calls per second.
     """
 
     def __init__(self, update: Update, words: Callable[[], str] = str) -> None:

@@ -222,7 +222,7 @@ def test_a_partition_that_is_finished_is_written_though_the_run_is_cancelled() -
 
     with suppress(asyncio.CancelledError):
         asyncio.run(cancel_while_writing())
-    assert outcomes.written == {"a": {"made": 1}}
+    assert outcomes.written["a"] == {"made": 1}  # the other one may end before it is cancelled
 
 
 def test_progress_shows_the_run_and_the_partitions_under_way() -> None:

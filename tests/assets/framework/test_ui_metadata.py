@@ -85,10 +85,10 @@ def test_the_usage_of_several_scopes_is_shown_as_one() -> None:
     for moment in range(20):
         usage.latencies.append(2.0)
         usage.moments.append(moment)
-    shown = calls_metadata(usage)
+    shown = calls_metadata(usage, plotted=True)
     assert (shown["made"], shown["cost in US dollars"].value) == ("now", 0.75)
     assert "| paid for now | 20 |" in str(shown["calls"].value)
-    assert "| 90% | 2 |" in str(shown["seconds a call"].value)
+    assert "| 90% | 2 |" in str(shown["seconds per call"].value)
     assert "data:image/png" in str(shown["calls over time"].value)
     assert usage_facts(usage)["calls"] == 20
 
