@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
-FAST := not (browser or embedded or s3 or torch or end_to_end)
+FAST := not (browser or embedded or s3 or torch or end_to_end or slow)
 TORCH_TESTS := tests/assets/training_programs/fine_tuning tests/assets/training_programs/gradients # importing torch takes seconds
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python
@@ -31,7 +31,7 @@ test: $(VENV)/.dev .env ## run all tests (about twenty minutes on two cores)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: lint ## check style and types, then run the fast tests (no torch, browser, embedded model, S3 server or whole graph)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "$(FAST)" $(addprefix --ignore=,$(TORCH_TESTS))
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "$(FAST)" $(addprefix --ignore=,$(TORCH_TESTS))
 
 lint: $(VENV)/.dev ## check style, types and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

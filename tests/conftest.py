@@ -66,6 +66,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"FAILED, for nothing may be skipped here (MASTER_TESTS_SKIP_NOTHING=1): {skipped}")
 
 
+SLOW_FOLDERS = ("training_jobs", "checkpoints", "infra")  # their tests start programs, or run Dagster many times
 TORCH_FOLDERS = ("fine_tuning", "gradients")
 LONG_FILES = (
     "test_interrupted.py",
@@ -83,6 +84,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "s3_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.s3)
+        if item.path.name in LONG_FILES or any(folder in item.path.parts for folder in SLOW_FOLDERS):
+            item.add_marker(pytest.mark.slow)
         if any(folder in item.path.parts for folder in TORCH_FOLDERS):
             item.add_marker(pytest.mark.torch)
     missing = [name for name in ("xllamacpp", "gguf", "safetensors") if importlib.util.find_spec(name) is None]
