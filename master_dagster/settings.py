@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     @classmethod
     def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
-            raise ValueError("should be an https:// address")
+            raise ValueError("should be an http:// or https:// address")
         return value
 
     @property
@@ -149,13 +149,21 @@ class Settings(BaseSettings):
         return S3Options(self.s3_endpoint_url or None, self.s3_encryption, self.s3_kms_key or None)
 
 
+RENAMED_SETTINGS = {"LESSON_RULES": "PLAN_RULES"}  # earlier name: present name
+
+
 def misspelled(environment: Iterable[str]) -> list[str]:
-    """A message for each variable that resembles a setting and is none; other programs use the prefix too."""
+    """A message for each variable that has a setting's earlier name or resembles a setting and is none.
+
+    Other programs use the prefix too, so other names are left alone.
+    """
     known = [name.upper() for name in Settings.model_fields]
     messages = []
     for variable in sorted(environment):
         name = variable.removeprefix("MASTER_")
-        if variable != name and name not in known and (similar := get_close_matches(name, known, 1, 0.8)):
+        if variable != name and name in RENAMED_SETTINGS:
+            messages.append(f"{variable} is now called MASTER_{RENAMED_SETTINGS[name]}: rename it")
+        elif variable != name and name not in known and (similar := get_close_matches(name, known, 1, 0.8)):
             messages.append(f"{variable} is not a setting; do you mean MASTER_{similar[0]}?")
     return messages
 

@@ -9,8 +9,9 @@
     SELECT scenario, shard FROM this_run WHERE …
 
 The query returns the offending rows. The file's name is the check's name. `description` is required; `severity` is
-`error` (the default) or `warn`; a failed check with `blocking: true` stops later assets of the same run. `parameters`
-are the values of the query's `$names`; a value that begins with `$` is a setting of one of the deployment's resources.
+`error` (the default) or `warn`; a failed check with `blocking: true`, whose severity has to be `error`, stops later
+assets of the same run. `parameters` are the values of the query's `$names`; a value that begins with `$` is a setting
+of one of the deployment's resources.
 """
 
 import re
@@ -20,12 +21,12 @@ from functools import partial
 from itertools import takewhile
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import duckdb
 import yaml
 from dagster import AssetCheckSeverity
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from resources.configuration import Configuration, ConfigurationError, describe_faults, fault_list
 
@@ -76,6 +77,12 @@ class FrontMatter(Configuration):
     severity: Literal["error", "warn"] = "error"
     blocking: bool = False
     parameters: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _blocks_on_errors(self) -> Self:
+        if self.blocking and self.severity == "warn":
+            raise ValueError("blocking: true needs severity: error, for Dagster does not block on a warning")
+        return self
 
 
 def sql_checks(folder: Path) -> list[Check[Queryable]]:

@@ -10,6 +10,7 @@ from dagster import AssetExecutionContext, AssetMaterialization, AssetObservatio
 
 from assets.framework.partition_run import Outcomes, shown_keys
 from assets.framework.partitions import selected_keys
+from assets.framework.publication import NotPublished
 from resources.chat.calls import BudgetSpent, EndpointUnreachable, EndpointUnusable
 from resources.lake.store import StoreError, StoreUnreachable
 
@@ -47,10 +48,12 @@ def report_outcomes(
     except stops as error:
         _report_written(context, outcomes)
         retry_outage(context, error, retry_seconds)
-        raise Failure(
-            f"{error}\n{outcomes.summary()}. What was made or paid for is kept: the same command goes on from there.",
-            allow_retries=False,
-        ) from None
+        resumed = (
+            ""
+            if isinstance(error, NotPublished)
+            else ". What is written or journalled is kept: give the same command again to continue"
+        )
+        raise Failure(f"{error}\n{outcomes.summary()}{resumed}", allow_retries=False) from None
     except BaseException as error:
         _report_written(context, outcomes)
         if not isinstance(error, Failure):
@@ -82,7 +85,7 @@ def retry_outage(
 ) -> None:
     """Have Dagster retry the step after a pause, where that can help and the run is unattended.
 
-    Returns where it is not retried. If something that all partitions need is unreachable or used up, the run is then
+    Returns where it is not retried. If something that all partitions need cannot be used or is used up, the run is then
     tagged with `OUTAGE_TAG`: its failure says nothing about its partitions.
 
     Args:
@@ -99,7 +102,7 @@ def retry_outage(
         seconds = retry_seconds[context.retry_number]
         context.log.warning(f"{error}\nTrying again in {seconds} s.")
         raise RetryRequested(max_retries=len(retry_seconds), seconds_to_wait=seconds) from error
-    if isinstance(error, BudgetSpent | EndpointUnusable | StoreError):
+    if isinstance(error, BudgetSpent | EndpointUnusable | StoreError) and not isinstance(error, NotPublished):
         context.instance.add_run_tags(context.run.run_id, {OUTAGE_TAG: type(error).__name__})
 
 

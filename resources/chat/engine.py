@@ -168,7 +168,8 @@ class ChatEngine:
                 deadline = client.endpoint.retry_deadline_seconds
                 if clock() + wait > throttled_since + deadline:
                     raise CallFailed(
-                        "throttled", f"endpoint {client.name!r} is too busy for longer than {deadline:g} s: {throttled}"
+                        "throttled",
+                        f"endpoint {client.name!r} refuses calls past retry_deadline_seconds ({deadline:g} s): {throttled}",
                     ) from None
             except AttemptFailed as failed:
                 failures += 1

@@ -78,16 +78,20 @@ class BatchBackend(AwsBackend):
         if self._find(job.name):
             return
         self._check(job)
+        reason = ""
         for tries in range(SUBMISSIONS):
             try:
                 with explained(f"SubmitJob {job.name}"):
                     self._ids[job.name] = self._submitter.submit_job(**self.request(job))["jobId"]
                 return
-            except BackendUnreachable:
+            except BackendUnreachable as error:
+                reason = str(error)
                 time.sleep(self.retry_seconds * 2**tries)
                 if self._find(job.name):  # the request had arrived, its answer had not
                     return
-        raise BackendUnreachable(f"SubmitJob {job.name} failed {SUBMISSIONS} times; it may work in a minute")
+        raise BackendUnreachable(
+            f"SubmitJob {job.name} failed {SUBMISSIONS} times; try again in a minute. Last: {reason}"
+        )
 
     def request(self, job: BackendJob) -> Any:
         """The body of SubmitJob."""

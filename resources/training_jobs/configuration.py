@@ -34,7 +34,9 @@ class Timeouts(Configuration):
     orphan_minutes: float = Field(
         default=30, gt=0, description="A job whose Dagster run gives no sign of life for this long ends itself."
     )
-    detached: bool = Field(default=False, description="Jobs continue when their Dagster run has ended.")
+    detached: bool = Field(
+        default=False, description="Jobs continue when their Dagster process dies; cancelling the run still stops them."
+    )
 
 
 class TrainerConfiguration(Configuration):

@@ -166,6 +166,11 @@ def test_a_file_is_a_check_of_its_name(tmp_path: Path) -> None:
     [
         ("c", "SELECT 1", "c.sql:1: the file begins without settings"),
         ("c", "-- severity: warn\nSELECT 1", "c.sql:1: description: has to be given"),
+        (
+            "c",
+            "-- description: D.\n-- severity: warn\n-- blocking: true\nSELECT 1",
+            "blocking: true needs severity: error",
+        ),
         ("c", "-- description: D.\n-- severity: bad\nSELECT 1", "c.sql:2: severity: Input should be 'error' or 'warn'"),
         (
             "c",

@@ -15,13 +15,14 @@ from dagster import (
 )
 
 from assets.framework.partition_run import Written
+from assets.framework.publication import NotPublished
 from assets.framework.run_report import OUTAGE_TAG, RETRY_SECONDS, report_outcomes
 from resources.chat.calls import BudgetSpent, EndpointUnreachable, EndpointUnusable
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError, StoreUnreachable
 
 KEYS = ["a", "b", "c"]
-KEPT = "What was made or paid for is kept: the same command goes on from there."
+KEPT = "What is written or journalled is kept: give the same command again to continue"
 UNATTENDED = {"dagster/schedule_name": "nightly_partitions"}
 MAY_PASS = [StoreUnreachable("the lake is unreachable"), EndpointUnreachable("nobody answers")]
 ENDS_RUN = [StoreError("the disk is full"), EndpointUnusable("the key is wrong"), BudgetSpent("all is spent")]
@@ -88,6 +89,12 @@ def message(result: ExecuteInProcessResult) -> str:
             ({"error": error}, "a", "", f"{error}\n1 of 3 partitions are written; left: b, c. {KEPT}")
             for error in (*ENDS_RUN, ConfigurationError("no such file"), *MAY_PASS)
         ),
+        (  # nothing to continue: another asset comes first
+            {"error": NotPublished("no release")},
+            "a",
+            "",
+            "no release\n1 of 3 partitions are written; left: b, c",
+        ),
         ({"error": RuntimeError("a bug")}, "a", "", ""),
     ],
     ids=lambda value: "",
@@ -105,12 +112,14 @@ def test_every_written_partition_is_reported_and_the_failure_says_why(
 
 
 @pytest.mark.parametrize("tags", [UNATTENDED, {}], ids=["unattended", "attended"])
-@pytest.mark.parametrize("error", [*MAY_PASS, *ENDS_RUN, ConfigurationError("no such file")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [*MAY_PASS, *ENDS_RUN, ConfigurationError("no such file"), NotPublished("no release")], ids=repr
+)
 def test_only_an_unattended_run_retries_and_only_what_may_pass(error: Exception, tags: dict[str, str]) -> None:
     result, instance, tries = run(error, tags=tags)
     assert len(tries) == (4 if tags and error in MAY_PASS else 1)
     record = instance.get_run_by_id(result.run_id)
-    expected = None if isinstance(error, ConfigurationError) else type(error).__name__
+    expected = None if isinstance(error, ConfigurationError | NotPublished) else type(error).__name__
     assert record is not None and record.tags.get(OUTAGE_TAG) == expected
 
 
