@@ -1,10 +1,10 @@
-"""How many dialogues a second the signals take, on made-up dialogues of about 250 words.
+"""How many dialogues per second the signals take, on made-up dialogues of about 250 words.
 
     python -m benchmarks.signals                 200 dialogues
     python -m benchmarks.signals --dialogues 2000
 
-Prints dialogues a second for all signals together and milliseconds a dialogue for the costly ones, then for the search
-for near-duplicates. One process, one thread.
+Prints dialogues per second for all signals together and milliseconds per dialogue for the costly ones, then for the
+search for near-duplicates. One process, one thread.
 """
 
 import argparse

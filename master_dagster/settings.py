@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MASTER_", env_file=".env", extra="ignore", frozen=True)
 
     deployment: Literal["local", "aws"] = Field(
-        default="local", description="`local`: this machine; `aws`: the lake must lie on S3."
+        default="local", description="`local`: this machine; `aws`: the lake must be on S3."
     )
     lake_root: str = Field(
         default="data",

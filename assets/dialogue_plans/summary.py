@@ -9,7 +9,7 @@ import polars as pl
 from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogue_plans.schema import DIALOGUE_PLANS, SCENARIO_NAMES, SPLIT_NAMES
 from assets.framework.partitions import Scenario
-from assets.framework.ui_metadata import sample_markdown, table_markdown
+from assets.framework.ui_metadata import ROW_COUNT, sample_markdown, table_markdown
 from assets.seeds.schema import SEEDS
 from assets.seeds.shards import source_shards
 from resources.lake.tables import Lake
@@ -87,7 +87,7 @@ def plans_metadata(
         counts[shard] = {
             "plans by scenario and split": table_markdown(scenario_by_split(plans)),
             "analogies without partner": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
-            "dagster/partition_row_count": plans.height,
+            ROW_COUNT: plans.height,
         }
     samples = sample_parts(lake, source, written, pl.concat(first))
     for shard in keys:

@@ -61,7 +61,7 @@ def conversation(scenario: Scenario, turns: Sequence[Mapping[str, Any]]) -> list
         turns: rows of the `turns` column, with `speaker`, `text` and `trains`.
 
     Returns:
-        `{"from", "value", "trains"}` a turn; `trains` is never set on the human side.
+        `{"from", "value", "trains"}` per turn; `trains` is never set on the human side.
 
     Raises:
         ValueError: the turns do not alternate, or do not end with `gpt`; such a dialogue must not be exported.

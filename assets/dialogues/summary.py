@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assets.dialogues.sharegpt_roles import titled
-from assets.framework.ui_metadata import counts_markdown, gate_metadata, sample_markdown, table_markdown
+from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, gate_metadata, sample_markdown, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from resources.chat.calls import Usage
 from resources.lake.tables import Gate
@@ -39,7 +39,7 @@ def dialogues_metadata(
         "tokens": sum(row["prompt_tokens"] + row["completion_tokens"] for row in rows),
         **calls_metadata(usage, plotted=True),
         "file": path,
-        "dagster/partition_row_count": len(rows),
+        ROW_COUNT: len(rows),
     }
 
 

@@ -1,4 +1,4 @@
-"""What `benchmark_scores` makes: one row an answer, and from these rows alone the scores."""
+"""What `benchmark_scores` makes: one row per answer, and from these rows alone the scores."""
 
 import pandera.polars as pa
 import polars as pl

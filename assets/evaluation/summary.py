@@ -5,7 +5,7 @@ from typing import Any
 
 from assets.evaluation.runs import EvaluatedPartition
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES, REASONS
-from assets.framework.ui_metadata import counts_markdown, gate_metadata, sample_markdown, table_markdown
+from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, gate_metadata, sample_markdown, table_markdown
 from assets.framework.usage_metadata import calls_metadata, total_usage
 from resources.lake.tables import Lake
 
@@ -52,7 +52,7 @@ def scores_metadata(partition: EvaluatedPartition, lake: Lake) -> dict[str, Any]
     return shown | {
         "answers": lake.path(BENCHMARK_ANSWERS, partition.keys),
         "file": lake.path(BENCHMARK_SCORES, partition.keys),
-        "dagster/partition_row_count": len(scores),
+        ROW_COUNT: len(scores),
     }
 
 

@@ -1,4 +1,4 @@
-"""Whether a written partition is made of what it would be made of now. One rule for every stage and every caller.
+"""Whether a written partition is made of what it would be made of now. One rule for all assets that cost money.
 
 The runs, the release, the estimate, the nightly schedule and the UI all ask here. A caller with a rule of its own would
 pay for a partition twice, or never make it.

@@ -101,6 +101,6 @@ def selected_keys(context: AssetExecutionContext) -> list[str]:
 
 
 def partition_columns(key: str) -> dict[str, str]:
-    """A partition's partition key as columns: `debate|x-0003` -> {"scenario": "debate", "shard": "x-0003"}."""
+    """The columns of a partition key: `debate|x-0003` -> {"scenario": "debate", "shard": "x-0003"}."""
     scenario, _, shard = key.partition("|")
     return {"scenario": scenario, "shard": shard}

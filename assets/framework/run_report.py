@@ -11,13 +11,13 @@ from dagster import AssetExecutionContext, AssetMaterialization, AssetObservatio
 from assets.framework.partition_run import Outcomes, shown_keys
 from assets.framework.partitions import selected_keys
 from assets.framework.publication import NotPublished
+from assets.framework.ui_metadata import ROW_COUNT
 from resources.chat.calls import BudgetSpent, EndpointUnreachable, EndpointUnusable
 from resources.lake.store import StoreError, StoreUnreachable
 
 RETRY_SECONDS = (60, 300, 900)  # before the second, third and fourth try
 OUTAGE_TAG = "master/outage"
 UNATTENDED_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/backfill")
-ROW_COUNT = "dagster/partition_row_count"
 
 
 @contextmanager

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from assets.dialogues.debate import DEBATERS
 from assets.quality.inputs import DialogueInput, Turn
-from resources.chat.profile import Role
 
 RUN_WORDS = 6
 Run = tuple[str, ...]
-DEBATERS = (Role.DEBATER_A.value, Role.DEBATER_B.value)
 _WORD = re.compile(r"[^\W_]+(?:[.,'’]\w+)*")
 
 
@@ -23,7 +22,7 @@ def copied_share(dialogue: DialogueInput) -> float:
     Runs of the question do not count: both restate it. Student C sums up what the others said, and a strong student
     keeps what was right in the weak one's steps; neither is copying. Only what comes later can be a copy.
     """
-    turns = [turn for turn in dialogue.turns if turn.role in DEBATERS]
+    turns = [turn for turn in dialogue.turns if turn.role in DEBATERS.values()]
     question = {run for asked in dialogue.questions for run in runs(words(asked.text))}
     return max(
         (

@@ -57,7 +57,7 @@ def _read(path: Path, _changed: int, _size: int) -> Decisions:
             faults.append(f"{where}: dialogue {decision.dialogue_id} is decided twice")
         decisions[decision.dialogue_id] = decision
     if faults:
-        raise ConfigurationError(fault_list(f"{path} is no list of manual decisions:", faults))
+        raise ConfigurationError(fault_list(f"{path} is not a valid list of manual decisions:", faults))
     return decisions
 
 

@@ -44,7 +44,7 @@ class PartitionStatus:
 
 def expected_fingerprints(profile: Profile, prompts: PromptBook, rules: QualityRules) -> Expected:
     """The fingerprints that current partitions have under these models, prompts and rules."""
-    rules_identity = rules.identity  # reads the file of manual decisions: once, not once a partition
+    rules_identity = rules.identity  # reads the file of manual decisions: once, not once per partition
 
     def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
         dialogues = dialogue_fingerprint(plans, regenerations, scenario, prompts, profile)

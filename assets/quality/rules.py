@@ -28,14 +28,24 @@ class HardRule:
 
 HARD_RULES = (
     HardRule(
-        STRUCTURE, "speakers, sides or number of turns are not its scenario's", lambda s, d, r: not s.structure_ok
+        STRUCTURE,
+        "the speakers, ShareGPT roles or number of turns do not match the scenario",
+        lambda s, d, r: not s.structure_ok,
     ),
     HardRule("truncated", "an utterance was cut off by the token limit", lambda s, d, r: s.truncated),
     HardRule("refused", "an utterance declines the task", lambda s, d, r: s.refused),
     HardRule("not_english", "an utterance is not English", lambda s, d, r: not s.english),
     HardRule("repetitive", "an utterance repeats itself", lambda s, d, r: s.repetition > r.limits.repetition),
-    HardRule("too_short", "the students say next to nothing", lambda s, d, r: s.words < r.limits.minimum_words),
-    HardRule("too_long", "the students talk without end", lambda s, d, r: s.words > r.limits.maximum_words),
+    HardRule(
+        "too_short",
+        "the students' turns have fewer than minimum_words words",
+        lambda s, d, r: s.words < r.limits.minimum_words,
+    ),
+    HardRule(
+        "too_long",
+        "the students' turns have more than maximum_words words",
+        lambda s, d, r: s.words > r.limits.maximum_words,
+    ),
     HardRule("secrets", "there is a key or password in the text", lambda s, d, r: s.secrets > 0),
     HardRule(
         "betrays_reference", "a speaker mentions the hidden reference answer", lambda s, d, r: s.betrays_reference

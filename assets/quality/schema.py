@@ -71,6 +71,6 @@ SCORED = Table(
         },
         strict=True,
         unique=["dialogue_id"],
-        description="Signals, verdict and decision, one row a dialogue.",
+        description="Signals, verdict and decision, one row per dialogue.",
     ),
 )

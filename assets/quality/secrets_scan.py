@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import BasePlugin
 
-RANDOM_BITS = 3.0  # entropy a character; words and placeholders lie below
+RANDOM_BITS = 3.0  # entropy per character; words and placeholders lie below
 RANDOM_LENGTH = 12
 
 

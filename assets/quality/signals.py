@@ -5,6 +5,7 @@ from typing import Literal
 
 from assets.answers.compare import compare_final
 from assets.answers.read import check_answer, mentions_result, stated_answers
+from assets.dialogues.debate import DEBATERS
 from assets.dialogues.questions import Question
 from assets.dialogues.screening import is_english, is_refusal, is_repetitive, repeated_share
 from assets.dialogues.sharegpt_roles import SIDES, speakers
@@ -19,7 +20,6 @@ from resources.chat.profile import Role
 
 FinalAnswer = Literal["right", "wrong", "missing", "unknown"]
 
-_DEBATERS = (Role.DEBATER_A, Role.DEBATER_B)
 _WORST_FIRST: tuple[FinalAnswer, ...] = ("wrong", "missing", "unknown", "right")
 _REPETITION_MIN_WORDS = 20  # a shorter utterance says its one thing twice and means it
 _COMMON = """
@@ -97,7 +97,7 @@ def _roles(scenario: Scenario, debate_rounds: int | None) -> tuple[Role | None, 
         return (None, Role.WEAK_STUDENT, Role.CRITIC_TEACHER, Role.STRONG_STUDENT)
     if scenario is Scenario.ANALOGY:
         return (Role.EXPLAINING_TEACHER, Role.ANALOGY_STUDENT, None, Role.ANALOGY_STUDENT)
-    return (None, *_DEBATERS * (debate_rounds or 1), Role.DEBATE_CLOSER)
+    return (None, *tuple(DEBATERS.values()) * (debate_rounds or 1), Role.DEBATE_CLOSER)
 
 
 def final_answer(dialogue: DialogueInput) -> FinalAnswer:

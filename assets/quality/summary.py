@@ -7,7 +7,15 @@ import polars as pl
 from dagster import MarkdownMetadataValue, MetadataValue
 
 from assets.dialogues.summary import dialogue_parts
-from assets.framework.ui_metadata import COLOURS, gate_metadata, new_figure, picture, sample_markdown, table_markdown
+from assets.framework.ui_metadata import (
+    COLOURS,
+    ROW_COUNT,
+    gate_metadata,
+    new_figure,
+    picture,
+    sample_markdown,
+    table_markdown,
+)
 from assets.framework.usage_metadata import calls_metadata
 from assets.quality.gate import judge_coverage
 from assets.quality.judge import PAPER_ERROR_RATE
@@ -43,11 +51,11 @@ def scores_metadata(
         "procedural errors": table_markdown(error_rates(scores)),
         "scores": _histogram(scores) if scores.height else "no dialogue",
         "judge coverage": "it was asked about none" if coverage is None else f"{coverage:.1%} of those asked about",
-        "decided by hand": scores.filter(pl.col("decided_by") == "manual").height,
+        "decided manually": scores.filter(pl.col("decided_by") == "manual").height,
         "gate": gate_metadata(gate, GATE_FAILED),
         **calls_metadata(usage),
         "file": path,
-        "dagster/partition_row_count": scores.height,
+        ROW_COUNT: scores.height,
     }
 
 

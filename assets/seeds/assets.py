@@ -14,7 +14,7 @@ from dagster import (
 
 from assets.framework.partitions import SHARDS
 from assets.framework.run_report import report_outcomes
-from assets.framework.ui_metadata import OWNERS, column_schema, counts_markdown, sample_markdown
+from assets.framework.ui_metadata import OWNERS, ROW_COUNT, column_schema, counts_markdown, sample_markdown
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.embeddings import EmbeddingError, EmbeddingResult, embed_source
 from assets.seeds.intake import Intake, take_in
@@ -101,7 +101,7 @@ def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
     seeds = sum(record.rows for record in lake.records(SEEDS) if record.keys["source"] == intake.source)
     return {
         "sample": sample_markdown(("Question", sample["question"]), ("Answer", sample["answer"]), limit=2000),
-        "dagster/partition_row_count": seeds,
+        ROW_COUNT: seeds,
         "reading": intake.reading,
         "counts": counts_markdown("what", "rows", counts),
         "rejected": counts_markdown("reason", "rows", intake.reasons),
@@ -114,7 +114,7 @@ def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
 def embedding_metadata(embedded: EmbeddingResult, identity: str) -> dict[str, Any]:
     """What the UI shows of one source's vectors."""
     return {
-        "dagster/partition_row_count": embedded.seeds,
+        ROW_COUNT: embedded.seeds,
         "embedder": identity,
         "dimensions": embedded.dimensions,
         "new shards": MetadataValue.md(", ".join(embedded.new_shards) or "none: all are embedded"),

@@ -17,7 +17,7 @@ ALIKE_OVER_SEEDS = ("model", "revision", "template", "context_tokens")
 
 
 def template_names() -> list[str]:
-    """The chat templates that come along, one a model family."""
+    """The shipped chat templates, one per model family."""
     return sorted(path.stem for path in TEMPLATES.glob("*.jinja"))
 
 

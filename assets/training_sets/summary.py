@@ -8,7 +8,7 @@ from dagster import MetadataValue
 from assets.boost_qa.release import create_view
 from assets.boost_qa.schema import RELEASE_ROW
 from assets.boost_qa.summary import released_sample
-from assets.framework.ui_metadata import counts_markdown, sample_markdown, table_markdown
+from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, sample_markdown, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from assets.training_sets.gradient_features import Features
 from assets.training_sets.pools import Pool
@@ -27,7 +27,7 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
     return {
         "sample": sample,
         "rows by split": counts_markdown("split", "rows", rows),
-        "dagster/partition_row_count": sum(rows.values()),
+        ROW_COUNT: sum(rows.values()),
         "rows by kind": counts_markdown("kind", "rows", made.manifest.get("counts", {})),
         "made with": MetadataValue.json(made.manifest.get("made_with", {})),
         "release": made.manifest["release"],

@@ -22,6 +22,7 @@ from assets.dialogue_browser.schema import LISTED
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.framework.ui_metadata import ROW_COUNT
 from assets.quality.schema import SCORED
 from assets.report.schema import REPORT_SCORES
 from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
@@ -104,7 +105,7 @@ def _partition(keys: Mapping[str, str]) -> str | None:
 
 
 def _made(record: PartitionRecord, partition: str | None) -> Materialised:
-    facts = {"fingerprint": record.fingerprint, "dagster/partition_row_count": record.rows}
+    facts = {"fingerprint": record.fingerprint, ROW_COUNT: record.rows}
     return Materialised(partition, record.written_at, facts)
 
 
@@ -118,7 +119,7 @@ def _embedded_sources(lake: Lake) -> Iterator[Materialised]:
         records = list(group)
         if source not in incomplete:
             rows = sum(record.rows for record in records)
-            yield Materialised(source, max(one.written_at for one in records), {"dagster/partition_row_count": rows})
+            yield Materialised(source, max(one.written_at for one in records), {ROW_COUNT: rows})
 
 
 def _published(lake: Lake, asset: str, dimensions: Sequence[str]) -> Iterator[Materialised]:

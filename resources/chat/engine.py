@@ -169,7 +169,7 @@ class ChatEngine:
                 if clock() + wait > throttled_since + deadline:
                     raise CallFailed(
                         "throttled",
-                        f"endpoint {client.name!r} refuses calls past retry_deadline_seconds ({deadline:g} s): {throttled}",
+                        f"endpoint {client.name!r} refuses calls past its deadline of {deadline:g} s: {throttled}",
                     ) from None
             except AttemptFailed as failed:
                 failures += 1

@@ -16,7 +16,7 @@ moved AS (
             WHEN now.state = 'released' AND before.state <> 'released' THEN 'accepted now, was ' || before.state
             WHEN before.state = 'released' AND now.state IS NULL THEN 'gone'
             WHEN before.state = 'released' AND now.state <> 'released' THEN 'not released any more: ' || now.state
-            WHEN now.said IS DISTINCT FROM before.said THEN 'generated anew'
+            WHEN now.said IS DISTINCT FROM before.said THEN 'generated again'
         END AS change
     FROM now
     FULL JOIN before USING (id)

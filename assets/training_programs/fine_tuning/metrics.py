@@ -90,15 +90,15 @@ def peak_memory() -> int:
 
 
 class MetricsCallback(TrainerCallback):
-    """Adds speed and memory to each logged step, tells the run, and stops where a number is none any more.
+    """Adds speed and memory to each logged step, reports it to the run, and stops at NaN or infinity.
 
-    What it adds goes into the trainer's state, so that a resumed run goes on counting.
+    What it adds goes into the trainer's state, so that a resumed run continues the count.
     """
 
     def __init__(self, reporter: Reporter, heartbeat: Heartbeat | None, effort: ModelFlops, started: float) -> None:
         """
         Args:
-            reporter: where it tells what it sees.
+            reporter: receives the metrics.
             heartbeat: gets each step; None in all processes but the first.
             effort: for the MFU.
             started: `time.monotonic()` of the program's start.

@@ -1,5 +1,5 @@
-"""Chat templates, one file a model family. `{% generation %}` marks what carries loss: the assistant's tokens with the
-end of its turn.
+"""Chat templates, one file per model family. `{% generation %}` marks what carries loss: the assistant's tokens with
+the end of its turn.
 """
 
 from dataclasses import dataclass

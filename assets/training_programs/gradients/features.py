@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from assets.training_programs.gradients.specification import GradientModel
 
-GRADIENTS_BYTES = 2**30  # of gradients held in memory: the random matrix is drawn anew for each so many
-PART = 512  # rows whose projected gradients are kept together, so that an interrupted run goes on after them
+GRADIENTS_BYTES = 2**30  # of gradients in memory: the random matrix is generated again for each block of this size
+PART = 512  # rows whose projected gradients are kept together, so that an interrupted run continues after them
 BLOCK = 4096  # rows of the random matrix that are there at once
 Example = tuple[list[int], list[int]]  # token ids and labels
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressCallbacks:
-    """Whom the computation tells how far it is."""
+    """Callbacks that receive the progress."""
 
     say: Callable[[str], None]
-    look: Callable[[], None]  # raises where somebody asked to end
+    look: Callable[[], None]  # raises where the run is asked to end
 
 
 class FeatureCache(Protocol):

@@ -242,7 +242,7 @@ def test_a_release_says_what_changed_since_the_last(tiny_lake: TinyLake) -> None
     assert {change["change"]: change["dialogues"] for change in second.manifest["changes"]} == {
         "added": 1,
         "gone": 1,
-        "generated anew": 1,
+        "generated again": 1,
         "accepted now, was rejected": 1,
         "not released any more: rejected": 1,
     }
