@@ -15,6 +15,9 @@ from typing import IO, NoReturn, Protocol
 from resources.model_servers.embedded.lease import ServerFiles
 
 
+LOCK_SECONDS = 5.0  # a lock that is refused for this long belongs to a running server
+
+
 class ListeningServer(Protocol):
     """A server that answers on its own threads; `GET /health` returns 200 when it is healthy."""
 
@@ -39,7 +42,7 @@ def serve_until_idle(files: ServerFiles, open_server: Callable[[], ListeningServ
     signal.signal(signal.SIGINT, _leave)
     try:
         with files.server.open("a+") as state:
-            fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where another server is running
+            lock_server_file(state)
             _write_state(state, pid=os.getpid())
             server = open_server()
             _write_state(state, pid=os.getpid(), address=server.listening_address)
@@ -56,6 +59,25 @@ def serve_until_idle(files: ServerFiles, open_server: Callable[[], ListeningServ
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
+
+
+def lock_server_file(state: IO[str], seconds: float = LOCK_SECONDS) -> None:
+    """Lock the server's file exclusively for as long as this process runs.
+
+    `live_server` locks the file for an instant to see whether a server runs, so that a lock that is refused once
+    does not prove that one does.
+
+    Raises:
+        BlockingIOError: the file stays locked for `seconds`: another server is running.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.001)
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:

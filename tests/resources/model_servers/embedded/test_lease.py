@@ -1,4 +1,5 @@
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -6,10 +7,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from resources.model_servers.embedded.background import lock_server_file
 from resources.model_servers.embedded.lease import EmbeddedServerError, LeaseTimeouts, ServerFiles, lease, live_server
 
 HERE = Path(__file__).parent
@@ -125,6 +128,23 @@ def test_a_server_that_is_loading_is_used_after_its_starter_was_killed(files: Se
 
     with lease(files, tiny_server(files)):
         assert pid_of_server(files) == loading
+
+
+def test_a_server_that_starts_is_not_stopped_by_a_client_that_looks_for_one(files: ServerFiles) -> None:
+    looking = files.server.open("a+")
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    with files.server.open("a+") as state, ThreadPoolExecutor(1) as executor:
+        locked = executor.submit(lock_server_file, state, SECONDS)
+        assert not locked.done()
+        looking.close()
+        locked.result()
+
+
+def test_a_second_server_ends(files: ServerFiles) -> None:
+    with files.server.open("a+") as first, files.server.open("a+") as second:
+        lock_server_file(first)
+        with pytest.raises(BlockingIOError):
+            lock_server_file(second, 0)
 
 
 def test_the_state_file_of_a_dead_server_is_ignored_and_its_process_id_not_killed(files: ServerFiles) -> None:
