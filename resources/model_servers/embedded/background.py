@@ -14,7 +14,6 @@ from typing import IO, NoReturn, Protocol
 
 from resources.model_servers.embedded.lease import ServerFiles
 
-
 LOCK_SECONDS = 5.0  # a lock that is refused for this long belongs to a running server
 
 
