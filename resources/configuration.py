@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
@@ -21,6 +21,7 @@ class Configuration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Place: TypeAlias = tuple[int | str, ...]  # the path to a value in a file
 Model = TypeVar("Model", bound=BaseModel)
 PathOrText = TypeVar("PathOrText", Path, str)
 
@@ -52,7 +53,12 @@ def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]
         error: pydantic's error.
         model: the model of the validation, for the known keys.
     """
-    lines = []
+    return [f"{where}: {message}" for _, where, message in located_faults(error, model)]
+
+
+def located_faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[Place, str, str]]:
+    """Each fault as in `describe_faults`: pydantic's path to it, the path in words, and the message."""
+    found: list[tuple[Place, str, str]] = []
     faults = error.errors(include_url=False, include_context=False)
     for fault in faults:
         if fault["type"] == "too_short" and any(_lies_within(other["loc"], fault["loc"]) for other in faults):
@@ -70,11 +76,11 @@ def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]
             isinstance(given, Mapping | BaseModel) or fault["type"] in NEVER_SHOWN or MAY_HOLD_A_SECRET.search(where)
         )
         shown = "" if hidden else f" (given: {given!r:.120})"
-        lines.append(f"{where}: {message}{shown}")
-    return lines
+        found.append((fault["loc"], where, f"{message}{shown}"))
+    return found
 
 
-def _lies_within(place: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
+def _lies_within(place: Place, other: Place) -> bool:
     return len(place) > len(other) and place[: len(other)] == other
 
 

@@ -15,10 +15,10 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.selection import Selection, query
 from assets.dialogues.sharegpt_roles import SIDES
 from assets.framework.check_files import query_rows
-from assets.framework.partitions import Scenario, Split
+from assets.framework.partitions import Split
 from assets.framework.ui_metadata import COLOURS, new_figure, sample_markdown, table_markdown
 from assets.quality.judge import PAPER_ERROR_RATE
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,7 +121,7 @@ def write_card(
         sample=_sample(contents.sample),
         sides_table=_markdown(sides_table()),
         profile=profile.name,
-        judge=", ".join(contents.judges) or f"none ({profile.roles[Role.JUDGE].model} was not asked)",
+        judge=", ".join(contents.judges) or f"none ({profile.roles[JUDGE_ROLE].model} was not asked)",
         cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
         judged=_judged(contents),
         coverage=_coverage(selection, rules),

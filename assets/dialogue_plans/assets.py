@@ -17,6 +17,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogue_plans.summary import plans_metadata
 from assets.framework.partitions import shards, source_of
 from assets.framework.run_report import report_outcomes
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
@@ -32,7 +33,7 @@ from resources.lake.tables import Lake
     group_name="seeds",
     kinds={"polars", "parquet"},
     owners=OWNERS,
-    description="One dialogue plan per seed: its split, scenario, debate rounds and analogy partner. "
+    description="One dialogue plan per seed: its split, scenario, drawn number and similar question. "
     "A written plan never changes, also if its shard is materialised again.",
     code_version="1",
     backfill_policy=BackfillPolicy.single_run(),
@@ -41,6 +42,7 @@ from resources.lake.tables import Lake
 def dialogue_plans(
     context: AssetExecutionContext,
     lake: ResourceParam[Lake],
+    scenarios: ResourceParam[Scenarios],
     plan_rules: ResourceParam[PlanRules],
     seeds_configuration: ResourceParam[SeedsConfiguration],
 ) -> None:
@@ -50,8 +52,8 @@ def dialogue_plans(
         for source, group in groupby(sorted(outcomes.keys, key=source_of), key=source_of):
             keys = list(group)
             try:
-                new = plan_shards(lake, source, keys, plan_rules, retracted)
+                new = plan_shards(lake, source, keys, scenarios, plan_rules, retracted)
             except PlanError as error:
                 outcomes.failures |= dict.fromkeys(keys, str(error))
                 continue
-            outcomes.written |= plans_metadata(lake, source, keys, new, plan_rules)
+            outcomes.written |= plans_metadata(lake, source, keys, new, scenarios, plan_rules)

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 from dagster import AssetChecksDefinition, AssetCheckSeverity
 
+from assets.dialogue_plans.configuration import of_the_whole
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.check_files import Check, query_rows
 from assets.framework.checks import TableCheckRun, table_checks
@@ -32,17 +33,19 @@ PYTHON_CHECKS = [
     Check(
         "scenario_balance",
         "Over all plans, each scenario has about the share that the rules give it.",
-        lambda run: uneven(run.connection, "scenario", run.resources["plan_rules"].scenarios.expected),
+        lambda run: uneven(
+            run.connection, "scenario", run.resources["plan_rules"].scenario_shares(run.resources["scenarios"])
+        ),
         _severity,
     ),
     Check(
         "split_shares",
         "Over all plans, each split has about the share that the rules give it.",
-        lambda run: uneven(run.connection, "split", run.resources["plan_rules"].splits.expected),
+        lambda run: uneven(run.connection, "split", of_the_whole(run.resources["plan_rules"].splits.shares)),
         AssetCheckSeverity.WARN,
     ),
 ]
 
 CHECKS: list[AssetChecksDefinition] = [
-    table_checks(DIALOGUE_PLANS, FOLDER, [SEEDS, EMBEDDINGS], PYTHON_CHECKS, resources=["plan_rules"])
+    table_checks(DIALOGUE_PLANS, FOLDER, [SEEDS, EMBEDDINGS], PYTHON_CHECKS, resources=["plan_rules", "scenarios"])
 ]

@@ -1,4 +1,4 @@
-"""Dialogue plans: split, scenario, debate rounds and analogy partner of every seed (METHOD: the scenarios).
+"""Dialogue plans: split, scenario, drawn number and similar question of every seed (METHOD: the scenarios).
 
 Every draw is a hash of the seed and the rules' random seed, so it does not depend on which other seeds are planned. A
 written plan never changes: its shard is never planned again. Later plans give its near-duplicates and its partner the
@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogue_plans.retrieval import nearest
 from assets.dialogue_plans.schema import DIALOGUE_PLANS, SPLIT_NAMES
-from assets.framework.partitions import Scenario
+from assets.framework.scenarios.scenario import Scenarios
 from assets.seeds.schema import EMBEDDINGS, SEEDS
 from assets.seeds.shards import source_shards
 from resources.identity import draw_index, draw_one, stable_hash
 from resources.lake.tables import AlreadyWritten, Lake
 
-SCENARIOS = tuple(Scenario)
 PLANNED_FROM = ["seed_id", "source", "shard", "reading", "domain", "representative"]
 
 
@@ -30,7 +29,12 @@ class PlanError(RuntimeError):
 
 
 def plan_shards(
-    lake: Lake, source: str, shards: Sequence[str], rules: PlanRules, retracted: Collection[str] = frozenset()
+    lake: Lake,
+    source: str,
+    shards: Sequence[str],
+    scenarios: Scenarios,
+    rules: PlanRules,
+    retracted: Collection[str] = frozenset(),
 ) -> list[str]:
     """Plan the given shards of one source and write the plans. Shards that have plans already do not change.
 
@@ -38,6 +42,7 @@ def plan_shards(
         lake: the lake with the source's seeds and embeddings.
         source: the source.
         shards: the shards to plan.
+        scenarios: among which a scenario is drawn for each seed.
         rules: shares and retrieval.
         retracted: retracted seeds, which are never a partner.
 
@@ -56,13 +61,14 @@ def plan_shards(
         raise PlanError(f"raw_seeds has no shard {', '.join(unknown)}; materialise raw_seeds for {source} first")
     seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in written_shards], PLANNED_FROM)
     seeds = order_seeds(seeds, decided_splits(lake, seeds), rules)
-    plans = draw_plans(seeds, new, rules)
-    askers = plans.filter(pl.col("drawn_scenario") == Scenario.ANALOGY)["row"].to_numpy()
+    plans = draw_plans(seeds, new, scenarios, rules)
+    paired = [name for name, scenario in scenarios.items() if scenario.needs_partner]
+    askers = plans.filter(pl.col("drawn_scenario").is_in(paired))["row"].to_numpy()
     embedder = None
     if askers.size:
         vectors, embedder = read_vectors(lake, source, written_shards, seeds)
-        plans = draw_partners(plans, seeds, vectors, askers, rules, retracted)
-    plans = draw_rounds(plans, rules)
+        plans = draw_partners(plans, seeds, vectors, askers, scenarios, rules, retracted)
+    plans = draw_repetitions(plans, scenarios, rules)
     written = []
     for shard in new:
         rows = plans.filter(pl.col("shard") == shard).select(*DIALOGUE_PLANS.columns)
@@ -98,7 +104,8 @@ def order_seeds(seeds: pl.DataFrame, decided: pl.DataFrame, rules: PlanRules) ->
         rules: shares of the splits for the other seeds.
     """
     drawn = pl.col("representative").map_elements(
-        lambda name: SPLIT_NAMES[_draw(rules.splits.parts, "split", rules, name)], return_dtype=pl.String
+        lambda name: SPLIT_NAMES[_draw(list(rules.splits.shares.values()), "split", rules, name)],
+        return_dtype=pl.String,
     )
     of_representative = (
         seeds.select(pl.col("representative").unique(maintain_order=True))
@@ -113,10 +120,11 @@ def order_seeds(seeds: pl.DataFrame, decided: pl.DataFrame, rules: PlanRules) ->
     )
 
 
-def draw_plans(seeds: pl.DataFrame, shards: Collection[str], rules: PlanRules) -> pl.DataFrame:
-    """The drawn scenario of each seed of `shards`, in the order of the lake, without partners and rounds."""
+def draw_plans(seeds: pl.DataFrame, shards: Collection[str], scenarios: Scenarios, rules: PlanRules) -> pl.DataFrame:
+    """The drawn scenario of each seed of `shards`, in the order of the lake, without partners and repetitions."""
     plans = seeds.filter(pl.col("shard").is_in(list(shards))).sort("lake_row")
-    drawn = [SCENARIOS[_draw(rules.scenarios.parts, "scenario", rules, seed_id)].value for seed_id in plans["seed_id"]]
+    names, shares = zip(*rules.scenario_shares(scenarios).items(), strict=True)
+    drawn = [names[_draw(shares, "scenario", rules, seed_id)] for seed_id in plans["seed_id"]]
     return plans.with_columns(
         drawn_scenario=pl.Series(drawn, dtype=pl.String),
         scenario=pl.Series(drawn, dtype=pl.String),
@@ -130,22 +138,26 @@ def draw_partners(
     seeds: pl.DataFrame,
     vectors: NDArray[np.float32],
     askers: NDArray[np.uint32],
+    scenarios: Scenarios,
     rules: PlanRules,
     retracted: Collection[str],
 ) -> pl.DataFrame:
-    """Draw the partner of each analogy among its nearest neighbours; without any, draw another scenario.
+    """Draw the similar question of each plan that needs one among its nearest neighbours; without any, draw a scenario
+    that needs none.
 
     Args:
         plans: as from `draw_plans`.
         seeds: as from `order_seeds`.
         vectors: unit vectors in the order of `seeds`, shape (seeds, dimensions).
-        askers: rows of `seeds` that are analogies.
+        askers: rows of `seeds` that need a similar question.
+        scenarios: see `plan_shards`.
         rules: number and least similarity of neighbours.
         retracted: seeds that are never a partner.
     """
     names = seeds["seed_id"]
     groups = seeds["representative"].rank("dense").to_numpy().astype(np.int32)
     excluded = names.is_in(list(retracted)).to_numpy()
+    drawn = dict(plans.select("row", "drawn_scenario").iter_rows())
     decided: list[tuple[int, str, str | None, float | None]] = []
     for (split, reading), rows in seeds[askers].group_by("split", "reading", maintain_order=True):
         in_split = (seeds["split"] == split).arg_true()
@@ -162,9 +174,9 @@ def draw_partners(
             if near:
                 # The order of the names does not depend on rounding, which differs between machines.
                 partner = draw_one(sorted(near), "partner", rules.random_seed, names[row])
-                decided.append((row, Scenario.ANALOGY.value, partner, near[partner]))
+                decided.append((row, drawn[row], partner, near[partner]))
             else:
-                decided.append((row, _other_scenario(rules, names[row]), None, None))
+                decided.append((row, _other_scenario(scenarios, rules, names[row]), None, None))
     columns = {
         "row": pl.UInt32,
         "scenario": pl.String,
@@ -174,13 +186,18 @@ def draw_partners(
     return plans.update(pl.DataFrame(decided, schema=columns, orient="row"), on="row")
 
 
-def draw_rounds(plans: pl.DataFrame, rules: PlanRules) -> pl.DataFrame:
-    """Plans with `debate_rounds`: one or two for a debate, otherwise null."""
-    rounds = [
-        1 + _draw(rules.debate_rounds.parts, "debate_rounds", rules, seed_id) if scenario == Scenario.DEBATE else None
-        for seed_id, scenario in plans.select("seed_id", "scenario").iter_rows()
-    ]
-    return plans.with_columns(debate_rounds=pl.Series(rounds, dtype=pl.Int8))
+def draw_repetitions(plans: pl.DataFrame, scenarios: Scenarios, rules: PlanRules) -> pl.DataFrame:
+    """Plans with `repetitions`: the number that the scenario draws for each, null where it draws none."""
+    draws = {name: rules.draw(scenario) for name, scenario in scenarios.items()}
+
+    def drawn(scenario: str, seed_id: str) -> int | None:
+        if (found := draws[scenario]) is None:
+            return None
+        name, shares = found
+        return list(shares)[_draw(list(shares.values()), name, rules, seed_id)]
+
+    values = [drawn(scenario, seed_id) for scenario, seed_id in plans.select("scenario", "seed_id").iter_rows()]
+    return plans.with_columns(repetitions=pl.Series(values, dtype=pl.Int8))
 
 
 def read_vectors(
@@ -222,10 +239,12 @@ def read_vectors(
     return vectors, next(iter(embedders))
 
 
-def _other_scenario(rules: PlanRules, seed_id: str) -> str:
-    others = [scenario for scenario in SCENARIOS if scenario is not Scenario.ANALOGY]
-    shares = [rules.scenarios.expected[scenario] for scenario in others]
-    return others[_draw(shares if sum(shares) else [1, 1], "other_scenario", rules, seed_id)].value
+def _other_scenario(scenarios: Scenarios, rules: PlanRules, seed_id: str) -> str:
+    """A scenario that needs no similar question, by the shares; one of the others where there is none."""
+    shares = rules.scenario_shares(scenarios)
+    others = [name for name, scenario in scenarios.items() if not scenario.needs_partner]
+    given = [shares[name] for name in others]
+    return others[_draw(given if sum(given) else [1] * len(others), "other_scenario", rules, seed_id)]
 
 
 def _draw(shares: Sequence[float], what: str, rules: PlanRules, name: str) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from assets.dialogue_plans.configuration import PlanRules
-from assets.dialogue_plans.schema import DIALOGUE_PLANS, SCENARIO_NAMES, SPLIT_NAMES
-from assets.framework.partitions import Scenario
+from assets.dialogue_plans.schema import DIALOGUE_PLANS, SPLIT_NAMES
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import ROW_COUNT, sample_markdown, table_markdown
 from assets.seeds.schema import SEEDS
 from assets.seeds.shards import source_shards
@@ -17,42 +17,42 @@ from resources.lake.tables import Lake
 
 @dataclass(frozen=True)
 class PartnerReuse:
-    """How many partners several analogies share: their questions are in several dialogues."""
+    """How many partners several plans share: their questions are in several dialogues."""
 
     partners: int
     of_several: int  # partners of several seeds
-    with_partner: int  # partners that are analogies too
+    with_partner: int  # partners that have a partner too
 
 
 def partner_reuse(plans: pl.DataFrame) -> PartnerReuse:
     """Count distinct partners, those of several seeds, and those that have a partner themselves."""
-    analogies = plans.filter(pl.col("scenario") == Scenario.ANALOGY)
-    served = analogies.group_by("partner_seed_id").len()
+    paired = plans.filter(pl.col("partner_seed_id").is_not_null())
+    served = paired.group_by("partner_seed_id").len()
     return PartnerReuse(
         partners=served.height,
         of_several=served.filter(pl.col("len") > 1).height,
-        with_partner=served.join(analogies, left_on="partner_seed_id", right_on="seed_id", how="semi").height,
+        with_partner=served.join(paired, left_on="partner_seed_id", right_on="seed_id", how="semi").height,
     )
 
 
-def scenario_by_split(plans: pl.DataFrame) -> list[dict[str, object]]:
+def scenario_by_split(plans: pl.DataFrame, scenarios: Scenarios) -> list[dict[str, object]]:
     """One row per scenario with the number of its plans in each split."""
     counts = {(scenario, split): n for scenario, split, n in plans.group_by("scenario", "split").len().iter_rows()}
     return [
         {"scenario": scenario, **{split: counts.get((scenario, split), 0) for split in SPLIT_NAMES}}
-        for scenario in SCENARIO_NAMES
+        for scenario in scenarios
     ]
 
 
 def first_plan(plans: pl.DataFrame) -> pl.DataFrame:
-    """The plan to show: the first analogy if there is one."""
-    return plans.sort(pl.col("scenario") != Scenario.ANALOGY, maintain_order=True).head(1)
+    """The plan to show: the first with a similar question if there is one."""
+    return plans.sort(pl.col("partner_seed_id").is_null(), maintain_order=True).head(1)
 
 
 def sample_parts(
     lake: Lake, source: str, written: Sequence[str], plans: pl.DataFrame
 ) -> dict[str, list[tuple[str, str]]]:
-    """By shard, one plan for `sample_markdown`: split, scenario and question, and the partner's question of an analogy.
+    """By shard, one plan for `sample_markdown`: split, scenario and question, and the similar question.
 
     Questions are looked up in one pass over the source's shards, `written`.
     """
@@ -74,7 +74,7 @@ def _parts(plan: dict[str, Any], questions: dict[str, str]) -> list[tuple[str, s
 
 
 def plans_metadata(
-    lake: Lake, source: str, keys: Sequence[str], new: Sequence[str], rules: PlanRules
+    lake: Lake, source: str, keys: Sequence[str], new: Sequence[str], scenarios: Scenarios, rules: PlanRules
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The metadata of each of a source's shards, from its written plans."""
     written = source_shards(lake, source)
@@ -85,8 +85,8 @@ def plans_metadata(
         plans = lake.read(DIALOGUE_PLANS, [{"shard": shard}])
         first.append(first_plan(plans))
         counts[shard] = {
-            "plans by scenario and split": table_markdown(scenario_by_split(plans)),
-            "analogies without partner": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
+            "plans by scenario and split": table_markdown(scenario_by_split(plans, scenarios)),
+            "plans without a similar question": plans.filter(plans["scenario"] != plans["drawn_scenario"]).height,
             ROW_COUNT: plans.height,
         }
     samples = sample_parts(lake, source, written, pl.concat(first))

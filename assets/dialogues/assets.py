@@ -4,8 +4,10 @@ from dagster import (
     AllPartitionMapping,
     AssetDep,
     AssetExecutionContext,
+    AssetsDefinition,
     BackfillPolicy,
     Config,
+    MultiPartitionsDefinition,
     MultiToSingleDimensionPartitionMapping,
     ResourceParam,
     asset,
@@ -15,9 +17,8 @@ from pydantic import Field
 from assets.dialogues.generate import DialogueGeneration, GenerationRules
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import RunProgress, run_partitions
-from assets.framework.partitions import dialogue_partitions
-from assets.framework.prompts import PromptBook
 from assets.framework.run_report import report_outcomes
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
@@ -42,38 +43,43 @@ class GenerationConfig(Config):
     )
 
 
-@asset(
-    partitions_def=dialogue_partitions,
-    deps=[
-        AssetDep("dialogue_plans", partition_mapping=MultiToSingleDimensionPartitionMapping("shard")),
-        AssetDep("raw_seeds", partition_mapping=AllPartitionMapping()),
-    ],
-    group_name="dialogues",
-    kinds={"openai", "parquet"},
-    owners=OWNERS,
-    description="The dialogues of one shard in one scenario. A partition that was generated from the present plans, "
-    "prompts and models stays as it is; a completion that was paid for is never paid for again.",
-    code_version="1",
-    backfill_policy=BackfillPolicy.single_run(),
-    pool="models",  # see infra/dagster.yaml
-    metadata=column_schema(DIALOGUES),
-)
-def scenario_dialogues(
-    context: AssetExecutionContext,
-    config: GenerationConfig,
-    lake: ResourceParam[Lake],
-    chat: ResourceParam[ChatService],
-    prompts: ResourceParam[PromptBook],
-    seeds_configuration: ResourceParam[SeedsConfiguration],
-) -> None:
-    """Generate the dialogues of this run's partitions; write each partition as soon as it is done."""
-    retracted = load_retractions(seeds_configuration, lake.s3)
-    rules = GenerationRules(**config.model_dump())
-    with (
-        report_outcomes(context, BudgetSpent, EndpointUnusable, ConfigurationError) as outcomes,
-        progress("dialogues", context.log.info) as update,
-    ):
-        shown = RunProgress(update)
-        work = DialogueGeneration(lake, chat, prompts, rules, retracted, outcomes.keys, shown, context.run.run_id)
-        run_async(run_partitions(work, outcomes, address=lake.store.uri(DIALOGUES.name)))
-        context.log.info(f"{shown.done} dialogues, {work.set_aside} set aside; {work.throughput.describe_total()}")
+def dialogues_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
+    """The stage for the scenarios of a deployment; `partitions` are scenario × shard."""
+
+    @asset(
+        partitions_def=partitions,
+        deps=[
+            AssetDep("dialogue_plans", partition_mapping=MultiToSingleDimensionPartitionMapping("shard")),
+            AssetDep("raw_seeds", partition_mapping=AllPartitionMapping()),
+        ],
+        group_name="dialogues",
+        kinds={"openai", "parquet"},
+        owners=OWNERS,
+        description="The dialogues of one shard in one scenario. A partition that was generated from the present plans, "
+        "prompts and models stays as it is; a completion that was paid for is never paid for again.",
+        code_version="1",
+        backfill_policy=BackfillPolicy.single_run(),
+        pool="models",  # see infra/dagster.yaml
+        metadata=column_schema(DIALOGUES),
+    )
+    def scenario_dialogues(
+        context: AssetExecutionContext,
+        config: GenerationConfig,
+        lake: ResourceParam[Lake],
+        chat: ResourceParam[ChatService],
+        scenarios: ResourceParam[Scenarios],
+        seeds_configuration: ResourceParam[SeedsConfiguration],
+    ) -> None:
+        """Generate the dialogues of this run's partitions; write each partition as soon as it is done."""
+        retracted = load_retractions(seeds_configuration, lake.s3)
+        rules = GenerationRules(**config.model_dump())
+        with (
+            report_outcomes(context, BudgetSpent, EndpointUnusable, ConfigurationError) as outcomes,
+            progress("dialogues", context.log.info) as update,
+        ):
+            shown = RunProgress(update)
+            work = DialogueGeneration(lake, chat, scenarios, rules, retracted, outcomes.keys, shown, context.run.run_id)
+            run_async(run_partitions(work, outcomes, address=lake.store.uri(DIALOGUES.name)))
+            context.log.info(f"{shown.done} dialogues, {work.set_aside} set aside; {work.throughput.describe_total()}")
+
+    return scenario_dialogues

@@ -12,13 +12,9 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from assets.dialogues.questions import Question
-from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.steps import ModelTurn
-from assets.dialogues.task import DialogueTask
-from assets.framework.partitions import Scenario
-from resources.chat.profile import Profile, Role
+from assets.framework.scenarios.scenario import Scenarios
+from resources.chat.profile import Profile
 from resources.lake.tables import Lake, PartitionRecord
 
 MEASURED_PARTITIONS = 20  # of each scenario, the newest ones
@@ -39,7 +35,7 @@ class CallAverage:
 class RoleEstimate:
     """What one role would take."""
 
-    role: Role
+    role: str
     model: str
     calls: int
     prompt_tokens: int
@@ -74,7 +70,7 @@ class Estimate:
         return sum(role.cost for role in self.roles)
 
 
-def default_average(profile: Profile, role: Role) -> CallAverage:
+def default_average(profile: Profile, role: str) -> CallAverage:
     """What is assumed of a role without measurements: 600 tokens read, 200 written (or the limit), one call in eight
     repeated, 30 tokens per second."""
     written = min(200, profile.roles[role].max_tokens)
@@ -83,34 +79,19 @@ def default_average(profile: Profile, role: Role) -> CallAverage:
     )
 
 
-def turns_of(scenario: Scenario, debate_rounds: int | None = None) -> Counter[Role]:
-    """How many turns of each role a dialogue has, by running its steps with empty texts."""
-    blank = Question("", "", "", None, "general")
-    steps = SCENARIOS[scenario].steps(DialogueTask("", scenario, "", "", "", "", blank, blank, debate_rounds))
-    turns: Counter[Role] = Counter()
-    step = next(steps)
-    while True:
-        if isinstance(step, ModelTurn):
-            turns[step.role] += 1
-        try:
-            step = steps.send("")
-        except StopIteration:
-            return turns
-
-
-def turns_of_plans(plans: pl.DataFrame) -> Counter[Role]:
-    """How many turns of each role the dialogues of these plans have: rows with `scenario` and `debate_rounds`."""
-    turns: Counter[Role] = Counter()
-    for scenario, rounds, count in plans.group_by("scenario", "debate_rounds").len().iter_rows():
-        for role, times in turns_of(Scenario(scenario), rounds).items():
+def turns_of_plans(plans: pl.DataFrame, scenarios: Scenarios) -> Counter[str]:
+    """How many turns of each role the dialogues of these plans have: rows with `scenario` and `repetitions`."""
+    turns: Counter[str] = Counter()
+    for scenario, repetitions, count in plans.group_by("scenario", "repetitions").len().iter_rows():
+        for role, times in scenarios[scenario].calls(repetitions).items():
             turns[role] += times * count
     return turns
 
 
 def estimate(
-    turns: Mapping[Role, int],
+    turns: Mapping[str, int],
     profile: Profile,
-    averages: Mapping[Role, CallAverage],
+    averages: Mapping[str, CallAverage],
     *,
     dialogues: int = 0,
     partitions: int = 0,
@@ -125,7 +106,7 @@ def estimate(
         dialogues, partitions, current: taken over into the result.
     """
     roles, load = [], dict.fromkeys(profile.endpoints, 0.0)
-    for role in Role:
+    for role in profile.roles:
         if not turns.get(role):
             continue
         cast = profile.roles[role]
@@ -144,7 +125,7 @@ def estimate(
     return Estimate(partitions, current, dialogues, tuple(roles), max(load.values()) / 3600)
 
 
-def measured_averages(lake: Lake, profile: Profile) -> dict[Role, CallAverage]:
+def measured_averages(lake: Lake, profile: Profile) -> dict[str, CallAverage]:
     """What the roles took in the newest dialogues of this profile's models; nothing of other models.
 
     Reads `MEASURED_PARTITIONS` of each scenario, whatever their number.
@@ -165,10 +146,9 @@ def measured_averages(lake: Lake, profile: Profile) -> dict[Role, CallAverage]:
     seconds = _seconds_a_call(lake)
     found = {}
     for name, model, read, written, _ in rows:
-        role = Role(name)
-        if profile.roles[role].model == model:
-            default = default_average(profile, role)
-            found[role] = CallAverage(read, written, 1 + refused / spoken, seconds or default.seconds, measured=True)
+        if name in profile.roles and profile.roles[name].model == model:
+            default = default_average(profile, name)
+            found[name] = CallAverage(read, written, 1 + refused / spoken, seconds or default.seconds, measured=True)
     return found
 
 

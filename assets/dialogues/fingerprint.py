@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable
 
-from assets.dialogues.scenarios import SCENARIOS
-from assets.framework.partitions import Scenario
-from assets.framework.prompts import PromptBook
-from resources.chat.profile import Profile, Role
+from assets.framework.scenarios.scenario import Scenario
+from resources.chat.profile import Profile
 from resources.identity import stable_hash
 
 # Raise it when the columns or the steps change in a way that old dialogues should not be mixed with new ones.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NOT_THE_ANSWER = {"structured_output"}  # role settings that do not reach an utterance
 
 
@@ -17,7 +15,6 @@ def dialogue_fingerprint(
     plan_fingerprint: str,
     regeneration_fingerprint: str,
     scenario: Scenario,
-    prompts: PromptBook,
     profile: Profile,
 ) -> str:
     """32 hex digits over all that a partition's dialogues depend on.
@@ -27,27 +24,25 @@ def dialogue_fingerprint(
     Args:
         plan_fingerprint: of the shard's dialogue plans, which depend on its seeds too.
         regeneration_fingerprint: of the partition's `regenerations`; "" without any.
-        scenario: whose prompts and roles count.
-        prompts: where they are read.
+        scenario: its declaration, prompts and roles.
         profile: which models play the roles.
     """
-    definition = SCENARIOS[scenario]
     return stable_hash(
         "scenario_dialogues",
         SCHEMA_VERSION,
-        scenario.value,
+        scenario.identity,
         plan_fingerprint,
         regeneration_fingerprint,
-        prompts.versions(definition.prompt_names),
-        sampling(profile, definition.roles),
+        scenario.prompts.versions(scenario.prompt_names),
+        sampling(profile, scenario.roles),
     )
 
 
-def sampling(profile: Profile, roles: Iterable[Role]) -> dict[str, dict[str, object]]:
+def sampling(profile: Profile, roles: Iterable[str]) -> dict[str, dict[str, object]]:
     """By role, all settings of the requests that can change an utterance: the model and how it is sampled."""
     found: dict[str, dict[str, object]] = {}
     for role in sorted(roles):
         model = profile.roles[role]
         extra_body = {**profile.endpoints[model.endpoint].extra_body, **model.extra_body}
-        found[role.value] = {**model.model_dump(mode="json", exclude=NOT_THE_ANSWER), "extra_body": extra_body}
+        found[role] = {**model.model_dump(mode="json", exclude=NOT_THE_ANSWER), "extra_body": extra_body}
     return found

@@ -11,14 +11,13 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.gate import gate
 from assets.dialogues.inputs import PartitionInputs, is_current, read_inputs
 from assets.dialogues.questions import PartnerQuestions
-from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import dialogues_metadata
 from assets.dialogues.task import DialogueTask
 from assets.dialogues.turn_loop import Dialogue, TurnLoop
 from assets.framework.partition_run import RunProgress, Written, gather_results
-from assets.framework.partitions import Scenario, partition_columns
-from assets.framework.prompts import PromptBook
+from assets.framework.partitions import partition_columns
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.usage_metadata import usage_facts
 from resources.chat.calls import BudgetSpent, EndpointUnusable, Usage
 from resources.chat.engine import ChatEngine
@@ -46,7 +45,7 @@ class DialogueGeneration:
 
     lake: Lake
     service: ChatService
-    prompts: PromptBook
+    scenarios: Scenarios
     rules: GenerationRules
     retracted: frozenset[str]
     keys: Sequence[str]  # every partition of the run
@@ -58,11 +57,11 @@ class DialogueGeneration:
     partners: PartnerQuestions = field(init=False)
 
     def __post_init__(self) -> None:
-        self.partners = PartnerQuestions(self.lake, DIALOGUE_PLANS, self.keys, self.is_current)
+        self.partners = PartnerQuestions(self.lake, DIALOGUE_PLANS, self.keys, self.scenarios, self.is_current)
 
     def is_current(self, key: str) -> bool:
         """See `assets.dialogues.inputs.is_current`."""
-        return is_current(self.lake, key, self.prompts, self.service.profile)
+        return is_current(self.lake, key, self.scenarios, self.service.profile)
 
     def describe(self, key: str) -> Mapping[str, Any]:
         """The metadata of a partition that was there before."""
@@ -71,13 +70,13 @@ class DialogueGeneration:
 
     def read(self, key: str) -> PartitionInputs:
         """See `assets.dialogues.inputs.read_inputs`."""
-        return read_inputs(self.lake, key, self.prompts, self.service.profile, self.retracted, self.partners)
+        return read_inputs(self.lake, key, self.scenarios, self.service.profile, self.retracted, self.partners)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[asyncio.Semaphore]:
         """A chat engine, and slots for as many dialogues as keep it busy."""
-        scenarios = {partition_columns(key)["scenario"] for key in self.keys}
-        roles = [role for name, one in SCENARIOS.items() if name.value in scenarios for role in one.roles]
+        names = {partition_columns(key)["scenario"] for key in self.keys}
+        roles = [role for name, scenario in self.scenarios.items() if name in names for role in scenario.roles]
         async with self.service.engine(roles, self.run_id) as self.chat:
             self.throughput = Throughput(self.chat.total)
             self.progress.words = self.throughput.describe
@@ -85,7 +84,7 @@ class DialogueGeneration:
 
     async def run(self, key: str, inputs: PartitionInputs, slots: asyncio.Semaphore) -> list[Row]:
         """The partition's rows in order of seed_id: those that are kept, and a new one for every other task."""
-        turn_loop = TurnLoop(self.chat, self.prompts, self.service.profile, self.rules.regenerations)
+        turn_loop = TurnLoop(self.chat, self.scenarios, self.service.profile, self.rules.regenerations)
         waiting = [task for task in inputs.tasks if task.dialogue_id not in inputs.kept]
         set_aside = 0
         with self.progress.partition(key, len(waiting)) as one_more:
@@ -108,11 +107,11 @@ class DialogueGeneration:
         """Write the partition with its gate and with what made it."""
         usage = self.chat.take_usage(scope_of(key))
         passed, reason = gate(made, self.rules.set_aside_limit, self.rules.set_aside_minimum)
-        scenario = SCENARIOS[Scenario(inputs.keys["scenario"])]
+        scenario = self.scenarios[inputs.keys["scenario"]]
         facts = {
             "profile": self.service.profile.name,
-            "prompts": self.prompts.versions(scenario.prompt_names),
-            "models": {role.value: self.service.profile.roles[role].model for role in scenario.roles},
+            "prompts": scenario.prompts.versions(scenario.prompt_names),
+            "models": {role: self.service.profile.roles[role].model for role in scenario.roles},
             "made_by": inputs.made_by,
             "usage": usage_facts(usage),
         }
@@ -129,7 +128,7 @@ async def generate_dialogue(task: DialogueTask, turn_loop: TurnLoop, scope: str)
         raise
     except Exception as error:
         logger.exception("dialogue %s of %s was set aside because of a fault", task.dialogue_id, scope)
-        dialogue = Dialogue(task)
+        dialogue = Dialogue(task, turn_loop.scenarios[task.scenario])
         dialogue.set_aside("fault", f"{type(error).__name__}: {error}")
         return dialogue
 

@@ -13,8 +13,8 @@ from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.dialogues.task import DialogueTask, tasks_of
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import PartitionError
-from assets.framework.partitions import Scenario, partition_columns, source_of
-from assets.framework.prompts import PromptBook
+from assets.framework.partitions import partition_columns, source_of
+from assets.framework.scenarios.scenario import Scenarios
 from resources.chat.profile import Profile
 from resources.lake.tables import Lake
 
@@ -33,7 +33,7 @@ class PartitionInputs:
 def read_inputs(
     lake: Lake,
     key: str,
-    prompts: PromptBook,
+    scenarios: Scenarios,
     profile: Profile,
     retracted: Collection[str],
     partners: PartnerQuestions,
@@ -47,9 +47,9 @@ def read_inputs(
         PartitionError: its dialogue plans are not written, or a planned seed is not in raw_seeds.
     """
     keys = partition_columns(key)
-    shard, scenario = keys["shard"], Scenario(keys["scenario"])
-    made_by, fingerprint = _fingerprints(lake, key, prompts, profile)
-    plans = lake.read(DIALOGUE_PLANS, [keys]).filter(pl.col("scenario") == scenario.value)
+    shard, scenario = keys["shard"], keys["scenario"]
+    made_by, fingerprint = _fingerprints(lake, key, scenarios, profile)
+    plans = lake.read(DIALOGUE_PLANS, [keys]).filter(pl.col("scenario") == scenario)
     questions = read_questions(lake, source_of(shard), [shard], plans["seed_id"])
     generations = dict(lake.read(REGENERATIONS, [keys]).select("dialogue_id", "generation").iter_rows())
     try:
@@ -70,17 +70,17 @@ def read_inputs(
     return PartitionInputs(keys, fingerprint, made_by, tuple(tasks), kept)
 
 
-def is_current(lake: Lake, key: str, prompts: PromptBook, profile: Profile) -> bool:
+def is_current(lake: Lake, key: str, scenarios: Scenarios, profile: Profile) -> bool:
     """Whether a partition passed its gate and was generated from the present plans, prompts and models.
 
     Raises:
         PartitionError: its dialogue plans are not written.
     """
-    fingerprint = _fingerprints(lake, key, prompts, profile)[1]
+    fingerprint = _fingerprints(lake, key, scenarios, profile)[1]
     return why_not_current(lake.record(DIALOGUES, partition_columns(key)), fingerprint) is None
 
 
-def _fingerprints(lake: Lake, key: str, prompts: PromptBook, profile: Profile) -> tuple[str, str]:
+def _fingerprints(lake: Lake, key: str, scenarios: Scenarios, profile: Profile) -> tuple[str, str]:
     """The fingerprint that the partition would have now, without and with its requested regenerations."""
     keys = partition_columns(key)
     plans, requested = lake.record(DIALOGUE_PLANS, keys), lake.record(REGENERATIONS, keys)
@@ -89,7 +89,7 @@ def _fingerprints(lake: Lake, key: str, prompts: PromptBook, profile: Profile) -
             f"{key}: shard {keys['shard']} has no dialogue plans; materialise dialogue_plans for it first"
         )
     made_by, fingerprint = (
-        dialogue_fingerprint(plans.fingerprint, regenerations, Scenario(keys["scenario"]), prompts, profile)
+        dialogue_fingerprint(plans.fingerprint, regenerations, scenarios[keys["scenario"]], profile)
         for regenerations in ("", requested.fingerprint if requested else "")
     )
     return made_by, fingerprint

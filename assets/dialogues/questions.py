@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from assets.framework.partition_run import PartitionError
-from assets.framework.partitions import Scenario, partition_columns, source_of
+from assets.framework.partitions import partition_columns, source_of
+from assets.framework.scenarios.scenario import Scenarios
 from assets.seeds.schema import SEEDS
 from assets.seeds.shards import source_shards
 from resources.lake.tables import Lake, Table
@@ -61,22 +62,23 @@ def read_questions(lake: Lake, source: str, shards: Iterable[str], seed_ids: Col
 
 @dataclass(slots=True)
 class PartnerQuestions:
-    """The second questions of analogies, read when first asked for: one pass over the seeds for a whole run."""
+    """The second questions of dialogues, read when first asked for: one pass over the seeds for a whole run."""
 
     lake: Lake
     table: Table  # has the column partner_seed_id: plans or dialogues
     keys: Iterable[str]  # of the run's partitions
+    scenarios: Scenarios
     is_current: Callable[[str], bool] = lambda key: False  # may raise PartitionError
     _found: dict[str, Question] | None = field(default=None, init=False)
 
     def read(self) -> Questions:
-        """The second questions of all analogies among the partitions that are due."""
+        """The second questions of all dialogues among the partitions that are due."""
         if self._found is None:
             self._found = {}
             wanted: dict[str, set[str]] = {}
             for key in self.keys:
                 keys = partition_columns(key)
-                if keys["scenario"] == Scenario.ANALOGY and self._is_due(key):
+                if self.scenarios[keys["scenario"]].needs_partner and self._is_due(key):
                     partners = self.lake.read(self.table, [keys], ["partner_seed_id"])["partner_seed_id"].drop_nulls()
                     wanted.setdefault(source_of(keys["shard"]), set()).update(partners)
             for source, seed_ids in wanted.items():

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandera.polars as pa
 import polars as pl
 
-from assets.dialogue_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
+from assets.dialogue_plans.schema import SPLIT_NAMES
 from assets.seeds.schema import DOMAINS, text
 from resources.lake.tables import Table
 
@@ -21,7 +21,7 @@ def count(description: str, dtype: type[pl.DataType] = pl.Int64, least: int = 0)
 
 
 IDENTITY = {
-    "scenario": one_of(SCENARIO_NAMES, "Scenario of the dialogue."),
+    "scenario": text("Scenario of the dialogue."),
     "shard": text("Shard of the seed."),
     "source": text("Source of the seed."),
     "domain": one_of(DOMAINS, "math, code or general."),
@@ -59,7 +59,7 @@ DIALOGUES = Table(
                 pl.String, pa.Check.str_matches(r"^[0-9a-f]{32}$"), description="Hash of scenario and seed ids."
             ),
             **IDENTITY,
-            "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
+            "partner_seed_id": text("The similar question, where the scenario has one.", nullable=True),
             "generation": count("0, and one more with each requested regeneration.", pl.Int32),
             "status": STATUS,
             "status_reason": text("Why it was set aside: a short code, then a colon and the words.", nullable=True),

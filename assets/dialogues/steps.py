@@ -1,38 +1,134 @@
-"""The steps of a scenario: a generator that yields the next turn and is sent the turn's text.
+"""Plays a scenario: a generator that yields the next turn and is sent the turn's text.
 
-The steps alone decide who speaks when and what each speaker sees; nothing that a model says can change it.
+The declaration alone decides who speaks when and what each speaker sees; nothing that a model says can change it.
 """
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from assets.answers.compare import compare_final
+from assets.answers.read import check_answer, stated_answers
 from assets.dialogues.questions import Question
-from resources.chat.profile import Role
+from assets.dialogues.task import DialogueTask
+from assets.framework.scenarios.declaration import Asked, Condition, Pose, Repeat, Say
+from assets.framework.scenarios.scenario import Scenario, repetitions_of, titled
 
 
 @dataclass(frozen=True, slots=True)
 class FixedTurn:
-    """A turn without a model call: a question as it is, or inside the text of a plain prompt."""
+    """A turn without a model call."""
 
     speaker: str
     text: str
-    prompt: str | None = None
+    prompt: str | None  # the plain prompt that the text was made of
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTurn:
     """A turn that a model writes."""
 
-    speaker: str
-    role: Role
+    say: Say
     prompt: str
     sees: Mapping[str, str]  # the prompt's values
-    answers: Question | None = None  # the utterance's final answer is compared with this question's reference
-    must_not_answer: Question | None = None  # the speaker must not state this question's result
-    said_before: str = ""  # text that may state that result already
-    opening: str = ""  # text before the utterance, without a model
-    one_paragraph: bool = False  # line breaks outside of code become spaces
+    answers: Question | None  # the utterance's final answer is compared with this question's reference
+    must_not_answer: Question | None  # the speaker must not state this question's result
+    said_before: str  # text that may state that result already
+    opening: str  # text before the utterance, without a model
 
 
 Steps: TypeAlias = Generator[FixedTurn | ModelTurn, str, None]
+
+
+def play(scenario: Scenario, task: DialogueTask) -> Steps:
+    """The turns of one task, in order. Raises ValueError if the scenario needs a second question and there is none."""
+    return _Play(scenario, task).steps()
+
+
+@dataclass(slots=True)
+class _Play:
+    """One dialogue while it is played."""
+
+    scenario: Scenario
+    task: DialogueTask
+    said: list[tuple[str, str]] = field(default_factory=list)  # speaker and text of each turn that a model wrote
+    texts: dict[str, str] = field(default_factory=dict)  # by step: what was said last
+
+    def steps(self) -> Steps:
+        for step in self.scenario.declaration.steps:
+            if not isinstance(step, Repeat):
+                yield from self._turn(step)
+                continue
+            for _ in range(repetitions_of(step, self.task.repetitions or 1)):
+                for turn in step.steps:
+                    yield from self._turn(turn)
+                if step.until_agree and self._agree(*step.until_agree):
+                    break
+
+    def _turn(self, turn: Pose | Say) -> Steps:
+        if isinstance(turn, Pose):
+            text = self._question(turn.pose).text
+            if turn.prompt:
+                text = self.scenario.prompts.utterance(turn.prompt, **{turn.pose: text})
+            yield FixedTurn(turn.speaker, text, turn.prompt)
+            return
+        text = yield ModelTurn(
+            turn,
+            next((variant.prompt for variant in turn.variants if self._holds(variant.when, turn)), turn.prompt),
+            sees={"speaker": titled(turn.speaker), **{name: self._value(name, turn) for name in turn.visible}},
+            answers=self._question(turn.answers) if turn.answers else None,
+            must_not_answer=self._question(turn.must_not_answer) if turn.must_not_answer else None,
+            said_before="\n".join(text for _, text in self.said),
+            opening=self._question(turn.begins_with).text if turn.begins_with else "",
+        )
+        self.said.append((turn.speaker, text))
+        self.texts[turn.say] = text
+
+    def _question(self, asked: Asked) -> Question:
+        if asked == "question":
+            return self.task.question
+        if self.task.similar is None:
+            raise ValueError(
+                f"dialogue {self.task.dialogue_id}: its plan has no similar question, which {self.scenario.title} needs"
+            )
+        return self.task.similar
+
+    def _value(self, name: str, turn: Say) -> str:
+        match name:
+            case "question" | "similar_question":
+                return self._question(name).in_full
+            case "reference":
+                return self._question("question").reference
+            case "similar_reference":
+                return self._question("similar_question").reference
+            case "dialogue":
+                return "\n\n".join(f"{titled(speaker)}: {text}" for speaker, text in self.said)
+            case "own_turns":
+                return "\n\n".join(text for speaker, text in self.said if speaker == turn.speaker)
+            case _:
+                return self.texts[name]
+
+    def _holds(self, when: Condition, turn: Say) -> bool:
+        facts = {
+            "right": when.right is not None and self._verdict(when.right) == "right",
+            "wrong": when.wrong is not None and self._verdict(when.wrong) == "wrong",
+            "domain": self.task.question.domain == when.domain,
+            "open_task": (self.task.question.reference_final is None) == when.open_task,
+            "opening": (not self.said) == when.opening,
+            "spoke_before": any(speaker == turn.speaker for speaker, _ in self.said) == when.spoke_before,
+        }
+        return all(facts[name] for name in when.model_fields_set)
+
+    def _verdict(self, step: str) -> str:
+        asked = next(say.answers for say in self.scenario.says if say.say == step)
+        question = self._question(asked or "question")
+        return check_answer(self.texts[step], question.reference_final, question.domain)
+
+    def _agree(self, one: str, other: str) -> bool:
+        """Whether the final answers of two speakers' last turns agree."""
+        answers = []
+        for speaker in (one, other):
+            text = next(text for who, text in reversed(self.said) if who == speaker)
+            stated = stated_answers(text)
+            answers.append(stated[-1] if stated else None)
+        return compare_final(answers[0], answers[1], self.task.question.domain) == "right"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from assets.dialogues.sharegpt_roles import titled
+from assets.framework.scenarios.scenario import titled
 from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, gate_metadata, sample_markdown, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from resources.chat.calls import Usage

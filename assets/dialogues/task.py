@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import polars as pl
 
 from assets.dialogues.questions import Question, Questions
-from assets.framework.partitions import Scenario
 from resources.identity import stable_hash
 
 
@@ -15,14 +14,14 @@ class DialogueTask:
     """One dialogue to generate."""
 
     dialogue_id: str
-    scenario: Scenario
+    scenario: str
     shard: str
     source: str
     domain: str
     split: str
     question: Question
-    similar: Question | None = None  # the second question of an analogy
-    debate_rounds: int | None = None
+    similar: Question | None = None  # the second question, where the scenario needs one
+    repetitions: int | None = None  # the number that was drawn for its plan
     generation: int = 0  # how often a regeneration of the dialogue was requested
     retracted: bool = False  # one of its seeds was taken down: no model is called
 
@@ -40,7 +39,7 @@ def dialogue_id(scenario: str, seed_id: str, partner_seed_id: str | None) -> str
 def tasks_of(
     plans: pl.DataFrame,
     questions: Questions,
-    scenario: Scenario,
+    scenario: str,
     generations: Mapping[str, int],
     retracted: Collection[str] = frozenset(),
 ) -> list[DialogueTask]:
@@ -57,9 +56,9 @@ def tasks_of(
         KeyError: a plan names a seed that is not among `questions`; the message is the seed_id.
     """
     tasks = []
-    for plan in plans.filter(pl.col("scenario") == scenario.value).sort("seed_id").iter_rows(named=True):
+    for plan in plans.filter(pl.col("scenario") == scenario).sort("seed_id").iter_rows(named=True):
         partner = plan["partner_seed_id"]
-        name = dialogue_id(scenario.value, plan["seed_id"], partner)
+        name = dialogue_id(scenario, plan["seed_id"], partner)
         tasks.append(
             DialogueTask(
                 dialogue_id=name,
@@ -70,7 +69,7 @@ def tasks_of(
                 split=plan["split"],
                 question=questions[plan["seed_id"]],
                 similar=questions[partner] if partner is not None else None,
-                debate_rounds=plan["debate_rounds"],
+                repetitions=plan["repetitions"],
                 generation=generations.get(name, 0),
                 retracted=plan["seed_id"] in retracted or partner in retracted,
             )

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assets.answers.read import check_answer, tells_result
-from assets.dialogues.scenarios import SCENARIOS
 from assets.dialogues.schema import TURN
 from assets.dialogues.screening import screen, without_heading
-from assets.dialogues.sharegpt_roles import side_of
-from assets.dialogues.steps import FixedTurn, ModelTurn
+from assets.dialogues.steps import FixedTurn, ModelTurn, play
 from assets.dialogues.task import DialogueTask
-from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenario, Scenarios
 from resources.chat.calls import Call, CallFailed, Chat, Completion
 from resources.chat.profile import Profile
 
@@ -28,6 +26,7 @@ class Dialogue:
     """A task with the turns so far."""
 
     task: DialogueTask
+    scenario: Scenario
     turns: list[dict[str, Any]] = field(default_factory=list)
     discarded: list[dict[str, Any]] = field(default_factory=list)
     status: Literal["complete", "set_aside"] = "complete"
@@ -41,9 +40,9 @@ class Dialogue:
 
     def add_turn(self, speaker: str, text: str, **columns: Any) -> None:
         """Add a turn; `columns` are further ones of `TURN`, the others are null."""
-        side = side_of(self.task.scenario, speaker)
         turn: dict[str, Any] = dict.fromkeys(column.name for column in TURN.fields)
-        self.turns.append(turn | {"speaker": speaker, "side": side, "text": text, "trains": side == "gpt"} | columns)
+        side, trains = self.scenario.side(speaker), self.scenario.trains(speaker)
+        self.turns.append(turn | {"speaker": speaker, "side": side, "text": text, "trains": trains} | columns)
 
     def row(self) -> dict[str, Any]:
         """The dialogue as a row of `scenario_dialogues`."""
@@ -51,7 +50,7 @@ class Dialogue:
         answers = [turn["final_answer"] for turn in self.turns if turn["final_answer"] is not None]
         return {
             "dialogue_id": task.dialogue_id,
-            "scenario": task.scenario.value,
+            "scenario": task.scenario,
             "shard": task.shard,
             "source": task.source,
             "domain": task.domain,
@@ -75,10 +74,10 @@ class _NoUtterance(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TurnLoop:
-    """Runs tasks with one chat, one set of prompts and one profile."""
+    """Runs tasks with one chat, the scenarios and one profile."""
 
     chat: Chat
-    prompts: PromptBook
+    scenarios: Scenarios
     profile: Profile
     regenerations: int  # how often a refused utterance is asked for again
 
@@ -92,11 +91,11 @@ class TurnLoop:
         Raises:
             EndpointUnusable, BudgetSpent: the run is to stop; this says nothing about the task.
         """
-        dialogue = Dialogue(task)
+        dialogue = Dialogue(task, self.scenarios[task.scenario])
         if task.retracted:
             dialogue.set_aside(RETRACTED, "a seed of this dialogue was taken down")
             return dialogue
-        steps = SCENARIOS[task.scenario].steps(task)
+        steps = play(dialogue.scenario, task)
         text: str | None = None
         try:
             while True:
@@ -112,31 +111,31 @@ class TurnLoop:
             return dialogue
 
     def _fixed_turn(self, dialogue: Dialogue, step: FixedTurn) -> str:
-        text = self.prompts.utterance(step.prompt, question=step.text) if step.prompt else step.text
-        version = self.prompts.version(step.prompt) if step.prompt else None
-        dialogue.add_turn(step.speaker, text, prompt_version=version)
-        return text
+        version = dialogue.scenario.prompts.version(step.prompt) if step.prompt else None
+        dialogue.add_turn(step.speaker, step.text, prompt_version=version)
+        return step.text
 
     async def _model_turn(self, dialogue: Dialogue, step: ModelTurn, scope: str) -> str:
         """Ask for an utterance until one passes the screening, at most `1 + regenerations` times; its text."""
-        number = len(dialogue.turns) + 1
+        number, role = len(dialogue.turns) + 1, step.say.role
+        messages = dialogue.scenario.prompts.render(step.prompt, **step.sees)
         refused: list[str] = []
         for regeneration in range(1 + self.regenerations):
             call = Call(
-                role=step.role,
-                messages=self.prompts.render(step.prompt, **step.sees),
+                role=role,
+                messages=messages,
                 sample=dialogue.task.sample,
-                turn=f"{number}-{step.role.value}",
+                turn=f"{number}-{role}",
                 regeneration=regeneration,
             )
             try:
                 completion = await self.chat.complete(call, scope=scope)
             except CallFailed as failure:
-                words = f"turn {number}, {step.role.value}: {failure.detail}"
+                words = f"turn {number}, {role}: {failure.detail}"
                 raise _NoUtterance(failure.reason, words) from failure
             dialogue.prompt_tokens += completion.prompt_tokens
             dialogue.completion_tokens += completion.completion_tokens
-            text = without_heading(completion.text, step.speaker)
+            text = without_heading(completion.text, step.say.speaker)
             reason = screen(text, completion.finish_reason)
             # the last try is used as it is: quality decides whether it may be published
             if reason is None and regeneration < self.regenerations and _states_result(step, text):
@@ -147,23 +146,23 @@ class TurnLoop:
             dialogue.discarded.append(
                 {"turn": number, "regeneration": regeneration, "reason": reason, "text": completion.text}
             )
-        raise _NoUtterance(refused[-1], f"turn {number}, {step.role.value}: refused {', '.join(refused)}")
+        raise _NoUtterance(refused[-1], f"turn {number}, {role}: refused {', '.join(refused)}")
 
     def _use(self, dialogue: Dialogue, step: ModelTurn, completion: Completion, text: str) -> str:
-        if step.one_paragraph:
+        if step.say.layout == "one_paragraph":
             text = one_paragraph(text, dialogue.task.domain)
-        model, question = self.profile.roles[step.role], step.answers
+        model, question = self.profile.roles[step.say.role], step.answers
         dialogue.add_turn(
-            step.speaker,
+            step.say.speaker,
             f"{step.opening}\n\n{text}" if step.opening else text,
-            role=step.role.value,
+            role=step.say.role,
             reasoning=completion.reasoning,
             model=model.model,
             temperature=model.temperature,
             finish_reason=completion.finish_reason,
             prompt_tokens=completion.prompt_tokens,
             completion_tokens=completion.completion_tokens,
-            prompt_version=self.prompts.version(step.prompt),
+            prompt_version=dialogue.scenario.prompts.version(step.prompt),
             final_answer=check_answer(text, question.reference_final, question.domain) if question else None,
         )
         return text

@@ -21,14 +21,6 @@ from dagster import (
 warnings.filterwarnings("ignore", r".*(`backfill_policy`|`MultiToSingleDimensionPartitionMapping`)", BetaWarning)
 
 
-class Scenario(StrEnum):
-    """The scenarios of the simulated teaching (METHOD: the scenarios)."""
-
-    ERROR_CORRECTION = "error_correction"
-    DEBATE = "debate"
-    ANALOGY = "analogy"
-
-
 class Split(StrEnum):
     """Parts of a release."""
 
@@ -46,20 +38,19 @@ VARIANTS = (
     "cot",
     "cot_collection",
     "tagcos",
-    "me",
-    "db",
-    "ep",
-    "me_db",
-    "me_ep",
-    "db_ep",
 )
+"""Training sets of every deployment. An ablation for each choice of scenarios comes on top, see `ablations`."""
 UNTUNED = "untuned"
 
 shards = DynamicPartitionsDefinition(name=SHARDS)
-scenarios = StaticPartitionsDefinition([scenario.value for scenario in Scenario])
-# Dagster writes a key of two dimensions in the alphabetical order of their names: `debate|orca_math-0003`.
-dialogue_partitions = MultiPartitionsDefinition({"scenario": scenarios, "shard": shards})
-variants = StaticPartitionsDefinition(list(VARIANTS))
+
+
+def dialogue_partitions(scenarios: Iterable[str]) -> MultiPartitionsDefinition:
+    """One partition per scenario and shard.
+
+    Dagster writes a key of two dimensions in the alphabetical order of their names: `debate|orca_math-0003`.
+    """
+    return MultiPartitionsDefinition({"scenario": StaticPartitionsDefinition(list(scenarios)), "shard": shards})
 
 
 def sources(names: Iterable[str]) -> StaticPartitionsDefinition:
@@ -67,10 +58,10 @@ def sources(names: Iterable[str]) -> StaticPartitionsDefinition:
     return StaticPartitionsDefinition(list(names))
 
 
-def tunings(bases: Iterable[str]) -> MultiPartitionsDefinition:
+def tunings(bases: Iterable[str], variants: Iterable[str]) -> MultiPartitionsDefinition:
     """One partition per base model and variant, such as `smollm2-135m|boost_qa`; `untuned` is the base model itself."""
     return MultiPartitionsDefinition(
-        {"base": StaticPartitionsDefinition(list(bases)), "variant": StaticPartitionsDefinition([UNTUNED, *VARIANTS])}
+        {"base": StaticPartitionsDefinition(list(bases)), "variant": StaticPartitionsDefinition([UNTUNED, *variants])}
     )
 
 

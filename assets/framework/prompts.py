@@ -83,6 +83,10 @@ class PromptBook:
         """Name to version, ordered by name; of all prompts by default."""
         return {name: self.version(name) for name in sorted(self._prompts if names is None else names)}
 
+    def placeholders(self, name: str) -> frozenset[str]:
+        """The placeholders that a prompt file uses. Raises KeyError for an unknown name."""
+        return frozenset(found for _, body in self._prompts[name].parts for found in _PLACEHOLDER.findall(body))
+
     def render(self, name: str, /, **values: str) -> tuple[Message, ...]:
         """The messages of a prompt, its placeholders filled in.
 

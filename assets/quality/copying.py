@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from assets.dialogues.debate import DEBATERS
+from assets.framework.scenarios.declaration import Say
 from assets.quality.inputs import DialogueInput, Turn
 
 RUN_WORDS = 6
@@ -17,16 +17,16 @@ def words(text: str) -> list[str]:
 
 
 def copied_share(dialogue: DialogueInput) -> float:
-    """The largest share of one debater's words in runs that are taken over from the other debater (0..1).
+    """The largest share of a turn's words in runs that are taken over from another speaker (0..1).
 
-    Runs of the question do not count: both restate it. Student C sums up what the others said, and a strong student
-    keeps what was right in the weak one's steps; neither is copying. Only what comes later can be a copy.
+    Only steps that the scenario declares with `own_words` count, as copies and as what is copied. Runs of the question
+    do not count: everybody restates it. Only what comes later can be a copy.
     """
-    turns = [turn for turn in dialogue.turns if turn.role in DEBATERS.values()]
+    turns = [turn for step, turn in dialogue.steps if isinstance(step, Say) and step.own_words]
     question = {run for asked in dialogue.questions for run in runs(words(asked.text))}
     return max(
         (
-            _taken_over(words(turn.text), _said_before(turns[:index], turn.role), question)
+            _taken_over(words(turn.text), _said_before(turns[:index], turn.speaker), question)
             for index, turn in enumerate(turns)
         ),
         default=0.0,
@@ -39,8 +39,8 @@ def _taken_over(text: Sequence[str], said: set[Run], question: set[Run]) -> floa
     return len(covered_indexes(own, said)) / len(text) if text else 0.0
 
 
-def _said_before(turns: Sequence[Turn], role: str | None) -> set[Run]:
-    return {run for turn in turns if turn.role != role for run in runs(words(turn.text))}
+def _said_before(turns: Sequence[Turn], speaker: str) -> set[Run]:
+    return {run for turn in turns if turn.speaker != speaker for run in runs(words(turn.text))}
 
 
 def runs(text: Sequence[str], length: int = RUN_WORDS) -> set[Run]:

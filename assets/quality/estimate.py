@@ -9,16 +9,18 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from assets.dialogue_plans.configuration import PlanRules, of_the_whole
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.estimate import CallAverage, Estimate, estimate, measured_averages, turns_of, turns_of_plans
-from assets.framework.partitions import Scenario
+from assets.dialogues.estimate import CallAverage, Estimate, estimate, measured_averages, turns_of_plans
 from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenario, Scenarios
 from assets.quality.configuration import QualityRules
+from assets.quality.judge import JUDGE_ROLE
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.lake.tables import Lake
 
-_MANY = 500  # pairs of dialogues of which the mean is taken: `estimate` counts whole calls
+_MANY = 1000  # dialogues of which the mean is taken: `estimate` counts whole calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +31,28 @@ class Expense:
     usd: float
 
 
-def dry_run(lake: Lake, keys: Iterable[str], prompts: PromptBook, profile: Profile, rules: QualityRules) -> Estimate:
+def dry_run(
+    lake: Lake, keys: Iterable[str], scenarios: Scenarios, prompts: PromptBook, profile: Profile, rules: QualityRules
+) -> Estimate:
     """What generating and judging these partitions (`debate|x-0003`) would take at most; current ones take nothing.
 
     A partition of which only the scores are due takes the judge's calls. Keys without dialogue plans add nothing. Reads
     the lake's index and the plans of what is due, and no partition's footer.
     """
     wanted = set(keys)
-    expected = expected_fingerprints(profile, prompts, rules)
-    statuses = [status for status in partition_statuses(lake, expected) if status.key in wanted]
+    expected = expected_fingerprints(profile, scenarios, prompts, rules)
+    statuses = [status for status in partition_statuses(lake, scenarios, expected) if status.key in wanted]
     due = [status for status in statuses if status.why]
-    to_generate = [{"scenario": one.scenario.value, "shard": one.shard} for one in due if not one.scores_only]
+    to_generate = [{"scenario": one.scenario, "shard": one.shard} for one in due if not one.scores_only]
     frame = pl.DataFrame(to_generate, schema={"scenario": pl.String, "shard": pl.String}, orient="row")
     plans = lake.read(
         DIALOGUE_PLANS,
         [{"shard": shard} for shard in frame["shard"].unique(maintain_order=True)],
-        columns=["scenario", "shard", "debate_rounds"],
+        columns=["scenario", "shard", "repetitions"],
     ).join(frame, on=["scenario", "shard"])
     to_judge = plans.height + sum(one.dialogues.rows for one in due if one.scores_only and one.dialogues)
     return estimate(
-        turns_of_plans(plans) + Counter({Role.JUDGE: to_judge}),
+        turns_of_plans(plans, scenarios) + Counter({JUDGE_ROLE: to_judge}),
         profile,
         measured_averages(lake, profile),
         dialogues=plans.height,
@@ -58,19 +62,27 @@ def dry_run(lake: Lake, keys: Iterable[str], prompts: PromptBook, profile: Profi
 
 
 def dialogue_expenses(
-    profile: Profile, averages: Mapping[Role, CallAverage]
-) -> tuple[Mapping[Scenario, Expense], Expense]:
+    profile: Profile, scenarios: Scenarios, rules: PlanRules, averages: Mapping[str, CallAverage]
+) -> tuple[Mapping[str, Expense], Expense]:
     """What one dialogue of each scenario takes with its judging, and what judging alone takes.
 
-    Half of the debates are taken to have two rounds.
+    A number that is drawn for each plan is taken at its mean.
     """
 
-    def mean(turns: Counter[Role]) -> Expense:
-        roles = estimate({role: _MANY * count for role, count in turns.items()}, profile, averages).roles
+    def mean(turns: Counter[str]) -> Expense:
+        roles = estimate(turns, profile, averages).roles
         tokens = sum(role.prompt_tokens + role.completion_tokens for role in roles)
-        return Expense(tokens / _MANY / 2, sum(role.cost for role in roles) / _MANY / 2)
+        return Expense(tokens / _MANY, sum(role.cost for role in roles) / _MANY)
 
-    judging = Counter({Role.JUDGE: 2})  # of two dialogues
-    return {scenario: mean(turns_of(scenario, 1) + turns_of(scenario, 2) + judging) for scenario in Scenario}, mean(
-        judging
-    )
+    judging = Counter({JUDGE_ROLE: _MANY})
+    return {name: mean(_turns(scenario, rules) + judging) for name, scenario in scenarios.items()}, mean(judging)
+
+
+def _turns(scenario: Scenario, rules: PlanRules) -> Counter[str]:
+    """The turns of `_MANY` dialogues of a scenario."""
+    _, shares = rules.draw(scenario) or ("", {1: 1.0})
+    turns: Counter[str] = Counter()
+    for repetitions, share in of_the_whole(shares).items():
+        for role, count in scenario.calls(repetitions).items():
+            turns[role] += round(_MANY * share) * count
+    return turns

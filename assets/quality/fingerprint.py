@@ -2,8 +2,9 @@
 
 from assets.dialogues.fingerprint import sampling
 from assets.framework.prompts import PromptBook
+from assets.quality.judge import JUDGE_ROLE
 from assets.quality.prompts import JUDGE
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.identity import stable_hash
 
 # Raise it when a signal or a column changes in a way that old scores should not be mixed with new ones.
@@ -12,7 +13,7 @@ SCHEMA_VERSION = 1
 
 def judging_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook) -> str:
     """32 hex digits over all that a verdict depends on: the dialogues, the judge and its prompt, not the rules."""
-    judge = sampling(profile, [Role.JUDGE])
+    judge = sampling(profile, [JUDGE_ROLE])
     return stable_hash("judging", SCHEMA_VERSION, dialogues_fingerprint, judge, prompts.version(JUDGE))
 
 

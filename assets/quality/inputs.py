@@ -8,7 +8,10 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.questions import PartnerQuestions, Question, Questions, read_questions
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import PartitionError
-from assets.framework.partitions import Scenario, source_of
+from assets.framework.partitions import source_of
+from assets.framework.scenarios.declaration import Say
+from assets.framework.scenarios.declaration import Turn as Step
+from assets.framework.scenarios.scenario import Scenario
 from resources.lake.tables import Lake
 
 
@@ -21,11 +24,12 @@ class Turn:
     side: str  # "human" or "gpt"
     text: str
     finish_reason: str | None = None
+    final_answer: str | None = None  # of a student's turn: "right", "wrong" or "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class DialogueInput:
-    """A dialogue with its question (two in an analogy)."""
+    """A dialogue with its question, and the similar one where its scenario has one."""
 
     dialogue_id: str
     scenario: Scenario
@@ -34,15 +38,19 @@ class DialogueInput:
     turns: tuple[Turn, ...]
     questions: tuple[Question, ...]
     first_answer: str  # "right", "wrong" or "unknown": the first student's own
-    debate_rounds: int | None = None
+    repetitions: int | None = None  # the number that was drawn for its plan
 
     @property
     def answers(self) -> tuple[str, ...]:
         """The closing answer to each question, in order of `questions`; empty where there is none."""
-        students = [turn.text for turn in self.turns if turn.side == "gpt"]
-        if self.scenario is Scenario.ANALOGY:
-            return (*students, "", "")[: len(self.questions)]
-        return (students[-1] if students else "",)
+        said = {step.say: turn.text for step, turn in self.steps if isinstance(step, Say)}
+        return tuple(said.get(say.say, "") for say in self.scenario.judged)
+
+    @property
+    def steps(self) -> tuple[tuple[Step, Turn], ...]:
+        """Each turn with the step of the scenario that it is; none where the turns are not those of the scenario."""
+        said = [(turn.speaker, turn.role) for turn in self.turns]
+        return tuple(zip(self.scenario.match(said, self.repetitions) or (), self.turns, strict=False))
 
     @property
     def spoken(self) -> tuple[Turn, ...]:
@@ -63,7 +71,7 @@ def read_dialogues(
     Args:
         lake: where they are.
         keys: scenario and shard.
-        partners: the second questions of the run's analogies.
+        partners: the second questions of the run's dialogues, and the scenarios.
 
     Raises:
         PartitionError: a seed is not in the lake.
@@ -72,9 +80,10 @@ def read_dialogues(
     rows = lake.read(DIALOGUES, [keys]).sort("dialogue_id").to_dicts()
     own = read_questions(lake, source_of(shard), [shard], {row["seed_id"] for row in rows})
     questions = {**partners.read(), **own}
-    rounds = dict(lake.read(DIALOGUE_PLANS, [keys], ["seed_id", "debate_rounds"]).iter_rows())
+    repetitions = dict(lake.read(DIALOGUE_PLANS, [keys], ["seed_id", "repetitions"]).iter_rows())
+    scenario = partners.scenarios[keys["scenario"]]
     try:
-        return rows, [dialogue_input(row, questions, rounds.get(row["seed_id"])) for row in rows]
+        return rows, [dialogue_input(row, scenario, questions, repetitions.get(row["seed_id"])) for row in rows]
     except KeyError as error:
         raise PartitionError(
             f"dialogues of {keys['scenario']}|{shard} are about the seed {error.args[0]}, which is not in raw_seeds; "
@@ -82,7 +91,9 @@ def read_dialogues(
         ) from error
 
 
-def dialogue_input(row: Mapping[str, Any], questions: Questions, debate_rounds: int | None) -> DialogueInput:
+def dialogue_input(
+    row: Mapping[str, Any], scenario: Scenario, questions: Questions, repetitions: int | None
+) -> DialogueInput:
     """A row of `scenario_dialogues` with its questions.
 
     Raises:
@@ -90,14 +101,14 @@ def dialogue_input(row: Mapping[str, Any], questions: Questions, debate_rounds: 
     """
     return DialogueInput(
         dialogue_id=row["dialogue_id"],
-        scenario=Scenario(row["scenario"]),
+        scenario=scenario,
         domain=row["domain"],
         complete=row["status"] == "complete",
         turns=tuple(
-            Turn(turn["speaker"], turn["role"], turn["side"], turn["text"], turn["finish_reason"])
+            Turn(*(turn[name] for name in ("speaker", "role", "side", "text", "finish_reason", "final_answer")))
             for turn in row["turns"]
         ),
         questions=tuple(questions[key] for key in (row["seed_id"], row["partner_seed_id"]) if key is not None),
         first_answer=row["first_answer"],
-        debate_rounds=debate_rounds,
+        repetitions=repetitions,
     )

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
-from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.declaration import Say
 from assets.quality.inputs import DialogueInput
 from assets.quality.prompts import JUDGE
 from resources.chat.calls import Call, CallFailed, Chat, Message
-from resources.chat.profile import Role
 
+JUDGE_ROLE = "judge"
 TURN_NAME = "judge"
 PAPER_ERROR_RATE = 0.041  # METHOD: procedural errors in the paper's augmented data
 _FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
@@ -101,7 +101,7 @@ def judge_messages(prompts: PromptBook, dialogue: DialogueInput, *, reminded: bo
         question=_numbered([question.in_full for question in dialogue.questions], "Question"),
         reference=_numbered([question.reference for question in dialogue.questions], "Answer"),
         dialogue=as_transcript(dialogue),
-        scenario=dialogue.scenario.value.replace("_", " "),
+        scenario=dialogue.scenario.title,
     )
     if not reminded:
         return messages
@@ -111,12 +111,12 @@ def judge_messages(prompts: PromptBook, dialogue: DialogueInput, *, reminded: bo
 def as_transcript(dialogue: DialogueInput) -> str:
     """The dialogue as text: a heading for each turn, its words indented, so that no utterance can pose as a turn.
 
-    The heading says which turn is to be judged: the last answer, or an analogy's answer to each question.
+    The heading says which turn is to be judged: the last answer, or the answer to each of two questions.
     """
-    answers = [index for index, turn in enumerate(dialogue.turns) if turn.side == "gpt"]
-    marks = {index: f", answer to question {number}" for number, index in enumerate(answers, 1)}
-    if dialogue.scenario is not Scenario.ANALOGY:
-        marks = dict.fromkeys(answers[-1:], ", last answer")
+    judged = [index for index, (step, _) in enumerate(dialogue.steps) if isinstance(step, Say) and step.judged]
+    marks = {index: f", answer to question {number}" for number, index in enumerate(judged, 1)}
+    if len(dialogue.scenario.judged) == 1:
+        marks = dict.fromkeys(judged, ", last answer")
     return "\n".join(
         f"Turn {index + 1}, {turn.speaker}{marks.get(index, '')}:\n"
         + "\n".join(f"    {line}" for line in turn.text.strip().splitlines())
@@ -144,7 +144,7 @@ async def judge(
     fault = ""
     for regeneration in range(regenerations + 1):
         call = Call(
-            role=Role.JUDGE,
+            role=JUDGE_ROLE,
             messages=judge_messages(prompts, dialogue, reminded=regeneration > 0),
             sample=dialogue.dialogue_id,
             turn=TURN_NAME,

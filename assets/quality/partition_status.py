@@ -1,14 +1,14 @@
 """The status of every planned partition: what the lake has of it, and why it is not current."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.fingerprint import dialogue_fingerprint
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.framework.currency import NotCurrent, why_not_current, worst
-from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
 from assets.quality.fingerprint import scored_fingerprint
 from assets.quality.schema import SCORED
@@ -16,14 +16,14 @@ from resources.chat.profile import Profile
 from resources.lake.tables import Lake, PartitionRecord, Table
 
 # (fingerprint of the shard's plans, of its regenerations, scenario) -> fingerprints of dialogues and of scores.
-Expected = Callable[[str, str, Scenario], tuple[str, str]]
+Expected = Callable[[str, str, str], tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatus:
     """One scenario of one planned shard. `why` says why it is not current; None: it is."""
 
-    scenario: Scenario
+    scenario: str
     shard: str
     plans: PartitionRecord
     dialogues: PartitionRecord | None
@@ -34,7 +34,7 @@ class PartitionStatus:
     @property
     def key(self) -> str:
         """As Dagster writes it: `debate|x-0003`."""
-        return f"{self.scenario.value}|{self.shard}"
+        return f"{self.scenario}|{self.shard}"
 
     @property
     def scores_are_older(self) -> bool:
@@ -42,18 +42,18 @@ class PartitionStatus:
         return bool(self.dialogues and self.scored and self.scored.written_at < self.dialogues.written_at)
 
 
-def expected_fingerprints(profile: Profile, prompts: PromptBook, rules: QualityRules) -> Expected:
+def expected_fingerprints(profile: Profile, scenarios: Scenarios, prompts: PromptBook, rules: QualityRules) -> Expected:
     """The fingerprints that current partitions have under these models, prompts and rules."""
     rules_identity = rules.identity  # reads the file of manual decisions: once, not once per partition
 
-    def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
-        dialogues = dialogue_fingerprint(plans, regenerations, scenario, prompts, profile)
+    def expected(plans: str, regenerations: str, scenario: str) -> tuple[str, str]:
+        dialogues = dialogue_fingerprint(plans, regenerations, scenarios[scenario], profile)
         return dialogues, scored_fingerprint(dialogues, profile, prompts, rules_identity)
 
     return expected
 
 
-def partition_statuses(lake: Lake, expected: Expected) -> list[PartitionStatus]:
+def partition_statuses(lake: Lake, scenarios: Iterable[str], expected: Expected) -> list[PartitionStatus]:
     """Every scenario of every planned shard, in the order of shard and scenario.
 
     A partition is `missing` where its dialogues or their scores were never written, `failed` where the gate of either
@@ -64,8 +64,8 @@ def partition_statuses(lake: Lake, expected: Expected) -> list[PartitionStatus]:
     regenerations = _by_name(lake, REGENERATIONS)
     statuses = []
     for plans in lake.records(DIALOGUE_PLANS):
-        for scenario in sorted(Scenario):
-            key = f"{scenario.value}|{plans.keys['shard']}"
+        for scenario in sorted(scenarios):
+            key = f"{scenario}|{plans.keys['shard']}"
             requested = regenerations.get(key)
             current = expected(plans.fingerprint, requested.fingerprint if requested else "", scenario)
             dialogues_record, scored_record = dialogues.get(key), scored.get(key)

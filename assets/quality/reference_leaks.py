@@ -2,6 +2,7 @@
 
 import re
 
+from assets.framework.scenarios.declaration import Say
 from assets.quality.inputs import DialogueInput
 
 _ANSWER = r"(?:answers?|solutions?|responses?)(?! (?:choices|options))"
@@ -12,8 +13,8 @@ _BY_ANYONE = (
     r"\bground[- ]truth\b",
     r"\bfor (?:your|my) eyes only\b",
 )
-# A teacher may call the student's answer "the provided solution"; a student has been given none.
-_BY_STUDENT = (
+# Who reviews an answer may call it "the provided solution"; nobody else has been given one.
+_BY_OTHERS = (
     rf"\b(?:the|this|that) (?:provided|given|supplied|expected|attached) {_ANSWER}",
     rf"\b(?:the|this|that) {_ANSWER} (?:that (?:is|was) )?(?:provided|given|supplied|attached)"
     r"(?= (?:to (?:me|us)|above|below|here|in|by the (?:teacher|prompt|user|instructions?))|[.,])",
@@ -23,7 +24,7 @@ _BY_STUDENT = (
     r"\b(?:according to|based on|as (?:shown |stated |given |written )?in|in|from|with|to|per) (?:my|the|your) notes\b",
 )
 _ANYONE = re.compile("|".join(_BY_ANYONE))
-_STUDENT = re.compile("|".join((*_BY_ANYONE, *_BY_STUDENT)))
+_OTHERS = re.compile("|".join((*_BY_ANYONE, *_BY_OTHERS)))
 
 
 def betrays_reference(dialogue: DialogueInput) -> bool:
@@ -32,16 +33,17 @@ def betrays_reference(dialogue: DialogueInput) -> bool:
     Phrases of the question itself do not count ("compare it with the standard solution").
     """
     asked = _plain(" ".join(question.in_full for question in dialogue.questions))
+    reviewing = {id(turn) for step, turn in dialogue.steps if isinstance(step, Say) and step.reviews}
     return any(
         passage not in asked
         for turn in dialogue.spoken
-        for passage in reference_mentions(dialogue.own_words(turn), by_student=turn.speaker != "teacher")
+        for passage in reference_mentions(dialogue.own_words(turn), by_reviewer=id(turn) in reviewing)
     )
 
 
-def reference_mentions(text: str, *, by_student: bool) -> list[str]:
+def reference_mentions(text: str, *, by_reviewer: bool) -> list[str]:
     """The passages of an utterance that mention a reference answer, in lower case."""
-    return [match.group() for match in (_STUDENT if by_student else _ANYONE).finditer(_plain(text))]
+    return [match.group() for match in (_ANYONE if by_reviewer else _OTHERS).finditer(_plain(text))]
 
 
 def _plain(text: str) -> str:

@@ -14,19 +14,19 @@ from assets.framework.currency import why_not_current
 from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
 from assets.framework.partitions import partition_columns
 from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.usage_metadata import usage_facts
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.gate import gate_of
 from assets.quality.inputs import read_dialogues
-from assets.quality.judge import NOT_ASKED, Judgement, JudgeVerdict, judge
+from assets.quality.judge import JUDGE_ROLE, NOT_ASKED, Judgement, JudgeVerdict, judge
 from assets.quality.prompts import JUDGE
 from assets.quality.schema import SCORED
 from assets.quality.score_dialogues import Screened, score_row, screen_dialogues, written_verdicts
 from assets.quality.summary import GATE_FAILED, scores_metadata
 from resources.chat.engine import ChatEngine
-from resources.chat.profile import Role
 from resources.chat.service import ChatService
 from resources.chat.throughput import Throughput
 from resources.lake.tables import Lake, PartitionRecord
@@ -54,6 +54,7 @@ class DialogueScoring:
 
     lake: Lake
     service: ChatService
+    scenarios: Scenarios
     prompts: PromptBook
     rules: QualityRules
     keys: Sequence[str]  # every partition of the run
@@ -67,7 +68,7 @@ class DialogueScoring:
     partners: PartnerQuestions = field(init=False)
 
     def __post_init__(self) -> None:
-        self.partners = PartnerQuestions(self.lake, DIALOGUES, self.keys, self.is_current)
+        self.partners = PartnerQuestions(self.lake, DIALOGUES, self.keys, self.scenarios, self.is_current)
         self.decisions = load_decisions(self.rules.decisions)
         self.rules_identity = self.rules.identity_with(self.decisions)
 
@@ -96,14 +97,14 @@ class DialogueScoring:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[asyncio.Semaphore]:
         """A chat engine for the judge, and slots for as many dialogues as keep it busy."""
-        async with self.service.engine([Role.JUDGE], self.run_id) as self.chat:
+        async with self.service.engine([JUDGE_ROLE], self.run_id) as self.chat:
             throughput = Throughput(self.chat.total)
             self.progress.words = lambda: self._accepted_so_far() + throughput.describe()
             yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
 
     async def run(self, key: str, inputs: ScoringInputs, slots: asyncio.Semaphore) -> pl.DataFrame:
         """The partition's scores, one row per dialogue. The judge reads only the dialogues that may be accepted."""
-        judge_model = self.service.profile.roles[Role.JUDGE].model
+        judge_model = self.service.profile.roles[JUDGE_ROLE].model
         with self.progress.partition(key, len(inputs.screened)) as one_more:
 
             async def judgement_of(one: Screened) -> Judgement:

@@ -5,18 +5,14 @@ from typing import Literal
 
 from assets.answers.compare import compare_final
 from assets.answers.read import check_answer, mentions_result, stated_answers
-from assets.dialogues.debate import DEBATERS
 from assets.dialogues.questions import Question
 from assets.dialogues.screening import is_english, is_refusal, is_repetitive, repeated_share
-from assets.dialogues.sharegpt_roles import SIDES, speakers
-from assets.framework.partitions import Scenario
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share, words
 from assets.quality.inputs import DialogueInput
 from assets.quality.reference_leaks import betrays_reference
 from assets.quality.secrets_scan import count_secrets
 from assets.quality.teacher_claims import false_claim, gave_away_result
-from resources.chat.profile import Role
 
 FinalAnswer = Literal["right", "wrong", "missing", "unknown"]
 
@@ -75,33 +71,18 @@ def read_signals(dialogue: DialogueInput) -> Signals:
 
 def structure_ok(dialogue: DialogueInput) -> bool:
     """Whether the turns are exactly those of the scenario: its speakers in order, on their sides, each with a text."""
-    if dialogue.scenario is Scenario.DEBATE and dialogue.debate_rounds is None:
-        return False
-    sides = SIDES[dialogue.scenario]
-    expected = [
-        (speaker, role, sides[speaker])
-        for speaker, role in zip(
-            speakers(dialogue.scenario, dialogue.debate_rounds),
-            _roles(dialogue.scenario, dialogue.debate_rounds),
-            strict=True,
-        )
-    ]
-    return [(turn.speaker, turn.role, turn.side) for turn in dialogue.turns] == expected and all(
-        turn.text.strip() for turn in dialogue.turns
+    said = [(turn.speaker, turn.role) for turn in dialogue.turns]
+    sides = [dialogue.scenario.declaration.speakers.get(turn.speaker) for turn in dialogue.turns]
+    return (
+        (dialogue.scenario.repetitions is None or dialogue.repetitions is not None)
+        and dialogue.scenario.is_complete(said, dialogue.repetitions)
+        and all(speaker and speaker.side == turn.side for speaker, turn in zip(sides, dialogue.turns, strict=True))
+        and all(turn.text.strip() for turn in dialogue.turns)
     )
 
 
-def _roles(scenario: Scenario, debate_rounds: int | None) -> tuple[Role | None, ...]:
-    """The role of each turn; None without a model call."""
-    if scenario is Scenario.ERROR_CORRECTION:
-        return (None, Role.WEAK_STUDENT, Role.CRITIC_TEACHER, Role.STRONG_STUDENT)
-    if scenario is Scenario.ANALOGY:
-        return (Role.EXPLAINING_TEACHER, Role.ANALOGY_STUDENT, None, Role.ANALOGY_STUDENT)
-    return (None, *tuple(DEBATERS.values()) * (debate_rounds or 1), Role.DEBATE_CLOSER)
-
-
 def final_answer(dialogue: DialogueInput) -> FinalAnswer:
-    """The closing answer against the reference's result; of an analogy's two answers the worse.
+    """The closing answer against the reference's result; of two answers the worse.
 
     `missing`: the reference has a result, and the answer neither ends with one nor names it anywhere. `unknown`: the
     reference has no result, or the answer names it in a way that no rule can compare. An answer that states another
@@ -131,7 +112,7 @@ def _differs(stated: str, reference_final: str, domain: str) -> bool:
 
 
 def reference_overlap(dialogue: DialogueInput) -> float:
-    """Share of what the reference brings that the closing answer holds (0..1); of an analogy's two the smaller.
+    """Share of what the reference brings that the closing answer holds (0..1); of two the smaller.
 
     What it brings are its content words, numbers and names, less those of the question: an answer that only says the
     question again holds nothing of them. Where the question has them all, all count.

@@ -5,13 +5,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from assets.answers.read import mentions_result, tells_result
-from assets.framework.partitions import Scenario
+from assets.framework.scenarios.declaration import Pose, Say
 from assets.quality.inputs import DialogueInput, Turn
-from resources.chat.profile import Role
 
 TeacherClaim = Literal["right", "wrong", "unclear"]
-
-_TEACHERS = (Role.CRITIC_TEACHER, Role.EXPLAINING_TEACHER)
 
 _THING = r"(?:final |overall )?(?:answer|result|solution|conclusion|response|calculation|reasoning|process|work|method)"
 _LINK = r"(?:is|was|are|were|looks?|seems?|appears?(?: to be)?|'s)"
@@ -65,34 +62,44 @@ def claim_of(text: str) -> TeacherClaim:
 
 
 def false_claim(dialogue: DialogueInput) -> bool | None:
-    """Whether the teacher called a right answer wrong, or a wrong one right; None where that is unknown.
+    """Whether a turn calls a right answer wrong, or a wrong one right; None where that is unknown.
 
-    In an analogy the scripted praise between the two questions is the claim.
+    The scenario declares which step `reviews` an earlier answer in the speaker's own words, and which one `praises` it
+    in a fixed text.
     """
-    if dialogue.scenario is Scenario.DEBATE:
-        return False  # there is no teacher's claim
-    if dialogue.first_answer == "unknown":
-        return None
-    if dialogue.scenario is Scenario.ANALOGY:
-        return dialogue.first_answer == "wrong"
-    claims = [claim_of(turn.text) for turn in dialogue.turns if turn.role == Role.CRITIC_TEACHER]
-    return claims[0] != dialogue.first_answer if claims and claims[0] != "unclear" else None
+    answers = {step.say: turn.final_answer for step, turn in dialogue.steps if isinstance(step, Say)}
+    found: list[bool | None] = []
+    for step, turn in dialogue.steps:
+        reviewed = step.reviews if isinstance(step, Say) else step.praises
+        if not reviewed:
+            continue
+        claim = "right" if isinstance(step, Pose) else claim_of(turn.text)
+        answer = answers.get(reviewed)
+        found.append(None if claim == "unclear" or answer not in ("right", "wrong") else claim != answer)
+    if any(found):
+        return True
+    return None if None in found else False
 
 
 def gave_away_result(dialogue: DialogueInput) -> bool | None:
-    """Whether a teacher stated an answer, or the result before a student did (METHOD: neither is the teacher's to say).
+    """Whether a step that must not answer a question did so before the other side (METHOD: the result is not the
+    teacher's to say).
 
     None where that is unknown: nothing is stated, and the seed has no result to look for, or its question names it.
     """
-    if dialogue.scenario is Scenario.DEBATE:
+    silent = [
+        (step, turn, index)
+        for index, (step, turn) in enumerate(dialogue.steps)
+        if isinstance(step, Say) and step.must_not_answer
+    ]
+    if not silent:
         return False
     asked = dialogue.questions[0]
     stated = [
         tells_result(
             dialogue.own_words(turn), asked.reference_final, "\n".join([asked.text, *_students(dialogue.turns[:index])])
         )
-        for index, turn in enumerate(dialogue.turns)
-        if turn.role in _TEACHERS
+        for _, turn, index in silent
     ]
     if any(stated):
         return True

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from resources.chat.profile import Role
-
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -24,7 +22,7 @@ class Call:
     students with one prompt get two answers, and so does a second try.
     """
 
-    role: Role
+    role: str  # a key of the profile's `roles`
     messages: tuple[Message, ...]
     sample: str  # the dialogue_id
     turn: str  # the position in the dialogue, such as "2-weak_student"

@@ -10,7 +10,7 @@ from resources.chat.calls import Call, CallFailed, Completion, EndpointUnreachab
 from resources.chat.endpoint_share import EndpointShare
 from resources.chat.journal import ScopeJournal
 from resources.chat.limiter import Limiter
-from resources.chat.profile import Endpoint, Profile, Role, RoleModel
+from resources.chat.profile import Endpoint, Profile, RoleModel
 from resources.chat.replies import AttemptFailed, UnusableReply, raise_for_status, rate_limit_pause, read_completion
 from resources.chat.transport import Connection
 from resources.runtime_folder import NoRuntimeFolder
@@ -64,7 +64,7 @@ class EndpointClient:
             self.endpoint.runs_at_once,
         )
         self.queue = CallQueue(Limiter(slots, calls and calls / machines, tokens and tokens / machines), self._clock)
-        self._completion_tokens: dict[Role, float] = {}  # smoothed
+        self._completion_tokens: dict[str, float] = {}  # smoothed
         self._unusable: str | None = None
         self._failed = False
         self._share = EndpointShare(name, address, machine_slots(self.endpoint))
@@ -134,7 +134,7 @@ class EndpointClient:
 
     def _mark_unusable(self, request: ChatRequest, reason: str, said: str) -> str:
         """The message that stops the run, and every later call to this endpoint."""
-        role, variable = f"roles.{request.call.role.value}", self.endpoint.api_key_env
+        role, variable = f"roles.{request.call.role}", self.endpoint.api_key_env
         advice = {
             "wrong_key": f"put a key that it accepts into the environment variable {variable}"
             if variable

@@ -7,7 +7,7 @@ lets each call wait until its endpoint has a slot for it, and a call that waits 
 import asyncio
 import logging
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +16,7 @@ from resources.chat.budget import Budget, Spending
 from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, Usage
 from resources.chat.endpoint_client import ChatRequest, EndpointClient, machine_slots
 from resources.chat.limiter import RateLimitOutcome
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.chat.replies import AttemptFailed, Throttled
 from resources.chat.retries import RetryPolicy
 from resources.chat.scope_journals import OpenScope, ScopeJournals
@@ -53,7 +53,7 @@ class ChatEngine:
         profile: Profile,
         store: Store,
         *,
-        roles: Sequence[Role] = tuple(Role),
+        roles: Sequence[str] | None = None,
         address_of: Callable[[str], str] | None = None,
         budget: Budget | None = None,
         spending: Spending | None = None,
@@ -68,7 +68,8 @@ class ChatEngine:
         self._budget = budget or Budget()
         self._spending = spending or Spending()
         self._retries = retries or RetryPolicy()
-        self._slots = _process_slots(profile, roles, self._settings.spare_descriptors)
+        played = profile.roles if roles is None else roles
+        self._slots = _process_slots(profile, played, self._settings.spare_descriptors)
         self._journals = ScopeJournals(store, self._settings)
         self._account = UsageAccount(profile.prices, self._spending, self._settings.latency_sample)
         self._clients: dict[str, EndpointClient] = {}
@@ -246,7 +247,7 @@ class ChatEngine:
         return address
 
 
-def _process_slots(profile: Profile, roles: Sequence[Role], spare_descriptors: int) -> dict[str, int]:
+def _process_slots(profile: Profile, roles: Iterable[str], spare_descriptors: int) -> dict[str, int]:
     """Calls in flight that each endpoint of these roles may have, within the open files that this process may have."""
     endpoints = {name: profile.endpoints[name] for name in {profile.roles[role].endpoint for role in roles}}
     slots = {name: machine_slots(endpoint) for name, endpoint in endpoints.items()}

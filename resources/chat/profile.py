@@ -6,8 +6,7 @@ The endpoint's *name* is its identity in the journal; its address may change.
 
 import os
 import re
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -23,20 +22,6 @@ from resources.configuration import (
 )
 
 PROFILES = Path(__file__).parent / "profiles"
-
-
-class Role(StrEnum):
-    """Every role that a model can play (METHOD: the scenarios' tables). A profile assigns a model to each."""
-
-    WEAK_STUDENT = "weak_student"  # error correction, turn 2
-    CRITIC_TEACHER = "critic_teacher"  # error correction, turn 3
-    STRONG_STUDENT = "strong_student"  # error correction, turn 4
-    DEBATER_A = "debater_a"  # debate
-    DEBATER_B = "debater_b"  # debate
-    DEBATE_CLOSER = "debate_closer"  # debate, student C
-    EXPLAINING_TEACHER = "explaining_teacher"  # analogy, turn 1
-    ANALOGY_STUDENT = "analogy_student"  # analogy, turns 2 and 4
-    JUDGE = "judge"  # quality
 
 
 class Endpoint(Configuration):
@@ -156,17 +141,16 @@ class Profile(Configuration):
     )
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     prices: dict[str, ModelPrice] = Field(default_factory=dict, description="By model name; unknown models cost 0.")
-    roles: dict[Role, RoleModel]
+    roles: dict[str, RoleModel] = Field(min_length=1)
     embedder: EmbedderModel = EmbedderModel()
 
     @model_validator(mode="after")
-    def _every_role_has_a_model(self) -> Self:
-        errors = [f"role {role.value!r} is missing" for role in Role if role not in self.roles]
+    def _every_endpoint_is_known(self) -> Self:
         known = ", ".join(sorted(self.endpoints))
-        users = {f"roles.{role.value}": model.endpoint for role, model in self.roles.items()}
+        users = {f"roles.{role}": model.endpoint for role, model in self.roles.items()}
         if self.embedder.kind == "openai":
             users["embedder"] = self.embedder.endpoint or ""
-        errors += [
+        errors = [
             f"{user}.endpoint: unknown endpoint {endpoint!r}; known: {known}"
             for user, endpoint in users.items()
             if endpoint not in self.endpoints
@@ -175,7 +159,22 @@ class Profile(Configuration):
             raise ValueError("; ".join(errors))
         return self
 
-    def check_keys(self, roles: Iterable[Role]) -> None:
+    def check_roles(self, needed: Mapping[str, str]) -> None:
+        """Check that every role that is needed has a model.
+
+        Args:
+            needed: role to what needs it, such as `scenario debate`.
+
+        Raises:
+            ConfigurationError: names every role that is missing.
+        """
+        missing = [
+            f"role {role!r} is missing; {user} needs it" for role, user in needed.items() if role not in self.roles
+        ]
+        if missing:
+            raise ConfigurationError(fault_list(f"profile {self.name!r} lacks roles:", missing))
+
+    def check_keys(self, roles: Iterable[str]) -> None:
         """Check that every key these roles need is set, before any money is spent.
 
         Raises:

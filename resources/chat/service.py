@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from resources.chat.budget import Budget, Spending
 from resources.chat.engine import ChatEngine
-from resources.chat.profile import Endpoint, Profile, Role
+from resources.chat.profile import Endpoint, Profile
 from resources.chat.retries import RetryPolicy
 from resources.lake.store import Store
 
@@ -58,16 +58,17 @@ class ChatService:
         return ChatService(profile, self._store, self._budget, self._retries, self._lease, self._on_connect)
 
     @asynccontextmanager
-    async def engine(self, roles: Sequence[Role] = tuple(Role), run: str | None = None) -> AsyncIterator[ChatEngine]:
+    async def engine(self, roles: Sequence[str] | None = None, run: str | None = None) -> AsyncIterator[ChatEngine]:
         """An engine for these roles. Embedded servers are leased when first called, so a replay starts none.
 
         Args:
-            roles: what will be played.
+            roles: what will be played; by default every role of the profile.
             run: whose budget it draws on; without one the engine has a budget of its own.
 
         Raises:
             ConfigurationError: keys that these roles need are not set; the message names them all.
         """
+        roles = tuple(self.profile.roles) if roles is None else roles
         self.profile.check_keys(roles)
         with ExitStack() as leases:
 

@@ -1,0 +1,29 @@
+"""The scenarios of a deployment: those shipped in `scenarios/`, and those in folders of the user's own."""
+
+from pathlib import Path
+
+from assets.framework.scenarios.loading import load_scenario_folders
+from assets.framework.scenarios.scenario import Scenarios
+from resources.configuration import ConfigurationError
+
+SHIPPED = Path(__file__).parent / "scenarios"
+STANDARD = "standard"
+
+
+def load_scenarios(setting: str = STANDARD, prompt_set: str = "standard") -> Scenarios:
+    """The scenarios that a setting names.
+
+    Args:
+        setting: `standard` for the shipped ones, or the path of a folder; several are separated by commas.
+        prompt_set: see `load_scenario_folders`.
+
+    Raises:
+        ConfigurationError: a folder does not exist, or some scenario cannot be used; every fault is named at once.
+    """
+    folders = []
+    for name in (part.strip() for part in setting.split(",")):
+        folder = SHIPPED if name == STANDARD else Path(name).expanduser()
+        if not folder.is_dir():
+            raise ConfigurationError(f"{name!r} is neither {STANDARD!r} nor a folder of scenarios")
+        folders.append(folder)
+    return load_scenario_folders(folders, prompt_set)
