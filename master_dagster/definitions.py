@@ -1,7 +1,7 @@
 """What Dagster loads: every asset, check, job and schedule, with this deployment's resources."""
 
 import pyarrow as pa
-from dagster import Definitions, in_process_executor
+from dagster import Definitions, StaticPartitionsDefinition, in_process_executor
 
 from assets.boost_qa import assets as boost_qa
 from assets.boost_qa import checks as boost_qa_checks
@@ -15,7 +15,7 @@ from assets.dialogues import assets as dialogues
 from assets.dialogues import checks as dialogues_checks
 from assets.evaluation import checks as evaluation_checks
 from assets.evaluation.assets import benchmark_asset
-from assets.framework.partitions import sources, tunings
+from assets.framework.partitions import dialogue_partitions, sources, tunings
 from assets.quality import assets as quality
 from assets.quality import checks as quality_checks
 from assets.report import checks as report_checks
@@ -24,6 +24,7 @@ from assets.seeds import checks as seeds_checks
 from assets.seeds.assets import seed_assets
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
+from assets.training_sets.ablations import variants
 from master_dagster.automation.nightly import nightly_schedule
 from master_dagster.automation.sensors import (
     backfill_sensor,
@@ -50,18 +51,20 @@ def build_definitions(deployment: Deployment) -> Definitions:
     """The whole code location for one deployment."""
     source_names = [source.name for source in deployment.seeds.sources]
     settings = deployment.settings
-    tuned = tunings(base.name for base in deployment.training.bases)
+    dialogue_keys = dialogue_partitions(deployment.scenarios)
+    variant_names = variants(deployment.scenarios)
+    tuned = tunings((base.name for base in deployment.training.bases), variant_names)
     webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else None
     return Definitions(
         assets=[
             *seed_assets(sources(source_names)),
             dialogue_plans.dialogue_plans,
-            backfilled_when_missing(dialogues.scenario_dialogues, settings.nightly_cron),
-            backfilled_when_missing(quality.scored_dialogues, settings.nightly_cron),
+            backfilled_when_missing(dialogues.dialogues_asset(dialogue_keys), settings.nightly_cron),
+            backfilled_when_missing(quality.scores_asset(dialogue_keys), settings.nightly_cron),
             boost_qa.boost_qa,
             training_sets.chain_of_thought_answers,
             training_sets.gradient_features,
-            training_sets.training_sets,
+            training_sets.training_sets_asset(StaticPartitionsDefinition(variant_names)),
             checkpoint_asset(tuned),
             benchmark_asset(tuned),
             experiment_report,

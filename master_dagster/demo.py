@@ -19,8 +19,9 @@ from rich.text import Text
 
 from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.partitions import SHARDS, Scenario
+from assets.framework.partitions import SHARDS
 from assets.quality.schema import SCORED
+from assets.framework.scenarios.scenario import Scenarios
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.failures import first_cause
@@ -105,14 +106,14 @@ def materialise_graph(deployment: Deployment, definitions: Definitions, instance
     mirror_shards(deployment.lake(), instance)  # the instance may have been used with another lake
     shards = instance.get_dynamic_partitions(SHARDS)
     run_step(definitions, instance, ["dialogue_plans"], shards)
-    scenarios = [scenario.value for scenario in Scenario]
+    scenarios = list(deployment.scenarios)
     ends = [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
     run_step(definitions, instance, ["scenario_dialogues", "scored_dialogues"], ends)
     run_step(definitions, instance, ["boost_qa"], None)
     run_step(definitions, instance, ["training_sets"], DEMO_VARIANTS)
 
 
-def summary(lake: Lake, seconds: float) -> RichTable:
+def summary(lake: Lake, scenarios: Scenarios, seconds: float) -> RichTable:
     """Counts of dialogues and tokens, one row per scenario and one for all."""
     accepted = lake.read(SCORED, columns=["dialogue_id", "accepted"])
     dialogues = lake.read(DIALOGUES).join(accepted, on="dialogue_id", how="left")
@@ -121,11 +122,11 @@ def summary(lake: Lake, seconds: float) -> RichTable:
     )
     for name in ("scenario", "dialogues", "complete", "accepted", "tokens"):
         table.add_column(name, justify="left" if name == "scenario" else "right")
-    names = [scenario.value for scenario in Scenario]
+    names = list(scenarios)
     for name in [*names, "all"]:
         rows = dialogues if name == "all" else dialogues.filter(pl.col("scenario") == name)
         table.add_row(
-            name.replace("_", " "),
+            scenarios.title(name),
             str(rows.height),
             str((rows["status"] == "complete").sum()),
             str(rows["accepted"].sum()),
@@ -173,7 +174,7 @@ def main() -> int:
                 materialise_graph(deployment, build_definitions(deployment), instance)
             finally:
                 if lake.records(SCORED):
-                    console.print(summary(lake, time.monotonic() - started))
+                    console.print(summary(lake, deployment.scenarios, time.monotonic() - started))
                     show_best(lake)
         release = RELEASES.latest(lake)
     except (ConfigurationError, StoreError, StepFailed) as error:

@@ -1,24 +1,21 @@
 """The cost estimate in words, for the command `estimate` and the job `estimate_cost`, and the choice of partitions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.estimate import Estimate
-from assets.framework.partitions import Scenario
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
 
 
-def matching_partitions(lake: Lake, patterns: Sequence[str]) -> list[str]:
+def matching_partitions(lake: Lake, scenarios: Iterable[str], patterns: Sequence[str]) -> list[str]:
     """Keys of the planned partitions that match one of the shell patterns, or of all where no pattern is given.
 
     Raises:
         ConfigurationError: nothing is planned, or no key matches.
     """
-    planned = [
-        f"{scenario.value}|{plan.keys['shard']}" for scenario in Scenario for plan in lake.records(DIALOGUE_PLANS)
-    ]
+    planned = [f"{scenario}|{plan.keys['shard']}" for scenario in scenarios for plan in lake.records(DIALOGUE_PLANS)]
     if not planned:
         raise ConfigurationError(
             "no partition is planned yet: materialise raw_seeds, seed_embeddings and dialogue_plans"
@@ -35,7 +32,7 @@ def role_rows(estimate: Estimate) -> list[dict[str, str]]:
     """One row per role, for a table: role and model, calls, tokens."""
     return [
         {
-            "role": f"{role.role.value} ({role.model})",
+            "role": f"{role.role} ({role.model})",
             "calls": f"{role.calls:,}",
             "tokens": f"{role.prompt_tokens + role.completion_tokens:,}{'' if role.measured else ' (assumed)'}",
         }

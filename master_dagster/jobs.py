@@ -4,6 +4,7 @@ from dagster import AssetSelection, Config, OpExecutionContext, ResourceParam, d
 from pydantic import Field
 
 from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import table_markdown
 from assets.quality.configuration import QualityRules
 from assets.quality.estimate import dry_run
@@ -58,10 +59,13 @@ def estimate_partitions(
     config: PartitionsConfig,
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
+    scenarios: ResourceParam[Scenarios],
     prompts: ResourceParam[PromptBook],
     quality_rules: ResourceParam[QualityRules],
 ) -> None:
-    estimate = dry_run(lake, matching_partitions(lake, config.partitions), prompts, chat.profile, quality_rules)
+    estimate = dry_run(
+        lake, matching_partitions(lake, scenarios, config.partitions), scenarios, prompts, chat.profile, quality_rules
+    )
     context.log.info(headline(estimate))
     context.add_output_metadata(
         {
@@ -80,8 +84,15 @@ def estimate_cost() -> None:
 
 
 @op(description="Marks rejected dialogues of the chosen reasons, which makes their partitions stale.")
-def mark_rejected(context: OpExecutionContext, config: RegenerationConfig, lake: ResourceParam[Lake]) -> None:
-    marked = regenerate_rejected_dialogues(lake, matching_partitions(lake, config.partitions), config.reasons)
+def mark_rejected(
+    context: OpExecutionContext,
+    config: RegenerationConfig,
+    lake: ResourceParam[Lake],
+    scenarios: ResourceParam[Scenarios],
+) -> None:
+    marked = regenerate_rejected_dialogues(
+        lake, matching_partitions(lake, scenarios, config.partitions), config.reasons
+    )
     context.log.info(f"{marked} dialogues are marked; materialise scenario_dialogues and scored_dialogues for them")
 
 

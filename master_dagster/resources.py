@@ -96,6 +96,7 @@ def dagster_resources(deployment: Deployment) -> dict[str, Any]:
         "embedder": EmbedderResource(profile=settings.profile),
         "job_launcher": JobLauncherResource(trainer=settings.trainer, lake=lake),
         "seeds_configuration": deployment.seeds,
+        "scenarios": deployment.scenarios,
         "prompts": deployment.prompts,
         "plan_rules": deployment.plan_rules,
         "quality_rules": deployment.quality_rules,

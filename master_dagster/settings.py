@@ -13,9 +13,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
 from assets.dialogue_plans.configuration import PlanRules, load_plan_rules
+from assets.dialogues.load_scenarios import STANDARD, load_scenarios
 from assets.evaluation.configuration import Benchmarks, load_benchmarks
 from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules, load_quality_rules
+from assets.quality.judge import JUDGE_ROLE
 from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
 from assets.training_programs.recipe import Training, load_training
@@ -61,7 +64,12 @@ class Settings(BaseSettings):
         description="Prompts other than those that the profile names: `standard`, `by_example`, or a folder with files "
         "of the same names.",
     )
-    plan_rules: str = Field(default="standard", description="Splits, scenario shares, debate rounds, retrieval.")
+    scenarios: str = Field(
+        default="standard",
+        description="Teaching scenarios: `standard` for the shipped ones, the path of a folder with your own, or both, "
+        "separated by a comma.",
+    )
+    plan_rules: str = Field(default="standard", description="Splits, shares of the scenarios, retrieval.")
     quality_rules: str = Field(default="standard", description="Thresholds, weights and manual decisions.")
     release_rules: str = Field(default="standard", description="Coverage, decontamination and gates of a release.")
     comparison_rules: str = Field(
@@ -198,6 +206,7 @@ class Deployment:
     settings: Settings
     seeds: SeedsConfiguration
     profile: Profile
+    scenarios: Scenarios
     prompts: PromptBook
     plan_rules: PlanRules
     quality_rules: QualityRules
@@ -233,16 +242,18 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         return read_named(f"MASTER_{setting.upper()}", getattr(settings, setting), load)
 
     profile = read("profile", load_profile)
-    prompts = None
-    if settings.prompts:
-        prompts = read("prompts", load_prompts)
-    elif profile:
-        prompts = read_named("MASTER_PROFILE: prompts", profile.prompts, load_prompts)
+    prompt_set, named_by = settings.prompts, "MASTER_PROMPTS"
+    if profile and not prompt_set:
+        prompt_set, named_by = profile.prompts, "MASTER_PROFILE: prompts"
+    prompts = read_named(named_by, prompt_set, load_prompts) if prompt_set else None
+    scenarios = read("scenarios", lambda folders: load_scenarios(folders, prompt_set or STANDARD))
+    plan_rules = read("plan_rules", load_plan_rules)
     read_files: Mapping[str, Any] = {
         "seeds": read("seeds", load_seeds_configuration),
         "profile": profile,
+        "scenarios": scenarios,
         "prompts": prompts,
-        "plan_rules": read("plan_rules", load_plan_rules),
+        "plan_rules": plan_rules,
         "quality_rules": read("quality_rules", load_quality_rules),
         "release_rules": read("release_rules", load_release_rules),
         "comparison_rules": read("comparison_rules", load_comparison_rules),
@@ -251,6 +262,21 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         "benchmarks": read("benchmarks", load_benchmarks),
         "served": read("served", load_serving),
     }
-    if faults:
+    deployment = None if faults else Deployment(settings=settings, **read_files)
+    if scenarios and plan_rules:
+        faults += _fault("MASTER_PLAN_RULES", lambda: plan_rules.check_scenarios(scenarios))
+    if scenarios and profile:
+        needed = {role: f"scenario {one.title}" for one in scenarios.values() for role in one.roles}
+        faults += _fault("MASTER_PROFILE", lambda: profile.check_roles({**needed, JUDGE_ROLE: "the judge"}))
+    if deployment is None or faults:
         raise ConfigurationError(fault_list("the configuration is not valid:", faults))
-    return Deployment(settings=settings, **read_files)
+    return deployment
+
+
+def _fault(where: str, check: Callable[[], None]) -> list[str]:
+    """The fault that a check raises, below the setting that names the file; none where it passes."""
+    try:
+        check()
+    except ConfigurationError as error:
+        return [f"{where}: {error}"]
+    return []

@@ -14,8 +14,8 @@ from assets.boost_qa.decontamination import BenchmarkScreen, Contamination
 from assets.boost_qa.near_duplicates import DialogueQuestions, near_duplicates
 from assets.boost_qa.schema import REMOVED
 from assets.boost_qa.selection import query
-from assets.dialogues.sharegpt_roles import conversation
-from assets.framework.partitions import Scenario, Split
+from assets.dialogues.sharegpt import conversation
+from assets.framework.partitions import Split
 
 BATCH_ROWS = 1000
 SLICE_ROWS = 4_000  # sorted in memory at once, some 15 MB
@@ -90,8 +90,8 @@ def sharegpt_row(record: Mapping[str, Any]) -> Row:
         problem = "its seed is not in raw_seeds" if record["status"] == "complete" else "there is no complete dialogue"
         raise AssemblyError(f"{where} is accepted, but {problem}; materialise its scored_dialogues partition again")
     try:
-        turns = conversation(Scenario(record["scenario"]), record["turns"])
-    except (KeyError, ValueError) as error:
+        turns = conversation(record["turns"])
+    except ValueError as error:
         raise AssemblyError(f"{where} cannot be exported: {error}; {_ADVICE}") from error
     row = {
         "id": record["dialogue_id"],

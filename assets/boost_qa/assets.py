@@ -20,6 +20,7 @@ from assets.boost_qa.summary import release_metadata
 from assets.framework.prompts import PromptBook
 from assets.framework.publication import GatesFailed
 from assets.framework.run_report import report_store_errors
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import expected_fingerprints
@@ -48,6 +49,7 @@ def boost_qa(
     context: AssetExecutionContext,
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
+    scenarios: ResourceParam[Scenarios],
     prompts: ResourceParam[PromptBook],
     quality_rules: ResourceParam[QualityRules],
     release_rules: ResourceParam[ReleaseRules],
@@ -59,11 +61,9 @@ def boost_qa(
             release = make_release(
                 lake,
                 release_rules,
-                chat.profile,
-                prompts,
-                expected_fingerprints(chat.profile, prompts, quality_rules),
+                expected_fingerprints(chat.profile, scenarios, prompts, quality_rules),
                 load_retractions(seeds_configuration, lake.s3),
             )
         except (ReleaseRefused, GatesFailed, Overtaken, AssemblyError, ConfigurationError) as error:
             raise Failure(str(error), allow_retries=False) from None
-        return MaterializeResult(metadata=release_metadata(lake, release))
+        return MaterializeResult(metadata=release_metadata(lake, release, scenarios))

@@ -13,12 +13,13 @@ import yaml
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.selection import Selection, query
-from assets.dialogues.sharegpt_roles import SIDES
 from assets.framework.check_files import query_rows
 from assets.framework.partitions import Split
+from assets.framework.scenarios.documentation import turns_table
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import COLOURS, new_figure, sample_markdown, table_markdown
-from assets.quality.judge import PAPER_ERROR_RATE
-from resources.chat.profile import Profile
+from assets.quality.judge import JUDGE_ROLE, PAPER_ERROR_RATE
+from assets.quality.partition_status import Expected
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ def write_card(
     release_id: str,
     path: str,
     rules: ReleaseRules,
-    profile: Profile,
+    expected: Expected,
     selection: Selection,
     contents: Contents,
     questions_screened: int,
@@ -101,11 +102,12 @@ def write_card(
         release_id: its id.
         path: its folder in the lake, relative to the root.
         rules: the rules that it was made by.
-        profile: whose partitions it takes.
+        expected: what its partitions are made of: profile and scenarios.
         selection: which partitions it takes and leaves out.
         contents: what is in it.
         questions_screened: how many benchmark questions it was compared with.
     """
+    profile, scenarios = expected.profile, expected.scenarios
     splits = list(dict.fromkeys(row["split"] for row in contents.rows))
     header = yaml.safe_dump(card_header(rules, contents, splits), sort_keys=False, allow_unicode=True)
     body = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -115,11 +117,12 @@ def write_card(
         folder=path,
         rows=f"{contents.total:,}",
         splits=json.dumps(splits),
-        rows_table=_markdown(_by_split(contents.rows, splits)),
+        rows_table=_markdown(_by_split(contents.rows, splits, scenarios)),
         sources_table=_markdown(contents.sources),
-        sample_scenario=contents.sample["scenario"].replace("_", " "),
+        sample_scenario=scenarios.title(contents.sample["scenario"]),
         sample=_sample(contents.sample),
-        sides_table=_markdown(sides_table()),
+        scenarios=_scenarios(contents, scenarios),
+        titles=", ".join(scenarios.title(name) for name in scenario_names(contents.rows, scenarios)),
         profile=profile.name,
         judge=", ".join(contents.judges) or f"none ({profile.roles[JUDGE_ROLE].model} was not asked)",
         cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
@@ -157,39 +160,45 @@ def card_header(rules: ReleaseRules, contents: Contents, splits: Sequence[str]) 
     }
 
 
-def sides_table() -> Table:
-    """The speakers of each ShareGPT role, one row per scenario."""
-    return [
-        {
-            "scenario": scenario.value.replace("_", " "),
-            "human": ", ".join(speaker for speaker, side in speakers.items() if side == "human"),
-            "gpt": ", ".join(speaker for speaker, side in speakers.items() if side == "gpt"),
-        }
-        for scenario, speakers in SIDES.items()
-    ]
+def scenario_names(rows: Iterable[Mapping[str, Any]], scenarios: Scenarios) -> list[str]:
+    """The scenarios of some rows: the declared ones in their order, then others by name."""
+    found = {str(row["scenario"]) for row in rows}
+    return [*(name for name in scenarios if name in found), *sorted(found - set(scenarios))]
 
 
-def scenarios_figure(rows: Iterable[Mapping[str, Any]]) -> "Figure":
+def _scenarios(contents: Contents, scenarios: Scenarios) -> str:
+    """Each released scenario: its description and its turns, from its declaration."""
+    return "\n\n".join(
+        f"### {scenarios.title(name).capitalize()}\n\n{declared.declaration.description}\n\n"
+        + _markdown(turns_table(declared))
+        if (declared := scenarios.get(name))
+        else f"### {scenarios.title(name).capitalize()}\n\nThis scenario is no longer declared."
+        for name in scenario_names(contents.rows, scenarios)
+    )
+
+
+def scenarios_figure(rows: Iterable[Mapping[str, Any]], scenarios: Scenarios) -> "Figure":
     """Rows by scenario and split as bars; see `Contents.rows`."""
-    names = [scenario.value for scenario in Scenario]
+    rows = list(rows)
+    names = scenario_names(rows, scenarios)
     counts = {(row["split"], row["scenario"]): int(row["rows"]) for row in rows}
     figure = new_figure()
     axes = figure.add_subplot()
     below = [0] * len(names)
     for colour, split in zip(COLOURS, Split, strict=False):
         heights = [counts.get((split.value, name), 0) for name in names]
-        axes.bar([name.replace("_", " ") for name in names], heights, bottom=below, color=colour, label=split.value)
+        axes.bar([scenarios.title(name) for name in names], heights, bottom=below, color=colour, label=split.value)
         below = [low + height for low, height in zip(below, heights, strict=True)]
     axes.set_ylabel("rows")
     figure.legend(loc="outside upper center", ncols=len(Split))
     return figure
 
 
-def draw_plots(connection: duckdb.DuckDBPyConnection, folder: Path, contents: Contents) -> None:
+def draw_plots(connection: duckdb.DuckDBPyConnection, folder: Path, contents: Contents, scenarios: Scenarios) -> None:
     """Write the plots of the card into `folder`/plots: rows by scenario and split, scores, lengths."""
     (folder / "plots").mkdir()
-    scenarios_figure(contents.rows).savefig(folder / "plots/scenarios.png", dpi=110)
-    names = [scenario.value for scenario in Scenario]
+    scenarios_figure(contents.rows, scenarios).savefig(folder / "plots/scenarios.png", dpi=110)
+    names = scenario_names(contents.rows, scenarios)
     measured = pl.DataFrame(pl.from_arrow(connection.sql(query("measures.sql")).to_arrow_table()))
     for name, label in {"scores": "quality score", "words": "words of all turns"}.items():
         values = measured.filter(pl.col("scenario").is_in(names)).partition_by("scenario", as_dict=True)
@@ -199,8 +208,8 @@ def draw_plots(connection: duckdb.DuckDBPyConnection, folder: Path, contents: Co
             [values[(scenario,)][name].to_numpy() if (scenario,) in values else [] for scenario in names],
             bins=20,
             range=(0, 1) if name == "scores" else None,
-            color=COLOURS[: len(names)],
-            label=[scenario.replace("_", " ") for scenario in names],
+            color=[COLOURS[place % len(COLOURS)] for place in range(len(names))],
+            label=[scenarios.title(name) for name in names],
         )
         axes.set_xlabel(label)
         axes.set_ylabel("rows")
@@ -208,11 +217,11 @@ def draw_plots(connection: duckdb.DuckDBPyConnection, folder: Path, contents: Co
         figure.savefig(folder / f"plots/{name}.png", dpi=110)
 
 
-def _by_split(rows: Iterable[Mapping[str, Any]], splits: Sequence[str]) -> Table:
+def _by_split(rows: Sequence[Mapping[str, Any]], splits: Sequence[str], scenarios: Scenarios) -> Table:
     counts = {(row["scenario"], row["split"]): int(row["rows"]) for row in rows}
     table = [
-        {"scenario": scenario.value.replace("_", " "), **{split: counts.get((scenario, split), 0) for split in splits}}
-        for scenario in Scenario
+        {"scenario": scenarios.title(name), **{split: counts.get((name, split), 0) for split in splits}}
+        for name in scenario_names(rows, scenarios)
     ]
     return [*table, {"scenario": "all", **{split: sum(row[split] for row in table) for split in splits}}]
 

@@ -62,4 +62,4 @@ ALL_CHECKS: list[Check[ReleaseCheckRun]] = [
     *sql_checks(FOLDER),
 ]
 
-CHECKS: list[AssetChecksDefinition] = [asset_checks(HOME, ALL_CHECKS, ReleaseCheckRun, ["release_rules"])]
+CHECKS: list[AssetChecksDefinition] = [asset_checks(HOME, ALL_CHECKS, ReleaseCheckRun, ["release_rules", "scenarios"])]

@@ -21,10 +21,9 @@ from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, pl
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
 from assets.boost_qa.selection import Selection, open_partitions, select_partitions
-from assets.framework.prompts import PromptBook
 from assets.framework.publication import Manifest, Publication
+from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.partition_status import Expected
-from resources.chat.profile import Profile
 from resources.configuration import fault_list
 from resources.identity import stable_hash
 from resources.lake.published_folders import write_json
@@ -74,8 +73,6 @@ RELEASES = Publication(HOME, "release", FORMAT, _parse, pattern="{home}/releases
 def make_release(
     lake: Lake,
     rules: ReleaseRules,
-    profile: Profile,
-    prompts: PromptBook,
     expected: Expected,
     retracted: Collection[str],
 ) -> Release:
@@ -84,9 +81,7 @@ def make_release(
     Args:
         lake: where everything is read and written.
         rules: what to take, screen and refuse.
-        profile: whose partitions to take.
-        prompts: the prompts; their versions are in the manifest.
-        expected: the fingerprints that current partitions have.
+        expected: what current partitions are made of; the versions of the prompts are in the manifest.
         retracted: seeds whose dialogues are not released.
 
     Raises:
@@ -98,9 +93,9 @@ def make_release(
     """
     run = RELEASES.begin(lake)
     screen = open_screen(rules.benchmarks, rules.contamination_words, lake.s3)
-    selection = select_partitions(lake, rules, profile.name, expected, retracted)
+    selection = select_partitions(lake, rules, expected.profile.name, expected, retracted)
     _refuse_low_coverage(selection, rules)
-    configuration = _configuration(rules, screen, profile, prompts)
+    configuration = _configuration(rules, screen, expected)
     lineage = _lineage(selection)
     inputs = _hash_inputs(configuration, lineage, retracted)
     previous = run.previous()
@@ -115,9 +110,9 @@ def make_release(
             run.gate(gate_faults(connection, staged, written, rules, screen), GATE_ADVICE)
             removed_digest, _ = digest_of(removed.iter_rows(named=True))
             identity = stable_hash(FORMAT, written.digest, removed_digest, configuration)[:16]
-            contents = _stage_plots(connection, lake, staged, previous)
+            contents = _stage_plots(connection, lake, staged, previous, expected.scenarios)
         write_json(staged / "dataset_info.json", dataset_info(rules.name, written.counts))
-        write_card(staged, identity, RELEASES.folder(identity), rules, profile, selection, contents, screen.questions)
+        write_card(staged, identity, RELEASES.folder(identity), rules, expected, selection, contents, screen.questions)
         manifest = {
             "inputs": inputs,
             "name": rules.name,
@@ -134,19 +129,18 @@ GATE_ADVICE = (
 )
 
 
-def _configuration(
-    rules: ReleaseRules, screen: BenchmarkScreen, profile: Profile, prompts: PromptBook
-) -> dict[str, Any]:
+def _configuration(rules: ReleaseRules, screen: BenchmarkScreen, expected: Expected) -> dict[str, Any]:
     """What the release's id depends on beside its rows: files by their content, servers by their names."""
     return {
         "rules": rules.model_dump(mode="json", exclude={"benchmarks"}),
         "benchmarks": {"names": [benchmark.name for benchmark in rules.benchmarks], "content": screen.fingerprint},
-        "profile": profile.name,
+        "profile": expected.profile.name,
         "roles": {
-            role.value: cast.model_dump(mode="json", include=ROLE_SETTINGS)
-            for role, cast in sorted(profile.roles.items())
+            role: cast.model_dump(mode="json", include=ROLE_SETTINGS)
+            for role, cast in sorted(expected.profile.roles.items())
         },
-        "prompts": prompts.versions(),
+        "prompts": {**expected.prompts.versions(), **expected.scenarios.prompt_versions()},
+        "scenarios": {name: scenario.identity for name, scenario in expected.scenarios.items()},
     }
 
 
@@ -159,7 +153,7 @@ def _lineage(selection: Selection) -> list[dict[str, str]]:
             "scores": scored.fingerprint,
         }
         for partition in selection.taken
-        if (dialogues := partition.status.dialogues) and (scored := partition.status.scored)
+        if (dialogues := partition.dialogues) and (scored := partition.scored)
     ]
 
 
@@ -187,12 +181,14 @@ def _stage_rows(
     return written, removed
 
 
-def _stage_plots(connection: duckdb.DuckDBPyConnection, lake: Lake, staged: Path, previous: Release | None) -> Contents:
+def _stage_plots(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, staged: Path, previous: Release | None, scenarios: Scenarios
+) -> Contents:
     """Draw the plots; returns what the card and the manifest say about the staged rows."""
     if previous:
         create_release_views(connection, lake, previous, "previous")
     contents = read_contents(connection, first=previous is None)
-    draw_plots(connection, staged, contents)
+    draw_plots(connection, staged, contents, scenarios)
     return contents
 
 

@@ -15,12 +15,12 @@ RELEASE_ROW = pa.DataFrameSchema(
         "conversations": pa.Column(CONVERSATION, description="Strictly alternating human and gpt, human first."),
         "system": text("System prompt of the seed; empty where there is none."),
         "trains": pa.Column(pl.List(pl.Boolean), description="For each turn, whether training on it computes loss."),
-        "scenario": text("error_correction, debate, analogy; original; or the training set that made the row."),
+        "scenario": text("The scenario; original; or the training set that made the row."),
         "source": text("Source of the seed."),
         "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
         "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="train, validation or test."),
         "seed_id": text("The seed of the dialogue."),
-        "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
+        "partner_seed_id": text("The similar question, where the scenario has one.", nullable=True),
         "licence": text("Licence of the source."),
         "quality_score": pa.Column(
             pl.Float64, pa.Check.in_range(0, 1), nullable=True, description="0 to 1; null for an original pair."
@@ -39,8 +39,8 @@ REMOVED = pa.DataFrameSchema(
     {
         "dialogue_id": text("The dialogue that is not in the release."),
         "seed_id": text("Its seed."),
-        "partner_seed_id": text("The similar question, in an analogy.", nullable=True),
-        "scenario": text("error_correction, debate or analogy."),
+        "partner_seed_id": text("The similar question, where the scenario has one.", nullable=True),
+        "scenario": text("The scenario."),
         "source": text("Source of the seed."),
         "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="The split of the seed."),
         "decision": pa.Column(

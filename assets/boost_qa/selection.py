@@ -15,26 +15,23 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.partition_status import Expected, PartitionStatus, partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from resources.lake.tables import Lake
+from resources.lake.tables import Lake, PartitionRecord
 
 QUERIES = Path(__file__).parent / "queries"
 MEMORY = "512MB"  # DuckDB's limit; the rest spills to disk
 THREADS = 2  # they share the limit: sixteen ran out of memory at 100,000 dialogues, and Python is the bottleneck anyway
-Why = Literal["missing", "stale", "failed its gate", "of another profile"]
+Why = Literal["missing", "stale", "failed its gate", "of another profile", "its scenario is not declared"]
 
 
 @dataclass(frozen=True, slots=True)
 class SelectedPartition:
     """One scenario of one shard. `why` says why a release leaves it out; None: it is taken."""
 
-    status: PartitionStatus
+    key: str  # the partition key, such as `debate|x-0003`
     planned: int  # dialogue plans
     why: Why | None
-
-    @property
-    def key(self) -> str:
-        """The partition key, such as `debate|x-0003`."""
-        return self.status.key
+    dialogues: PartitionRecord | None = None
+    scored: PartitionRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,12 @@ def select_partitions(
     statuses = {status.key: status for status in partition_statuses(lake, expected)}
     partitions = []
     for scenario, shard, planned in _planned(lake, retracted):
-        status = statuses[f"{scenario}|{shard}"]
-        partitions.append(SelectedPartition(status, planned, _why(lake, status, rules, profile)))
+        key = f"{scenario}|{shard}"
+        if status := statuses.get(key):
+            why = _why(lake, status, rules, profile)
+            partitions.append(SelectedPartition(key, planned, why, status.dialogues, status.scored))
+        else:
+            partitions.append(SelectedPartition(key, planned, "its scenario is not declared"))
     return Selection(tuple(partitions))
 
 
@@ -98,8 +99,8 @@ def open_partitions(
     two tables limited to the partitions taken. Work that does not fit in memory spills into `scratch`.
     """
     only = {
-        "taken_dialogues": [record for partition in selection.taken if (record := partition.status.dialogues)],
-        "taken_scores": [record for partition in selection.taken if (record := partition.status.scored)],
+        "taken_dialogues": [record for partition in selection.taken if (record := partition.dialogues)],
+        "taken_scores": [record for partition in selection.taken if (record := partition.scored)],
     }
     with lake.connect([SEEDS, DIALOGUE_PLANS, DIALOGUES, SCORED], MEMORY, only) as connection:
         connection.execute(f"SET temp_directory = '{scratch / 'spill'}'; SET threads = {THREADS}")

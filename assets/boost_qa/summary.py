@@ -9,11 +9,12 @@ from assets.boost_qa.card import scenarios_figure
 from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.boost_qa.selection import query
 from assets.framework.check_files import query_rows
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import picture, sample_markdown, table_markdown
 from resources.lake.tables import Lake
 
 
-def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[Any]]:
+def release_metadata(lake: Lake, release: Release, scenarios: Scenarios) -> dict[str, MetadataValue[Any]]:
     """What the UI shows of a release, read from its files."""
     manifest = release.manifest
     with lake.connect([]) as connection:
@@ -23,7 +24,7 @@ def release_metadata(lake: Lake, release: Release) -> dict[str, MetadataValue[An
     return {
         "sample": sample,
         "rows": table_markdown(rows),
-        "rows by scenario": picture(scenarios_figure(rows), "rows by scenario and split"),
+        "rows by scenario": picture(scenarios_figure(rows, scenarios), "rows by scenario and split"),
         "dagster/row_count": MetadataValue.int(sum(manifest["rows"].values())),
         "release": MetadataValue.text(release.id),
         "path": MetadataValue.text(release.folder),

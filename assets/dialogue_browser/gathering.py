@@ -10,7 +10,7 @@ from assets.boost_qa.release import Release, create_release_views
 from assets.dialogue_browser.schema import ACCEPTED
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.partitions import Scenario
+from assets.framework.partitions import source_of
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from resources.lake.tables import Lake, PartitionRecord
@@ -95,7 +95,7 @@ def gather_dialogues(
         shards = {partition.shard for partition in group}
         views[f"dialogues_{number}"] = [partition.dialogues for partition in group]
         views[f"scores_{number}"] = [partition.scored for partition in group]
-        views[f"seeds_{number}"] = _seed_records(seeds, shards, group[0].scenario)
+        views[f"seeds_{number}"] = _seed_records(seeds, shards, _has_partners(lake, group))
         views[f"plans_{number}"] = [record for record in plans if record.keys["shard"] in shards]
     with lake.connect([SEEDS, DIALOGUE_PLANS, DIALOGUES, SCORED], MEMORY, views) as connection:
         connection.execute(f"SET temp_directory = '{scratch}'")
@@ -121,12 +121,17 @@ def _groups(partitions: Sequence[ReleasedPartition], group_rows: int) -> Iterato
         yield group
 
 
-def _seed_records(seeds: Sequence[PartitionRecord], shards: set[str], scenario: str) -> list[PartitionRecord]:
-    """The seeds of these shards; an analogy's partner may be in any shard of the same source."""
-    own = [record for record in seeds if record.keys["shard"] in shards]
-    if scenario != Scenario.ANALOGY.value:
-        return own
-    sources = {record.keys["source"] for record in own}
+def _has_partners(lake: Lake, group: Sequence[ReleasedPartition]) -> bool:
+    """Whether some of these dialogues are about a similar question too."""
+    keys = [partition.dialogues.keys for partition in group]
+    return not lake.read(DIALOGUES, keys, ["partner_seed_id"])["partner_seed_id"].drop_nulls().is_empty()
+
+
+def _seed_records(seeds: Sequence[PartitionRecord], shards: set[str], has_partners: bool) -> list[PartitionRecord]:
+    """The seeds of these shards; a similar question may be in any shard of the same source."""
+    if not has_partners:
+        return [record for record in seeds if record.keys["shard"] in shards]
+    sources = {source_of(shard) for shard in shards}
     return [record for record in seeds if record.keys["source"] in sources]
 
 

@@ -21,7 +21,7 @@ from assets.dialogue_browser.files import data_file
 from assets.dialogue_browser.gathering import GROUP_ROWS, Row, gather_dialogues, released_partitions, title
 from assets.dialogue_browser.page import page_html
 from assets.dialogue_browser.schema import VERDICTS
-from assets.dialogue_plans.schema import SCENARIO_NAMES, SPLIT_NAMES
+from assets.dialogue_plans.schema import SPLIT_NAMES
 from assets.quality.schema import SCORED
 from resources.lake.tables import Lake
 
@@ -80,9 +80,9 @@ class Index:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
-        self.scenario = Codes(list(SCENARIO_NAMES))  # the known values in the order that people expect
+        self.scenario = Codes()
         self.source = Codes()
-        self.verdict = Codes(list(VERDICTS))
+        self.verdict = Codes(list(VERDICTS))  # the known values in the order that people expect
         self.split = Codes(list(SPLIT_NAMES))
         self.reason = Codes()
         self.reasons = Codes()

@@ -41,8 +41,8 @@ def scores_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
         group_name="dialogues",
         kinds={"openai", "polars", "parquet"},
         owners=OWNERS,
-        description="Every dialogue with its signals, the judge's verdict, a score, and whether it may enter BOOST-QA; the "
-        "rejected ones stay, with their reasons. Manual decisions override the rules.",
+        description="Every dialogue with its signals, the judge's verdict, a score, and whether it may enter BOOST-QA; "
+        "the rejected ones stay, with their reasons. Manual decisions override the rules.",
         code_version="1",
         backfill_policy=BackfillPolicy.single_run(),
         pool="models",  # see infra/dagster.yaml

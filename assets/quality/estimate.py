@@ -41,7 +41,7 @@ def dry_run(
     """
     wanted = set(keys)
     expected = expected_fingerprints(profile, scenarios, prompts, rules)
-    statuses = [status for status in partition_statuses(lake, scenarios, expected) if status.key in wanted]
+    statuses = [status for status in partition_statuses(lake, expected) if status.key in wanted]
     due = [status for status in statuses if status.why]
     to_generate = [{"scenario": one.scenario, "shard": one.shard} for one in due if not one.scores_only]
     frame = pl.DataFrame(to_generate, schema={"scenario": pl.String, "shard": pl.String}, orient="row")

@@ -1,6 +1,6 @@
 """The status of every planned partition: what the lake has of it, and why it is not current."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
@@ -15,8 +15,20 @@ from assets.quality.schema import SCORED
 from resources.chat.profile import Profile
 from resources.lake.tables import Lake, PartitionRecord, Table
 
-# (fingerprint of the shard's plans, of its regenerations, scenario) -> fingerprints of dialogues and of scores.
-Expected = Callable[[str, str, str], tuple[str, str]]
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What current partitions are made of: the present scenarios, models, prompts and rules."""
+
+    scenarios: Scenarios
+    profile: Profile
+    prompts: PromptBook
+    rules: str  # `QualityRules.identity`
+
+    def fingerprints(self, plans: str, regenerations: str, scenario: str) -> tuple[str, str]:
+        """Those of the dialogues and of the scores, from those of the shard's plans and regenerations."""
+        dialogues = dialogue_fingerprint(plans, regenerations, self.scenarios[scenario], self.profile)
+        return dialogues, scored_fingerprint(dialogues, self.profile, self.prompts, self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +55,12 @@ class PartitionStatus:
 
 
 def expected_fingerprints(profile: Profile, scenarios: Scenarios, prompts: PromptBook, rules: QualityRules) -> Expected:
-    """The fingerprints that current partitions have under these models, prompts and rules."""
-    rules_identity = rules.identity  # reads the file of manual decisions: once, not once per partition
-
-    def expected(plans: str, regenerations: str, scenario: str) -> tuple[str, str]:
-        dialogues = dialogue_fingerprint(plans, regenerations, scenarios[scenario], profile)
-        return dialogues, scored_fingerprint(dialogues, profile, prompts, rules_identity)
-
-    return expected
+    """What current partitions are made of. Reads the file of manual decisions."""
+    return Expected(scenarios, profile, prompts, rules.identity)
 
 
-def partition_statuses(lake: Lake, scenarios: Iterable[str], expected: Expected) -> list[PartitionStatus]:
-    """Every scenario of every planned shard, in the order of shard and scenario.
+def partition_statuses(lake: Lake, expected: Expected) -> list[PartitionStatus]:
+    """Every declared scenario of every planned shard, in the order of shard and scenario.
 
     A partition is `missing` where its dialogues or their scores were never written, `failed` where the gate of either
     failed, and `stale` where either was made by other means than the present ones, or the scores are older than the
@@ -64,10 +70,10 @@ def partition_statuses(lake: Lake, scenarios: Iterable[str], expected: Expected)
     regenerations = _by_name(lake, REGENERATIONS)
     statuses = []
     for plans in lake.records(DIALOGUE_PLANS):
-        for scenario in sorted(scenarios):
+        for scenario in sorted(expected.scenarios):
             key = f"{scenario}|{plans.keys['shard']}"
             requested = regenerations.get(key)
-            current = expected(plans.fingerprint, requested.fingerprint if requested else "", scenario)
+            current = expected.fingerprints(plans.fingerprint, requested.fingerprint if requested else "", scenario)
             dialogues_record, scored_record = dialogues.get(key), scored.get(key)
             of_dialogues = why_not_current(dialogues_record, current[0])
             of_scores = why_not_current(scored_record, current[1], dialogues_record)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, get_args
 
-from assets.framework.partitions import Scenario
 from assets.quality.estimate import Expense
 from assets.quality.partition_status import PartitionStatus
 
@@ -54,9 +53,9 @@ class NightlyLimits:
 class Averages:
     """The average expense of a dialogue by scenario, and the share of a shard's seeds that each scenario gets."""
 
-    dialogue: Mapping[Scenario, Expense]  # the judge's verdict included
+    dialogue: Mapping[str, Expense]  # the judge's verdict included
     verdict: Expense  # of a dialogue that exists
-    shares: Mapping[Scenario, float]
+    shares: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from dagster import (
 
 from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogues.estimate import measured_averages
-from assets.framework.partitions import SHARDS, Scenario, dialogue_partitions
+from assets.framework.partitions import SHARDS, dialogue_partitions
 from assets.framework.prompts import PromptBook
 from assets.framework.run_report import OUTAGE_TAG
+from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
 from assets.quality.estimate import dialogue_expenses
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
@@ -70,6 +71,7 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
         context: ScheduleEvaluationContext,
         lake: ResourceParam[Lake],
         chat: ResourceParam[ChatService],
+        scenarios: ResourceParam[Scenarios],
         prompts: ResourceParam[PromptBook],
         quality_rules: ResourceParam[QualityRules],
         plan_rules: ResourceParam[PlanRules],
@@ -87,10 +89,10 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
         instance.event_log_storage.initialize_concurrency_limit_to_default("models")
         now = datetime.now(UTC)
         choice = choose_partitions(
-            partition_statuses(lake, expected_fingerprints(chat.profile, prompts, quality_rules)),
-            partitions_in_progress(instance, now),
-            failed_nights(instance, now),
-            recent_averages(lake, chat.profile, plan_rules) if limits.need_expenses else None,
+            partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules)),
+            partitions_in_progress(instance, scenarios, now),
+            failed_nights(instance, scenarios, now),
+            recent_averages(lake, chat.profile, scenarios, plan_rules) if limits.need_expenses else None,
             limits,
         )
         for line in choice.summary.splitlines():
@@ -105,11 +107,10 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
     return nightly_partitions
 
 
-def recent_averages(lake: Lake, profile: Profile, rules: PlanRules) -> Averages:
+def recent_averages(lake: Lake, profile: Profile, scenarios: Scenarios, rules: PlanRules) -> Averages:
     """The expenses of recent dialogues with this profile's models, and the scenarios' shares by the rules."""
-    dialogue, verdict = dialogue_expenses(profile, measured_averages(lake, profile))
-    shares = {Scenario(name): share for name, share in rules.scenarios.expected.items()}
-    return Averages(dialogue, verdict, shares)
+    dialogue, verdict = dialogue_expenses(profile, scenarios, rules, measured_averages(lake, profile))
+    return Averages(dialogue, verdict, rules.scenario_shares(scenarios))
 
 
 def runs_of_tick(instance: DagsterInstance, tick: datetime) -> Sequence[DagsterRun]:
@@ -118,7 +119,7 @@ def runs_of_tick(instance: DagsterInstance, tick: datetime) -> Sequence[DagsterR
     return instance.get_runs(RunsFilter(tags={"dagster/schedule_name": NIGHTLY, TICK_TAG: at}))
 
 
-def partitions_in_progress(instance: DagsterInstance, now: datetime) -> set[str]:
+def partitions_in_progress(instance: DagsterInstance, scenarios: Scenarios, now: datetime) -> set[str]:
     """Keys of the partitions that queued and running runs make, single partitions and ranges.
 
     A run that started more than `LONGEST_RUN` before `now`, with no change since, counts as dead.
@@ -127,11 +128,11 @@ def partitions_in_progress(instance: DagsterInstance, now: datetime) -> set[str]
     for record in instance.get_run_records(RunsFilter(statuses=IN_PROGRESS)):
         run = record.dagster_run
         if run.status is not DagsterRunStatus.STARTED or now - as_utc(record.update_timestamp) <= LONGEST_RUN:
-            keys.update(_partitions_of(run, instance))
+            keys.update(_partitions_of(run, instance, scenarios))
     return keys
 
 
-def failed_nights(instance: DagsterInstance, now: datetime) -> Counter[str]:
+def failed_nights(instance: DagsterInstance, scenarios: Scenarios, now: datetime) -> Counter[str]:
     """In how many ticks' runs a partition failed within `RECENT` before `now`; a run and its retries are one night.
 
     Runs that ended because a server was unreachable, or a budget was spent, do not count against their partitions.
@@ -142,35 +143,32 @@ def failed_nights(instance: DagsterInstance, now: datetime) -> Counter[str]:
     )
     for run in instance.get_runs(failed):
         if OUTAGE_TAG not in run.tags:
-            for key in _partitions_of(run, instance):
+            for key in _partitions_of(run, instance, scenarios):
                 nights[key].add(run.tags.get(TICK_TAG, run.run_id))
     return Counter({key: len(ticks) for key, ticks in nights.items()})
 
 
-def _partitions_of(run: DagsterRun, instance: DagsterInstance) -> set[str]:
+def _partitions_of(run: DagsterRun, instance: DagsterInstance, scenarios: Scenarios) -> set[str]:
     """Keys of the partitions of dialogues that a run makes; none where it makes something else.
 
     A range whose shards are no longer in the lake has none: such a run makes nothing.
     """
     single, start, end = (run.tags.get(name, "") for name in ("dagster/partition", RANGE_START, RANGE_END))
-    if _is_dialogue_partition(single):
+    if _is_dialogue_partition(single, scenarios):
         return {single}
-    if not (_is_dialogue_partition(start) and _is_dialogue_partition(end)):
+    if not (_is_dialogue_partition(start, scenarios) and _is_dialogue_partition(end, scenarios)):
         return set()
-    keys = list(dialogue_partitions.get_partition_keys(dynamic_partitions_store=instance))
+    partitions = dialogue_partitions(scenarios)
+    keys = list(partitions.get_partition_keys(dynamic_partitions_store=instance))
     if not {start, end} <= set(keys):
         return set()
-    return set(
-        dialogue_partitions.get_partition_keys_in_range(
-            PartitionKeyRange(start, end), dynamic_partitions_store=instance
-        )
-    )
+    return set(partitions.get_partition_keys_in_range(PartitionKeyRange(start, end), dynamic_partitions_store=instance))
 
 
-def _is_dialogue_partition(key: str) -> bool:
+def _is_dialogue_partition(key: str, scenarios: Scenarios) -> bool:
     """Whether a key is one of a partition of dialogues: other assets have keys of two parts too."""
     scenario, separator, _ = key.partition("|")
-    return bool(separator) and scenario in {scenario.value for scenario in Scenario}
+    return bool(separator) and scenario in scenarios
 
 
 def _request(run: PlannedRun, tick: datetime) -> RunRequest:

@@ -23,6 +23,7 @@ from dagster import (
 
 from assets.boost_qa.release import RELEASES
 from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
 from master_dagster.automation.failures import failure_message, post_alert
@@ -55,16 +56,17 @@ def release_sensor(after: int) -> SensorDefinition:
         context: SensorEvaluationContext,
         lake: ResourceParam[Lake],
         chat: ResourceParam[ChatService],
+        scenarios: ResourceParam[Scenarios],
         prompts: ResourceParam[PromptBook],
         quality_rules: ResourceParam[QualityRules],
     ) -> RunRequest | SkipReason:
         instance = context.instance
-        if in_progress := partitions_in_progress(instance, datetime.now(UTC)):
+        if in_progress := partitions_in_progress(instance, scenarios, datetime.now(UTC)):
             return SkipReason(f"{len(in_progress)} partitions are in progress; a release waits for them")
         for job in (release.name, publish.name):
             if runs := instance.get_runs(RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=1):
                 return SkipReason(f"run {runs[0].run_id} makes a release")
-        statuses = partition_statuses(lake, expected_fingerprints(chat.profile, prompts, quality_rules))
+        statuses = partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules))
         current = [status for status in statuses if status.why is None]
         new, latest = _new_since_release(lake, current)
         if len(new) < after:

@@ -30,8 +30,10 @@ def run(given: argparse.Namespace) -> None:
     console = Console(highlight=False)
     deployment = load_deployment()
     lake = deployment.lake()
-    keys = matching_partitions(lake, given.partitions)
-    estimate = dry_run(lake, keys, deployment.prompts, deployment.profile, deployment.quality_rules)
+    keys = matching_partitions(lake, deployment.scenarios, given.partitions)
+    estimate = dry_run(
+        lake, keys, deployment.scenarios, deployment.prompts, deployment.profile, deployment.quality_rules
+    )
     console.print(f"Profile {deployment.profile.name}: {headline(estimate)}.")
     if estimate.roles:
         table = RichTable("role", "calls", "tokens")

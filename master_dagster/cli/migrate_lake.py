@@ -20,6 +20,8 @@ def run(given: argparse.Namespace) -> None:
     settings = load_settings()
     moved = migrate_lake(open_store(settings.lake_root, settings.s3))
     console = Console(highlight=False)
-    console.print(f"The lake at {settings.lake_root} has format {FORMAT}; {moved} files were moved.", markup=False)
+    console.print(
+        f"The lake at {settings.lake_root} has format {FORMAT}; {moved} files were moved or rewritten.", markup=False
+    )
     if moved:
         console.print("Next: launch the job mirror_lake, so that Dagster's record agrees with the lake.")

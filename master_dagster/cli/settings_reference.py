@@ -20,7 +20,7 @@ from assets.seeds.configuration import SeedsConfiguration
 from assets.training_programs.recipe import Training
 from assets.training_sets.configuration import ComparisonRules
 from master_dagster.settings import Settings
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.model_servers.tuned.configuration import Serving
 from resources.training_jobs.configuration import TrainerConfiguration
 
@@ -120,8 +120,7 @@ def _kind(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if origin is dict:
-        by = "role" if arguments[0] is Role else "name"
-        return f"mappings by {by}, below" if _models_in(arguments[1]) else "mapping"
+        return "mappings by name, below" if _models_in(arguments[1]) else "mapping"
     if origin is not None:
         return "list of mappings, below" if _model_in(arguments[0]) else f"list of {_kind(arguments[0])}s"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

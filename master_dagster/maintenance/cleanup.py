@@ -21,14 +21,14 @@ from assets.boost_qa.release import RELEASES
 from assets.dialogue_browser.publishing import HOME as BROWSER
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
-from assets.quality.partition_status import expected_fingerprints, partition_statuses
+from assets.quality.partition_status import Expected, expected_fingerprints, partition_statuses
 from assets.quality.schema import SCORED
 from assets.report.making import HOME as REPORT
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.chat.journal import delete_journal
-from resources.chat.profile import Profile
 from resources.chat.service import ChatService
 from resources.lake.published_folders import MANIFEST
 from resources.lake.store import StoredFile
@@ -48,7 +48,7 @@ class JournalConfig(Config):
     )
 
 
-def delete_journals(lake: Lake, profile: Profile, prompts: PromptBook, rules: QualityRules, before: datetime) -> int:
+def delete_journals(lake: Lake, expected: Expected, before: datetime) -> int:
     """Delete the journals of partitions that are current and, in their present version, in the latest release.
 
     Their answers are in the tables. A stale or failed partition keeps its journal, from which it is made again.
@@ -61,7 +61,7 @@ def delete_journals(lake: Lake, profile: Profile, prompts: PromptBook, rules: Qu
     """
     released = {(row["partition"], row["scores"]) for row in RELEASES.latest(lake).manifest["lineage"]}
     deleted = 0
-    for status in partition_statuses(lake, expected_fingerprints(profile, prompts, rules)):
+    for status in partition_statuses(lake, expected):
         scored = status.scored
         if status.why or scored is None or (status.key, scored.fingerprint) not in released:
             continue
@@ -76,11 +76,12 @@ def delete_journals_of_released_partitions(
     config: JournalConfig,
     lake: ResourceParam[Lake],
     chat: ResourceParam[ChatService],
+    scenarios: ResourceParam[Scenarios],
     prompts: ResourceParam[PromptBook],
     quality_rules: ResourceParam[QualityRules],
 ) -> None:
     before = datetime.now(UTC) - timedelta(days=config.older_than_days)
-    deleted = delete_journals(lake, chat.profile, prompts, quality_rules, before)
+    deleted = delete_journals(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules), before)
     context.log.info(f"{deleted} journal files of released partitions deleted")
 
 

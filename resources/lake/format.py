@@ -1,18 +1,23 @@
 """The version of the lake's layout, in the file `lake.json`, and the migration of a lake of an earlier version.
 
-Format 1 had the table `lesson_plans`; format 2 calls it `dialogue_plans`. The content of the files is the same in both,
-so no partition becomes stale by the migration.
+Format 1 had the table `lesson_plans`; format 2 calls it `dialogue_plans`. Format 3 renames a column of that table. The
+rows and the footers stay the same, so no partition becomes stale by the migration.
 """
 
+import io
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+
+import pyarrow.parquet as pq
 
 from resources.lake.store import Store, StoreError
 
-FORMAT = 2
+FORMAT = 3
 FORMAT_FILE = "lake.json"
 MIGRATE_COMMAND = "python -m master_dagster.cli migrate-lake"
 RENAMED_FOLDERS = {"lesson_plans": "dialogue_plans", "_index/lesson_plans": "_index/dialogue_plans"}
+RENAMED_COLUMNS = {"dialogue_plans": {"debate_rounds": "repetitions"}}
 
 
 def check_format(store: Store) -> bool:
@@ -37,13 +42,13 @@ def mark_format(store: Store) -> None:
 
 
 def migrate_lake(store: Store) -> int:
-    """Move the files of renamed tables, then write the present format. No run may write to the lake meanwhile.
+    """Move the files of renamed tables, rename columns, then write the present format. No run may write meanwhile.
 
     Every file is copied before any is deleted, and the format is written last. After an interruption the same call
     continues; a lake of the present format is left as it is.
 
     Returns:
-        The number of files that were moved.
+        The number of files that were moved or rewritten.
 
     Raises:
         StoreError: the lake has a newer format, or cannot be written.
@@ -60,8 +65,25 @@ def migrate_lake(store: Store) -> int:
         store.put_if_absent(new_path, store.get(path))
     for path in moves:
         store.delete(path)
+    rewritten = sum(
+        _rename_columns(store, file.path, renamed)
+        for table, renamed in RENAMED_COLUMNS.items()
+        for file in store.list(table)
+    )
     store.put(FORMAT_FILE, json.dumps({**found, "format": FORMAT}).encode())
-    return len(moves)
+    return len(moves) + rewritten
+
+
+def _rename_columns(store: Store, path: str, renamed: Mapping[str, str]) -> bool:
+    """Rewrite a Parquet file with other names of columns and the same rows and footer; False where it has them."""
+    table = pq.read_table(io.BytesIO(store.get(path)))
+    names = [renamed.get(name, name) for name in table.column_names]
+    if names == table.column_names:
+        return False
+    buffer = io.BytesIO()
+    pq.write_table(table.rename_columns(names), buffer, compression="zstd", compression_level=1)
+    store.put(path, buffer.getvalue())
+    return True
 
 
 def _read(store: Store) -> dict[str, int] | None:

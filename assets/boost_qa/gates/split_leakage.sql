@@ -1,4 +1,4 @@
--- description: A seed, its near-duplicates and its analogy partner are in one split.
+-- description: A seed, its near-duplicates and its similar question are in one split.
 WITH asked AS (
     SELECT split, seed_id FROM released
     UNION

@@ -9,7 +9,7 @@ plans AS (
         seed_id,
         representative,
         drawn_scenario,
-        debate_rounds,
+        repetitions,
         CASE WHEN NOT isnan(partner_similarity) THEN round(partner_similarity::DOUBLE, 4) END AS partner_similarity
     FROM some_plans
     WHERE seed_id IN (SELECT seed_id FROM some_dialogues)

@@ -171,6 +171,14 @@ class Scenarios(Mapping[str, Scenario]):
         """Every role that some scenario uses."""
         return tuple(dict.fromkeys(role for scenario in self.values() for role in scenario.roles))
 
+    def prompt_versions(self) -> dict[str, str]:
+        """`debate/debate_closer` to the content hash of that prompt file, of every scenario."""
+        return {
+            f"{name}/{prompt}": version
+            for name, scenario in self.items()
+            for prompt, version in scenario.prompts.versions().items()
+        }
+
     def title(self, name: str) -> str:
         """A scenario's name for readers, also of one that is no longer declared."""
         return self[name].title if name in self else name.replace("_", " ")
