@@ -27,7 +27,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from resources.chat.profile import Role
+from assets.dialogues.load_scenarios import load_scenarios
+from assets.quality.judge import JUDGE_ROLE
 
 if TYPE_CHECKING:
     from master_dagster.settings import Settings
@@ -47,9 +48,9 @@ NAMES, TRADES, KINDS, THINGS, PLACES, DAYS = map(
 REFERENCE = re.compile(r"\n(We add[^\n]*)\n#### (\d+)")
 GUIDANCE = "Look at what is there at first and at what comes on top of it, and think about which operation joins them."
 WRONG = {
-    Role.WEAK_STUDENT: "I count all the things one after the other and then guess a little. The answer is 9999999.",
-    Role.DEBATER_A: "In my view both numbers belong together, so I put them side by side. The answer is 9999998.",
-    Role.DEBATER_B: "That looks doubtful to me, because I would rather count every single thing again. "
+    "weak_student": "I count all the things one after the other and then guess a little. The answer is 9999999.",
+    "debater_a": "In my view both numbers belong together, so I put them side by side. The answer is 9999998.",
+    "debater_b": "That looks doubtful to me, because I would rather count every single thing again. "
     "The answer is 9999997.",
 }
 VERDICT = json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
@@ -82,7 +83,8 @@ def found(folder: Path, url: str, seeds: int, *, shard_size: int = 250, only: st
         for number in range(seeds):
             lines.write(json.dumps(question(number)) + "\n")
     cast = {
-        role.value: {"endpoint": "actors", "model": role.value, "temperature": 0.2, "max_tokens": 200} for role in Role
+        role: {"endpoint": "actors", "model": role, "temperature": 0.2, "max_tokens": 200}
+        for role in (*load_scenarios().roles, JUDGE_ROLE)
     }
     profile = {
         "name": "actors",
@@ -117,10 +119,10 @@ def found(folder: Path, url: str, seeds: int, *, shard_size: int = 250, only: st
 
 def play(body: Mapping[str, Any]) -> str:
     """What the actor of this role says; the model's name is the role's."""
-    role = Role(body["model"])
-    if role is Role.JUDGE:
+    role = body["model"]
+    if role == JUDGE_ROLE:
         return VERDICT
-    if role in (Role.CRITIC_TEACHER, Role.EXPLAINING_TEACHER):
+    if role in ("critic_teacher", "explaining_teacher"):
         return GUIDANCE
     if role in WRONG:
         return WRONG[role]

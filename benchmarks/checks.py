@@ -31,9 +31,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sharegpt_roles import side_of, speakers
-from assets.framework.partitions import SHARDS, Scenario
+from assets.framework.partitions import SHARDS
+from assets.framework.scenarios.scenario import Scenario
 from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
@@ -71,7 +72,9 @@ def deployment_at(folder: Path) -> Deployment:
 def write_lake(deployment: Deployment, dialogues: int) -> None:
     """Every table of a lake with so many dialogues, shard by shard."""
     lake = deployment.lake()
-    expected = expected_fingerprints(deployment.profile, deployment.prompts, deployment.quality_rules)
+    expected = expected_fingerprints(
+        deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
+    )
     words = np.random.default_rng(0)
     pool = [" ".join(words.choice(VOCABULARY, 24)) for _ in range(4000)]
     for number, first in enumerate(range(0, dialogues, SHARD)):
@@ -82,10 +85,10 @@ def write_lake(deployment: Deployment, dialogues: int) -> None:
         write(lake, EMBEDDINGS, keys, rows.with_columns(vector=vectors(rows.height, number)), "vectors")
         plans = f"{number:032d}"
         write(lake, DIALOGUE_PLANS, {"shard": shard}, rows, plans)
-        for scenario in Scenario:
-            ours = rows.filter(scenario=scenario.value).with_columns(turns=turns(scenario))
-            partition = {"scenario": scenario.value, "shard": shard}
-            dialogues_fingerprint, scored = expected(plans, "", scenario)
+        for name, scenario in deployment.scenarios.items():
+            ours = rows.filter(scenario=name).with_columns(turns=turns(scenario))
+            partition = {"scenario": name, "shard": shard}
+            dialogues_fingerprint, scored = expected.fingerprints(plans, "", name)
             write(lake, DIALOGUES, partition, ours, dialogues_fingerprint)
             write(lake, SCORED, partition, ours, scored)
     reading = {
@@ -116,7 +119,7 @@ def seed_columns(pool: list[str], first: int, count: int, total: int) -> pl.Data
     def named(number: int) -> str:
         return seed_id(SOURCE, question(number), f"{pool[(number + 1) % len(pool)]} {number}.")
 
-    scenarios = [scenario.value for scenario in Scenario]
+    scenarios = list(load_scenarios())
     rows = pl.DataFrame(
         {
             "number": numbers,
@@ -148,7 +151,7 @@ def seed_columns(pool: list[str], first: int, count: int, total: int) -> pl.Data
         .then(pl.lit("validation"))
         .otherwise(pl.lit("test")),
         drawn_scenario="scenario",
-        debate_rounds=pl.when(scenario="debate").then(pl.col("number") // 3 % 2 + 1),
+        repetitions=pl.when(scenario="debate").then(pl.col("number") // 3 % 2 + 1),
         partner_similarity=pl.when(scenario="analogy").then(0.8),
         generation=0,
         status=pl.lit("complete"),
@@ -183,13 +186,13 @@ def turns(scenario: Scenario) -> pl.Expr:
     """What is said, in the scenario's order; in a debate as many rounds as are planned."""
 
     def said(rounds: int) -> pl.Expr:
-        who = speakers(scenario, rounds)
+        who = [turn.speaker for turn in scenario.turns(rounds)]
         return pl.concat_list(
             pl.struct(
                 speaker=pl.lit(speaker),
-                side=pl.lit(side_of(scenario, speaker)),
+                side=pl.lit(scenario.side(speaker)),
                 text=pl.format("{} {}", pl.col("answer" if place else "question"), pl.lit(place)),
-                trains=pl.lit(side_of(scenario, speaker) == "gpt"),
+                trains=pl.lit(scenario.trains(speaker)),
                 model=pl.lit("synthetic"),
                 temperature=pl.lit(0.2),
                 finish_reason=pl.lit("stop"),
@@ -201,8 +204,8 @@ def turns(scenario: Scenario) -> pl.Expr:
         )
 
     named = [field.name for field in DIALOGUES.columns["turns"].inner.fields]  # type: ignore[attr-defined]
-    both = pl.when(pl.col("debate_rounds") == 2).then(said(2)).otherwise(said(1))
-    given = both if scenario is Scenario.DEBATE else said(1)
+    both = pl.when(pl.col("repetitions") == 2).then(said(2)).otherwise(said(1))
+    given = both if scenario.repetitions else said(1)
     columns = ("speaker", "side", "text", "trains", "model", "temperature", "finish_reason", "prompt_tokens")
     there = {*columns, "completion_tokens", "prompt_version"}
     element = pl.element()

@@ -226,7 +226,7 @@ async def run_bare(options: argparse.Namespace) -> dict[str, Any]:
 async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
     from resources.chat.calls import Call, CallFailed, Message
     from resources.chat.engine import ChatEngine
-    from resources.chat.profile import Profile, Role
+    from resources.chat.profile import Profile
     from resources.lake.opening import open_store
 
     role = {"endpoint": "fake", "model": "m", "temperature": 0.2, "max_tokens": 256}
@@ -234,7 +234,7 @@ async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
         {
             "name": "benchmark",
             "endpoints": {"fake": {"base_url": options.url, "max_concurrency": options.at_once}},
-            "roles": {part.value: role for part in Role},
+            "roles": {"any": role},
         }
     )
     meter = Meter()
@@ -248,7 +248,7 @@ async def run_engine(options: argparse.Namespace) -> dict[str, Any]:
                 try:
                     for turn in range(CALLS):
                         messages = (Message("system", "You teach."), Message("user", PROMPT))
-                        call = Call(Role.CRITIC_TEACHER, messages, sample=f"d{number}", turn=f"{turn}-teacher")
+                        call = Call("any", messages, sample=f"d{number}", turn=f"{turn}-teacher")
                         await engine.complete(call, scope="scenario_dialogues/debate|bench-0000")
                         meter.answered()
                 except CallFailed as failed:

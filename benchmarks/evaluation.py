@@ -31,7 +31,7 @@ from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
 from assets.training_programs.recipe import load_training
 from benchmarks.actors import get_json
 from benchmarks.results_table import Measured, quick_options, show
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
@@ -127,9 +127,7 @@ def score(url: str, folder: Path, options: argparse.Namespace) -> None:
     """What the asset does for one checkpoint and one benchmark."""
     endpoint = {"base_url": f"{url}/v1", "max_concurrency": options.at_once}
     cast = {"endpoint": "fake", "model": "m", "temperature": 0.2, "max_tokens": 256}
-    profile = Profile.model_validate(
-        {"name": "benchmark", "endpoints": {"fake": endpoint}, "roles": {part.value: cast for part in Role}}
-    )
+    profile = Profile.model_validate({"name": "benchmark", "endpoints": {"fake": endpoint}, "roles": {"judge": cast}})
     benchmark = MultipleChoiceBenchmark.model_validate(
         {
             "name": "sums",

@@ -82,14 +82,14 @@ def materialise_graph(folder: Path, url: str, seeds: int, stages: Sequence[str])
     """These stages over so many seeds, in this process: what each took. Those before them are done."""
     for name in ("asset", "asset_check", "multi_asset_check"):
         clock_decorator(name)
-    from assets.framework.partitions import SHARDS, Scenario
+    from assets.framework.partitions import SHARDS
     from master_dagster.definitions import build_definitions
     from master_dagster.demo import run_step
     from master_dagster.settings import load_deployment
 
     deployment = load_deployment(found(folder, url, seeds))
     definitions = build_definitions(deployment)
-    scenarios = [scenario.value for scenario in Scenario]
+    scenarios = list(deployment.scenarios)
     measured: list[dict[str, Any]] = []
     (folder / "home").mkdir(exist_ok=True)
     with dagster.DagsterInstance.local_temp(str(folder / "home"), {"telemetry": {"enabled": False}}) as instance:

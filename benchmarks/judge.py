@@ -19,15 +19,15 @@ from typing import Any
 import yaml
 
 from assets.answers.read import read_final
+from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.questions import Question
-from assets.framework.partitions import Scenario
 from assets.quality.configuration import load_quality_rules
 from assets.quality.inputs import DialogueInput, Turn
-from assets.quality.judge import judge
+from assets.quality.judge import JUDGE_ROLE, judge
 from assets.quality.prompts import load_prompts
 from assets.quality.rules import failed_rules
 from assets.quality.signals import read_signals
-from resources.chat.profile import Role, load_profile
+from resources.chat.profile import load_profile
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.opening import open_store
@@ -41,14 +41,14 @@ def dialogue_of(case: dict[str, Any], which: str) -> DialogueInput:
     final = read_final(case["reference"], case["domain"])
     return DialogueInput(
         dialogue_id=stable_hash(case["question"], which),
-        scenario=Scenario.ERROR_CORRECTION,
+        scenario=load_scenarios()["error_correction"],
         domain=case["domain"],
         complete=True,
         turns=(
             Turn("teacher", None, "human", case["question"]),
-            Turn("student", Role.WEAK_STUDENT.value, "gpt", case["first"], "stop"),
-            Turn("teacher", Role.CRITIC_TEACHER.value, "human", ADVICE, "stop"),
-            Turn("student", Role.STRONG_STUDENT.value, "gpt", case[which], "stop"),
+            Turn("student", "weak_student", "gpt", case["first"], "stop"),
+            Turn("teacher", "critic_teacher", "human", ADVICE, "stop"),
+            Turn("student", "strong_student", "gpt", case[which], "stop"),
         ),
         questions=(Question("seed", case["question"], case["reference"], final, case["domain"]),),
         first_answer="unknown",
@@ -61,7 +61,7 @@ async def measure(profile_name: str, prompts: str | None, show: bool) -> None:
     rules, profile = load_quality_rules("standard"), load_profile(profile_name)
     book = load_prompts(prompts or profile.prompts)
     with tempfile.TemporaryDirectory() as folder:
-        async with ChatService(profile, open_store(folder)).engine([Role.JUDGE]) as engine:
+        async with ChatService(profile, open_store(folder)).engine([JUDGE_ROLE]) as engine:
             slots = asyncio.Semaphore(engine.target_concurrency)
 
             async def ask(dialogue: DialogueInput) -> str:

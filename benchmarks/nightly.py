@@ -9,6 +9,7 @@ empty of rows, for a tick reads none. Prints seconds for each part of a tick; th
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from dagster import DagsterInstance
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.partitions import SHARDS, Scenario
+from assets.framework.partitions import SHARDS
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
@@ -30,23 +31,26 @@ from master_dagster.automation.due import NightlyLimits, choose_partitions, plan
 from master_dagster.automation.nightly import failed_nights, partitions_in_progress, recent_averages
 from master_dagster.maintenance.record import record_lake
 from master_dagster.settings import Deployment, Settings, load_deployment
+from resources.lake.format import FORMAT
 from resources.lake.store import LocalStore
 from resources.lake.tables import Lake, PartitionRecord, Table
 
 
 def write_index(lake: Lake, deployment: Deployment, partitions: int) -> None:
     """What a lake of so many partitions says in its index: the names of empty files."""
-    expected = expected_fingerprints(deployment.profile, deployment.prompts, deployment.quality_rules)
+    expected = expected_fingerprints(
+        deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
+    )
     now, plans = datetime.now(UTC), "0" * 32
-    lake.store.put("lake.json", b'{"format": 1}')
+    lake.store.put("lake.json", json.dumps({"format": FORMAT}).encode())
     for number in range(partitions // 3):
         shard = f"x-{number:04d}"
         mark(lake, SEEDS, {"source": "x", "shard": shard}, plans, now)
         mark(lake, DIALOGUE_PLANS, {"shard": shard}, plans, now)
-        for place, scenario in enumerate(Scenario):
-            dialogues, judged = expected(plans, "", scenario)
+        for place, scenario in enumerate(deployment.scenarios):
+            dialogues, judged = expected.fingerprints(plans, "", scenario)
             if (number // 5 + place) % 3:
-                keys = {"scenario": scenario.value, "shard": shard}
+                keys = {"scenario": scenario, "shard": shard}
                 mark(lake, DIALOGUES, keys, dialogues, now)
                 mark(lake, SCORED, keys, judged if number % 7 else plans, now)
 
@@ -121,7 +125,9 @@ def main() -> None:
             with timed("the same on later nights"):
                 mirror_shards(lake, instance)
             with timed("how the partitions stand"):
-                expected = expected_fingerprints(deployment.profile, deployment.prompts, deployment.quality_rules)
+                expected = expected_fingerprints(
+                    deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
+                )
                 statuses = partition_statuses(lake, expected)
             with timed("runs in flight and failed nights"):
                 now = datetime.now(UTC)

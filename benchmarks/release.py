@@ -26,9 +26,9 @@ import pyarrow as pa
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sharegpt_roles import side_of, speakers
-from assets.framework.partitions import Scenario
+from assets.quality.partition_status import Expected
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
@@ -39,14 +39,11 @@ from resources.lake.tables import Lake
 
 SHARD = 9_999
 PROFILE = "laptop"
-SCENARIOS = list(Scenario)
+SCENARIOS = load_scenarios()
+NAMES = list(SCENARIOS)
+EXPECTED = Expected(SCENARIOS, load_profile(PROFILE), load_prompts("standard"), "rules")  # of the made-up partitions
 WORDS = 60  # a turn
 BLOCK = 1 << 20
-
-
-def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
-    """The fingerprints that the made-up partitions have."""
-    return stable_hash("dialogues", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
 
 
 def make_lake(root: str, count: int) -> None:
@@ -64,7 +61,7 @@ def make_lake(root: str, count: int) -> None:
         lake.write(DIALOGUE_PLANS, {"shard": shard}, DIALOGUE_PLANS.frame(_plans(members, shard)), fingerprint=plans)
         for scenario in SCENARIOS:
             numbers = [number for number in members if _scenario(number) is scenario]
-            dialogues, judged = expected(plans, "", scenario)
+            dialogues, judged = EXPECTED.fingerprints(plans, "", scenario)
             keys, facts = {"scenario": scenario.value, "shard": shard}, {"profile": PROFILE}
             rows = [_dialogue(number, shard, questions[number], draw.choices(speeches, k=8)) for number in numbers]
             lake.write(DIALOGUES, keys, DIALOGUES.frame(rows), fingerprint=dialogues, facts=facts)
@@ -72,8 +69,8 @@ def make_lake(root: str, count: int) -> None:
             lake.write(SCORED, keys, scores, fingerprint=judged, facts=facts)
 
 
-def _scenario(number: int) -> Scenario:
-    return SCENARIOS[number % len(SCENARIOS)]
+def _scenario(number: int) -> str:
+    return NAMES[number % len(NAMES)]
 
 
 def _split(number: int) -> str:
@@ -109,9 +106,9 @@ def _plans(members: Iterable[int], shard: str) -> list[dict[str, Any]]:
             "domain": "general",
             "representative": _id("seed", number),
             "split": _split(number),
-            "scenario": _scenario(number).value,
-            "drawn_scenario": _scenario(number).value,
-            "debate_rounds": 1 if _scenario(number) is Scenario.DEBATE else None,
+            "scenario": _scenario(number),
+            "drawn_scenario": _scenario(number),
+            "repetitions": 1 if SCENARIOS[_scenario(number)].repetitions else None,
         }
         for number in members
     ]
@@ -120,7 +117,7 @@ def _plans(members: Iterable[int], shard: str) -> list[dict[str, Any]]:
 def _of_partition(number: int, shard: str) -> dict[str, Any]:
     return {
         "dialogue_id": _id("dialogue", number),
-        "scenario": _scenario(number).value,
+        "scenario": _scenario(number),
         "shard": shard,
         "source": "synthetic",
         "domain": "general",
@@ -132,20 +129,20 @@ def _of_partition(number: int, shard: str) -> dict[str, Any]:
 
 
 def _dialogue(number: int, shard: str, question: str, said: list[str]) -> dict[str, Any]:
-    scenario = _scenario(number)
+    scenario = SCENARIOS[_scenario(number)]
     turns = [
         {
-            "speaker": speaker,
+            "speaker": turn.speaker,
             "role": "weak_student" if place else None,
-            "side": side_of(scenario, speaker),
+            "side": scenario.side(turn.speaker),
             "text": said[place] if place else question,
-            "trains": side_of(scenario, speaker) == "gpt",
+            "trains": scenario.trains(turn.speaker),
             "model": "synthetic",
             "temperature": 0.6,
             "finish_reason": "stop",
             "prompt_version": "0123456789abcdef",
         }
-        for place, speaker in enumerate(speakers(scenario, 1))
+        for place, turn in enumerate(scenario.turns(1))
     ]
     counts = {"generation": 0, "prompt_tokens": 100, "completion_tokens": 20}
     return {**_of_partition(number, shard), **counts, "turns": turns, "discarded": []}
@@ -184,7 +181,7 @@ def release(root: str, measurements: Path) -> None:
     pa.set_memory_pool(pa.system_memory_pool())  # as master_dagster.definitions does
     started = time.perf_counter()
     lake = Lake.at(root)
-    made = make_release(lake, ReleaseRules(), load_profile(PROFILE), load_prompts("standard"), expected, ())
+    made = make_release(lake, ReleaseRules(), EXPECTED, ())
     seconds = time.perf_counter() - started
     manifest = made.manifest
     found = {

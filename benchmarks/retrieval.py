@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogue_plans.planning import plan_shards
 from assets.dialogue_plans.retrieval import nearest
+from assets.dialogues.load_scenarios import load_scenarios
 from assets.framework.partitions import shard_name
 from assets.seeds.schema import EMBEDDINGS, SEEDS
 from resources.identity import stable_hash
@@ -101,7 +102,7 @@ def write_lake(root: str, rows: int) -> None:
 def plan(root: str) -> None:
     """Plan the first shard."""
     start = time.perf_counter()
-    plan_shards(Lake.at(root), SOURCE, [shard_name(SOURCE, 0)], PlanRules())
+    plan_shards(Lake.at(root), SOURCE, [shard_name(SOURCE, 0)], load_scenarios(), PlanRules())
     print(f"plan {SHARD} seeds: {time.perf_counter() - start:.1f} s, peak {peak()} MB")
 
 

@@ -12,10 +12,10 @@ import random
 import time
 from collections.abc import Callable
 
+from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.questions import Question
 from assets.dialogues.screening import is_english, is_refusal
 from assets.framework.near_duplicates import group_near_duplicates
-from assets.framework.partitions import Scenario
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share
 from assets.quality.inputs import DialogueInput, Turn
@@ -24,8 +24,8 @@ from assets.quality.secrets_scan import count_secrets
 from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition
 from assets.quality.teacher_claims import false_claim, gave_away_result
 from benchmarks.results_table import Measured, quick_options, show
-from resources.chat.profile import Role
 
+DEBATE = load_scenarios()["debate"]
 WORDS = [
     "we",
     "then",
@@ -58,11 +58,11 @@ def synthetic_dialogue(number: int) -> DialogueInput:
     question = Question("seed", f"Ann has {number} apples and eats 3.", f"{number} - 3 = 7. #### 7", "7", "math")
     turns = (
         Turn("teacher", None, "human", question.text),
-        Turn("student A", Role.DEBATER_A.value, "gpt", speech(), "stop"),
-        Turn("student B", Role.DEBATER_B.value, "human", speech(), "stop"),
-        Turn("student C", Role.DEBATE_CLOSER.value, "gpt", speech(), "stop"),
+        Turn("student A", "debater_a", "gpt", speech(), "stop"),
+        Turn("student B", "debater_b", "human", speech(), "stop"),
+        Turn("student C", "debate_closer", "gpt", speech(), "stop"),
     )
-    return DialogueInput(str(number), Scenario.DEBATE, "math", True, turns, (question,), "wrong", 1)
+    return DialogueInput(str(number), DEBATE, "math", True, turns, (question,), "wrong", 1)
 
 
 SIGNALS: dict[str, Callable[[DialogueInput], object]] = {

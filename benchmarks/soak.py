@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from resources.chat.calls import Call, CallFailed, Message
 from resources.chat.engine import ChatEngine
 from resources.chat.journal import delete_journal
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.chat.retries import RetryPolicy
 from resources.lake.store import LocalStore
 
@@ -76,7 +76,7 @@ async def soak(url: str, folder: Path, minutes: float, rounds: int | None) -> tu
         {
             "name": "soak",
             "endpoints": {"fake": {"base_url": url, "max_concurrency": SLOTS, "timeout_seconds": 0.5}},
-            "roles": {part.value: role for part in Role},
+            "roles": {"any": role},
         }
     )
     store, counts, lost = LocalStore(folder), [], 0
@@ -92,7 +92,7 @@ async def soak(url: str, folder: Path, minutes: float, rounds: int | None) -> tu
                 for turn in range(TURNS):
                     words = f"Question {sample}, turn {turn}. " + "word " * random.randrange(200)
                     message = Message("user", words)
-                    call = Call(Role.CRITIC_TEACHER, (message,), sample=f"d{sample}", turn=f"{turn}")
+                    call = Call("any", (message,), sample=f"d{sample}", turn=f"{turn}")
                     await engine.complete(call, scope=scope)
 
             ended = await asyncio.gather(*(dialogue(one) for one in range(DIALOGUES)), return_exceptions=True)

@@ -4,9 +4,11 @@ import random
 from itertools import accumulate
 from typing import Any
 
-from assets.dialogues.sharegpt_roles import side_of, speakers
-from assets.framework.partitions import Scenario
+from assets.dialogues.load_scenarios import load_scenarios
 from resources.identity import stable_hash
+
+SCENARIOS = load_scenarios()
+
 
 _LETTERS = random.Random(0)
 VOCABULARY = ["".join(_LETTERS.choices("etaoinshrdlu", k=_LETTERS.randint(2, 9))) for _ in range(20_000)]
@@ -22,20 +24,20 @@ def speech(draw: random.Random, words: int) -> str:
 
 def dialogue(number: int, words: int = 60) -> dict[str, Any]:
     """A row of `scenario_dialogues`: a debate of one round."""
-    draw = random.Random(number)
+    draw, debate = random.Random(number), SCENARIOS["debate"]
     turns = [
         {
-            "speaker": speaker,
+            "speaker": turn.speaker,
             "role": None if place == 0 else "debater",
-            "side": side_of(Scenario.DEBATE, speaker),
+            "side": debate.side(turn.speaker),
             "text": speech(draw, words),
-            "trains": side_of(Scenario.DEBATE, speaker) == "gpt",
+            "trains": debate.trains(turn.speaker),
             "model": "synthetic",
             "temperature": 0.6,
             "finish_reason": "stop",
             "prompt_version": "0123456789abcdef",
         }
-        for place, speaker in enumerate(speakers(Scenario.DEBATE, 1))
+        for place, turn in enumerate(debate.turns(1))
     ]
     return {
         "dialogue_id": stable_hash("synthetic", number),
