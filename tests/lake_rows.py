@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from assets.dialogues.sharegpt_roles import SIDES
-from assets.framework.partitions import Scenario, source_of
+from assets.framework.partitions import source_of
+from assets.framework.scenarios.scenario import role_of
+from tests.shipped_scenarios import SCENARIOS
 
 
 def seed_row(seed_id: str, shard: str, question: str, answer: str, **columns: Any) -> dict[str, Any]:
@@ -25,8 +26,8 @@ def seed_row(seed_id: str, shard: str, question: str, answer: str, **columns: An
     }
 
 
-def plan_row(seed_id: str, shard: str, scenario: Scenario, **columns: Any) -> dict[str, Any]:
-    """A row of `dialogue_plans`: a debate has one round."""
+def plan_row(seed_id: str, shard: str, scenario: str, **columns: Any) -> dict[str, Any]:
+    """A row of `dialogue_plans`: loops run once."""
     return {
         "seed_id": seed_id,
         "source": source_of(shard),
@@ -34,18 +35,18 @@ def plan_row(seed_id: str, shard: str, scenario: Scenario, **columns: Any) -> di
         "domain": "math",
         "representative": seed_id,
         "split": "train",
-        "scenario": scenario.value,
-        "drawn_scenario": scenario.value,
-        "debate_rounds": 1 if scenario is Scenario.DEBATE else None,
+        "scenario": scenario,
+        "drawn_scenario": scenario,
+        "repetitions": 1 if SCENARIOS[scenario].repetitions else None,
         **columns,
     }
 
 
-def dialogue_row(dialogue_id: str, seed_id: str, shard: str, scenario: Scenario, **columns: Any) -> dict[str, Any]:
+def dialogue_row(dialogue_id: str, seed_id: str, shard: str, scenario: str, **columns: Any) -> dict[str, Any]:
     """A row of `scenario_dialogues`: complete, without turns."""
     return {
         "dialogue_id": dialogue_id,
-        "scenario": scenario.value,
+        "scenario": scenario,
         "shard": shard,
         "source": source_of(shard),
         "domain": "math",
@@ -62,19 +63,18 @@ def dialogue_row(dialogue_id: str, seed_id: str, shard: str, scenario: Scenario,
     }
 
 
-def turn_rows(
-    scenario: Scenario, speakers: Sequence[str], roles: Sequence[str | None], texts: Sequence[str], **columns: Any
-) -> list[dict[str, Any]]:
-    """The `turns` of a dialogue; as many as there are texts."""
+def turn_rows(scenario: str, texts: Sequence[str], **columns: Any) -> list[dict[str, Any]]:
+    """The `turns` of a dialogue whose loops run once; as many as there are texts."""
+    declared = SCENARIOS[scenario]
     return [
         {
-            "speaker": speaker,
-            "role": role,
-            "side": SIDES[scenario][speaker],
+            "speaker": turn.speaker,
+            "role": role_of(turn),
+            "side": declared.side(turn.speaker),
             "text": text,
-            "trains": SIDES[scenario][speaker] == "gpt",
-            "finish_reason": "stop" if role else None,
+            "trains": declared.trains(turn.speaker),
+            "finish_reason": "stop" if role_of(turn) else None,
             **columns,
         }
-        for speaker, role, text in zip(speakers, roles, texts, strict=False)
+        for turn, text in zip(declared.turns(1), texts, strict=False)
     ]

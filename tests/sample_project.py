@@ -9,8 +9,8 @@ import yaml
 from dagster import DagsterInstance, Definitions
 
 from master_dagster.settings import Deployment, Settings, load_deployment
-from resources.chat.profile import Role
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
+from tests.shipped_scenarios import SCENARIOS
 
 NAMES = ("Tom", "Anna", "Ben", "Sara", "Max", "Lily", "Omar", "Ines", "Paul", "Mia", "Finn", "Zoe")
 THINGS = ("apples", "pencils", "books", "coins", "shells", "cards")
@@ -31,21 +31,21 @@ def play(request: SeenRequest) -> str:
     """An answer that fits its role: weak ones are wrong, those that see the reference answer agree with it."""
     role = request.model
     reference = re.search(r"\n(We add[^\n]*)\n#### (\d+)", request.text)
-    if role == Role.JUDGE:
+    if role == "judge":
         return json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
-    if role in (Role.CRITIC_TEACHER, Role.EXPLAINING_TEACHER):
+    if role in ("critic_teacher", "explaining_teacher"):
         return (
             "Look at what is there at first and at what comes on top of it, and think about which operation joins them."
         )
     if reference:
         working, result = reference.groups()
         return f"Let me work through it with care. {working} So the answer is {result}."
-    wrong = {Role.WEAK_STUDENT: 999, Role.DEBATER_A: 998, Role.DEBATER_B: 997}[Role(role)]
+    wrong = {"weak_student": 999, "debater_a": 998, "debater_b": 997}[role]
     own = {
-        Role.WEAK_STUDENT: "I count all the things one after the other and then guess a little.",
-        Role.DEBATER_A: "In my view both numbers belong together, so I put them side by side.",
-        Role.DEBATER_B: "That looks doubtful to me, because I would rather count every single thing again.",
-    }[Role(role)]
+        "weak_student": "I count all the things one after the other and then guess a little.",
+        "debater_a": "In my view both numbers belong together, so I put them side by side.",
+        "debater_b": "That looks doubtful to me, because I would rather count every single thing again.",
+    }[role]
     return f"{own} The answer is {wrong}."
 
 
@@ -87,14 +87,15 @@ def found_project(folder: Path, endpoint: FakeEndpoint) -> SampleProject:
     """Twelve sums in one source, and models whose answers fit their roles."""
     endpoint.answer_with(play)
     cast = {
-        role.value: {"endpoint": "fake", "model": role.value, "temperature": 0.2, "max_tokens": 200} for role in Role
+        role: {"endpoint": "fake", "model": role, "temperature": 0.2, "max_tokens": 200}
+        for role in (*SCENARIOS.roles, "judge")
     }
     profile = {
         "name": "project",
         "endpoints": {"fake": {"base_url": endpoint.base_url, "max_concurrency": 8}},
         "roles": cast,
         "embedder": {"kind": "openai", "endpoint": "fake", "model": "fake-embedder"},
-        "prices": {Role.STRONG_STUDENT.value: {"prompt": 1.0, "completion": 2.0}},
+        "prices": {"strong_student": {"prompt": 1.0, "completion": 2.0}},
     }
     seeds = {
         "sources": [

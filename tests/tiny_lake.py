@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release, make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sharegpt_roles import speakers
-from assets.framework.partitions import Scenario
+from assets.quality.partition_status import Expected
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
@@ -17,6 +16,7 @@ from resources.chat.profile import load_profile
 from resources.identity import stable_hash
 from resources.lake.tables import Gate, Lake
 from tests.lake_rows import dialogue_row, plan_row, seed_row, turn_rows
+from tests.shipped_scenarios import NAMES, SCENARIOS
 
 PROFILE = "laptop"
 
@@ -28,7 +28,7 @@ class TinyDialogue:
     name: str
     question: str
     answer: str
-    scenario: Scenario
+    scenario: str
     split: str = "train"
     source: str = "sums"
     partner: str | None = None  # name of another one
@@ -84,16 +84,11 @@ class TinyLake:
         return make_release(
             self.lake,
             ReleaseRules(**rules),
-            load_profile(PROFILE),
-            load_prompts("standard"),
             self.expected,
             retracted,
         )
 
-    @staticmethod
-    def expected(plans: str, regenerations: str, scenario: Scenario) -> tuple[str, str]:
-        """The fingerprints that `write` gives, as `assets.quality.partition_status.Expected`."""
-        return stable_hash("told", plans, regenerations, scenario.value), stable_hash("scored", plans, scenario.value)
+    expected: ClassVar[Expected] = Expected(SCENARIOS, load_profile(PROFILE), load_prompts("standard"), "rules")
 
     def write(self) -> None:
         """Write seeds, plans, and every partition."""
@@ -112,7 +107,7 @@ class TinyLake:
 
     def write_partition(
         self,
-        scenario: Scenario,
+        scenario: str,
         shard: str,
         fingerprints: tuple[str, str] | None = None,
         gate: Gate = "passed",
@@ -120,8 +115,8 @@ class TinyLake:
     ) -> None:
         """Write one partition of dialogues and scores, current unless other fingerprints are given."""
         members = [one for one in self.dialogues.values() if (one.scenario, one.shard) == (scenario, shard)]
-        keys = {"scenario": scenario.value, "shard": shard}
-        generated, judged = fingerprints or self.expected(self.plans_fingerprint(shard), "", scenario)
+        keys = {"scenario": scenario, "shard": shard}
+        generated, judged = fingerprints or self.expected.fingerprints(self.plans_fingerprint(shard), "", scenario)
         facts = {"profile": profile}
         dialogues = DIALOGUES.frame(map(self._dialogue, members))
         self.lake.write(DIALOGUES, keys, dialogues, fingerprint=generated, facts=facts)
@@ -161,9 +156,7 @@ class TinyLake:
 
     def _dialogue(self, one: TinyDialogue) -> dict[str, Any]:
         usual = (one.question, f"I think {one.name} makes one.", f"Look at {one.name} again.", f"So {one.answer}.")
-        roles = (None, *["weak_student"] * 9)
         model = {"model": "SmolLM2-135M-Instruct", "temperature": 0.8, "prompt_version": "0123456789abcdef"}
-        speaking = speakers(one.scenario, 1)
         return dialogue_row(
             one.dialogue_id,
             one.seed_id,
@@ -173,7 +166,7 @@ class TinyLake:
             partner_seed_id=self._seed_id(one.partner),
             status=one.status,
             status_reason=None if one.status == "complete" else "endless: the weak student repeats itself",
-            turns=turn_rows(one.scenario, speaking, roles, one.words or usual, **model, finish_reason="stop"),
+            turns=turn_rows(one.scenario, one.words or usual, **model, finish_reason="stop"),
         )
 
     def _scores(self, one: TinyDialogue) -> dict[str, Any]:
@@ -221,9 +214,8 @@ SPLITS = ("train", "train", "train", "train", "train", "train", "validation", "t
 
 def eight_seeds(root: str) -> TinyLake:
     """Eight seeds of one source in three splits and three scenarios; one analogy has a partner, one is rejected."""
-    scenarios = list(Scenario)
     made_of = [
-        TinyDialogue(name, question, answer, scenarios[place % 3], SPLITS[place])
+        TinyDialogue(name, question, answer, NAMES[place % 3], SPLITS[place])
         for place, (name, question, answer) in enumerate(QUESTIONS)
     ]
     made = TinyLake(Lake.at(root), {one.name: one for one in made_of})

@@ -55,8 +55,8 @@ def dialogues_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
         group_name="dialogues",
         kinds={"openai", "parquet"},
         owners=OWNERS,
-        description="The dialogues of one shard in one scenario. A partition that was generated from the present plans, "
-        "prompts and models stays as it is; a completion that was paid for is never paid for again.",
+        description="The dialogues of one shard in one scenario. A partition that was generated from the present "
+        "plans, prompts and models stays as it is; a completion that was paid for is never paid for again.",
         code_version="1",
         backfill_policy=BackfillPolicy.single_run(),
         pool="models",  # see infra/dagster.yaml

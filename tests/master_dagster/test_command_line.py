@@ -14,7 +14,6 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
-from resources.chat.profile import Role
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.sample_project import SampleProject, play
 from tests.waiting import until
@@ -100,7 +99,7 @@ def test_after_a_kill_mirror_lake_makes_dagsters_record_agree_with_the_lake(shel
     """The first partition of the range is written, the second hangs; the killed run could report neither."""
     project = shell.project
     project.endpoint.answer_with(
-        lambda request: FakeEndpoint.hangs() if request.model == Role.DEBATER_A else play(request)
+        lambda request: FakeEndpoint.hangs() if request.model == "debater_a" else play(request)
     )
     process = shell.start("--partition-range", f"{PARTITION}...debate|sums-0000", select="scenario_dialogues")
     lake = project.deployment.lake()

@@ -8,7 +8,6 @@ import pytest
 
 from master_dagster import demo
 from resources import progress
-from resources.chat.profile import Role
 from tests.fake_endpoint import SeenRequest
 from tests.sample_project import FinishedProject, SampleProject, play
 
@@ -41,7 +40,7 @@ def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_demo_fai
     configured: SampleProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def reject(request: SeenRequest) -> str:
-        if request.model == Role.JUDGE:
+        if request.model == "judge":
             return json.dumps({"reason": "It does not add up.", "error_class": "wrong_step", "correct": False})
         return play(request)
 

@@ -19,7 +19,7 @@ from assets.dialogue_browser.publishing import HOME as BROWSERS
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.framework.partitions import UNTUNED, Scenario
+from assets.framework.partitions import UNTUNED
 from assets.quality.schema import SCORED
 from assets.report.making import HOME as REPORTS
 from assets.seeds.mirror import mirror_shards
@@ -29,18 +29,18 @@ from master_dagster.definitions import build_definitions
 from master_dagster.demo import DEMO_VARIANTS, run_step
 from master_dagster.maintenance.record import record_lake
 from resources.chat.journal_format import decode_file
-from resources.chat.profile import Role
 from resources.lake.published_folders import read_latest
 from resources.lake.tables import Lake
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
 from tests.sample_project import FinishedProject, SampleProject, play
+from tests.shipped_scenarios import NAMES
 from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
 SECONDS = 300  # no command takes so long, on however busy a machine
 SHARD = "sums-0000"
 BASE = "smollm2-135m"
-KEYS = [f"{next(iter(Scenario))}|{SHARD}", f"{list(Scenario)[-1]}|{SHARD}"]
+KEYS = [f"{next(iter(NAMES))}|{SHARD}", f"{NAMES[-1]}|{SHARD}"]
 MATERIALISE = """
 import json, os, sys
 from dagster import DagsterInstance
@@ -136,7 +136,7 @@ class Pause:
         self.silent = threading.Event()
 
     def rule(self, request: SeenRequest) -> Answer | str:
-        if (request.model == Role.JUDGE) == self.judging:
+        if (request.model == "judge") == self.judging:
             self.left -= 1
             if self.left < 0:
                 self.silent.set()

@@ -13,14 +13,13 @@ import pytest
 from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.partitions import Scenario
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
 from master_dagster.demo import run_step
-from resources.chat.profile import Role
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.sample_project import SampleProject, play
+from tests.shipped_scenarios import NAMES
 from tests.waiting import until
 
 SECONDS = 180  # after which a run counts as hanging
@@ -97,7 +96,7 @@ def test_a_failed_run_is_re_executed_from_its_failure(
     served_project: SampleProject, ui: str, instance: DagsterInstance
 ) -> None:
     def deny_the_judge(request: SeenRequest) -> Any:
-        return FakeEndpoint.fails(401, "Incorrect API key") if request.model == Role.JUDGE else play(request)
+        return FakeEndpoint.fails(401, "Incorrect API key") if request.model == "judge" else play(request)
 
     served_project.endpoint.answer_with(deny_the_judge)
     launched = mutate(
@@ -129,7 +128,7 @@ def test_the_automation_sensor_backfills_partitions_that_were_never_made(
 ) -> None:
     scored = AssetKey(SCORED.name)
     made = instance.get_materialized_partitions(scored)
-    missing = {f"{scenario}|sums-{number:04d}" for scenario in Scenario for number in range(3)} - made
+    missing = {f"{scenario}|sums-{number:04d}" for scenario in NAMES for number in range(3)} - made
     assert missing
     selector = {**JOB, "sensorName": "backfill_missing_partitions"}
     mutate(ui, "startSensor(sensorSelector: $given) { __typename }", "SensorSelector", selector)

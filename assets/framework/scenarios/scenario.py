@@ -75,11 +75,6 @@ class Scenario:
         declared = self.declaration.speakers[speaker]
         return declared.side == "gpt" and declared.trains
 
-    @property
-    def names_speakers(self) -> bool:
-        """Whether exported turns begin with their speaker's name: where a side has several speakers."""
-        return len(self.declaration.speakers) > 2
-
     def turns(self, repetitions: int | None = None) -> tuple[Turn, ...]:
         """The turns of a complete dialogue whose loops are not ended early.
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.boost_qa.assembly import AssemblyError, conversation_fault, sharegpt_row
-from assets.framework.partitions import Scenario
 from tests.tiny_lake import TinyLake
 
 MESSAGE = {"from": st.sampled_from(["human", "gpt", "system"]), "value": st.sampled_from(["", " ", "x"])}
@@ -36,7 +35,7 @@ TURNS = [
 RECORD: dict[str, Any] = {
     "dialogue_id": "d1",
     "status": "complete",
-    "scenario": Scenario.ERROR_CORRECTION.value,
+    "scenario": "error_correction",
     "source": "sums",
     "domain": "math",
     "split": "train",

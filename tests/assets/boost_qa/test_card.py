@@ -9,7 +9,6 @@ import yaml
 from assets.boost_qa.card import Contents, card_header
 from assets.boost_qa.configuration import Benchmark, ReleaseRules
 from assets.boost_qa.release import Release
-from assets.framework.partitions import Scenario
 from tests.tiny_lake import TinyLake
 
 
@@ -57,7 +56,7 @@ def test_the_card_says_what_changed_what_was_left_out_and_what_it_was_compared_w
 ) -> None:
     tiny_lake.release()
     tiny_lake.change("eggs", accepted=False, reasons=("too_short",))
-    tiny_lake.write_partition(Scenario.ANALOGY, "sums-0000", gate="failed")
+    tiny_lake.write_partition("analogy", "sums-0000", gate="failed")
     (tmp_path / "town.jsonl").write_text('{"q": "How old is the town?"}', encoding="utf-8")
     benchmark = Benchmark(name="town_quiz", path=str(tmp_path / "town.jsonl"), question=("q",))
     card = card_of(tiny_lake, tiny_lake.release(minimum_coverage=0.5, benchmarks=(benchmark,)))

@@ -13,7 +13,6 @@ from assets.boost_qa.checks import ALL_CHECKS, CHECKS, FOLDER, ReleaseCheckRun
 from assets.boost_qa.configuration import Benchmark, ReleaseRules
 from assets.boost_qa.release import HOME, Release
 from assets.framework.check_files import OpenConnection, sql_checks
-from assets.framework.partitions import Scenario
 from tests.check_cases import failing_after
 from tests.tiny_lake import TinyDialogue, TinyLake
 
@@ -108,7 +107,7 @@ def test_partitions_scored_again_since_do_not_disturb_the_reconciliation(tiny_la
 
 
 def test_a_scenario_that_is_nearly_absent_is_a_warning(tiny_lake: TinyLake) -> None:
-    tiny_lake.change_every(scenario=Scenario.DEBATE, partner=None)
+    tiny_lake.change_every(scenario="debate", partner=None)
     tiny_lake.release()
     assert results(tiny_lake)["scenario_mix"].severity is AssetCheckSeverity.WARN
 
@@ -119,7 +118,7 @@ def test_a_release_that_shrank_is_a_warning_and_one_that_grew_is_none(tiny_lake:
     tiny_lake.release()
     assert "drift" not in results(tiny_lake)
     for name in ("eggs", "moon"):
-        tiny_lake.dialogues[name] = TinyDialogue(name, f"How many {name}?", "10", Scenario.DEBATE, accepted=False)
+        tiny_lake.dialogues[name] = TinyDialogue(name, f"How many {name}?", "10", "debate", accepted=False)
     tiny_lake.write()
     tiny_lake.release()
     assert results(tiny_lake)["drift"].severity is AssetCheckSeverity.WARN

@@ -14,7 +14,6 @@ from assets.boost_qa.configuration import Benchmark, ReleaseRules
 from assets.boost_qa.decontamination import BenchmarkScreen
 from assets.boost_qa.release import RELEASES, Release, ReleaseRefused
 from assets.boost_qa.selection import open_partitions, select_partitions
-from assets.framework.partitions import Scenario
 from assets.framework.publication import GatesFailed, NotPublished
 from resources.configuration import ConfigurationError
 from resources.lake.published_folders import Overtaken
@@ -83,7 +82,7 @@ def test_dialogues_of_a_retracted_seed_or_partner_are_left_out(tiny_lake: TinyLa
 
 def test_a_near_duplicate_of_a_training_question_leaves_the_test_split(tiny_lake: TinyLake) -> None:
     question = tiny_lake.dialogues["apples"].question
-    tiny_lake.add(TinyDialogue("copy", question, "seven", Scenario.DEBATE, "test", source="other"))
+    tiny_lake.add(TinyDialogue("copy", question, "seven", "debate", "test", source="other"))
     left = removed(tiny_lake, tiny_lake.release())
     assert left["copy"] == NEAR_DUPLICATE
     assert "apples" not in left
@@ -114,7 +113,7 @@ def test_rows_that_are_sorted_in_many_slices_are_in_the_same_order(tiny_lake: Ti
 
 
 def failed_partition(tiny_lake: TinyLake) -> None:
-    tiny_lake.write_partition(Scenario.DEBATE, SHARD, gate="failed")
+    tiny_lake.write_partition("debate", SHARD, gate="failed")
 
 
 @pytest.mark.parametrize(
@@ -232,10 +231,10 @@ def test_a_slower_run_does_not_move_the_pointer_back(tiny_lake: TinyLake, monkey
 
 def test_a_release_says_what_changed_since_the_last(tiny_lake: TinyLake) -> None:
     first = tiny_lake.release()
-    tiny_lake.dialogues["moon"] = TinyDialogue("moon", "How many moons has Mars?", "2", Scenario.ANALOGY)
+    tiny_lake.dialogues["moon"] = TinyDialogue("moon", "How many moons has Mars?", "2", "analogy")
     tiny_lake.change("eggs", accepted=False)
     tiny_lake.change("trains", words=("Q", "b", "c", "d"))
-    tiny_lake.add(TinyDialogue("rivers", "Which river is the longest of Africa?", "the Nile", Scenario.DEBATE))
+    tiny_lake.add(TinyDialogue("rivers", "Which river is the longest of Africa?", "the Nile", "debate"))
     tiny_lake.remove("paint")
     second = tiny_lake.release()
     assert second.manifest["previous"] == first.id

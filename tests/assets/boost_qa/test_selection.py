@@ -7,7 +7,6 @@ import pytest
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.selection import Selection, select_partitions
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.partitions import Scenario
 from tests.tiny_lake import PROFILE, TinyLake
 
 SHARD = "sums-0000"
@@ -36,7 +35,7 @@ def whys(selection: Selection) -> dict[str, str | None]:
 def test_current_partitions_are_taken_and_stale_ones_if_the_rules_say_so(
     tiny_lake: TinyLake, written: dict[str, Any], take_stale: bool, why: str | None
 ) -> None:
-    tiny_lake.write_partition(Scenario.DEBATE, SHARD, **written)
+    tiny_lake.write_partition("debate", SHARD, **written)
     selection = select(tiny_lake, take_stale=take_stale)
     assert whys(selection) == {"analogy": None, "debate": why, "error_correction": None}
     assert (selection.planned, selection.coverage) == (8, 5 / 8 if why else 1.0)
@@ -58,6 +57,6 @@ def test_scores_older_than_their_dialogues_are_left_out_even_where_stale_partiti
 ) -> None:
     keys = {"scenario": "debate", "shard": SHARD}
     rows = tiny_lake.lake.read(DIALOGUES, [keys])
-    fingerprint = tiny_lake.expected(tiny_lake.plans_fingerprint(SHARD), "", Scenario.DEBATE)[0]
+    fingerprint = tiny_lake.expected(tiny_lake.plans_fingerprint(SHARD), "", "debate")[0]
     tiny_lake.lake.write(DIALOGUES, keys, rows, fingerprint=fingerprint, facts={"profile": PROFILE})
     assert whys(select(tiny_lake, take_stale=True))["debate"] == "stale"

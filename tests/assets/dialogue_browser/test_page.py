@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from assets.dialogue_browser.files import data_file, read_data_file
 from assets.dialogue_browser.writing import FileSizes, write_browser
-from assets.framework.partitions import Scenario
 from resources.lake.tables import Lake
 from tests.tiny_lake import TinyDialogue, TinyLake, eight_seeds
 
@@ -167,7 +166,7 @@ def test_a_seed_is_found_by_its_id(dialogues: dict[str, TinyDialogue], address: 
 
 def test_a_long_list_has_pages(tmp_path: Path, page: Page) -> None:
     numbers = {
-        f"n{place:03d}": TinyDialogue(f"n{place:03d}", f"What follows the number {place}?", "7", Scenario.DEBATE)
+        f"n{place:03d}": TinyDialogue(f"n{place:03d}", f"What follows the number {place}?", "7", "debate")
         for place in range(120)
     }
     lake = TinyLake(Lake.at(str(tmp_path / "lake")), numbers)

@@ -9,7 +9,6 @@ import pytest
 from assets.dialogue_browser.files import read_data_file
 from assets.dialogue_browser.gathering import BrowserError, reasons, title
 from assets.dialogue_browser.writing import FileSizes, Written, write_browser
-from assets.framework.partitions import Scenario
 from tests.tiny_lake import TinyLake
 
 
@@ -83,7 +82,7 @@ def test_a_dialogue_has_its_lineage(tiny_lake: TinyLake, folder: Path) -> None:
     assert found["scored"]["seed_id"] == loop.seed_id
     assert found["dialogue"]["partner_seed_id"] == apples.seed_id
     assert found["partner"]["question"] == apples.question
-    assert found["plan"]["drawn_scenario"] == Scenario.ANALOGY.value
+    assert found["plan"]["drawn_scenario"] == "analogy"
     assert {(turn["model"], turn["prompt_version"]) for turn in found["dialogue"]["turns"]} == {
         ("SmolLM2-135M-Instruct", "0123456789abcdef")
     }

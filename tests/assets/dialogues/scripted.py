@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assets.dialogues.prompts import load_dialogue_prompts
+
 from assets.dialogues.questions import Question
 from assets.dialogues.task import DialogueTask, dialogue_id
 from assets.dialogues.turn_loop import Dialogue, TurnLoop

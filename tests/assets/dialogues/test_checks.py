@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from assets.dialogues.sharegpt_roles import side_of, speakers
 from dagster import AssetCheckKey, AssetKey, AssetSelection, DagsterInstance, materialize
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.checks import CHECKS, FOLDER
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sharegpt_roles import side_of, speakers
 from assets.framework.check_files import sql_checks
 from assets.framework.partitions import Scenario
 from resources.lake.tables import Lake

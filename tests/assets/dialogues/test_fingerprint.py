@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+from assets.dialogues.prompts import SHIPPED, load_dialogue_prompts
 
 from assets.dialogues.fingerprint import dialogue_fingerprint
-from assets.dialogues.prompts import SHIPPED, load_dialogue_prompts
 from assets.framework.partitions import Scenario
 from assets.framework.prompts import PromptBook
 from resources.chat.profile import Profile, Role

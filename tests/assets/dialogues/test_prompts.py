@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from assets.dialogues.prompts import FORMS, SHIPPED, load_dialogue_prompts
+
 from assets.framework.prompts import PromptBook, shipped_sets
 
 SPOKEN = sorted(name for name, form in FORMS.items() if not form.plain)

@@ -1,6 +1,6 @@
 import pytest
-
 from assets.dialogues.sharegpt_roles import conversation, speakers
+
 from assets.framework.partitions import Scenario
 
 

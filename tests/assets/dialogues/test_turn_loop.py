@@ -2,11 +2,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from assets.dialogues.sharegpt_roles import conversation, speakers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sharegpt_roles import conversation, speakers
 from assets.dialogues.turn_loop import one_paragraph
 from assets.framework.partitions import Scenario
 from resources.chat.calls import BudgetSpent, Call, CallFailed, EndpointUnusable

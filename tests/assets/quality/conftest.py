@@ -11,23 +11,23 @@ import pytest
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.dialogues.sharegpt_roles import speakers
 from assets.framework.partition_run import Outcomes, RunProgress, run_partitions
-from assets.framework.partitions import Scenario, partition_columns
+from assets.framework.partitions import partition_columns
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from assets.quality.score_partition import DialogueScoring
 from assets.seeds.schema import SEEDS
-from resources.chat.profile import Endpoint, Role, load_profile
+from resources.chat.profile import Endpoint, load_profile
 from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
-from tests.assets.quality.samples import CORRECTED, MARBLES, ROLES
+from tests.assets.quality.samples import CORRECTED, MARBLES
 from tests.lake_rows import dialogue_row, plan_row, seed_row, turn_rows
+from tests.shipped_scenarios import SCENARIOS
 
-SCENARIO, SHARD = Scenario.ERROR_CORRECTION, "sums-0000"
+SCENARIO, SHARD = "error_correction", "sums-0000"
 
 
 @pytest.fixture
@@ -46,17 +46,17 @@ class SampleProject:
     rules: QualityRules
     dialogues: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    key = f"{SCENARIO.value}|{SHARD}"
+    key = f"{SCENARIO}|{SHARD}"
 
     def scoring(self, *keys: str, **judge: Any) -> DialogueScoring:
         """A run over these partitions; `judge` changes the judge's settings in the profile."""
         laptop = load_profile("laptop")
-        roles = {**laptop.roles, Role.JUDGE: laptop.roles[Role.JUDGE].model_copy(update=judge)}
+        roles = {**laptop.roles, "judge": laptop.roles["judge"].model_copy(update=judge)}
         changes = {"name": "tests", "endpoints": {"embedded": Endpoint(base_url=self.base_url)}, "roles": roles}
         retries = RetryPolicy(attempts=2, first_wait=0.001)
         service = ChatService(laptop.model_copy(update=changes), self.lake.store, retries=retries)
         progress = RunProgress(lambda done, total, detail="", parts=tuple: None)
-        return DialogueScoring(self.lake, service, load_prompts("standard"), self.rules, keys, progress)
+        return DialogueScoring(self.lake, service, SCENARIOS, load_prompts("standard"), self.rules, keys, progress)
 
     def score(self, *keys: str, **judge: Any) -> Outcomes:
         """Run the scoring."""
@@ -72,7 +72,8 @@ class SampleProject:
 
     def add(self, name: str, texts: Sequence[str] = CORRECTED, **row: Any) -> str:
         """Add a dialogue, write every table, and give its dialogue_id."""
-        turns = turn_rows(SCENARIO, speakers(SCENARIO), ROLES[SCENARIO], texts)
+        turns = turn_rows(SCENARIO, texts)
+        turns[1]["final_answer"] = row.get("first_answer", "wrong")
         self.dialogues[name] = {"turns": turns, "first_answer": "wrong", **row}
         self.write()
         return stable_hash("dialogue", name)

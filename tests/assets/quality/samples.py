@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from assets.dialogues.questions import Question
-from assets.dialogues.sharegpt_roles import SIDES, speakers
-from assets.framework.partitions import Scenario
+from assets.framework.scenarios.declaration import Pose
+from assets.framework.scenarios.declaration import Turn as Step
+from assets.framework.scenarios.scenario import Scenario
 from assets.quality.inputs import DialogueInput, Turn
 from resources.identity import stable_hash
 
-ROLES: dict[Scenario, tuple[str | None, ...]] = {
-    Scenario.ERROR_CORRECTION: (None, "weak_student", "critic_teacher", "strong_student"),
-    Scenario.ANALOGY: ("explaining_teacher", "analogy_student", None, "analogy_student"),
-    Scenario.DEBATE: (None, "debater_a", "debater_b", "debate_closer"),
-}
 MARBLES = Question(
     "s1",
     "Tom has 12 marbles and gives 5 away. How many are left?",
@@ -39,20 +35,28 @@ def make_dialogue(
     **changes: Any,
 ) -> DialogueInput:
     """A dialogue of these texts: `make_dialogue("debate", "question", "A's words", "B's words", "C's words")`."""
-    kind = Scenario(scenario)
-    turns = zip(speakers(kind, 1), ROLES[kind], texts or CORRECTED, strict=True)
+    kind = SCENARIOS[scenario]
+    steps = zip(kind.turns(1), texts or CORRECTED, strict=True)
+    answers = [first_answer, *["unknown"] * 9]
     values = {
         "dialogue_id": stable_hash(scenario, texts),
         "scenario": kind,
         "domain": questions[0].domain,
         "complete": True,
-        "turns": tuple(Turn(who, role, SIDES[kind][who], text, role and "stop") for who, role, text in turns),
+        "turns": tuple(_turn(kind, step, text, answers) for step, text in steps),
         "questions": tuple(questions),
         "first_answer": first_answer,
-        "debate_rounds": 1 if kind is Scenario.DEBATE else None,
+        "repetitions": 1 if kind.repetitions else None,
         **changes,
     }
     return DialogueInput(**values)
+
+
+def _turn(scenario: Scenario, step: Step, text: str, answers: list[str]) -> Turn:
+    side = scenario.side(step.speaker)
+    if isinstance(step, Pose):
+        return Turn(step.speaker, None, side, text)
+    return Turn(step.speaker, step.role, side, text, "stop", answers.pop(0) if step.answers else None)
 
 
 def corrected(closing: str, *questions: Question) -> DialogueInput:

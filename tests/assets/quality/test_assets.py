@@ -6,13 +6,15 @@ import pytest
 from dagster import AssetKey, DagsterInstance, asset, materialize
 
 from assets.framework.partitions import SHARDS, dialogue_partitions, partition_columns, shards
-from assets.quality.assets import scored_dialogues
+from assets.quality.assets import scores_asset
 from assets.quality.schema import SCORED
 from tests.fake_endpoint import FakeEndpoint
+from tests.shipped_scenarios import NAMES, SCENARIOS
 
 RIGHT = '{"reason": "Both say <b>7</b>.", "error_class": "none", "correct": true}'
 
 
+PARTITIONS = dialogue_partitions(NAMES)
 ASSET = AssetKey("scored_dialogues")
 WITH_A_MISSING_ONE = {
     "dagster/asset_partition_range_start": "error_correction|sums-0000",
@@ -23,7 +25,7 @@ WITH_A_MISSING_ONE = {
 def upstream() -> list[Any]:
     """Stand-ins for what is not run."""
     return [
-        asset(name="scenario_dialogues", partitions_def=dialogue_partitions)(lambda: None),
+        asset(name="scenario_dialogues", partitions_def=PARTITIONS)(lambda: None),
         asset(name="dialogue_plans", partitions_def=shards)(lambda: None),
         asset(name="raw_seeds")(lambda: None),
     ]
@@ -34,13 +36,14 @@ def run(project: Any, instance: DagsterInstance, tags: dict[str, str] | None = N
     instance.add_dynamic_partitions(SHARDS, ["sums-0000"])
     scoring = project.scoring()
     return materialize(
-        [*upstream(), scored_dialogues],
+        [*upstream(), scores_asset(PARTITIONS)],
         selection=["scored_dialogues"],
         instance=instance,
         tags=tags or {"dagster/partition": project.key},
         resources={
             "lake": project.lake,
             "chat": scoring.service,
+            "scenarios": SCENARIOS,
             "prompts": scoring.prompts,
             "quality_rules": project.rules,
         },

@@ -10,7 +10,7 @@ from assets.quality.configuration import CONFIGURATIONS, Weights, load_quality_r
 from assets.quality.decisions import load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.prompts import load_prompts
-from resources.chat.profile import Role, load_profile
+from resources.chat.profile import load_profile
 from resources.configuration import ConfigurationError
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -92,14 +92,14 @@ def test_the_identity_depends_on_the_decisions_and_not_on_the_folder(rule_file: 
 def test_judge_and_rules_make_scores_stale_and_only_the_judge_makes_verdicts_stale(rule_file: Path) -> None:
     book, laptop = load_prompts("standard"), load_profile("laptop")
 
-    def fingerprints(rules: str = "standard", role: Role = Role.JUDGE, model: str = "") -> tuple[str, str]:
+    def fingerprints(rules: str = "standard", role: str = "judge", model: str = "") -> tuple[str, str]:
         changed = {} if not model else {role: laptop.roles[role].model_copy(update={"model": model})}
         profile = laptop.model_copy(update={"roles": {**laptop.roles, **changed}})
         identity = load_quality_rules(rules).identity
         return scored_fingerprint("d", profile, book, identity), judging_fingerprint("d", profile, book)
 
     now = fingerprints()
-    assert fingerprints(role=Role.WEAK_STUDENT, model="another") == now
+    assert fingerprints(role="weak_student", model="another") == now
     judged_by_another, mine = fingerprints(model="another"), fingerprints(str(rule_file))
     assert judged_by_another[0] != now[0] != mine[0]
     assert judged_by_another[1] != now[1] == mine[1]

@@ -15,7 +15,6 @@ from assets.dialogues.inputs import is_current
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.framework.currency import NotCurrent
 from assets.framework.partition_run import PartitionError, RunProgress
-from assets.framework.partitions import Scenario
 from assets.quality.configuration import load_quality_rules
 from assets.quality.estimate import dry_run
 from assets.quality.fingerprint import scored_fingerprint
@@ -24,23 +23,24 @@ from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from assets.quality.score_partition import DialogueScoring
 from master_dagster.automation.due import NightlyLimits, choose_partitions
-from resources.chat.profile import Profile, Role, load_profile
+from resources.chat.profile import Profile, load_profile
 from resources.chat.service import ChatService
 from resources.lake.tables import Gate, Lake
+from tests.shipped_scenarios import SCENARIOS
 
 SHARD, KEY = "sums-0000", "debate|sums-0000"
 KEYS = {"scenario": "debate", "shard": SHARD}
 PROMPTS, RULES, PROFILE = load_prompts("standard"), load_quality_rules("standard"), load_profile("laptop")
-CLOSER = PROFILE.roles[Role.DEBATE_CLOSER].model_copy(update={"temperature": 1.5})
-JUDGE = PROFILE.roles[Role.JUDGE].model_copy(update={"model": "another"})
+CLOSER = PROFILE.roles["debate_closer"].model_copy(update={"temperature": 1.5})
+JUDGE = PROFILE.roles["judge"].model_copy(update={"model": "another"})
 PROFILES = {
     "same": PROFILE,
-    "another closer": PROFILE.model_copy(update={"roles": {**PROFILE.roles, Role.DEBATE_CLOSER: CLOSER}}),
-    "another judge": PROFILE.model_copy(update={"roles": {**PROFILE.roles, Role.JUDGE: JUDGE}}),
+    "another closer": PROFILE.model_copy(update={"roles": {**PROFILE.roles, "debate_closer": CLOSER}}),
+    "another judge": PROFILE.model_copy(update={"roles": {**PROFILE.roles, "judge": JUDGE}}),
 }
 PLAN = {
     **dict.fromkeys(("seed_id", "representative"), "0" * 32),
-    **{"source": "sums", "shard": SHARD, "domain": "math", "split": "train", "debate_rounds": 1},
+    **{"source": "sums", "shard": SHARD, "domain": "math", "split": "train", "repetitions": 1},
     **dict.fromkeys(("scenario", "drawn_scenario"), "debate"),
 }
 
@@ -78,7 +78,7 @@ class Situation:
 
     def _fingerprint(self) -> str:
         profile = PROFILES[self.dialogues[1] if self.dialogues else "same"]
-        return dialogue_fingerprint("plans", "", Scenario.DEBATE, PROMPTS, profile)
+        return dialogue_fingerprint("plans", "", SCENARIOS["debate"], profile)
 
 
 written = st.one_of(st.none(), st.tuples(st.sampled_from(get_args(Gate)), st.sampled_from(sorted(PROFILES))))
@@ -100,10 +100,10 @@ def test_all_callers_agree_on_what_is_current(situation: Situation) -> None:
         situation.write(lake)
         dialogues_current = is_current(lake, KEY, PROMPTS, PROFILE)
         scores_current = score_run_has_nothing_to_do(lake, PROFILE)
-        expected = expected_fingerprints(PROFILE, PROMPTS, RULES)
+        expected = expected_fingerprints(PROFILE, SCENARIOS, PROMPTS, RULES)
         statuses = partition_statuses(lake, expected)
         (status,) = [status for status in statuses if status.key == KEY]
-        takes = dry_run(lake, [KEY], PROMPTS, PROFILE, RULES)
+        takes = dry_run(lake, [KEY], SCENARIOS, PROMPTS, PROFILE, RULES)
         release = select_partitions(lake, ReleaseRules(), PROFILE.name, expected, ())
         night = choose_partitions([status], (), {}, None, NightlyLimits(partitions=9))
     assert status.why == expected_reason(situation, dialogues_current, scores_current)

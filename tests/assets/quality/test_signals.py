@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from assets.dialogues.questions import Question
-from assets.framework.partitions import Scenario
 from assets.quality.inputs import DialogueInput, Turn
 from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition, structure_ok
 from tests.assets.quality.samples import SIMILAR, SUM, corrected, make_dialogue
+from tests.shipped_scenarios import SCENARIOS
 
 CAPITAL = Question("s3", "What is the capital of France?", "The capital of France is Paris.", None, "general")
 ECHO = Question("s", "Say: hello world", "hello world", None, "general")
 ODD = Question("s", "Compare it with the standard solution.", "They are equal.", None, "general")
 DEBATE = make_dialogue("debate", "q", "a", "b", "c", questions=(SUM,))
-TWO_ROUNDS = replace(DEBATE, turns=(*DEBATE.turns[:3], *DEBATE.turns[1:]), debate_rounds=2)
-NOTHING = DialogueInput("d", Scenario.ANALOGY, "math", False, (), (SUM, SIMILAR), "unknown")
+TWO_ROUNDS = replace(DEBATE, turns=(*DEBATE.turns[:3], *DEBATE.turns[1:]), repetitions=2)
+NOTHING = DialogueInput("d", SCENARIOS["analogy"], "math", False, (), (SUM, SIMILAR), "unknown")
 GERMAN = "Wir ziehen die fünf verschenkten Murmeln ab und haben dann noch sieben Murmeln übrig, und damit ist gut."
 
 
@@ -38,7 +38,7 @@ def test_a_good_dialogue_has_good_signals() -> None:
         (DEBATE, True),
         (make_dialogue("analogy", "q", "a", "b", "c", questions=(SUM, SIMILAR)), True),
         (TWO_ROUNDS, True),
-        (replace(TWO_ROUNDS, debate_rounds=1), False),
+        (replace(TWO_ROUNDS, repetitions=1), False),
         (replace(make_dialogue(), turns=make_dialogue().turns[:-1]), False),
         (replace(make_dialogue(), turns=make_dialogue().turns[::-1]), False),
         (replace(make_dialogue(), turns=make_dialogue().turns * 2), False),

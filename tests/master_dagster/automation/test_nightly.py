@@ -22,7 +22,7 @@ from dagster._core.instance.config import PoolGranularity
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.partitions import SHARDS, Scenario, dialogue_partitions
+from assets.framework.partitions import SHARDS, dialogue_partitions
 from assets.framework.run_report import OUTAGE_TAG
 from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
@@ -33,6 +33,7 @@ from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Gate
+from tests.shipped_scenarios import NAMES
 
 FIRST_NIGHT = datetime(2026, 1, 5, 2, tzinfo=UTC)
 SECOND_NIGHT = datetime(2026, 1, 6, 2, tzinfo=UTC)
@@ -75,8 +76,8 @@ class Night:
         """Write dialogues and scores of a partition."""
         lake, ours = self.deployment.lake(), self.deployment
         scenario, shard = key.split("|")
-        expected = expected_fingerprints(ours.profile, ours.prompts, ours.quality_rules)
-        dialogues, scores = expected(stable_hash("plans", shard), "", Scenario(scenario))
+        expected = expected_fingerprints(ours.profile, ours.scenarios, ours.prompts, ours.quality_rules)
+        dialogues, scores = expected.fingerprints(stable_hash("plans", shard), "", scenario)
         keys = {"scenario": scenario, "shard": shard}
         lake.write(DIALOGUES, keys, DIALOGUES.empty(), fingerprint="0" * 32 if stale else dialogues, gate=gate)
         lake.write(SCORED, keys, SCORED.empty(), fingerprint=scores)
@@ -84,8 +85,8 @@ class Night:
     def make_all_but(self, *keys: str) -> None:
         """Write every planned partition but these."""
         for plans in self.deployment.lake().records(DIALOGUE_PLANS):
-            for scenario in Scenario:
-                if (key := f"{scenario.value}|{plans.keys['shard']}") not in keys:
+            for scenario in NAMES:
+                if (key := f"{scenario}|{plans.keys['shard']}") not in keys:
                     self.make(key)
 
     def schedule(self, **limits: float) -> ScheduleDefinition:
@@ -103,6 +104,7 @@ class Night:
             resources={
                 "lake": ours.lake(),
                 "chat": ChatService(ours.profile, ours.lake().store),
+                "scenarios": ours.scenarios,
                 "prompts": ours.prompts,
                 "quality_rules": ours.quality_rules,
                 "plan_rules": ours.plan_rules,
@@ -123,7 +125,7 @@ class Night:
             return [request.partition_key]
         ends = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
         return list(
-            dialogue_partitions.get_partition_keys_in_range(
+            dialogue_partitions(NAMES).get_partition_keys_in_range(
                 PartitionKeyRange(*ends), dynamic_partitions_store=self.instance
             )
         )
@@ -199,7 +201,7 @@ def test_consecutive_partitions_of_a_scenario_share_a_run_up_to_the_limit(night:
     night.plan(0, 1, 2)
     night.make("debate|sums-0001", stale=True)
     requests, _ = night.tick()
-    expected = [[f"{scenario}|{shard(number)}" for number in range(3)] for scenario in sorted(Scenario)]
+    expected = [[f"{scenario}|{shard(number)}" for number in range(3)] for scenario in sorted(NAMES)]
     assert [sorted(night.keys(request)) for request in requests] == expected
     assert {request.tags["master/partitions"] for request in requests} >= {"debate|sums-0000 ... debate|sums-0002"}
     assert {request.tags["master/due"] for request in requests} == {"3 missing", "2 missing, 1 stale"}

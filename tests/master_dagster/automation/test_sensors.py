@@ -52,6 +52,7 @@ def evaluate(project: SampleProject, instance: DagsterInstance, after: int = 1) 
     resources = {
         "lake": ours.lake(),
         "chat": ChatService(ours.profile, ours.lake().store),
+        "scenarios": ours.scenarios,
         "prompts": ours.prompts,
         "quality_rules": ours.quality_rules,
     }

@@ -10,6 +10,7 @@ import pytest
 from dagster import DagsterInstance
 
 from assets.framework.publication import NotPublished
+from assets.quality.partition_status import expected_fingerprints
 from master_dagster.maintenance.cleanup import delete_journals, delete_leftovers, remove_leftovers
 from resources.chat.profile import load_profile
 from resources.lake.tables import Lake
@@ -20,7 +21,11 @@ HOUR = timedelta(hours=1)
 
 def delete(project: SampleProject, before: datetime, **changed: Any) -> int:
     ours = project.deployment
-    return delete_journals(ours.lake(), changed.get("profile", ours.profile), ours.prompts, ours.quality_rules, before)
+    return delete_journals(
+        ours.lake(),
+        expected_fingerprints(changed.get("profile", ours.profile), ours.scenarios, ours.prompts, ours.quality_rules),
+        before,
+    )
 
 
 def test_journals_of_current_released_partitions_are_deleted_by_age(finished_project: SampleProject) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from resources.chat.calls import Call, Completion, Message
 from resources.chat.engine import ChatEngine
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.chat.retries import RetryPolicy
 from resources.lake.store import LocalStore, Store, StoredFile
 
@@ -27,7 +27,7 @@ import asyncio, os, resource, signal, sys
 from resources.chat.calls import Call, Message
 from resources.chat.engine import ChatEngine
 from resources.chat.journal import ScopeJournal
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.chat.settings import EngineSettings
 from resources.lake.opening import open_store
 
@@ -35,7 +35,7 @@ profile, store, scope, prefix = Profile.model_validate_json(sys.argv[1]), open_s
 
 def ask(engine, *numbers):
     question = (Message("user", "What is 6 x 7?"),)
-    calls = [Call(Role.STRONG_STUDENT, question, f"{prefix}{number}", "2-strong_student") for number in numbers]
+    calls = [Call("strong_student", question, f"{prefix}{number}", "2-strong_student") for number in numbers]
     return asyncio.gather(*(engine.complete(call, scope=scope) for call in calls))
 
 """
@@ -83,7 +83,7 @@ class ChatSetup:
                 "name": "test",
                 "endpoints": {"fake": {"base_url": self.endpoint.base_url, **given}},
                 "prices": prices or {},
-                "roles": {name.value: model for name in Role},
+                "roles": dict.fromkeys(("weak_student", "strong_student", "critic_teacher", "judge"), model),
             }
         )
 
@@ -97,7 +97,7 @@ class ChatSetup:
         """One user message to the strong student, of dialogue `d1`."""
         messages = (*([Message("system", system)] if system else []), Message("user", text))
         return Call(
-            messages=messages, **{"role": Role.STRONG_STUDENT, "sample": "d1", "turn": "2-strong_student"} | fields
+            messages=messages, **{"role": "strong_student", "sample": "d1", "turn": "2-strong_student"} | fields
         )
 
     def calls(self, number: int) -> list[Call]:

@@ -11,7 +11,6 @@ import pytest
 
 from resources.chat.budget import Budget, Spending
 from resources.chat.calls import BudgetSpent, CallFailed, Completion, EndpointUnusable, Usage
-from resources.chat.profile import Role
 from resources.chat.retries import RetryPolicy
 from resources.chat.settings import EngineSettings
 from resources.lake.opening import open_store
@@ -32,9 +31,9 @@ fails, says = FakeEndpoint.fails, FakeEndpoint.says
 
 def test_the_roles_model_and_sampling_are_sent(chat: "ChatSetup") -> None:
     profile = chat.profile(role={"top_p": 0.9, "seed": 3})
-    roles = {**profile.roles, Role.JUDGE: profile.roles[Role.JUDGE].model_copy(update={"model": "large"})}
+    roles = {**profile.roles, "judge": profile.roles["judge"].model_copy(update={"model": "large"})}
     engine = chat.engine(profile.model_copy(update={"roles": roles}))
-    chat.ask_one(engine, chat.call("Why?", system="You teach.", role=Role.JUDGE))
+    chat.ask_one(engine, chat.call("Why?", system="You teach.", role="judge"))
     assert chat.endpoint.chats[0].body == {
         "model": "large",
         "messages": [{"role": "system", "content": "You teach."}, {"role": "user", "content": "Why?"}],

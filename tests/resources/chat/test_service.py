@@ -12,7 +12,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError, raise_executi
 
 from resources.chat.budget import Budget
 from resources.chat.calls import BudgetSpent, Call
-from resources.chat.profile import Endpoint, Profile, Role
+from resources.chat.profile import Endpoint, Profile
 from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
 from resources.lake.store import LocalStore
@@ -74,17 +74,17 @@ def test_a_missing_key_is_named_before_anything_is_asked(chat: "ChatSetup", monk
 
 def test_the_target_concurrency_is_that_of_the_roles_in_use(chat: "ChatSetup") -> None:
     one = chat.profile(max_concurrency=10)
-    judge = one.roles[Role.JUDGE].model_copy(update={"endpoint": "judges"})
+    judge = one.roles["judge"].model_copy(update={"endpoint": "judges"})
     profile = one.model_copy(
         update={
             "endpoints": {**one.endpoints, "judges": one.endpoints["fake"]},
-            "roles": {**one.roles, Role.JUDGE: judge},
+            "roles": {**one.roles, "judge": judge},
         }
     )
 
     async def targets() -> tuple[int, int]:
         chats = service(chat, profile)
-        async with chats.engine() as all_roles, chats.engine([Role.JUDGE]) as judging:
+        async with chats.engine() as all_roles, chats.engine(["judge"]) as judging:
             return all_roles.target_concurrency, judging.target_concurrency
 
     assert run_async(targets()) == (24, 12)
