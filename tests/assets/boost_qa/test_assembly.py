@@ -29,8 +29,13 @@ def test_a_conversation_without_fault_is_one_that_llama_factory_keeps(messages: 
 
 
 TURNS = [
-    {"speaker": speaker, "text": text, "trains": speaker == "student"}
-    for speaker, text in [("teacher", "1+1?"), ("student", "3"), ("teacher", "Look again."), ("student", "2")]
+    {"speaker": speaker, "side": side, "text": text, "trains": side == "gpt"}
+    for speaker, side, text in [
+        ("teacher", "human", "1+1?"),
+        ("student", "gpt", "3"),
+        ("teacher", "human", "Look again."),
+        ("student", "gpt", "2"),
+    ]
 ]
 RECORD: dict[str, Any] = {
     "dialogue_id": "d1",
@@ -67,7 +72,6 @@ def test_a_dialogue_becomes_a_sharegpt_row(system: str | None, expected: str) ->
         ({"turns": TURNS[:3]}, "do not alternate"),
         ({"turns": TURNS[1:]}, "do not alternate"),
         ({"turns": [{**turn, "text": " "} for turn in TURNS]}, "turn 1 is empty"),
-        ({"turns": [{**turn, "speaker": "parrot"} for turn in TURNS]}, "parrot"),
         ({"status": "set_aside"}, "no complete dialogue"),
         ({"question": None}, "its seed is not in raw_seeds"),
     ],

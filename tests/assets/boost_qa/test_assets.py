@@ -15,6 +15,7 @@ from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import load_seeds_configuration
 from resources.chat.profile import load_profile
 from resources.chat.service import ChatService
+from tests.shipped_scenarios import SCENARIOS
 from tests.tiny_lake import PROFILE, TinyLake
 
 
@@ -33,6 +34,7 @@ def run(tiny_lake: TinyLake, instance: DagsterInstance) -> ExecuteInProcessResul
             "chat": ChatService(load_profile(PROFILE), tiny_lake.lake.store),
             "prompts": load_prompts("standard"),
             "quality_rules": load_quality_rules("standard"),
+            "scenarios": SCENARIOS,
             "release_rules": ReleaseRules(),
             "seeds_configuration": load_seeds_configuration("demo"),
         },

@@ -14,13 +14,14 @@ from assets.boost_qa.configuration import Benchmark, ReleaseRules
 from assets.boost_qa.release import HOME, Release
 from assets.framework.check_files import OpenConnection, sql_checks
 from tests.check_cases import failing_after
+from tests.shipped_scenarios import SCENARIOS
 from tests.tiny_lake import TinyDialogue, TinyLake
 
 NAMES = {check.name for check in ALL_CHECKS}
 
 
 def results(tiny_lake: TinyLake, rules: ReleaseRules | None = None) -> dict[str, AssetCheckResult]:
-    run = ReleaseCheckRun(tiny_lake.lake, {"release_rules": rules or ReleaseRules()}, None, "")
+    run = ReleaseCheckRun(tiny_lake.lake, {"release_rules": rules or ReleaseRules(), "scenarios": SCENARIOS}, None, "")
     return failing_after(HOME, ALL_CHECKS, run)
 
 
@@ -69,7 +70,7 @@ def test_a_good_release_passes_every_check_in_dagster(tiny_lake: TinyLake) -> No
         result = materialize(
             [asset(name=HOME)(lambda: None), *CHECKS],
             instance=instance,
-            resources={"lake": tiny_lake.lake, "release_rules": ReleaseRules()},
+            resources={"lake": tiny_lake.lake, "release_rules": ReleaseRules(), "scenarios": SCENARIOS},
         )
     assert {one.check_name: one.passed for one in result.get_asset_check_evaluations()} == dict.fromkeys(NAMES, True)
 

@@ -19,7 +19,7 @@ def select(tiny_lake: TinyLake, *, take_stale: bool = False, retracted: tuple[st
 
 
 def whys(selection: Selection) -> dict[str, str | None]:
-    return {partition.status.scenario.value: partition.why for partition in selection.partitions}
+    return {partition.key.split("|")[0]: partition.why for partition in selection.partitions}
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,6 @@ def test_scores_older_than_their_dialogues_are_left_out_even_where_stale_partiti
 ) -> None:
     keys = {"scenario": "debate", "shard": SHARD}
     rows = tiny_lake.lake.read(DIALOGUES, [keys])
-    fingerprint = tiny_lake.expected(tiny_lake.plans_fingerprint(SHARD), "", "debate")[0]
+    fingerprint = tiny_lake.expected.fingerprints(tiny_lake.plans_fingerprint(SHARD), "", "debate")[0]
     tiny_lake.lake.write(DIALOGUES, keys, rows, fingerprint=fingerprint, facts={"profile": PROFILE})
     assert whys(select(tiny_lake, take_stale=True))["debate"] == "stale"

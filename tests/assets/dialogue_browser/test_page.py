@@ -77,9 +77,9 @@ def test_all_dialogues_are_listed_and_counted(address: str, page: Page) -> None:
     expect_listed(page, 8)
     expect(page.locator("#list .title").first).not_to_be_empty()
     assert page.locator(".overview tbody tr").all_inner_texts() == [
-        "accepted\t2\t3\t1",
-        "rejected\t0\t0\t1",
-        "set aside\t1\t0\t0",
+        "accepted\t1\t3\t2",
+        "rejected\t1\t0\t0",
+        "set aside\t0\t0\t1",
     ]
 
 

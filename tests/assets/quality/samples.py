@@ -9,6 +9,7 @@ from assets.framework.scenarios.declaration import Turn as Step
 from assets.framework.scenarios.scenario import Scenario
 from assets.quality.inputs import DialogueInput, Turn
 from resources.identity import stable_hash
+from tests.shipped_scenarios import SCENARIOS
 
 MARBLES = Question(
     "s1",

@@ -98,7 +98,7 @@ def test_all_callers_agree_on_what_is_current(situation: Situation) -> None:
     with TemporaryDirectory() as folder:
         lake = Lake.at(folder)
         situation.write(lake)
-        dialogues_current = is_current(lake, KEY, PROMPTS, PROFILE)
+        dialogues_current = is_current(lake, KEY, SCENARIOS, PROFILE)
         scores_current = score_run_has_nothing_to_do(lake, PROFILE)
         expected = expected_fingerprints(PROFILE, SCENARIOS, PROMPTS, RULES)
         statuses = partition_statuses(lake, expected)

@@ -30,5 +30,5 @@ def test_the_manual_decisions_are_read_once_for_all_partitions(monkeypatch: pyte
         load_profile("laptop"), SCENARIOS, load_prompts("standard"), load_quality_rules("standard")
     )
     for scenario in NAMES:
-        expected("plans", "", scenario)
+        expected.fingerprints("plans", "", scenario)
     assert len(readings) == 1

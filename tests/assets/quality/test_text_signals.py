@@ -41,28 +41,28 @@ def test_no_more_is_covered_or_repeated_than_there_is(one: list[str], other: lis
 
 
 @pytest.mark.parametrize(
-    ("text", "by_student", "mentions"),
+    ("text", "by_reviewer", "mentions"),
     [
-        ("According to the reference answer, it is 7.", True, True),
-        ("This matches the standard solution.", True, True),
-        ("The answer key says 7.", True, True),
-        ("Based on the provided solution, it is 7.", True, True),
-        ("My notes say that it is 7.", True, True),
-        ("As shown in the notes, according to my notes, it is 7.", True, True),
-        ("I was given the answer, 7.", True, True),
-        ("The reference answer is another.", False, True),
-        ("The provided solution is wrong.", False, False),  # a teacher may mean the student's
-        ("I agree with student A's answer.", True, False),
-        ("My answer is 7, and the solution is simple.", True, False),
-        ("The given answer choices are A and B.", True, False),
-        ("Based on the given numbers, it is 7.", True, False),
-        ("The musician notes say C and D.", True, False),
-        ("Take notes of each step.", True, False),
-        ("I refer to the question.", True, False),
+        ("According to the reference answer, it is 7.", False, True),
+        ("This matches the standard solution.", False, True),
+        ("The answer key says 7.", False, True),
+        ("Based on the provided solution, it is 7.", False, True),
+        ("My notes say that it is 7.", False, True),
+        ("As shown in the notes, according to my notes, it is 7.", False, True),
+        ("I was given the answer, 7.", False, True),
+        ("The reference answer is another.", True, True),
+        ("The provided solution is wrong.", True, False),  # a teacher may mean the student's
+        ("I agree with student A's answer.", False, False),
+        ("My answer is 7, and the solution is simple.", False, False),
+        ("The given answer choices are A and B.", False, False),
+        ("Based on the given numbers, it is 7.", False, False),
+        ("The musician notes say C and D.", False, False),
+        ("Take notes of each step.", False, False),
+        ("I refer to the question.", False, False),
     ],
 )
-def test_phrases_that_mention_the_reference_are_found(text: str, by_student: bool, mentions: bool) -> None:
-    assert bool(reference_mentions(text, by_student=by_student)) is mentions
+def test_phrases_that_mention_the_reference_are_found(text: str, by_reviewer: bool, mentions: bool) -> None:
+    assert bool(reference_mentions(text, by_reviewer=by_reviewer)) is mentions
 
 
 @pytest.mark.parametrize(
