@@ -6,7 +6,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from assets.evaluation.benchmark_question import BenchmarkQuestion
-from assets.evaluation.configuration import Benchmarks, CodeBenchmark, JudgedBenchmark, MultipleChoiceBenchmark
+from assets.evaluation.configuration import (
+    REVIEW_ROLE,
+    TESTED_ROLE,
+    Benchmarks,
+    CodeBenchmark,
+    JudgedBenchmark,
+    MultipleChoiceBenchmark,
+)
 from assets.evaluation.grading import (
     Grade,
     extract_code,
@@ -20,13 +27,10 @@ from assets.evaluation.lm_eval import grade_task
 from assets.evaluation.prompting import as_text, filled, prompt_hash, question_messages
 from assets.evaluation.questions import QuestionSet
 from assets.framework.partition_run import gather_results
+from assets.quality.judge import JUDGE_ROLE
 from resources.chat.calls import Call, CallFailed, Chat, Completion, Message
-from resources.chat.profile import Role
 from resources.sandbox.sandbox import run_code
 
-# A profile has no roles of their own for these two: the model under test and the review take these.
-TESTED_ROLE = Role.STRONG_STUDENT
-REVIEW_ROLE = Role.CRITIC_TEACHER
 CODE_MAY_IMPORT = ("numpy",)  # EvalPlus's tests compare with it
 
 AnswerRow = dict[str, Any]
@@ -169,7 +173,7 @@ async def _ask_after_review(run: BenchmarkRun, plain: _Asked, answer: Completion
 
 async def _call(
     run: BenchmarkRun,
-    role: Role,
+    role: str,
     messages: tuple[Message, ...],
     question: BenchmarkQuestion,
     turn: str,
@@ -214,7 +218,7 @@ async def _judge(run: BenchmarkRun, asked: _Asked, output: str) -> Grade:
     tries = run.configuration.judging.regenerations + 1
     for regeneration in range(tries):
         try:
-            completion = await _call(run, Role.JUDGE, (Message("user", prompt),), question, turn, regeneration)
+            completion = await _call(run, JUDGE_ROLE, (Message("user", prompt),), question, turn, regeneration)
         except CallFailed as failure:
             return Grade("failed", "judge_not_reached", detail=str(failure))
         said = completion.text

@@ -5,11 +5,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from assets.quality.judge import JUDGE_ROLE
 from assets.seeds.configuration import HubDataset
 from resources.configuration import Configuration, RelativeAddress, load_configuration, shipped_or_path
 from resources.sandbox.sandbox import SandboxLimits
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
+# Roles of an evaluation, beside those of the profile: the model under test, and the review of its answers.
+TESTED_ROLE = "tested"
+REVIEW_ROLE = "reviewer"
 
 
 class Rows(Configuration):
@@ -199,9 +203,10 @@ class Exchange(Configuration):
     """The exchange at inference time: answer, review, corrected answer (METHOD: what the paper measured)."""
 
     benchmarks: tuple[str, ...] = Field(default=(), description="Names of the benchmarks that are asked this way too.")
-    reviewer: Literal["tested", "teacher"] = Field(
-        default="tested",
-        description="Who reviews, without the reference: the model under test, or the profile's `critic_teacher`.",
+    reviewer: str = Field(
+        default=TESTED_ROLE,
+        min_length=1,
+        description="Who reviews, without the reference: `tested`, the model under test, or a role of the profile.",
     )
     max_tokens: int = Field(default=256, ge=1, description="Token limit of a review.")
 
@@ -248,6 +253,15 @@ class Benchmarks(Configuration):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    @property
+    def roles_needed(self) -> dict[str, str]:
+        """The roles that a profile has to assign, each with what needs it, as `Profile.check_roles` takes them."""
+        judged = next((one.name for one in self.benchmarks if isinstance(one, JudgedBenchmark)), None)
+        needed = {JUDGE_ROLE: f"the judged benchmark {judged!r}"} if judged else {}
+        if self.exchange.reviewer != TESTED_ROLE:
+            needed[self.exchange.reviewer] = "the exchange (exchange.reviewer of the benchmarks configuration)"
+        return needed
 
     def benchmark(self, name: str) -> Benchmark:
         """The benchmark of that name. Raises KeyError."""

@@ -6,17 +6,25 @@ from dataclasses import dataclass
 import polars as pl
 
 from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint
-from assets.evaluation.answering import REVIEW_ROLE, TESTED_ROLE
-from assets.evaluation.configuration import Benchmark, Benchmarks, CodeBenchmark, JudgedBenchmark, LmEvalBenchmark
+from assets.evaluation.configuration import (
+    REVIEW_ROLE,
+    TESTED_ROLE,
+    Benchmark,
+    Benchmarks,
+    CodeBenchmark,
+    JudgedBenchmark,
+    LmEvalBenchmark,
+)
 from assets.evaluation.lm_eval import read_task
 from assets.evaluation.prompting import PROMPTS, prompts_version
 from assets.evaluation.questions import QuestionSet, read_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
 from assets.framework.partitions import UNTUNED
+from assets.quality.judge import JUDGE_ROLE
 from assets.training_programs.recipe import TEMPLATES, Training
 from resources.chat.calls import Usage
-from resources.chat.profile import ModelPrice, Profile, Role, RoleModel
+from resources.chat.profile import ModelPrice, Profile, RoleModel
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Gate, Lake
@@ -55,10 +63,11 @@ def read_all_questions(evaluation: Evaluation) -> list[QuestionSet]:
     """The questions of every benchmark, before anything is spent.
 
     Raises:
-        ConfigurationError: a benchmark's rows cannot be used.
+        ConfigurationError: a benchmark's rows cannot be used, or the profile lacks a role.
         NoSandbox: there is a benchmark of code, and no sandbox works here.
     """
     benchmarks, s3 = evaluation.benchmarks.benchmarks, evaluation.lake.s3
+    evaluation.chat.profile.check_roles(evaluation.benchmarks.roles_needed)
     if any(isinstance(one, CodeBenchmark) for one in benchmarks):
         require_sandbox()
     return [read_task(one, s3) if isinstance(one, LmEvalBenchmark) else read_questions(one, s3) for one in benchmarks]
@@ -93,7 +102,7 @@ def trained_template(lake: Lake, checkpoint: Checkpoint, name: str) -> str:
 def benchmark_profile(
     evaluation: Evaluation, tested: ModelUnderTest, served: ServedModel, benchmark: Benchmark
 ) -> Profile:
-    """The deployment's profile with the model under test in it, sampled as the benchmark says.
+    """The deployment's profile and, sampled as the benchmark says, the model under test and the review.
 
     Its endpoint is named after its checkpoint, so that the journal of an earlier checkpoint gives no answer for it.
     """
@@ -106,36 +115,30 @@ def benchmark_profile(
         max_tokens=benchmark.max_tokens,
         seed=benchmark.seed,
     )
-    review_model = tested_model if exchange.reviewer == "tested" else profile.roles[REVIEW_ROLE]
+    roles = {**profile.roles, TESTED_ROLE: tested_model}
+    review_model = roles[exchange.reviewer].model_copy(update={"max_tokens": exchange.max_tokens})
     price: Mapping[str, ModelPrice] = {served.model: served.price} if served.price else {}
     return profile.model_copy(
         update={
             "endpoints": {**profile.endpoints, name: served.endpoint},
             "prices": {**profile.prices, **price},
-            "roles": {
-                **dict.fromkeys(Role, tested_model),
-                REVIEW_ROLE: review_model.model_copy(update={"max_tokens": exchange.max_tokens}),
-                Role.JUDGE: profile.roles[Role.JUDGE],
-            },
+            "roles": {**roles, REVIEW_ROLE: review_model},
         }
     )
 
 
-def roles_of(benchmarks: Benchmarks, benchmark: Benchmark) -> list[Role]:
+def roles_of(benchmarks: Benchmarks, benchmark: Benchmark) -> list[str]:
     """The roles that are used: the model under test, the review and the judge."""
     return [
         TESTED_ROLE,
         *([REVIEW_ROLE] if benchmark.name in benchmarks.exchange.benchmarks else []),
-        *([Role.JUDGE] if isinstance(benchmark, JudgedBenchmark) else []),
+        *([JUDGE_ROLE] if isinstance(benchmark, JudgedBenchmark) else []),
     ]
 
 
 def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested: ModelUnderTest) -> str:
     """Everything that makes a partition's rows: checkpoint, questions, prompts, sampling, judge, limits."""
     benchmarks, profile = evaluation.benchmarks, evaluation.chat.profile
-    judge, reviewer = (
-        profile.roles[role].model_dump(mode="json", exclude={"endpoint"}) for role in (Role.JUDGE, REVIEW_ROLE)
-    )
     asked = [
         [
             found.benchmark.model_dump(mode="json", exclude={"rows", "shot_rows", "title", "paper_column", "lm_eval"}),
@@ -143,8 +146,10 @@ def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested:
         ]
         for found in questions
     ]
-    uses_judge = any(isinstance(found.benchmark, JudgedBenchmark) for found in questions)
-    uses_reviewer = bool(benchmarks.exchange.benchmarks) and benchmarks.exchange.reviewer == "teacher"
+    judge, reviewer = (
+        profile.roles[role].model_dump(mode="json", exclude={"endpoint"}) if role in benchmarks.roles_needed else None
+        for role in (JUDGE_ROLE, benchmarks.exchange.reviewer)
+    )
     settings = benchmarks.model_dump(mode="json", include={"exchange", "judging", "sandbox", "maximum_failed"})
     settings["sandbox"].pop("at_once")
     return stable_hash(
@@ -156,8 +161,8 @@ def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested:
         asked,
         settings,
         prompts_version(*PROMPTS),
-        judge if uses_judge else None,
-        reviewer if uses_reviewer else None,
+        judge,
+        reviewer,
     )
 
 

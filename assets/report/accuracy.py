@@ -7,7 +7,7 @@ import polars as pl
 from assets.evaluation.schema import VERDICTS
 from assets.evaluation.scores import score
 from assets.evaluation.statistics import FEWEST_SOURCES, Interval, average
-from assets.report.inputs import ALL_VARIANTS, ReportInputs
+from assets.report.inputs import ReportInputs
 from assets.report.published import Published
 from assets.report.scored_answers import ReportRow, ScoredAnswers, interval_columns, seed_columns
 
@@ -64,13 +64,13 @@ def averaged_benchmarks(inputs: ReportInputs, published: Published) -> dict[str,
 
 
 def average_rows(
-    scores: Sequence[ReportRow], averaged: Mapping[str, Sequence[str]], scored: ScoredAnswers
+    inputs: ReportInputs, scores: Sequence[ReportRow], averaged: Mapping[str, Sequence[str]], scored: ScoredAnswers
 ) -> list[ReportRow]:
     """The unweighted average over benchmarks, one row per base and variant; None where one of them is not scored."""
     plain = {(row["base"], row["variant"], row["benchmark"]): row for row in scores if row["stage"] == "plain"}
     made = []
     for base, benchmarks in averaged.items():
-        for variant in ALL_VARIANTS:
+        for variant in inputs.variants:
             rows = [row for benchmark in benchmarks if (row := plain.get((base, variant, benchmark)))]
             if not rows:
                 continue

@@ -15,9 +15,10 @@ from dagster import (
 )
 
 from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import COLOURS, OWNERS, column_schema, new_figure, picture, table_markdown
 from assets.report.findings import findings
-from assets.report.formatting import COMPARED, NOTHING, between, find, percent, points, title
+from assets.report.formatting import COMPARED, NOTHING, TITLES, between, find, percent, points
 from assets.report.inputs import NothingScored
 from assets.report.making import Report, make_report
 from assets.report.schema import REPORT_SCORES
@@ -46,10 +47,12 @@ EVERY_PARTITION = AllPartitionMapping()
     "lengths, errors, costs, and what was excluded and why: a self-contained page, Markdown and numbers, in a folder "
     "that never changes. What is not scored yet is shown as missing.",
 )
-def experiment_report(lake: ResourceParam[Lake], training: ResourceParam[Training]) -> MaterializeResult[Any]:
+def experiment_report(
+    lake: ResourceParam[Lake], training: ResourceParam[Training], scenarios: ResourceParam[Scenarios]
+) -> MaterializeResult[Any]:
     """Write the report, or find that the latest one is made of the same."""
     try:
-        report = make_report(lake, [base.name for base in training.bases], training.seed_of)
+        report = make_report(lake, scenarios, [base.name for base in training.bases], training.seed_of)
     except (NothingScored, StoreError, TableError) as error:
         raise Failure(str(error), allow_retries=False) from None
     return MaterializeResult(metadata=report_metadata(lake, report))
@@ -81,7 +84,7 @@ def accuracy_table(numbers: Mapping[str, Any]) -> MarkdownMetadataValue:
             row = find(numbers["averages"], base=base, variant=variant)
             shown = percent(row["average"]) if row else NOTHING
             rows.append(
-                {"tuned on": f"{base}, {title(variant)}", "average": shown, "95 % interval": between(row) or NOTHING}
+                {"tuned on": f"{base}, {TITLES[variant]}", "average": shown, "95 % interval": between(row) or NOTHING}
             )
     return table_markdown(rows, limit=30)
 

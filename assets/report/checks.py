@@ -35,7 +35,9 @@ class ReportCheckRun(CheckRun):
         """Raises NothingToCheck where there are no scores."""
         numbers = self.report.numbers
         try:
-            return read_inputs(self.lake, numbers["bases"], numbers.get("seed_of", NO_SEEDS))
+            return read_inputs(
+                self.lake, self.resources["scenarios"], numbers["bases"], numbers.get("seed_of", NO_SEEDS)
+            )
         except NothingScored as error:
             raise NothingToCheck(str(error)) from None
 
@@ -66,6 +68,8 @@ def changes(report: Report, inputs: ReportInputs) -> list[dict[str, str]]:
     ]
     if then["release"] != now["release"]:
         changed.append({"what": "boost_qa", "change": "another release was made"})
+    if then.get("scenarios", now["scenarios"]) != now["scenarios"]:
+        changed.append({"what": "scenarios", "change": "declared in another way since the report was made"})
     if now["browser"] and then.get("browser") != now["browser"]:
         changed.append({"what": BROWSER, "change": "made since the report, so the page does not link to it"})
     if report.manifest["format"] != FORMAT:
@@ -113,4 +117,4 @@ ALL_CHECKS: list[Check[ReportCheckRun]] = [
     ),
 ]
 
-CHECKS: list[AssetChecksDefinition] = [asset_checks(HOME, ALL_CHECKS, ReportCheckRun)]
+CHECKS: list[AssetChecksDefinition] = [asset_checks(HOME, ALL_CHECKS, ReportCheckRun, ["scenarios"])]

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import polars as pl
 
 from assets.evaluation.statistics import Difference, average, holm, normal_p, paired_difference
-from assets.framework.partitions import UNTUNED, Scenario
-from assets.report.inputs import ALL_VARIANTS, ReportInputs
+from assets.framework.partitions import UNTUNED
+from assets.report.inputs import ReportInputs
 from assets.report.scored_answers import (
     OURS,
     SEEDS,
@@ -19,7 +19,7 @@ from assets.report.scored_answers import (
     interval_columns,
     seed_columns,
 )
-from assets.training_sets.ablations import ABLATIONS
+from assets.training_sets.ablations import ablations
 
 AveragedBenchmarks = Mapping[str, Sequence[str]]  # by base
 
@@ -39,21 +39,21 @@ def by_variant(inputs: ReportInputs, scored: ScoredAnswers, averaged: AveragedBe
     return _corrected(
         _compared_averages(scored, base, variant, SEEDS, averaged[base])
         for base in inputs.bases
-        for variant in ALL_VARIANTS
+        for variant in inputs.variants
         if variant != SEEDS and comparable(inputs, base, variant, SEEDS)
     )
 
 
 def by_scenario(inputs: ReportInputs, scored: ScoredAnswers, averaged: AveragedBenchmarks) -> list[ReportRow]:
-    """All scenarios' average against each choice of one or two: what those that are left out add."""
+    """All scenarios' average against each ablation: what the scenarios that it leaves out add."""
+    kept = ablations(inputs.scenarios)
     made = _corrected(
         _compared_averages(scored, base, OURS, variant, averaged[base])
         for base in inputs.bases
-        for variant in ABLATIONS
+        for variant in kept
         if comparable(inputs, base, OURS, variant)
     )
-    every = {scenario.value for scenario in Scenario}
-    return [{**row, "added": sorted(every - ABLATIONS[row["against"]])} for row in made]
+    return [{**row, "added": [name for name in inputs.scenarios if name not in kept[row["against"]]]} for row in made]
 
 
 def by_exchange(scored: ScoredAnswers) -> list[ReportRow]:

@@ -5,7 +5,7 @@ from collections import Counter
 import polars as pl
 
 from assets.evaluation.schema import REASONS
-from assets.report.inputs import ALL_VARIANTS, ReportInputs
+from assets.report.inputs import ReportInputs
 from assets.report.scored_answers import ReportRow
 
 
@@ -45,7 +45,7 @@ def missing_rows(inputs: ReportInputs) -> list[ReportRow]:
         variants = {row["variant"] for row in scored.values()}
         add(
             what,
-            [variant for variant in ALL_VARIANTS if variant not in variants],
+            [variant for variant in inputs.variants if variant not in variants],
             "benchmark_scores was not made for them",
         )
         add(

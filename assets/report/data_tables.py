@@ -3,7 +3,7 @@
 from assets.report.formatting import (
     COMPARED,
     NOTHING,
-    SCENARIO_TITLES,
+    TITLES,
     Numbers,
     ReportTable,
     TableCell,
@@ -24,7 +24,7 @@ def length_table(numbers: Numbers) -> ReportTable:
         ("base, tuned on", "answers", "median", "nine in ten at most", "mean", "cut off, %"),
         [
             (
-                f"{row['base']}, {title(row['variant'])}",
+                f"{row['base']}, {title(numbers, row['variant'])}",
                 *(whole(row[name]) for name in ("answers", "median", "nine_in_ten", "mean")),
                 percent(row["cut_off"]),
             )
@@ -42,7 +42,7 @@ def bin_table(numbers: Numbers, base: str) -> ReportTable:
         row = find(rows, variant=variant, bin=name)
         return percent(row["share"]) if row else NOTHING, interval_cell(row, "accuracy")
 
-    columns = [f"{title(variant)}, {what}" for variant in variants for what in ("of the answers", "right")]
+    columns = [f"{TITLES[variant]}, {what}" for variant in variants for what in ("of the answers", "right")]
     return report_table(
         f"Answers of {base} by length, in percent",
         ("tokens", *columns),
@@ -77,7 +77,7 @@ def cost_table(numbers: Numbers) -> ReportTable:
         ),
         [
             (
-                SCENARIO_TITLES.get(row["scenario"], row["scenario"]),
+                numbers["scenario_titles"].get(row["scenario"], row["scenario"]),
                 *(whole(row[name]) for name in counted),
                 dollars(row["cost_an_accepted"]),
             )
@@ -99,7 +99,7 @@ def partition_table(numbers: Numbers) -> ReportTable:
         ("base, tuned on", "benchmarks", "checkpoint", "training set", "rows", "release"),
         [
             (
-                f"{row['base']}, {title(row['variant'])}"
+                f"{row['base']}, {title(numbers, row['variant'])}"
                 + ("" if row["of"] == row["base"] else f" (a seed of {row['of']})"),
                 *(row[name] or NOTHING for name in ("benchmarks", "checkpoint", "training_set")),
                 whole(row["rows"]),

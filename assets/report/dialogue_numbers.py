@@ -5,14 +5,14 @@ from typing import Any
 import polars as pl
 
 from assets.evaluation.statistics import accuracy_interval
-from assets.framework.partitions import Scenario
 from assets.report.inputs import ReportInputs
 from assets.report.published import Published
 from assets.report.scored_answers import ReportRow, interval_columns
 
 
-def error_rows(verdicts: pl.DataFrame, published: Published) -> list[ReportRow]:
+def error_rows(inputs: ReportInputs, published: Published) -> list[ReportRow]:
     """Procedural errors as the judge found them, by scenario and in all, each with the dialogues that it covers."""
+    verdicts = inputs.verdicts
     judged = verdicts.filter(pl.col("judge_status") == "judged")
     complete = verdicts.filter(pl.col("status") == "complete")
     released = judged.filter(pl.col("accepted"))
@@ -21,12 +21,8 @@ def error_rows(verdicts: pl.DataFrame, published: Published) -> list[ReportRow]:
     paper = published.procedural_errors / 100
     return [
         *(
-            _rate(
-                f"judged wrong, {scenario.value.replace('_', ' ')}",
-                judged.filter(pl.col("scenario") == scenario),
-                wrong,
-            )
-            for scenario in Scenario
+            _rate(f"judged wrong, {inputs.scenarios.title(name)}", judged.filter(pl.col("scenario") == name), wrong)
+            for name in inputs.released_scenarios
         ),
         _rate("judged wrong, all that were judged", judged, wrong),
         _rate("judged wrong, of those accepted and judged", released, wrong),
@@ -50,7 +46,7 @@ def _rate(what: str, rows: pl.DataFrame, wrong: pl.Expr) -> ReportRow:
 
 def cost_rows(inputs: ReportInputs) -> list[ReportRow]:
     """Tokens and money of the release's partitions, rejected dialogues included, by scenario and in all."""
-    return [_cost_row(inputs, name) for name in [*(scenario.value for scenario in Scenario), "all"]]
+    return [_cost_row(inputs, name) for name in [*inputs.released_scenarios, "all"]]
 
 
 def _cost_row(inputs: ReportInputs, scenario: str) -> ReportRow:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from assets.report.formatting import SCENARIO_TITLES, Numbers, Row, between, find, points, seeds_between, title, whole
+from assets.report.formatting import Numbers, Row, added_title, between, find, points, seeds_between, title, whole
 from assets.report.published import Published
 from assets.report.scored_answers import OURS
 
@@ -58,7 +58,7 @@ def findings(numbers: Numbers, small: Sequence[str]) -> list[str]:
         conclusion = "At this size that says nothing." if small else _conclusion(row, numbers["paper"]["smallest_gain"])
         sentences.append(f"{base}: BOOST-QA against the original answers: {measured}. {conclusion}")
         if not small:
-            sentences.append(f"{base}: {_scenarios([one for one in numbers['scenarios'] if one['base'] == base])}")
+            sentences.append(f"{base}: {_scenarios(numbers, base)}")
     return sentences
 
 
@@ -73,12 +73,12 @@ def _conclusion(row: Row, gain: float) -> str:
     return "No detectable difference."
 
 
-def _scenarios(rows: Sequence[Row]) -> str:
+def _scenarios(numbers: Numbers, base: str) -> str:
+    rows = [row for row in numbers["scenarios"] if row["base"] == base]
     if not rows:
         return "which scenario helped is not known, for no ablation was scored."
     helped = "; ".join(
-        f"{' and '.join(SCENARIO_TITLES[name] for name in row['added'])} added to {title(row['against'])} "
-        f"({between(row, points)} points)"
+        f"{added_title(numbers, row)} added to {title(numbers, row['against'])} ({between(row, points)} points)"
         for row in rows
         if row["low"] > 0 and row["p_holm"] < LEVEL
     )

@@ -10,14 +10,12 @@ from typing import Any
 from assets.evaluation.statistics import FEWEST_SOURCES
 from assets.framework.partitions import UNTUNED
 from assets.report.scored_answers import OURS, SEEDS
-from assets.training_sets.ablations import ABLATIONS
 
 NOTHING = "–"
 FEW = "†"  # marks intervals that take questions as independent although they share sources
 BASELINES = ("random_aug", "spelling_aug", "tagcos", "cot_collection", "cot")
 COMPARED = (UNTUNED, SEEDS, OURS)
 BASELINE_ROWS = (UNTUNED, SEEDS, *BASELINES, OURS)
-ABLATION_ROWS = (SEEDS, *ABLATIONS, OURS)
 TITLES = {
     UNTUNED: "untuned",
     SEEDS: "original answers",
@@ -27,14 +25,7 @@ TITLES = {
     "tagcos": "TAGCOS",
     "cot_collection": "CoT Collection",
     "cot": "chain of thought (ours)",
-    "me": "error correction",
-    "db": "debate",
-    "ep": "analogy",
-    "me_db": "error correction, debate",
-    "me_ep": "error correction, analogy",
-    "db_ep": "debate, analogy",
 }
-SCENARIO_TITLES = {"error_correction": "error correction", "debate": "debate", "analogy": "analogy"}
 
 Row = Mapping[str, Any]
 Numbers = Mapping[str, Any]  # what `numbers.compute` gives
@@ -95,9 +86,15 @@ def is_papers_average(numbers: Numbers, base: str) -> bool:
     return {columns[name] for name in numbers["averaged"][base]} == set(numbers["paper"]["columns"])
 
 
-def title(variant: str) -> str:
-    """A variant as people call it."""
-    return TITLES.get(variant, variant)
+def title(numbers: Numbers, variant: str) -> str:
+    """A variant as people call it; an ablation by the scenarios that it keeps."""
+    kept = numbers["ablations"].get(variant, ())
+    return ", ".join(numbers["scenario_titles"][name] for name in kept) or TITLES.get(variant, variant)
+
+
+def added_title(numbers: Numbers, row: Row) -> str:
+    """The scenarios that an ablation leaves out, of a row of `numbers["scenarios"]`."""
+    return " and ".join(numbers["scenario_titles"][name] for name in row["added"])
 
 
 # -- numbers as words --------------------------------------------------------------------------------------------------

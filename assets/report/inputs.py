@@ -9,13 +9,16 @@ from typing import Any
 
 import polars as pl
 
+from assets.boost_qa.card import scenario_names
 from assets.boost_qa.release import RELEASES, Release
 from assets.checkpoints.checkpoint import CHECKPOINTS
 from assets.dialogue_browser.publishing import BROWSERS
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.framework.partitions import UNTUNED, VARIANTS, partition_columns
+from assets.framework.partitions import UNTUNED, partition_columns
+from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.schema import SCORED
+from assets.training_sets.ablations import variants
 from assets.training_sets.variants import TRAINING_SETS
 from resources.identity import draw
 from resources.lake.tables import Lake
@@ -38,7 +41,6 @@ SCORE_COLUMNS = [
 VERDICT_COLUMNS = ["scenario", "status", "accepted", "judge_status", "judge_correct", "final_answer"]
 NO_SEEDS: Mapping[str, str] = {}
 PAIR = ("boost_qa", "ori")  # what it is all about, and what it is compared with
-ALL_VARIANTS = (UNTUNED, *reversed(PAIR), *(variant for variant in VARIANTS if variant not in PAIR))
 
 Row = Mapping[str, Any]
 
@@ -66,20 +68,39 @@ class ReportInputs:
     usage: tuple[Row, ...]  # one row per partition of the release: scenario, tokens, cost, …
     examples: tuple[Row, ...]  # questions that one of two variants answered rightly, with what the models said
     changed_partitions: int  # partitions of the release that were scored again since, and are left out here
+    scenarios: Scenarios  # those of the deployment
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Every variant of the deployment, in the report's order."""
+        return ordered_variants(self.scenarios)
+
+    @property
+    def released_scenarios(self) -> list[str]:
+        """The scenarios of the release's dialogues: the declared ones in their order, then others by name."""
+        return scenario_names(self.verdicts.select("scenario").unique().to_dicts(), self.scenarios)
 
 
-def read_inputs(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS) -> ReportInputs:
+def ordered_variants(scenarios: Scenarios) -> tuple[str, ...]:
+    """`untuned`, what is compared first, then the other training sets of a deployment."""
+    return (UNTUNED, *reversed(PAIR), *(variant for variant in variants(scenarios) if variant not in PAIR))
+
+
+def read_inputs(
+    lake: Lake, scenarios: Scenarios, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS
+) -> ReportInputs:
     """Read what a report needs on `bases` and whatever else was scored.
 
     Args:
         lake: where it is.
+        scenarios: those of the deployment.
         bases: base models that are configured.
         seed_of: those that differ from another in the training seed alone, and from which.
 
     Raises:
         NothingScored: no partition of benchmark_scores is there and passed its gate.
     """
-    taken, left_out = _partitions(lake)
+    taken, left_out = _partitions(lake, ordered_variants(scenarios))
     if not taken:
         why = "".join(f"\n  - {row['partition']}: {row['why']}" for row in left_out)
         raise NothingScored(f"there are no benchmark scores yet; materialise benchmark_scores first{why}")
@@ -97,13 +118,14 @@ def read_inputs(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = N
         partitions=tuple({**row, "of": seed_of.get(row["base"], row["base"])} for row in taken),
         left_out=tuple(left_out),
         unparsed=tuple(unparsed.values()),
-        training_sets=_training_sets(lake),
+        training_sets=_training_sets(lake, variants(scenarios)),
         release=release,
         browser=_browser(lake, release),
         verdicts=verdicts,
         usage=tuple(usage),
         examples=tuple(examples(lake, taken)),
         changed_partitions=changed,
+        scenarios=scenarios,
     )
 
 
@@ -135,7 +157,7 @@ def _as_runs(rows: pl.DataFrame, seed_of: Mapping[str, str]) -> pl.DataFrame:
     return rows.with_columns(pl.col("base").alias("run"), pl.col("base").replace(seed_of))
 
 
-def _partitions(lake: Lake) -> tuple[list[Row], list[Row]]:
+def _partitions(lake: Lake, names: Sequence[str]) -> tuple[list[Row], list[Row]]:
     """Scored partitions in the order of bases and variants, and those that are left out."""
     scores = {record.name: record for record in lake.records(BENCHMARK_SCORES)}
     taken: list[Row] = []
@@ -150,7 +172,7 @@ def _partitions(lake: Lake) -> tuple[list[Row], list[Row]]:
             )
         else:
             taken.append(_partition(lake, record.keys, record.fingerprint))
-    order = {variant: place for place, variant in enumerate(ALL_VARIANTS)}
+    order = {variant: place for place, variant in enumerate(names)}
     return sorted(taken, key=lambda row: (row["base"], order.get(row["variant"], len(order)), row["variant"])), left_out
 
 
@@ -187,7 +209,7 @@ def _browser(lake: Lake, release: Release | None) -> str | None:
     return browser.folder if browser and release and browser.manifest["release"] == release.id else None
 
 
-def _training_sets(lake: Lake) -> dict[str, Row]:
+def _training_sets(lake: Lake, names: Sequence[str]) -> dict[str, Row]:
     return {
         variant: {
             "id": made.id,
@@ -195,7 +217,7 @@ def _training_sets(lake: Lake) -> dict[str, Row]:
             "rows": made.manifest["rows"],
             "counts": made.manifest.get("counts", {}),
         }
-        for variant in VARIANTS
+        for variant in names
         if (made := TRAINING_SETS.find_latest(lake, variant))
     }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assets.framework.publication import Manifest, Publication
+from assets.framework.scenarios.scenario import Scenarios
 from assets.report.findings import too_small
 from assets.report.inputs import NO_SEEDS, ReportInputs, read_inputs
 from assets.report.numbers import compute
@@ -20,7 +21,7 @@ from resources.identity import stable_hash
 from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake
 
-FORMAT = 2
+FORMAT = 3
 HOME = REPORT_SCORES.name
 
 
@@ -41,11 +42,14 @@ def _parse(lake: Lake, folder: str, manifest: Manifest) -> Report:
 REPORTS = Publication(HOME, "report", FORMAT, _parse)
 
 
-def make_report(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS) -> Report:
+def make_report(
+    lake: Lake, scenarios: Scenarios, bases: Iterable[str], seed_of: Mapping[str, str] = NO_SEEDS
+) -> Report:
     """Publish the report on all that is scored; the same rows give the same report, written once.
 
     Args:
         lake: where everything is read and written.
+        scenarios: those of the deployment.
         bases: base models that are configured; those without scores are said to be missing.
         seed_of: those that differ from another in the training seed alone, and from which.
 
@@ -55,7 +59,7 @@ def make_report(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = N
         StoreError, TableError: it cannot be written.
     """
     run = REPORTS.begin(lake)
-    inputs = read_inputs(lake, bases, seed_of)
+    inputs = read_inputs(lake, scenarios, bases, seed_of)
     published = load_published()
     numbers = compute(inputs, published)
     small = too_small(numbers, published)
@@ -72,11 +76,13 @@ def make_report(lake: Lake, bases: Iterable[str], seed_of: Mapping[str, str] = N
 
 
 def lineage(inputs: ReportInputs) -> dict[str, Any]:
-    """What the report is made of: scored partitions by fingerprint, the release, the browser that it links to."""
+    """What the report is made of: scored partitions by fingerprint, the declared scenarios, the release, the
+    browser that it links to."""
     return {
         "partitions": [
             {name: row[name] for name in ("base", "variant", "fingerprint", "checkpoint")} for row in inputs.partitions
         ],
+        "scenarios": [[name, one.short_name, one.title] for name, one in inputs.scenarios.items()],
         "release": inputs.release.id if inputs.release else None,
         "browser": inputs.browser,
     }

@@ -15,8 +15,9 @@ from assets.report.inputs import ReportInputs
 from assets.report.lengths import bin_rows, length_rows
 from assets.report.published import Published, PublishedBase
 from assets.report.scored_answers import ReportRow, by_key
+from assets.training_sets.ablations import ablations
 
-FORMAT = 2
+FORMAT = 3
 DIGITS = 6
 
 
@@ -29,8 +30,12 @@ def compute(inputs: ReportInputs, published: Published) -> ReportRow:
         "format": FORMAT,
         "bases": list(inputs.bases),
         "seed_of": dict(inputs.seed_of),
+        "ablations": ablations(inputs.scenarios),
+        "scenario_titles": {
+            name: inputs.scenarios.title(name) for name in (*inputs.scenarios, *inputs.released_scenarios)
+        },
         "scores": scores,
-        "averages": average_rows(scores, averaged, scored),
+        "averages": average_rows(inputs, scores, averaged, scored),
         "averaged": averaged,
         "by_benchmark": by_benchmark(inputs, scored),
         "by_variant": by_variant(inputs, scored, averaged),
@@ -38,7 +43,7 @@ def compute(inputs: ReportInputs, published: Published) -> ReportRow:
         "exchange": by_exchange(scored),
         "lengths": length_rows(inputs.answers),
         "length_bins": bin_rows(inputs.answers),
-        "errors": error_rows(inputs.verdicts, published),
+        "errors": error_rows(inputs, published),
         "costs": cost_rows(inputs),
         "partitions": [
             {name: value for name, value in row.items() if name not in ("usage", "unparsed")}

@@ -25,13 +25,12 @@ from assets.report.data_tables import (
 )
 from assets.report.findings import findings
 from assets.report.formatting import (
-    ABLATION_ROWS,
     BASELINE_ROWS,
+    TITLES,
     Numbers,
     ReportTable,
     Row,
     is_papers_average,
-    title,
     with_notes,
 )
 from assets.report.plots import averages_plot, benchmarks_plot, lengths_plot
@@ -44,6 +43,7 @@ from assets.report.score_tables import (
     tests_table,
     variant_table,
 )
+from assets.report.scored_answers import OURS, SEEDS
 from resources.configuration import read_yaml
 from resources.identity import stable_hash
 
@@ -128,6 +128,7 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
     """All parts that have something to show, in order of interest."""
     bases = list(dict.fromkeys(row["base"] for row in numbers["scores"]))
     has_release = bool(numbers["release"])
+    ablation_rows = (SEEDS, *numbers["ablations"], OURS)
     notes = {"baselines": [average_note(numbers)], "costs": [cost_note(numbers)]}
     plots: Mapping[str, Callable[[Numbers, str], str | None]] = {
         "benchmarks": benchmarks_plot,
@@ -139,7 +140,11 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
         "further": [*(further_table(numbers, base) for base in bases), pass_table(numbers)],
         "baselines": [variant_table(numbers, base, BASELINE_ROWS, "Average accuracy") for base in bases],
         "scenarios": [
-            *(variant_table(numbers, base, ABLATION_ROWS, "Average accuracy") for base in bases),
+            *(
+                variant_table(numbers, base, ablation_rows, "Average accuracy")
+                for base in bases
+                if numbers["ablations"]
+            ),
             *(scenario_table(numbers, base) for base in bases),
         ],
         "exchange": [exchange_table(numbers)],
@@ -196,7 +201,7 @@ def _example(row: Row) -> Mapping[str, Any]:
     """An example with its texts cut to a readable length."""
     answers = [
         {
-            "title": title(variant),
+            "title": TITLES[variant],
             "verdict": row[f"verdict{suffix}"]
             + (f": {REASONS[row[f'reason{suffix}']]}" if row[f"reason{suffix}"] else ""),
             "text": _cut(row[f"output{suffix}"] or "no answer"),

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from assets.framework.partitions import UNTUNED
 from assets.framework.ui_metadata import COLOURS
-from assets.report.formatting import BASELINES, COMPARED, Numbers, Row, find, is_papers_average, title
+from assets.report.formatting import BASELINES, COMPARED, TITLES, Numbers, Row, find, is_papers_average, title
 from assets.report.scored_answers import OURS, SEEDS
-from assets.training_sets.ablations import ABLATIONS
 
 if TYPE_CHECKING:  # loaded when something is drawn: it is a sixth of the code location's loading
     from matplotlib.axes import Axes
@@ -98,7 +97,7 @@ def benchmarks_plot(numbers: Numbers, base: str) -> str | None:
 def averages_plot(numbers: Numbers, base: str) -> str | None:
     """Averages of every variant that was scored, with intervals and the paper's figures; None where there is none."""
     rows = [row for row in numbers["averages"] if row["base"] == base and row["average"] is not None]
-    order = [*(UNTUNED, SEEDS), *BASELINES, *ABLATIONS, OURS]
+    order = [*(UNTUNED, SEEDS), *BASELINES, *numbers["ablations"], OURS]
     shown = [variant for variant in order if find(rows, variant=variant)]
     if len(shown) < 2:
         return None
@@ -112,7 +111,7 @@ def averages_plot(numbers: Numbers, base: str) -> str | None:
             )
             if variant in paper:
                 axes.plot(100 * paper[variant]["average"], place, **PAPER_MARK)
-        axes.set_yticks(range(len(shown)), [title(variant) for variant in shown])
+        axes.set_yticks(range(len(shown)), [title(numbers, variant) for variant in shown])
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.set_xlim(0, 100)
         axes.set_xlabel("average accuracy in percent")
@@ -176,7 +175,7 @@ def _intervals(
         "color": colour,
         "markeredgecolor": INK,
         "markeredgewidth": 0.6,
-        "label": title(variant) if label else None,
+        "label": TITLES[variant] if label else None,
     }
     if upright:
         axes.errorbar(at, values, yerr=spread, **look)

@@ -6,11 +6,12 @@ from assets.report.formatting import (
     COMPARED,
     FEW,
     NOTHING,
-    SCENARIO_TITLES,
+    TITLES,
     Numbers,
     ReportTable,
     Row,
     TableCell,
+    added_title,
     between,
     difference_cell,
     find,
@@ -46,7 +47,7 @@ def paper_table(numbers: Numbers, base: str) -> ReportTable:
         f"Accuracy in percent of {base} on the paper's benchmarks; paper: {beside}",
         (
             "benchmark",
-            *map(title, COMPARED),
+            *(TITLES[variant] for variant in COMPARED),
             OURS_AGAINST_SEEDS,
             "paper, original",
             "paper, BOOST-QA",
@@ -71,7 +72,7 @@ def further_table(numbers: Numbers, base: str) -> ReportTable | None:
         rows.append(("average", *_average_cells(numbers, base)))
     return report_table(
         f"Accuracy in percent of {base} on further benchmarks",
-        ("benchmark", *map(title, COMPARED), OURS_AGAINST_SEEDS),
+        ("benchmark", *(TITLES[variant] for variant in COMPARED), OURS_AGAINST_SEEDS),
         rows,
     )
 
@@ -110,7 +111,7 @@ def variant_table(numbers: Numbers, base: str, variants: Sequence[str], caption:
         compared = find(numbers["by_variant"], base=base, variant=variant)
         figures, is_seeds = paper.get(variant, {}), variant == SEEDS
         return (
-            title(variant),
+            title(numbers, variant),
             whole(training_set["rows"].get("train", 0)) if training_set else NOTHING,
             interval_cell(find(numbers["averages"], base=base, variant=variant), "average"),
             "" if is_seeds else difference_cell(compared),
@@ -127,15 +128,15 @@ def scenario_table(numbers: Numbers, base: str) -> ReportTable | None:
     """What the scenarios add that an ablation leaves out; None without any."""
     rows = [
         (
-            " and ".join(SCENARIO_TITLES[name] for name in row["added"]),
-            title(row["against"]),
+            added_title(numbers, row),
+            title(numbers, row["against"]),
             difference_cell(row),
             p_value(row["p_holm"]),
         )
         for row in numbers["scenarios"]
         if row["base"] == base
     ]
-    caption = f"What scenarios add to the others, {base}: all three against those without them, in points"
+    caption = f"What scenarios add to the others, {base}: all of them against those without the added ones, in points"
     return report_table(caption, ("added", "to", "difference", "p, corrected"), rows, ["to"]) if rows else None
 
 
@@ -174,7 +175,7 @@ def exchange_table(numbers: Numbers) -> ReportTable | None:
         key = {name: compared[name] for name in ("base", "variant", "benchmark")}
         plain, after = (find(numbers["scores"], **key, stage=stage) for stage in ("plain", "exchange"))
         return (
-            f"{compared['base']}, {title(compared['variant'])}, {plain['title'] if plain else ''}",
+            f"{compared['base']}, {title(numbers, compared['variant'])}, {plain['title'] if plain else ''}",
             interval_cell(plain, "accuracy"),
             interval_cell(after, "accuracy"),
             difference_cell(compared),
@@ -195,7 +196,7 @@ def pass_table(numbers: Numbers) -> ReportTable | None:
 
     rows = [
         (
-            f"{row['base']}, {title(row['variant'])}, {row['title']}, {row['stage']}",
+            f"{row['base']}, {title(numbers, row['variant'])}, {row['title']}, {row['stage']}",
             whole(row["samples"]),
             interval_cell(row, "accuracy"),
             percent(row["over_samples"]),

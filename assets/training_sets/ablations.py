@@ -4,12 +4,15 @@ Size and seeds are those of the release, so that only the dialogues differ. The 
 dialogues it has: `counts` in its manifest says how many.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator
+from itertools import combinations
 
 from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.release import Release
 from assets.boost_qa.schema import RELEASE_ROW
-from assets.framework.partitions import Scenario
+from assets.framework.partitions import UNTUNED, VARIANTS
+from assets.framework.scenarios.scenario import Scenarios
 from assets.training_sets.variants import (
     ORIGINAL,
     RowContext,
@@ -19,26 +22,48 @@ from assets.training_sets.variants import (
     original_row,
     query,
 )
+from resources.configuration import ConfigurationError, fault_list
 from resources.lake.tables import Lake
 
-_NAMES = {"me": Scenario.ERROR_CORRECTION, "db": Scenario.DEBATE, "ep": Scenario.ANALOGY}
-ABLATIONS: Mapping[str, frozenset[str]] = {
-    variant: frozenset(_NAMES[name].value for name in variant.split("_"))
-    for variant in ("me", "db", "ep", "me_db", "me_ep", "db_ep")
-}
+
+def ablations(scenarios: Scenarios) -> dict[str, tuple[str, ...]]:
+    """Each ablation's name to the scenarios that it keeps: one of them, or all but one.
+
+    The name joins their short names: `me`, `db`, `ep`, `me_db`, `me_ep`, `db_ep`.
+
+    Raises:
+        ConfigurationError: another training set has one of these names.
+    """
+    sizes = sorted({1, len(scenarios) - 1} & set(range(1, len(scenarios))))
+    kept = [one for size in sizes for one in combinations(scenarios, size)]
+    names = ["_".join(scenarios[name].short_name for name in one) for one in kept]
+    uses = Counter([*names, UNTUNED, *VARIANTS])
+    faults = [
+        f"{name!r} would be the training set of {' and '.join(map(scenarios.title, one))}, and is another set's name "
+        "already; change the short_name of a scenario"
+        for name, one in zip(names, kept, strict=True)
+        if uses[name] > 1
+    ]
+    if faults:
+        raise ConfigurationError(fault_list("two training sets would have one name:", faults))
+    return dict(zip(names, kept, strict=True))
 
 
-def make_ablation(lake: Lake, release: Release, variant: str) -> TrainingSet:
-    """The set of one of `ABLATIONS`.
+def variants(scenarios: Scenarios) -> tuple[str, ...]:
+    """Every training set of a deployment. Raises as `ablations` does."""
+    return (*VARIANTS, *ablations(scenarios))
+
+
+def make_ablation(lake: Lake, release: Release, variant: str, kept: Collection[str]) -> TrainingSet:
+    """The set of one of `ablations`, which keeps the dialogues of the scenarios `kept`.
 
     Raises:
         TrainingSetError: the release has no row of a scenario that the set keeps, or of the others.
     """
-    kept = ABLATIONS[variant]
 
     def rows(context: RowContext) -> Iterator[Row]:
         found = context.connection.execute("SELECT DISTINCT scenario FROM released").fetchall()
-        _refuse_equal_sets(variant, release, {scenario for (scenario,) in found})
+        _refuse_equal_sets(variant, set(kept), release, {scenario for (scenario,) in found})
         for record in stream(context.connection, query("dialogues_with_pairs.sql")):
             is_kept = record["scenario"] in kept
             context.counts[record["scenario"] if is_kept else ORIGINAL] += 1
@@ -47,9 +72,8 @@ def make_ablation(lake: Lake, release: Release, variant: str) -> TrainingSet:
     return make_set(lake, release, variant, rows)
 
 
-def _refuse_equal_sets(variant: str, release: Release, found: set[str]) -> None:
+def _refuse_equal_sets(variant: str, kept: set[str], release: Release, found: set[str]) -> None:
     """Raise where the set would say nothing: a scenario that it keeps has no rows, or it would equal `boost_qa`."""
-    kept = ABLATIONS[variant]
     if missing := sorted(kept - found):
         raise TrainingSetError(
             f"release {release.id} has no rows of {', '.join(missing)}, so {variant!r} would show nothing of it; "

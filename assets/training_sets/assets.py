@@ -9,19 +9,21 @@ from dagster import (
     AllPartitionMapping,
     AssetDep,
     AssetExecutionContext,
+    AssetsDefinition,
     BackfillPolicy,
     Failure,
     MaterializeResult,
     ResourceParam,
+    StaticPartitionsDefinition,
     asset,
 )
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import RELEASES
 from assets.boost_qa.schema import RELEASED
-from assets.framework.partitions import variants
 from assets.framework.publication import GatesFailed
 from assets.framework.run_report import report_outcomes, report_store_errors, retry_outage
+from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import OWNERS, column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
@@ -29,6 +31,7 @@ from assets.training_sets.chain_of_thought import answer_seeds
 from assets.training_sets.configuration import ComparisonRules
 from assets.training_sets.gradient_features import FEATURE_SETS, publish_features
 from assets.training_sets.makers import VariantContext, make_variant
+from assets.training_sets.pools import make_pool
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 from assets.training_sets.summary import features_metadata, training_set_metadata
 from assets.training_sets.variants import HOME, TrainingSetError
@@ -53,8 +56,8 @@ EVERY_SOURCE = AssetDep("raw_seeds", partition_mapping=AllPartitionMapping())
     code_version="1",
     pool="models",  # see infra/dagster.yaml
     metadata=column_schema(CHAIN_OF_THOUGHT_ANSWERS),
-    description="A chain-of-thought answer by the strong student to each seed of the latest release. Asks models. The "
-    "variant `cot` of `training_sets` reads them.",
+    description="A chain-of-thought answer to each seed of the latest release, by the model of the role that the "
+    "comparison rules name. Asks models. The variant `cot` of `training_sets` reads them.",
 )
 def chain_of_thought_answers(
     context: AssetExecutionContext,
@@ -91,7 +94,6 @@ def chain_of_thought_answers(
 def gradient_features(
     context: AssetExecutionContext,
     lake: ResourceParam[Lake],
-    chat: ResourceParam[ChatService],
     job_launcher: ResourceParam[JobLauncher],
     release_rules: ResourceParam[ReleaseRules],
     comparison_rules: ResourceParam[ComparisonRules],
@@ -103,51 +105,55 @@ def gradient_features(
             run = FEATURE_SETS.begin(lake)
             retracted = load_retractions(seeds_configuration, lake.s3)
             release = RELEASES.latest(lake)
-            pool = VariantContext(lake, release, comparison_rules, release_rules, retracted, chat.profile).pool(
-                "tagcos"
-            )
-            features = publish_features(
-                run, release, pool, comparison_rules.tagcos, lambda job: job_launcher.run(context, job)
-            )
+            rules = comparison_rules.tagcos
+            pool = make_pool(lake, release, "tagcos", rules.pool, release_rules, retracted)
+            features = publish_features(run, release, pool, rules, lambda job: job_launcher.run(context, job))
         except (TrainingSetError, ConfigurationError, TrainingFailed, BackendError) as error:
             raise Failure(str(error), allow_retries=False) from None
         return MaterializeResult(metadata=features_metadata(features, pool))
 
 
-@asset(
-    name=HOME,
-    partitions_def=variants,
-    deps=["boost_qa", EVERY_SOURCE, CHAIN_OF_THOUGHT_ANSWERS.name, GRADIENT_FEATURES.name],
-    group_name="releases",
-    kinds={"parquet", "huggingface"},
-    owners=OWNERS,
-    code_version="2",
-    backfill_policy=BackfillPolicy.single_run(),
-    metadata=column_schema(RELEASED),
-    description="What models are tuned on, of the latest release, all of one form, size and splits: `boost_qa` points "
-    "to it; `ori` has the same seeds with their original answers, `random_aug` and `spelling_aug` these with "
-    "character noise, `cot` a chain of thought for each; `me` to `db_ep` the dialogues of one or two scenarios, the "
-    "other seeds with their original answers; `tagcos` and `cot_collection` are selected from a pool of their own.",
-)
-def training_sets(
-    context: AssetExecutionContext,
-    lake: ResourceParam[Lake],
-    chat: ResourceParam[ChatService],
-    release_rules: ResourceParam[ReleaseRules],
-    comparison_rules: ResourceParam[ComparisonRules],
-    seeds_configuration: ResourceParam[SeedsConfiguration],
-) -> None:
-    """Make each variant of this run from the latest release; one that cannot be made does not stop the others."""
-    with report_outcomes(context, ConfigurationError) as outcomes:
-        release = RELEASES.latest(lake)
-        retracted = load_retractions(seeds_configuration, lake.s3)
-        parts = VariantContext(
-            lake, release, comparison_rules, release_rules, retracted, chat.profile, context.log.info
-        )
-        for variant in outcomes.keys:
-            try:
-                outcomes.written[variant] = training_set_metadata(lake, make_variant(parts, variant))
-            except StoreUnreachable:  # this ends the run, whichever variant meets it
-                raise
-            except (TrainingSetError, GatesFailed, ConfigurationError, StoreError) as error:
-                outcomes.failures[variant] = str(error)
+def training_sets_asset(partitions: StaticPartitionsDefinition) -> AssetsDefinition:
+    """The stage for the training sets of a deployment; `partitions` are `ablations.variants`."""
+
+    @asset(
+        name=HOME,
+        partitions_def=partitions,
+        deps=["boost_qa", EVERY_SOURCE, CHAIN_OF_THOUGHT_ANSWERS.name, GRADIENT_FEATURES.name],
+        group_name="releases",
+        kinds={"parquet", "huggingface"},
+        owners=OWNERS,
+        code_version="2",
+        backfill_policy=BackfillPolicy.single_run(),
+        metadata=column_schema(RELEASED),
+        description="What models are tuned on, of the latest release, all of one form, size and splits: `boost_qa` "
+        "points to it; `ori` has the same seeds with their original answers, `random_aug` and `spelling_aug` these "
+        "with character noise, `cot` a chain of thought for each; an ablation has the dialogues of one scenario or of "
+        "all but one, and the other seeds with their original answers; `tagcos` and `cot_collection` are selected "
+        "from a pool of their own.",
+    )
+    def training_sets(
+        context: AssetExecutionContext,
+        lake: ResourceParam[Lake],
+        chat: ResourceParam[ChatService],
+        scenarios: ResourceParam[Scenarios],
+        release_rules: ResourceParam[ReleaseRules],
+        comparison_rules: ResourceParam[ComparisonRules],
+        seeds_configuration: ResourceParam[SeedsConfiguration],
+    ) -> None:
+        """Make each variant of this run from the latest release; one that cannot be made does not stop the others."""
+        with report_outcomes(context, ConfigurationError) as outcomes:
+            release = RELEASES.latest(lake)
+            retracted = load_retractions(seeds_configuration, lake.s3)
+            parts = VariantContext(
+                lake, release, scenarios, comparison_rules, release_rules, retracted, chat.profile, context.log.info
+            )
+            for variant in outcomes.keys:
+                try:
+                    outcomes.written[variant] = training_set_metadata(lake, make_variant(parts, variant))
+                except StoreUnreachable:  # this ends the run, whichever variant meets it
+                    raise
+                except (TrainingSetError, GatesFailed, ConfigurationError, StoreError) as error:
+                    outcomes.failures[variant] = str(error)
+
+    return training_sets

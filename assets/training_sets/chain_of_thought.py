@@ -1,4 +1,4 @@
-"""Chain-of-thought answers by the strong student, and the set `cot` that is made of them.
+"""Chain-of-thought answers by one role of the profile, and the set `cot` that is made of them.
 
 The model sees the question alone. Its answer is kept (rejection sampling, as in STaR, arXiv:2203.14465) if it is
 English, not cut off, and has the reference's final answer where rules can compare the two. If not, the model is asked
@@ -38,7 +38,7 @@ from assets.training_sets.variants import (
 )
 from resources.chat.calls import Call, CallFailed, Chat, Message
 from resources.chat.engine import ChatEngine
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.chat.service import ChatService, run_async
 from resources.chat.throughput import Throughput
 from resources.identity import stable_hash
@@ -47,19 +47,23 @@ from resources.progress import Update
 
 PROMPT = Path(__file__).parent / "prompts" / "chain_of_thought.txt"
 JOURNAL_SCOPE = "training_sets/cot"  # as in older versions, so that no answer is paid for again
-ROLE = Role.STRONG_STUDENT
 WRONG = "wrong_final_answer"
 
 
 def describe_answers(profile: Profile, rules: ReasoningRules) -> dict[str, Any]:
-    """What answers depend on beside the seeds: model, sampling, prompt, and how often a refused one is asked again."""
-    cast = profile.roles[ROLE]
+    """What answers depend on beside the seeds: model, sampling, prompt, and how often a refused one is asked again.
+
+    Raises:
+        ConfigurationError: the profile has no model for the role that answers.
+    """
+    profile.check_roles(rules.roles_needed)
+    cast = profile.roles[rules.role]
     return {
         "model": cast.model,
         "temperature": cast.temperature,
         "max_tokens": cast.max_tokens,
         # the fields of a request may be secret, so the manifest has only their hash
-        "sampling": stable_hash("sampling", sampling(profile, [ROLE]))[:16],
+        "sampling": stable_hash("sampling", sampling(profile, [rules.role]))[:16],
         "prompt": stable_hash("prompt", _prompt())[:16],
         "regenerations": rules.regenerations,
     }
@@ -75,8 +79,8 @@ def answer_seeds(
     Args:
         lake: where everything is read and written.
         release: whose seeds are answered.
-        chat: the models; the strong student answers.
-        rules: how often it is asked again.
+        chat: the models.
+        rules: which role answers, and how often it is asked again.
         update: shows how many seeds are answered, of how many.
         run: whose budget is used.
 
@@ -153,7 +157,7 @@ class AnswerWork:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[asyncio.Semaphore]:
         """A chat engine, and slots for as many seeds as keep it busy."""
-        async with self.service.engine([ROLE], self.run_id) as self.chat:
+        async with self.service.engine([self.rules.role], self.run_id) as self.chat:
             yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
 
     async def run(self, key: str, inputs: str, slots: asyncio.Semaphore) -> list[Row]:
@@ -166,7 +170,7 @@ class AnswerWork:
 
             async def answer(seed: Row) -> None:
                 try:
-                    text, reason = await answer_seed(self.chat, seed, inputs, self.rules.regenerations)
+                    text, reason = await answer_seed(self.chat, seed, inputs, self.rules)
                 finally:
                     slots.release()
                 answers.append({"release": key, "seed_id": seed["seed_id"], "answer": text, "reason": reason})
@@ -176,7 +180,7 @@ class AnswerWork:
                 for seed in stream(connection, query("questions.sql")):
                     await slots.acquire()  # not all questions are in memory at once
                     group.create_task(answer(seed))
-        _refuse_poor(Counter(row["reason"] for row in answers))
+        _refuse_poor(Counter(row["reason"] for row in answers), self.rules.role)
         return answers
 
     def write(self, key: str, inputs: str, made: list[Row]) -> Written:
@@ -198,7 +202,7 @@ def _fingerprint(release: Release, made_with: Mapping[str, Any]) -> str:
 
 
 async def answer_seed(
-    chat: Chat, seed: Mapping[str, Any], prompt: str, regenerations: int
+    chat: Chat, seed: Mapping[str, Any], prompt: str, rules: ReasoningRules
 ) -> tuple[str | None, str | None]:
     """A chain-of-thought answer to one seed, and None; or None, and why there is none (the last refusal).
 
@@ -209,8 +213,8 @@ async def answer_seed(
     # The question is a message of its own, so it needs no fence.
     messages = (Message("system", prompt), Message("user", disarmed(question)))
     reason: str | None = None
-    for regeneration in range(regenerations + 1):
-        call = Call(ROLE, messages, sample=seed["seed_id"], turn="cot", regeneration=regeneration)
+    for regeneration in range(rules.regenerations + 1):
+        call = Call(rules.role, messages, sample=seed["seed_id"], turn="cot", regeneration=regeneration)
         try:
             completion = await chat.complete(call, scope=JOURNAL_SCOPE)
         except CallFailed as failure:
@@ -228,7 +232,7 @@ def _prompt() -> str:
     return PROMPT.read_text(encoding="utf-8").strip()
 
 
-def _refuse_poor(reasons: Counter[str | None]) -> None:
+def _refuse_poor(reasons: Counter[str | None], role: str) -> None:
     """Raise where too many calls failed, or no answer can be used. Key None counts the usable answers."""
     transient = {reason: count for reason, count in reasons.items() if reason in TRANSIENT_REASONS}
     if sum(transient.values()) > POISONED_SHARE * reasons.total():
@@ -241,5 +245,5 @@ def _refuse_poor(reasons: Counter[str | None]) -> None:
         listed = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         raise TrainingSetError(
             f"none of {reasons.total()} seeds got a chain of thought that can be used ({listed}), so 'cot' would equal "
-            "'ori'; a stronger model as strong_student in the profile helps"
+            f"'ori'; use a stronger model for the role {role!r} of the profile, or another role (cot.role)"
         )

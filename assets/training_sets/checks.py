@@ -14,10 +14,9 @@ from assets.boost_qa.release import create_view
 from assets.boost_qa.schema import RELEASE_ROW
 from assets.framework.check_files import Check, sql_checks
 from assets.framework.checks import CheckRun, asset_checks, table_checks
-from assets.framework.partitions import VARIANTS
 from assets.framework.publication import wrong_files
 from assets.seeds.schema import SEEDS
-from assets.training_sets.ablations import ABLATIONS
+from assets.training_sets.ablations import ablations, variants
 from assets.training_sets.augmented import AUGMENTERS
 from assets.training_sets.gradient_features import FEATURE_SETS
 from assets.training_sets.noise import keeps_spared
@@ -36,7 +35,8 @@ class TrainingSetCheckRun(CheckRun):
     @cached_property
     def sets(self) -> dict[str, TrainingSet]:
         """By variant."""
-        return {variant: found for variant in VARIANTS if (found := TRAINING_SETS.find_latest(self.lake, variant))}
+        names = variants(self.resources["scenarios"])
+        return {variant: found for variant in names if (found := TRAINING_SETS.find_latest(self.lake, variant))}
 
     @cached_property
     def compared(self) -> dict[str, TrainingSet]:
@@ -50,6 +50,11 @@ class TrainingSetCheckRun(CheckRun):
         """With the views."""
         connection = self.lake.connect([SEEDS])
         _create_views(connection, self.lake, self.compared)
+        kept = [(variant, name) for variant, names in ablations(self.resources["scenarios"]).items() for name in names]
+        columns = {"variant": [variant for variant, _ in kept], "scenario": [name for _, name in kept]}
+        connection.register(
+            "ablations", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+        )
         return connection
 
 
@@ -90,9 +95,6 @@ def _create_views(connection: duckdb.DuckDBPyConnection, lake: Lake, sets: Mappi
             pools.append(f"SELECT '{variant}', seed_id FROM pool_{variant}")  # noqa: S608
     connection.execute(f"CREATE VIEW sets AS {' UNION ALL '.join(parts)}")
     connection.execute(f"CREATE VIEW pools(variant, seed_id) AS {' UNION ALL '.join(pools)}")
-    kept = [(variant, scenario) for variant, scenarios in ABLATIONS.items() for scenario in sorted(scenarios)]
-    columns = {"variant": [variant for variant, _ in kept], "scenario": [scenario for _, scenario in kept]}
-    connection.register("ablations", pa.table(columns))
 
 
 def _not_spared(run: TrainingSetCheckRun) -> list[dict[str, Any]]:
@@ -128,7 +130,7 @@ FEATURES_COMPLETE: Check[CheckRun] = Check(
 )
 
 CHECKS: list[AssetChecksDefinition] = [
-    asset_checks(HOME, ALL_CHECKS, TrainingSetCheckRun),
+    asset_checks(HOME, ALL_CHECKS, TrainingSetCheckRun, ["scenarios"]),
     table_checks(CHAIN_OF_THOUGHT_ANSWERS, FOLDER / CHAIN_OF_THOUGHT_ANSWERS.name, [SEEDS]),
     asset_checks(GRADIENT_FEATURES.name, [FEATURES_COMPLETE], CheckRun),
 ]

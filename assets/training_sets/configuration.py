@@ -21,11 +21,17 @@ class NoiseRules(Configuration):
 
 
 class ReasoningRules(Configuration):
-    """The set `cot`: a chain-of-thought answer for each seed, by the profile's strong student."""
+    """The set `cot`: a chain-of-thought answer for each seed."""
 
+    role: str = Field(default="strong_student", min_length=1, description="The profile's role that answers.")
     regenerations: int = Field(
         default=3, ge=0, le=20, description="How often the model is asked again after a refused answer."
     )
+
+    @property
+    def roles_needed(self) -> dict[str, str]:
+        """See `ComparisonRules.roles_needed`."""
+        return {self.role: "the training set cot (cot.role of the comparison rules)"}
 
 
 class PoolRules(Configuration):
@@ -55,6 +61,11 @@ class ComparisonRules(Configuration):
         default=PoolRules(), description="cot_collection: the CoT Collection, for those who have it."
     )
     tagcos: CoresetRules = Field(default=CoresetRules(), description="tagcos.")
+
+    @property
+    def roles_needed(self) -> dict[str, str]:
+        """The roles that a profile has to assign, each with what needs it, as `Profile.check_roles` takes them."""
+        return self.cot.roles_needed
 
 
 def load_comparison_rules(name_or_path: str = "standard") -> ComparisonRules:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release
-from assets.training_sets.ablations import ABLATIONS, make_ablation
+from assets.framework.scenarios.scenario import Scenarios
+from assets.training_sets.ablations import ablations, make_ablation
 from assets.training_sets.augmented import AUGMENTERS, make_augmented
 from assets.training_sets.chain_of_thought import make_cot
 from assets.training_sets.configuration import ComparisonRules
@@ -22,6 +23,7 @@ class VariantContext:
 
     lake: Lake
     release: Release
+    scenarios: Scenarios
     rules: ComparisonRules
     release_rules: ReleaseRules
     retracted: Collection[str]
@@ -40,15 +42,15 @@ class VariantContext:
 
 
 def make_variant(context: VariantContext, variant: str) -> TrainingSet:
-    """The training set of one of `assets.framework.partitions.VARIANTS`.
+    """The training set of one of `assets.training_sets.ablations.variants`.
 
     Raises:
         TrainingSetError, ConfigurationError: it cannot be made; the message says why.
         NotPublished: the gradient features of `tagcos` were not computed yet.
     """
     lake, release, rules = context.lake, context.release, context.rules
-    if variant in ABLATIONS:
-        return make_ablation(lake, release, variant)
+    if kept := ablations(context.scenarios).get(variant):
+        return make_ablation(lake, release, variant, kept)
     if variant in AUGMENTERS:
         return make_augmented(lake, release, variant, rules.noise)
     match variant:

@@ -18,7 +18,7 @@ CHAIN_OF_THOUGHT_ANSWERS = Table(
         },
         strict=True,
         unique=["seed_id"],
-        description="One answer by the strong student per seed of a release.",
+        description="One chain-of-thought answer per seed of a release.",
     ),
 )
 

@@ -93,7 +93,7 @@ def make_set(
     Args:
         lake: where everything is read and written.
         release: whose seeds, splits and sizes it has.
-        variant: a name of `assets.framework.partitions.VARIANTS`.
+        variant: a name of `assets.training_sets.ablations.variants`.
         rows: makes the rows, in their final order (see `write_splits`).
         made_with: what the rows depend on beside the release: rules, models, a pool.
 

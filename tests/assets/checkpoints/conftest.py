@@ -16,12 +16,14 @@ from assets.checkpoints.assets import checkpoint_asset
 from assets.checkpoints.checks import CHECKS
 from assets.framework.partitions import tunings
 from assets.training_programs.recipe import Training, load_training
+from assets.training_sets.ablations import variants
 from assets.training_sets.variants import make_boost_qa, make_ori
 from resources.lake.published_folders import publish, write_json
 from resources.lake.tables import Lake
 from resources.training_jobs.configuration import TrainerConfiguration, load_trainer_configuration
 from resources.training_jobs.job import TrainingJob
 from resources.training_jobs.launcher import TrainingFailed
+from tests.shipped_scenarios import SCENARIOS
 from tests.tiny_lake import TinyLake
 
 RESULTS: Mapping[str, Any] = {
@@ -124,10 +126,10 @@ def run(trainer: ScriptedLauncher, training: Training) -> Callable[[str], Execut
         base = training.bases[0].name
         with DagsterInstance.ephemeral() as instance:
             return materialize(
-                [checkpoint_asset(tunings([base])), *CHECKS],
+                [checkpoint_asset(tunings([base], variants(SCENARIOS))), *CHECKS],
                 instance=instance,
                 partition_key=f"{base}|{variant}",
-                resources={"lake": trainer.lake, "training": training, "job_launcher": trainer},
+                resources={"lake": trainer.lake, "training": training, "scenarios": SCENARIOS, "job_launcher": trainer},
                 raise_on_error=False,
             )
 

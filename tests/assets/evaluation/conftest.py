@@ -16,7 +16,7 @@ from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.partition_run import Outcomes, Written, run_partitions
 from assets.training_programs.recipe import Training, load_training
 from resources.chat.budget import Budget
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService, run_async
 from resources.lake.tables import Lake
@@ -51,6 +51,7 @@ class Board:
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)  # of the benchmarks configuration
     budget: Budget | None = None
+    roles: tuple[str, ...] = ("mentor", "judge")  # of the profile
     price: dict[str, float] | None = None  # of the model under test
     update: Update = lambda done, total, detail="", parts=tuple: None
 
@@ -72,9 +73,7 @@ class Board:
     @property
     def profile(self) -> Profile:
         """Every role on the fake endpoint, under its own name."""
-        cast = {
-            role.value: {"endpoint": "fake", "model": role.value, "temperature": 0, "max_tokens": 50} for role in Role
-        }
+        cast = {role: {"endpoint": "fake", "model": role, "temperature": 0, "max_tokens": 50} for role in self.roles}
         endpoints = {"fake": {"base_url": self.endpoint.base_url}}
         return Profile.model_validate({"name": "played", "endpoints": endpoints, "roles": cast})
 

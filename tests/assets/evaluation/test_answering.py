@@ -10,6 +10,7 @@ import pytest
 from assets.evaluation.schema import REASONS
 from resources.chat.budget import Budget
 from resources.chat.calls import BudgetSpent
+from resources.configuration import ConfigurationError
 from tests.assets.evaluation.sums import CHOICE, sums
 from tests.fake_endpoint import Answer, FakeEndpoint
 
@@ -165,7 +166,7 @@ def test_the_answer_cannot_pose_as_the_judges_instructions(board: Any, fake_endp
     assert f'""""\n{trick}\n""""' in judged.last
 
 
-def test_an_exchange_is_an_error_correction_and_is_scored_beside_the_plain_answer(
+def test_an_exchange_is_answer_review_and_corrected_answer_and_is_scored_beside_the_plain_answer(
     board: Any, fake_endpoint: FakeEndpoint
 ) -> None:
     board.add(CHOICE, [SUM])
@@ -181,11 +182,39 @@ def test_an_exchange_is_an_error_correction_and_is_scored_beside_the_plain_answe
 
 def test_a_review_never_sees_the_reference(board: Any, fake_endpoint: FakeEndpoint) -> None:
     board.add(OPEN, [PROSE])
-    board.more = {"exchange": {"benchmarks": ["open"], "reviewer": "teacher"}}
+    board.more = {"exchange": {"benchmarks": ["open"], "reviewer": "mentor"}}
     fake_endpoint.answer_with(lambda request: "<1>")
     board.evaluate()
-    (review,) = [request for request in fake_endpoint.chats if request.model == "critic_teacher"]
+    (review,) = [request for request in fake_endpoint.chats if request.model == "mentor"]
     assert PROSE["answer"] not in review.text
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "exchange", "missing"),
+    [
+        ({**OPEN, "name": "sums"}, {}, "role 'judge' is missing; the judged benchmark 'sums' needs it"),
+        (CHOICE, {"benchmarks": ["sums"], "reviewer": "mentor"}, "role 'mentor' is missing; the exchange"),
+        (CHOICE, {"reviewer": "teacher"}, "role 'teacher' is missing; the exchange"),
+    ],
+)
+def test_a_role_that_the_profile_lacks_is_an_error_before_a_model_is_asked(
+    board: Any, fake_endpoint: FakeEndpoint, benchmark: Any, exchange: Any, missing: str
+) -> None:
+    board.add(benchmark, [SUM])
+    board.more = {"exchange": exchange}
+    board.roles = ("author",)
+    with pytest.raises(ConfigurationError, match=missing):
+        board.evaluate()
+    assert fake_endpoint.chats == []
+
+
+def test_a_profile_needs_no_role_where_nothing_is_judged_or_reviewed_by_another(
+    board: Any, fake_endpoint: FakeEndpoint
+) -> None:
+    board.add(CHOICE, [SUM])
+    board.roles = ("author",)
+    fake_endpoint.answer_with(lambda request: "[B]")
+    assert board.evaluate().scores["accuracy"].to_list() == [1.0]
 
 
 # -- going on ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from assets.evaluation.assets import benchmark_asset, evaluate_partitions
 from assets.evaluation.checks import CHECKS, not_reproduced
 from assets.evaluation.evaluate_checkpoints import CheckpointEvaluation
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.framework.partitions import tunings
+from assets.framework.partitions import VARIANTS, tunings
 from resources.chat.calls import EndpointUnreachable
 from resources.lake.store import StoreUnreachable
 from resources.sandbox.sandbox import require_sandbox
@@ -28,7 +28,7 @@ def run(board: Any) -> Run:
     def materialise(variant: str = "untuned") -> ExecuteInProcessResult:
         evaluation = board.evaluation
         return materialize(
-            [benchmark_asset(tunings(["smollm2-135m"])), *CHECKS],
+            [benchmark_asset(tunings(["smollm2-135m"], VARIANTS)), *CHECKS],
             partition_key=f"smollm2-135m|{variant}",
             instance=DagsterInstance.ephemeral(),
             resources={
@@ -131,7 +131,7 @@ def test_an_unattended_run_waits_for_an_outage_to_pass(
     async def fail(*_: object) -> None:
         raise error
 
-    @asset(partitions_def=tunings(["smollm2-135m"]))
+    @asset(partitions_def=tunings(["smollm2-135m"], VARIANTS))
     def scores(context: AssetExecutionContext) -> None:
         evaluate_partitions(context, board.evaluation, retry_seconds=(0, 0))
 

@@ -16,6 +16,7 @@ from assets.report.making import Report, make_report
 from assets.training_sets.variants import TRAINING_SETS, make_boost_qa, make_ori
 from resources.identity import draw, stable_hash
 from resources.lake.tables import Gate, Lake
+from tests.shipped_scenarios import SCENARIOS
 from tests.tiny_lake import TinyLake, eight_seeds
 
 BASE = "smollm2-135m"
@@ -100,7 +101,7 @@ class Marks:
     def report(self) -> Report:
         """Write everything and report on it."""
         self.write()
-        return make_report(self.lake, [BASE])
+        return make_report(self.lake, SCENARIOS, [BASE])
 
     def page(self, report: Report) -> str:
         """Its HTML."""

@@ -8,12 +8,14 @@ from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 
 from assets.dialogue_browser.publishing import make_browser
 from assets.framework.publication import NotPublished
+from assets.framework.scenarios.scenario import Scenarios
 from assets.report.assets import experiment_report
 from assets.report.checks import CHECKS, changes, not_reproduced
 from assets.report.inputs import read_inputs
 from assets.report.making import REPORTS
 from assets.training_programs.recipe import Training, load_training
 from resources.lake.published_folders import list_files
+from tests.shipped_scenarios import SCENARIOS
 
 CHECK_NAMES = ("complete", "current", "numbers_reproducible", "loads_nothing")
 
@@ -22,7 +24,7 @@ def run(marks: Any, training: Training | None = None) -> ExecuteInProcessResult:
     return materialize(
         [experiment_report, *CHECKS],
         instance=DagsterInstance.ephemeral(),
-        resources={"lake": marks.lake, "training": training or load_training("laptop")},
+        resources={"lake": marks.lake, "training": training or load_training("laptop"), "scenarios": SCENARIOS},
         raise_on_error=False,
     )
 
@@ -31,11 +33,11 @@ def checks(result: ExecuteInProcessResult) -> dict[str, bool]:
     return {evaluation.check_name: evaluation.passed for evaluation in result.get_asset_check_evaluations()}
 
 
-def changed(marks: Any, **manifest: Any) -> list[dict[str, str]]:
+def changed(marks: Any, scenarios: Scenarios = SCENARIOS, **manifest: Any) -> list[dict[str, str]]:
     """What is different since the latest report; a part of its manifest may be replaced."""
     report = REPORTS.latest(marks.lake)
     report = replace(report, manifest={**report.manifest, **manifest})
-    return changes(report, read_inputs(marks.lake, report.numbers["bases"]))
+    return changes(report, read_inputs(marks.lake, scenarios, report.numbers["bases"]))
 
 
 def test_there_is_no_report_before_one_is_made(marks: Any) -> None:
@@ -88,13 +90,15 @@ def test_a_changed_number_is_found(whole: Any) -> None:
     path = f"{report.folder}/numbers.json"
     text = whole.lake.store.get(path).decode()
     whole.lake.store.put(path, text.replace('"accuracy": 0.', '"accuracy": 0.9', 1).encode())
-    (row,) = not_reproduced(REPORTS.latest(whole.lake), read_inputs(whole.lake, report.numbers["bases"]))
+    (row,) = not_reproduced(REPORTS.latest(whole.lake), read_inputs(whole.lake, SCENARIOS, report.numbers["bases"]))
     assert row["part"] == "scores"
 
 
 def test_what_was_made_since_makes_a_report_out_of_date(whole: Any) -> None:
     assert changed(whole) == []
     assert [row["what"] for row in changed(whole, format=1)] == ["experiment_report"]
+    fewer = Scenarios([SCENARIOS["debate"], SCENARIOS["analogy"]])
+    assert [row["what"] for row in changed(whole, fewer)] == ["scenarios"]
     make_browser(whole.lake)
     assert [row["what"] for row in changed(whole)] == ["dialogue_browser"]
     whole.answer("cot", "small_choice", [True], title="Small multiple choice")

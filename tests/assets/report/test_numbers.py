@@ -12,6 +12,7 @@ from assets.report.inputs import NO_SEEDS, NothingScored, read_inputs
 from assets.report.lengths import bin_name
 from assets.report.numbers import compute, rounded
 from assets.report.published import load_published
+from tests.shipped_scenarios import SCENARIOS
 
 BASE = "smollm2-135m"
 AGAIN = {f"{BASE}-seed1": BASE, f"{BASE}-seed2": BASE}
@@ -19,7 +20,7 @@ AGAIN = {f"{BASE}-seed1": BASE, f"{BASE}-seed2": BASE}
 
 def numbers_of(marks: Any, seed_of: Mapping[str, str] = NO_SEEDS) -> Any:
     marks.write()
-    return compute(read_inputs(marks.lake, [BASE], seed_of), load_published())
+    return compute(read_inputs(marks.lake, SCENARIOS, [BASE], seed_of), load_published())
 
 
 def found(rows: Any, **wanted: Any) -> Any:
@@ -35,7 +36,7 @@ def numbers(reported: Any) -> Any:
 
 def test_without_any_score_there_is_nothing_to_report(marks: Any) -> None:
     with pytest.raises(NothingScored, match="materialise benchmark_scores first"):
-        read_inputs(marks.lake, [BASE])
+        read_inputs(marks.lake, SCENARIOS, [BASE])
 
 
 def test_accuracies_are_those_of_the_stored_rows_and_of_the_scores_table(reported: Any, numbers: Any) -> None:
@@ -52,7 +53,7 @@ def test_accuracies_are_those_of_the_stored_rows_and_of_the_scores_table(reporte
 
 
 def test_the_same_rows_give_the_same_numbers(reported: Any, numbers: Any) -> None:
-    assert compute(read_inputs(reported[0].lake, [BASE]), load_published()) == numbers
+    assert compute(read_inputs(reported[0].lake, SCENARIOS, [BASE]), load_published()) == numbers
 
 
 @pytest.mark.parametrize(

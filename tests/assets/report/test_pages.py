@@ -9,6 +9,8 @@ from assets.report.checks import active_content
 from assets.report.findings import findings
 from assets.report.formatting import p_value, points
 from assets.report.making import make_report
+from assets.training_sets.ablations import ablations
+from tests.shipped_scenarios import SCENARIOS
 
 HOSTILE = '<script>alert(1)</script><img src="https://x.example/i.png" onerror="alert(2)"> {{ 7 * 7 }}'
 
@@ -78,7 +80,7 @@ def test_training_seeds_stand_beside_their_mean(marks: Any) -> None:
     for base, right in (("smollm2-135m", [True, True]), ("smollm2-135m-seed1", [True, False])):
         marks.answer("ori", "sums", right, base=base)
     marks.write()
-    report = make_report(marks.lake, ["smollm2-135m"], {"smollm2-135m-seed1": "smollm2-135m"})
+    report = make_report(marks.lake, SCENARIOS, ["smollm2-135m"], {"smollm2-135m-seed1": "smollm2-135m"})
     page = marks.page(report)
     assert "2 seeds: 50.0 to 100.0" in page
     assert "smollm2-135m-seed1, original answers (a seed of smollm2-135m)" in page
@@ -118,7 +120,9 @@ def test_nothing_is_concluded_from_a_run_that_is_too_small() -> None:
 def test_a_scenario_that_helped_is_named() -> None:
     interval = {"difference": 0.04, "low": 0.01, "high": 0.07, "p_holm": 0.02}
     added = {"base": "b", "against": "me_db", "added": ["analogy"], **interval}
-    numbers = comparison(low=0.02, high=0.08, p_holm=0.01) | {"scenarios": [added]}
+    titles = {name: SCENARIOS.title(name) for name in SCENARIOS}
+    named = {"ablations": ablations(SCENARIOS), "scenario_titles": titles, "scenarios": [added]}
+    numbers = comparison(low=0.02, high=0.08, p_holm=0.01) | named
     assert "these helped: analogy added to error correction, debate" in findings(numbers, [])[1]
 
 

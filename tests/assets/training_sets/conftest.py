@@ -25,6 +25,7 @@ from resources.lake.published_folders import MANIFEST, publish
 from resources.progress import Update
 from resources.training_jobs.job import TrainingJob
 from tests.fake_endpoint import FakeEndpoint
+from tests.shipped_scenarios import SCENARIOS
 from tests.tiny_lake import TinyLake
 
 DIMENSIONS = 8
@@ -64,7 +65,7 @@ class VariantMaker:
         """What the variants are made with."""
         profile = self.chat.profile
         return VariantContext(
-            self.tiny.lake, self.release, self.rules, self.release_rules, self.retracted, profile, lambda line: None
+            self.tiny.lake, self.release, SCENARIOS, self.rules, self.release_rules, self.retracted, profile
         )
 
     def run(self, context: Any, job: TrainingJob) -> None:

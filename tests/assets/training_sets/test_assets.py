@@ -5,12 +5,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dagster import AssetKey, AssetsDefinition, DagsterInstance, ExecuteInProcessResult, materialize
+from dagster import (
+    AssetKey,
+    AssetsDefinition,
+    DagsterInstance,
+    ExecuteInProcessResult,
+    StaticPartitionsDefinition,
+    materialize,
+)
 
-from assets.framework.partitions import VARIANTS
 from assets.seeds.configuration import load_seeds_configuration
-from assets.training_sets.assets import chain_of_thought_answers, gradient_features, training_sets
+from assets.training_sets.ablations import variants
+from assets.training_sets.assets import chain_of_thought_answers, gradient_features, training_sets_asset
 from assets.training_sets.checks import CHECKS
+from tests.shipped_scenarios import SCENARIOS
+
+VARIANTS = variants(SCENARIOS)
+training_sets = training_sets_asset(StaticPartitionsDefinition(VARIANTS))
 
 SENTENCE = "I work it out with care, step by step, and so the answer is this."
 
@@ -30,6 +41,7 @@ def run(
         "lake": maker.tiny.lake,
         "chat": maker.chat,
         "job_launcher": maker,
+        "scenarios": SCENARIOS,
         "release_rules": maker.release_rules,
         "comparison_rules": maker.rules,
         "seeds_configuration": load_seeds_configuration("demo"),

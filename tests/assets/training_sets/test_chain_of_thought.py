@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 
 from assets.seeds.schema import SEEDS
-from assets.training_sets.chain_of_thought import ROLE
 from assets.training_sets.makers import make_variant
 from assets.training_sets.variants import TrainingSetError
 from resources.chat.profile import Profile
+from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
 
 SOUND = "First I say what is asked, and then I work it out with care, one step after the other. The answer is {}."
@@ -91,7 +91,8 @@ def test_answers_that_are_current_are_not_asked_for_again(maker: Any) -> None:
 def test_other_sampling_makes_other_answers(maker: Any, role: dict[str, Any], endpoint: dict[str, Any]) -> None:
     def change(profile: Profile) -> Profile:
         endpoints = {"embedded": profile.endpoints["embedded"].model_copy(update=endpoint)}
-        roles = {**profile.roles, ROLE: profile.roles[ROLE].model_copy(update=role)}
+        answering = profile.roles["strong_student"].model_copy(update=role)
+        roles = {**profile.roles, "strong_student": answering}
         return profile.model_copy(update={"endpoints": endpoints, "roles": roles})
 
     answer(maker)
@@ -145,6 +146,23 @@ def test_a_model_that_never_reasons_makes_no_answers(maker: Any) -> None:
     answer(maker, REFUSAL, REFUSAL)
     with pytest.raises(TrainingSetError, match=r"none of 7 seeds .*'cot' would equal 'ori'"):
         maker.make("cot")
+
+
+def test_the_rules_name_the_role_that_answers(maker: Any) -> None:
+    maker.change_rules("cot", role="judge")
+    maker.change_profile = lambda profile: profile.model_copy(
+        update={"roles": {"judge": profile.roles["judge"].model_copy(update={"model": "another model"})}}
+    )
+    answer(maker)
+    assert maker.make("cot").manifest["made_with"]["model"] == "another model"
+    assert {request.model for request in maker.endpoint.chats} == {"another model"}
+
+
+def test_a_role_that_the_profile_lacks_is_an_error_before_a_model_is_asked(maker: Any) -> None:
+    maker.change_rules("cot", role="mentor")
+    with pytest.raises(ConfigurationError, match="role 'mentor' is missing; the training set cot"):
+        maker.make("cot")
+    assert maker.endpoint.chats == []
 
 
 def test_the_manifest_names_model_and_prompt(maker: Any) -> None:

@@ -13,11 +13,12 @@ from dagster import AssetCheckResult, AssetCheckSeverity, DagsterInstance, asset
 from assets.training_sets.checks import ALL_CHECKS, CHECKS, TrainingSetCheckRun
 from assets.training_sets.variants import HOME, make_boost_qa
 from tests.check_cases import failing_after
+from tests.shipped_scenarios import SCENARIOS
 from tests.tiny_lake import TinyLake, eight_seeds
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 
-
+RESOURCES = {"scenarios": SCENARIOS}
 MADE = ("boost_qa", "ori", "random_aug", "tagcos", "me_db")
 
 
@@ -42,7 +43,7 @@ def sets(made_once: Path, tmp_path: Path, no_pictures: None) -> TinyLake:
 
 
 def results(tiny_lake: TinyLake) -> dict[str, AssetCheckResult]:
-    return failing_after(HOME, ALL_CHECKS, TrainingSetCheckRun(tiny_lake.lake, {}, None, ""))
+    return failing_after(HOME, ALL_CHECKS, TrainingSetCheckRun(tiny_lake.lake, RESOURCES, None, ""))
 
 
 def rewrite(tiny_lake: TinyLake, variant: str, change: Change) -> None:
@@ -60,7 +61,7 @@ def answered(value: str) -> pl.Expr:
 def test_sets_of_one_release_pass_every_check_in_dagster(sets: TinyLake) -> None:
     with DagsterInstance.ephemeral() as instance:
         made, checks = asset(name=HOME)(lambda: None), CHECKS[0]
-        result = materialize([made, checks], instance=instance, resources={"lake": sets.lake})
+        result = materialize([made, checks], instance=instance, resources={"lake": sets.lake, **RESOURCES})
     found = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert found == {check.name: True for check in ALL_CHECKS}
 

@@ -8,10 +8,12 @@ import polars as pl
 import pytest
 
 from assets.framework.publication import NotPublished
-from assets.training_sets.ablations import ABLATIONS
+from assets.training_sets.ablations import ablations
 from assets.training_sets.augmented import AUGMENTERS
 from assets.training_sets.variants import TRAINING_SETS, TrainingSetError
+from tests.shipped_scenarios import SCENARIOS
 
+ABLATIONS = ablations(SCENARIOS)
 LINEAGE = ["seed_id", "source", "domain", "split", "licence", "system"]
 
 
