@@ -10,7 +10,7 @@ from assets.framework.scenarios.declaration import Asked, Repeat, Say, ScenarioD
 from resources.identity import stable_hash
 
 # Keys of a declaration that change no dialogue and no score.
-_FOR_READERS = {"title", "description", "after", "position", "short_name", "share", "draws"}
+_OF_NO_EFFECT = {"title", "description", "after", "position", "short_name", "share", "draws", "roles"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,12 @@ class Scenario:
 
     @cached_property
     def identity(self) -> str:
-        """Hash of all that decides which turns there are and what they must be."""
-        return stable_hash("scenario", self.name, self.declaration.model_dump(mode="json", exclude=_FOR_READERS))
+        """Hash of all that decides which turns there are and what they must be.
+
+        Keys with their default value are no part of it, so that a new key changes no scenario that does not use it.
+        """
+        content = self.declaration.model_dump(mode="json", exclude=_OF_NO_EFFECT, exclude_defaults=True)
+        return stable_hash("scenario", self.name, content)
 
     @cached_property
     def says(self) -> tuple[Say, ...]:

@@ -10,20 +10,13 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.inputs import PartitionInputs, read_inputs
 from assets.dialogues.questions import PartnerQuestions
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
-from assets.framework.partitions import Scenario
-from assets.framework.prompts import PromptBook
 from assets.seeds.schema import SEEDS
 from resources.chat.profile import Profile
 from resources.identity import stable_hash
 from resources.lake.tables import Gate, Lake
-from tests.assets.dialogues.scripted import PROFILE, PROMPTS
+from tests.assets.dialogues.scripted import PROFILE
 from tests.lake_rows import dialogue_row, plan_row, seed_row
-
-
-@pytest.fixture(scope="session")
-def prompts() -> PromptBook:
-    """The shipped prompts."""
-    return PROMPTS
+from tests.shipped_scenarios import SCENARIOS
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +37,7 @@ class PlannedLake:
 
     lake: Lake
 
-    def plan(self, shard: str, scenarios: Sequence[Scenario], partner_of_first: str | None = None) -> list[str]:
+    def plan(self, shard: str, scenarios: Sequence[str], partner_of_first: str | None = None) -> list[str]:
         """Write a shard of the source `sums`: a seed and a plan for each scenario named; the seed_ids, in order.
 
         Args:
@@ -70,8 +63,8 @@ class PlannedLake:
                 seed_id,
                 shard,
                 scenario,
-                debate_rounds=1 + place % 2 if scenario is Scenario.DEBATE else None,
-                partner_seed_id=(partner_of_first or seed_ids[-1]) if scenario is Scenario.ANALOGY else None,
+                repetitions=1 + place % 2 if scenario == "debate" else None,
+                partner_seed_id=(partner_of_first or seed_ids[-1]) if scenario == "analogy" else None,
             )
             for place, (seed_id, scenario) in enumerate(zip(seed_ids, scenarios, strict=True))
         ]
@@ -80,9 +73,8 @@ class PlannedLake:
 
     def read(self, key: str, retracted: Collection[str] = ()) -> PartitionInputs:
         """The inputs of a partition."""
-        return read_inputs(
-            self.lake, key, PROMPTS, PROFILE, retracted, PartnerQuestions(self.lake, DIALOGUE_PLANS, [key])
-        )
+        partners = PartnerQuestions(self.lake, DIALOGUE_PLANS, [key], SCENARIOS)
+        return read_inputs(self.lake, key, SCENARIOS, PROFILE, retracted, partners)
 
     def write_dialogues(
         self, key: str, statuses: Sequence[str] = (), gate: Gate = "passed", model: str = "any"
@@ -117,5 +109,5 @@ class PlannedLake:
 
 @pytest.fixture
 def planned(lake: Lake) -> PlannedLake:
-    """A lake to be planned: `planned.plan("sums-0000", [Scenario.DEBATE, …])`."""
+    """A lake to be planned: `planned.plan("sums-0000", ["debate", …])`."""
     return PlannedLake(lake)

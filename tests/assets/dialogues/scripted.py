@@ -5,26 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from assets.dialogues.prompts import load_dialogue_prompts
-
 from assets.dialogues.questions import Question
 from assets.dialogues.task import DialogueTask, dialogue_id
 from assets.dialogues.turn_loop import Dialogue, TurnLoop
-from assets.framework.partitions import Scenario
 from resources.chat.calls import Call, Completion
-from resources.chat.profile import Role, load_profile
+from resources.chat.profile import load_profile
 from resources.identity import stable_hash
+from tests.shipped_scenarios import SCENARIOS
 
-PROMPTS, PROFILE = load_dialogue_prompts("standard"), load_profile("laptop")
+PROFILE = load_profile("laptop")
 SAYS = {
-    Role.WEAK_STUDENT: "I count on my fingers and get nine apples. The answer is 9.",
-    Role.CRITIC_TEACHER: "Look at the second step again and think about what the word more asks of you.",
-    Role.STRONG_STUDENT: "You are right, I added wrongly. Three apples and four more are seven. The answer is 7.",
-    Role.DEBATER_A: "I would put both numbers together and count on. The answer is 8.",
-    Role.DEBATER_B: "That seems one too many to me, so I counted again. The answer is 7.",
-    Role.DEBATE_CLOSER: "Student B is right, because three and four are seven. The answer is 7.",
-    Role.EXPLAINING_TEACHER: "Think about what is there at first and what comes on top of it.",
-    Role.ANALOGY_STUDENT: "I start with three and add four, which makes seven. The answer is 7.",
+    "weak_student": "I count on my fingers and get nine apples. The answer is 9.",
+    "critic_teacher": "Look at the second step again and think about what the word more asks of you.",
+    "strong_student": "You are right, I added wrongly. Three apples and four more are seven. The answer is 7.",
+    "debater_a": "I would put both numbers together and count on. The answer is 8.",
+    "debater_b": "That seems one too many to me, so I counted again. The answer is 7.",
+    "debate_closer": "Student B is right, because three and four are seven. The answer is 7.",
+    "explaining_teacher": "Think about what is there at first and what comes on top of it.",
+    "analogy_student": "I start with three and add four, which makes seven. The answer is 7.",
 }
 
 
@@ -57,7 +55,7 @@ def completion(text: str, finish_reason: str = "stop", reasoning: str | None = N
     return Completion(text, reasoning, finish_reason, prompt_tokens=10, completion_tokens=5, replayed=False)
 
 
-def make_task(scenario: Scenario, question: str = "", **changes: Any) -> DialogueTask:
+def make_task(scenario: str, question: str = "", **changes: Any) -> DialogueTask:
     """A task about apples."""
 
     def asked(name: str, text: str, reference: str) -> Question:
@@ -65,9 +63,9 @@ def make_task(scenario: Scenario, question: str = "", **changes: Any) -> Dialogu
 
     first = asked("first", question or "Tom has 3 apples and buys 4 more. How many?", "3 + 4 = 7. The answer is 7.")
     second = asked("second", "Ann has 2 pears and buys 5 more. How many?", "2 + 5 = 7. The answer is 7.")
-    similar = second if scenario is Scenario.ANALOGY else None
+    similar = second if scenario == "analogy" else None
     values: dict[str, Any] = {
-        "dialogue_id": dialogue_id(scenario.value, first.seed_id, similar.seed_id if similar else None),
+        "dialogue_id": dialogue_id(scenario, first.seed_id, similar.seed_id if similar else None),
         "scenario": scenario,
         "shard": "sums-0000",
         "source": "sums",
@@ -75,11 +73,11 @@ def make_task(scenario: Scenario, question: str = "", **changes: Any) -> Dialogu
         "split": "train",
         "question": first,
         "similar": similar,
-        "debate_rounds": 1 if scenario is Scenario.DEBATE else None,
+        "repetitions": 1 if scenario == "debate" else None,
     }
     return DialogueTask(**(values | changes))
 
 
 def run_task(task: DialogueTask, chat: ScriptedChat, regenerations: int = 2) -> Dialogue:
     """Run its turns."""
-    return asyncio.run(TurnLoop(chat, PROMPTS, PROFILE, regenerations).run(task, "scope"))
+    return asyncio.run(TurnLoop(chat, SCENARIOS, PROFILE, regenerations).run(task, "scope"))

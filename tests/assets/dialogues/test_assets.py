@@ -7,20 +7,21 @@ import pytest
 from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.assets import scenario_dialogues
+from assets.dialogues.assets import dialogues_asset
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.partitions import SHARDS, Scenario
-from assets.framework.prompts import PromptBook
+from assets.framework.partitions import SHARDS, dialogue_partitions
 from assets.seeds.configuration import Fields, SeedsConfiguration, SourceConfiguration
 from resources.chat.budget import Budget
-from resources.chat.profile import Endpoint, Profile, Role, RoleModel
+from resources.chat.profile import Endpoint, Profile, RoleModel
 from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint
+from tests.shipped_scenarios import SCENARIOS
 
 ASSET = AssetKey("scenario_dialogues")
-DEBATES = [Scenario.DEBATE] * 2
+scenario_dialogues = dialogues_asset(dialogue_partitions(SCENARIOS))
+DEBATES = ["debate"] * 2
 ANSWER = "I put both together. The answer is 7."
 KEYS = {"scenario": "debate", "shard": "sums-0000"}
 REFUSAL = "I'm sorry, but I can't help with that."
@@ -32,7 +33,6 @@ class SampleProject:
 
     lake: Lake
     endpoint: FakeEndpoint
-    prompts: PromptBook
     instance: DagsterInstance
     folder: Path
     budget: Budget | None = None
@@ -62,7 +62,7 @@ class SampleProject:
             resources={
                 "lake": self.lake,
                 "chat": ChatService(self.profile, self.lake.store, self.budget, RetryPolicy(attempts=1)),
-                "prompts": self.prompts,
+                "scenarios": SCENARIOS,
                 "seeds_configuration": seeds,
             },
             run_config={"ops": {"scenario_dialogues": {"config": config}}},
@@ -75,7 +75,7 @@ class SampleProject:
     def profile(self) -> Profile:
         cast = RoleModel(endpoint="fake", model="fake", temperature=0.2, max_tokens=100)
         endpoint = Endpoint(base_url=self.endpoint.base_url, max_concurrency=1)
-        return Profile(name="project", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
+        return Profile(name="project", endpoints={"fake": endpoint}, roles=dict.fromkeys(SCENARIOS.roles, cast))
 
     def statuses(self) -> dict[str, list[str]]:
         """Partition key to the statuses of its dialogues."""
@@ -91,14 +91,14 @@ class SampleProject:
 
 @pytest.fixture
 def project(
-    lake: Lake, planned: Any, fake_endpoint: FakeEndpoint, prompts: PromptBook, tmp_path: Path
+    lake: Lake, planned: Any, fake_endpoint: FakeEndpoint, tmp_path: Path
 ) -> Iterator[SampleProject]:
     fake_endpoint.answer_with(lambda request: ANSWER)
     for shard in ("sums-0000", "sums-0001"):
         planned.plan(shard, DEBATES)
     with DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(SHARDS, ["sums-0000", "sums-0001"])
-        yield SampleProject(lake, fake_endpoint, prompts, instance, tmp_path)
+        yield SampleProject(lake, fake_endpoint, instance, tmp_path)
 
 
 FIRST, SECOND = "debate|sums-0000", "debate|sums-0001"
@@ -137,7 +137,7 @@ def test_the_ui_shows_a_dialogue_as_harmless_text_and_what_the_calls_took(projec
 
 
 def test_enough_calls_are_drawn_over_time(project: SampleProject, planned: Any) -> None:
-    planned.plan("sums-0002", [Scenario.DEBATE] * 8)
+    planned.plan("sums-0002", ["debate"] * 8)
     project.instance.add_dynamic_partitions(SHARDS, ["sums-0002"])
     assert metadata(project.run("debate|sums-0002"))["calls over time"].startswith("![Latency of the calls")
 

@@ -4,18 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from assets.dialogues.sharegpt_roles import side_of, speakers
 from dagster import AssetCheckKey, AssetKey, AssetSelection, DagsterInstance, materialize
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.checks import CHECKS, FOLDER
+from assets.dialogues.checks import CHECKS, FOLDER, PYTHON_CHECKS
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.check_files import sql_checks
-from assets.framework.partitions import Scenario
+from assets.framework.scenarios.scenario import role_of
 from resources.lake.tables import Lake
 from tests.check_cases import Rows, failing
+from tests.shipped_scenarios import SCENARIOS
 
-ALL_CHECKS = sql_checks(FOLDER)
+ALL_CHECKS = [*sql_checks(FOLDER), *PYTHON_CHECKS]
+RESOURCES = {"scenarios": SCENARIOS}
 Row = dict[str, Any]
 ANALOGY, DEBATE, ERROR_CORRECTION = "analogy", "debate", "error_correction"
 
@@ -31,7 +32,7 @@ def plans(**counts: int) -> list[Row]:
             "domain": "math",
             "split": "train",
             "scenario": scenario,
-            "debate_rounds": 1 + number % 2 if scenario == DEBATE else None,
+            "repetitions": 1 + number % 2 if scenario == DEBATE else None,
             "partner_seed_id": f"partner of {number}" if scenario == ANALOGY else None,
         }
         for number, scenario in enumerate(scenarios)
@@ -40,10 +41,10 @@ def plans(**counts: int) -> list[Row]:
 
 def dialogue(plan: Row, **changes: Any) -> Row:
     """A complete dialogue of a plan."""
-    scenario = Scenario(plan["scenario"])
+    scenario = SCENARIOS[plan["scenario"]]
     turns = [
-        {"speaker": speaker, "side": side_of(scenario, speaker), "text": "words"}
-        for speaker in speakers(scenario, plan["debate_rounds"])
+        {"speaker": turn.speaker, "role": role_of(turn), "side": scenario.side(turn.speaker), "text": "words"}
+        for turn in scenario.turns(plan["repetitions"])
     ]
     copied = ("shard", "source", "domain", "split", "seed_id", "partner_seed_id", "scenario")
     given = {"dialogue_id": f"dialogue of {plan['seed_id']}", "status": "complete", "first_answer": "unknown"}
@@ -90,6 +91,8 @@ CASES: list[tuple[list[Row], Rows, set[str]]] = [
     (PLANS, turns(lambda said: said[:-1]), {"turns_in_order"}),
     (PLANS, turns(lambda said: [*said[:-1], said[-1] | {"text": " "}]), {"turns_in_order"}),
     (PLANS, turns(lambda said: [turn | {"side": "gpt"} for turn in said]), {"turns_in_order"}),
+    (PLANS, turns(lambda said: [*said[:-1], said[-1] | {"role": "weak_student"}]), {"turns_in_order"}),
+    (PLANS, [*GOOD[:2], GOOD[2] | {"turns": GOOD[1]["turns"]}, GOOD[3]], {"turns_in_order"}),  # rounds not as planned
     (PLANS, first(turns=GOOD[0]["turns"][:3], status="set_aside", status_reason="refusal: turn 4"), set()),
     (PLANS, first(status="set_aside"), {"set_aside_has_reason"}),
     (PLANS, first(status_reason="refusal: turn 4"), {"set_aside_has_reason"}),
@@ -106,13 +109,13 @@ CASES: list[tuple[list[Row], Rows, set[str]]] = [
 @pytest.mark.parametrize(("planned", "rows", "names"), CASES)
 def test_dialogues_fail_these_checks(planned: Rows, rows: Rows, names: set[str]) -> None:
     tables = {"dialogue_plans": planned, "scenario_dialogues": rows}
-    assert failing(ALL_CHECKS, [DIALOGUES, DIALOGUE_PLANS], tables) == names
+    assert failing(ALL_CHECKS, [DIALOGUES, DIALOGUE_PLANS], tables, resources=RESOURCES) == names
 
 
 def test_a_partition_that_lost_every_row_fails() -> None:
     rows = {"dialogue_plans": PLANS, "scenario_dialogues": [row for row in GOOD if row["scenario"] != DEBATE]}
     empty = [{"scenario": DEBATE, "shard": "sums-0000"}, {"scenario": DEBATE, "shard": "nothing planned"}]
-    assert failing(ALL_CHECKS, [DIALOGUES, DIALOGUE_PLANS], rows, empty=empty) == {"counts_reconcile"}
+    assert failing(ALL_CHECKS, [DIALOGUES, DIALOGUE_PLANS], rows, empty=empty, resources=RESOURCES) == {"counts_reconcile"}
 
 
 def test_every_check_has_a_failing_case() -> None:
@@ -121,14 +124,14 @@ def test_every_check_has_a_failing_case() -> None:
 
 @pytest.mark.parametrize("selected", [None, "counts_reconcile"])
 def test_dagster_runs_the_selected_checks(planned: Any, lake: Lake, selected: str | None) -> None:
-    planned.plan("sums-0000", [Scenario.DEBATE])
+    planned.plan("sums-0000", ["debate"])
     lake.write(DIALOGUES, {"scenario": DEBATE, "shard": "sums-0000"}, DIALOGUES.empty(), fingerprint="f")
     one = AssetSelection.checks(AssetCheckKey(AssetKey(DIALOGUES.name), selected)) if selected else None
     with DagsterInstance.ephemeral() as instance:
         result = materialize(
             CHECKS,
             instance=instance,
-            resources={"lake": lake},
+            resources={"lake": lake, **RESOURCES},
             selection=one or AssetSelection.checks(*CHECKS),
             raise_on_error=False,
         )

@@ -9,32 +9,31 @@ from assets.dialogues.estimate import (
     default_average,
     estimate,
     measured_averages,
-    turns_of,
     turns_of_plans,
 )
-from assets.framework.partitions import Scenario
-from resources.chat.profile import ModelPrice, Profile, Role
+from resources.chat.profile import ModelPrice, Profile
 from resources.lake.tables import Lake
+from tests.shipped_scenarios import SCENARIOS
 
 AVERAGE = CallAverage(prompt_tokens=100, completion_tokens=50, calls=1.0, seconds=2.0, measured=True)
-EVERY_ROLE = dict.fromkeys(Role, AVERAGE)
-TURNS = Counter({Role.DEBATER_A: 8, Role.JUDGE: 6})
+EVERY_ROLE = dict.fromkeys([*SCENARIOS.roles, "judge"], AVERAGE)
+TURNS = Counter({"debater_a": 8, "judge": 6})
 
 
 @pytest.mark.parametrize(
     ("scenario", "rounds", "calls"),
     [("error_correction", None, 3), ("debate", 1, 3), ("debate", 2, 5), ("analogy", None, 3)],
 )
-def test_a_dialogues_turns_are_counted_by_running_its_steps(scenario: str, rounds: int | None, calls: int) -> None:
-    assert turns_of(Scenario(scenario), rounds).total() == calls
+def test_a_dialogues_calls_follow_from_its_declaration(scenario: str, rounds: int | None, calls: int) -> None:
+    assert SCENARIOS[scenario].calls(rounds).total() == calls
 
 
 def test_turns_add_up_over_plans() -> None:
     plans = pl.DataFrame(
-        {"scenario": ["debate", "debate", "analogy"], "debate_rounds": [1, 2, None]},
-        schema={"scenario": pl.String, "debate_rounds": pl.Int8},
+        {"scenario": ["debate", "debate", "analogy"], "repetitions": [1, 2, None]},
+        schema={"scenario": pl.String, "repetitions": pl.Int8},
     )
-    assert turns_of_plans(plans).total() == 3 + 5 + 3
+    assert turns_of_plans(plans, SCENARIOS).total() == 3 + 5 + 3
 
 
 def test_calls_tokens_money_and_hours_follow_from_turns(profile: Profile) -> None:
@@ -56,7 +55,7 @@ def test_a_limit_of_the_endpoint_takes_longer(profile: Profile, limit: dict[str,
 
 def test_without_measurements_the_defaults_are_used_and_reported(profile: Profile) -> None:
     assert not any(role.measured for role in estimate(TURNS, profile, {}).roles)
-    assert default_average(profile, Role.WEAK_STUDENT).completion_tokens <= profile.roles[Role.WEAK_STUDENT].max_tokens
+    assert default_average(profile, "weak_student").completion_tokens <= profile.roles["weak_student"].max_tokens
 
 
 def test_no_turns_take_nothing(profile: Profile) -> None:
@@ -68,8 +67,8 @@ def test_no_turns_take_nothing(profile: Profile) -> None:
 def test_averages_are_measured_on_this_profiles_dialogues(
     planned: Any, lake: Lake, profile: Profile, is_same_model: bool
 ) -> None:
-    planned.plan("sums-0000", [Scenario.DEBATE])
-    model = profile.roles[Role.DEBATER_A].model if is_same_model else "another model"
+    planned.plan("sums-0000", ["debate"])
+    model = profile.roles["debater_a"].model if is_same_model else "another model"
     planned.write_dialogues("debate|sums-0000", model=model)
-    expected = {Role.DEBATER_A: CallAverage(20, 10, 1.5, 2.0, measured=True)} if is_same_model else {}
+    expected = {"debater_a": CallAverage(20, 10, 1.5, 2.0, measured=True)} if is_same_model else {}
     assert measured_averages(lake, profile) == expected

@@ -11,14 +11,13 @@ import pytest
 from assets.dialogues.generate import DialogueGeneration, GenerationRules
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import Outcomes, RunProgress, run_partitions
-from assets.framework.partitions import Scenario
-from assets.framework.prompts import PromptBook
 from resources.chat.calls import BudgetSpent, CallFailed, EndpointUnusable
-from resources.chat.profile import Endpoint, Profile, Role, RoleModel
+from resources.chat.profile import Endpoint, Profile, RoleModel
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 from tests.assets.dialogues.scripted import ScriptedChat
 from tests.fake_endpoint import FakeEndpoint
+from tests.shipped_scenarios import SCENARIOS
 
 KEYS = ["debate|sums-0000", "debate|sums-0001"]
 RULES = GenerationRules(regenerations=2, set_aside_limit=0.5, set_aside_minimum=5)
@@ -30,11 +29,11 @@ def nothing_shown(done: int, total: int, detail: Any = "", parts: Any = tuple) -
 
 
 @pytest.fixture
-def generation(lake: Lake, planned: Any, prompts: PromptBook, profile: Profile) -> DialogueGeneration:
+def generation(lake: Lake, planned: Any, profile: Profile) -> DialogueGeneration:
     """A run over a shard with three debates."""
-    planned.plan("sums-0000", [Scenario.DEBATE] * 3)
+    planned.plan("sums-0000", ["debate"] * 3)
     service = ChatService(profile, lake.store)
-    return DialogueGeneration(lake, service, prompts, RULES, frozenset(), KEYS[:1], RunProgress(nothing_shown))
+    return DialogueGeneration(lake, service, SCENARIOS, RULES, frozenset(), KEYS[:1], RunProgress(nothing_shown))
 
 
 def generate(work: DialogueGeneration, chat: Any) -> list[Any]:
@@ -91,7 +90,6 @@ def run_once(
     lake: Lake,
     planned: Any,
     fake_endpoint: FakeEndpoint,
-    prompts: PromptBook,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[list[str]], Outcomes]:
@@ -99,14 +97,14 @@ def run_once(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     fake_endpoint.answer_with(lambda request: fake_endpoint.says(ANSWER, delay=0.02))
     for shard in ("sums-0000", "sums-0001"):
-        planned.plan(shard, [Scenario.DEBATE] * 2)
+        planned.plan(shard, ["debate"] * 2)
     cast = RoleModel(endpoint="fake", model="fake", temperature=0.2, max_tokens=100)
     endpoint = Endpoint(base_url=fake_endpoint.base_url, max_concurrency=2)
-    profile = Profile(name="project", endpoints={"fake": endpoint}, roles=dict.fromkeys(Role, cast))
+    profile = Profile(name="project", endpoints={"fake": endpoint}, roles=dict.fromkeys(SCENARIOS.roles, cast))
 
     def run(keys: list[str]) -> Outcomes:
         service, progress = ChatService(profile, lake.store), RunProgress(nothing_shown)
-        work = DialogueGeneration(lake, service, prompts, RULES, frozenset(), keys, progress)
+        work = DialogueGeneration(lake, service, SCENARIOS, RULES, frozenset(), keys, progress)
         outcomes = Outcomes(keys)
         asyncio.run(run_partitions(work, outcomes, address=lake.store.uri(DIALOGUES.name), look_seconds=0.01))
         return outcomes

@@ -5,11 +5,11 @@ import pytest
 from assets.dialogues.inputs import is_current
 from assets.dialogues.task import dialogue_id
 from assets.framework.partition_run import PartitionError
-from assets.framework.partitions import Scenario
 from resources.lake.tables import Gate
-from tests.assets.dialogues.scripted import PROFILE, PROMPTS
+from tests.assets.dialogues.scripted import PROFILE
+from tests.shipped_scenarios import SCENARIOS
 
-MIXED = [Scenario.DEBATE, Scenario.ERROR_CORRECTION, Scenario.DEBATE, Scenario.ANALOGY]
+MIXED = ["debate", "error_correction", "debate", "analogy"]
 KEY = "debate|sums-0000"
 
 
@@ -17,11 +17,11 @@ def test_a_partition_has_the_plans_of_its_scenario_in_order(planned: Any) -> Non
     seed_ids = planned.plan("sums-0000", MIXED)
     tasks = planned.read(KEY).tasks
     assert [task.question.seed_id for task in tasks] == [seed_ids[0], seed_ids[2]]
-    assert [task.debate_rounds for task in tasks] == [1, 1]
+    assert [task.repetitions for task in tasks] == [1, 1]
 
 
 def test_a_partner_may_be_in_another_shard_of_the_source(planned: Any) -> None:
-    (elsewhere,) = planned.plan("sums-0001", [Scenario.DEBATE])
+    (elsewhere,) = planned.plan("sums-0001", ["debate"])
     planned.plan("sums-0000", MIXED, partner_of_first=elsewhere)
     (task,) = planned.read("analogy|sums-0000").tasks
     assert task.similar.seed_id == elsewhere
@@ -44,7 +44,7 @@ def test_inputs_that_are_missing_are_named(planned: Any, key: str, message: str)
 def test_a_written_partition_is_current_if_its_gate_passed(planned: Any, gate: Gate, current: bool) -> None:
     planned.plan("sums-0000", MIXED)
     planned.write_dialogues(KEY, gate=gate)
-    assert is_current(planned.lake, KEY, PROMPTS, PROFILE) is current
+    assert is_current(planned.lake, KEY, SCENARIOS, PROFILE) is current
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_a_written_partition_is_current_if_its_gate_passed(planned: Any, gate: G
         (["complete", "complete"], [], [], [0, 1]),
         (["complete", "complete"], [0], [], [1]),
         (["set_aside", "complete"], [], [], [1]),
-        (["complete", "complete"], [], [Scenario.DEBATE], []),
+        (["complete", "complete"], [], ["debate"], []),
     ],
     ids=["unchanged", "regenerated", "set aside", "other plans"],
 )
 def test_rows_of_the_same_plans_are_kept_but_for_those_to_be_generated_again(
-    planned: Any, statuses: list[str], regenerated: list[int], more_plans: list[Scenario], kept: list[int]
+    planned: Any, statuses: list[str], regenerated: list[int], more_plans: list[str], kept: list[int]
 ) -> None:
     planned.plan("sums-0000", MIXED)
     planned.write_dialogues(KEY, statuses)
@@ -73,7 +73,7 @@ def test_rows_of_the_same_plans_are_kept_but_for_those_to_be_generated_again(
 
 
 def test_tasks_with_a_retracted_seed_or_partner_are_marked(planned: Any) -> None:
-    (elsewhere,) = planned.plan("sums-0001", [Scenario.DEBATE])
+    (elsewhere,) = planned.plan("sums-0001", ["debate"])
     seed_ids = planned.plan("sums-0000", MIXED, partner_of_first=elsewhere)
     retracted = {seed_ids[2], elsewhere}
     assert [task.retracted for task in planned.read(KEY, retracted).tasks] == [False, True]

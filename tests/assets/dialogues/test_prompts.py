@@ -3,40 +3,70 @@
 from pathlib import Path
 
 import pytest
-from assets.dialogues.prompts import FORMS, SHIPPED, load_dialogue_prompts
 
-from assets.framework.prompts import PromptBook, shipped_sets
+from assets.dialogues.load_scenarios import SHIPPED, load_scenarios
+from assets.framework.scenarios.scenario import Scenario
+from tests.shipped_scenarios import SCENARIOS
 
-SPOKEN = sorted(name for name, form in FORMS.items() if not form.plain)
-SHIPPED_PROMPTS = [(shipped, name) for shipped in shipped_sets([SHIPPED]) for name in SPOKEN]
+SETS = {name: load_scenarios("standard", name) for name in ("standard", "by_example")}
+
+
+def chats(scenario: Scenario) -> list[str]:
+    """The prompts that a model reads."""
+    return sorted({name for say in scenario.says for name in say.prompts})
+
+
+SPOKEN = [(name, prompt) for name, scenario in SCENARIOS.items() for prompt in chats(scenario)]
+SHIPPED_PROMPTS = [(prompt_set, *spoken) for prompt_set in SETS for spoken in SPOKEN]
+
+
+def shown(prompt_set: str, scenario: str, prompt: str) -> list[tuple[str, str]]:
+    """Role and text of the prompt's messages, every placeholder filled with DATA."""
+    prompts = SETS[prompt_set][scenario].prompts
+    messages = prompts.render(prompt, **dict.fromkeys(prompts.placeholders(prompt), "DATA"))
+    return [(message.role, message.content) for message in messages]
+
+
+def test_every_shipped_set_is_tested() -> None:
+    assert {folder.name for folder in SHIPPED.glob("*/*") if folder.is_dir()} == set(SETS)
 
 
 def test_a_users_own_folder_replaces_the_shipped_prompts(tmp_path: Path) -> None:
-    for file in (SHIPPED / "standard").glob("*.txt"):
+    for file in SHIPPED.glob("*/standard/*.txt"):
         (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "weak_student.txt").write_text("[user]\nMine: {question}")
-    assert "Mine:" in load_dialogue_prompts(str(tmp_path)).render("weak_student", question="Why?")[0].content
+    own = load_scenarios("standard", str(tmp_path))["error_correction"].prompts
+    assert "Mine:" in own.render("weak_student", question="Why?")[0].content
 
 
-@pytest.mark.parametrize("name", SPOKEN)
-def test_the_standard_set_has_instructions_only(name: str, prompts: PromptBook) -> None:
-    messages = prompts.render(name, **dict.fromkeys(FORMS[name].placeholders, "DATA"))
-    assert [message.role for message in messages] == ["system", "user"]
+def test_a_file_in_the_scenarios_own_folder_takes_precedence(tmp_path: Path) -> None:
+    for file in SHIPPED.glob("*/standard/*.txt"):
+        (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "error_correction").mkdir()
+    (tmp_path / "error_correction" / "weak_student.txt").write_text("[user]\nMine: {question}")
+    own = load_scenarios("standard", str(tmp_path))["error_correction"].prompts
+    assert "Mine:" in own.render("weak_student", question="Why?")[0].content
 
 
-@pytest.mark.parametrize(("shipped", "name"), SHIPPED_PROMPTS)
-def test_every_speaker_is_to_speak_english(shipped: str, name: str) -> None:
-    assert "English" in (SHIPPED / shipped / f"{name}.txt").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("scenario", "prompt"), SPOKEN)
+def test_the_standard_set_has_instructions_only(scenario: str, prompt: str) -> None:
+    assert [role for role, _ in shown("standard", scenario, prompt)] == ["system", "user"]
 
 
-@pytest.mark.parametrize(("shipped", "name"), SHIPPED_PROMPTS)
-def test_no_instruction_asserts_that_somebody_erred(shipped: str, name: str) -> None:
-    messages = load_dialogue_prompts(shipped).render(name, **dict.fromkeys(FORMS[name].placeholders, "DATA"))
+@pytest.mark.parametrize(("prompt_set", "scenario", "prompt"), SHIPPED_PROMPTS)
+def test_every_speaker_is_to_speak_english(prompt_set: str, scenario: str, prompt: str) -> None:
+    assert "English" in shown(prompt_set, scenario, prompt)[0][1]
+
+
+@pytest.mark.parametrize(("prompt_set", "scenario", "prompt"), SHIPPED_PROMPTS)
+def test_no_instruction_asserts_that_somebody_erred(prompt_set: str, scenario: str, prompt: str) -> None:
+    (_, first), *_, (_, last) = shown(prompt_set, scenario, prompt)
     for claim in ("you made a mistake", "your mistake", "is wrong.", "was wrong.", "the student's mistake"):
-        assert claim not in f"{messages[0].content}\n{messages[-1].content}".lower()
+        assert claim not in f"{first}\n{last}".lower()
 
 
-def test_the_second_analogy_shows_all_that_was_said(prompts: PromptBook) -> None:
-    sees = {name: f"the {name}" for name in FORMS["analogy_student_again"].placeholders}
-    shown = prompts.render("analogy_student_again", **sees)[-1].content
-    assert all(text in shown for text in sees.values())
+def test_the_second_analogy_shows_all_that_was_said() -> None:
+    analogy = SCENARIOS["analogy"]
+    second = analogy.judged[-1]
+    sees = {name: f"the {name}" for name in second.visible}
+    assert all(text in analogy.prompts.render(second.prompt, **sees)[-1].content for text in sees.values())
