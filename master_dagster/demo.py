@@ -20,8 +20,8 @@ from rich.text import Text
 from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS
-from assets.quality.schema import SCORED
 from assets.framework.scenarios.scenario import Scenarios
+from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.failures import first_cause

@@ -62,7 +62,7 @@ def scores_table(report: Report) -> RichTable:
     table = RichTable(title="Right answers in percent, with 95 % intervals", title_justify="left")
     table.add_column("benchmark")
     for variant in COMPARED:
-        table.add_column(title(variant), justify="right")
+        table.add_column(title(report.numbers, variant), justify="right")
     rows = report.numbers["scores"]
     for base, stage, name in dict.fromkeys((row["base"], row["stage"], row["benchmark"]) for row in rows):
         found = [find(rows, base=base, stage=stage, benchmark=name, variant=variant) for variant in COMPARED]

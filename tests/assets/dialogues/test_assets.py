@@ -90,9 +90,7 @@ class SampleProject:
 
 
 @pytest.fixture
-def project(
-    lake: Lake, planned: Any, fake_endpoint: FakeEndpoint, tmp_path: Path
-) -> Iterator[SampleProject]:
+def project(lake: Lake, planned: Any, fake_endpoint: FakeEndpoint, tmp_path: Path) -> Iterator[SampleProject]:
     fake_endpoint.answer_with(lambda request: ANSWER)
     for shard in ("sums-0000", "sums-0001"):
         planned.plan(shard, DEBATES)

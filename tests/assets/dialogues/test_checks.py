@@ -115,7 +115,9 @@ def test_dialogues_fail_these_checks(planned: Rows, rows: Rows, names: set[str])
 def test_a_partition_that_lost_every_row_fails() -> None:
     rows = {"dialogue_plans": PLANS, "scenario_dialogues": [row for row in GOOD if row["scenario"] != DEBATE]}
     empty = [{"scenario": DEBATE, "shard": "sums-0000"}, {"scenario": DEBATE, "shard": "nothing planned"}]
-    assert failing(ALL_CHECKS, [DIALOGUES, DIALOGUE_PLANS], rows, empty=empty, resources=RESOURCES) == {"counts_reconcile"}
+    assert failing(ALL_CHECKS, [DIALOGUES, DIALOGUE_PLANS], rows, empty=empty, resources=RESOURCES) == {
+        "counts_reconcile"
+    }
 
 
 def test_every_check_has_a_failing_case() -> None:

@@ -118,6 +118,8 @@ def test_all_callers_agree_on_what_is_current(situation: Situation) -> None:
 def score_run_has_nothing_to_do(lake: Lake, profile: Profile) -> bool:
     progress = RunProgress(lambda done, total, detail="", parts=tuple: None)
     try:
-        return DialogueScoring(lake, ChatService(profile, lake.store), SCENARIOS, PROMPTS, RULES, [KEY], progress).is_current(KEY)
+        return DialogueScoring(
+            lake, ChatService(profile, lake.store), SCENARIOS, PROMPTS, RULES, [KEY], progress
+        ).is_current(KEY)
     except PartitionError:
         return False
