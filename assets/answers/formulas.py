@@ -8,6 +8,8 @@ It is started with the first pair (some two seconds, about 100 MB), serves all t
 import atexit
 import contextlib
 import json
+import math
+import re
 import resource
 import select
 import subprocess
@@ -21,8 +23,58 @@ SECONDS_A_STEP = 2  # for parsing each formula, and for comparing them
 SECONDS_A_PAIR = 4 * SECONDS_A_STEP
 MEMORY = 2 * 1024**3
 
+_LONGEST_FORMULA = 200
+_LARGEST_POWER = 400
+_LARGEST_FACTORIAL = 170
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_UNKNOWN_WORDS = re.compile(
+    r"(?<![A-Za-z\\])(?:[A-Za-z]{3,}|(?:is|it|in|of|to|or|as|at|be|by|do|he|if|me|my|no|on|so|up|us|we|an|am)(?![A-Za-z]))",
+    re.I,
+)
+_KNOWN_WORDS = {"sqrt", "sin", "cos", "tan", "log", "exp", "arcsin", "arccos", "arctan", "cot", "sec", "csc"}
+_EXPONENT = re.compile(r"(?:\^|\*\*)\s*(\{[^{}]*\}|\([^()]*\)|-?\w+|\S)")
+_TOWER = re.compile(r"\^\s*(?:\{[^{}]*\}|-?\w+)\s*\^|\^\s*\{[^{}]*\^")
+_EXPENSIVE = {"sum", "prod", "int", "lim", "iint", "oint"}  # with bounds of any size
+
 _lock = threading.Lock()
 _worker: "subprocess.Popen[bytes] | None" = None
+
+
+def comparable_formula(answer: str) -> str | None:
+    """The answer as LaTeX that may be given to math-verify; None for words, and for what would only use up its time.
+
+    The latter are formulas of more than 200 characters, numbers of more than 40 digits, powers of powers, exponents
+    above 400, factorials above 170, sums, products and integrals.
+    """
+    formula = answer.replace("**", "^").replace("\u2212", "-").replace("π", r"\pi ").replace("·", r"\cdot ")
+    formula = formula.replace("≤", r"\le ").replace("≥", r"\ge ").replace("∞", r"\infty ").replace("°", r"^\circ ")
+    formula = re.sub(r"√\s*\(?([\w.]+)\)?", r"\\sqrt{\1}", formula)
+    formula = re.sub(r"(?<!\\)\b(sqrt|pi)\b", r"\\\1", formula)
+    formula = re.sub(r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", formula)
+    if len(formula) > _LONGEST_FORMULA or not re.search(r"[\d\\+*/^=<>]", formula):
+        return None
+    bare = re.sub(
+        r"\\(?:text|mathrm|mbox|operatorname|textbf|mathbf)\s*\{[^{}]*\}|\\(?:begin|end)\s*\{[^{}]*\}", " ", formula
+    )
+    if _EXPENSIVE & set(_COMMAND.findall(bare)) or any(
+        word not in _KNOWN_WORDS for word in _UNKNOWN_WORDS.findall(bare)
+    ):
+        return None
+    if re.search(r"\d{41,}|\d[eE]\d|[#@~`?\"]", bare) or _TOWER.search(bare):
+        return None
+    exponents = [int(number) for exponent in _EXPONENT.findall(bare) for number in re.findall(r"\d+", exponent)]
+    if (
+        any(size > _LARGEST_POWER for size in exponents)
+        or math.prod(max(size, 1) for size in exponents) > 10 * _LARGEST_POWER
+    ):
+        return None
+    if (
+        any(int(number) > _LARGEST_FACTORIAL for number in re.findall(r"(\d+)\s*!", bare))
+        or "!!" in bare
+        or ")!" in bare.replace(" ", "")
+    ):
+        return None
+    return formula
 
 
 @lru_cache(maxsize=4096)

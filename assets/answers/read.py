@@ -8,9 +8,12 @@ every step is linear in their length or bounded.
 import re
 from collections.abc import Iterator
 
-from assets.answers.compare import SHORT_TEXT, Verdict, compare_final, option_label, right_side
+from assets.answers.compare import SHORT_TEXT, Verdict, compare_final
+from assets.answers.formulas import comparable_formula
 from assets.answers.markup import BOXED, LONGEST_FINAL, braced, clean
 from assets.answers.quantities import NUMBER_WORD, Quantity, numbers_in, plain_numbers, read_quantity, spelled_number
+from assets.answers.units import read_unit
+from assets.answers.values import clock_time, date, items, number_of_solutions, one_item, option_label, truth
 
 READ_AT_MOST = 20_000  # characters from the end of a text: a final answer stands there
 
@@ -28,13 +31,38 @@ _OPENS_SENTENCE = re.compile(
     r"(?:(?:correct|right|final)\s+)?\Z",
     re.IGNORECASE,
 )
+_ADDRESSED = re.compile(r"\byour(?:\s+\w+)?\s*\Z", re.IGNORECASE)
+_OWN = re.compile(r"\b(?:my|our)(?:\s+\w+)?\s*\Z", re.IGNORECASE)
+_PAST = re.compile(r"\w+(?:\s+\w+)?\s+was\b", re.IGNORECASE)
 _FINAL_HEADING = re.compile(r"^[#*_ \t]*final answer[*_ \t]*$", re.IGNORECASE | re.MULTILINE)
 _CLOSING_LABEL = re.compile(r"(?:^|(?<=\s))[*_]{0,2}\[([A-J])\][*_.\s]*\Z")
 _END_OF_ANSWER = re.compile(r"[.!?](?=[*_\"')\]$]*(?:\s|\Z))|;\s|,?\s(?:because|since|which|where)\s", re.IGNORECASE)
 _FILLER = re.compile(r"(?:(?:that|thus|therefore|simply|just|now|indeed|also|still|then)\b[, ]*)+", re.IGNORECASE)
-_NOT_AN_ANSWER = re.compile(r"(?:not|wrong|incorrect|correct|right|given|in|on|as|below|above)\b", re.IGNORECASE)
+_CORRECTION = re.compile(r"not\s+[^.;,]{1,60}?,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)  # "is not 24 but 25"
+# First words of what is said about an answer, where no answer is stated: "the answer is usually short".
+_NOT_AN_ANSWER = re.compile(
+    r"(?:not|wrong|incorrect|correct|right|given|in|on|as|below|above|at|by|from|for|with|of|if|it|its|this|they|you|we|i|to|"
+    r"too|very|quite|rather|more|less|larger|smaller|greater|higher|lower|bigger|similar|like|the same|almost|nearly correct|"
+    r"complete|incomplete|short|long|clear|good|bad|great|fine|perfect|excellent|nice|simple|easy|hard|missing|unclear|"
+    r"well|off|close|what|how|why|whether|up|part|a (?:good|bad|bit|little|nice|great)|(?-i:[a-z]{3,}(?:ly|ed)(?=\s+\w))|(?-i:[a-z]+)\s+(?:in|on|at|by|from|with|as)|obtained|found|shown)\b"
+    r"(?!\s+(?:answer|choice|option)\s*:)",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"https?:|www\.", re.IGNORECASE)
+_LISTED = re.compile(r"(?:^|\n)[ \t]*(?:\d+[.)]|[-*•]|\([a-z\d]\))[ \t]*[^\n]{0,60}\Z")
+_GOES_ON = re.compile(
+    r"\bstep\s*\d|\b(?:then|next|after that|now)\b[^.\n]{0,120}\d|\bwhich gives\b|\bso we get\b", re.IGNORECASE
+)
+_MOST_WORDS = 6  # of an answer in prose
+_LABEL_BEHIND = re.compile(r"(?<=\w)\s*\([a-eA-E]\)$")
 _CONCLUSION = re.compile(
     r"\b(?:therefore|thus|hence|so|consequently|altogether|in total|total of|in conclusion|finally)\b", re.IGNORECASE
+)
+_DOUBT = re.compile(  # in a concluding sentence: its number may be no result
+    r"\b(?:not|cannot|no|never|if|unless|than\s+in|twice|thrice|half|halves|third|quarter|fourth|fifth|tenth|dozen|double|triple|"
+    r"each|every|per)\b|n't\b|%\s*(?:off|discount|tax|increase|decrease|tip)|\b(?:that|which|who|whose)\s+[a-z]+\s+[$€£]?\d|"
+    r"\b(?:day|step|page|team|year|grade|class|number|in|since|by)\s+\d{1,4}\b",
+    re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"\n+|(?<=[.!?])\s+")
 
@@ -66,7 +94,17 @@ def stated_answers(text: str) -> list[str]:
 
     "Anna says that the answer is 6" is no statement of the speaker's, "The answer is right" is no answer.
     """
-    return [answer for start, answer in sorted(_phrase_answers(text)) if _OPENS_SENTENCE.search(text[:start])]
+    return [
+        answer
+        for start, answer in sorted(_phrase_answers(text))
+        if _OPENS_SENTENCE.search(text[max(0, start - 60) : start]) and not _of_another_time_or_person(text, start)
+    ]
+
+
+def _of_another_time_or_person(text: str, start: int) -> bool:
+    """Whether the phrase at `start` is about "your answer", or about what "my answer was"."""
+    before = text[max(0, start - 30) : start]
+    return bool(_ADDRESSED.search(before) or (_OWN.search(before) and _PAST.match(text[start : start + 40])))
 
 
 def tells_result(text: str, reference_final: str | None, known: str) -> bool:
@@ -82,17 +120,45 @@ def tells_result(text: str, reference_final: str | None, known: str) -> bool:
     return mentions_result(text, reference_final) and not mentions_result(known, reference_final)
 
 
+def is_exact(reference_final: str) -> bool:
+    """Whether a final answer is a number or an option's label, which a text either names or does not."""
+    answer = clean(reference_final)
+    return read_quantity(one_item(answer).value) is not None or option_label(answer)[0] is not None
+
+
 def _answering_part(text: str, domain: str) -> str:
     text = text[-READ_AT_MOST:]
     return _CALCULATOR_NOTE.sub("", text) if domain == "math" else _FENCED.sub("\n", text)
 
 
 def _read_marked(text: str) -> str | None:
-    found = sorted((*_hash_answers(text), *_boxed_answers(text), *_phrase_answers(text)), key=lambda item: item[0])
     label = _CLOSING_LABEL.search(text)
     if label:
         return label[1]
-    return found[-1][1] if found else None
+    phrases = sorted(_phrase_answers(text))
+    marked = sorted((*_hash_answers(text), *_boxed_answers(text), *phrases))
+    if not marked:
+        return None
+    start, answer = marked[-1]
+    if (start, answer) in phrases and (_answers_of_a_list(text, phrases) or _goes_on(text[start:], answer)):
+        return None
+    return answer
+
+
+def _answers_of_a_list(text: str, phrases: list[tuple[int, str]]) -> bool:
+    """Whether several answers stand in a list, each to a question of its own."""
+    listed = {answer for start, answer in phrases if _LISTED.search(text[max(0, start - 80) : start])}
+    return len(listed) > 1
+
+
+def _goes_on(text: str, answer: str) -> bool:
+    """Whether a text computes further behind its answer, to another number: the answer was that of a step."""
+    behind = text.partition(answer)[2]
+    if not _GOES_ON.search(behind):
+        return False
+    numbers = [number for number, _ in numbers_in(plain_numbers(behind))]
+    quantity = read_quantity(answer)
+    return bool(numbers) and quantity is not None and numbers[-1] != quantity.number
 
 
 def _hash_answers(text: str) -> Iterator[tuple[int, str]]:
@@ -116,12 +182,21 @@ def _phrase_answers(text: str) -> Iterator[tuple[int, str]]:
             rest = text[match.end() : match.end() + 4 * LONGEST_FINAL].lstrip(" \t*_:")
             line = rest.lstrip().partition("\n")[0].strip()
             line = _FILLER.sub("", line, count=1) if _FILLER.match(line) else line
-            boxed = BOXED.search(line)
-            if boxed or not line or _NOT_AN_ANSWER.match(line):
+            line = _CORRECTION.sub("", line, count=1) if _CORRECTION.match(line) else line
+            if not line or BOXED.search(line) or _ADDRESS.match(line):
                 continue
-            answer = clean(_END_OF_ANSWER.split(line, maxsplit=1)[0])
-            if 0 < len(answer) <= LONGEST_FINAL:
+            answer = clean(_LABEL_BEHIND.sub("", clean(_END_OF_ANSWER.split(line, maxsplit=1)[0])))
+            if 0 < len(answer) <= LONGEST_FINAL and _states_a_value(answer):
                 yield match.start(), answer
+
+
+def _states_a_value(answer: str) -> bool:
+    """Whether what stands behind "the answer is" is an answer, and nothing that is said about one."""
+    if read_quantity(answer) or option_label(answer)[0] or truth(answer) is not None or number_of_solutions(answer):
+        return True
+    if clock_time(answer) or date(answer) or items(answer) or comparable_formula(answer):
+        return not _NOT_AN_ANSWER.match(answer)
+    return not _NOT_AN_ANSWER.match(answer) and len(answer.split()) <= _MOST_WORDS
 
 
 def _read_conclusion(text: str) -> str | None:
@@ -136,15 +211,20 @@ def _read_conclusion(text: str) -> str | None:
     if equals:
         right_side = clean(right_side)
         return right_side if read_quantity(right_side) else None
-    numbers = {number for number, _ in numbers_in(plain_numbers(last))}
-    if len(numbers) == 1 and _CONCLUSION.search(last):
-        return _number_text(last)
+    plain = plain_numbers(last)
+    found = list(numbers_in(plain.replace("^2", "²").replace("^3", "³")))
+    if len({number for number, _ in found}) == 1 and _CONCLUSION.search(last) and not _DOUBT.search(last):
+        return _with_unit(plain, found[-1][1])
     return None
 
 
-def _number_text(sentence: str) -> str | None:
-    found = [text for _, text in numbers_in(plain_numbers(sentence))]
-    return found[-1] if found else None
+def _with_unit(plain: str, number: str) -> str:
+    """The number as it stands in the text, with the unit before or behind it."""
+    before, _, behind = plain.partition(number)
+    currency = before.rstrip()[-1:] if before.rstrip().endswith(("$", "€", "£", "¥", "₹")) else ""
+    unit, noun = read_unit(behind)
+    words = behind[: behind.find(noun)] if noun and noun in behind else behind
+    return clean(f"{currency}{number}{words.rstrip(' .,!')}" if unit and not currency else f"{currency}{number}")
 
 
 def check_answer(text: str, reference_final: str | None, domain: str) -> Verdict:
@@ -162,7 +242,7 @@ def check_answer(text: str, reference_final: str | None, domain: str) -> Verdict
     marked = _read_marked(tail)
     if marked is not None:
         return compare_final(marked, reference_final, domain)
-    expected = read_quantity(right_side(clean(reference_final)))
+    expected = read_quantity(one_item(clean(reference_final)).value)
     if domain == "math" and expected:
         return _check_last_number(tail, reference_final, expected)
     whole = clean(text) if len(text) <= LONGEST_FINAL else ""
@@ -200,7 +280,7 @@ def mentions_result(text: str, reference_final: str | None) -> bool:
     reference = clean(reference_final or "")
     if not reference:
         return False
-    quantity = read_quantity(right_side(reference))
+    quantity = read_quantity(one_item(reference).value)
     if quantity:
         plain = plain_numbers(_LIST_NUMBER.sub(" ", text))
         spelled = {spelled_number(match) for match in NUMBER_WORD.finditer(plain)} - {1}  # "one" is mostly a pronoun

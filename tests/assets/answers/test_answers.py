@@ -178,7 +178,6 @@ def test_another_formula_is_wrong() -> None:
         ("", "42"),
         ("42", "B"),
         ("not enough information", "42"),
-        ("Paris, the capital of France", "Paris"),
         ("12.54", "12.5"),
         ("5x", "5"),
         ("a long sentence that says one thing", "another one that may well say the same"),
@@ -279,7 +278,7 @@ def test_ten_million_characters_are_read_without_delay() -> None:
         ("He has 13 apples left after eating 8.", "12", "wrong"),
         ("I think 12. The answer is 13.", "12", "wrong"),
         ("I do not know.", "12", "unknown"),
-        ("It is x + x.", "2x", "unknown"),
+        ("It is x + x.", "2x", "right"),
         ("Twelve it is.", None, "unknown"),
     ],
 )
