@@ -61,6 +61,7 @@ _MOST_PARTS = 4
 _FRACTION_SIGNS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅕": "1/5", "⅛": "1/8"}
 _SPACES_IN_NUMBER = re.compile("(?<=\\d)(?:\\\\[,;!]|[\u00a0\u2009\u202f])(?=\\d{3}(?!\\d))|(?<=\\d) (?=000(?!\\d))")
 _ZERO_COMMA = re.compile(r"(?<![\d.,])0,(?=\d)")  # a decimal comma: no number of thousands begins with 0
+_NUMBER_IN_DOLLARS = re.compile(r"(?<!\\)\$[ ]?(-?(?:\d[\d,.]*+)(?<![,.]))[ ]?\$(?!\d)")
 _NUMERIC_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(\d[\d,.]*)\s*\}\s*\{\s*(\d[\d,.]*)\s*\}|\\[dt]?frac\s*(\d)\s*(\d)")
 
 
@@ -167,6 +168,7 @@ def plain_numbers(text: str) -> str:
         text = text.replace("\u2212", "-").replace("\u2044", "/")
     text = _SPACES_IN_NUMBER.sub("", text)
     text = _ZERO_COMMA.sub("0.", text)
+    text = _NUMBER_IN_DOLLARS.sub(r"\1", text)
     if "\\" not in text:
         return text
     text = text.replace("{,}", ",")

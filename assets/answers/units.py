@@ -99,8 +99,8 @@ PERCENT: Dimension = frozenset({("%", 1)})
 def read_unit(text: str) -> tuple[Unit | None, str]:
     """The unit that a text begins with, and the words behind it: `km/h on average` -> (km/h, "on average").
 
-    Understands `m/s`, `miles per hour`, `mph`, `square feet`, `sq ft`, `cm²`, `ft^2`, `meters squared`. The unit is None
-    where the text begins with no known one.
+    Understands `m/s`, `miles per hour`, `mph`, `square feet`, `sq ft`, `cm²`, `ft^2`, `meters squared`. The unit is
+    None where the text begins with no known one.
     """
     text = text.replace("²", "^2").replace("³", "^3").replace("**", "^").strip(" -\t")
     tokens = [(match[0].casefold(), match.end()) for match in _TOKEN.finditer(text[:_LONGEST])]

@@ -8,20 +8,8 @@ _BARE_LABEL = re.compile(r"([A-J])|[\[(]([A-Ja-j])[\])]|([A-J])[).:]|(?:[Oo]ptio
 _LABELLED = re.compile(r"(?:[\[(]([A-Ja-j])[\])]|([A-J])[).:])\s+(\S.*)", re.DOTALL)
 _LABELS = re.compile(r"[\[(]?([A-J])[\])]?(?:\s*(?:,\s*and|,|and|&)\s*[\[(]?([A-J])[\])]?)+")
 _TRUTHS = {"yes": True, "true": True, "no": False, "false": False}
-_MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
+_MONTH_NAMES = "january february march april may june july august september october november december"
+_MONTHS = _MONTH_NAMES.split()
 _MONTH = "|".join(f"{month[:3]}(?:{month[3:]})?" if len(month) > 3 else month for month in _MONTHS)
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _DATES = (
@@ -31,7 +19,8 @@ _DATES = (
 )
 _CLOCK = re.compile(
     r"(?:at\s+)?(?P<hour>\d{1,2})(?:[:.](?P<minute>\d{2}))?\s*"
-    r"(?P<half>a\.?m\.?|p\.?m\.?|noon|midnight|o'?clock)?(?:\s+(?:in the|at)\s+(?P<part>morning|afternoon|evening|night))?",
+    r"(?P<half>a\.?m\.?|p\.?m\.?|noon|midnight|o'?clock)?"
+    r"(?:\s+(?:in the|at)\s+(?P<part>morning|afternoon|evening|night))?",
     re.IGNORECASE,
 )
 _HALVES = {"a": 0, "p": 12}
@@ -42,28 +31,24 @@ _NONE_EXISTS = re.compile(
 _INFINITE = re.compile(r"(?:there\s+are\s+)?infinite(?:ly\s+many)?\s+(?:solutions?|answers?|roots?)", re.I)
 _NAMED = re.compile(r"\$?\s*(?P<name>[A-Za-z][\w ]{0,30}?(?:_\{?\w+\}?)?)\s*(?:=|:|\bis\b)\s*(?P<value>[^=:]+)")
 _SEPARATOR = re.compile(r"\s*(?:;|,\s*(?:and|or)\b|,|\b(?:and|or)\b|\\text\s*\{\s*(?:and|or)\s*\})\s*", re.IGNORECASE)
+_THOUSANDS_COMMA = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _MOST_ITEMS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One value of a list, with its name where it has one: `x = 5`, `Mary: 15`."""
-
-    name: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
 class Items:
-    """Several values. `ordered`: they stand in parentheses, as the coordinates of a point do."""
+    """Several values, as (name, value) with an empty name where there is none.
 
-    items: tuple[Item, ...]
+    `ordered`: they stand in parentheses, as the coordinates of a point do.
+    """
+
+    items: tuple[tuple[str, str], ...]
     ordered: bool = False
 
     @property
     def names(self) -> list[str]:
         """The names, in order, without empty ones."""
-        return [item.name for item in self.items if item.name]
+        return [name for name, _ in self.items if name]
 
     @property
     def named(self) -> bool:
@@ -138,59 +123,34 @@ def ratio(answer: str) -> tuple[Fraction, ...] | None:
     return tuple(part / parts[0] for part in parts) if parts[0] else None
 
 
-def items(answer: str) -> Items | None:
-    r"""The values of a list, a set, a tuple or several equations: `2, 3`, `{2, 3}`, `(5, 3)`, `x=5, y=3`, `\pm 2`.
+def read_items(answer: str) -> Items | None:
+    r"""The values of a list, a set, a tuple or several equations: `2, 3`, `{2, 3}`, `(5, 3)`, `x=5, y=3`.
 
     None where the answer is one value, an interval, or too long a list.
     """
     text, ordered = answer.strip(), False
     for opening, closing in ((r"\{", r"\}"), ("{", "}"), ("(", ")")):
         inside = text[len(opening) : len(text) - len(closing)]
-        if text == f"{opening}{inside}{closing}" and not set("(){}[]") & set(inside.replace(r"\{", "")):
+        if text == f"{opening}{inside}{closing}" and not set("(){}[]") & set(inside):
             text, ordered = inside, opening == "("
             break
-    parts = _split(text)
-    found = [item for part in parts for item in _signs(_item(part))]
-    if not 1 < len(found) <= _MOST_ITEMS or not all(item.value for item in found):
+    found = tuple(named_value(part) for part in _split(text))
+    if not 1 < len(found) <= _MOST_ITEMS or not all(value for _, value in found):
         return None
-    return Items(tuple(found), ordered)
+    return Items(found, ordered)
 
 
-def one_item(answer: str) -> Item:
-    """A single value, with its name where it has one."""
-    return _item(answer)
+def named_value(part: str) -> tuple[str, str]:
+    """A value and its name in lower case, which is empty where there is none: `Mary: 15` -> ("mary", "15")."""
+    match = _NAMED.fullmatch(part.strip())
+    if match and not match["name"].strip().isdigit():
+        return match["name"].strip().casefold(), match["value"].strip(" $")
+    return "", part.strip()
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas, "and" and "or", outside of brackets; thousands keep their comma."""
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "\0", text.replace("$", "") if text.count("$") >= 2 else text)
-    parts, depth, start = [], 0, 0
-    separators = {match.start(): match.end() for match in _SEPARATOR.finditer(text)}
-    position = 0
-    while position < len(text):
-        if depth == 0 and position in separators and separators[position] > position:
-            parts.append(text[start:position])
-            position = start = separators[position]
-            continue
-        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(text[position], 0)
-        position += 1
-    parts.append(text[start:])
-    return [part.replace("\0", ",").strip() for part in parts if part.strip()]
-
-
-def _item(part: str) -> Item:
-    match = _NAMED.fullmatch(part.strip())
-    if match and not match["name"].strip().isdigit():
-        return Item(match["name"].strip().casefold(), match["value"].strip(" $"))
-    return Item("", part.strip())
-
-
-def _signs(item: Item) -> list[Item]:
-    for sign in (r"\pm", "±"):
-        before, found, behind = item.value.partition(sign)
-        if found:
-            return [
-                Item(item.name, f"{before}+{behind.strip()}".lstrip("+")),
-                Item(item.name, f"{before}-{behind.strip()}"),
-            ]
-    return [item]
+    """The parts between commas, "and" and "or"; nothing is split in brackets, and thousands keep their comma."""
+    if set("(){}[]") & set(text):
+        return [text]
+    text = _THOUSANDS_COMMA.sub("\0", text.replace("$", "") if text.count("$") >= 2 else text)
+    return [part.replace("\0", ",").strip() for part in _SEPARATOR.split(text) if part.strip()]

@@ -195,8 +195,7 @@ def test_what_cannot_be_compared_is_unknown(answer: str | None, reference: str |
         "(10^{9})!",
         "2^{1000000}",
         r"\sum_{i=1}^{10^9} i",
-        r"\int_0^1 x dx",
-        "(x+1)^{999}",
+        "(x+1)^{9999}",
         "1" * 150 + "+ x",
         "((((" * 40,
         "1e99999999",
@@ -218,8 +217,8 @@ def test_plain_numbers_need_no_heavy_library() -> None:
     program = (
         "import sys; from assets.answers.read import check_answer; "
         "assert check_answer('So there are 42 apples.', '42', 'math') == 'right'; "
-        "from assets.answers import formulas; "
-        "assert not {'sympy', 'math_verify'} & set(sys.modules) and formulas._worker is None"
+        "from assets.answers import formula_pool; "
+        "assert not {'sympy', 'math_verify'} & set(sys.modules) and not formula_pool._pool.idle"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
