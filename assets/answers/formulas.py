@@ -1,128 +1,126 @@
-"""Are two formulas equal: math-verify in a process of its own, so that nothing a model writes can hold up a run.
+"""Which answers are formulas, how they are written for math-verify, and what its comparison says of two answers."""
 
-Simplifying even a short formula can take for ever. math-verify's time limit is a signal, which only a main thread can
-have and which would replace the run's own handlers; a process of its own has both a main thread and a limit on memory.
-It is started with the first pair (some two seconds, about 100 MB), serves all that follow, and ends with its parent.
-"""
+import re
 
-import atexit
-import contextlib
-import json
-import resource
-import select
-import subprocess
-import sys
-import threading
-from functools import lru_cache
-from pathlib import Path
+from assets.answers.formula_pool import compare_formulas
+from assets.answers.markup import TEXT_COMMAND
+from assets.answers.units import Unit, read_unit
+from assets.answers.verdict import Verdict
 
-SECONDS_TO_START = 120
-SECONDS_A_STEP = 2  # for parsing each formula, and for comparing them
-SECONDS_A_PAIR = 4 * SECONDS_A_STEP
-MEMORY = 2 * 1024**3
+_LONGEST_FORMULA = 200
+_SIGNS = {
+    "**": "^",
+    "\u2212": "-",
+    "·": r"\cdot ",
+    "×": r"\times ",
+    "÷": r"\div ",
+    "≈": r"\approx ",
+    "≤": r"\le ",
+    "≥": r"\ge ",
+    "≠": r"\ne ",
+    "±": r"\pm ",
+    "∞": r"\infty ",
+    "°": r"^\circ ",
+    "∪": r"\cup ",
+    "∩": r"\cap ",
+    "∈": r"\in ",
+    "∅": r"\emptyset ",
+    "π": r"\pi ",
+    "θ": r"\theta ",
+    "²": "^2",
+    "³": "^3",
+    "<=": r"\le ",
+    ">=": r"\ge ",
+    "!=": r"\ne ",
+    r"\dbinom": r"\binom",
+    r"\tbinom": r"\binom",
+    r"\lbrace": r"\{",
+    r"\rbrace": r"\}",
+    r"\quad": " ",
+    r"\qquad": " ",
+}
+_REWRITES = (
+    (re.compile(r"(=[^=]*?)\\approx.*"), r"\1"),  # "x = 1/3 ≈ 0.33"
+    (re.compile(r"\\approx"), "="),
+    (re.compile(r"√\s*\(?([\w.]+)\)?"), r"\\sqrt{\1}"),
+    (re.compile(r"(?<![\\A-Za-z])(sqrt|pi|sin|cos|tan|log|ln|exp|infinity)(?![A-Za-z])"), r"\\\1"),
+    (re.compile(r"\\infinity"), r"\\infty"),
+    (re.compile(r"\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
+    (re.compile(r"\\binom\s*(\d)\s*(\d)"), r"\\binom{\1}{\2}"),
+    (re.compile(r",?\s*(?:\\(?:text|mathrm|mbox)\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*"), ","),
+    (re.compile(r"\\?,?\s*\\(?:text|mathrm)\s*\{\s*\}"), " "),
+)
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})")
+_TRIGONOMETRIC = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)\b")
+_EMBEDDED = re.compile(r"[^$\d]*\$([^$]+)\$[^$\d]*")  # "We find that $x < 3$."
+_STRUCTURE = re.compile(
+    r"\\(?:text\w*|mathrm|mbox|operatorname|mathbf)\s*\{[^{}]*\}|\\(?:begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+"
+)
+_WORD = re.compile(
+    r"[A-Za-z]?[a-z]{3,}|[A-Z][a-z]{2}"  # points such as ABCD are no word
+    r"|(?<![A-Za-z])(?:is|it|in|of|to|or|as|at|be|by|do|he|if|me|my|no|on|so|up|us|we|an|am)(?![A-Za-z])"
+)
+_FOREIGN = re.compile(r"[#@~`?\"]|\d[eE]\d|[^\x00-\x7f]")
+# What would only use up a worker's time: long numbers, powers of powers, large exponents and factorials.
+_EXPENSIVE = re.compile(
+    r"\d{41}|\d[\s})]*\^[\s{(]*\d+[\s})]*\^[\s{(]*\d|\^[\s{(]*-?\d{4}|\d{4}\s*!|[\d)^][^()]*\)\s*!|!\s*!"
+    r"|\\(?:sum|prod|i*int)\b.*\d{4}"
+)
+_UNIT_BEHIND = re.compile(
+    r"[\s~]*(?:\\(?:text\w*|mathrm|mbox)\s*\{\s*([^{}]{1,30})\}|(?<=[\d})\s])([A-Za-z]{2,12}))"
+    r"(\^\{?[23]\}?)?\s*\Z"
+)
+_DECIMAL = re.compile(r"\d\.(\d{2,6})(?!\d)")
 
-_lock = threading.Lock()
-_worker: "subprocess.Popen[bytes] | None" = None
+
+def formula(answer: str) -> str | None:
+    """The answer as LaTeX that may be given to math-verify; None for words, and for what would use up its time."""
+    if len(answer) > _LONGEST_FORMULA:
+        return None
+    embedded = _EMBEDDED.fullmatch(answer)
+    text = embedded[1] if embedded else answer.replace("$", "")
+    for sign, command in _SIGNS.items():
+        text = text.replace(sign, command)
+    for pattern, replacement in _REWRITES:
+        text = pattern.sub(replacement, text)
+    if _TRIGONOMETRIC.search(text):
+        text = _DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
+    text = text.strip(" ,")
+    if len(text) > _LONGEST_FORMULA or not re.search(r"[\d\\+*/^=<>|(\[]|^-?[A-Za-z]$", text):
+        return None
+    bare = _STRUCTURE.sub(" ", text)
+    return None if _WORD.search(bare) or _FOREIGN.search(bare) or _EXPENSIVE.search(text) else text
 
 
-@lru_cache(maxsize=4096)
-def equal_formulas(given: str, reference: str) -> bool | None:
-    """Whether two formulas in LaTeX, without dollar signs, are equal; None where it cannot be said in time.
+def compare_as_formulas(given: str, reference: str, domain: str) -> Verdict | None:
+    """What math-verify says of two formulas; None where either is none, or cannot be read.
 
-    Blocks for at most `SECONDS_A_PAIR`, the first time longer. Can be called from any thread.
-
-    Raises:
-        RuntimeError: the process does not start.
+    Units behind the formulas are compared as those of quantities are. Outside of mathematics, formulas with letters
+    that differ are `unknown`: they may be chemistry or code.
     """
-    with _lock:
-        worker = _running()
-        answer = None
-        with contextlib.suppress(BrokenPipeError):
-            _tell(worker, json.dumps([given, reference]).encode() + b"\n")
-            answer = _hear(worker, SECONDS_A_PAIR)
-        if not answer:
-            _stop()
-            return None
-    equal: bool | None = json.loads(answer)
-    return equal
+    (left, left_unit), (right, right_unit) = _split_unit(given), _split_unit(reference)
+    found, expected = formula(left), formula(right)
+    if found is None or expected is None:
+        return None
+    if left_unit and right_unit and left_unit != right_unit:
+        if left_unit.dimension != right_unit.dimension:
+            return "wrong"
+        ratio = left_unit.size / right_unit.size
+        found = rf"({found})\cdot\frac{{{ratio.numerator}}}{{{ratio.denominator}}}"
+    places = min((len(decimals) for decimals in _DECIMAL.findall(f"{found} {expected}")), default=None)
+    comparison = compare_formulas(found, expected, places)
+    if comparison == "equal":
+        return "right"
+    letters = re.search(r"[A-Za-z]", _STRUCTURE.sub("", found + expected))
+    if comparison == "different" and (domain == "math" or not letters):
+        return "wrong"
+    return "unknown" if comparison else None
 
 
-def _running() -> "subprocess.Popen[bytes]":
-    global _worker
-    if _worker is not None and _worker.poll() is None:
-        return _worker
-    _worker = subprocess.Popen(
-        [sys.executable, "-P", str(Path(__file__))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        bufsize=0,
-        start_new_session=True,  # Ctrl-C is the parent's to handle; this one ends when its input does
-    )
-    atexit.register(_stop)
-    if not _hear(_worker, SECONDS_TO_START):
-        _stop()
-        raise RuntimeError("the process that compares formulas does not start; is math-verify installed?")
-    return _worker
-
-
-def _tell(worker: "subprocess.Popen[bytes]", line: bytes) -> None:
-    assert worker.stdin is not None  # noqa: S101 - it is a pipe
-    worker.stdin.write(line)
-
-
-def _hear(worker: "subprocess.Popen[bytes]", seconds: float) -> bytes:
-    """The next line; empty where none comes in time or the process has ended."""
-    assert worker.stdout is not None  # noqa: S101 - it is a pipe
-    ready, _, _ = select.select([worker.stdout], [], [], seconds)
-    return worker.stdout.readline() if ready else b""
-
-
-def _stop() -> None:
-    global _worker
-    worker, _worker = _worker, None
-    if worker is not None:
-        worker.kill()
-        with worker:
-            pass
-
-
-def serve() -> None:
-    """The process: for each line `[given, reference]` a line `true`, `false` or `null`."""
-    with contextlib.suppress(OSError, ValueError):  # some systems do not know this limit
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    from math_verify import LatexExtractionConfig, parse, verify
-    from math_verify.errors import TimeoutException
-
-    def equal(given: str, reference: str) -> bool | None:
-        latex = [LatexExtractionConfig()]
-        try:
-            expected, found = (
-                parse(
-                    f"${formula}$",
-                    extraction_config=latex,
-                    fallback_mode="no_fallback",
-                    parsing_timeout=SECONDS_A_STEP,
-                    raise_on_error=True,
-                )
-                for formula in (reference, given)
-            )
-            if not expected or not found:
-                return None
-            return bool(verify(expected, found, timeout_seconds=SECONDS_A_STEP, raise_on_error=True))
-        except (Exception, TimeoutException):  # whatever a formula provokes
-            return None
-
-    equal("x + x", "2x")  # loads what is loaded on first use
-    _say("ready")
-    for line in sys.stdin:
-        _say(json.dumps(equal(*json.loads(line))))
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    serve()
+def _split_unit(answer: str) -> tuple[str, Unit | None]:
+    r"""A formula and the known unit behind it: `2\sqrt{3}\text{ cm}`."""
+    match = _UNIT_BEHIND.search(answer)
+    if match is None or TEXT_COMMAND.fullmatch(answer):
+        return answer, None
+    unit, rest = read_unit(f"{match[1] or match[2]}{(match[3] or '').translate({123: '', 125: ''})}")
+    return (answer[: match.start()], unit) if unit and not rest else (answer, None)

@@ -5,7 +5,16 @@ import re
 LONGEST_FINAL = 200  # characters; a longer text is an explanation
 
 BOXED = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
-_WRAPPINGS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ('"', '"'), ("'", "'"), ("“", "”"))
+_WRAPPINGS = (
+    ("$$", "$$"),
+    ("$", "$"),
+    (r"\(", r"\)"),
+    (r"\[", r"\]"),
+    (r"\"", r"\""),
+    ('"', '"'),
+    ("'", "'"),
+    ("“", "”"),
+)
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 
 

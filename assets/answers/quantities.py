@@ -1,11 +1,12 @@
 """Numbers and quantities: digits, fractions, number words, percentages, currencies and units."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from assets.answers.markup import LONGEST_FINAL, TEXT_COMMAND
+from assets.answers.units import Unit, read_unit
 
 _NUMBER = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)"
 # A whole token: not a piece of a word, of a longer number, of a time (3:30) or of a date (1/2/2024).
@@ -17,7 +18,7 @@ _QUANTITY = re.compile(
     r"(?:(?:about|approximately|approx\.?|around|roughly|nearly|exactly|only|≈|~)\s*)?"
     r"(?P<sign>[-+])?\s*(?P<currency>[$€£¥₹])?\s*(?P<sign2>[-+])?"
     rf"(?:(?P<whole>\d+)\s+(?=\d+\s*/))?(?P<number>{_NUMBER})(?:\s*/\s*(?P<below>{_NUMBER}))?"
-    r"(?:[eE](?P<exponent>[-+]?\d{1,2})(?!\w))?"
+    r"(?:[eE](?P<exponent>[-+]?\d{1,2})(?!\w)|\s*(?:×|x|\*|·)\s*10\s*\^\s*[{(]?(?P<power>[-+]?\d{1,2})[})]?)?"
     r"(?P<unit>[-\s]*[A-Za-z°%$€£¥₹¢'][-A-Za-z°%$€£¥₹¢'/().,²³^\s]*[23]?)?\.?",
 )
 _LONGEST_NUMBER = 40  # characters: no arithmetic on what a model prints without end
@@ -34,51 +35,34 @@ NUMBER_WORD = re.compile(
     rf"|nine)|({'|'.join(_NUMBER_WORDS)}))(?![\w-])",
     re.IGNORECASE,
 )
-SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_WORD_OF_NUMBER = rf"(?:{'|'.join([*_NUMBER_WORDS, *SCALES])})"
+_SPELLED = re.compile(
+    rf"(?:a\s+(?=hundred|thousand|million))?{_WORD_OF_NUMBER}(?:(?:\s+and\s+|[-\s]+){_WORD_OF_NUMBER})*(?![\w-])", re.I
+)
+_PARTS = {
+    "half": 2,
+    "halve": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "eighth": 8,
+    "tenth": 10,
+}
+_PART_IN_WORDS = re.compile(
+    rf"(?:(?P<above>an?|one|two|three)[-\s]+)?(?P<below>{'|'.join(_PARTS)})s?(?:\s+(?:of\s+)?(?:an?|the)\b)?(?![\w-])\s*",
+    re.I,
+)
+_NUMBER_IN_NOUN = re.compile(r"\d")
+_BETWEEN_PARTS = re.compile(r"\s*(?:,\s*and|,|\band\b)\s*(?=\d)|(?<=[A-Za-z.])\s+(?=\d)")
+_MOST_PARTS = 4
 _FRACTION_SIGNS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅕": "1/5", "⅛": "1/8"}
 _SPACES_IN_NUMBER = re.compile("(?<=\\d)(?:\\\\[,;!]|[\u00a0\u2009\u202f])(?=\\d{3}(?!\\d))|(?<=\\d) (?=000(?!\\d))")
+_ZERO_COMMA = re.compile(r"(?<![\d.,])0,(?=\d)")  # a decimal comma: no number of thousands begins with 0
+_NUMBER_IN_DOLLARS = re.compile(r"(?<!\\)\$[ ]?(-?(?:\d[\d,.]*+)(?<![,.]))[ ]?\$(?!\d)")
 _NUMERIC_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(\d[\d,.]*)\s*\}\s*\{\s*(\d[\d,.]*)\s*\}|\\[dt]?frac\s*(\d)\s*(\d)")
-
-
-def _measures() -> dict[str, tuple[str, Fraction]]:
-    """Name of a unit to what it measures and its size: only these are converted into one another."""
-    sizes = {
-        "money": [("dollar usd $", "1"), ("cent ¢", "1/100")],
-        "length": [
-            ("m meter metre", "1"),
-            ("km kilometer kilometre", "1000"),
-            ("cm centimeter centimetre", "1/100"),
-            ("mm millimeter millimetre", "1/1000"),
-            ("foot feet ft", "381/1250"),
-            ("inch inche in", "127/5000"),
-            ("yard yd", "1143/1250"),
-            ("mile mi", "201168/125"),
-        ],
-        "mass": [
-            ("g gram", "1"),
-            ("kg kilogram", "1000"),
-            ("mg milligram", "1/1000"),
-            ("pound lb", "45359237/100000"),
-            ("ounce oz", "45359237/1600000"),
-        ],
-        "time": [
-            ("second sec s", "1"),
-            ("minute min", "60"),
-            ("hour hr h", "3600"),
-            ("day", "86400"),
-            ("week", "604800"),
-        ],
-        "volume": [("l liter litre", "1"), ("ml milliliter millilitre", "1/1000")],
-    }
-    return {
-        name: (dimension, Fraction(size))
-        for dimension, units in sizes.items()
-        for names, size in units
-        for name in names.split()
-    }
-
-
-_MEASURES = _measures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,58 +71,93 @@ class Quantity:
 
     number: Fraction
     decimals: int | None  # digits after the point; None: exact, written as a fraction
-    unit: str  # lower case, singular; "" where there is none
-
-    @property
-    def measure(self) -> tuple[str, Fraction] | None:
-        """What the unit measures and how large it is, where it is a known one."""
-        return _MEASURES.get(self.unit)
+    unit: Unit | None = None
+    noun: str = ""  # other words behind the number, in lower case
 
 
 def read_quantity(answer: str) -> Quantity | None:
     r"""A number with or without unit, if that is all the answer is; None otherwise.
 
-    Understands `1,250`, `-3.5`, `$4.50`, `25%`, `3/4`, `1 1/2`, `\frac{3}{4}`, `42\text{ km}`, `2 million`, `1e3`,
-    `forty-two`, `42 apples left`. A letter that is no unit is a variable: `5x` is not a quantity.
+    Understands `1,250`, `-3.5`, `$4.50`, `25%`, `3/4`, `1 1/2`, `rac{3}{4}`, `42	ext{ km}`, `2 million`, `1e3`,
+    `3 × 10^8 m/s`, `one hundred and twenty`, `half an hour`, `1 hour 15 minutes`, `42 apples left`. A letter that is no
+    unit is a variable: `5x` is not a quantity.
     """
     if len(answer) > LONGEST_FINAL:
         return None
-    plain = plain_numbers(answer).strip().rstrip(".")
-    spelled = NUMBER_WORD.match(plain)
-    if spelled:
-        plain = f"{spelled_number(spelled)}{plain[spelled.end() :]}"
+    plain = _digits(plain_numbers(answer).strip().rstrip("."))
+    whole = _single_quantity(plain)
+    if whole is not None and not _NUMBER_IN_NOUN.search(whole.noun):
+        return whole
+    parts = [_single_quantity(part.strip()) for part in _BETWEEN_PARTS.split(plain)]
+    return _sum(parts) if 1 < len(parts) <= _MOST_PARTS else None
+
+
+def _sum(parts: Sequence[Quantity | None]) -> Quantity | None:
+    """One quantity in parts of one kind, the largest unit first: 1 hour 15 minutes; None where they are none."""
+    total = None
+    for part in parts:
+        if part is None or part.unit is None or part.noun or part.number < 0:
+            return None
+        if total is None:
+            total, smallest = part, part.unit
+            continue
+        if part.unit.dimension != smallest.dimension or part.unit.size >= smallest.size:
+            return None
+        number = (total.number * total.unit.size + part.number * part.unit.size) / part.unit.size  # type: ignore[union-attr]
+        total, smallest = Quantity(number, part.decimals, part.unit), part.unit
+    return total
+
+
+def _single_quantity(plain: str) -> Quantity | None:
     match = _QUANTITY.fullmatch(plain)
     if match is None:
         return None
     value = _fraction(match["number"], match["below"], match["whole"])
     if value is None:
         return None
-    unit = (match["unit"] or "").strip(" \t-.,'()").casefold()
-    if match["currency"]:
-        unit = f"{match['currency']} {unit}".strip()
-    first, _, rest = unit.partition(" ")
-    scale = first if first in SCALES else (rest.split(" ")[0] if match["currency"] else "")
-    if scale in SCALES:
-        value *= SCALES[scale]
-        unit = " ".join(word for word in unit.split() if word != scale)
-    if match["exponent"]:
-        value *= Fraction(10) ** int(match["exponent"])
-    if len(unit) == 1 and unit.isalpha() and unit not in _MEASURES:
-        return None
+    words = (match["unit"] or "").strip(" 	-.,'()")
+    scale, _, behind = words.partition(" ")
+    exact = bool(match["below"] or match["exponent"] or match["power"])
+    if scale.casefold() in SCALES:
+        value, words, exact = value * SCALES[scale.casefold()], behind, True
+    if match["exponent"] or match["power"]:
+        value *= Fraction(10) ** int(match["exponent"] or match["power"])
     if "-" in (match["sign"], match["sign2"]):
         value = -value
+    unit, noun = read_unit(f"{match['currency'] or ''} {words}".strip())
+    if len(words) == 1 and words.isalpha() and unit is None:
+        return None
     _, point, decimals = match["number"].partition(".")
-    exact = bool(match["below"] or scale in SCALES or match["exponent"])
-    return Quantity(value, None if exact else len(decimals) if point else 0, _singular(unit))
+    return Quantity(value, None if exact else len(decimals) if point else 0, unit, _noun(noun))
 
 
-def _singular(unit: str) -> str:
-    unit = {"percent": "%", "per cent": "%", "degrees": "°", "degree": "°"}.get(unit, unit)
-    first = unit.split(" ")[0].removesuffix(".")
-    for name in (unit, unit.removesuffix("s"), first, first.removesuffix("s")):
-        if name in _MEASURES or name == "%":
-            return name
-    return unit
+def _noun(words: str) -> str:
+    return " ".join(words.casefold().removeprefix("of ").split())
+
+
+def _digits(plain: str) -> str:
+    """A text that begins with a number in words, with the number in digits: `half an hour` -> `1/2 hour`."""
+    part = _PART_IN_WORDS.match(plain)
+    if part:
+        above = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}.get((part["above"] or "a").casefold(), 1)
+        return f"{above}/{_PARTS[part['below'].casefold().rstrip('s')]} {plain[part.end() :]}".strip()
+    spelled = _SPELLED.match(plain)
+    return f"{_spelled_value(spelled[0])} {plain[spelled.end() :]}".strip() if spelled else plain
+
+
+def _spelled_value(text: str) -> int:
+    """The value of number words: `one hundred and twenty`, `twenty-five thousand`."""
+    total = group = 0
+    for word in re.findall(r"[a-z]+", text.casefold()):
+        if word in ("and", "a"):
+            group = max(group, 1) if word == "a" else group
+        elif word == "hundred":
+            group = max(group, 1) * 100
+        elif word in SCALES:
+            total, group = total + max(group, 1) * SCALES[word], 0
+        else:
+            group += _NUMBER_WORDS[word]
+    return total + group
 
 
 def plain_numbers(text: str) -> str:
@@ -148,6 +167,8 @@ def plain_numbers(text: str) -> str:
             text = text.replace(sign, f" {fraction}")
         text = text.replace("\u2212", "-").replace("\u2044", "/")
     text = _SPACES_IN_NUMBER.sub("", text)
+    text = _ZERO_COMMA.sub("0.", text)
+    text = _NUMBER_IN_DOLLARS.sub(r"\1", text)
     if "\\" not in text:
         return text
     text = text.replace("{,}", ",")
@@ -160,6 +181,8 @@ def plain_numbers(text: str) -> str:
         (r"^{\circ}", "°"),
         (r"\left", ""),
         (r"\right", ""),
+        (r"\times", "×"),
+        (r"\cdot", "·"),
     ):
         text = text.replace(command, plain)
     return re.sub(r"\\[,;:! ]|~", " ", text)

@@ -8,11 +8,26 @@ every step is linear in their length or bounded.
 import re
 from collections.abc import Iterator
 
-from assets.answers.compare import SHORT_TEXT, Verdict, compare_final, option_label, right_side
-from assets.answers.markup import BOXED, LONGEST_FINAL, braced, clean
+from assets.answers.boxes import boxed_answers
+from assets.answers.compare import compare_final
+from assets.answers.formulas import formula
+from assets.answers.markup import BOXED, LONGEST_FINAL, clean
 from assets.answers.quantities import NUMBER_WORD, Quantity, numbers_in, plain_numbers, read_quantity, spelled_number
+from assets.answers.texts import SHORT_TEXT
+from assets.answers.units import read_unit
+from assets.answers.values import (
+    clock_time,
+    date,
+    named_value,
+    number_of_solutions,
+    option_label,
+    read_items,
+    truth,
+)
+from assets.answers.verdict import Verdict
 
 READ_AT_MOST = 20_000  # characters from the end of a text: a final answer stands there
+_LONGEST_LINE = 4 * LONGEST_FINAL  # characters behind a marker that are read
 
 _CALCULATOR_NOTE = re.compile(r"<<[^<>\n]*>>")  # GSM8K writes 3*4=<<3*4=12>>12
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -20,23 +35,63 @@ _HASHES = re.compile(r"(?:^|(?<=\s))####[ \t]+(?=\S)", re.MULTILINE)
 _PHRASE = re.compile(
     r"\b(?:final[ ]+(?:answer|result)|answer|(?:correct|right|best)[ ]+(?:option|choice))\b[*_`\"']{0,4}"
     r"(?:[ ]+(?:to|for)[ ][^.:=\n]{1,80}?)?"
-    r"(?:[ ]+(?:is|are|was|would be|will be|should be)\b[ ]*:?|[ ]*[:=])[*_]{0,4}",
-    re.IGNORECASE,
+    r"(?:[ ]+(?:is|are|was|would be|will be|should be)\b[ ]*:?|[ ]*[:=]|(?<=^answer)[ ]+(?=\$|\\[(\[]))[*_]{0,4}",
+    re.IGNORECASE | re.MULTILINE,
 )
 _OPENS_SENTENCE = re.compile(
     r"(?:\A|[.!?:\n])[\s*_>]*(?:(?:so|thus|hence|then|therefore|and)\b,?\s+)?(?:(?:the|my|your|our)\s+)?"
     r"(?:(?:correct|right|final)\s+)?\Z",
     re.IGNORECASE,
 )
+_ADDRESSED = re.compile(r"\byour(?:\s+\w+)?\s*\Z", re.IGNORECASE)
+_OWN = re.compile(r"\b(?:my|our)(?:\s+\w+)?\s*\Z", re.IGNORECASE)
+_PAST = re.compile(r"\w+(?:\s+\w+)?\s+was\b", re.IGNORECASE)
 _FINAL_HEADING = re.compile(r"^[#*_ \t]*final answer[*_ \t]*$", re.IGNORECASE | re.MULTILINE)
 _CLOSING_LABEL = re.compile(r"(?:^|(?<=\s))[*_]{0,2}\[([A-J])\][*_.\s]*\Z")
 _END_OF_ANSWER = re.compile(r"[.!?](?=[*_\"')\]$]*(?:\s|\Z))|;\s|,?\s(?:because|since|which|where)\s", re.IGNORECASE)
 _FILLER = re.compile(r"(?:(?:that|thus|therefore|simply|just|now|indeed|also|still|then)\b[, ]*)+", re.IGNORECASE)
-_NOT_AN_ANSWER = re.compile(r"(?:not|wrong|incorrect|correct|right|given|in|on|as|below|above)\b", re.IGNORECASE)
+_CORRECTION = re.compile(r"not\s+[^.;,]{1,60}?,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)  # "is not 24 but 25"
+# First words of what is said about an answer, where no answer is stated: "the answer is usually short".
+_SAID_OF_ANSWERS = (
+    "not wrong incorrect correct right given in on as below above at by from for with of if it its this they you we i "
+    "to too very quite rather more less larger smaller greater higher lower bigger similar like almost complete "
+    "incomplete short long clear good bad great fine perfect excellent nice simple easy hard missing unclear well off "
+    "close what how why whether up part obtained found shown"
+)
+_NOT_AN_ANSWER = re.compile(
+    rf"(?:(?:{'|'.join(_SAID_OF_ANSWERS.split())}|the same|nearly correct|a (?:good|bad|bit|little|nice|great))\b"
+    r"|(?-i:[a-z]{3,40}(?:ly|ed)\s+\w)|(?-i:[a-z]{1,40})\s+(?:in|on|at|by|from|with|as)\b)"
+    r"(?!\s+(?:answer|choice|option)\s*:)",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"https?:|www\.", re.IGNORECASE)
+_LISTED = re.compile(r"(?:^|\n)[ \t]*(?:\d+[.)]|[-*•]|\([a-z\d]\))[ \t]*[^\n]{0,60}\Z")
+_GOES_ON = re.compile(
+    r"\bstep\s*\d|\b(?:then|next|after that|now)\b[^.\n]{0,120}\d|\bwhich gives\b|\bso we get\b", re.IGNORECASE
+)
+_MOST_WORDS = 6  # of an answer in prose
+_MOST_WORDS_OF_FINAL = 25  # of the sentence behind "Final answer:"
+_VALUE_IN_SENTENCE = re.compile(r".*\b(?:is|are|equals|be)\s+(?:exactly\s+|about\s+)?(.+)", re.DOTALL)
+_FAREWELL = re.compile(
+    r"(?:\b(?:I hope|hope (?:this|that|it)|let me know)\b[^.!?\n]{0,80}[.!?]*|<\|\w{1,20}\|>\w{0,20}|\s)\Z",
+    re.IGNORECASE,
+)
+_LEFT_OF_RESULT = re.compile(r"[^=,;:$]*\Z")  # of a chain of equations, the last left side
+_UNKNOWN_AND_SIGN = re.compile(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z(])\s*[-+*/^]|[-+*/^\d]\s*[A-Za-z](?![A-Za-z(])")
+_LABEL_BEHIND = re.compile(r"(?<=\w)\s*\([a-eA-E]\)$")
 _CONCLUSION = re.compile(
     r"\b(?:therefore|thus|hence|so|consequently|altogether|in total|total of|in conclusion|finally)\b", re.IGNORECASE
 )
-_SENTENCE_END = re.compile(r"\n+|(?<=[.!?])\s+")
+_DOUBT = re.compile(  # in a concluding sentence: its number may be no result
+    r"\b(?:not|cannot|no|never|if|unless|than\s+in|twice|thrice|half|halves|third|quarter|fourth|fifth|tenth|dozen|double|triple|"
+    r"each|every|per)\b|n't\b|%\s*(?:off|discount|tax|increase|decrease|tip)|\b(?:that|which|who|whose)\s+[a-z]+\s+[$€£]?\d|"
+    r"\b(?:day|step|page|team|year|grade|class|number|in|since|by)\s+\d{1,4}\b",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"\n+|(?<=[.!?])\s+|\s(?=(?:Therefore|Thus|Hence|So),\s)")
+_DISPLAYED = re.compile(r"\s*(?:\$\$([^$]{1,300})\$\$|\\\[(.{1,300}?)\\\])", re.DOTALL)
+_LAST_FORMULA = re.compile(r"\$\$?([^$]{1,200})\$\$?(?=[^$]{0,80}\Z)")
+_IN_DOLLARS = re.compile(r"[^$\d]*\$([^$]+)\$[^$\d]*")
 
 
 def read_final(text: str, domain: str) -> str | None:
@@ -66,7 +121,18 @@ def stated_answers(text: str) -> list[str]:
 
     "Anna says that the answer is 6" is no statement of the speaker's, "The answer is right" is no answer.
     """
-    return [answer for start, answer in sorted(_phrase_answers(text)) if _OPENS_SENTENCE.search(text[:start])]
+    text = text[-READ_AT_MOST:]
+    return [
+        answer
+        for start, answer in sorted(_phrase_answers(text))
+        if _OPENS_SENTENCE.search(text[max(0, start - 60) : start]) and not _of_another_time_or_person(text, start)
+    ]
+
+
+def _of_another_time_or_person(text: str, start: int) -> bool:
+    """Whether the phrase at `start` is about "your answer", or about what "my answer was"."""
+    before = text[max(0, start - 30) : start]
+    return bool(_ADDRESSED.search(before) or (_OWN.search(before) and _PAST.match(text[start : start + 40])))
 
 
 def tells_result(text: str, reference_final: str | None, known: str) -> bool:
@@ -82,79 +148,157 @@ def tells_result(text: str, reference_final: str | None, known: str) -> bool:
     return mentions_result(text, reference_final) and not mentions_result(known, reference_final)
 
 
+def is_exact(reference_final: str) -> bool:
+    """Whether a final answer is a number or an option's label, which a text either names or does not."""
+    answer = clean(reference_final)
+    return read_quantity(named_value(answer)[1]) is not None or option_label(answer)[0] is not None
+
+
 def _answering_part(text: str, domain: str) -> str:
     text = text[-READ_AT_MOST:]
     return _CALCULATOR_NOTE.sub("", text) if domain == "math" else _FENCED.sub("\n", text)
 
 
 def _read_marked(text: str) -> str | None:
-    found = sorted((*_hash_answers(text), *_boxed_answers(text), *_phrase_answers(text)), key=lambda item: item[0])
     label = _CLOSING_LABEL.search(text)
     if label:
         return label[1]
-    return found[-1][1] if found else None
+    phrases = sorted(_phrase_answers(text))
+    marked = sorted((*_hash_answers(text), *boxed_answers(text), *phrases))
+    if not marked:
+        return None
+    start, answer = marked[-1]
+    if (start, answer) in phrases and (_answers_of_a_list(text, phrases) or _goes_on(text[start:], answer)):
+        return None
+    return answer
+
+
+def _answers_of_a_list(text: str, phrases: list[tuple[int, str]]) -> bool:
+    """Whether several answers stand in a list, each to a question of its own."""
+    listed = {answer for start, answer in phrases if _LISTED.search(text[max(0, start - 80) : start])}
+    return len(listed) > 1
+
+
+def _goes_on(text: str, answer: str) -> bool:
+    """Whether a text computes further behind its answer, to another number: the answer was that of a step."""
+    behind = text.partition(answer)[2]
+    if not _GOES_ON.search(behind):
+        return False
+    numbers = [number for number, _ in numbers_in(plain_numbers(behind))]
+    quantity = read_quantity(answer)
+    return bool(numbers) and quantity is not None and numbers[-1] != quantity.number
 
 
 def _hash_answers(text: str) -> Iterator[tuple[int, str]]:
     for match in _HASHES.finditer(text):
         line, _, rest = text[match.end() :].partition("\n")
-        answer = clean(line)
+        answer = clean(line[:_LONGEST_LINE])
         if 0 < len(answer) <= LONGEST_FINAL and (not rest.strip() or read_quantity(answer)):
             yield match.start(), answer
-
-
-def _boxed_answers(text: str) -> Iterator[tuple[int, str]]:
-    for match in BOXED.finditer(text):
-        content = braced(text, match.end())
-        if content is not None and content.strip():
-            yield match.start(), clean(content)
 
 
 def _phrase_answers(text: str) -> Iterator[tuple[int, str]]:
     for pattern in (_PHRASE, _FINAL_HEADING):
         for match in pattern.finditer(text):
-            rest = text[match.end() : match.end() + 4 * LONGEST_FINAL].lstrip(" \t*_:")
-            line = rest.lstrip().partition("\n")[0].strip()
+            rest = text[match.end() : match.end() + _LONGEST_LINE].lstrip(" \t*_:")
+            displayed = _DISPLAYED.match(rest)
+            line = displayed[1] or displayed[2] if displayed else rest.lstrip().partition("\n")[0]
+            line = line.strip()
             line = _FILLER.sub("", line, count=1) if _FILLER.match(line) else line
-            boxed = BOXED.search(line)
-            if boxed or not line or _NOT_AN_ANSWER.match(line):
+            line = _CORRECTION.sub("", line, count=1) if _CORRECTION.match(line) else line
+            if not line or BOXED.search(line) or _ADDRESS.match(line):
                 continue
-            answer = clean(_END_OF_ANSWER.split(line, maxsplit=1)[0])
-            if 0 < len(answer) <= LONGEST_FINAL:
+            answer = clean(_LABEL_BEHIND.sub("", clean(_END_OF_ANSWER.split(line, maxsplit=1)[0])))
+            if match[0].casefold().startswith("final") and _MOST_WORDS < len(answer.split()) <= _MOST_WORDS_OF_FINAL:
+                answer = _value_in_sentence(answer) or answer
+            if 0 < len(answer) <= LONGEST_FINAL and _states_a_value(answer):
                 yield match.start(), answer
 
 
+def _states_a_value(answer: str) -> bool:
+    """Whether what stands behind "the answer is" is an answer, and nothing that is said about one."""
+    if not re.search(r"\w|[∅∞]", answer):
+        return False
+    if read_quantity(answer) or option_label(answer)[0] or truth(answer) is not None or number_of_solutions(answer):
+        return True
+    if clock_time(answer) or date(answer) or read_items(answer) or formula(answer):
+        return not _NOT_AN_ANSWER.match(answer)
+    return not _NOT_AN_ANSWER.match(answer) and len(answer.split()) <= _MOST_WORDS
+
+
+def _value_in_sentence(sentence: str) -> str | None:
+    """What stands behind the last "is" of a sentence, or its only number; None where neither is a value."""
+    match = _VALUE_IN_SENTENCE.fullmatch(sentence)
+    value = clean(match[1]) if match else ""
+    if value and (read_quantity(value) or formula(value)):
+        return value
+    plain = plain_numbers(sentence)
+    found = [text for _, text in numbers_in(plain)]
+    return _with_unit(plain, found[0]) if len(found) == 1 else None
+
+
 def _read_conclusion(text: str) -> str | None:
-    whole = clean(text[:LONGEST_FINAL]) if len(text.strip()) <= LONGEST_FINAL else ""
-    if len(whole.split()) <= 4 and read_quantity(whole):
+    for _ in range(4):
+        text = _FAREWELL.sub("", text.rstrip())
+    whole = clean(text) if len(text.strip()) <= LONGEST_FINAL else ""
+    if whole and ((len(whole.split()) <= 4 and read_quantity(whole)) or _is_one_formula(text.strip(), whole)):
         return whole
     sentences = [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence.strip()]
-    if not sentences:
+    if not sentences or len(sentences[-1]) > _LONGEST_LINE:
         return None
     last = sentences[-1]
-    _, equals, right_side = last.rpartition("=")
+    left_side, equals, right_side = last.rpartition("=")
     if equals:
-        right_side = clean(right_side)
-        return right_side if read_quantity(right_side) else None
-    numbers = {number for number, _ in numbers_in(plain_numbers(last))}
-    if len(numbers) == 1 and _CONCLUSION.search(last):
-        return _number_text(last)
-    return None
+        return _result_of_equation(left_side, right_side)
+    if not _CONCLUSION.search(last) or _DOUBT.search(last):
+        return None
+    single = _IN_DOLLARS.fullmatch(last)
+    if single and formula(single[1]):
+        return clean(single[1])
+    match = _VALUE_IN_SENTENCE.fullmatch(last)
+    if match and match[1].lstrip().startswith(("$", "\\(", "\\[")) and formula(clean(match[1])):
+        return clean(match[1])
+    plain = plain_numbers(last)
+    found = list(numbers_in(plain.replace("^2", "²").replace("^3", "³")))
+    return _with_unit(plain, found[-1][1]) if len({number for number, _ in found}) == 1 else None
 
 
-def _number_text(sentence: str) -> str | None:
-    found = [text for _, text in numbers_in(plain_numbers(sentence))]
-    return found[-1] if found else None
+def _is_one_formula(text: str, cleaned: str) -> bool:
+    """Whether a text is one formula between its signs, `$x > 5$`."""
+    return text[:1] == "$" == text[-1:] and "$" not in cleaned and formula(cleaned) is not None
+
+
+def _result_of_equation(left_side: str, right_side: str) -> str | None:
+    """The number that stands behind the last equals sign; None for `2x + y = 0` and `x <= 2`."""
+    if left_side.endswith(("<", ">", "!", ":")):
+        return None
+    left = _LEFT_OF_RESULT.search(left_side)
+    if left and _UNKNOWN_AND_SIGN.search(left[0]):
+        return None
+    result = clean(right_side)
+    if result.endswith("$") and result.count("$") == 1:
+        result = clean(result[:-1])
+    return result if read_quantity(result) else None
+
+
+def _with_unit(plain: str, number: str) -> str:
+    """The number as it stands in the text, with the unit before or behind it."""
+    before, _, behind = plain.partition(number)
+    currency = before.rstrip()[-1:] if before.rstrip().endswith(("$", "€", "£", "¥", "₹")) else ""
+    unit, noun = read_unit(behind)
+    words = behind[: behind.find(noun)] if noun and noun in behind else behind
+    return clean(f"{currency}{number}{words.rstrip(' .,!')}" if unit and not currency else f"{currency}{number}")
 
 
 def check_answer(text: str, reference_final: str | None, domain: str) -> Verdict:
     """Whether the final answer that a text arrives at is the reference's.
 
-    With a marker (`read_final`) what stands behind it is compared. Without one, a short text is taken as the answer
-    itself. In mathematics with a number as reference, the last sentence that holds a number is then the answer (small
-    models end with "So there are 12 apples left."): right if its last number, or what stands behind its last equals
-    sign, is the reference; unknown if it names the reference elsewhere ("12 apples are left after 4 were eaten");
-    else wrong. Everything else is `unknown`.
+    With a marker (`read_final`) what stands behind it is compared. Without one, a short text or one formula is taken as
+    the answer itself. In mathematics with a number as reference, the last sentence that contains a number is then the
+    answer (small models end with "So there are 12 apples left."): right if its last number, or what stands behind its
+    last equals sign, is the reference; unknown if it names the reference elsewhere ("12 apples are left after 4 were
+    eaten"); else wrong. With a formula as reference, a text is right if its last formula is that one. Everything else
+    is `unknown`.
     """
     if not reference_final:
         return "unknown"
@@ -162,12 +306,17 @@ def check_answer(text: str, reference_final: str | None, domain: str) -> Verdict
     marked = _read_marked(tail)
     if marked is not None:
         return compare_final(marked, reference_final, domain)
-    expected = read_quantity(right_side(clean(reference_final)))
+    whole = clean(text) if len(text) <= LONGEST_FINAL else ""
+    if domain == "math" and whole and formula(whole):
+        return compare_final(whole, reference_final, domain)
+    expected = read_quantity(named_value(clean(reference_final))[1])
     if domain == "math" and expected:
         return _check_last_number(tail, reference_final, expected)
-    whole = clean(text) if len(text) <= LONGEST_FINAL else ""
     if whole and len(whole.split()) <= 2 * SHORT_TEXT:
         return compare_final(whole, reference_final, domain)
+    last_formula = _LAST_FORMULA.search(tail[-_LONGEST_LINE:]) if domain == "math" else None
+    if last_formula and compare_final(last_formula[0], reference_final, domain) == "right":
+        return "right"
     return "unknown"
 
 
@@ -200,7 +349,7 @@ def mentions_result(text: str, reference_final: str | None) -> bool:
     reference = clean(reference_final or "")
     if not reference:
         return False
-    quantity = read_quantity(right_side(reference))
+    quantity = read_quantity(named_value(reference)[1])
     if quantity:
         plain = plain_numbers(_LIST_NUMBER.sub(" ", text))
         spelled = {spelled_number(match) for match in NUMBER_WORD.finditer(plain)} - {1}  # "one" is mostly a pronoun

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assets.boost_qa.configuration import Benchmark
 from assets.seeds.reading import file_rows
-from assets.seeds.rows import RejectedRow, SeedsError
+from assets.seeds.rows import ReadOptions, RejectedRow, SeedsError
 from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
 from resources.lake.store import DEFAULT_S3, S3Options
@@ -119,7 +119,7 @@ def read_benchmark(benchmark: Benchmark, s3: S3Options = DEFAULT_S3) -> Iterator
     """
     where = f"benchmark {benchmark.name!r}"
     try:
-        for row in file_rows(benchmark.path, benchmark.path, benchmark.question, s3):
+        for row in file_rows(benchmark.path, benchmark.path, ReadOptions(benchmark.question), s3):
             if isinstance(row, RejectedRow):
                 raise ConfigurationError(f"{where}: {row.origin_file}, row {row.origin_row}: {row.detail}")
             missing = [field for field in benchmark.question if field not in row.values]

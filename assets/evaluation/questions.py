@@ -22,7 +22,8 @@ from assets.evaluation.configuration import (
 from assets.evaluation.row_forms.code import read_code
 from assets.evaluation.row_forms.judged import read_judged
 from assets.evaluation.row_forms.multiple_choice import read_multiple_choice
-from assets.seeds.reading import file_rows, hub_rows
+from assets.seeds.hub import hub_rows
+from assets.seeds.reading import file_rows
 from assets.seeds.rows import RejectedRow, SeedsError, SourceRow
 from resources.configuration import ConfigurationError
 from resources.identity import draw, stable_hash
@@ -156,8 +157,8 @@ def _read(rows: Rows, s3: S3Options) -> Iterator[SourceRow | RejectedRow]:
         return hub_rows(rows.hub, (), Path())
     if rows.package:
         path = packaged_file(rows.package)
-        return file_rows(str(path), path.name, (), s3)
-    return file_rows(rows.file, rows.file if "://" in rows.file else Path(rows.file).name, (), s3)
+        return file_rows(str(path), path.name, s3=s3)
+    return file_rows(rows.file, rows.file if "://" in rows.file else Path(rows.file).name, s3=s3)
 
 
 def packaged_file(name: str) -> Path:

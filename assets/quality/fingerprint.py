@@ -8,7 +8,7 @@ from resources.chat.profile import Profile
 from resources.identity import stable_hash
 
 # Raise it when a signal or a column changes in a way that old scores should not be mixed with new ones.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def judging_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook) -> str:

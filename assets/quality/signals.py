@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assets.answers.compare import compare_final
-from assets.answers.read import check_answer, mentions_result, stated_answers
+from assets.answers.read import check_answer, is_exact, mentions_result, stated_answers
 from assets.dialogues.questions import Question
 from assets.dialogues.screening import is_english, is_refusal, is_repetitive, repeated_share
 from assets.quality.code_blocks import code_parses
@@ -101,7 +101,7 @@ def _answer_to(answer: str, reference_final: str | None, domain: str) -> FinalAn
     verdict = check_answer(answer, reference_final, domain)
     if verdict == "right" and any(_differs(stated, reference_final, domain) for stated in stated_answers(answer)):
         return "wrong"  # it states two answers
-    if verdict == "unknown" and not mentions_result(answer, reference_final):
+    if verdict == "unknown" and is_exact(reference_final) and not mentions_result(answer, reference_final):
         return "missing"
     return verdict
 

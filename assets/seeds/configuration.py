@@ -33,9 +33,21 @@ class HubDataset(Configuration):
 class Fields(Configuration):
     """The fields of a row. The fields of a list are joined with an empty line between them; empty ones are left out."""
 
-    question: FieldNames = Field(description="One field or a list of them.")
-    answer: FieldNames = Field(description="One field or a list of them.")
+    question: FieldNames = Field(description="One field or a list of them; `a.b` is the field `b` within `a`.")
+    answer: FieldNames = Field(description="One field or a list of them; `a.b` is the field `b` within `a`.")
     system: FieldName | None = Field(default=None, description="The field of a system prompt, if rows have one.")
+    list_answer: Literal["first", "joined"] | None = Field(
+        default=None,
+        description="Where an answer is a list of several texts: take the first, or join them as lines. Without it, "
+        "such a row is rejected.",
+    )
+
+
+class Roles(Configuration):
+    """Names of speakers besides the usual ones (human, user, gpt, assistant, model, …); case makes no difference."""
+
+    question: FieldNames = Field(description="Who asks.")
+    answer: FieldNames = Field(description="Who answers.")
 
 
 class SourceConfiguration(Configuration):
@@ -50,12 +62,19 @@ class SourceConfiguration(Configuration):
         min_length=1,
         description="Local paths, globs or s3:// addresses of JSONL, JSON, CSV or Parquet, plain or .gz or .zst.",
     )
+    rows_in: FieldName | None = Field(
+        default=None, description="Of a JSON file with several lists: the member that has the rows."
+    )
+    encoding: str | None = Field(
+        default=None, description="Of JSON and CSV files that are neither UTF-8 nor UTF-16, such as cp1252."
+    )
     fields: Fields | None = Field(default=None, description="Which fields hold question and answer.")
     conversations: bool | FieldName | None = Field(
         default=None,
         description="Instead of `fields`: rows hold ShareGPT (from, value) or chat (role, content) messages in the "
         "field `conversations` (`true`) or in the one named here.",
     )
+    roles: Roles | None = Field(default=None, description="Of conversations: further names of who asks and answers.")
     domain: Domain = Field(description="What the questions are about; it decides how answers are compared.")
     licence: str = Field(min_length=1, description="Goes into every release's card.")
     sample: int | None = Field(
@@ -77,6 +96,15 @@ class SourceConfiguration(Configuration):
             if "://" in file and not file.startswith("s3://"):
                 raise ValueError(f"{file!r} is neither a local path nor an s3:// address; download it first")
         return files
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        try:
+            "".encode(encoding or "utf-8")
+        except LookupError:
+            raise ValueError("there is no such encoding; examples: cp1252, latin-1, shift_jis, gb18030") from None
+        return encoding
 
     @model_validator(mode="after")
     def _one_place_one_shape(self) -> Self:

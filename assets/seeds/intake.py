@@ -14,7 +14,7 @@ from assets.framework.partitions import shard_name
 from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
 from assets.seeds.extraction import question_answer
 from assets.seeds.reading import read_rows
-from assets.seeds.rows import RejectedRow, SeedsError, SourceRow
+from assets.seeds.rows import MISSING, RejectedRow, SeedsError, SourceRow, beginning, field_value
 from assets.seeds.sampling import Candidate, Sample, seed_id
 from assets.seeds.schema import READINGS, REJECTS, SEEDS
 from assets.seeds.shards import shard_number, source_shards
@@ -153,7 +153,7 @@ def sample_rows(
         count += 1
         if isinstance(row, SourceRow):
             if missing:
-                missing.difference_update(row.values)
+                missing = {name for name in missing if field_value(row.values, name) is MISSING}
                 existing.update(row.values)
             if count == FIELDS_PROBE and not sample.kept:
                 _check_fields(source, missing, existing)
@@ -177,9 +177,10 @@ def sample_rows(
 
 def _check_fields(source: SourceConfiguration, missing: set[str], existing: set[str]) -> None:
     if missing and existing:
+        where = "fields" if source.fields else "conversations"
         raise SeedsError(
             f"source {source.name!r}: no row has a field {' or '.join(map(repr, sorted(missing)))}; "
-            f"the rows have: {', '.join(sorted(existing))}"
+            f"the rows have: {beginning(', '.join(sorted(existing)), 400)}; correct the name under `{where}`"
         )
 
 

@@ -1,26 +1,37 @@
 """Streaming the rows of files and hub datasets. A row that cannot be read is rejected, and reading continues."""
 
-import gzip
+import codecs
 import io
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-from assets.seeds.configuration import HubDataset, SeedsConfiguration, SourceConfiguration
-from assets.seeds.file_formats import (
-    csv_rows,
-    json_array_rows,
-    json_lines_rows,
-    parquet_rows,
-    starts_with_bracket,
-)
-from assets.seeds.rows import RejectedRow, SeedsError, SourceRow, beginning
+from assets.seeds.configuration import SeedsConfiguration, SourceConfiguration
+from assets.seeds.csv_files import csv_rows
+from assets.seeds.hub import hub_rows
+from assets.seeds.json_files import json_rows
+from assets.seeds.parquet_files import parquet_rows
+from assets.seeds.rows import ALL_FIELDS, ReadOptions, RejectedRow, SeedsError, SourceRow
 from resources.lake.store import DEFAULT_S3, S3Options
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
-COMPRESSIONS = (".gz", ".zst")
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+# What a file is that begins like this, although its name says otherwise, and what to do.
+OTHER_CONTENT = {
+    b"version https://git-lfs": "a Git LFS pointer and not the data; run `git lfs pull` in its folder",
+    b"<!doctype": "a web page, perhaps an error page; download the file again",
+    b"<html": "a web page, perhaps an error page; download the file again",
+    b"\x1f\x8b": "compressed with gzip; let its name end with .gz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; let its name end with .zst",
+    b"par1": "a Parquet file; let its name end with .parquet",
+    b"pk\x03\x04": "a zip archive or a spreadsheet; extract it, or save it as CSV",
+    b"arrow1": "an Arrow file; give its folder as `hub: {id: ./folder}` if `save_to_disk` wrote it",
+}
 
 
 def read_rows(
@@ -34,9 +45,10 @@ def read_rows(
     if source.hub is not None:
         yield from hub_rows(source.hub, source.wanted_fields, configuration.folder)
         return
+    options = ReadOptions(source.wanted_fields, source.conversations_field, source.rows_in, source.encoding)
     for given in source.files or []:
         for path, shown in find_files(given, configuration, s3):
-            yield from file_rows(path, shown, source.wanted_fields, s3)
+            yield from file_rows(path, shown, options, s3)
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -55,6 +67,12 @@ def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = DE
         found = found or sorted(
             file for file, facts in system.glob(path, detail=True).items() if facts["type"] == "file"
         )
+        is_folder = not found and system.isdir(path)
+    if is_folder:
+        raise SeedsError(
+            f"{address}: is a folder; list its files, such as {given.rstrip('/')}/*.parquet, or give it as "
+            "`hub: {id: ./folder}` if `datasets` wrote it"
+        )
     if not found:
         raise SeedsError(f"{address}: there is no such file; relative paths start at {configuration.folder}")
     for file in found:
@@ -64,30 +82,36 @@ def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = DE
                 f"known: {', '.join(FORMATS)}, each also with {' or '.join(COMPRESSIONS)}"
             )
     if address.startswith("s3://"):
-        return [(f"s3://{file}", f"s3://{file}") for file in found]
+        return [(f"s3://{file}", _as_text(f"s3://{file}")) for file in found]
     if Path(given).expanduser().is_absolute():
-        return [(file, file) for file in found]
-    return [(file, Path(os.path.relpath(file, configuration.folder)).as_posix()) for file in found]
+        return [(file, _as_text(file)) for file in found]
+    return [(file, _as_text(Path(os.path.relpath(file, configuration.folder)).as_posix())) for file in found]
+
+
+def _as_text(path: str) -> str:
+    """A path for tables: bytes of a name that are not UTF-8 are replaced."""
+    return path.encode("utf-8", "replace").decode()
 
 
 def file_rows(
-    path: str, shown: str, wanted: tuple[str, ...], s3: S3Options = DEFAULT_S3
+    path: str, shown: str, options: ReadOptions = ALL_FIELDS, s3: S3Options = DEFAULT_S3
 ) -> Iterator[SourceRow | RejectedRow]:
-    """The rows of one file, which tables name `shown`. Of Parquet only the fields in `wanted` are read, see
-    `parquet_rows`."""
+    """The rows of one file, which tables name `shown`. Of Parquet only the wanted fields are read, see `parquet_rows`.
+
+    Raises:
+        SeedsError: the file cannot be read, or not further.
+    """
     with _errors_explained(path):
-        system, name = _file_system(path, s3)
-        # The buffer is needed because fsspec's remote files have no readline with a limit.
-        with system.open(name, "rb") as opened, io.BufferedReader(opened) as raw, _decompressed(raw, path) as stream:
-            kind = _format(path)
-            if kind == ".parquet":
-                yield from parquet_rows(stream, shown, wanted)
-            elif kind == ".csv":
-                yield from csv_rows(stream, shown)
-            elif kind == ".json" and starts_with_bracket(stream):
-                yield from json_array_rows(stream, shown)
-            else:
-                yield from json_lines_rows(stream, shown)
+        if _format(path) == ".parquet":
+            with _opened(path, s3) as packed, _seekable(packed) as file:
+                yield from parquet_rows(file, shown, options.wanted)
+            return
+        opened = partial(_opened_as_utf8, path, s3, options.encoding)
+        if _format(path) == ".csv":
+            with opened() as stream:
+                yield from csv_rows(stream, shown, options.wanted)
+        else:
+            yield from json_rows(opened, shown, options)
 
 
 def _file_system(address: str, s3: S3Options) -> tuple[Any, str]:
@@ -106,7 +130,6 @@ def _format(path: str) -> str:
 @contextmanager
 def _errors_explained(address: str) -> Iterator[None]:
     """Turn errors of file systems and decoders into `SeedsError`."""
-    import zstandard
     from botocore.exceptions import BotoCoreError, ClientError
     from pyarrow import ArrowException
 
@@ -116,56 +139,94 @@ def _errors_explained(address: str) -> Iterator[None]:
         raise SeedsError(f"{address}: there is no such file or bucket") from None
     except PermissionError as error:
         raise SeedsError(f"{address}: permission denied: {error}; check its permissions or the credentials") from error
-    except (EOFError, gzip.BadGzipFile, zstandard.ZstdError, ArrowException) as error:
+    except UnicodeDecodeError as error:
+        raise SeedsError(
+            f"{address}: is not {error.encoding}: {error.reason}; write the file's `encoding` into its source"
+        ) from error
+    except (OSError, ArrowException, ValueError, ArithmeticError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            advice = "check the address, the region and the credentials" if "://" in address else "check the disk"
+            raise SeedsError(f"{address}: cannot be read: {error}; {advice}") from error
         raise SeedsError(f"{address}: is corrupt or incomplete: {error}; download the file again") from error
-    except (OSError, BotoCoreError, ClientError) as error:
-        advice = "check the address, the region and the credentials" if "://" in address else "check the disk"
-        raise SeedsError(f"{address}: cannot be read: {error}; {advice}") from error
+    except (BotoCoreError, ClientError) as error:
+        raise SeedsError(
+            f"{address}: cannot be read: {error}; check the address, the region and the credentials"
+        ) from error
 
 
 @contextmanager
-def _decompressed(raw: BinaryIO, path: str) -> Iterator[Any]:
-    suffix = Path(path).suffix.lower()
-    if suffix == ".gz":
-        with gzip.GzipFile(fileobj=raw) as stream:
-            yield stream
-    elif suffix == ".zst":
-        import zstandard
+def _opened(path: str, s3: S3Options) -> Iterator[io.BufferedReader]:
+    """The decompressed bytes of a file. Reading raises OSError where a compressed file is cut or damaged."""
+    import pyarrow as pa
 
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-        with io.BufferedReader(reader) as stream:
-            yield stream
-    else:
-        yield raw
-
-
-# -- the hub -----------------------------------------------------------------------------------------------------------
+    system, name = _file_system(path, s3)
+    with ExitStack() as stack:
+        # The buffers are needed because fsspec's and Arrow's files have no readline with a limit.
+        stream = stack.enter_context(io.BufferedReader(stack.enter_context(system.open(name, "rb"))))
+        _refuse_other_content(path, stream.peek(64))
+        compression = COMPRESSIONS.get(Path(path).suffix.lower())
+        if compression:
+            decompressed = pa.CompressedInputStream(stream, compression)
+            stream = stack.enter_context(io.BufferedReader(cast("io.RawIOBase", decompressed)))
+        yield stream
 
 
-def hub_rows(hub: HubDataset, wanted: tuple[str, ...], folder: Path) -> Iterator[SourceRow]:
-    """The rows of a hub dataset, streamed; a local one is relative to `folder`. Only `wanted` fields if all are there.
+def _refuse_other_content(path: str, head: bytes) -> None:
+    for start, problem in OTHER_CONTENT.items():
+        if head.lower().startswith(start) and not problem.endswith(Path(path).suffix.lower()):
+            raise SeedsError(f"{path}: is {problem}")
 
-    Raises:
-        SeedsError: it cannot be opened or read.
-    """
-    import datasets
 
-    local = hub.id.startswith((".", "/"))
-    try:
-        dataset = datasets.load_dataset(
-            str(folder / hub.id) if local else hub.id,
-            name=hub.config,
-            split=hub.split,
-            revision=hub.revision,
-            streaming=True,
-        )
-        if wanted and set(wanted) <= set(dataset.column_names or []):
-            dataset = dataset.select_columns(list(wanted))
-        for number, values in enumerate(dataset):
-            yield SourceRow(hub.id, number, dict(values))
-    except Exception as error:  # the hub, the network and the dataset's files raise many types
-        raise SeedsError(
-            f"hub dataset {hub.id!r} (config {hub.config or 'default'}, split {hub.split}) cannot be read: "
-            f"{type(error).__name__}: {beginning(str(error), 400)}; check its name on the hub and the network, "
-            "or download its files and list them under `files`"
-        ) from error
+@contextmanager
+def _seekable(stream: io.BufferedReader) -> Iterator[BinaryIO]:
+    """The stream, or a temporary file with its content where it is decompressed."""
+    if stream.seekable():
+        yield stream
+        return
+    with tempfile.TemporaryFile() as file:
+        shutil.copyfileobj(stream, file, 2**20)
+        file.seek(0)
+        yield file
+
+
+@contextmanager
+def _opened_as_utf8(path: str, s3: S3Options, encoding: str | None) -> Iterator[BinaryIO]:
+    """The text of a file as UTF-8 without byte order mark. Bytes that are not UTF-8 stay as they are."""
+    with _opened(path, s3) as stream:
+        encoding = encoding or _utf_16(stream.peek(4))
+        if encoding:
+            yield io.BufferedReader(_Utf8(stream, encoding))
+            return
+        if stream.peek(3).startswith(codecs.BOM_UTF8):
+            stream.read(len(codecs.BOM_UTF8))
+        yield stream
+
+
+def _utf_16(head: bytes) -> str | None:
+    """The encoding of a text file that begins with `head`; None for UTF-8, ASCII and the like."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    zeros = [byte == 0 for byte in head[:4]]  # the first characters of JSON and CSV are mostly ASCII
+    if zeros == [False, True, False, True]:
+        return "utf-16-le"
+    return "utf-16-be" if zeros == [True, False, True, False] else None
+
+
+class _Utf8(io.RawIOBase):
+    """A text stream of another encoding, as UTF-8."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or self._text.read(2**16).removeprefix("\ufeff").encode()
+        part = self._rest[: len(buffer)]
+        self._rest = self._rest[len(part) :]
+        buffer[: len(part)] = part
+        return len(part)

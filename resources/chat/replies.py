@@ -1,6 +1,5 @@
 """Reads what an endpoint sent back. Nothing in a reply is trusted: its form is checked, its text is only data."""
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -10,8 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from resources.chat.calls import CallFailed, Completion
-
-SHOWN_CHARACTERS = 200
+from resources.outside_text import bounded_count, clean_line, clean_text, parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +66,6 @@ class UnusableReply(Exception):
         self.detail = detail
 
 
-def excerpt(content: bytes | str) -> str:
-    """The first characters of what came back, on one line."""
-    text = content[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace") if isinstance(content, bytes) else content
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}…"
-
-
 def read_completion(reply: Reply, prompt_characters: int) -> Completion:
     """The completion in a successful reply.
 
@@ -84,9 +75,9 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
         AttemptFailed: the body is not a chat completion: `malformed_body`, `empty_choices` or `empty_message`.
     """
     try:
-        body = json.loads(reply.content)
-    except (ValueError, RecursionError):
-        kind = reply.headers.get("content-type", "no content type")
+        body = parse_json(reply.content)
+    except ValueError:
+        kind = clean_line(reply.headers.get("content-type", "no content type"))
         raise _wasted("malformed_body", f"not JSON ({kind})", reply, {}) from None
     choices = body.get("choices") if isinstance(body, dict) else None
     usage = body.get("usage") if isinstance(body, dict) else None
@@ -105,8 +96,8 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
         raise _wasted("empty_message", "no content", reply, counts)
     thought, text = split_reasoning(content or "")
     return Completion(
-        text=_without_surrogates(text),
-        reasoning=_without_surrogates("\n\n".join(part for part in (reasoning, thought) if part)) or None,
+        text=clean_text(text),
+        reasoning=clean_text("\n\n".join(part for part in (reasoning, thought) if part)) or None,
         finish_reason=finish_reason if isinstance(finish_reason, str) else "stop",
         prompt_tokens=_count(counts.get("prompt_tokens"), prompt_characters),
         completion_tokens=_count(counts.get("completion_tokens"), len(content or "") + len(reasoning or "")),
@@ -116,7 +107,7 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
 
 def _wasted(reason: str, what: str, reply: Reply, counts: Mapping[str, Any]) -> AttemptFailed:
     tokens = _count(counts.get("prompt_tokens"), 0), _count(counts.get("completion_tokens"), 0)
-    return AttemptFailed(reason, f"{what} in: {excerpt(reply.content) or '(nothing)'}", wasted=True, tokens=tokens)
+    return AttemptFailed(reason, f"{what} in: {clean_line(reply.content) or '(nothing)'}", wasted=True, tokens=tokens)
 
 
 def split_reasoning(content: str) -> tuple[str | None, str]:
@@ -208,7 +199,7 @@ def raise_for_status(reply: Reply, endpoint: str) -> None:
     if status == 404 or (status in (400, 422) and _NO_MODEL.search(code)):
         raise UnusableReply("unknown_model", said)
     if status < 400:
-        target = reply.headers.get("location", "").partition("?")[0]
+        target = clean_line(reply.headers.get("location", "").partition("?")[0])
         raise UnusableReply("redirected", f"HTTP {status}, to {target}")
     overflow = status == 413 or _CONTEXT.search(both)
     raise CallFailed("context_overflow" if overflow else "bad_request", f"endpoint {endpoint!r}: {said}")
@@ -217,14 +208,14 @@ def raise_for_status(reply: Reply, endpoint: str) -> None:
 def _server_words(content: bytes) -> tuple[str, str]:
     """The message of an error body, shortened, and its code and type."""
     try:
-        body: Any = json.loads(content)
-    except (ValueError, RecursionError):
-        return excerpt(content), ""
+        body: Any = parse_json(content)
+    except ValueError:
+        return clean_line(content), ""
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
-        return excerpt(error if isinstance(error, str) else content), ""
+        return clean_line(error if isinstance(error, str) else content), ""
     message = error.get("message")
-    return excerpt(message if isinstance(message, str) else content), f"{error.get('code')} {error.get('type')}"
+    return clean_line(message if isinstance(message, str) else content), f"{error.get('code')} {error.get('type')}"
 
 
 def _text_of(content: Any) -> str | None:
@@ -235,14 +226,6 @@ def _text_of(content: Any) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _without_surrogates(text: str) -> str:
-    """The text without lone surrogates, which no file can hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
-
-
 def _count(given: Any, characters: int) -> int:
-    return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else -(-characters // 4)
+    count = bounded_count(given)
+    return -(-characters // 4) if count is None else count

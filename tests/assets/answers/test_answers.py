@@ -178,7 +178,6 @@ def test_another_formula_is_wrong() -> None:
         ("", "42"),
         ("42", "B"),
         ("not enough information", "42"),
-        ("Paris, the capital of France", "Paris"),
         ("12.54", "12.5"),
         ("5x", "5"),
         ("a long sentence that says one thing", "another one that may well say the same"),
@@ -196,8 +195,7 @@ def test_what_cannot_be_compared_is_unknown(answer: str | None, reference: str |
         "(10^{9})!",
         "2^{1000000}",
         r"\sum_{i=1}^{10^9} i",
-        r"\int_0^1 x dx",
-        "(x+1)^{999}",
+        "(x+1)^{9999}",
         "1" * 150 + "+ x",
         "((((" * 40,
         "1e99999999",
@@ -219,8 +217,8 @@ def test_plain_numbers_need_no_heavy_library() -> None:
     program = (
         "import sys; from assets.answers.read import check_answer; "
         "assert check_answer('So there are 42 apples.', '42', 'math') == 'right'; "
-        "from assets.answers import formulas; "
-        "assert not {'sympy', 'math_verify'} & set(sys.modules) and formulas._worker is None"
+        "from assets.answers import formula_pool; "
+        "assert not {'sympy', 'math_verify'} & set(sys.modules) and not formula_pool._pool.idle"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
@@ -279,7 +277,7 @@ def test_ten_million_characters_are_read_without_delay() -> None:
         ("He has 13 apples left after eating 8.", "12", "wrong"),
         ("I think 12. The answer is 13.", "12", "wrong"),
         ("I do not know.", "12", "unknown"),
-        ("It is x + x.", "2x", "unknown"),
+        ("It is x + x.", "2x", "right"),
         ("Twelve it is.", None, "unknown"),
     ],
 )

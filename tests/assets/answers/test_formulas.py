@@ -1,56 +1,137 @@
-"""Comparing formulas in a process of its own."""
+"""Comparing formulas in worker processes."""
 
+import os
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from assets.answers import formulas
-from assets.answers.formulas import equal_formulas
+from assets.answers import formula_pool
+from assets.answers.formula_pool import MOST_WORKERS, FormulaPool, FormulaWorker, compare_formulas
+from assets.answers.formulas import compare_as_formulas, formula
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered() -> Iterator[None]:
-    equal_formulas.cache_clear()
+def empty_cache() -> Iterator[None]:
+    compare_formulas.cache_clear()
     yield
-    equal_formulas.cache_clear()
+    compare_formulas.cache_clear()
 
 
-def test_formulas_of_one_value_are_equal() -> None:
-    assert equal_formulas("3x + x", "4x") is True
+@pytest.mark.parametrize(
+    ("given", "reference", "comparison"),
+    [
+        ("3x + x", "4x", "equal"),
+        ("3x", "4x", "different"),
+        (r"\{3, 2\}", "2, 3", "equal"),
+        ("(2, 3)", "(3, 2)", "different"),
+        (r"x \ge 3", r"[3, \infty)", "equal"),
+        ("[0, 1)", "[0, 1]", "different"),
+        (r"e^{i\pi}", "-1", "equal"),
+        ("2.64", r"\sqrt{7}", "close"),
+        (r"\frac{", r"x^{3} + 1", None),
+        ("}{", r"x^{3} + 1", None),
+        ("quit()", r"x^{3} + 1", None),
+    ],
+)
+def test_formulas_are_equal_different_close_or_unreadable(given: str, reference: str, comparison: str | None) -> None:
+    assert compare_formulas(given, reference) == comparison
 
 
-def test_formulas_of_different_values_are_not() -> None:
-    assert equal_formulas("3x", "4x") is False
+def test_decimals_are_compared_to_the_places_written() -> None:
+    assert compare_formulas("6.28", r"2\pi", 2) == "equal"
+    assert compare_formulas("6.28", r"2\pi", 6) == "close"
 
 
-@pytest.mark.parametrize("formula", [r"\frac{", "", "}{", "\n", "quit()"])
-def test_what_is_no_formula_cannot_be_said(formula: str) -> None:
-    assert equal_formulas(formula, r"x^{3} + 1") is not True
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "9^{9^{9^9}}",
+        "9**9**9**9",
+        "(10^{9})!",
+        "99999!",
+        "2^{1000000}",
+        r"\sum_{i=1}^{1000000} i",
+        "1" * 150 + "+ x",
+        "x + " * 100,
+        "the number of apples",
+        "naïve + 1",
+    ],
+)
+def test_words_and_costly_formulas_are_not_given_to_a_worker(answer: str) -> None:
+    assert formula(answer) is None
 
 
-def test_a_process_that_was_killed_is_replaced() -> None:
-    equal_formulas("x", "x")
-    assert formulas._worker is not None
-    formulas._worker.kill()
-    formulas._worker.wait()
-    assert equal_formulas("x + 3", "3 + x") is True
+@pytest.mark.parametrize(
+    ("answer", "written"),
+    [
+        ("x ≤ 2", r"x \le  2"),
+        ("sqrt(8)", r"\sqrt{8}"),
+        ("2 and 3", "2,3"),
+        (r"2 \text{ or } 3", "2,3"),
+        ("We find that $x < 3$.", "x < 3"),
+        (r"\tan 45^\circ", r"\tan \frac{45\pi}{180}"),
+        ("x = 1/3 ≈ 0.333", "x = 1/3"),
+    ],
+)
+def test_answers_are_written_as_latex(answer: str, written: str) -> None:
+    found = formula(answer)
+    assert found is not None
+    assert found.split() == written.split()
 
 
-def test_threads_share_one_process() -> None:
-    verdicts: dict[int, bool | None] = {}
+@pytest.mark.parametrize(
+    ("given", "reference", "verdict"),
+    [
+        (r"2\sqrt{3}\text{ cm}", r"2\sqrt{3}", "right"),
+        (r"2\sqrt{3}\text{ cm}", r"\frac{6}{\sqrt{3}}\text{ cm}", "right"),
+        (r"\frac{\sqrt{2}}{2}\text{ m}", r"50\sqrt{2}\text{ cm}", "right"),
+        (r"2\sqrt{3}\text{ cm}", r"2\sqrt{3}\text{ kg}", "wrong"),
+        (r"2\sqrt{3}\text{ cm}^2", r"2\sqrt{3}\text{ cm}", "wrong"),
+    ],
+)
+def test_units_behind_formulas_count(given: str, reference: str, verdict: str) -> None:
+    assert compare_as_formulas(given, reference, "math") == verdict
+
+
+def test_outside_of_mathematics_different_letters_are_not_wrong() -> None:
+    assert compare_as_formulas("H_2 + O", "H^2 + O", "general") == "unknown"
+    assert compare_as_formulas("2^{10}", "1025", "general") == "wrong"
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formula_pool, "SECONDS_PER_PAIR", 1)
+    worker = FormulaWorker()
+    assert worker.compare(["9^{9^{9^{9}}}", "x", None]) is None
+    assert not worker.running
+    pool = FormulaPool()
+    pool.idle.append(worker)
+    monkeypatch.undo()
+    assert pool.compare("x + 3", "3 + x", None) == "equal"
+    pool.stop()
+
+
+def test_a_pool_starts_no_more_workers_than_its_limit() -> None:
+    pool = FormulaPool()
+    comparisons: list[str | None] = []
     threads = [
-        threading.Thread(target=lambda n=n: verdicts.update({n: equal_formulas(f"x + {n}", f"{n} + x")}))
-        for n in range(1, 6)
+        threading.Thread(target=lambda number=number: comparisons.append(pool.compare(f"x + {number}", "x", None)))
+        for number in range(1, MOST_WORKERS + 4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert verdicts == dict.fromkeys(range(1, 6), True)
+    assert comparisons == ["different"] * len(threads)
+    assert 1 <= len(pool.idle) <= MOST_WORKERS
+    pool.stop()
+    assert not pool.idle
 
 
-def test_a_formula_that_takes_for_ever_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    equal_formulas("x", "x")
-    monkeypatch.setattr(formulas, "SECONDS_A_PAIR", 0.2)
-    assert equal_formulas("9^{9^{9^{9}}}", "x + 1") is None
+def test_a_forked_process_has_workers_of_its_own() -> None:
+    compare_formulas("x", "x + 0")
+    assert formula_pool._pool.idle
+    child = os.fork()
+    if child == 0:
+        os._exit(len(formula_pool._pool.idle))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,3 +1,5 @@
+import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +31,10 @@ def extract(configure: "Configure") -> Any:
 
 JOINED = {"question": ["instruction", "input"], "answer": "output"}
 WITH_SYSTEM = {"question": "q", "answer": "a", "system": "s"}
+FIRST = {"question": "question", "answer": "answer", "list_answer": "first"}
+LINES = FIRST | {"list_answer": "joined"}
+NESTED = {"question": "question", "answer": "answers.text"}
+THAT = Pair(None, "What?", "That.")
 SORT = {"instruction": "Sort.", "input": "b a", "output": "a b"}
 BRIEF = {"q": "What?", "a": "That.", "s": "Be brief."}
 
@@ -39,6 +45,15 @@ BRIEF = {"q": "What?", "a": "That.", "s": "Be brief."}
         ({"question": " What?\r\n", "answer": "That.\u200b"}, {}, Pair(None, "What?", "That.")),
         ({"question": "6 * 7?", "answer": 42}, {}, Pair(None, "6 * 7?", "42")),
         ({"question": "3 / 2?", "answer": 1.5}, {}, Pair(None, "3 / 2?", "1.5")),
+        ({"question": "2**1100?", "answer": 2**1100}, {}, Pair(None, "2**1100?", str(2**1100))),
+        ({"question": "1 / 4?", "answer": Decimal("0.250")}, {}, Pair(None, "1 / 4?", "0.25")),
+        ({"question": "Is 4 even?", "answer": True}, {}, Pair(None, "Is 4 even?", "true")),
+        ({"question": "What?", "answer": ["That."]}, {}, Pair(None, "What?", "That.")),
+        ({"question": "What?", "answer": ["This.", 2]}, {"fields": FIRST}, Pair(None, "What?", "This.")),
+        ({"question": "What?", "answer": ["This.", 2]}, {"fields": LINES}, Pair(None, "What?", "This.\n2")),
+        ({"question": "What?", "answers": {"text": ["That."], "start": [5]}}, {"fields": NESTED}, THAT),
+        ({"question": "What?", "answers": [{"text": "That."}]}, {"fields": NESTED}, THAT),
+        ({"question": "What?", "answers.text": "That."}, {"fields": NESTED}, THAT),
         (SORT, {"fields": JOINED}, Pair(None, "Sort.\n\nb a", "a b")),
         (SORT | {"input": ""}, {"fields": JOINED}, Pair(None, "Sort.", "a b")),
         (SORT | {"input": None}, {"fields": JOINED}, Pair(None, "Sort.", "a b")),
@@ -62,8 +77,10 @@ def test_the_pair_of_a_row_with_fields(
         ({"question": "What?", "answer": None}, "empty_answer"),
         ({"question": " \u200b\n", "answer": "That."}, "empty_question"),
         ({"question": 42, "answer": "That."}, "wrong_type"),
-        ({"question": "What?", "answer": ["That."]}, "wrong_type"),
-        ({"question": "What?", "answer": True}, "wrong_type"),
+        ({"question": "What?", "answer": ["This.", "That."]}, "wrong_type"),
+        ({"question": "What?", "answer": []}, "empty_answer"),
+        ({"question": "What?", "answer": {"text": "That."}}, "wrong_type"),
+        ({"question": ["This?", "That?"], "answer": "Yes."}, "wrong_type"),
         ({"question": "What?", "answer": float("nan")}, "wrong_type"),
         ({"question": "What?", "answer": "a" * 1001}, "oversized"),
     ],
@@ -82,11 +99,27 @@ def test_an_answer_of_ten_megabytes_leaves_a_short_detail(extract: Any) -> None:
     assert len(rejected.detail) < 500
 
 
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (["This.", "That."], "write `list_answer: first` or `list_answer: joined` under `fields`"),
+        ({"text": "That."}, "write `answer.text`"),
+    ],
+)
+def test_a_rejected_answer_names_the_line_that_reads_it(extract: Any, answer: Any, advice: str) -> None:
+    assert advice in extract({"question": "What?", "answer": answer}).detail
+
+
 PARIS = Pair("Be brief.", "Capital of France?", "Paris.")
 AS_ROLES = [
     {"role": {"human": "user", "gpt": "assistant"}.get(turn["from"], "system"), "content": turn["value"]}
     for turn in TWO_TURNS
 ]
+
+
+def renamed(human: str, gpt: str) -> list[dict[str, str]]:
+    """TWO_TURNS with other names of the speakers."""
+    return [turn | {"from": {"human": human, "gpt": gpt}.get(turn["from"], "system")} for turn in TWO_TURNS]
 
 
 @pytest.mark.parametrize(
@@ -95,18 +128,59 @@ AS_ROLES = [
         (TWO_TURNS, {}, PARIS),
         (AS_ROLES, {}, PARIS),
         (TWO_TURNS[:3], {"multi_turn": "set_aside"}, PARIS),
+        (json.dumps(TWO_TURNS), {}, PARIS),
+        ({"from": [turn["from"] for turn in TWO_TURNS], "value": [turn["value"] for turn in TWO_TURNS]}, {}, PARIS),
+        (
+            [
+                {"role": turn["role"].upper(), "content": [{"type": "text", "text": turn["content"]}]}
+                for turn in AS_ROLES
+            ],
+            {},
+            PARIS,
+        ),
+        ([{"role": turn["role"], "parts": [turn["content"]]} for turn in AS_ROLES], {}, PARIS),
+        (renamed("User", "chatgpt"), {}, PARIS),
+        (renamed("prompter", "model"), {}, PARIS),
+        (renamed("Patient", "Doctor"), {"roles": {"question": "patient", "answer": "doctor"}}, PARIS),
         ([{"from": "gpt", "value": "Hello!"}, *TWO_TURNS[1:3]], {}, Pair(None, "Capital of France?", "Paris.")),
     ],
-    ids=["the first of several turns", "roles and contents", "a single turn", "after a greeting"],
+    ids=[
+        "the first of several turns",
+        "roles and contents",
+        "a single turn",
+        "JSON text",
+        "columns",
+        "capitals and parts",
+        "parts of Gemini",
+        "User and chatgpt",
+        "prompter and model",
+        "configured roles",
+        "after a greeting",
+    ],
 )
-def test_the_pair_of_a_conversation(
-    extract: Any, messages: list[dict[str, str]], source: dict[str, Any], pair: Pair
-) -> None:
+def test_the_pair_of_a_conversation(extract: Any, messages: Any, source: dict[str, Any], pair: Pair) -> None:
     assert extract({"messages": messages}, conversations="messages", **source) == pair
 
 
 def test_rows_of_several_turns_can_be_rejected(extract: Any) -> None:
     assert extract({"conversations": TWO_TURNS}, conversations=True, multi_turn="set_aside").reason == "multi_turn"
+
+
+TREE = {"a": {"message": None, "children": ["b"]}, "b": {"message": {"author": {"role": "user"}}, "children": []}}
+
+
+@pytest.mark.parametrize(
+    ("conversations", "detail"),
+    [
+        ("human: hi", "is text, and no list of messages as JSON"),
+        (TREE, "is a tree of messages, as ChatGPT exports it; convert"),
+        (renamed("Patient", "Doctor"), "the roles Doctor, Patient are not known: write `roles:"),
+        ([{"role": "user", "content": [{"type": "image_url"}]}, AS_ROLES[2]], "is a part of type image_url"),
+        (["hi", "hello"], "should be a list of messages, is list"),
+    ],
+)
+def test_a_conversation_of_an_unknown_form_is_named(extract: Any, conversations: Any, detail: str) -> None:
+    assert detail in extract({"conversations": conversations}, conversations=True).detail
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,18 @@
+import contextlib
 import csv
 import gzip
 import json
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-import zstandard
 from fsspec.implementations.local import LocalFileSystem
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from assets.seeds.file_formats import json_array_rows, json_lines_rows
 from assets.seeds.reading import read_rows
 from assets.seeds.rows import RejectedRow, SeedsError, SourceRow
 
@@ -43,9 +45,25 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
+def zstd(content: bytes) -> bytes:
+    return bytes(pa.compress(content, "zstd", asbytes=True))
+
+
 @pytest.mark.parametrize(
     "name",
-    ["a.jsonl", "a.ndjson", "a.json", "lines.json", "a.csv", "a.parquet", "a.jsonl.gz", "a.jsonl.zst", "a.json.gz"],
+    [
+        "a.jsonl",
+        "a.ndjson",
+        "a.json",
+        "lines.json",
+        "a.csv",
+        "a.parquet",
+        "a.jsonl.gz",
+        "a.jsonl.zst",
+        "a.json.gz",
+        "a.json.zst",
+        "a.parquet.zst",
+    ],
 )
 def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, configure: "Configure", name: str) -> None:
     path = tmp_path / name
@@ -57,12 +75,17 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, configure: "Conf
             pl.DataFrame(ROWS).write_parquet(path)
         case "a.json":
             path.write_bytes(array)
+        case "a.json.zst":
+            path.write_bytes(zstd(array))
+        case "a.parquet.zst":
+            pl.DataFrame(ROWS).write_parquet(tmp_path / "a.parquet")
+            path.write_bytes(zstd((tmp_path / "a.parquet").read_bytes()))
         case "a.json.gz":
             path.write_bytes(gzip.compress(array))
         case "a.jsonl.gz":
             path.write_bytes(gzip.compress(as_lines(ROWS[:2])) + gzip.compress(as_lines(ROWS[2:])))
         case "a.jsonl.zst":
-            path.write_bytes(zstandard.compress(as_lines(ROWS[:2])) + zstandard.compress(as_lines(ROWS[2:])))
+            path.write_bytes(zstd(as_lines(ROWS[:2])) + zstd(as_lines(ROWS[2:])))
         case _:
             path.write_bytes(as_lines(ROWS))
     rows = read(configure({"files": [name]}))
@@ -85,6 +108,7 @@ def test_a_glob_reads_its_files_in_the_order_of_their_names(tmp_path: Path, conf
         ("nowhere.jsonl", "nowhere.jsonl: there is no such file; relative paths start at {folder}"),
         ("*.parquet", "there is no such file"),
         ("seeds.xlsx", r"known: \.jsonl"),
+        (".", r"is a folder; list its files, such as \./\*\.parquet, or give it as `hub: "),
     ],
 )
 def test_a_file_that_cannot_be_found_or_has_no_known_format_is_named(
@@ -111,6 +135,9 @@ def test_a_file_without_permission_is_named(
     ("name", "content"),
     [
         ("cut.jsonl.gz", gzip.compress(as_lines(ROWS * 100))[:-20]),
+        ("cut.jsonl.zst", zstd(as_lines(ROWS * 100))[:-20]),
+        ("cut.json.zst", zstd(json.dumps(ROWS * 100).encode())[:-1]),
+        ("damaged.jsonl.gz", gzip.compress(as_lines(ROWS * 100))[:40] + b"x" * 40),
         ("no.jsonl.gz", as_lines(ROWS)),
         ("no.jsonl.zst", as_lines(ROWS)),
         ("no.parquet", as_lines(ROWS)),
@@ -122,89 +149,60 @@ def test_a_corrupt_file_is_named(tmp_path: Path, configure: "Configure", name: s
         read(configure({"files": [name]}))
 
 
-# -- JSON lines --------------------------------------------------------------------------------------------------------
-
-
-def test_broken_lines_are_rejected_and_the_others_read(tmp_path: Path, configure: "Configure") -> None:
-    lines = [
-        b'{"question": "a',
-        b"[1, 2]",
-        b'{"question": "caf\xe9"}',
-        b"",
-        b"[" * 100_000,
-        json.dumps(ROWS[0]).encode(),
-    ]
-    (tmp_path / "sums.jsonl").write_bytes(b"\n".join(lines))
-    rows = read(configure())
-    assert rejected(rows) == [(0, "broken_json"), (1, "not_a_row"), (2, "not_utf8"), (4, "broken_json")]
-    assert values(rows) == ROWS[:1]
-
-
-def test_a_rejected_row_shows_the_beginning_of_its_line(tmp_path: Path, configure: "Configure") -> None:
-    (tmp_path / "sums.jsonl").write_text('{"question": "How far' + " and far" * 1000)
-    (row,) = read(configure())
-    assert isinstance(row, RejectedRow)
-    assert "How far and far" in row.detail
-    assert len(row.detail) < 400
-
-
-def test_a_byte_order_mark_is_not_part_of_the_first_row(tmp_path: Path, configure: "Configure") -> None:
-    (tmp_path / "sums.jsonl").write_bytes(b"\xef\xbb\xbf" + as_lines(ROWS))
-    assert values(read(configure())) == ROWS
-
-
-def test_a_line_that_is_too_long_is_rejected_and_the_next_one_read() -> None:
-    stream = BytesIO(b"x" * 1050 + b"\n" + as_lines(ROWS[:1]))
-    rows = list(json_lines_rows(stream, "sums.jsonl", longest=100))
-    assert rejected(rows) == [(0, "oversized")]
-    assert values(rows) == ROWS[:1]
-
-
-# -- a JSON array ------------------------------------------------------------------------------------------------------
-
-
-def test_an_array_is_read_through_a_small_window() -> None:
-    elements = [*ROWS, 12345678, {"question": "ü" * 40, "answer": "]"}]
-    rows = list(json_array_rows(BytesIO(json.dumps(elements).encode()), "a.json", window_size=7))
-    assert values(rows) == [*ROWS, {"question": "ü" * 40, "answer": "]"}]
-    assert rejected(rows) == [(5, "not_a_row")]
-
-
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content", "message"),
     [
-        (b'[{"question": "a"}, {"ques', r"broken or cut off at element 1: .*JSON lines"),
-        (b'[{"question": "a"}', r"broken or cut off at element 1: .*JSON lines"),
-        (b'[{"question": "a"}, oh]', r"broken or cut off at element 1: .*JSON lines"),
-        (b'[{"question": "caf\xe9"}]', r"a\.json: is not UTF-8"),
+        (
+            "a.parquet",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+            "a Git LFS pointer.*git lfs pull",
+        ),
+        ("a.jsonl", b"<!DOCTYPE html><html>", "a web page"),
+        ("a.jsonl", gzip.compress(as_lines(ROWS)), "compressed with gzip; let its name end with .gz"),
+        ("a.csv", zstd(b"a,b"), "compressed with zstd"),
+        ("a.csv", b"PK\x03\x04", "a zip archive or a spreadsheet"),
+        ("a.json", b"PAR1", "a Parquet file"),
     ],
 )
-def test_a_broken_array_fails_the_reading(tmp_path: Path, configure: "Configure", content: bytes, message: str) -> None:
-    (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(SeedsError, match=message):
-        read(configure({"files": ["a.json"]}))
+def test_a_file_of_another_kind_than_its_name_says_is_named(
+    tmp_path: Path, configure: "Configure", name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SeedsError, match=f"{name}: is {message}"):
+        read(configure({"files": [name]}))
 
 
-def test_an_empty_array_has_no_rows(tmp_path: Path, configure: "Configure") -> None:
-    (tmp_path / "a.json").write_text(" [ ] ")
-    assert read(configure({"files": ["a.json"]})) == []
-
-
-# -- CSV ---------------------------------------------------------------------------------------------------------------
-
-
-def test_csv_fields_may_hold_commas_quotes_and_line_breaks(tmp_path: Path, configure: "Configure") -> None:
-    rows = [{"question": 'Say "a, b"\nand c?', "answer": "a"}]
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv"])
+def test_the_encoding_of_unicode_files_is_recognised(
+    tmp_path: Path, configure: "Configure", encoding: str, name: str
+) -> None:
+    rows = [{"question": "Wie heißt das Tier? 🐑", "answer": "Schaf"}]
     write_csv(tmp_path / "a.csv", rows)
-    assert values(read(configure({"files": ["a.csv"]}))) == rows
+    text = {
+        "a.csv": (tmp_path / "a.csv").read_text(encoding="utf-8"),
+        "a.json": json.dumps(rows, ensure_ascii=False, indent=1),
+        "a.jsonl": json.dumps(rows[0], ensure_ascii=False) + "\n",
+    }[name]
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    assert values(read(configure({"files": [name]}))) == rows
 
 
-def test_broken_csv_records_are_rejected(tmp_path: Path, configure: "Configure") -> None:
-    lines = [b"question,answer", b"a,b,c", b"a", b'"a"b,c', b"caf\xe9,x", b"last,one"]
-    (tmp_path / "a.csv").write_bytes(b"\n".join(lines))
-    rows = read(configure({"files": ["a.csv"]}))
-    assert rejected(rows) == [(0, "broken_csv"), (1, "broken_csv"), (2, "broken_csv"), (3, "not_utf8")]
-    assert values(rows) == [{"question": "last", "answer": "one"}]
+def test_another_encoding_is_read_where_it_is_configured_and_advised_where_not(
+    tmp_path: Path, configure: "Configure"
+) -> None:
+    (tmp_path / "a.csv").write_bytes("question,answer\nWie heißt es?,Käse\n".encode("cp1252"))
+    configured = configure({"files": ["a.csv"], "encoding": "cp1252"})
+    assert values(read(configured)) == [{"question": "Wie heißt es?", "answer": "Käse"}]
+    (row,) = read(configure({"files": ["a.csv"]}))
+    assert isinstance(row, RejectedRow)
+    assert (row.reason, "write the file's `encoding` into its source" in row.detail) == ("not_utf8", True)
+
+
+def test_a_cut_utf_16_file_is_named(tmp_path: Path, configure: "Configure") -> None:
+    (tmp_path / "a.csv").write_bytes("question,answer\na,b".encode("utf-16")[:-1])
+    with pytest.raises(SeedsError, match=r"a\.csv: is not utf-16"):
+        read(configure({"files": ["a.csv"]}))
 
 
 # -- Parquet -----------------------------------------------------------------------------------------------------------
@@ -222,24 +220,36 @@ def test_parquet_conversations_are_lists_of_messages(tmp_path: Path, configure: 
     assert values(rows) == [{"conversations": messages}]
 
 
-# -- the hub -----------------------------------------------------------------------------------------------------------
+def test_of_parquet_the_field_around_a_nested_one_is_decoded(tmp_path: Path, configure: "Configure") -> None:
+    pl.DataFrame([{"q": "a", "answers": {"text": ["b"]}, "other": 1}]).write_parquet(tmp_path / "a.parquet")
+    fields = {"question": "q", "answer": "answers.text"}
+    assert values(read(configure({"files": ["a.parquet"], "fields": fields}))) == [
+        {"q": "a", "answers": {"text": ["b"]}}
+    ]
 
 
-def test_a_local_dataset_folder_is_streamed_as_from_the_hub(
-    tmp_path: Path, configure: "Configure", monkeypatch: pytest.MonkeyPatch
+def test_a_parquet_text_that_is_not_utf8_costs_its_row(tmp_path: Path, configure: "Configure") -> None:
+    answers = pa.array([b"one", b"caf\xe9", b"three"]).view(pa.string())
+    pq.write_table(pa.table({"question": ["a", "b", "c"], "answer": answers}), tmp_path / "a.parquet")
+    rows = read(configure({"files": ["a.parquet"]}))
+    assert rejected(rows) == [(1, "not_utf8")]
+    assert [row["answer"] for row in values(rows)] == ["one", "three"]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_damaged_parquet_file_is_a_seeds_error_or_has_other_rows(
+    tmp_path: Path, configure: "Configure", data: st.DataObject
 ) -> None:
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    folder = tmp_path / "dataset"
-    folder.mkdir()
-    pl.DataFrame([row | {"other": 1} for row in ROWS]).write_parquet(folder / "train-00000.parquet")
-    rows = read(configure({"hub": {"id": "./dataset"}}))
-    assert values(rows) == ROWS
-    assert [row.origin_row for row in rows] == [0, 1, 2, 3, 4]
-
-
-def test_a_dataset_that_cannot_be_read_is_named_with_what_to_do(configure: "Configure") -> None:
-    with pytest.raises(SeedsError, match=r"'\./nowhere' .*check its name on the hub and the network"):
-        read(configure({"hub": {"id": "./nowhere"}}))
+    path = tmp_path / "a.parquet"
+    pl.DataFrame(ROWS).write_parquet(path)
+    content = bytearray(path.read_bytes())
+    for _ in range(3):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    with contextlib.suppress(SeedsError):
+        read(configure({"files": ["a.parquet"]}))
 
 
 # -- S3 ----------------------------------------------------------------------------------------------------------------

@@ -11,13 +11,13 @@ from resources.chat.replies import (
     Reply,
     Throttled,
     UnusableReply,
-    excerpt,
     raise_for_status,
     rate_limit_pause,
     read_completion,
     retry_after,
     split_reasoning,
 )
+from resources.outside_text import clean_line
 
 
 def reply(body: Any, status: int = 200, **headers: str) -> Reply:
@@ -60,7 +60,7 @@ def test_what_is_no_completion_is_named_and_shown(body: Any, reason: str) -> Non
     with pytest.raises(AttemptFailed) as caught:
         read_completion(reply(body), 100)
     assert (caught.value.reason, caught.value.wasted) == (reason, True)
-    assert excerpt(reply(body).content)[:20] in caught.value.detail
+    assert clean_line(reply(body).content)[:20] in caught.value.detail
 
 
 def test_an_answer_cut_off_before_its_first_word_is_an_answer() -> None:
@@ -92,8 +92,17 @@ def test_a_list_of_parts_is_joined() -> None:
     assert read_completion(chat({"content": [{"type": "text", "text": "4"}, {"text": "2"}]}), 1).text == "42"
 
 
-def test_lone_surrogates_do_not_reach_the_files() -> None:
-    assert read_completion(reply(rb'{"choices": [{"message": {"content": "a\ud800b"}}]}'), 1).text == "a?b"
+def test_text_and_numbers_of_a_completion_are_cleaned() -> None:
+    message = rb'{"content": "a\ud800b\u001b[31m", "reasoning": "c\u202ed"}'
+    body = b'{"choices": [{"message": %s}], "usage": {"prompt_tokens": 1%s}}' % (message, b"0" * 30)
+    read = read_completion(reply(body), 40)
+    assert (read.text, read.reasoning, read.prompt_tokens) == ("a\ufffdb", "cd", 10)
+
+
+def test_the_words_of_an_error_are_cleaned() -> None:
+    with pytest.raises(CallFailed) as raised:
+        raise_for_status(reply(rb'{"error": {"message": "refused: \ud83d\u001b]0;title\u0007"}}', 400), "fake")
+    assert raised.value.detail.endswith("refused: \ufffd")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +189,3 @@ def test_a_503_that_names_a_time_is_throttling() -> None:
 def test_a_failure_in_any_form_is_shown(body: bytes) -> None:
     with pytest.raises(AttemptFailed, match="server_error: HTTP 502: "):
         raise_for_status(reply(body, 502), "fake")
-
-
-def test_a_long_text_is_shortened_to_one_line() -> None:
-    assert len(excerpt("word\n" * 500)) == 201

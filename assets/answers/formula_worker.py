@@ -1,0 +1,106 @@
+"""The program of a worker process: it compares formulas with math-verify, one pair per line of its standard input.
+
+A line in is `[given, reference, places]` as JSON, a line out is `"equal"`, `"different"`, `"close"` or `null`.
+math-verify limits its time with an alarm signal, which needs a main thread: this process has one of its own. The limit
+on memory is the process's as well.
+"""
+
+import contextlib
+import json
+import resource
+import sys
+from typing import Any, Literal
+
+Comparison = Literal["equal", "different", "close"]
+
+SECONDS_PER_STEP = 3  # for reading each formula, and for comparing the two
+MEMORY_BYTES = 2 * 1024**3
+_SAME = 1e-9  # relative difference of two values that are one
+_CLOSE = 1e-2
+_POINTS = (0.7310585, -1.3862943, 2.2360679)  # where formulas with variables are evaluated
+
+
+def compare(given: str, reference: str, places: int | None) -> Comparison | None:
+    """Whether two formulas in LaTeX are equal; None where either cannot be read.
+
+    Args:
+        given: the answer's formula.
+        reference: the reference's formula.
+        places: decimal places to which decimals are compared; None for six.
+
+    Returns:
+        `close` for values within one percent where a decimal is involved, and for formulas that math-verify does not
+        simplify to one another although their values are the same.
+    """
+    from math_verify import verify
+
+    expected, found = _read(reference), _read(given)
+    if expected is None or found is None:
+        return None
+    if verify(
+        expected,
+        found,
+        float_rounding=places or 6,
+        allow_set_relation_comp=True,
+        timeout_seconds=SECONDS_PER_STEP,
+        raise_on_error=True,
+    ):
+        return "equal"
+    return _compare_values(found, expected)
+
+
+def _read(formula: str) -> Any:
+    from math_verify import LatexExtractionConfig, parse
+
+    expressions = parse(
+        f"${formula}$",
+        extraction_config=[LatexExtractionConfig(boxed_match_priority=0)],
+        fallback_mode="no_fallback",
+        parsing_timeout=SECONDS_PER_STEP,
+        raise_on_error=True,
+    )
+    return expressions[0] if expressions else None
+
+
+def _compare_values(found: Any, expected: Any) -> Comparison:
+    from sympy import Expr, Float, I
+
+    if not (isinstance(found, Expr) and isinstance(expected, Expr)):
+        return "different"
+    imaginary = {symbol: I for symbol in found.free_symbols | expected.free_symbols if str(symbol) == "i"}
+    found, expected = found.subs(imaginary), expected.subs(imaginary)
+    symbols = found.free_symbols | expected.free_symbols
+    differences = []
+    for point in _POINTS if symbols else _POINTS[:1]:
+        values = {symbol: point + index for index, symbol in enumerate(sorted(symbols, key=str))}
+        with contextlib.suppress(TypeError, ValueError, OverflowError, ZeroDivisionError):
+            left, right = (complex(side.doit().subs(values).evalf(30)) for side in (found, expected))
+            differences.append(abs(left - right) / max(abs(left), abs(right), sys.float_info.min))
+    largest = max(differences, default=float("inf"))
+    if largest <= _SAME:
+        return "close" if symbols else "equal"
+    return "close" if largest <= _CLOSE and (found.has(Float) or expected.has(Float)) else "different"
+
+
+def serve() -> None:
+    """Answer one line per line of standard input, until it ends."""
+    with contextlib.suppress(OSError, ValueError):  # some systems do not know this limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    from math_verify.errors import TimeoutException
+
+    compare("x + x", "2x", None)  # loads what is loaded on first use
+    _write("ready")
+    for line in sys.stdin:
+        try:
+            _write(compare(*json.loads(line)))
+        except (Exception, TimeoutException):  # whatever a formula provokes
+            _write(None)
+
+
+def _write(answer: str | None) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve()
