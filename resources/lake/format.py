@@ -76,12 +76,15 @@ def migrate_lake(store: Store) -> int:
 
 def _rename_columns(store: Store, path: str, renamed: Mapping[str, str]) -> bool:
     """Rewrite a Parquet file with other names of columns and the same rows and footer; False where it has them."""
-    table = pq.read_table(io.BytesIO(store.get(path)))
+    with pq.ParquetFile(io.BytesIO(store.get(path))) as file:
+        table, footer = file.read(), dict(file.metadata.metadata)
     names = [renamed.get(name, name) for name in table.column_names]
     if names == table.column_names:
         return False
     buffer = io.BytesIO()
-    pq.write_table(table.rename_columns(names), buffer, compression="zstd", compression_level=1)
+    footer.pop(b"ARROW:schema", None)  # has the earlier names
+    renamed_table = table.rename_columns(names).replace_schema_metadata(footer)
+    pq.write_table(renamed_table, buffer, compression="zstd", compression_level=1)
     store.put(path, buffer.getvalue())
     return True
 

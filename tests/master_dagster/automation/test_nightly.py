@@ -33,7 +33,7 @@ from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Gate
-from tests.shipped_scenarios import NAMES
+from tests.shipped_scenarios import NAMES, SCENARIOS
 
 FIRST_NIGHT = datetime(2026, 1, 5, 2, tzinfo=UTC)
 SECOND_NIGHT = datetime(2026, 1, 6, 2, tzinfo=UTC)
@@ -143,10 +143,10 @@ class Night:
             self.add_run(DagsterRunStatus.FAILURE, **tags)
 
     def failed_nights(self, later: timedelta = timedelta(0)) -> dict[str, int]:
-        return dict(failed_nights(self.instance, datetime.now(UTC) + later))
+        return dict(failed_nights(self.instance, SCENARIOS, datetime.now(UTC) + later))
 
     def in_progress(self, later: timedelta = timedelta(0)) -> set[str]:
-        return partitions_in_progress(self.instance, datetime.now(UTC) + later)
+        return partitions_in_progress(self.instance, SCENARIOS, datetime.now(UTC) + later)
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pandera.polars as pa
 import polars as pl
 import pytest
 
-from resources.lake.format import RENAMED_FOLDERS, migrate_lake
+from resources.lake.format import FORMAT, RENAMED_FOLDERS, migrate_lake
 from resources.lake.store import Store, StoreError
 from resources.lake.tables import Lake, Table
 from tests.resources.lake.test_tables import APPLES
@@ -63,7 +64,7 @@ def assert_migrated(store: Store) -> None:
     assert [lake.record(PLANS, keys) for keys in KEYS] == records
     assert lake.read(PLANS).height == 3
     assert [store.list(old) for old in RENAMED_FOLDERS] == [[], []]
-    assert json.loads(store.get("lake.json")) == {"format": 2, "created_at": "2026-01-01T00:00:00Z"}
+    assert json.loads(store.get("lake.json")) == {"format": FORMAT, "created_at": "2026-01-01T00:00:00Z"}
 
 
 def test_a_migrated_lake_holds_the_same_partitions_with_the_same_fingerprints(lake: Lake) -> None:
@@ -110,3 +111,15 @@ def test_a_newer_format_is_not_migrated(store: Store) -> None:
     store.put("lake.json", b'{"format": 99}')
     with pytest.raises(StoreError, match="has format 99"):
         migrate_lake(store)
+
+
+def test_a_renamed_column_keeps_its_rows_and_the_footer(store: Store) -> None:
+    old = Table("dialogue_plans", ("shard",), pa.DataFrameSchema({"debate_rounds": pa.Column(pl.Int8, nullable=True)}))
+    new = Table("dialogue_plans", ("shard",), pa.DataFrameSchema({"repetitions": pa.Column(pl.Int8, nullable=True)}))
+    rows = pl.DataFrame({"debate_rounds": [2, None]}, schema={"debate_rounds": pl.Int8})
+    record = Lake(store).write(old, KEYS[0], rows, fingerprint="plans", facts={"rules": "r"})
+    store.put("lake.json", json.dumps({"format": 2}).encode())
+    assert [migrate_lake(store), migrate_lake(store)] == [1, 0]
+    lake = Lake(store)
+    assert lake.read(new)["repetitions"].to_list() == [2, None]
+    assert (lake.record(new, KEYS[0]), lake.facts(new, KEYS[0])) == (record, {"rules": "r"})
