@@ -78,7 +78,12 @@ PLANS = [
     ],
 )
 def test_plans_fail_these_checks(plans: Rows, names: set[str]) -> None:
-    assert failing(SQL_CHECKS, [DIALOGUE_PLANS, SEEDS], {"dialogue_plans": plans, "raw_seeds": SEEDS_HELD}, resources=RESOURCES) == names
+    assert (
+        failing(
+            SQL_CHECKS, [DIALOGUE_PLANS, SEEDS], {"dialogue_plans": plans, "raw_seeds": SEEDS_HELD}, resources=RESOURCES
+        )
+        == names
+    )
 
 
 SHARES = {"error_correction": 0.25, "debate": 0.5, "analogy": 0.25}

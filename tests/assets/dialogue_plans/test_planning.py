@@ -136,7 +136,10 @@ def test_many_seeds_have_the_shares_of_the_rules(lake: Lake, write_seeds: WriteS
     write_seeds("sums-0000", 2000)
     plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, RULES)
     written = plans(lake, "sums-0000")
-    for column, shares in (("scenario", RULES.scenario_shares(SCENARIOS)), ("split", of_the_whole(RULES.splits.shares))):
+    for column, shares in (
+        ("scenario", RULES.scenario_shares(SCENARIOS)),
+        ("split", of_the_whole(RULES.splits.shares)),
+    ):
         counts = dict(written[column].value_counts().iter_rows())
         assert {name: count / 2000 for name, count in counts.items()} == pytest.approx(shares, abs=0.04)
 
