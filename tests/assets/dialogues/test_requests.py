@@ -43,14 +43,20 @@ ANSWERS = {
 }
 
 
+def numbering_chat(text: str) -> ScriptedChat:
+    """Says the same with the number of the call in front."""
+    chat = ScriptedChat()
+    chat.rule = lambda call: f"Turn {len(chat.calls)} by me. {text}"
+    return chat
+
+
 def requests(scenarios: Scenarios) -> dict[str, str]:
     """Scenario, domain, answer and repetitions to a hash of the dialogue's requests and turns."""
     found = {}
     for (name, scenario), domain, answer in product(scenarios.items(), QUESTIONS, ANSWERS):
         question, similar = QUESTIONS[domain]
         for number in scenario.repetitions[1] if scenario.repetitions else [None]:
-            chat = ScriptedChat()
-            chat.rule = lambda call, chat=chat, text=ANSWERS[answer]: f"Turn {len(chat.calls)} by me. {text}"
+            chat = numbering_chat(ANSWERS[answer])
             partner = similar if scenario.needs_partner else None
             task = DialogueTask(f"id-{domain}", name, "x-0000", "x", domain, "train", question, partner, number)
             dialogue = run_task(task, chat, regenerations=1, scenarios=scenarios)
