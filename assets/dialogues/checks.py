@@ -7,8 +7,8 @@ from dagster import AssetChecksDefinition
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.check_files import Check, OffendingRow, query_rows
-from assets.framework.checks import TableCheckRun, table_checks
+from assets.framework.check_files import Check, OffendingRow, Queryable, query_rows
+from assets.framework.checks import table_checks
 from assets.framework.scenarios.scenario import Scenario, Scenarios
 from assets.seeds.schema import SEEDS
 
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "checks"
 ORDERS = Path(__file__).parent / "queries" / "orders.sql"
 
 
-def _turns_out_of_order(run: TableCheckRun) -> Iterator[OffendingRow]:
+def _turns_out_of_order(run: Queryable) -> Iterator[OffendingRow]:
     """Orders of turns that are not those of their scenario, each with a dialogue that has it."""
     scenarios: Scenarios = run.resources["scenarios"]
     for row in query_rows(run.connection, ORDERS.read_text(encoding="utf-8")):

@@ -21,9 +21,11 @@ def load_scenarios(setting: str = STANDARD, prompt_set: str = "standard") -> Sce
         ConfigurationError: a folder does not exist, or some scenario cannot be used; every fault is named at once.
     """
     folders = []
-    for name in (part.strip() for part in setting.split(",")):
+    for name in (part.strip() for part in setting.split(",") if part.strip()):
         folder = SHIPPED if name == STANDARD else Path(name).expanduser()
         if not folder.is_dir():
             raise ConfigurationError(f"{name!r} is neither {STANDARD!r} nor a folder of scenarios")
         folders.append(folder)
+    if not folders:
+        raise ConfigurationError(f"{setting!r} names no scenarios; write {STANDARD!r} or the path of a folder")
     return load_scenario_folders(folders, prompt_set)

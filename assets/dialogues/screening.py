@@ -7,7 +7,7 @@ The answers of real seed sets never reach the thresholds.
 import re
 import unicodedata
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -39,9 +39,7 @@ _PROMPT_MARKS = re.compile(r"^[ \t]*\"{3}[ \t]*$", re.MULTILINE)  # the fences t
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _STUTTER = re.compile(r"([a-z]{2,12}?)\1{7,}", re.IGNORECASE)  # "jimjimjimjimjimjimjimjim"
 _MARKED = r"(?:\*\*|__|#+[ \t]*)"
-_HEADING = re.compile(
-    rf"^[ \t>]*{_MARKED}?(?:teacher|pupil|student(?:[ _-]?[a-z])?)(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M
-)
+_USUAL_SPEAKERS = r"teacher|pupil|student(?:[ _-]?[a-z])?"
 # One such line may be part of an answer ("System: a set of parts"), unless it is set as a heading.
 _CHAT_HEADING = re.compile(
     rf"^[ \t>]*({_MARKED}?)(?:user|human|assistant|system)(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M
@@ -65,12 +63,13 @@ _CODE_LINE = re.compile(
 )
 
 
-def screen(text: str, finish_reason: str) -> str | None:
+def screen(text: str, finish_reason: str, speakers: Collection[str] = ()) -> str | None:
     """Why this utterance must not be used: one of `REFUSED_REASONS`, or None where it may be.
 
     Args:
         text: the utterance, without its own heading (see `without_heading`).
         finish_reason: as the endpoint gave it.
+        speakers: names of the dialogue's speakers.
     """
     if finish_reason == "length":
         return "cut_off"
@@ -82,7 +81,7 @@ def screen(text: str, finish_reason: str) -> str | None:
         return "control_tokens"
     if _PROMPT_MARKS.search(_FENCED.sub(" ", text)):
         return "prompt_marks"
-    if speaks_for_others(text):
+    if speaks_for_others(text, speakers):
         return "other_speaker"
     if is_repetitive(text):
         return "repetition"
@@ -99,15 +98,21 @@ def without_heading(text: str, speaker: str) -> str:
     return heading.sub("", text.strip(), count=1).strip()
 
 
-def speaks_for_others(text: str) -> bool:
+def speaks_for_others(text: str, speakers: Collection[str] = ()) -> bool:
     """Whether some line begins as another speaker's, or as a further turn of the same one (`Teacher: …`).
 
-    Fenced code does not count. The parts of a chat (`User:`) count where they are set as a heading
-    (`**User:**`, `### Assistant:`) or come twice.
+    Teachers and students always count, other names where they are among `speakers`. Fenced code does not count. The
+    parts of a chat (`User:`) count where they are set as a heading (`**User:**`, `### Assistant:`) or come twice.
     """
     prose = _FENCED.sub(" ", text)
     marks = _CHAT_HEADING.findall(prose)
-    return any(marks) or len(marks) > 1 or _HEADING.search(prose) is not None
+    return any(marks) or len(marks) > 1 or _headings(frozenset(speakers)).search(prose) is not None
+
+
+@cache
+def _headings(speakers: frozenset[str]) -> re.Pattern[str]:
+    names = "|".join([_USUAL_SPEAKERS, *map(re.escape, sorted(speakers))])
+    return re.compile(rf"^[ \t>]*{_MARKED}?(?:{names})(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M)
 
 
 def is_repetitive(text: str) -> bool:

@@ -53,6 +53,7 @@ class _Play:
     task: DialogueTask
     said: list[tuple[str, str]] = field(default_factory=list)  # speaker and text of each turn that a model wrote
     texts: dict[str, str] = field(default_factory=dict)  # by step: what was said last
+    answers: dict[str, str] = field(default_factory=dict)  # by speaker: the last text that answers a question
 
     def steps(self) -> Steps:
         for step in self.scenario.declaration.steps:
@@ -83,6 +84,8 @@ class _Play:
         )
         self.said.append((turn.speaker, text))
         self.texts[turn.say] = text
+        if turn.answers:
+            self.answers[turn.speaker] = text
 
     def _question(self, asked: Asked) -> Question:
         if asked == "question":
@@ -125,10 +128,7 @@ class _Play:
         return check_answer(self.texts[step], question.reference_final, question.domain)
 
     def _agree(self, one: str, other: str) -> bool:
-        """Whether the final answers of two speakers' last turns agree."""
-        answers = []
-        for speaker in (one, other):
-            text = next(text for who, text in reversed(self.said) if who == speaker)
-            stated = stated_answers(text)
-            answers.append(stated[-1] if stated else None)
-        return compare_final(answers[0], answers[1], self.task.question.domain) == "right"
+        """Whether two speakers' latest final answers agree."""
+        stated = (stated_answers(self.answers[speaker]) for speaker in (one, other))
+        first, second = (answers[-1] if answers else None for answers in stated)
+        return compare_final(first, second, self.task.question.domain) == "right"

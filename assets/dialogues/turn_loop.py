@@ -136,7 +136,7 @@ class TurnLoop:
             dialogue.prompt_tokens += completion.prompt_tokens
             dialogue.completion_tokens += completion.completion_tokens
             text = without_heading(completion.text, step.say.speaker)
-            reason = screen(text, completion.finish_reason)
+            reason = screen(text, completion.finish_reason, dialogue.scenario.declaration.speakers)
             # the last try is used as it is: quality decides whether it may be published
             if reason is None and regeneration < self.regenerations and _states_result(step, text):
                 reason = STATED_RESULT

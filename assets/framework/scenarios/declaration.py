@@ -15,6 +15,7 @@ Side: TypeAlias = Literal["human", "gpt"]
 Asked: TypeAlias = Literal["question", "similar_question"]
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 StepName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z_]*$", max_length=40)]  # a placeholder too
+SpeakerName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9'-]*( [A-Za-z0-9'-]+)*$", max_length=40)]
 
 QUESTIONS: tuple[Asked, ...] = ("question", "similar_question")
 REFERENCES: Mapping[str, Asked] = {"reference": "question", "similar_reference": "similar_question"}
@@ -87,7 +88,7 @@ class Say(Configuration):
     sees: tuple[StepName, ...] = Field(
         description="What the speaker sees, by name: given values and earlier steps. Its prompts use every one of them."
     )
-    may_see: tuple[Name, ...] = Field(default=(), description="The same, but its prompts may leave them out.")
+    may_see: tuple[StepName, ...] = Field(default=(), description="The same, but its prompts may leave them out.")
     answers: Asked | None = Field(
         default=None, description="The question whose reference the final answer is compared with."
     )
@@ -119,7 +120,7 @@ Turn: TypeAlias = Pose | Say
 
 
 def _kind(step: Any) -> str | None:
-    keys = step if isinstance(step, Mapping) else type(step).model_fields
+    keys = step if isinstance(step, Mapping) else getattr(type(step), "model_fields", {})
     kinds = {"pose": "pose", "say": "say", "repeat": "repeat", "steps": "repeat"}
     return next((kind for key, kind in kinds.items() if key in keys), None)
 
@@ -154,7 +155,7 @@ class ScenarioDeclaration(Configuration):
         default="", pattern="^[a-z0-9]*$", description="Its name in comparison sets; by default the file's name."
     )
     share: float = Field(default=1, ge=0, description="Its share of the seeds, where the plan rules give no other.")
-    speakers: dict[str, Speaker] = Field(min_length=2)
+    speakers: dict[SpeakerName, Speaker] = Field(min_length=2)
     roles: dict[Name, RoleDeclaration] = Field(min_length=1)
     draws: dict[Name, dict[int, float]] = Field(
         default_factory=dict, max_length=1, description="A number that is drawn for each plan: value to share."

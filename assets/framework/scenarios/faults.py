@@ -28,13 +28,13 @@ def declaration_faults(declaration: ScenarioDeclaration) -> list[Fault]:
     faults = [
         *_names_of_turns(declaration),
         *_unused(declaration),
-        *_loops(declaration),
-        *chain.from_iterable(_values(declaration, *step) for step in declaration.walk()),
-        *_speakers(declaration),
+        *chain.from_iterable(_values(declaration, path, turn) for path, turn, _ in declaration.walk()),
         *_judged(declaration),
+        *_prompts_of_two_forms(declaration),
     ]
-    # These read the names, so they say nothing useful before the names are right.
-    return faults or [*_sides(declaration), *_leaks(declaration)]
+    unknown = [*_speakers(declaration), *_loops(declaration)]
+    # Sides and what a role can see follow from speakers, roles and loops.
+    return faults + list(dict.fromkeys(unknown or [*_sides(declaration), *_leaks(declaration)]))
 
 
 def prompt_faults(declaration: ScenarioDeclaration, placeholders: Mapping[str, Set[str]]) -> list[Fault]:
@@ -54,8 +54,12 @@ def prompt_faults(declaration: ScenarioDeclaration, placeholders: Mapping[str, S
 
 
 def _text_of(path: Place, turn: Pose, placeholders: Mapping[str, Set[str]]) -> Iterator[Fault]:
-    if turn.prompt and (extra := sorted(placeholders[turn.prompt] - {turn.pose})):
+    if not turn.prompt:
+        return
+    if extra := sorted(placeholders[turn.prompt] - {turn.pose}):
         yield (*path, "prompt"), f"{turn.prompt}.txt wants {_braced(extra)}, but poses {{{turn.pose}}}"
+    if turn.pose not in placeholders[turn.prompt]:
+        yield (*path, "prompt"), f"{turn.prompt}.txt does not have {{{turn.pose}}}, which it poses; add it"
 
 
 def _prompts_of(path: Place, turn: Say, placeholders: Mapping[str, Set[str]]) -> Iterator[Fault]:
@@ -80,11 +84,22 @@ def _names_of_turns(declaration: ScenarioDeclaration) -> Iterator[Fault]:
 
 
 def _speakers(declaration: ScenarioDeclaration) -> Iterator[Fault]:
+    by_heading: dict[str, str] = {}
+    for name in declaration.speakers:
+        if (other := by_heading.setdefault(name.casefold(), name)) != name:
+            yield ("speakers", name), f"{name!r} and {other!r} are the same name but for capitals; rename one"
     for path, turn, _ in declaration.walk():
         if turn.speaker not in declaration.speakers:
             yield (*path, "speaker"), f"speaker {turn.speaker!r}: {unknown_key(turn.speaker, declaration.speakers)}"
         if isinstance(turn, Say) and turn.role not in declaration.roles:
             yield (*path, "role"), f"role {turn.role!r}: {unknown_key(turn.role, declaration.roles)}"
+
+
+def _prompts_of_two_forms(declaration: ScenarioDeclaration) -> Iterator[Fault]:
+    chats = {name for _, turn, _ in declaration.walk() if isinstance(turn, Say) for name in turn.prompts}
+    for path, turn, _ in declaration.walk():
+        if isinstance(turn, Pose) and turn.prompt in chats:
+            yield (*path, "prompt"), f"{turn.prompt!r} is the prompt of a model too; a pose needs a file of its own"
 
 
 def _unused(declaration: ScenarioDeclaration) -> Iterator[Fault]:
@@ -108,12 +123,14 @@ def _loops(declaration: ScenarioDeclaration) -> Iterator[Fault]:
         elif isinstance(step.repeat, str) and step.repeat not in declaration.draws:
             yield (*path, "repeat"), f"draw {step.repeat!r}: {unknown_key(step.repeat, declaration.draws)}"
         answering = {turn.speaker for turn in step.steps if isinstance(turn, Say) and turn.answers}
+        if step.until_agree and len(set(step.until_agree)) == 1:
+            yield (*path, "until_agree"), f"{step.until_agree[0]!r} always agrees with itself; name two speakers"
         for speaker in step.until_agree or ():
             if speaker not in answering:
                 yield (*path, "until_agree"), f"{speaker!r} has no turn with `answers` in this loop, so never agrees"
 
 
-def _values(declaration: ScenarioDeclaration, path: Place, turn: Turn, loop: Repeat | None) -> Iterator[Fault]:
+def _values(declaration: ScenarioDeclaration, path: Place, turn: Turn) -> Iterator[Fault]:
     """Names of values and of earlier steps that a turn refers to."""
     earlier = _said_before(declaration, turn)
     if not isinstance(turn, Say):
@@ -180,13 +197,13 @@ def _sides(declaration: ScenarioDeclaration) -> Iterator[Fault]:
 
 
 def _order(declaration: ScenarioDeclaration) -> Iterator[tuple[Place, Turn]]:
-    """Every turn after every turn that can come before it: each loop runs twice, unless it runs once at most."""
+    """Every turn after every turn that can come before it: each loop runs as often as it ever does."""
     for index, step in enumerate(declaration.steps):
         if not isinstance(step, Repeat):
             yield ("steps", index), step
             continue
         most = step.repeat if isinstance(step.repeat, int) else max(declaration.draws[step.repeat])
-        for _ in range(min(most, 2)):
+        for _ in range(most):
             for inner, turn in enumerate(step.steps):
                 yield ("steps", index, "steps", inner), turn
 

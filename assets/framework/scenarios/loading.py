@@ -1,5 +1,6 @@
 """Reads scenarios from folders: `<name>.yaml`, and its prompts in `<name>/<set>/<prompt>.txt` beside it."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from resources.configuration import (
     unknown_key,
 )
 
+FILE_NAME = r"[a-z][a-z0-9_]{0,39}"  # it is part of partition keys and of paths in the lake
 STANDARD = "standard"  # the prompt set that stands in for files that another set does not have
 
 
@@ -44,52 +46,61 @@ def load_scenario_folders(folders: Sequence[Path], prompt_set: str) -> Scenarios
     """
     faults: list[str] = []
     found: dict[str, Scenario] = {}
+    first: dict[str, Path] = {}
     for folder in folders:
         paths = sorted(folder.glob("*.yaml"))
         if not paths:
-            faults.append(f"{folder}: no scenario is here: no file *.yaml")
+            faults.append(f"{folder}: there is no scenario here: no file *.yaml")
         for path in paths:
-            if path.stem in found:
-                faults.append(f"{path}: another folder has a scenario {path.stem!r} too; rename one of the files")
-            try:
-                found[path.stem] = load_scenario(path, prompt_set)
-            except ConfigurationError as error:
-                faults.append(str(error))
+            if (other := first.setdefault(path.stem, path)) != path:
+                faults.append(f"{path}: {other} has the same name; rename one of the files")
+            elif scenario := _load(path, prompt_set, faults):
+                found[path.stem] = scenario
     faults += _equal_short_names(found)
+    if not _is_folder(prompt_set) and not any((path.with_suffix("") / prompt_set).is_dir() for path in first.values()):
+        faults.append(f"the prompts {prompt_set!r}: no scenario has such a set, and it is no folder")
     if faults:
         raise ConfigurationError(fault_list("the scenarios cannot be used:", faults))
     return Scenarios(found.values())
 
 
-def load_scenario(path: Path, prompt_set: str) -> Scenario:
-    """One scenario from its YAML file and the prompts beside it.
-
-    Raises:
-        ConfigurationError: every fault of the file, with its line.
-    """
-    content = read_yaml(path)
+def _load(path: Path, prompt_set: str, faults: list[str]) -> Scenario | None:
+    """One scenario from its YAML file and the prompts beside it; adds what is wrong to `faults`, in order of lines."""
+    if not re.fullmatch(FILE_NAME, path.stem):
+        faults.append(f"{path}: name the file in small letters, digits and underscores, such as `my_scenario.yaml`")
+        return None
+    try:
+        content = read_yaml(path)
+    except ConfigurationError as error:
+        faults.append(str(error))
+        return None
     if not isinstance(content, Mapping):
-        raise ConfigurationError(f"{path}:1: should be a mapping of keys to values, is {type(content).__name__}")
-    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    declaration = None
+        faults.append(f"{path}:1: should be a mapping of keys to values, is {type(content).__name__}")
+        return None
+    prompts = None
     try:
         declaration = ScenarioDeclaration.model_validate(content)
-        faults = declaration_faults(declaration)
     except ValidationError as error:
-        faults = list(_invalid_values(error))
-    if declaration is None or faults:
-        raise ConfigurationError("; ".join(_with_line(path, node, *fault) for fault in faults))
-    prompts = _read_prompts(path, declaration, prompt_set)
-    placeholders = {name: prompts.placeholders(name) - {SPEAKER} for name in prompts.versions()}
-    if faults := prompt_faults(declaration, placeholders):
-        raise ConfigurationError("; ".join(_with_line(path, node, *fault) for fault in faults))
-    return Scenario(path.stem, declaration, prompts)
+        found = list(_invalid_values(error))
+    else:
+        found = declaration_faults(declaration)
+        try:
+            prompts = _read_prompts(path, declaration, prompt_set)
+        except ConfigurationError as error:
+            faults.append(str(error))
+        else:
+            placeholders = {name: prompts.placeholders(name) - {SPEAKER} for name in prompts.versions()}
+            found += prompt_faults(declaration, placeholders)
+    if found:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        numbered = sorted(((_line(node, place), message) for place, message in found), key=lambda fault: fault[0])
+        faults += [f"{path}:{line}: {message}" for line, message in numbered]
+    return Scenario(path.stem, declaration, prompts) if prompts and not found else None
 
 
 def _read_prompts(path: Path, declaration: ScenarioDeclaration, prompt_set: str) -> PromptBook:
-    own = Path(prompt_set).expanduser()
-    sets = path.with_suffix("")
-    is_set = "/" not in prompt_set and not own.is_dir()
+    own, sets = Path(prompt_set).expanduser(), path.with_suffix("")
+    is_set = "/" not in prompt_set and ((sets / prompt_set).is_dir() or not own.is_dir())
     folders = [sets / prompt_set, sets / STANDARD] if is_set else [own / path.stem, own]
     steps = [turn for _, turn, _ in declaration.walk()]
     names = frozenset({*GIVEN, *(turn.say for turn in steps if isinstance(turn, Say))})
@@ -98,6 +109,10 @@ def _read_prompts(path: Path, declaration: ScenarioDeclaration, prompt_set: str)
     forms = {turn.prompt: plain for turn in steps if isinstance(turn, Pose) and turn.prompt}
     forms |= {name: chat for turn in steps if isinstance(turn, Say) for name in turn.prompts}
     return PromptBook(folders, forms)
+
+
+def _is_folder(prompt_set: str) -> bool:
+    return Path(prompt_set).expanduser().is_dir()
 
 
 def _equal_short_names(found: Mapping[str, Scenario]) -> Iterator[str]:
@@ -115,6 +130,8 @@ def _invalid_values(error: ValidationError) -> Iterator[Fault]:
         in_file = tuple(part for at, part in enumerate(path) if not _is_tag(path, at))
         if kinds[path] == "union_tag_not_found":
             message = "a step begins with `pose`, `say` or `repeat`"
+        elif kinds[path] == "union_tag_invalid":
+            message = "a loop inside of a loop; a loop has steps that begin with `pose` or `say`"
         elif kinds[path] == "extra_forbidden":
             message = unknown_key(str(path[-1]), _known_keys(path[:-1]))
         elif kinds[path] == "missing" and path[-1] == "repeat":
@@ -132,10 +149,6 @@ def _known_keys(path: Place) -> list[str]:
 def _is_tag(path: Place, at: int) -> bool:
     """Whether a part of pydantic's path names the kind of a step; it is no key of the file."""
     return path[at] in STEP_MODELS and at >= 2 and path[at - 2] == "steps" and isinstance(path[at - 1], int)
-
-
-def _with_line(path: Path, node: yaml.Node | None, place: Place, message: str) -> str:
-    return f"{path}:{_line(node, place)}: {message}"
 
 
 def _line(node: yaml.Node | None, place: Place) -> int:

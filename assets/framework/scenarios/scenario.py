@@ -90,14 +90,19 @@ class Scenario:
     def match(self, said: Sequence[tuple[str, str | None]], repetitions: int | None = None) -> tuple[Turn, ...] | None:
         """The turn of the scenario that each said turn is; None where they are no beginning of such a dialogue.
 
+        Where loops can end early, a whole dialogue that fits takes precedence over a longer one that begins so.
+
         Args:
             said: speaker and role (None without a model call) of each turn, in order.
             repetitions: the number that was drawn for its plan; 1 by default.
         """
-        for turns in self._possible_turns(repetitions or 1):
-            if [(turn.speaker, role_of(turn)) for turn in turns[: len(said)]] == list(said):
-                return turns[: len(said)]
-        return None
+        fitting = [
+            turns
+            for turns in self._possible_turns(repetitions or 1)
+            if [(turn.speaker, role_of(turn)) for turn in turns[: len(said)]] == list(said)
+        ]
+        shortest = min(fitting, key=len, default=None)
+        return None if shortest is None else shortest[: len(said)]
 
     def is_complete(self, said: Sequence[tuple[str, str | None]], repetitions: int | None = None) -> bool:
         """Whether these are all turns of a dialogue, as in `match`."""

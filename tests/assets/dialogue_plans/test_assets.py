@@ -10,6 +10,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.partitions import SHARDS
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
 from resources.lake.tables import Lake
+from tests.shipped_scenarios import SCENARIOS
 
 WriteSeeds = Callable[..., list[str]]
 SOURCES: SeedsConfiguration = load_seeds_configuration("demo")
@@ -31,7 +32,7 @@ def plan(lake: Lake, instance: DagsterInstance) -> Callable[..., ExecuteInProces
         return materialize(
             [dialogue_plans],
             instance=instance,
-            resources={"lake": lake, "plan_rules": rules, "seeds_configuration": SOURCES},
+            resources={"lake": lake, "scenarios": SCENARIOS, "plan_rules": rules, "seeds_configuration": SOURCES},
             tags=ends if last else {"dagster/partition": first},
             raise_on_error=False,
         )

@@ -9,7 +9,7 @@ from dagster import AssetCheckSeverity, AssetKey, AssetSelection, DagsterInstanc
 
 from assets.dialogue_plans.assets import dialogue_plans
 from assets.dialogue_plans.checks import CHECKS, FOLDER, uneven
-from assets.dialogue_plans.configuration import PlanRules, ScenarioShares, SplitShares
+from assets.dialogue_plans.configuration import PlanRules, SplitShares, of_the_whole
 from assets.dialogue_plans.planning import plan_shards
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.check_files import sql_checks
@@ -17,12 +17,14 @@ from assets.seeds.configuration import load_seeds_configuration
 from assets.seeds.schema import SEEDS
 from resources.lake.tables import Lake
 from tests.check_cases import Rows, failing
+from tests.shipped_scenarios import SCENARIOS
 
 WriteSeeds = Callable[..., list[str]]
 
 SQL_CHECKS = sql_checks(FOLDER)
+RESOURCES = {"scenarios": SCENARIOS}
 RULES = PlanRules(
-    scenarios=ScenarioShares(error_correction=1, debate=1, analogy=1),
+    scenarios={"error_correction": 1, "debate": 1, "analogy": 1},
     splits=SplitShares(train=1, validation=1, test=0),
 )
 
@@ -48,7 +50,7 @@ SEEDS_HELD = [
 ]
 PLANS = [
     plan("a"),
-    plan("b", "debate", representative="a", debate_rounds=2),
+    plan("b", "debate", representative="a", repetitions=2),
     plan("c", "analogy", partner_seed_id="a"),
     plan("d", split="test"),
     plan("e", representative="c"),
@@ -71,12 +73,17 @@ PLANS = [
         (analogy("f"), {"partner_fits"}),  # of another source
         (analogy("nobody"), {"partner_fits"}),
         ([plan("a", partner_seed_id="b"), *PLANS[1:]], {"partner_fits"}),
-        ([plan("a", "debate"), *PLANS[1:]], {"debates_have_rounds"}),
-        ([plan("a", debate_rounds=1), *PLANS[1:]], {"debates_have_rounds"}),
+        ([plan("a", "debate"), *PLANS[1:]], {"repetitions_drawn"}),
+        ([plan("a", repetitions=1), *PLANS[1:]], {"repetitions_drawn"}),
     ],
 )
 def test_plans_fail_these_checks(plans: Rows, names: set[str]) -> None:
-    assert failing(SQL_CHECKS, [DIALOGUE_PLANS, SEEDS], {"dialogue_plans": plans, "raw_seeds": SEEDS_HELD}) == names
+    assert (
+        failing(
+            SQL_CHECKS, [DIALOGUE_PLANS, SEEDS], {"dialogue_plans": plans, "raw_seeds": SEEDS_HELD}, resources=RESOURCES
+        )
+        == names
+    )
 
 
 SHARES = {"error_correction": 0.25, "debate": 0.5, "analogy": 0.25}
@@ -85,13 +92,13 @@ SHARES = {"error_correction": 0.25, "debate": 0.5, "analogy": 0.25}
 @pytest.mark.parametrize(
     ("plans", "column", "expected", "found"),
     [
-        ({"error_correction": 10, "debate": 10, "analogy": 10}, "scenario", RULES.scenarios.expected, []),
-        ({"error_correction": 10, "debate": 10}, "scenario", RULES.scenarios.expected, ["analogy"]),
+        ({"error_correction": 10, "debate": 10, "analogy": 10}, "scenario", RULES.scenario_shares(SCENARIOS), []),
+        ({"error_correction": 10, "debate": 10}, "scenario", RULES.scenario_shares(SCENARIOS), ["analogy"]),
         ({"error_correction": 10, "debate": 10, "analogy": 10}, "scenario", SHARES, []),  # chance explains it
         ({"error_correction": 300, "debate": 300, "analogy": 300}, "scenario", SHARES, [*sorted(SHARES)]),
         ({"error_correction": 20}, "split", {"train": 1.0, "validation": 0.0, "test": 0.0}, []),
-        ({"error_correction": 20}, "split", RULES.splits.expected, ["train", "validation"]),
-        ({}, "split", RULES.splits.expected, []),
+        ({"error_correction": 20}, "split", of_the_whole(RULES.splits.shares), ["train", "validation"]),
+        ({}, "split", of_the_whole(RULES.splits.shares), []),
     ],
 )
 def test_shares_that_are_uneven(plans: dict[str, int], column: str, expected: Any, found: list[str]) -> None:
@@ -106,8 +113,8 @@ def test_a_lopsided_mix_of_scenarios_is_a_warning_on_few_plans_and_an_error_on_m
     lake: Lake, write_seeds: WriteSeeds, seeds: int, severity: AssetCheckSeverity
 ) -> None:
     write_seeds("sums-0000", seeds, representatives={1: 0})
-    plan_shards(lake, "sums", ["sums-0000"], RULES)
-    only_debate = RULES.model_copy(update={"scenarios": ScenarioShares(error_correction=0, debate=1, analogy=0)})
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, RULES)
+    only_debate = RULES.model_copy(update={"scenarios": {"error_correction": 0, "debate": 1, "analogy": 0}})
     with DagsterInstance.ephemeral() as instance:
         result = materialize(
             [dialogue_plans, *CHECKS],
@@ -115,6 +122,7 @@ def test_a_lopsided_mix_of_scenarios_is_a_warning_on_few_plans_and_an_error_on_m
             instance=instance,
             resources={
                 "lake": lake,
+                **RESOURCES,
                 "plan_rules": only_debate,
                 "seeds_configuration": load_seeds_configuration("demo"),
             },

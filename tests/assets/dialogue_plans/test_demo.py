@@ -13,6 +13,7 @@ from assets.seeds.configuration import load_seeds_configuration
 from assets.seeds.intake import take_in
 from assets.seeds.schema import SEEDS
 from resources.lake.tables import Lake
+from tests.shipped_scenarios import SCENARIOS
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def drawn(lake: Lake) -> pl.DataFrame:
     for source in seeds_configuration.source_names:
         shards = take_in(lake, seeds_configuration, source).shards
         seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in shards])
-        plans.append(draw_plans(order_seeds(seeds, nothing_pinned, rules), shards, rules))
+        plans.append(draw_plans(order_seeds(seeds, nothing_pinned, rules), shards, SCENARIOS, rules))
     return pl.concat(plans)
 
 

@@ -2,6 +2,7 @@ import polars as pl
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogue_plans.summary import PartnerReuse, partner_reuse, scenario_by_split
+from tests.shipped_scenarios import SCENARIOS
 
 
 def analogies(*pairs: tuple[str, str | None]) -> pl.DataFrame:
@@ -24,7 +25,7 @@ def test_partners_are_counted_with_those_of_several_askers_and_those_that_ask() 
 
 
 def test_every_scenario_has_a_line_with_every_split() -> None:
-    lines = scenario_by_split(analogies(("a", "b"), ("b", None)))
+    lines = scenario_by_split(analogies(("a", "b"), ("b", None)), SCENARIOS)
     assert lines == [
         {"scenario": "error_correction", "train": 0, "validation": 0, "test": 0},
         {"scenario": "debate", "train": 1, "validation": 0, "test": 0},

@@ -8,6 +8,7 @@ from typing import Any
 from assets.dialogues.questions import Question
 from assets.dialogues.task import DialogueTask, dialogue_id
 from assets.dialogues.turn_loop import Dialogue, TurnLoop
+from assets.framework.scenarios.scenario import Scenarios
 from resources.chat.calls import Call, Completion
 from resources.chat.profile import load_profile
 from resources.identity import stable_hash
@@ -78,6 +79,8 @@ def make_task(scenario: str, question: str = "", **changes: Any) -> DialogueTask
     return DialogueTask(**(values | changes))
 
 
-def run_task(task: DialogueTask, chat: ScriptedChat, regenerations: int = 2) -> Dialogue:
+def run_task(
+    task: DialogueTask, chat: ScriptedChat, regenerations: int = 2, scenarios: Scenarios = SCENARIOS
+) -> Dialogue:
     """Run its turns."""
-    return asyncio.run(TurnLoop(chat, SCENARIOS, PROFILE, regenerations).run(task, "scope"))
+    return asyncio.run(TurnLoop(chat, scenarios, PROFILE, regenerations).run(task, "scope"))

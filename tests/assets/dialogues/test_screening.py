@@ -57,6 +57,13 @@ def test_what_is_broken_is_refused(reason: str, text: str) -> None:
     assert screen(text, "stop") == reason
 
 
+@pytest.mark.parametrize(
+    ("speakers", "reason"), [((), None), (("student",), None), (("guide", "student"), "other_speaker")]
+)
+def test_the_names_of_the_dialogues_speakers_are_headings(speakers: tuple[str, ...], reason: str | None) -> None:
+    assert screen("The answer is 7.\nGuide: Well done!", "stop", speakers) == reason
+
+
 @pytest.mark.parametrize(("finish_reason", "reason"), [("length", "cut_off"), ("content_filter", "filtered")])
 def test_what_the_endpoint_broke_off_is_refused(finish_reason: str, reason: str) -> None:
     assert screen("The answer is", finish_reason) == reason
