@@ -21,7 +21,7 @@ _QUANTITY = re.compile(
     r"(?:[eE](?P<exponent>[-+]?\d{1,2})(?!\w)|\s*(?:×|x|\*|·)\s*10\s*\^\s*[{(]?(?P<power>[-+]?\d{1,2})[})]?)?"
     r"(?P<unit>[-\s]*[A-Za-z°%$€£¥₹¢'][-A-Za-z°%$€£¥₹¢'/().,²³^\s]*[23]?)?\.?",
 )
-_LONGEST_NUMBER = 40  # characters: no arithmetic on what a model prints without end
+_GROUPED_BY_SPACES = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 _UP_TO_TWENTY = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
@@ -85,6 +85,8 @@ def read_quantity(answer: str) -> Quantity | None:
     if len(answer) > LONGEST_FINAL:
         return None
     plain = _digits(plain_numbers(answer).strip().rstrip("."))
+    if _GROUPED_BY_SPACES.fullmatch(plain):
+        plain = plain.replace(" ", "")
     whole = _single_quantity(plain)
     if whole is not None and not _NUMBER_IN_NOUN.search(whole.noun):
         return whole
@@ -189,7 +191,7 @@ def plain_numbers(text: str) -> str:
 
 
 def _fraction(number: str, below: str | None, whole: str | None) -> Fraction | None:
-    if max(len(number), len(below or ""), len(whole or "")) > _LONGEST_NUMBER:
+    if max(len(number), len(below or ""), len(whole or "")) > LONGEST_FINAL:
         return None
     value = Fraction(number.replace(",", ""))
     if below:

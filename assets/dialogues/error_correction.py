@@ -11,7 +11,7 @@ A weak student may be right by accident. Where a rule finds the result to agree 
 student get prompts that say so and ask only for what is missing; no prompt ever says that a result is wrong.
 """
 
-from assets.answers.read import check_answer
+from assets.answers.check import check_answer
 from assets.dialogues.sharegpt_roles import STUDENT, TEACHER
 from assets.dialogues.steps import FixedTurn, ModelTurn, Steps
 from assets.dialogues.task import DialogueTask

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from assets.answers.read import mentions_result, tells_result
+from assets.answers.mentions import mentions_result, tells_result
 from assets.framework.partitions import Scenario
 from assets.quality.inputs import DialogueInput, Turn
 from resources.chat.profile import Role

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
+from assets.answers.mentions import mentions_result, tells_result
 from assets.answers.quantities import read_quantity
-from assets.answers.read import check_answer, mentions_result, read_final, stated_answers, tells_result
+from assets.answers.read import read_final, stated_answers
 
 MARKED = [
     ("18 + 24 = 42\n#### 42", "42"),
@@ -215,7 +217,7 @@ def test_formulas_can_be_compared_in_any_thread() -> None:
 
 def test_plain_numbers_need_no_heavy_library() -> None:
     program = (
-        "import sys; from assets.answers.read import check_answer; "
+        "import sys; from assets.answers.check import check_answer; "
         "assert check_answer('So there are 42 apples.', '42', 'math') == 'right'; "
         "from assets.answers import formula_pool; "
         "assert not {'sympy', 'math_verify'} & set(sys.modules) and not formula_pool._pool.idle"
