@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
 from assets.answers.boxes import without_words
+from assets.answers.compare_numbers import compare_quantities
 from assets.answers.formulas import compare_as_formulas, formula
 from assets.answers.markup import LONGEST_FINAL, clean
-from assets.answers.compare_numbers import compare_quantities
 from assets.answers.quantities import Quantity, numbers_in, plain_numbers, read_quantity
 from assets.answers.texts import (
     compare_code,
@@ -111,6 +111,8 @@ def _labels(given: str, reference: str, domain: str) -> Verdict | None:
     (given_label, given_content), (reference_label, reference_content) = option_label(given), option_label(reference)
     if given_label and reference_label:
         return verdict(given_label == reference_label)
+    if (several[0] and reference_label) or (several[1] and given_label):
+        return "wrong"
     if not (given_label or reference_label):
         return None
     if re.fullmatch(r"[a-j]", given if reference_label else reference):
@@ -148,11 +150,9 @@ def _dates(given: str, reference: str, domain: str) -> Verdict | None:
     found, expected = date(given), date(reference)
     if found is None or expected is None:
         return None
-    if found[1:] != expected[1:]:
+    if any(None not in pair and pair[0] != pair[1] for pair in zip(found, expected, strict=True)):
         return "wrong"
-    if found[0] is None or expected[0] is None:
-        return "right" if found[0] == expected[0] else "unknown"
-    return verdict(found[0] == expected[0])
+    return "right" if found == expected else "unknown"
 
 
 def _ratios(given: str, reference: str, domain: str) -> Verdict | None:
@@ -164,12 +164,15 @@ def _ratios(given: str, reference: str, domain: str) -> Verdict | None:
 
 
 def _lists(given: str, reference: str, domain: str) -> Verdict | None:
-    """Several quantities, with their names or nouns; lists of formulas go to math-verify."""
+    """Several quantities, with their names or nouns, or words in one order; lists of formulas go to math-verify."""
     if read_quantity(given) and read_quantity(reference):
         return None
     found, expected = read_items(given), read_items(reference)
     if found is None or expected is None or (domain == "math" and found.ordered != expected.ordered):
         return None
+    pairs = zip(found.items, expected.items, strict=False)
+    if len(found.items) == len(expected.items) and all(same_text(" ".join(a), " ".join(b)) for a, b in pairs):
+        return "right"
     if not all(read_quantity(value) for _, value in (*found.items, *expected.items)):
         return None
     if len(found.items) != len(expected.items):

@@ -6,9 +6,15 @@ from fractions import Fraction
 from assets.answers.quantities import Quantity
 from assets.answers.texts import opposite
 from assets.answers.units import PERCENT, Dimension
-from assets.answers.verdict import Verdict
+from assets.answers.verdict import Verdict, verdict
 
 _CLOSE = Fraction(1, 100)
+_DATA: Dimension = frozenset({("data", 1)})
+_KELVIN = {  # temperature: what is added to it, and the size of one degree in kelvin
+    frozenset({("kelvin", 1)}): (Fraction(0), Fraction(1)),
+    frozenset({("celsius", 1)}): (Fraction("273.15"), Fraction(1)),
+    frozenset({("fahrenheit", 1)}): (Fraction("459.67"), Fraction(5, 9)),
+}
 # Dimensions that a rule cannot convert, or whose names are shared: equal numbers are right, others unknown.
 _SHARED_NAMES = frozenset(
     frozenset(pair.split("/"))
@@ -19,8 +25,6 @@ _SHARED_NAMES = frozenset(
         "angle/radian",
         "celsius/angle",
         "fahrenheit/angle",
-        "celsius/kelvin",
-        "celsius/fahrenheit",
     )
 )
 
@@ -32,17 +36,29 @@ def compare_quantities(given: Quantity, expected: Quantity) -> Verdict:
         return "wrong"
     if given.unit and expected.unit and given.unit != expected.unit:
         if given.unit.dimension == expected.unit.dimension:
-            return _compare_numbers(left * given.unit.size, None, right * expected.unit.size, None)
+            left, right = left * given.unit.size, right * expected.unit.size
+            if (
+                given.unit.dimension == _DATA
+                and left != right
+                and max(left, right) < min(left, right) * Fraction(11, 10)
+            ):
+                return "unknown"  # a kilobyte has 1000 or 1024 bytes
+            return _compare_numbers(left, None, right, None)
+        if given.unit.dimension in _KELVIN and expected.unit.dimension in _KELVIN:
+            kelvin = [
+                (side.number + _KELVIN[unit][0]) * _KELVIN[unit][1]
+                for side, unit in ((given, given.unit.dimension), (expected, expected.unit.dimension))
+            ]
+            return verdict(kelvin[0] == kelvin[1])
         if _names_shared(given.unit.dimension, expected.unit.dimension):
             return "right" if left == right else "unknown"
         return "wrong"
-    if (given.unit is None) != (expected.unit is None):
-        percent = next(side for side in (given, expected) if side.unit)
-        if percent.unit and percent.unit.dimension == PERCENT:
-            hundredth = (left / 100, right) if given.unit else (left, right / 100)
-            if hundredth[0] == hundredth[1]:
-                return "right"
-    return _compare_numbers(left, given.decimals, right, expected.decimals)
+    direct = _compare_numbers(left, given.decimals, right, expected.decimals)
+    percent, plain = (given, expected) if given.unit else (expected, given)
+    if plain.unit or percent.unit is None or percent.unit.dimension != PERCENT:
+        return direct
+    hundredth = _compare_numbers(percent.number, percent.decimals, plain.number * 100, None)
+    return max((direct, hundredth), key=("wrong", "unknown", "right").index)
 
 
 def _compare_numbers(left: Fraction, left_decimals: int | None, right: Fraction, right_decimals: int | None) -> Verdict:

@@ -38,7 +38,8 @@ def mentions_result(text: str, reference_final: str | None) -> bool:
 
     A number counts as a whole token whatever its writing (1,250 or 1250, `forty-two`), not as a list's or a step's
     number; a label where it is written as one (`[B]`, `(B)`, "option B", "answer is B"); other text as whole words.
-    The question may contain the same number: ask the same of it. A reference longer than a final answer is not searched.
+    The question may contain the same number: ask the same of it. A reference longer than a final answer is not
+    searched.
     """
     reference = clean(reference_final or "")
     if not reference or len(reference) > LONGEST_FINAL:

@@ -6,6 +6,7 @@ every step is linear in their length or bounded.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from assets.answers.boxes import boxed_answers
@@ -65,6 +66,7 @@ _LISTED = re.compile(r"(?:^|\n)[ \t]*(?:\d+[.)]|[-*•]|\([a-z\d]\))[ \t]*[^\n]{
 _GOES_ON = re.compile(
     r"\bstep\s*\d|\b(?:then|next|after that|now)\b[^.\n]{0,120}\d|\bwhich gives\b|\bso we get\b", re.IGNORECASE
 )
+_MOST_PHRASES = 200  # the last ones of a text
 _MOST_WORDS = 6  # of an answer in prose
 _MOST_WORDS_OF_FINAL = 25  # of the sentence behind "Final answer:"
 _VALUE_IN_SENTENCE = re.compile(r".*\b(?:is|are|equals|be)\s+(?:exactly\s+|about\s+)?(.+)", re.DOTALL)
@@ -166,16 +168,20 @@ def _goes_on(text: str, answer: str) -> bool:
 
 
 def _hash_answers(text: str) -> Iterator[tuple[int, str]]:
+    last = len(text.rstrip())
     for match in _HASHES.finditer(text):
-        line, _, rest = text[match.end() :].partition("\n")
-        answer = clean(line[:LONGEST_LINE])
-        if 0 < len(answer) <= LONGEST_FINAL and (not rest.strip() or read_quantity(answer)):
+        end = text.find("\n", match.end())
+        end = len(text) if end < 0 else end
+        if end - match.end() > LONGEST_LINE:
+            continue
+        answer = clean(text[match.end() : end])
+        if 0 < len(answer) <= LONGEST_FINAL and (end >= last or read_quantity(answer)):
             yield match.start(), answer
 
 
 def _phrase_answers(text: str) -> Iterator[tuple[int, str]]:
     for pattern in (_PHRASE, _FINAL_HEADING):
-        for match in pattern.finditer(text):
+        for match in deque(pattern.finditer(text), maxlen=_MOST_PHRASES):
             rest = text[match.end() : match.end() + LONGEST_LINE].lstrip(" \t*_:")
             displayed = _DISPLAYED.match(rest)
             line = displayed[1] or displayed[2] if displayed else rest.lstrip().partition("\n")[0]

@@ -225,6 +225,16 @@ def test_plain_numbers_need_no_heavy_library() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_math_verify_stays_out_of_this_process() -> None:
+    program = (
+        "import signal, sys; from assets.answers.compare import compare_final; "
+        "assert compare_final('x + x', '2x', 'math') == 'right'; "
+        "assert not {'sympy', 'math_verify'} & set(sys.modules); "
+        "assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 NUMBERS = st.decimals(min_value=-(10**9), max_value=10**9, places=2, allow_nan=False)
 
 
