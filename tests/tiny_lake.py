@@ -119,9 +119,9 @@ class TinyLake:
         generated, judged = fingerprints or self.expected.fingerprints(self.plans_fingerprint(shard), "", scenario)
         facts = {"profile": profile}
         dialogues = DIALOGUES.frame(map(self._dialogue, members))
-        self.lake.write(DIALOGUES, keys, dialogues, fingerprint=generated, facts=facts)
+        written = self.lake.write(DIALOGUES, keys, dialogues, fingerprint=generated, facts=facts)
         scores = SCORED.frame(map(self._scores, members))
-        self.lake.write(SCORED, keys, scores, fingerprint=judged, gate=gate, facts=facts)
+        self.lake.write(SCORED, keys, scores, fingerprint=judged, gate=gate, facts=facts, made_from=written)
 
     def _groups(self, key: Any) -> list[tuple[Any, list[TinyDialogue]]]:
         found: dict[Any, list[TinyDialogue]] = {}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 
 from assets.answers.boxes import without_words
+from assets.answers.compare_numbers import compare_quantities
 from assets.answers.formulas import compare_as_formulas, formula
 from assets.answers.markup import LONGEST_FINAL, clean
 from assets.answers.quantities import Quantity, numbers_in, plain_numbers, read_quantity
@@ -19,10 +20,8 @@ from assets.answers.texts import (
     compare_texts,
     looks_like_code,
     negated,
-    opposite,
     same_text,
 )
-from assets.answers.units import PERCENT, Dimension
 from assets.answers.values import (
     Items,
     clock_time,
@@ -39,25 +38,10 @@ from assets.answers.verdict import Verdict, verdict
 
 Comparison = Callable[[str, str, str], Verdict | None]
 
-_CLOSE = Fraction(1, 100)
 _FACTORIAL = re.compile(r"\$?\s*(\d{1,2})\s*!\s*\$?")
 _DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
 _LONG_INTEGER = re.compile(r"([-+]?)0*(\d+)")
 _LONGEST_INTEGER = 10_000  # characters
-# Dimensions that a rule cannot convert, or whose names are shared: equal numbers are right, others unknown.
-_SHARED_NAMES = frozenset(
-    frozenset(pair.split("/"))
-    for pair in (
-        "mass/pound sterling",
-        "dollar/euro cent",
-        "month/time",
-        "angle/radian",
-        "celsius/angle",
-        "fahrenheit/angle",
-        "celsius/kelvin",
-        "celsius/fahrenheit",
-    )
-)
 
 
 def compare_final(given: str | None, reference: str | None, domain: str) -> Verdict:
@@ -127,6 +111,8 @@ def _labels(given: str, reference: str, domain: str) -> Verdict | None:
     (given_label, given_content), (reference_label, reference_content) = option_label(given), option_label(reference)
     if given_label and reference_label:
         return verdict(given_label == reference_label)
+    if (several[0] and reference_label) or (several[1] and given_label):
+        return "wrong"
     if not (given_label or reference_label):
         return None
     if re.fullmatch(r"[a-j]", given if reference_label else reference):
@@ -164,11 +150,9 @@ def _dates(given: str, reference: str, domain: str) -> Verdict | None:
     found, expected = date(given), date(reference)
     if found is None or expected is None:
         return None
-    if found[1:] != expected[1:]:
+    if any(None not in pair and pair[0] != pair[1] for pair in zip(found, expected, strict=True)):
         return "wrong"
-    if found[0] is None or expected[0] is None:
-        return "right" if found[0] == expected[0] else "unknown"
-    return verdict(found[0] == expected[0])
+    return "right" if found == expected else "unknown"
 
 
 def _ratios(given: str, reference: str, domain: str) -> Verdict | None:
@@ -180,12 +164,15 @@ def _ratios(given: str, reference: str, domain: str) -> Verdict | None:
 
 
 def _lists(given: str, reference: str, domain: str) -> Verdict | None:
-    """Several quantities, with their names or nouns; lists of formulas go to math-verify."""
+    """Several quantities, with their names or nouns, or words in one order; lists of formulas go to math-verify."""
     if read_quantity(given) and read_quantity(reference):
         return None
     found, expected = read_items(given), read_items(reference)
     if found is None or expected is None or (domain == "math" and found.ordered != expected.ordered):
         return None
+    pairs = zip(found.items, expected.items, strict=False)
+    if len(found.items) == len(expected.items) and all(same_text(" ".join(a), " ".join(b)) for a, b in pairs):
+        return "right"
     if not all(read_quantity(value) for _, value in (*found.items, *expected.items)):
         return None
     if len(found.items) != len(expected.items):
@@ -280,59 +267,6 @@ def _quantity_in_phrase(answer: str) -> Quantity | None:
     start = plain.find(found[0][1])
     before = plain[:start].rstrip()
     return read_quantity((before[-1] if before.endswith(("$", "€", "£", "¥", "₹")) else "") + plain[start:])
-
-
-def compare_quantities(given: Quantity, expected: Quantity) -> Verdict:
-    """Whether two quantities are equal; see `compare_final`."""
-    left, right = given.number, expected.number
-    if opposite(given.noun, expected.noun):
-        return "wrong"
-    if given.unit and expected.unit and given.unit != expected.unit:
-        if given.unit.dimension == expected.unit.dimension:
-            return _compare_numbers(left * given.unit.size, None, right * expected.unit.size, None)
-        if _names_shared(given.unit.dimension, expected.unit.dimension):
-            return "right" if left == right else "unknown"
-        return "wrong"
-    if (given.unit is None) != (expected.unit is None):
-        percent = next(side for side in (given, expected) if side.unit)
-        if percent.unit and percent.unit.dimension == PERCENT:
-            hundredth = (left / 100, right) if given.unit else (left, right / 100)
-            if hundredth[0] == hundredth[1]:
-                return "right"
-    return _compare_numbers(left, given.decimals, right, expected.decimals)
-
-
-def _compare_numbers(left: Fraction, left_decimals: int | None, right: Fraction, right_decimals: int | None) -> Verdict:
-    if left == right:
-        return "right"
-    if abs(left - right) > _CLOSE * max(abs(left), abs(right)):
-        return "wrong"
-    written = [decimals for decimals in (left_decimals, right_decimals) if decimals is not None]
-    if len(written) == 2 and written[0] == written[1]:
-        return "wrong" if written[0] == 0 else "unknown"
-    if not written:
-        return "wrong" if left.denominator == right.denominator == 1 else "unknown"
-    decimals = min(written)
-    if abs(left - right) > Fraction(1, 2 * 10**decimals):
-        return "wrong" if decimals == 0 else "unknown"
-    if decimals >= 2 or (len(written) == 1 and decimals) or (decimals and _rounded_from_one(left, right, written)):
-        return "right"
-    return "unknown"
-
-
-def _rounded_from_one(left: Fraction, right: Fraction, decimals: Sequence[int]) -> bool:
-    """Whether one fraction with a small denominator rounds to both: 66.7 and 66.67 are 200/3."""
-    return any(
-        all(
-            abs(exact - side) <= Fraction(1, 2 * 10**places)
-            for side, places in zip((left, right), decimals, strict=True)
-        )
-        for exact in (left.limit_denominator(12), right.limit_denominator(12))
-    )
-
-
-def _names_shared(left: Dimension, right: Dimension) -> bool:
-    return frozenset(name for name, _ in left ^ right) in _SHARED_NAMES
 
 
 # -- formulas ----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ SECONDS_PER_STEP = 3  # for reading each formula, and for comparing the two
 MEMORY_BYTES = 2 * 1024**3
 _SAME = 1e-9  # relative difference of two values that are one
 _CLOSE = 1e-2
-_POINTS = (0.7310585, -1.3862943, 2.2360679)  # where formulas with variables are evaluated
+# Where formulas with variables are evaluated; those with a logarithm only above zero.
+_POINTS = (0.7310585, 2.2360679, -1.3862943)
 
 
 def compare(given: str, reference: str, places: int | None) -> Comparison | None:
@@ -46,7 +47,26 @@ def compare(given: str, reference: str, places: int | None) -> Comparison | None
         raise_on_error=True,
     ):
         return "equal"
+    if len(found.free_symbols | expected.free_symbols) <= 1 and _solutions(found) & _solutions(expected):
+        return "equal"
     return _compare_values(found, expected)
+
+
+def _solutions(expression: Any) -> set[Any]:
+    """The sets that inequalities of one variable may mean: of "x > 2, x < 5" the union and the intersection."""
+    from sympy import And, FiniteSet, Or, Set
+    from sympy.core.relational import Relational
+    from sympy.logic.boolalg import Boolean
+
+    several = isinstance(expression, FiniteSet) and all(isinstance(part, Relational) for part in expression.args)
+    if isinstance(expression, Set) and not (several and expression.args):
+        return {expression}
+    found = set()
+    with contextlib.suppress(Exception):  # a relation that is not solved
+        for relation in (Or(*expression.args), And(*expression.args)) if several else (expression,):
+            if isinstance(relation, Boolean):
+                found.add(relation.as_set())
+    return found
 
 
 def _read(formula: str) -> Any:
@@ -63,7 +83,7 @@ def _read(formula: str) -> Any:
 
 
 def _compare_values(found: Any, expected: Any) -> Comparison:
-    from sympy import Expr, Float, I
+    from sympy import Expr, Float, I, log
 
     if not (isinstance(found, Expr) and isinstance(expected, Expr)):
         return "different"
@@ -71,7 +91,8 @@ def _compare_values(found: Any, expected: Any) -> Comparison:
     found, expected = found.subs(imaginary), expected.subs(imaginary)
     symbols = found.free_symbols | expected.free_symbols
     differences = []
-    for point in _POINTS if symbols else _POINTS[:1]:
+    points = 1 if not symbols else 2 if found.has(log) or expected.has(log) else 3
+    for point in _POINTS[:points]:
         values = {symbol: point + index for index, symbol in enumerate(sorted(symbols, key=str))}
         with contextlib.suppress(TypeError, ValueError, OverflowError, ZeroDivisionError):
             left, right = (complex(side.doit().subs(values).evalf(30)) for side in (found, expected))

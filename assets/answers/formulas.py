@@ -46,6 +46,7 @@ _REWRITES = (
     (re.compile(r"(?<![\\A-Za-z])(sqrt|pi|sin|cos|tan|log|ln|exp|infinity)(?![A-Za-z])"), r"\\\1"),
     (re.compile(r"\\infinity"), r"\\infty"),
     (re.compile(r"\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
+    (re.compile(r"(?<![\w.])(\d{1,3})C(\d{1,3})(?!\w)"), r"\\binom{\1}{\2}"),
     (re.compile(r"\\binom\s*(\d)\s*(\d)"), r"\\binom{\1}{\2}"),
     (re.compile(r",?\s*(?:\\(?:text|mathrm|mbox)\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*"), ","),
     (re.compile(r"\\?,?\s*\\(?:text|mathrm)\s*\{\s*\}"), " "),
@@ -60,16 +61,18 @@ _WORD = re.compile(
     r"[A-Za-z]?[a-z]{3,}|[A-Z][a-z]{2}"  # points such as ABCD are no word
     r"|(?<![A-Za-z])(?:is|it|in|of|to|or|as|at|be|by|do|he|if|me|my|no|on|so|up|us|we|an|am)(?![A-Za-z])"
 )
-_FOREIGN = re.compile(r"[#@~`?\"]|\d[eE]\d|[^\x00-\x7f]")
+_FOREIGN = re.compile(r"[#@~`?\"]|\d[eE]\d|\d(?:'?s|[kK])\b|[^\x00-\x7f]")
 # What would only use up a worker's time: long numbers, powers of powers, large exponents and factorials.
 _EXPENSIVE = re.compile(
     r"\d{41}|\d[\s})]*\^[\s{(]*\d+[\s})]*\^[\s{(]*\d|\^[\s{(]*-?\d{4}|\d{4}\s*!|[\d)^][^()]*\)\s*!|!\s*!"
     r"|\\(?:sum|prod|i*int)\b.*\d{4}"
 )
 _UNIT_BEHIND = re.compile(
-    r"[\s~]*(?:\\(?:text\w*|mathrm|mbox)\s*\{\s*([^{}]{1,30})\}|(?<=[\d})\s])([A-Za-z]{2,12}))"
-    r"(\^\{?[23]\}?)?\s*\Z"
+    r"[\s~]*(?:\\(?:text\w*|mathrm|mbox)\s*\{\s*([^{}]{1,30})\}"
+    r"|(?<=[\d})\sπ])((?:(?:square|cubic|sq\.?|cu\.?)\s)?[A-Za-z]{2,12}(?:(?:\s*/\s*|\sper\s)[A-Za-z]{1,10})?))"
+    r"(\^\{?[23]\}?|[²³])?\s*\Z"
 )
+_CONSTANT = re.compile(r"\s*\+\s*C\s*\Z")  # of an integration
 _DECIMAL = re.compile(r"\d\.(\d{2,6})(?!\d)")
 
 
@@ -107,10 +110,13 @@ def compare_as_formulas(given: str, reference: str, domain: str) -> Verdict | No
             return "wrong"
         ratio = left_unit.size / right_unit.size
         found = rf"({found})\cdot\frac{{{ratio.numerator}}}{{{ratio.denominator}}}"
+    one_constant = bool(_CONSTANT.search(found)) != bool(_CONSTANT.search(expected))
+    if one_constant:
+        found, expected = _CONSTANT.sub("", found), _CONSTANT.sub("", expected)
     places = min((len(decimals) for decimals in _DECIMAL.findall(f"{found} {expected}")), default=None)
     comparison = compare_formulas(found, expected, places)
     if comparison == "equal":
-        return "right"
+        return "unknown" if one_constant else "right"
     letters = re.search(r"[A-Za-z]", _STRUCTURE.sub("", found + expected))
     if comparison == "different" and (domain == "math" or not letters):
         return "wrong"

@@ -1,8 +1,10 @@
 """Markup around an answer: LaTeX boxes and text commands, dollar signs, quotes, closing punctuation."""
 
 import re
+import unicodedata
 
 LONGEST_FINAL = 200  # characters; a longer text is an explanation
+_LONGEST_CLEANED = 2_000  # characters; of a longer text only the spaces around it are taken away
 
 BOXED = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
 _WRAPPINGS = (
@@ -18,7 +20,7 @@ _WRAPPINGS = (
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 
 
-_TRAILING = re.compile(r"(?:[.,;:\s]|(?<![)}\]!])!)+\Z")  # (n + 1)! is a factorial
+_TRAILING = re.compile(r"(?<![.,;:\s])(?:[.,;:\s]|(?<![)}\]!])!)+\Z")  # (n + 1)! is a factorial
 
 
 def braced(text: str, start: int) -> str | None:
@@ -35,7 +37,14 @@ def braced(text: str, start: int) -> str | None:
 
 
 def clean(answer: str) -> str:
-    """An answer without the markup and punctuation around it; `$42` keeps its currency, `$42$` does not."""
+    """An answer without the markup and punctuation around it; `$42` keeps its currency, `$42$` does not.
+
+    Digits of other scripts are written in ASCII.
+    """
+    if not answer.isascii():
+        answer = "".join(str(unicodedata.decimal(letter, letter)) for letter in answer)
+    if len(answer) > _LONGEST_CLEANED:
+        return answer.strip()
     previous = None
     while answer != previous:
         previous = answer

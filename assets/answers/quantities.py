@@ -16,12 +16,12 @@ _NUMBER_TOKEN = re.compile(
 )
 _QUANTITY = re.compile(
     r"(?:(?:about|approximately|approx\.?|around|roughly|nearly|exactly|only|≈|~)\s*)?"
-    r"(?P<sign>[-+])?\s*(?P<currency>[$€£¥₹])?\s*(?P<sign2>[-+])?"
+    r"(?P<sign>[-+])?\s*(?P<currency>[$€£¥₹]|(?:USD|EUR|GBP|JPY|INR|Rs\.?)(?![A-Za-z]))?\s*(?P<sign2>[-+])?"
     rf"(?:(?P<whole>\d+)\s+(?=\d+\s*/))?(?P<number>{_NUMBER})(?:\s*/\s*(?P<below>{_NUMBER}))?"
     r"(?:[eE](?P<exponent>[-+]?\d{1,2})(?!\w)|\s*(?:×|x|\*|·)\s*10\s*\^\s*[{(]?(?P<power>[-+]?\d{1,2})[})]?)?"
-    r"(?P<unit>[-\s]*[A-Za-z°%$€£¥₹¢'][-A-Za-z°%$€£¥₹¢'/().,²³^\s]*[23]?)?\.?",
+    r"(?P<unit>[-\s/]*[A-Za-z°%$€£¥₹¢'][-A-Za-z°%$€£¥₹¢'/().,²³^\s]*[23]?)?\.?",
 )
-_LONGEST_NUMBER = 40  # characters: no arithmetic on what a model prints without end
+_GROUPED_BY_SPACES = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 _UP_TO_TWENTY = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
@@ -35,7 +35,7 @@ NUMBER_WORD = re.compile(
     rf"|nine)|({'|'.join(_NUMBER_WORDS)}))(?![\w-])",
     re.IGNORECASE,
 )
-SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
 _WORD_OF_NUMBER = rf"(?:{'|'.join([*_NUMBER_WORDS, *SCALES])})"
 _SPELLED = re.compile(
     rf"(?:a\s+(?=hundred|thousand|million))?{_WORD_OF_NUMBER}(?:(?:\s+and\s+|[-\s]+){_WORD_OF_NUMBER})*(?![\w-])", re.I
@@ -52,15 +52,20 @@ _PARTS = {
     "tenth": 10,
 }
 _PART_IN_WORDS = re.compile(
-    rf"(?:(?P<above>an?|one|two|three)[-\s]+)?(?P<below>{'|'.join(_PARTS)})s?(?:\s+(?:of\s+)?(?:an?|the)\b)?(?![\w-])\s*",
+    rf"(?:(?P<above>an?|one|two|three)[-\s]+|(?=half|halve|quarter))(?P<below>{'|'.join(_PARTS)})s?(?:\s+(?:of\s+)?(?:an?|the)\b)?(?![\w-])\s*",
     re.I,
 )
+_AND_PART = re.compile(
+    rf"(?P<whole>\d{{1,9}})\s+and\s+(?P<above>an?|one|two|three)[-\s]+(?P<below>{'|'.join(_PARTS)})s?(?![\w-])\s*", re.I
+)
+_DECADE = re.compile(r"\d{3}0'?s")
 _NUMBER_IN_NOUN = re.compile(r"\d")
 _BETWEEN_PARTS = re.compile(r"\s*(?:,\s*and|,|\band\b)\s*(?=\d)|(?<=[A-Za-z.])\s+(?=\d)")
 _MOST_PARTS = 4
 _FRACTION_SIGNS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅕": "1/5", "⅛": "1/8"}
 _SPACES_IN_NUMBER = re.compile("(?<=\\d)(?:\\\\[,;!]|[\u00a0\u2009\u202f])(?=\\d{3}(?!\\d))|(?<=\\d) (?=000(?!\\d))")
 _ZERO_COMMA = re.compile(r"(?<![\d.,])0,(?=\d)")  # a decimal comma: no number of thousands begins with 0
+_PRICE_COMMA = re.compile(r"(?<![\d.,])(\d{1,9}),(\d\d)(?=\s?(?:[€$£]|euros?\b))")  # 2,74 €
 _NUMBER_IN_DOLLARS = re.compile(r"(?<!\\)\$[ ]?(-?(?:\d[\d,.]*+)(?<![,.]))[ ]?\$(?!\d)")
 _NUMERIC_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(\d[\d,.]*)\s*\}\s*\{\s*(\d[\d,.]*)\s*\}|\\[dt]?frac\s*(\d)\s*(\d)")
 
@@ -78,13 +83,17 @@ class Quantity:
 def read_quantity(answer: str) -> Quantity | None:
     r"""A number with or without unit, if that is all the answer is; None otherwise.
 
-    Understands `1,250`, `-3.5`, `$4.50`, `25%`, `3/4`, `1 1/2`, `rac{3}{4}`, `42	ext{ km}`, `2 million`, `1e3`,
+    Understands `1,250`, `-3.5`, `$4.50`, `25%`, `3/4`, `1 1/2`, `\frac{3}{4}`, `42\text{ km}`, `2 million`, `1e3`,
     `3 × 10^8 m/s`, `one hundred and twenty`, `half an hour`, `1 hour 15 minutes`, `42 apples left`. A letter that is no
     unit is a variable: `5x` is not a quantity.
     """
     if len(answer) > LONGEST_FINAL:
         return None
     plain = _digits(plain_numbers(answer).strip().rstrip("."))
+    if _DECADE.fullmatch(plain):
+        return None
+    if _GROUPED_BY_SPACES.fullmatch(plain):
+        plain = plain.replace(" ", "")
     whole = _single_quantity(plain)
     if whole is not None and not _NUMBER_IN_NOUN.search(whole.noun):
         return whole
@@ -115,7 +124,7 @@ def _single_quantity(plain: str) -> Quantity | None:
     value = _fraction(match["number"], match["below"], match["whole"])
     if value is None:
         return None
-    words = (match["unit"] or "").strip(" 	-.,'()")
+    words = (match["unit"] or "").strip(" \t-.,'()")
     scale, _, behind = words.partition(" ")
     exact = bool(match["below"] or match["exponent"] or match["power"])
     if scale.casefold() in SCALES:
@@ -125,7 +134,7 @@ def _single_quantity(plain: str) -> Quantity | None:
     if "-" in (match["sign"], match["sign2"]):
         value = -value
     unit, noun = read_unit(f"{match['currency'] or ''} {words}".strip())
-    if len(words) == 1 and words.isalpha() and unit is None:
+    if unit is None and (words.startswith("/") or (len(words) == 1 and words.isalpha())):
         return None
     _, point, decimals = match["number"].partition(".")
     return Quantity(value, None if exact else len(decimals) if point else 0, unit, _noun(noun))
@@ -139,10 +148,19 @@ def _digits(plain: str) -> str:
     """A text that begins with a number in words, with the number in digits: `half an hour` -> `1/2 hour`."""
     part = _PART_IN_WORDS.match(plain)
     if part:
-        above = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}.get((part["above"] or "a").casefold(), 1)
-        return f"{above}/{_PARTS[part['below'].casefold().rstrip('s')]} {plain[part.end() :]}".strip()
+        return f"{_part_above(part)}/{_PARTS[part['below'].casefold().rstrip('s')]} {plain[part.end() :]}".strip()
     spelled = _SPELLED.match(plain)
-    return f"{_spelled_value(spelled[0])} {plain[spelled.end() :]}".strip() if spelled else plain
+    if spelled:
+        plain = f"{_spelled_value(spelled[0])} {plain[spelled.end() :].lstrip()}".strip()
+    mixed = _AND_PART.match(plain)
+    if mixed:
+        below = _PARTS[mixed["below"].casefold().rstrip("s")]
+        return f"{mixed['whole']} {_part_above(mixed)}/{below} {plain[mixed.end() :]}".strip()
+    return plain
+
+
+def _part_above(part: re.Match[str]) -> int:
+    return {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}[(part["above"] or "a").casefold()]
 
 
 def _spelled_value(text: str) -> int:
@@ -168,6 +186,7 @@ def plain_numbers(text: str) -> str:
         text = text.replace("\u2212", "-").replace("\u2044", "/")
     text = _SPACES_IN_NUMBER.sub("", text)
     text = _ZERO_COMMA.sub("0.", text)
+    text = _PRICE_COMMA.sub(r"\1.\2", text)
     text = _NUMBER_IN_DOLLARS.sub(r"\1", text)
     if "\\" not in text:
         return text
@@ -189,7 +208,7 @@ def plain_numbers(text: str) -> str:
 
 
 def _fraction(number: str, below: str | None, whole: str | None) -> Fraction | None:
-    if max(len(number), len(below or ""), len(whole or "")) > _LONGEST_NUMBER:
+    if max(len(number), len(below or ""), len(whole or "")) > LONGEST_FINAL:
         return None
     value = Fraction(number.replace(",", ""))
     if below:

@@ -6,28 +6,25 @@ every step is linear in their length or bounded.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from assets.answers.boxes import boxed_answers
-from assets.answers.compare import compare_final
 from assets.answers.formulas import formula
 from assets.answers.markup import BOXED, LONGEST_FINAL, clean
-from assets.answers.quantities import NUMBER_WORD, Quantity, numbers_in, plain_numbers, read_quantity, spelled_number
-from assets.answers.texts import SHORT_TEXT
+from assets.answers.quantities import numbers_in, plain_numbers, read_quantity
 from assets.answers.units import read_unit
 from assets.answers.values import (
     clock_time,
     date,
-    named_value,
     number_of_solutions,
     option_label,
     read_items,
     truth,
 )
-from assets.answers.verdict import Verdict
 
 READ_AT_MOST = 20_000  # characters from the end of a text: a final answer stands there
-_LONGEST_LINE = 4 * LONGEST_FINAL  # characters behind a marker that are read
+LONGEST_LINE = 4 * LONGEST_FINAL  # characters behind a marker that are read
 
 _CALCULATOR_NOTE = re.compile(r"<<[^<>\n]*>>")  # GSM8K writes 3*4=<<3*4=12>>12
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -69,6 +66,7 @@ _LISTED = re.compile(r"(?:^|\n)[ \t]*(?:\d+[.)]|[-*•]|\([a-z\d]\))[ \t]*[^\n]{
 _GOES_ON = re.compile(
     r"\bstep\s*\d|\b(?:then|next|after that|now)\b[^.\n]{0,120}\d|\bwhich gives\b|\bso we get\b", re.IGNORECASE
 )
+_MOST_PHRASES = 200  # the last ones of a text
 _MOST_WORDS = 6  # of an answer in prose
 _MOST_WORDS_OF_FINAL = 25  # of the sentence behind "Final answer:"
 _VALUE_IN_SENTENCE = re.compile(r".*\b(?:is|are|equals|be)\s+(?:exactly\s+|about\s+)?(.+)", re.DOTALL)
@@ -88,9 +86,8 @@ _DOUBT = re.compile(  # in a concluding sentence: its number may be no result
     r"\b(?:day|step|page|team|year|grade|class|number|in|since|by)\s+\d{1,4}\b",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"\n+|(?<=[.!?])\s+|\s(?=(?:Therefore|Thus|Hence|So),\s)")
+SENTENCE_END = re.compile(r"\n+|(?<=[.!?])\s+|\s(?=(?:Therefore|Thus|Hence|So),\s)")
 _DISPLAYED = re.compile(r"\s*(?:\$\$([^$]{1,300})\$\$|\\\[(.{1,300}?)\\\])", re.DOTALL)
-_LAST_FORMULA = re.compile(r"\$\$?([^$]{1,200})\$\$?(?=[^$]{0,80}\Z)")
 _IN_DOLLARS = re.compile(r"[^$\d]*\$([^$]+)\$[^$\d]*")
 
 
@@ -109,10 +106,10 @@ def read_final(text: str, domain: str) -> str | None:
         >>> read_final("6 * 7 = 42. The answer is 42 apples.", "math")
         '42 apples'
     """
-    text = _answering_part(text, domain)
-    marked = _read_marked(text)
+    text = answering_part(text, domain)
+    marked = read_marked(text)
     if marked is None and domain == "math":
-        return _read_conclusion(text)
+        return read_conclusion(text)
     return marked
 
 
@@ -135,31 +132,12 @@ def _of_another_time_or_person(text: str, start: int) -> bool:
     return bool(_ADDRESSED.search(before) or (_OWN.search(before) and _PAST.match(text[start : start + 40])))
 
 
-def tells_result(text: str, reference_final: str | None, known: str) -> bool:
-    """Whether a teacher's words tell the result: they state an answer, or name a result that `known` does not hold.
-
-    Args:
-        text: the teacher's own words.
-        reference_final: the result; None where there is none to look for.
-        known: what everybody has read before: the question, what the student said.
-    """
-    if stated_answers(text):
-        return True
-    return mentions_result(text, reference_final) and not mentions_result(known, reference_final)
-
-
-def is_exact(reference_final: str) -> bool:
-    """Whether a final answer is a number or an option's label, which a text either names or does not."""
-    answer = clean(reference_final)
-    return read_quantity(named_value(answer)[1]) is not None or option_label(answer)[0] is not None
-
-
-def _answering_part(text: str, domain: str) -> str:
+def answering_part(text: str, domain: str) -> str:
     text = text[-READ_AT_MOST:]
     return _CALCULATOR_NOTE.sub("", text) if domain == "math" else _FENCED.sub("\n", text)
 
 
-def _read_marked(text: str) -> str | None:
+def read_marked(text: str) -> str | None:
     label = _CLOSING_LABEL.search(text)
     if label:
         return label[1]
@@ -190,17 +168,21 @@ def _goes_on(text: str, answer: str) -> bool:
 
 
 def _hash_answers(text: str) -> Iterator[tuple[int, str]]:
+    last = len(text.rstrip())
     for match in _HASHES.finditer(text):
-        line, _, rest = text[match.end() :].partition("\n")
-        answer = clean(line[:_LONGEST_LINE])
-        if 0 < len(answer) <= LONGEST_FINAL and (not rest.strip() or read_quantity(answer)):
+        end = text.find("\n", match.end())
+        end = len(text) if end < 0 else end
+        if end - match.end() > LONGEST_LINE:
+            continue
+        answer = clean(text[match.end() : end])
+        if 0 < len(answer) <= LONGEST_FINAL and (end >= last or read_quantity(answer)):
             yield match.start(), answer
 
 
 def _phrase_answers(text: str) -> Iterator[tuple[int, str]]:
     for pattern in (_PHRASE, _FINAL_HEADING):
-        for match in pattern.finditer(text):
-            rest = text[match.end() : match.end() + _LONGEST_LINE].lstrip(" \t*_:")
+        for match in deque(pattern.finditer(text), maxlen=_MOST_PHRASES):
+            rest = text[match.end() : match.end() + LONGEST_LINE].lstrip(" \t*_:")
             displayed = _DISPLAYED.match(rest)
             line = displayed[1] or displayed[2] if displayed else rest.lstrip().partition("\n")[0]
             line = line.strip()
@@ -237,14 +219,14 @@ def _value_in_sentence(sentence: str) -> str | None:
     return _with_unit(plain, found[0]) if len(found) == 1 else None
 
 
-def _read_conclusion(text: str) -> str | None:
+def read_conclusion(text: str) -> str | None:
     for _ in range(4):
         text = _FAREWELL.sub("", text.rstrip())
     whole = clean(text) if len(text.strip()) <= LONGEST_FINAL else ""
     if whole and ((len(whole.split()) <= 4 and read_quantity(whole)) or _is_one_formula(text.strip(), whole)):
         return whole
-    sentences = [sentence for sentence in _SENTENCE_END.split(text.strip()) if sentence.strip()]
-    if not sentences or len(sentences[-1]) > _LONGEST_LINE:
+    sentences = [sentence for sentence in SENTENCE_END.split(text.strip()) if sentence.strip()]
+    if not sentences or len(sentences[-1]) > LONGEST_LINE:
         return None
     last = sentences[-1]
     left_side, equals, right_side = last.rpartition("=")
@@ -288,77 +270,3 @@ def _with_unit(plain: str, number: str) -> str:
     unit, noun = read_unit(behind)
     words = behind[: behind.find(noun)] if noun and noun in behind else behind
     return clean(f"{currency}{number}{words.rstrip(' .,!')}" if unit and not currency else f"{currency}{number}")
-
-
-def check_answer(text: str, reference_final: str | None, domain: str) -> Verdict:
-    """Whether the final answer that a text arrives at is the reference's.
-
-    With a marker (`read_final`) what stands behind it is compared. Without one, a short text or one formula is taken as
-    the answer itself. In mathematics with a number as reference, the last sentence that contains a number is then the
-    answer (small models end with "So there are 12 apples left."): right if its last number, or what stands behind its
-    last equals sign, is the reference; unknown if it names the reference elsewhere ("12 apples are left after 4 were
-    eaten"); else wrong. With a formula as reference, a text is right if its last formula is that one. Everything else
-    is `unknown`.
-    """
-    if not reference_final:
-        return "unknown"
-    tail = _answering_part(text, domain)
-    marked = _read_marked(tail)
-    if marked is not None:
-        return compare_final(marked, reference_final, domain)
-    whole = clean(text) if len(text) <= LONGEST_FINAL else ""
-    if domain == "math" and whole and formula(whole):
-        return compare_final(whole, reference_final, domain)
-    expected = read_quantity(named_value(clean(reference_final))[1])
-    if domain == "math" and expected:
-        return _check_last_number(tail, reference_final, expected)
-    if whole and len(whole.split()) <= 2 * SHORT_TEXT:
-        return compare_final(whole, reference_final, domain)
-    last_formula = _LAST_FORMULA.search(tail[-_LONGEST_LINE:]) if domain == "math" else None
-    if last_formula and compare_final(last_formula[0], reference_final, domain) == "right":
-        return "right"
-    return "unknown"
-
-
-def _check_last_number(text: str, reference_final: str, expected: Quantity) -> Verdict:
-    for sentence in reversed(_SENTENCE_END.split(text.strip())):
-        numbers = list(numbers_in(plain_numbers(sentence)))
-        if not numbers:
-            continue
-        after_equals = sentence.rpartition("=")[2] if "=" in sentence else ""
-        results = [_read_conclusion(sentence), *(text for _, text in list(numbers_in(plain_numbers(after_equals)))[:1])]
-        if any(compare_final(result, reference_final, "math") == "right" for result in (*results, numbers[-1][1])):
-            return "right"
-        named = expected.number in {number for number, _ in numbers}
-        return "unknown" if named else compare_final(numbers[-1][1], reference_final, "math")
-    return "unknown"
-
-
-_LIST_NUMBER = re.compile(
-    r"^[ \t]*[*#-]*[ \t]*\d+[.):](?=\s)|\b(?:step|question|part|round)[ ]+\d+\b", re.MULTILINE | re.I
-)
-
-
-def mentions_result(text: str, reference_final: str | None) -> bool:
-    """Whether a text states the result, for "the teacher gave the result away".
-
-    A number counts as a whole token whatever its writing (1,250 or 1250, `forty-two`), not as a list's or a step's
-    number; a label where it is written as one (`[B]`, `(B)`, "option B", "answer is B"); other text as whole words.
-    The question may hold the same number: ask the same of it.
-    """
-    reference = clean(reference_final or "")
-    if not reference:
-        return False
-    quantity = read_quantity(named_value(reference)[1])
-    if quantity:
-        plain = plain_numbers(_LIST_NUMBER.sub(" ", text))
-        spelled = {spelled_number(match) for match in NUMBER_WORD.finditer(plain)} - {1}  # "one" is mostly a pronoun
-        return quantity.number in {number for number, _ in numbers_in(plain)} | spelled
-    label, content = option_label(reference)
-    if label:
-        written = rf"[\[(]{label}[\])]|\b(?:option|choice|answer(?:[ ]+is)?:?)[ ]+{label}\b"
-        return bool(re.search(written, text)) or bool(content and mentions_result(text, content))
-    if not re.search(r"\w", reference):
-        return False
-    pattern = r"\s*".join(re.escape(part) for part in reference.casefold().split())
-    return bool(re.search(rf"(?<!\w){pattern}(?!\w)", text.casefold()))

@@ -13,8 +13,10 @@ _OPPOSITE_WORDS = """
     profit/loss gain/loss even/odd left/right north/south east/west more/less above/below before/after hot/cold
     acute/obtuse clockwise/counterclockwise maximum/minimum max/min up/down entailment/contradiction
     rational/irrational convergent/divergent converges/diverges possible/impossible early/late ahead/behind
+    bc/ad bce/ce
 """
 _OPPOSITES = [frozenset(pair.split("/")) for pair in _OPPOSITE_WORDS.split()]
+_OTHER_PLACE = {"new", "north", "south", "east", "west", "san", "saint", "st", "upper", "lower", "great"}
 _CODE_TOKEN = re.compile(r"\"[^\"]*\"|'[^']*'|--?[A-Za-z][\w-]*|\w+|\+\+|--|[=!<>]=|&&|\|\||\S")
 _COMMUTATIVE = {"==", "!=", "+", "*", "&&", "||", "and", "or"}
 
@@ -52,6 +54,9 @@ def compare_texts(given: str, reference: str) -> Verdict:
     if negated(given) != negated(reference):
         return "unknown"
     names = _is_name(given), _is_name(reference)
+    extra = set(left) ^ set(right)
+    if extra & _OTHER_PLACE:
+        return "unknown"  # York and New York
     if _contains(left, right) and names[0 if len(left) < len(right) else 1] and not re.search(r"\d", given + reference):
         return "right"
     short = max(len(left), len(right)) <= SHORT_TEXT
@@ -63,13 +68,17 @@ def compare_growth(given: str, reference: str) -> Verdict | None:
     inside = [re.fullmatch(r"[$`]*\\?[OΘΩ]\s*\((.{1,40})\)[$`]*", text) for text in (given, reference)]
     if not all(inside):
         return None
-    plain = [re.sub(r"[\s\\*{}]", "", match[1]).casefold() for match in inside if match]
+    plain = [
+        re.sub(r"[\s\\*{}]", "", match[1].replace("²", "^2").replace("³", "^3")).casefold() for match in inside if match
+    ]
     return verdict(plain[0] == plain[1])
 
 
 def looks_like_code(text: str) -> bool:
     """Whether a text has signs of code, and is no plain number."""
-    return bool(re.search(r"[=(){}\[\];`<>|&!+*]|--|\w\.\w|\s-\w", text)) and not re.fullmatch(r"[\d.,$€£%\s-]+", text)
+    return bool(re.search(r"[=(){}\[\];`<>|&!+*]|--|\w\.\w|\s-\w|\s[-/%]\s", text)) and not re.fullmatch(
+        r"[\d.,$€£%\s-]+", text
+    )
 
 
 def compare_code(given: str, reference: str) -> Verdict:

@@ -51,6 +51,7 @@ _TABLE: dict[str, dict[str, str]] = {
     "celsius": {"°c celsius": "1"},
     "fahrenheit": {"°f fahrenheit": "1"},
     "kelvin": {"kelvin": "1"},
+    "revolutions": {"rpm": "1"},
     "%": {"% percent pct percentage": "1"},
     "energy": {"joule": "1", "kj kilojoule": "1000", "kwh": "3600000", "calorie cal": "1046/250", "kcal": "4184"},
     "power": {"watt": "1", "kw kilowatt": "1000"},
@@ -63,9 +64,30 @@ _TABLE: dict[str, dict[str, str]] = {
     "amount": {"mole mol": "1"},
     "data": {"bit": "1", "byte": "8", "kb kilobyte": "8000", "mb megabyte": "8000000", "gb gigabyte": "8000000000"},
 }
-# cubic metres, so that litres and cubic centimetres are converted into one another
-_VOLUMES = {"l liter litre": "1/1000", "ml milliliter millilitre": "1/1000000", "gallon gal": "473176473/125000000000"}
-_COMPOUND = {"mph": "mile/hour", "kph": "km/hour", "kmh": "km/hour", "fps": "foot/second", "rpm": "1/minute"}
+# in square and in cubic metres, so that litres and cubic centimetres are converted into one another
+_AREAS = {"hectare ha": "10000", "acre": "316160658/78125"}
+_VOLUMES = {
+    "l liter litre": "1/1000",
+    "cl centiliter centilitre": "1/100000",
+    "ml milliliter millilitre": "1/1000000",
+    "gallon gal": "473176473/125000000000",
+    "quart qt": "473176473/500000000000",
+    "pint pt": "473176473/1000000000000",
+    "cup": "473176473/2000000000000",
+    "tablespoon tbsp": "473176473/32000000000000",
+    "teaspoon tsp": "157725491/32000000000000",
+}
+_COMPOUND = {"mph": "mile/hour", "kph": "km/hour", "kmh": "km/hour", "fps": "foot/second", "mpg": "mile/gallon"}
+_SYMBOLS = {
+    "N": "newton",
+    "J": "joule",
+    "W": "watt",
+    "V": "volt",
+    "A": "ampere",
+    "K": "kelvin",
+    "Ω": "ohm",
+    "L": "liter",
+}
 _POWERS = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3, "cu.": 3, "squared": 2, "cubed": 3}
 _LONGEST = 60  # characters of a unit
 _TOKEN = re.compile(r"/|\*|·|\^|\bper\b|°[cf]?\b|°|[%$€£¥₹¢]|µ?[^\W\d_]+\.?|-?\d+", re.IGNORECASE)
@@ -86,8 +108,9 @@ def _units() -> dict[str, Unit]:
         for names, size in sizes.items()
         for name in names.split()
     }
-    for names, size in _VOLUMES.items():
-        units |= {name: Unit(frozenset({("length", 3)}), Fraction(size)) for name in names.split()}
+    for power, table in ((2, _AREAS), (3, _VOLUMES)):
+        for names, size in table.items():
+            units |= {name: Unit(frozenset({("length", power)}), Fraction(size)) for name in names.split()}
     return units
 
 
@@ -103,7 +126,7 @@ def read_unit(text: str) -> tuple[Unit | None, str]:
     None where the text begins with no known one.
     """
     text = text.replace("²", "^2").replace("³", "^3").replace("**", "^").strip(" -\t")
-    tokens = [(match[0].casefold(), match.end()) for match in _TOKEN.finditer(text[:_LONGEST])]
+    tokens = [(_lower(match[0]), match.end()) for match in _TOKEN.finditer(text[:_LONGEST])]
     found, end, position, sign = _ONE, 0, 0, 1
     while position < len(tokens):
         factor, after = _factor(tokens, position)
@@ -138,10 +161,17 @@ def _factor(tokens: list[tuple[str, int]], position: int) -> tuple[Unit | None, 
     return _times(_ONE, unit, power), position
 
 
+def _lower(word: str) -> str:
+    """A word in lower case; of single letters, only symbols of units are names: `N` is newton, `M` nothing."""
+    if len(word) == 1 and word.isupper():
+        return _SYMBOLS.get(word, word)
+    return word.casefold()
+
+
 def _named(word: str) -> Unit | None:
     word = word.removesuffix(".")
     if word in _COMPOUND:
-        return read_unit(_COMPOUND[word].removeprefix("1/"))[0]
+        return read_unit(_COMPOUND[word])[0]
     for name in (word, word.removesuffix("s")):
         if name in _UNITS:
             return _UNITS[name]

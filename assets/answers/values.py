@@ -16,6 +16,7 @@ _DATES = (
     re.compile(rf"(?P<month>{_MONTH})\.?\s+{_DAY}(?:\s*,?\s+(?P<year>\d{{4}}))?", re.IGNORECASE),
     re.compile(rf"{_DAY}\s+(?:of\s+)?(?P<month>{_MONTH})\.?(?:\s*,?\s+(?P<year>\d{{4}}))?", re.IGNORECASE),
     re.compile(r"(?P<year>\d{4})-(?P<month>\d{1,2})-(?P<day>\d{1,2})"),
+    re.compile(rf"(?P<month>{_MONTH})\.?,?\s+(?:of\s+)?(?P<year>\d{{4}})(?P<day>)", re.IGNORECASE),
 )
 _CLOCK = re.compile(
     r"(?:at\s+)?(?P<hour>\d{1,2})(?:[:.](?P<minute>\d{2}))?\s*"
@@ -24,6 +25,14 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _HALVES = {"a": 0, "p": 12}
+_BEFORE_DATE = re.compile(r"(?:on\s+|in\s+)?(?:the\s+)?", re.IGNORECASE)
+_HOUR_IN_WORDS = re.compile(
+    r"(?:(?P<half>half past)|(?P<quarter>quarter|\d{1,2}(?: minutes)?) (?P<side>past|to)) (?P<hour>[a-z]+|\d{1,2})"
+    r"(?P<behind>.*)",
+    re.IGNORECASE,
+)
+_HOURS = "zero one two three four five six seven eight nine ten eleven twelve"
+_AROUND_RATIO = re.compile(r"(?:(?:a|the|in a)\s+)?ratio\s+(?:of|is)\s+|\s+ratio\Z", re.IGNORECASE)
 _RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+|\d+(?:\.\d+)?(?:\s+to\s+\d+(?:\.\d+)?)+")
 _NONE_EXISTS = re.compile(
     r"(?:there\s+(?:is|are)\s+)?no\s+(?:real\s+|integer\s+)?(?:solutions?|answers?|roots?)(?:\s+exists?)?", re.I
@@ -87,7 +96,7 @@ def number_of_solutions(answer: str) -> str | None:
 
 def clock_time(answer: str) -> tuple[int, bool] | None:
     """Minutes after midnight, and whether the half of the day is stated; None for what is no time of the day."""
-    bare = answer.strip().casefold()
+    bare = _hour_in_digits(answer.strip().casefold())
     if bare in ("noon", "midnight"):
         return (720 if bare == "noon" else 0), True
     match = _CLOCK.fullmatch(bare)
@@ -105,19 +114,33 @@ def clock_time(answer: str) -> tuple[int, bool] | None:
     return hour * 60 + minute, hour > 12
 
 
-def date(answer: str) -> tuple[int | None, int, int] | None:
-    """(year or None, month, day); None for what is no date. Dates such as 3/4/2021 have two readings and are none."""
+def _hour_in_digits(text: str) -> str:
+    """`quarter to five` -> `4:45`; other texts as they are."""
+    match = _HOUR_IN_WORDS.fullmatch(text.removeprefix("a "))
+    hours = _HOURS.split()
+    if match is None or not (match["hour"].isdigit() or match["hour"] in hours):
+        return text
+    hour = int(match["hour"]) if match["hour"].isdigit() else hours.index(match["hour"])
+    minutes = 30 if match["half"] else 15 if match["quarter"] == "quarter" else int(match["quarter"].split()[0])
+    hour, minutes = ((hour - 2) % 12 + 1, 60 - minutes) if match["side"] == "to" else (hour, minutes)
+    return f"{hour}:{minutes:02}{match['behind']}"
+
+
+def date(answer: str) -> tuple[int | None, int, int | None] | None:
+    """(year, month, day), None for what is not stated; None for what is no date, as 3/4/2021 with its two readings."""
     for pattern in _DATES:
-        if match := pattern.fullmatch(answer.strip()):
+        if match := pattern.fullmatch(_BEFORE_DATE.sub("", answer.strip())):
             month = match["month"]
             number = int(month) if month.isdigit() else 1 + [name[:3] for name in _MONTHS].index(month[:3].casefold())
-            return (int(match["year"]) if match["year"] else None), number, int(match["day"])
+            year, day = (int(match[part]) if match[part] else None for part in ("year", "day"))
+            return year, number, day
     return None
 
 
 def ratio(answer: str) -> tuple[Fraction, ...] | None:
     """The parts of `3:2`, `3 to 2`, `1:2:3`, divided by the first; None for what is no ratio."""
-    if not _RATIO.fullmatch(answer.strip()):
+    answer = _AROUND_RATIO.sub("", answer.strip())
+    if not _RATIO.fullmatch(answer):
         return None
     parts = [Fraction(part) for part in re.findall(r"\d+(?:\.\d+)?", answer)]
     return tuple(part / parts[0] for part in parts) if parts[0] else None

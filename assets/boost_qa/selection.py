@@ -116,7 +116,7 @@ def query(name: str) -> str:
 def _why(lake: Lake, status: PartitionStatus, rules: ReleaseRules, profile: str) -> Why | None:
     if status.why == "failed":
         return "failed its gate"
-    if status.why != "stale" or not rules.take_stale or status.scores_are_older or status.dialogues is None:
+    if status.why != "stale" or not rules.take_stale or status.scores_are_of_others or status.dialogues is None:
         return status.why
     used = lake.facts(DIALOGUES, status.dialogues.keys).get("profile")
     return None if used == profile else "of another profile"

@@ -7,8 +7,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
-from assets.answers.read import check_answer, stated_answers
+from assets.answers.read import stated_answers
 from assets.dialogues.questions import Question
 from assets.dialogues.task import DialogueTask
 from assets.framework.scenarios.declaration import Asked, Condition, Pose, Repeat, Say

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from assets.answers.read import check_answer, tells_result
+from assets.answers.check import check_answer
+from assets.answers.mentions import tells_result
 from assets.dialogues.schema import TURN
 from assets.dialogues.screening import screen, without_heading
 from assets.dialogues.steps import FixedTurn, ModelTurn, play

@@ -20,8 +20,8 @@ from assets.evaluation.grading import (
     grade_by_rule,
     grade_choice,
     grade_code,
-    program_with_tests,
     read_judge_mark,
+    run_tests,
 )
 from assets.evaluation.lm_eval import grade_task
 from assets.evaluation.prompting import as_text, filled, prompt_hash, question_messages
@@ -29,9 +29,6 @@ from assets.evaluation.questions import QuestionSet
 from assets.framework.partition_run import gather_results
 from assets.quality.judge import JUDGE_ROLE
 from resources.chat.calls import Call, CallFailed, Chat, Completion, Message
-from resources.sandbox.sandbox import run_code
-
-CODE_MAY_IMPORT = ("numpy",)  # EvalPlus's tests compare with it
 
 AnswerRow = dict[str, Any]
 
@@ -203,9 +200,8 @@ async def _run_tests(run: BenchmarkRun, question: BenchmarkQuestion, output: str
     code = await asyncio.to_thread(extract_code, output, question)  # up to half a second where there is no fence
     if code is None:
         return Grade("wrong", "no_code", decided_by="tests")
-    program, limits = program_with_tests(code, question), run.configuration.sandbox
     async with run.sandboxes:
-        result = await asyncio.to_thread(run_code, program, limits, CODE_MAY_IMPORT)
+        result = await asyncio.to_thread(run_tests, code, question, run.configuration.sandbox)
     return grade_code(code, result)
 
 

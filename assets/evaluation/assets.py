@@ -30,7 +30,7 @@ from resources.model_servers.embedded.weights import EmbeddedModelMissing
 from resources.model_servers.tuned.configuration import Serving
 from resources.model_servers.tuned.merge_adapter import NotMergeable
 from resources.progress import progress
-from resources.sandbox.sandbox import NoSandbox
+from resources.sandbox.bubblewrap import NoSandbox
 
 STOPS_THE_RUN = (
     EndpointUnusable,

@@ -12,11 +12,12 @@ from assets.answers.compare import compare_final
 from assets.answers.read import read_final
 from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.quality.code_blocks import is_python
-from resources.sandbox.sandbox import SandboxResult
+from resources.sandbox.sandbox import DEFAULT_LIMITS, SandboxLimits, SandboxResult, run_code
 
 Verdict = Literal["right", "wrong", "unreadable", "failed"]
 READ_AT_MOST = 50_000  # characters from the end of an answer
 LONGEST_CODE = 100_000
+CODE_MAY_IMPORT = ("numpy",)  # EvalPlus's tests compare with it
 LONGEST_PARSED, LINES_PARSED = 10_000, 150  # code without a fence: each further line costs one more parse
 
 
@@ -137,7 +138,7 @@ def extract_code(output: str, question: BenchmarkQuestion) -> str | None:
     if not question.start:
         return code
     if _defines(code, question.entry_point):
-        preamble = question.start.partition(f"def {question.entry_point}")[0]
+        preamble = _preamble(question)
         return f"{preamble.rstrip()}\n\n{code}" if preamble.strip() else code
     indented = code if code[:1].isspace() else "\n".join(f"    {line}" for line in code.splitlines())
     return f"{question.start}\n{indented}"
@@ -161,9 +162,19 @@ def _bare_code(output: str, question: BenchmarkQuestion) -> str | None:
     return next((code for end in ends if is_python(code := "\n".join(lines[:end]))), None)
 
 
-def program_with_tests(code: str, question: BenchmarkQuestion) -> str:
-    """The code, followed by the tests."""
-    return f"{code}\n\n{question.reference}\n"
+def _preamble(question: BenchmarkQuestion) -> str:
+    """The imports and helpers that precede the function where the question gives its start."""
+    return re.split(rf"^(?:async )?def {re.escape(question.entry_point)}\b", question.start, maxsplit=1, flags=re.M)[0]
+
+
+def run_tests(code: str, question: BenchmarkQuestion, limits: SandboxLimits = DEFAULT_LIMITS) -> SandboxResult:
+    """Run code with the question's tests, which get the question's helpers and never those of the code.
+
+    Raises:
+        NoSandbox: no sandbox works on this machine.
+    """
+    tests = f"{_preamble(question)}\n{question.reference}"
+    return run_code(code, tests, limits, CODE_MAY_IMPORT, question.entry_point)
 
 
 def grade_code(code: str, result: SandboxResult) -> Grade:

@@ -15,7 +15,7 @@ _WORST_FIRST: tuple[NotCurrent, ...] = ("missing", "failed", "stale")
 def why_not_current(
     written: PartitionRecord | None, fingerprint: str | None, made_from: PartitionRecord | None = None
 ) -> NotCurrent | None:
-    """Why a partition is to be made, or None where it is current.
+    """Why a partition is to be made, or None where it is current. Its rows are known by their content, not by a time.
 
     Args:
         written: what the lake holds of it; None: nothing.
@@ -24,14 +24,22 @@ def why_not_current(
 
     Returns:
         `missing`: it was never written. `failed`: its gate failed. `stale`: it was made by other plans, prompts, models
-        or rules than the present ones, or is older than the rows that it was made from.
+        or rules than the present ones, or from other rows than the present ones.
     """
     if written is None:
         return "missing"
     if written.gate == "failed":
         return "failed"
-    older = made_from is not None and written.written_at < made_from.written_at
-    return "stale" if older or written.fingerprint != fingerprint else None
+    return "stale" if was_made_from_others(written, made_from) or written.fingerprint != fingerprint else None
+
+
+def was_made_from_others(written: PartitionRecord, made_from: PartitionRecord | None) -> bool:
+    """Whether a partition was made from other rows than those that `made_from` has now."""
+    if made_from is None:
+        return False
+    if not (made_from.content or written.content):  # both were written by an earlier version, which compared times
+        return written.written_at < made_from.written_at
+    return written.made_from != made_from.content
 
 
 def worst(*reasons: NotCurrent | None) -> NotCurrent | None:

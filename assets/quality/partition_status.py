@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.fingerprint import dialogue_fingerprint
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
-from assets.framework.currency import NotCurrent, why_not_current, worst
+from assets.framework.currency import NotCurrent, was_made_from_others, why_not_current, worst
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
@@ -49,9 +49,9 @@ class PartitionStatus:
         return f"{self.scenario}|{self.shard}"
 
     @property
-    def scores_are_older(self) -> bool:
-        """Whether the dialogues were written again after they were scored."""
-        return bool(self.dialogues and self.scored and self.scored.written_at < self.dialogues.written_at)
+    def scores_are_of_others(self) -> bool:
+        """Whether other dialogues were scored than those that the partition has now."""
+        return bool(self.scored and was_made_from_others(self.scored, self.dialogues))
 
 
 def expected_fingerprints(profile: Profile, scenarios: Scenarios, prompts: PromptBook, rules: QualityRules) -> Expected:
@@ -63,8 +63,8 @@ def partition_statuses(lake: Lake, expected: Expected) -> list[PartitionStatus]:
     """Every declared scenario of every planned shard, in the order of shard and scenario.
 
     A partition is `missing` where its dialogues or their scores were never written, `failed` where the gate of either
-    failed, and `stale` where either was made by other means than the present ones, or the scores are older than the
-    dialogues. Reads the lake's index only: four listings, whatever the number of partitions.
+    failed, and `stale` where either was made by other means than the present ones, or the scores are those of
+    other dialogues. Reads the lake's index only: four listings, whatever the number of partitions.
     """
     dialogues, scored = _by_name(lake, DIALOGUES), _by_name(lake, SCORED)
     regenerations = _by_name(lake, REGENERATIONS)

@@ -10,7 +10,7 @@ import polars as pl
 
 from assets.dialogues.questions import PartnerQuestions
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.currency import why_not_current
+from assets.framework.currency import was_made_from_others, why_not_current
 from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
 from assets.framework.partitions import partition_columns
 from assets.framework.prompts import PromptBook
@@ -140,7 +140,8 @@ class DialogueScoring:
             "judge_prompt": self.prompts.version(JUDGE),
             "usage": usage_facts(usage),
         }
-        self.lake.write(SCORED, keys, made, fingerprint=self._fingerprint(inputs.record), gate=gate, facts=facts)
+        fingerprint = self._fingerprint(inputs.record)
+        self.lake.write(SCORED, keys, made, fingerprint=fingerprint, gate=gate, facts=facts, made_from=inputs.record)
         metadata = scores_metadata(made, self.lake.read(DIALOGUES, [keys]), usage, gate, self.lake.path(SCORED, keys))
         return Written(metadata, GATE_FAILED if gate == "failed" else "")
 
@@ -153,7 +154,7 @@ class DialogueScoring:
     def _verdicts(self, dialogues: PartitionRecord) -> dict[str, JudgeVerdict]:
         """Written verdicts of the same judge on the same dialogues: changed rules or decisions need no new call."""
         scored = self.lake.record(SCORED, dialogues.keys)
-        if scored is None or scored.written_at < dialogues.written_at:
+        if scored is None or was_made_from_others(scored, dialogues):
             return {}
         if self.lake.facts(SCORED, dialogues.keys).get("judging") != self._judging_fingerprint(dialogues):
             return {}

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
-from assets.answers.read import check_answer, is_exact, mentions_result, stated_answers
+from assets.answers.mentions import is_exact, mentions_result
+from assets.answers.read import stated_answers
 from assets.dialogues.questions import Question
 from assets.dialogues.screening import is_english, is_refusal, is_repetitive, repeated_share
 from assets.quality.code_blocks import code_parses

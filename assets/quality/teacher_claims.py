@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from assets.answers.read import mentions_result, tells_result
+from assets.answers.mentions import mentions_result, tells_result
 from assets.framework.scenarios.declaration import Pose, Say
 from assets.quality.inputs import DialogueInput, Turn
 

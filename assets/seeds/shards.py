@@ -1,8 +1,12 @@
 """Which shards the lake holds, in canonical order."""
 
+import re
+
 from assets.framework.partitions import source_of
 from assets.seeds.schema import SEEDS
 from resources.lake.tables import Lake
+
+_SHARD_FILE = re.compile(r"/shard=([^/]+-\d+)/part\.parquet")
 
 
 def shard_number(shard: str) -> int:
@@ -13,8 +17,9 @@ def shard_number(shard: str) -> int:
 def source_shards(lake: Lake, source: str) -> list[str]:
     """The written shards of a source by number, also those whose writer was killed before it indexed them."""
     indexed = {record.keys["shard"] for record in lake.records(SEEDS) if record.keys["source"] == source}
-    files = lake.store.list(f"{SEEDS.name}/source={source}")
-    written = {file.path.split("/")[2].removeprefix("shard=") for file in files}
+    folder = f"{SEEDS.name}/source={source}"
+    found = (_SHARD_FILE.fullmatch(file.path.removeprefix(folder)) for file in lake.store.list(folder))
+    written = {match[1] for match in found if match}
     for shard in written - indexed:
         lake.record(SEEDS, {"source": source, "shard": shard})
     return sorted(written, key=shard_number)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assets.answers.read import check_answer
+from assets.answers.check import check_answer
 from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.release import Release, create_release_views, create_view
 from assets.dialogues.fingerprint import sampling

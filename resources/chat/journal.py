@@ -13,12 +13,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from resources.chat.journal_format import decode_file, encode_line
 from resources.lake.store import Store, StoreError, StoreUnreachable
 
 FOLDER = "_journal"
+SUFFIXES = (".jsonl", ".journal")  # a later format would have a name such as .jsonl2
 OUTAGE_SECONDS = 300.0
 
 
@@ -211,5 +213,6 @@ def delete_journal(store: Store, scope: str) -> int:
 
 
 def _files(store: Store, folder: str) -> list[str]:
-    """The files of this very scope's journal, not of scopes below it, oldest first."""
-    return [file.path for file in store.list(folder) if file.path.rpartition("/")[0] == folder]
+    """The files of this very scope's journal, not of scopes below it and not of other programs, oldest first."""
+    paths = (PurePosixPath(file.path) for file in store.list(folder))
+    return [str(path) for path in paths if str(path.parent) == folder and path.suffix.startswith(SUFFIXES)]

@@ -2,15 +2,17 @@
 
 lake.json                                               the version of this layout
 scenario_dialogues/scenario=debate/shard=x-0003/part.parquet    the rows; the footer says what they were made of
-_index/scenario_dialogues/scenario=debate/shard=x-0003/<when>~<fingerprint>~<gate>~<rows>.json
+_index/scenario_dialogues/scenario=debate/shard=x-0003/<when>~<fingerprint>~<gate>~<rows>~<content>~<made_from>.json
                                                         the same facts, for thousands of partitions in one listing
 _journal/…                                              completions that were paid for (resources.chat.journal)
 """
 
+import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
@@ -25,6 +27,7 @@ from resources.lake.opening import open_store
 from resources.lake.store import DEFAULT_S3, S3Options, Store, StoredFile
 
 STAMP = "%Y%m%dT%H%M%S%fZ"  # of a time in a marker's name
+MARKER = re.compile(r"(\d{8}T\d{12}Z)~([^~]*)~(passed|failed)~(\d+)(?:~([0-9a-f]+)~([0-9a-f]*))?\.json")
 Gate = Literal["passed", "failed"]
 JSON = Any
 
@@ -73,6 +76,8 @@ class PartitionRecord:
     fingerprint: str  # identity of its inputs: seeds, plans, prompts, models, rules
     gate: Gate  # whether the partition's own checks passed
     rows: int
+    content: str = ""  # hash of the rows; "": written by an earlier version
+    made_from: str = ""  # `content` of the partition that the rows were made from, where that is a part of its currency
 
     @property
     def name(self) -> str:
@@ -86,6 +91,8 @@ class PartitionRecord:
             "master.gate": self.gate,
             "master.written_at": self.written_at.isoformat(),
             "master.rows": str(self.rows),
+            "master.content": self.content,
+            "master.made_from": self.made_from,
         }
 
     @classmethod
@@ -94,20 +101,31 @@ class PartitionRecord:
         fingerprint, gate, written_at, rows = (
             footer[f"master.{name}"] for name in ("fingerprint", "gate", "written_at", "rows")
         )
-        return cls(table, dict(keys), datetime.fromisoformat(written_at), fingerprint, cast("Gate", gate), int(rows))
+        content, made_from = (footer.get(f"master.{name}", "") for name in ("content", "made_from"))
+        when = datetime.fromisoformat(written_at)
+        return cls(table, dict(keys), when, fingerprint, cast("Gate", gate), int(rows), content, made_from)
 
     def to_marker(self) -> str:
         """The record as the name of an empty file in the index; a later record has a greater name."""
-        return "~".join([self.written_at.strftime(STAMP), self.fingerprint, self.gate, f"{self.rows}.json"])
+        content = [self.content, self.made_from] if self.content else []
+        facts = [self.written_at.strftime(STAMP), self.fingerprint, self.gate, str(self.rows), *content]
+        return f"{'~'.join(facts)}.json"
 
     @classmethod
-    def from_marker(cls, folder: str, marker: str) -> "PartitionRecord":
-        """The record that a marker in a folder of the index names."""
+    def from_marker(cls, folder: str, marker: str) -> "PartitionRecord | None":
+        """The record that a marker in a folder of the index names; None for a file that is no marker."""
+        match = MARKER.fullmatch(marker)
         _, table, *parts = folder.split("/")
-        stamp, fingerprint, gate, rows = marker.removesuffix(".json").split("~")
-        written_at = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+        if match is None or not all("=" in part for part in parts):
+            return None
+        stamp, fingerprint, gate, rows, content, made_from = match.groups()
+        try:
+            written_at = datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+        except ValueError:
+            return None
         keys = dict(part.split("=", 1) for part in parts)
-        return cls(table, keys, written_at, fingerprint, cast("Gate", gate), int(rows))
+        record = cls(table, keys, written_at, fingerprint, cast("Gate", gate), int(rows))
+        return replace(record, content=content or "", made_from=made_from or "")
 
 
 class Lake:
@@ -137,6 +155,7 @@ class Lake:
         fingerprint: str,
         gate: Gate = "passed",
         facts: Mapping[str, JSON] | None = None,
+        made_from: PartitionRecord | None = None,
         once: bool = False,
     ) -> PartitionRecord:
         """Write one partition, whole or not at all, and replace the one that was there.
@@ -148,6 +167,7 @@ class Lake:
             fingerprint: identity of all inputs of the rows.
             gate: whether the partition's own checks passed; a release takes only partitions whose checks passed.
             facts: further facts for the footer (profile, prompt versions, usage), plain JSON.
+            made_from: the partition whose rows these were made from, where these can change under one fingerprint.
             once: never replace a partition, not even one that another process writes at this moment. A partition
                 of the same fingerprint counts as written.
 
@@ -163,7 +183,16 @@ class Lake:
         # A clock that was set back must not let an earlier write look like the newest.
         after = [record.written_at + timedelta(microseconds=1) for record in newest_records(older)]
         written_at = max([self._now(), *after])
-        record = PartitionRecord(table.name, dict(keys), written_at, fingerprint, gate, checked.height)
+        record = PartitionRecord(
+            table=table.name,
+            keys=dict(keys),
+            written_at=written_at,
+            fingerprint=fingerprint,
+            gate=gate,
+            rows=checked.height,
+            content=_content_hash(checked),
+            made_from=made_from.content if made_from else "",
+        )
         footer = {**record.to_footer(), "master.facts": json.dumps(facts or {}, sort_keys=True)}
         buffer = io.BytesIO()
         # Level 1 takes half the time of polars' own level for 4 % more bytes.
@@ -291,7 +320,8 @@ class Lake:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _markers(self, table: Table, keys: Mapping[str, str]) -> list[StoredFile]:
-        return self.store.list(_index_folder(table, keys))
+        files = self.store.list(_index_folder(table, keys))
+        return [file for file in files if MARKER.fullmatch(file.path.rpartition("/")[2])]
 
     def _read(self, path: str, columns: Sequence[str] | None) -> pl.DataFrame:
         local = self.store.local_path(path)
@@ -316,12 +346,20 @@ class Lake:
 
 
 def newest_records(markers: Iterable[StoredFile]) -> list[PartitionRecord]:
-    """The record of the newest marker of each partition, by keys."""
-    newest: dict[str, str] = {}
-    for file in markers:
+    """The record of the newest marker of each partition, by keys. Other files, such as Thumbs.db, are left out."""
+    newest: dict[str, PartitionRecord] = {}
+    for file in sorted(markers, key=lambda file: file.path):
         folder, _, name = file.path.rpartition("/")
-        newest[folder] = max(name, newest.get(folder, ""))
-    return [PartitionRecord.from_marker(folder, marker) for folder, marker in sorted(newest.items())]
+        if record := PartitionRecord.from_marker(folder, name):
+            newest[folder] = record
+    return list(newest.values())
+
+
+def _content_hash(frame: pl.DataFrame) -> str:
+    """16 hex digits over the rows."""
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer, compression="uncompressed")
+    return hashlib.sha256(buffer.getbuffer()).hexdigest()[:16]
 
 
 def _index_folder(table: Table, keys: Mapping[str, str]) -> str:

@@ -17,7 +17,8 @@ _DENIED = {
             *(29, 68, 64, 240),  # shmget msgget semget mq_open
         },
         56,  # clone
-        435,  # clone3
+        (41, 53),  # socket socketpair
+        54,  # setsockopt
     ),
     "aarch64": (
         0xC00000B7,
@@ -30,9 +31,13 @@ _DENIED = {
             *(194, 186, 190, 180),
         },
         220,
-        435,
+        (198, 199),
+        208,
     ),
 }
+_CLONE3 = 435
+_UNIX_SOCKET = 1  # of the other families, network namespaces do not isolate all: AF_VSOCK reaches the hypervisor
+_SEND_BUFFER, _SEND_BUFFER_FORCE = 7, 32  # a larger one takes memory of the kernel that no limit counts
 _NEW_NAMESPACE = 0x7E020080  # every CLONE_NEW… flag
 _ALLOW, _REFUSE, _NO_SUCH_CALL, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -45,7 +50,7 @@ def system_call_filter() -> bytes:
         LookupError: the filter is not known for the machine's architecture.
     """
     try:
-        architecture, denied, clone, clone3 = _DENIED[platform.machine()]
+        architecture, denied, clone, sockets, set_option = _DENIED[platform.machine()]
     except KeyError:
         raise LookupError(f"the sandbox runs on {', '.join(_DENIED)}, not on {platform.machine()}") from None
     numbers = sorted(denied)
@@ -56,15 +61,33 @@ def system_call_filter() -> bytes:
         (_LOAD, 0, 0, 0),  # the call's number
         (_AT_LEAST, 0, 1, 0x40000000),  # x32, which has its own numbers
         (_RETURN, 0, 0, _NO_SUCH_CALL),
-        (_EQUAL, 0, 1, clone3),  # its flags are in memory; without it libc falls back to clone
+        (_EQUAL, 0, 1, _CLONE3),  # its flags are in memory; without it libc falls back to clone
         (_RETURN, 0, 0, _NO_SUCH_CALL),
         (_EQUAL, 0, 4, clone),
         (_LOAD, 0, 0, 16),  # its flags
         (_ANY_BIT, 0, 1, _NEW_NAMESPACE),
         (_RETURN, 0, 0, _REFUSE),
         (_RETURN, 0, 0, _ALLOW),
+        *(step for number in sockets for step in _only_unix(number)),
+        (_EQUAL, 0, 5, set_option),
+        (_LOAD, 0, 0, 32),  # which option
+        (_EQUAL, 2, 0, _SEND_BUFFER),
+        (_EQUAL, 1, 0, _SEND_BUFFER_FORCE),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _REFUSE),
         *((_EQUAL, len(numbers) - index, 0, number) for index, number in enumerate(numbers)),
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _REFUSE),
     ]
     return b"".join(struct.pack("=HBBI", *step) for step in program)
+
+
+def _only_unix(number: int) -> list[tuple[int, int, int, int]]:
+    """Refuse the call of this number unless its first argument, the family of a socket, is AF_UNIX."""
+    return [
+        (_EQUAL, 0, 4, number),
+        (_LOAD, 0, 0, 16),
+        (_EQUAL, 0, 1, _UNIX_SOCKET),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _REFUSE),
+    ]

@@ -20,6 +20,12 @@ class Cup(Configuration):
     colour: str
 
 
+def bomb(levels: int) -> bytes:
+    """YAML whose aliases stand for 10^levels values."""
+    lines = ["a0: &a0 x", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, levels + 1))]
+    return "\n".join([*lines, f"size: *a{levels}"]).encode()
+
+
 def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
     file = tmp_path / "cup.yaml"
     file.write_text("size: 0\nhandle: yes\n")
@@ -76,6 +82,12 @@ def test_an_unknown_key_is_named_with_the_known_keys_and_the_most_similar(
         (b"- a\n- b\n", "should be a mapping"),
         (b"size: [1\n", "is not valid YAML"),
         (b"size: \xff\xfe\n", "cannot be read"),
+        (bomb(9), "has more than 100,000 values, by its aliases"),
+        (b"size: " + b"[" * 5000, "nested too deeply"),
+        (b"size: &a [*a]", "an alias is part of its own value"),
+        (b"size: " + b"9" * 5000, "a number or a date in it cannot be read"),
+        (b"size: 2026-13-45", "a number or a date in it cannot be read"),
+        (bomb(4), r"size: Input should be a valid integer \(given: \["),
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused_with_its_name(tmp_path: Path, content: bytes, words: str) -> None:

@@ -42,7 +42,8 @@ class LakeMessageChannel(PipesBlobStoreMessageWriterChannel):
         super().__init__(interval=interval)
         self._store, self._folder = store, folder
         # SageMaker restarts an interrupted job as the same attempt: its messages continue the numbers.
-        self._number = 1 + max((int(PurePosixPath(file.path).stem) for file in store.list(folder)), default=0)
+        names = (PurePosixPath(file.path).stem for file in store.list(folder))
+        self._number = 1 + max((int(name) for name in names if name.isdecimal()), default=0)
         self._unwritten = ""
 
     def upload_messages_chunk(self, payload: StringIO, index: int) -> None:

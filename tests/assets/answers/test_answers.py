@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
+from assets.answers.mentions import mentions_result, tells_result
 from assets.answers.quantities import read_quantity
-from assets.answers.read import check_answer, mentions_result, read_final, stated_answers, tells_result
+from assets.answers.read import read_final, stated_answers
 
 MARKED = [
     ("18 + 24 = 42\n#### 42", "42"),
@@ -215,10 +217,20 @@ def test_formulas_can_be_compared_in_any_thread() -> None:
 
 def test_plain_numbers_need_no_heavy_library() -> None:
     program = (
-        "import sys; from assets.answers.read import check_answer; "
+        "import sys; from assets.answers.check import check_answer; "
         "assert check_answer('So there are 42 apples.', '42', 'math') == 'right'; "
         "from assets.answers import formula_pool; "
         "assert not {'sympy', 'math_verify'} & set(sys.modules) and not formula_pool._pool.idle"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_math_verify_stays_out_of_this_process() -> None:
+    program = (
+        "import signal, sys; from assets.answers.compare import compare_final; "
+        "assert compare_final('x + x', '2x', 'math') == 'right'; "
+        "assert not {'sympy', 'math_verify'} & set(sys.modules); "
+        "assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

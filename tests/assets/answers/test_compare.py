@@ -18,7 +18,23 @@ RIGHT = [
     ("40 sq ft", "40 ft²", "math"),
     ("quarter of an hour", "15 minutes", "math"),
     ("5 pounds", "£5", "math"),
+    ("USD 3.50", "$3.5", "math"),
+    ("$15 per hour", "$15/hour", "math"),
+    ("30 miles per gallon", "30 mpg", "math"),
+    ("10 N", "10 newtons", "math"),
+    ("25 °C", "77 °F", "math"),
+    ("2 acres", "8093.7128448 m²", "math"),
     # numbers
+    ("12\u202f011", "12011", "math"),
+    ("12\u00a0011", "12,011", "math"),
+    ("12 011", "12011", "math"),
+    ("٤٢", "42", "math"),
+    ("7" * 300, f"{'7' * 300}", "math"),
+    ("9" * 190, "9" * 190 + ".0", "math"),
+    ("one and a half", "1.5", "math"),
+    ("2 and a half hours", "150 minutes", "math"),
+    ("33.3%", "1/3", "math"),
+    ("2,74 €", "2.74", "math"),
     ("two hundred and five", "205", "math"),
     ("6.02 × 10^{23}", "6.02e23", "math"),
     ("66.7%", "66.67%", "math"),
@@ -27,6 +43,14 @@ RIGHT = [
     ("1000,5", "1000.5", "math"),
     # ratios, lists, points, names
     ("4 to 6", "2:3", "math"),
+    ("a ratio of 2:1", "2 to 1", "math"),
+    ("x < 2 or x > 5", r"(-\infty, 2) \cup (5, \infty)", "math"),
+    ("|x| < 3", "-3 < x < 3", "math"),
+    (r"\boxed{3} and \boxed{5}", "5, 3", "math"),
+    (r"4\pi\text{ m}^2", "4π square meters", "math"),
+    ("10C3", "120", "math"),
+    ("3.14", r"\pi", "math"),
+    ("red and blue", "red, blue", "general"),
     ("x = 1 or x = -1", r"\pm 1", "math"),
     ("y = 7, x = 2", "x=2, y=7", "math"),
     ("x=2, y=7", "(2, 7)", "math"),
@@ -36,6 +60,9 @@ RIGHT = [
     ("there are no solutions", "no solution", "math"),
     # times and dates
     ("5:30 pm", "17:30", "general"),
+    ("half past three", "3:30", "general"),
+    ("a quarter to five", "4:45", "general"),
+    ("the 4th of July", "July 4", "general"),
     ("noon", "12:00 PM", "general"),
     ("July 4, 1776", "4 July 1776", "general"),
     ("1776-07-04", "July 4th, 1776", "general"),
@@ -49,6 +76,13 @@ RIGHT = [
     ("WHO", "World Health Organization", "general"),
 ]
 WRONG = [
+    ("3 acres", "3 hectares", "math"),
+    ("20 °C", "20 °F", "math"),
+    ("8" * 300, "8" * 299 + "9", "math"),
+    ("x < 3", "y < 3", "math"),
+    ("March 2021", "April 2021", "general"),
+    ("44 BC", "44 AD", "general"),
+    ("A", "A and B", "general"),
     ("5 m/s", "5 km/h", "math"),
     ("$30", "€30", "math"),
     ("10 cm", "10 cm²", "math"),
@@ -77,6 +111,14 @@ UNKNOWN = [
     ("not possible", "impossible", "general"),
     ("a == b", "b == a", "code"),
     ("7.07", "7.1", "math"),
+    ("33%", "1/3", "math"),
+    ("1024 KB", "1 MB", "math"),
+    ("1.2k", "1200", "math"),
+    ("the 1990s", "1990", "general"),
+    ("x^2 + C", "x^2", "math"),
+    (r"\ln(x^2)", r"2\ln x", "math"),
+    ("York", "New York", "general"),
+    ("July 1969", "July 20, 1969", "general"),
     ("not Rome", "Rome", "general"),
 ]
 
@@ -124,6 +166,16 @@ def test_what_is_no_single_quantity_is_none(text: str) -> None:
         ("1. Answer: A\n2. Answer: D", "general", None),
         ("Step 1: add. The answer is 3. Step 2: square it, which gives 9.", "general", None),
         ("The answer is Alfred.", "general", "Alfred"),
+        (r"So $\boxed{2}$ or $\boxed{3}$.", "math", "2, 3"),
+        (r"We pay \boxed{20} percent.", "math", "20 percent"),
+        (r"First \boxed{3}, but then \boxed{4}.", "math", "4"),
+        ("The final answer is:\n$$\n42\n$$", "math", "42"),
+        ("Final Answer: Jane started to grow roses 3 hours ago.", "math", "3 hours"),
+        ("Therefore $x > 5$ is the solution.", "math", "x > 5"),
+        ("Thus, the pair is $(7, 6)$. I hope this helps!", "math", "(7, 6)"),
+        ("$2x + y = 0$", "math", "2x + y = 0"),
+        ("The line is 2x + y = 0", "math", None),
+        ("So x <= 2", "math", None),
     ],
 )
 def test_a_final_answer_is_read_only_where_it_is_certain(text: str, domain: str, final: str | None) -> None:
@@ -141,22 +193,3 @@ def test_a_final_answer_is_read_only_where_it_is_certain(text: str, domain: str,
 )
 def test_what_is_said_about_an_answer_states_none(text: str, stated: list[str]) -> None:
     assert stated_answers(text) == stated
-
-
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        "The answer is " * 3_000,
-        "then " * 20_000,
-        "1,2" * 15_000,
-        "one " * 20_000,
-        "(" * 50_000,
-        "x = " * 20_000,
-        "=9" * 30_000,
-    ],
-)
-def test_hostile_texts_have_no_answer_and_do_not_hold_up_the_reader(hostile: str) -> None:
-    for domain in ("math", "code", "general"):
-        read_final(hostile, domain)
-        assert compare_final(hostile, "12", domain) == "unknown"
-    assert stated_answers(hostile) == []

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import polars as pl
 import pytest
 
 from assets.boost_qa.configuration import ReleaseRules
@@ -52,11 +53,11 @@ def test_plans_of_a_retracted_seed_and_of_those_it_is_the_partner_of_do_not_coun
     assert select(tiny_lake, retracted=(tiny_lake.dialogues["apples"].seed_id,)).planned == 6  # the partner of `loop`
 
 
-def test_scores_older_than_their_dialogues_are_left_out_even_where_stale_partitions_are_taken(
+def test_scores_of_other_dialogues_are_left_out_even_where_stale_partitions_are_taken(
     tiny_lake: TinyLake,
 ) -> None:
     keys = {"scenario": "debate", "shard": SHARD}
-    rows = tiny_lake.lake.read(DIALOGUES, [keys])
+    rows = tiny_lake.lake.read(DIALOGUES, [keys]).with_columns(pl.col("completion_tokens") + 1)
     fingerprint = tiny_lake.expected.fingerprints(tiny_lake.plans_fingerprint(SHARD), "", "debate")[0]
     tiny_lake.lake.write(DIALOGUES, keys, rows, fingerprint=fingerprint, facts={"profile": PROFILE})
     assert whys(select(tiny_lake, take_stale=True))["debate"] == "stale"

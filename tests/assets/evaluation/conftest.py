@@ -23,7 +23,8 @@ from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
 from resources.model_servers.tuned.serving import ModelUnderTest
 from resources.progress import Update
-from resources.sandbox.sandbox import NoSandbox, require_sandbox
+from resources.sandbox.bubblewrap import NoSandbox
+from resources.sandbox.sandbox import require_sandbox
 from tests.fake_endpoint import FakeEndpoint
 
 BASE = "smollm2-135m"

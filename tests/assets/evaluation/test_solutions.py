@@ -8,9 +8,8 @@ import pytest
 
 from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.evaluation.configuration import Rows, load_benchmarks
-from assets.evaluation.grading import extract_code, grade_code, program_with_tests
+from assets.evaluation.grading import extract_code, grade_code, run_tests
 from assets.evaluation.questions import read_questions
-from resources.sandbox.sandbox import run_code
 
 
 def read(benchmark: Any, **values: object) -> tuple[BenchmarkQuestion, ...]:
@@ -30,7 +29,7 @@ def share_right(questions: Sequence[BenchmarkQuestion]) -> float:
     for question in questions:
         code = extract_code(f"Here it is.\n```python\n{question.solution}\n```\n", question)
         assert code is not None
-        right += grade_code(code, run_code(program_with_tests(code, question))).verdict == "right"
+        right += grade_code(code, run_tests(code, question)).verdict == "right"
     return right / len(questions)
 
 

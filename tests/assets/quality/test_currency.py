@@ -1,9 +1,12 @@
 """The runs, the estimate, the release and the nightly schedule agree on what is current, whatever the lake holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +16,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.fingerprint import dialogue_fingerprint
 from assets.dialogues.inputs import is_current
 from assets.dialogues.schema import DIALOGUES, REGENERATIONS
-from assets.framework.currency import NotCurrent
+from assets.framework.currency import NotCurrent, was_made_from_others
 from assets.framework.partition_run import PartitionError, RunProgress
 from assets.quality.configuration import load_quality_rules
 from assets.quality.estimate import dry_run
@@ -25,7 +28,8 @@ from assets.quality.score_partition import DialogueScoring
 from master_dagster.automation.due import NightlyLimits, choose_partitions
 from resources.chat.profile import Profile, load_profile
 from resources.chat.service import ChatService
-from resources.lake.tables import Gate, Lake
+from resources.lake.tables import Gate, Lake, PartitionRecord
+from tests.assets.quality.test_checks import dialogue
 from tests.shipped_scenarios import SCENARIOS
 
 SHARD, KEY = "sums-0000", "debate|sums-0000"
@@ -51,7 +55,8 @@ class Situation:
 
     dialogues: tuple[Gate, str] | None  # gate, and the profile that generated them
     scores: tuple[Gate, str] | None  # gate, and the profile that judged
-    is_rewritten: bool  # the same dialogues were written again after they were scored
+    is_rewritten: bool  # other dialogues of the same fingerprint were written after the scores
+    scoring_clock: timedelta  # of the machine that scored, as compared with the one that wrote the dialogues
     regenerations: bool  # some of its dialogues are to be generated again
     are_plans_newer: bool
 
@@ -62,25 +67,27 @@ class Situation:
             self._write_dialogues(lake)
         if self.scores:
             gate, profile = self.scores
-            made_from = self._fingerprint()
-            fingerprint = scored_fingerprint(made_from, PROFILES[profile], PROMPTS, RULES.identity)
-            lake.write(SCORED, KEYS, SCORED.empty(), fingerprint=fingerprint, gate=gate)
+            fingerprint = scored_fingerprint(self._fingerprint(), PROFILES[profile], PROMPTS, RULES.identity)
+            scoring = Lake(lake.store, now=lambda: datetime.now(UTC) + self.scoring_clock)
+            made_from = lake.record(DIALOGUES, KEYS)
+            scoring.write(SCORED, KEYS, SCORED.empty(), fingerprint=fingerprint, gate=gate, made_from=made_from)
         if self.dialogues and self.is_rewritten:
-            self._write_dialogues(lake)
+            self._write_dialogues(lake, dialogue(**KEYS))
         if self.regenerations:
             lake.write(REGENERATIONS, KEYS, REGENERATIONS.empty(), fingerprint="again")
         if self.are_plans_newer:
             lake.write(DIALOGUE_PLANS, {"shard": SHARD}, plans, fingerprint="other plans")
 
-    def _write_dialogues(self, lake: Lake) -> None:
+    def _write_dialogues(self, lake: Lake, *rows: dict[str, Any]) -> None:
         gate = self.dialogues[0] if self.dialogues else "passed"
-        lake.write(DIALOGUES, KEYS, DIALOGUES.empty(), fingerprint=self._fingerprint(), gate=gate)
+        lake.write(DIALOGUES, KEYS, DIALOGUES.frame(rows), fingerprint=self._fingerprint(), gate=gate)
 
     def _fingerprint(self) -> str:
         profile = PROFILES[self.dialogues[1] if self.dialogues else "same"]
         return dialogue_fingerprint("plans", "", SCENARIOS["debate"], profile)
 
 
+clocks = st.sampled_from([timedelta(0), timedelta(days=1), timedelta(days=-1)])
 written = st.one_of(st.none(), st.tuples(st.sampled_from(get_args(Gate)), st.sampled_from(sorted(PROFILES))))
 
 
@@ -89,11 +96,13 @@ def expected_reason(situation: Situation, dialogues_current: bool, scores_curren
         return "missing"
     if "failed" in (situation.dialogues[0], situation.scores[0]):
         return "failed"
+    if situation.is_rewritten:
+        assert not scores_current
     return None if dialogues_current and scores_current else "stale"
 
 
 @settings(max_examples=150)
-@given(st.builds(Situation, written, written, st.booleans(), st.booleans(), st.booleans()))
+@given(st.builds(Situation, written, written, st.booleans(), clocks, st.booleans(), st.booleans()))
 def test_all_callers_agree_on_what_is_current(situation: Situation) -> None:
     with TemporaryDirectory() as folder:
         lake = Lake.at(folder)
@@ -123,3 +132,22 @@ def score_run_has_nothing_to_do(lake: Lake, profile: Profile) -> bool:
         ).is_current(KEY)
     except PartitionError:
         return False
+
+
+@pytest.mark.parametrize("behind", [timedelta(0), timedelta(days=1)])
+def test_scores_of_a_machine_whose_clock_is_behind_are_current(tmp_path: Path, behind: timedelta) -> None:
+    lake = Lake.at(str(tmp_path))
+    Situation(("passed", "same"), ("passed", "same"), False, -behind, False, False).write(lake)
+    (status,) = [
+        one for one in partition_statuses(lake, expected_fingerprints(PROFILE, PROMPTS, RULES)) if one.key == KEY
+    ]
+    assert status.why is None
+
+
+def test_partitions_of_an_earlier_version_are_compared_by_time() -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    earlier, later = (PartitionRecord("t", {}, noon + timedelta(hours=n), "f", "passed", 1) for n in (0, 1))
+    assert not was_made_from_others(later, earlier)
+    assert was_made_from_others(earlier, later)
+    assert not was_made_from_others(replace(earlier, content="1"), later)
+    assert was_made_from_others(earlier, replace(later, content="1"))

@@ -124,10 +124,11 @@ def test_a_manual_decision_survives_a_new_run_on_rewritten_dialogues(project: An
     decisions = tmp_path / "by_hand.csv"
     decisions.write_text(f"dialogue_id,verdict,why\n{bad},accept,the point is the error\n")
     project.rules = project.rules.model_copy(update={"decisions": decisions})
-    for _ in range(2):
+    for tokens in (20, 21):
+        project.dialogues["bad"]["completion_tokens"] = tokens
+        project.write()
         assert project.score().written[project.key]["made"] == "now"
         assert project.scores(bad)["accepted"]
-        project.write()
 
 
 def test_scores_are_identified_by_the_decisions_at_the_start_of_their_run(

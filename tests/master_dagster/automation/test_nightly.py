@@ -79,8 +79,9 @@ class Night:
         expected = expected_fingerprints(ours.profile, ours.scenarios, ours.prompts, ours.quality_rules)
         dialogues, scores = expected.fingerprints(stable_hash("plans", shard), "", scenario)
         keys = {"scenario": scenario, "shard": shard}
-        lake.write(DIALOGUES, keys, DIALOGUES.empty(), fingerprint="0" * 32 if stale else dialogues, gate=gate)
-        lake.write(SCORED, keys, SCORED.empty(), fingerprint=scores)
+        made_by = "0" * 32 if stale else dialogues
+        written = lake.write(DIALOGUES, keys, DIALOGUES.empty(), fingerprint=made_by, gate=gate)
+        lake.write(SCORED, keys, SCORED.empty(), fingerprint=scores, made_from=written)
 
     def make_all_but(self, *keys: str) -> None:
         """Write every planned partition but these."""

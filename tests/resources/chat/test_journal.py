@@ -116,6 +116,12 @@ def test_files_of_earlier_versions_are_read_and_new_ones_written_beside_them(sto
     assert delete_journal(store, SCOPE) == 2
 
 
+def test_files_of_other_programs_are_left_alone(store: LocalStore) -> None:
+    store.put(f"{scope_folder(SCOPE)}/Thumbs.db", b"\x00")
+    assert len(loaded(store)) == 0
+    assert delete_journal(store, SCOPE) == 0
+
+
 def test_an_unknown_format_is_refused_with_what_to_do(store: LocalStore) -> None:
     store.put(f"{scope_folder(SCOPE)}/x.jsonl3", b"")
     with pytest.raises(JournalError, match=r"x\.jsonl3 has a journal format .* use the newer version, or delete"):

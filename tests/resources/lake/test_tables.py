@@ -103,6 +103,43 @@ def test_an_index_that_disagrees_with_the_footer_is_corrected(
     assert lake.records(APPLES) == [written]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "Thumbs.db",
+        "orchard=north/Thumbs.db",
+        "orchard=north/tree=1/Thumbs.db",
+        "orchard=north/tree=1/copy of 20260101T000000000000Z~f0~passed~7.json",
+        "orchard=north/tree=1/20990101T000000000000Z~f0~done~7.json",
+        "backup/20260101T000000000000Z~f0~passed~7.json",
+    ],
+)
+def test_a_stray_file_in_the_index_is_left_alone(lake: Lake, path: str) -> None:
+    lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    lake.store.put(f"_index/apples/{path}", b"x")
+    written = lake.write(APPLES, KEYS, rows(90), fingerprint="f2")
+    assert lake.records(APPLES) == [written]
+    assert lake.record(APPLES, KEYS) == written
+    assert lake.read(APPLES).equals(rows(90))
+    assert lake.store.exists(f"_index/apples/{path}")
+
+
+def test_a_partition_of_an_earlier_version_has_no_content_hash(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.lake.tables._content_hash", lambda frame: "")
+    written = lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    (marker,) = lake.store.list("_index")
+    assert marker.path.endswith("Z~f1~passed~1.json")
+    assert lake.records(APPLES) == [lake.record(APPLES, KEYS)] == [written]
+
+
+def test_the_content_hash_is_of_the_rows_alone(lake: Lake) -> None:
+    first = lake.write(APPLES, KEYS, rows(100), fingerprint="f1")
+    again = lake.write(APPLES, KEYS, rows(100), fingerprint="f2", gate="failed", facts={"n": 3})
+    other = lake.write(APPLES, KEYS, rows(90), fingerprint="f2", made_from=again)
+    assert (again.content, other.made_from) == (first.content, again.content)
+    assert other.content != first.content
+
+
 def test_a_clock_that_was_set_back_does_not_hide_the_newer_partition(store: Store) -> None:
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     Lake(store, now=lambda: noon).write(APPLES, KEYS, rows(100), fingerprint="f1")
