@@ -30,8 +30,9 @@ from master_dagster.automation.due import NightlyLimits, choose_partitions, plan
 from master_dagster.automation.nightly import failed_nights, partitions_in_progress, recent_averages
 from master_dagster.maintenance.record import record_lake
 from master_dagster.settings import Deployment, Settings, load_deployment
+from resources.lake.records import PartitionRecord
 from resources.lake.store import LocalStore
-from resources.lake.tables import Lake, PartitionRecord, Table
+from resources.lake.tables import Lake, Table
 
 
 def write_index(lake: Lake, deployment: Deployment, partitions: int) -> None:

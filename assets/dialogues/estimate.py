@@ -19,7 +19,8 @@ from assets.dialogues.steps import ModelTurn
 from assets.dialogues.task import DialogueTask
 from assets.framework.partitions import Scenario
 from resources.chat.profile import Profile, Role
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake
 
 MEASURED_PARTITIONS = 20  # of each scenario, the newest ones
 

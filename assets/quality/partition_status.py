@@ -13,7 +13,8 @@ from assets.quality.configuration import QualityRules
 from assets.quality.fingerprint import scored_fingerprint
 from assets.quality.schema import SCORED
 from resources.chat.profile import Profile
-from resources.lake.tables import Lake, PartitionRecord, Table
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake, Table
 
 # (fingerprint of the shard's plans, of its regenerations, scenario) -> fingerprints of dialogues and of scores.
 Expected = Callable[[str, str, Scenario], tuple[str, str]]

@@ -6,7 +6,7 @@ from assets.dialogues.inputs import is_current
 from assets.dialogues.task import dialogue_id
 from assets.framework.partition_run import PartitionError
 from assets.framework.partitions import Scenario
-from resources.lake.tables import Gate
+from resources.lake.records import Gate
 from tests.assets.dialogues.scripted import PROFILE, PROMPTS
 
 MIXED = [Scenario.DEBATE, Scenario.ERROR_CORRECTION, Scenario.DEBATE, Scenario.ANALOGY]

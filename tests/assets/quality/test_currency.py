@@ -29,7 +29,8 @@ from assets.quality.score_partition import DialogueScoring
 from master_dagster.automation.due import NightlyLimits, choose_partitions
 from resources.chat.profile import Profile, Role, load_profile
 from resources.chat.service import ChatService
-from resources.lake.tables import Gate, Lake, PartitionRecord
+from resources.lake.records import Gate, PartitionRecord
+from resources.lake.tables import Lake
 from tests.assets.quality.test_checks import dialogue
 
 SHARD, KEY = "sums-0000", "debate|sums-0000"

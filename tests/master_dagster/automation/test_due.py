@@ -11,7 +11,7 @@ from assets.framework.partitions import Scenario
 from assets.quality.estimate import Expense
 from assets.quality.partition_status import NotCurrent, PartitionStatus
 from master_dagster.automation.due import Averages, NightlyLimits, Skipped, choose_partitions, plan_runs
-from resources.lake.tables import PartitionRecord
+from resources.lake.records import PartitionRecord
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 AVERAGES = Averages(dict.fromkeys(Scenario, Expense(100, 0.1)), Expense(10, 0.01), dict.fromkeys(Scenario, 1 / 3))
