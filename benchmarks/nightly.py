@@ -32,8 +32,9 @@ from master_dagster.automation.nightly import failed_nights, partitions_in_progr
 from master_dagster.maintenance.record import record_lake
 from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.lake.format import FORMAT
+from resources.lake.records import PartitionRecord
 from resources.lake.store import LocalStore
-from resources.lake.tables import Lake, PartitionRecord, Table
+from resources.lake.tables import Lake, Table
 
 
 def write_index(lake: Lake, deployment: Deployment, partitions: int) -> None:

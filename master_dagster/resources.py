@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from dagster import ConfigurableResource, InitResourceContext, ResourceDependency
 
-from master_dagster.maintenance.dead_runs import PROCESS_TAG, this_process
+from master_dagster.maintenance.dead_runs import PROCESS_TAG, end_dead_runs, this_process
 from master_dagster.settings import Deployment
 from resources.chat.budget import Budget
 from resources.chat.profile import load_profile
@@ -14,6 +14,7 @@ from resources.chat.service import ChatService
 from resources.embedder import Embedder, open_embedder
 from resources.lake.store import Encryption, S3Options
 from resources.lake.tables import Lake
+from resources.scratch import delete_abandoned, scratch_home
 from resources.training_jobs.configuration import load_trainer_configuration
 from resources.training_jobs.launcher import JobLauncher, open_job_launcher
 
@@ -25,7 +26,11 @@ def freeze_loaded() -> None:
 
 
 class LakeResource(ConfigurableResource[Lake]):
-    """The lake: every table and every release, as files. A run that opens it is tagged with its process."""
+    """The lake: every table and every release, as files.
+
+    A run that opens it is tagged with its process, and ends what dead processes of this machine left: their runs in
+    Dagster's record, and their temporary files.
+    """
 
     root: str
     s3_endpoint_url: str | None = None
@@ -34,10 +39,15 @@ class LakeResource(ConfigurableResource[Lake]):
 
     def create_resource(self, context: InitResourceContext) -> Lake:
         """Open the lake."""
-        if context.run is not None and context.instance is not None:  # by this tag the end of the process is noticed
-            context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
         encryption = cast("Encryption | None", self.s3_encryption)
-        return Lake.at(self.root, S3Options(self.s3_endpoint_url, encryption, self.s3_kms_key))
+        lake = Lake.at(self.root, S3Options(self.s3_endpoint_url, encryption, self.s3_kms_key))
+        if context.run is not None and context.instance is not None:
+            # By this tag the end of the process is noticed.
+            context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
+            end_dead_runs(context.instance)
+            lake.store.delete_abandoned()
+            delete_abandoned(scratch_home().iterdir())
+        return lake
 
 
 class ChatResource(ConfigurableResource[ChatService]):

@@ -1,28 +1,32 @@
 """Sentence embeddings for retrieval, behind one small interface."""
 
+import asyncio
 import importlib.util
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resources.chat.calls import EndpointUnusable
-from resources.chat.profile import Endpoint, Profile
+from resources.chat.calls import CallFailed, EndpointUnusable
+from resources.chat.endpoint_client import EndpointClient, EndpointUser, machine_slots
+from resources.chat.limiter import RateLimitOutcome
+from resources.chat.profile import Endpoint, Profile, read_key
+from resources.chat.replies import Reply, Throttled
+from resources.chat.retries import RetryPolicy
+from resources.chat.service import run_async
+from resources.chat.settings import EngineSettings
+from resources.chat.transport import shown_address
 from resources.configuration import ConfigurationError
 from resources.model_servers.embedded.servers import lease_embedding_server
 from resources.model_servers.embedded.weights import SENTENCE_MODEL, SENTENCE_TOKENS
-
-if TYPE_CHECKING:
-    from openai import OpenAI
+from resources.outside_text import clean_line
 
 ENDPOINT_CONCURRENCY = 8  # batches in flight at a remote endpoint
-ENDPOINT_RETRIES = 6
+EMBEDDINGS_BYTES = 32 * 2**20  # of one reply: a batch of 64 vectors of 4,096 dimensions has 6 MB
 EMBEDDED_TIMEOUT_SECONDS = 600.0  # for one batch, on a busy machine
 
 Vectors = NDArray[np.float32]
@@ -66,63 +70,97 @@ class EmbeddedEmbedder:
 
 
 class EndpointEmbedder:
-    """A model behind an OpenAI-compatible `/v1/embeddings`. The client library retries."""
+    """A model behind an OpenAI-compatible `/v1/embeddings`, reached by the same client as the chat's endpoints."""
 
-    def __init__(self, endpoint_name: str, endpoint: Endpoint, model: str, batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        endpoint_name: str,
+        endpoint: Endpoint,
+        model: str,
+        batch_size: int = 64,
+        *,
+        profile: str = "",
+        retries: RetryPolicy | None = None,
+    ) -> None:
         """
+        Args:
+            endpoint_name: its name in the profile.
+            endpoint: its settings.
+            model: the model's name at the endpoint.
+            batch_size: texts per request.
+            profile: the profile's name, for messages.
+            retries: how failed requests are sent again.
+
         Raises:
-            ConfigurationError: the endpoint has no address, or the variable with its key is not set.
+            ConfigurationError: the endpoint has no address, or its key is not set or cannot be sent.
         """
         if not endpoint.base_url:
             raise ConfigurationError(f"embedder: endpoint {endpoint_name!r} is embedded; use embedder kind 'embedded'")
-        if endpoint.api_key_env and not os.environ.get(endpoint.api_key_env):
-            raise ConfigurationError(
-                f"embedder: endpoint {endpoint_name!r} takes its key from {endpoint.api_key_env}, which is not set"
-            )
+        read_key(endpoint_name, endpoint)
         self._endpoint_name = endpoint_name
         self._endpoint = endpoint
-        self._model = model
+        self._address = endpoint.base_url
+        self._user = EndpointUser("embedder", model)
         self._batch_size = batch_size
+        self._profile = profile
+        self._retries = retries or RetryPolicy()
 
     @property
     def identity(self) -> str:
-        return f"openai:{self._model}"
+        return f"openai:{self._user.model}"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Embedder`. Raises EndpointUnusable if there is no valid answer after the retries."""
-        from openai import OpenAI
+        return run_async(self._embed_all(texts)) if texts else _stacked([])
 
-        endpoint = self._endpoint
-        key = os.environ[endpoint.api_key_env] if endpoint.api_key_env else "none"
-        workers = min(ENDPOINT_CONCURRENCY, endpoint.max_concurrency)
-        with (
-            OpenAI(
-                base_url=endpoint.base_url,
-                api_key=key,
-                timeout=endpoint.timeout_seconds,
-                max_retries=ENDPOINT_RETRIES,
-            ) as client,
-            ThreadPoolExecutor(workers, thread_name_prefix="embed") as pool,
-        ):
-            return _stacked(list(pool.map(lambda batch: self._batch(client, batch), _batches(texts, self._batch_size))))
+    async def _embed_all(self, texts: Sequence[str]) -> Vectors:
+        slots = min(ENDPOINT_CONCURRENCY, machine_slots(self._endpoint))
+        client = EndpointClient(
+            self._profile, self._endpoint_name, self._endpoint, self._address, slots, EngineSettings().sharing_seconds
+        )
+        batches = enumerate(_batches(texts, self._batch_size))
+        parts: dict[int, Vectors] = {}
 
-    def _batch(self, client: "OpenAI", texts: Sequence[str]) -> Vectors:
-        from openai import OpenAIError
+        async def work() -> None:
+            for number, batch in batches:
+                parts[number] = await self._embed_batch(client, batch)
 
-        where = f"embedder: model {self._model!r} at endpoint {self._endpoint_name!r} ({self._endpoint.base_url})"
         try:
-            response = client.embeddings.with_raw_response.create(
-                input=list(texts), model=self._model, encoding_format="float", extra_body=self._endpoint.extra_body
-            )
-            answer = json.loads(response.http_response.content)
-        except OpenAIError as error:
-            words = str(error)
-            if self._endpoint.api_key_env:
-                words = words.replace(client.api_key, "[key]")  # some servers quote a key that they refuse
-            raise EndpointUnusable(f"{where}: {words:.500}; check its address, key and model") from None
-        except ValueError as error:
-            raise EndpointUnusable(f"{where}: the answer is not JSON; check the address") from error
-        return _unit_vectors(answer, len(texts), where)
+            await asyncio.gather(*(work() for _ in range(slots)))
+        except CallFailed as failed:
+            raise EndpointUnusable(f"{self._where}: {failed}; check its model and batch_size") from None
+        finally:
+            await client.close()
+        return _stacked([parts[number] for number in sorted(parts)])
+
+    async def _embed_batch(self, client: EndpointClient, texts: Sequence[str]) -> Vectors:
+        fields: dict[str, object] = {"input": list(texts), "model": self._user.model, "encoding_format": "float"}
+        fields |= self._endpoint.extra_body
+        sent = {name: value for name, value in fields.items() if value is not None}
+        body = json.dumps(sent, separators=(",", ":")).encode()
+        tokens = len(body) / 4
+
+        async def attempt(number: int) -> Reply:
+            await client.queue.acquire(tokens)
+            outcome, retry_after = RateLimitOutcome.NEITHER, None
+            try:
+                client.check_usable()
+                reply = await client.post("/embeddings", body, self._user, tokens, EMBEDDINGS_BYTES)
+                outcome = RateLimitOutcome.SERVED
+                return reply
+            except Throttled as throttled:
+                outcome, retry_after = RateLimitOutcome.THROTTLED, throttled.retry_after
+                raise
+            finally:
+                client.queue.release(outcome, retry_after=retry_after)
+
+        reply = await client.with_retries(self._retries, self._user, attempt)
+        return _unit_vectors(reply.body, len(texts), self._where)
+
+    @property
+    def _where(self) -> str:
+        address = shown_address(self._address)
+        return f"embedder: model {self._user.model!r} at endpoint {self._endpoint_name!r} ({address})"
 
 
 class SentenceTransformersEmbedder:
@@ -168,7 +206,7 @@ def open_embedder(profile: Profile) -> Embedder:
     choice = profile.embedder
     if choice.kind == "openai":
         name = choice.endpoint or ""
-        return EndpointEmbedder(name, profile.endpoints[name], choice.model, choice.batch_size)
+        return EndpointEmbedder(name, profile.endpoints[name], choice.model, choice.batch_size, profile=profile.name)
     if choice.kind == "sentence_transformers":
         return SentenceTransformersEmbedder(choice.model, choice.batch_size)
     if choice.model != SENTENCE_MODEL:
@@ -208,12 +246,19 @@ def _post_to_loopback(url: str, body: Mapping[str, object]) -> Any:
 
 
 def _unit_vectors(answer: Any, count: int, where: str) -> Vectors:
-    """The vectors of an `/v1/embeddings` answer, in the order of the inputs, each scaled to length 1."""
+    """The vectors of an `/v1/embeddings` answer, in the order of the inputs, each scaled to length 1.
+
+    Rows are sorted by `index` where every row has one; otherwise they are in the order of the inputs.
+    """
     try:
-        rows = sorted(answer["data"], key=lambda row: int(row["index"]))
+        rows = list(answer["data"])
+        if all(isinstance(row.get("index"), int) for row in rows):
+            rows.sort(key=lambda row: row["index"])
         vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
-    except (KeyError, TypeError, ValueError) as error:
-        raise EndpointUnusable(f"{where}: the answer is no answer of /v1/embeddings: {answer!r:.200}") from error
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        raise EndpointUnusable(
+            f"{where}: the answer is no answer of /v1/embeddings: {clean_line(repr(answer))}"
+        ) from None
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     if vectors.ndim != 2 or len(vectors) != count or not np.all(np.isfinite(lengths) & (lengths > 0)):
         raise EndpointUnusable(

@@ -21,16 +21,29 @@ def runtime_folder() -> Path:
         folder = Path(given) / "master-dagster"
     else:
         folder = Path(tempfile.gettempdir()) / f"master-dagster-{os.getuid()}"
+    return own_folder(folder, "XDG_RUNTIME_DIR")
+
+
+def own_folder(folder: Path, setting: str) -> Path:
+    """Create a folder that only this user can read, unless it exists.
+
+    Args:
+        folder: its path.
+        setting: the environment variable that the message names.
+
+    Raises:
+        NoRuntimeFolder: the folder belongs to somebody else, is open to others, or cannot be created.
+    """
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
     except OSError as error:
         raise NoRuntimeFolder(
-            f"the runtime folder {folder} cannot be created: {error}; set XDG_RUNTIME_DIR to a folder of your own"
+            f"the runtime folder {folder} cannot be created: {error}; set {setting} to a folder of your own"
         ) from error
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise NoRuntimeFolder(
             f"the runtime folder {folder} must be a folder of your own with mode 0700; "
-            "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
+            f"remove it, or set {setting} to a folder of your own"
         )
     return folder

@@ -10,7 +10,8 @@ from dagster import AssetCheckResult
 
 from assets.framework.check_files import Check, OpenConnection, Queryable
 from assets.framework.checks import CheckRun, check_result, offer_partitions
-from resources.lake.tables import PartitionRecord, Table
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Table
 
 Rows = Sequence[Mapping[str, Any]]
 Run = TypeVar("Run", bound=CheckRun)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -73,9 +74,13 @@ class FakeEndpoint:
     By default it answers every chat deterministically and embeds texts by their words. `script(...)` queues answers
     for the next requests, in order; after those, `answer_with(rule)` computes the answer from the request. A rule may
     return a plain string.
+
+    Args:
+        tls: serve https with this context.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.requests: list[SeenRequest] = []
         self.in_flight = 0
         self.most_in_flight = 0
@@ -84,6 +89,7 @@ class FakeEndpoint:
         self._arrival = threading.Condition()
         self._queue: list[Answer | str] = []
         self._rule: AnswerRule = lambda request: f"A complete answer to: {request.last[:80]}"
+        self._embeddings_answer: Answer | None = None
         self._loop = asyncio.new_event_loop()
         self._port: Future[int] = Future()
         self._stop: asyncio.Event | None = None
@@ -93,7 +99,7 @@ class FakeEndpoint:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._port.result(10)}/v1"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self._port.result(10)}/v1"
 
     @property
     def chats(self) -> list[SeenRequest]:
@@ -104,6 +110,10 @@ class FakeEndpoint:
         """Queue answers for the next chat requests; they take precedence over the rule."""
         with self._lock:
             self._queue.extend(answers)
+
+    def answer_embeddings_with(self, answer: "Answer | None") -> None:
+        """Answer every request for embeddings so, rather than with embeddings."""
+        self._embeddings_answer = answer
 
     def answer_with(self, rule: AnswerRule) -> None:
         """Let `rule` answer every chat request without a queued answer. It runs on the server's thread."""
@@ -217,7 +227,7 @@ class FakeEndpoint:
         app.router.add_get("/v1/models", self._models)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         self._port.set_result(runner.addresses[0][1])
         await self._stop.wait()
@@ -278,6 +288,8 @@ class FakeEndpoint:
 
     async def _embeddings(self, request: web.Request) -> web.StreamResponse:
         seen = await self._seen(request)
+        if self._embeddings_answer is not None:
+            return await self._send(request, self._embeddings_answer)
         texts = seen.body["input"] if isinstance(seen.body["input"], list) else [seen.body["input"]]
         vectors = [embed_words(text) for text in texts]
         in_base64 = seen.body.get("encoding_format") == "base64"

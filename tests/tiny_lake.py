@@ -14,7 +14,8 @@ from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from resources.chat.profile import load_profile
 from resources.identity import stable_hash
-from resources.lake.tables import Gate, Lake
+from resources.lake.records import Gate
+from resources.lake.tables import Lake
 from tests.lake_rows import dialogue_row, plan_row, seed_row, turn_rows
 from tests.shipped_scenarios import NAMES, SCENARIOS
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -16,6 +15,7 @@ from assets.boost_qa.schema import REMOVED
 from assets.boost_qa.selection import query
 from assets.dialogues.sharegpt import conversation
 from assets.framework.partitions import Split
+from resources.scratch import scratch_folder
 
 BATCH_ROWS = 1000
 SLICE_ROWS = 4_000  # sorted in memory at once, some 15 MB
@@ -142,7 +142,7 @@ def _in_order(connection: duckdb.DuckDBPyConnection, slice_rows: int) -> Iterato
     """
     taken = connection.execute("SELECT count(*) FROM taken_scores").fetchall()[0][0]
     slices = min(MOST_SLICES, 1 + taken // slice_rows)
-    with TemporaryDirectory(prefix="boost_qa-slices-") as folder, ExitStack() as files:
+    with scratch_folder("boost_qa-slices") as folder, ExitStack() as files:
         written: dict[tuple[int, int], tuple[Path, pa.RecordBatchStreamWriter]] = {}
         for batch in connection.sql(query("rows.sql")).to_arrow_reader(max(1, slice_rows // 2)):
             indices: dict[tuple[int, int], list[int]] = {}

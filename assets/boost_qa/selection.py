@@ -15,7 +15,8 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.partition_status import Expected, PartitionStatus, partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake
 
 QUERIES = Path(__file__).parent / "queries"
 MEMORY = "512MB"  # DuckDB's limit; the rest spills to disk

@@ -8,7 +8,6 @@ dialogues/00000.js      the dialogues themselves, about `FileSizes.page_rows` pe
 `assets.dialogue_browser.files` writes the data files; the page loads each when it shows something of it.
 """
 
-import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from assets.dialogue_browser.schema import VERDICTS
 from assets.dialogue_plans.schema import SPLIT_NAMES
 from assets.quality.schema import SCORED
 from resources.lake.tables import Lake
+from resources.scratch import scratch_folder
 
 FORMAT = 1
 SHORTEST_ID = 10  # hex digits
@@ -147,8 +147,8 @@ def write_browser(lake: Lake, release: Release, folder: Path, sizes: FileSizes =
         _write(folder, f"titles/{(len(index.ids) - 1) // sizes.titles:05d}", titles)
         titles.clear()
 
-    with tempfile.TemporaryDirectory(prefix="dialogue_browser-spill-") as scratch:
-        rows = gather_dialogues(lake, release, partitions, Path(scratch), sizes.group_rows)
+    with scratch_folder("dialogue_browser-spill") as scratch:
+        rows = gather_dialogues(lake, release, partitions, scratch, sizes.group_rows)
         for page in _pages(rows, sizes):
             _write(folder, f"dialogues/{len(starts):05d}", page)
             starts.append(len(index.ids))

@@ -15,7 +15,8 @@ import polars as pl
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.scenarios.scenario import Scenarios
 from resources.chat.profile import Profile
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake
 
 MEASURED_PARTITIONS = 20  # of each scenario, the newest ones
 

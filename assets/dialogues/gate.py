@@ -6,7 +6,7 @@ from typing import Any
 
 from assets.dialogues.screening import REFUSED_REASONS
 from assets.dialogues.turn_loop import RETRACTED
-from resources.lake.tables import Gate
+from resources.lake.records import Gate
 
 POISONED_SHARE = 0.02  # of a partition's dialogues: so few unanswered ones are bad seeds; more are an outage
 # The chat's codes (see `resources.chat.replies`) for calls that may be answered later.

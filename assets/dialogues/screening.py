@@ -75,6 +75,8 @@ def screen(text: str, finish_reason: str, speakers: Collection[str] = ()) -> str
         return "cut_off"
     if finish_reason == "content_filter":
         return "filtered"
+    if finish_reason == "refusal":
+        return "refusal"
     if not any(character.isalnum() for character in text):
         return "empty"
     if has_control_tokens(text):

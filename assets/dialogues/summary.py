@@ -8,7 +8,7 @@ from assets.framework.scenarios.scenario import titled
 from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, gate_metadata, sample_markdown, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from resources.chat.calls import Usage
-from resources.lake.tables import Gate
+from resources.lake.records import Gate
 
 Dialogue = Mapping[str, Any]  # a row of `scenario_dialogues`
 

@@ -222,7 +222,7 @@ async def _judge(run: BenchmarkRun, asked: _Asked, output: str) -> Grade:
         if mark is not None:
             reason = None if mark else "judged_wrong"
             return Grade("right" if mark else "wrong", reason, decided_by="judge", judge_output=said)
-    detail = f"no <1> and no <0> in {tries} answers"
+    detail = f"none of {tries} answers ends with its only mark, <1> or <0>"
     return Grade("failed", "judge_unreadable", detail=detail, judge_output=said)
 
 

@@ -10,7 +10,8 @@ from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
 from assets.framework.check_files import Check
 from assets.framework.checks import TableCheckRun, table_checks
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake
 
 FOLDER = Path(__file__).parent / "checks"
 TOLERANCE = 1e-9

@@ -39,20 +39,24 @@ _BRACKET = re.compile(r"(?<![\w\]\[])\[[ \t*_`]{0,8}([^\[\]\n]{1,200})\]")
 _ENDING = re.compile(r"[\s*_`.]+\Z")
 _CONTENT = re.compile(r"(?:option|choice|answer)?[ :]*\(?([A-Za-z0-9]{1,2})\)?(?:[).:][ \t].*)?", re.IGNORECASE)
 _SEPARATOR = re.compile(r"[ ]*(?:[,;/|&]|\bor\b|\band\b)[ ]*", re.IGNORECASE)
+_BETWEEN = re.compile(r"(?:[\s,;/|&*_`]|\b(?:or|and|maybe|perhaps|also|else|either|option)\b)*", re.IGNORECASE)
 
 
 def grade_choice(output: str, question: BenchmarkQuestion) -> Grade:
     """Grade a multiple-choice answer: the last `[x]` in it is the option that it names.
 
-    Only what looks like a label counts as one: with options A to D, the `[0]` of a list does not. `[A, B]` and `[AB]`
-    name two options.
+    Only what looks like a label counts as one: with options A to D, the `[0]` of a list does not. `[A, B]`, `[AB]` and
+    `[A] or [B]` name two options.
     """
     labels = question.labels
-    named: tuple[str, ...] | None = None
-    for match in _BRACKET.finditer(output[-READ_AT_MOST:]):
+    named: tuple[str, ...] = ()
+    read, end = output[-READ_AT_MOST:], 0
+    for match in _BRACKET.finditer(read):
         found = _labels_in(_ENDING.sub("", match[1]), labels)
-        named = found if found else named
-    if named is None:
+        if found:
+            before = named if _BETWEEN.fullmatch(read, end, match.start()) else ()
+            named, end = tuple(dict.fromkeys((*before, *found))), match.end()
+    if not named:
         return Grade("unreadable", "no_label", decided_by="label")
     if len(named) > 1:
         return Grade("unreadable", "two_labels", ", ".join(named), "label")
@@ -108,12 +112,14 @@ def grade_by_rule(output: str, question: BenchmarkQuestion, domain: str) -> Grad
 
 
 _MARK = re.compile(r"<\s*([01])\s*>")
+_MARKUP = "*_`. \t\n"  # may follow the mark
 
 
 def read_judge_mark(output: str) -> bool | None:
-    """The judge's `<1>` or `<0>`, the last one; None where it wrote neither."""
-    marks = _MARK.findall(output[-READ_AT_MOST:])
-    return marks[-1] == "1" if marks else None
+    """The judge's `<1>` or `<0>` at the very end; None where there is none, or another mark anywhere."""
+    marks = list(_MARK.finditer(output))
+    at_the_end = len(marks) == 1 and not output[marks[0].end() :].strip(_MARKUP)
+    return marks[0][1] == "1" if at_the_end else None
 
 
 # -- code --------------------------------------------------------------------------------------------------------------

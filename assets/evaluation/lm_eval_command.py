@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from aiohttp import web
 
 from resources.chat.calls import Message
 from resources.configuration import ConfigurationError
+from resources.scratch import scratch_folder
 
 LONGEST_SECONDS = 24 * 3600.0  # of one run of the command; it may download rows and wait for a slow model
 AT_ONCE = 256  # requests that lm-eval has open; the engine's own limits hold
@@ -67,8 +67,7 @@ async def run_command(order: Mapping[str, Any], answer: Answer, seconds: float =
         LmEvalStopped: the command took longer, or was ended.
         Exception: the first one that `answer` raises; it ends the command.
     """
-    with tempfile.TemporaryDirectory(prefix="lm-eval-") as name:
-        folder = Path(name)
+    with scratch_folder("lm-eval") as folder:
         task = _task_files(order, folder)
         async with _relay(answer) as (address, stopped):
             arguments = _arguments(order, task, folder, address)

@@ -27,7 +27,8 @@ from resources.chat.calls import Usage
 from resources.chat.profile import ModelPrice, Profile, RoleModel
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
-from resources.lake.tables import Gate, Lake
+from resources.lake.records import Gate
+from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
 from resources.model_servers.tuned.serving import ModelUnderTest, ServedModel, describe_serving
 from resources.sandbox.sandbox import require_sandbox

@@ -28,7 +28,7 @@ REASONS = {
     "no_match": "lm_eval: the task's filter reads no answer",
     "metric_wrong": "lm_eval: the task's metric finds it wrong",
     "not_scored": "failed: lm-eval could not score it",
-    "judge_unreadable": "failed: the judge answered neither <1> nor <0>, however often it was asked",
+    "judge_unreadable": "failed: no answer of the judge ended with its only mark, <1> or <0>",
     "judge_not_reached": "failed: the judge's answer could not be had",
     "not_answered": "failed: the model's answer could not be had",
     "no_review": "failed: the exchange's review could not be had",

@@ -28,7 +28,8 @@ from dagster import (
 from assets.framework.check_files import Check, OffendingRow, sql_checks
 from assets.framework.publication import NotPublished
 from assets.framework.ui_metadata import table_markdown
-from resources.lake.tables import Lake, PartitionRecord, Table
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake, Table
 
 SHOWN_ROWS = 12
 

@@ -6,7 +6,7 @@ pay for a partition twice, or never make it.
 
 from typing import Literal
 
-from resources.lake.tables import PartitionRecord
+from resources.lake.records import PartitionRecord
 
 NotCurrent = Literal["missing", "failed", "stale"]
 _WORST_FIRST: tuple[NotCurrent, ...] = ("missing", "failed", "stale")

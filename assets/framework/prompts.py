@@ -19,7 +19,29 @@ from resources.identity import stable_hash
 _PART = re.compile(r"^\[([A-Za-z]+)\][ \t]*$", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _CONTROL_TOKEN = re.compile(
-    r"<(?=\|[^|<>\s]{1,40}\|>|/?s>|/?think>|(?:start|end)_of_turn>|</?SYS>>)|\[(?=/?INST\])", re.IGNORECASE
+    r"""
+    <(?=                                           # every token begins with the character before such a lookahead
+        [|｜][^|｜<>\s]{1,60}[|｜]?>                # <|im_start|>, <|eot_id|>, <|turn>; DeepSeek's <｜User｜>
+      | [a-z_]{1,40}[|｜]>                         # Gemma's <turn|>
+      | /?(?:s|bos|eos|pad|unk|eot|eom|eoh|eoa|sop|eop|(?:start|end)_of_(?:turn|utterance|image))>
+      | (?:unused|reserved_|extra_id_|special_)\d{1,5}>
+      | </?SYS>>                                   # Llama 2
+      | /?(?:seed:)?(?:think|thinking|thoughts?)>
+      | /?(?:tool_calls?|tool_responses?|tool_results?|function_calls?|function_responses?)>
+      | function=\w{1,60}>
+      | \[[^\[\]<>\s]{1,60}\]>                     # Seed's <[begin▁of▁sentence]>
+    )
+    | \[(?=(?-i:                                   # Mistral's, in capitals: [args] and [img] are code
+        /?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|MODEL_SETTINGS|THINK)\]
+      | (?:CALL_ID|ARGS|IMG_BREAK|IMG_END|BEGIN_AUDIO|BOS|EOS|gMASK|sMASK|UNUSED_TOKEN_\d{1,5})\]
+      )
+      | \|(?:user|system|assistant|tool|endofturn)\|\]  # EXAONE's [|user|]
+      | e~\[                                       # MiniMax's [e~[, ]~b], ]~!b[
+    )
+    | \](?=~!?b[\[\]])
+    | ◁(?=/?think▷)                                # Kimi
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -132,8 +154,8 @@ def shipped_sets(shipped: Sequence[Path]) -> list[str]:
 
 
 def disarmed(text: str) -> str:
-    """`text` with a space inside chat-template tokens (`<|im_start|>`, `[INST]`, `</s>` …), so that servers, which
-    read such tokens in any message, take them for text."""
+    """`text` with a space inside the chat-template tokens of all families of models (`<|im_start|>`, `[INST]`, `</s>`,
+    `<｜User｜>` …), so that servers, which read such tokens in any message, take them for text. Linear in the text."""
     return _CONTROL_TOKEN.sub(lambda match: f"{match[0]} ", text)
 
 

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from json import loads
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
 from resources.configuration import fault_list
 from resources.lake.published_folders import LATEST, MANIFEST, move_latest, publish, read_latest
 from resources.lake.store import Store, StoreError
 from resources.lake.tables import Lake
+from resources.scratch import scratch_folder
 
 CHUNK = 8 * 2**20  # bytes per request, on S3
 
@@ -116,8 +116,8 @@ class PublicationRun(Generic[T]):
     @contextmanager
     def temporary_folder(self) -> Iterator[Path]:
         """An empty local folder, deleted at the end."""
-        with TemporaryDirectory(prefix=f"{self.publication.asset}-") as name:
-            yield Path(name)
+        with scratch_folder(self.publication.asset) as folder:
+            yield folder
 
     def gate(self, faults: Sequence[str], advice: str) -> None:
         """Stop before anything is published.

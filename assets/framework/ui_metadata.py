@@ -16,7 +16,8 @@ from dagster import (
     TableSchema,
 )
 
-from resources.lake.tables import Gate, Table
+from resources.lake.records import Gate
+from resources.lake.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,7 +3,7 @@
 import polars as pl
 
 from assets.quality.configuration import QualityRules
-from resources.lake.tables import Gate
+from resources.lake.records import Gate
 
 
 def gate_of(scores: pl.DataFrame, rules: QualityRules) -> Gate:

@@ -13,7 +13,8 @@ from assets.quality.configuration import QualityRules
 from assets.quality.fingerprint import scored_fingerprint
 from assets.quality.schema import SCORED
 from resources.chat.profile import Profile
-from resources.lake.tables import Lake, PartitionRecord, Table
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake, Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ from assets.quality.summary import GATE_FAILED, scores_metadata
 from resources.chat.engine import ChatEngine
 from resources.chat.service import ChatService
 from resources.chat.throughput import Throughput
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from assets.quality.gate import judge_coverage
 from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.rules import REASONS
 from resources.chat.calls import Usage
-from resources.lake.tables import Gate
+from resources.lake.records import Gate
 
 GATE_FAILED = (
     "the judge gave too few valid verdicts; read the column judge_reason, use a better judge, and materialise it again"

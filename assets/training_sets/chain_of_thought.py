@@ -42,7 +42,8 @@ from resources.chat.profile import Profile
 from resources.chat.service import ChatService, run_async
 from resources.chat.throughput import Throughput
 from resources.identity import stable_hash
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake
 from resources.progress import Update
 
 PROMPT = Path(__file__).parent / "prompts" / "chain_of_thought.txt"

@@ -7,11 +7,9 @@ A pool has nothing in common with the release's validation and test, or with a b
 made: `sample` in its seeds configuration limits it.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -44,6 +42,7 @@ from assets.training_sets.variants import (
 from resources.identity import stable_hash
 from resources.lake.published_folders import publish
 from resources.lake.tables import Lake
+from resources.scratch import scratch_folder
 
 FORMAT = 1
 LINEAGE = ("seed_id", "source", "origin_file", "origin_row")
@@ -88,8 +87,7 @@ def make_pool(
     pairs, counts = _own_seeds(lake) if path is None else _read_sources(lake, path)
     kept = _usable_pairs(lake, release, pairs, rules, retracted, counts)
     rows = [pair_row({**pair, "split": Split.TRAIN.value}, variant, pair["question"], pair["answer"]) for pair in kept]
-    with tempfile.TemporaryDirectory(prefix="pool-") as name:
-        staged = Path(name)
+    with scratch_folder("pool") as staged:
         written = write_splits(rows, staged, release.manifest["configuration"]["rules"]["shard_bytes"])
         lineage = [{name: pair[name] for name in LINEAGE} for pair in kept]
         pq.write_table(pa.Table.from_pylist(lineage), staged / "lineage.parquet", compression="zstd")

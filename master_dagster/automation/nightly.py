@@ -122,12 +122,13 @@ def runs_of_tick(instance: DagsterInstance, tick: datetime) -> Sequence[DagsterR
 def partitions_in_progress(instance: DagsterInstance, scenarios: Scenarios, now: datetime) -> set[str]:
     """Keys of the partitions that queued and running runs make, single partitions and ranges.
 
-    A run that started more than `LONGEST_RUN` before `now`, with no change since, counts as dead.
+    A run that started more than `LONGEST_RUN` before `now`, with no change since, counts as dead. So does one whose
+    last change is as far in the future: a clock was wrong.
     """
     keys: set[str] = set()
     for record in instance.get_run_records(RunsFilter(statuses=IN_PROGRESS)):
         run = record.dagster_run
-        if run.status is not DagsterRunStatus.STARTED or now - as_utc(record.update_timestamp) <= LONGEST_RUN:
+        if run.status is not DagsterRunStatus.STARTED or abs(now - as_utc(record.update_timestamp)) <= LONGEST_RUN:
             keys.update(_partitions_of(run, instance, scenarios))
     return keys
 

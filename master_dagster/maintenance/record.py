@@ -30,7 +30,8 @@ from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.lake.published_folders import LATEST, MANIFEST
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake
 
 EVENTS_PER_QUERY = 500
 PUBLISHED: Mapping[str, Sequence[str]] = {  # assets that publish folders: the dimensions of their partitions

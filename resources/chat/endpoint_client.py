@@ -1,21 +1,34 @@
-"""One endpoint in use: its connection, the queue before it, and what its failures mean."""
+"""One endpoint in use, for completions and embeddings: its connection, the queue before it, what its failures mean."""
 
 import asyncio
 import logging
-import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from resources.chat import retries
 from resources.chat.call_queue import CallQueue
 from resources.chat.calls import Call, CallFailed, Completion, EndpointUnreachable, EndpointUnusable
 from resources.chat.endpoint_share import EndpointShare
 from resources.chat.journal import ScopeJournal
 from resources.chat.limiter import Limiter
-from resources.chat.profile import Endpoint, Profile, RoleModel
-from resources.chat.replies import AttemptFailed, UnusableReply, raise_for_status, rate_limit_pause, read_completion
-from resources.chat.transport import Connection
+from resources.chat.profile import Endpoint, RoleModel, read_key
+from resources.chat.replies import AttemptFailed, FormatRefused, Reply, Throttled, UnusableReply, read_completion
+from resources.chat.serialisation import without_response_format
+from resources.chat.server_errors import raise_for_status, rate_limit_pause
+from resources.chat.transport import BODY_BYTES, Connection, shown_address
 from resources.runtime_folder import NoRuntimeFolder
 
 logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointUser:
+    """What calls an endpoint, for messages: `roles.judge` or `embedder`, and the model that it asks for."""
+
+    setting: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,11 @@ class ChatRequest:
     key: bytes
     journal: ScopeJournal
 
+    @property
+    def user(self) -> EndpointUser:
+        """The role and its model."""
+        return EndpointUser(f"roles.{self.call.role}", self.role_model.model)
+
 
 def machine_slots(endpoint: Endpoint) -> int:
     """Calls in flight that one machine may have."""
@@ -36,28 +54,39 @@ def machine_slots(endpoint: Endpoint) -> int:
 
 
 class EndpointClient:
-    """Sends requests to one endpoint of a profile.
+    """Sends requests to one endpoint of a profile. Use it within a running event loop.
 
     Args:
-        profile: names the endpoint.
-        name: the endpoint's name.
+        profile: its name.
+        name: the endpoint's name in the profile.
+        endpoint: its settings.
         address: its base URL.
         slots: calls in flight that this process may have, were it alone on the machine.
+        sharing_seconds: between two looks at the other processes that use the endpoint.
 
     Attributes:
         queue: where calls wait for a slot.
         answered_at: when the endpoint last sent any HTTP answer, on the event loop's clock.
+
+    Raises:
+        ConfigurationError: the endpoint's key is not set or cannot be sent.
+        EndpointUnusable: the proxy or the certificates that the environment names cannot be used.
     """
 
-    def __init__(self, profile: Profile, name: str, address: str, slots: int) -> None:
+    def __init__(
+        self, profile: str, name: str, endpoint: Endpoint, address: str, slots: int, sharing_seconds: float
+    ) -> None:
         self.name = name
-        self.endpoint = profile.endpoints[name]
+        self.endpoint = endpoint
         self.answered_at: float | None = None
-        self._profile = profile.name
+        self._profile = profile
+        self._address = shown_address(address)
         self._slots = slots
         self._clock = asyncio.get_running_loop().time
-        key = os.environ.get(self.endpoint.api_key_env) if self.endpoint.api_key_env else None
-        self._connection = Connection(self.endpoint, address, key)
+        try:
+            self._connection = Connection(self.endpoint, address, read_key(name, self.endpoint))
+        except UnusableReply as unusable:
+            raise EndpointUnusable(self._mark_unusable(None, unusable.reason, unusable.detail)) from None
         calls, tokens, machines = (
             self.endpoint.requests_per_minute,
             self.endpoint.tokens_per_minute,
@@ -65,15 +94,18 @@ class EndpointClient:
         )
         self.queue = CallQueue(Limiter(slots, calls and calls / machines, tokens and tokens / machines), self._clock)
         self._completion_tokens: dict[str, float] = {}  # smoothed
+        self._refuses_format: set[str] = set()  # models that are asked without `response_format`
         self._unusable: str | None = None
         self._failed = False
         self._share = EndpointShare(name, address, machine_slots(self.endpoint))
         self._shared = True
         self.queue.share(0, 0.0)  # until the first division
-        self.divide()
+        self._divide()
+        self._sharing = asyncio.create_task(self._divide_regularly(sharing_seconds))
 
     async def close(self) -> None:
         """Close every connection and leave the caps to other processes."""
+        self._sharing.cancel()
         self._share.close()
         await self._connection.close()
 
@@ -91,66 +123,126 @@ class EndpointClient:
             raise EndpointUnusable(self._unusable)
 
     async def send(self, request: ChatRequest) -> Completion:
-        """Send a request for which the queue gave a slot.
+        """Send a chat request for which the queue gave a slot.
+
+        A model that refuses `response_format` is asked without it, then and later.
 
         Raises:
             Throttled, AttemptFailed: it may be sent again.
             CallFailed, EndpointUnusable: it may not.
         """
-        reply = await self._connection.post_chat(request.body)
-        self.answered_at = self._clock()
-        if pause := rate_limit_pause(reply.headers, self.expected_tokens(request)):
-            self.queue.limiter.pause(self.answered_at, pause)
+        model, tokens = request.role_model.model, self.expected_tokens(request)
+        body = without_response_format(request.body) if model in self._refuses_format else request.body
         try:
-            raise_for_status(reply, self.name)
-        except UnusableReply as unusable:
-            raise EndpointUnusable(self._mark_unusable(request, unusable.reason, unusable.detail)) from None
+            reply = await self.post("/chat/completions", body, request.user, tokens)
+        except FormatRefused as refused:
+            formatless = without_response_format(body)
+            if formatless == body:
+                raise
+            self._remember_refused_format(request.user, refused)
+            reply = await self.post("/chat/completions", formatless, request.user, tokens)
         completion = read_completion(reply, len(request.body))
-        role, tokens = request.call.role, completion.completion_tokens
-        mean = self._completion_tokens.get(role, float(tokens))
-        self._completion_tokens[role] = mean + 0.1 * (tokens - mean)
+        role, used = request.call.role, completion.completion_tokens
+        mean = self._completion_tokens.get(role, float(used))
+        self._completion_tokens[role] = mean + 0.1 * (used - mean)
         return completion
 
-    def warn_of_failure(self, failed: AttemptFailed) -> None:
-        """Log the endpoint's first failed attempt."""
-        if not self._failed:
-            self._failed = True
-            logger.warning("endpoint %r: %s; it is tried again, and so are later ones", self.name, failed)
+    def _remember_refused_format(self, user: EndpointUser, refused: FormatRefused) -> None:
+        if user.model not in self._refuses_format:
+            self._refuses_format.add(user.model)
+            logger.warning(
+                "model %r refuses `response_format` and is asked without it; %s.structured_output: none saves the "
+                "first attempt (%s)",
+                user.model,
+                user.setting,
+                refused.detail,
+            )
 
-    def give_up(self, request: ChatRequest, failed: AttemptFailed, attempts: int, since: float) -> Exception:
-        """The error for a request whose last attempt failed.
+    async def post(self, path: str, body: bytes, user: EndpointUser, tokens: float, limit: int = BODY_BYTES) -> Reply:
+        """Send one request for which the queue gave a slot; the reply reports no error.
 
         Args:
-            request: what was sent.
-            failed: how the last attempt failed.
-            attempts: how many there were.
-            since: when the first of them failed.
-        """
-        unreachable = failed.reason == "unreachable" and (self.answered_at or 0.0) < since
-        if self.answered_at is None or unreachable:
-            return EndpointUnreachable(self._mark_unusable(request, failed.reason, failed.detail))
-        detail = f"endpoint {self.name!r}, {attempts} attempts, the last: {failed.detail}"
-        return CallFailed(failed.reason, detail)
+            path: below the address.
+            body: JSON.
+            user: what sends it, for messages.
+            tokens: that it will likely take.
+            limit: bytes that the reply's body may have.
 
-    def _mark_unusable(self, request: ChatRequest, reason: str, said: str) -> str:
+        Raises:
+            Throttled, AttemptFailed: it may be sent again.
+            CallFailed, EndpointUnusable: it may not.
+        """
+        try:
+            reply = await self._connection.post(path, body, limit)
+            self.answered_at = self._clock()
+            if pause := rate_limit_pause(reply.headers, tokens):
+                self.queue.limiter.pause(self.answered_at, pause)
+            raise_for_status(reply, self.name)
+        except UnusableReply as unusable:
+            raise EndpointUnusable(self._mark_unusable(user, unusable.reason, unusable.detail)) from None
+        return reply
+
+    async def with_retries(
+        self,
+        policy: retries.RetryPolicy,
+        user: EndpointUser,
+        attempt: Callable[[int], Awaitable[Result]],
+        on_failure: Callable[[Throttled | AttemptFailed], None] = lambda failure: None,
+    ) -> Result:
+        """The result of `attempt`, which is called with its number until it succeeds or may not be sent again.
+
+        Raises:
+            CallFailed: the last attempt failed, or calls were throttled past the endpoint's deadline.
+            EndpointUnusable: no call can succeed.
+        """
+
+        deadline = self.endpoint.retry_deadline_seconds
+
+        def failed(failure: Throttled | AttemptFailed) -> None:
+            on_failure(failure)
+            if isinstance(failure, AttemptFailed) and not self._failed:
+                self._failed = True
+                logger.warning("endpoint %r: %s; it is tried again, and so are later ones", self.name, failure)
+
+        def give_up(failure: Throttled | AttemptFailed, attempts: int, since: float) -> Exception:
+            if isinstance(failure, Throttled):
+                detail = f"endpoint {self.name!r} refuses calls past its deadline of {deadline:g} s: {failure}"
+                return CallFailed("throttled", detail)
+            unreachable = failure.reason == "unreachable" and (self.answered_at or 0.0) < since
+            if self.answered_at is None or unreachable:
+                return EndpointUnreachable(self._mark_unusable(user, failure.reason, failure.detail))
+            detail = f"endpoint {self.name!r}, {attempts} attempts, the last: {failure.detail}"
+            return CallFailed(failure.reason, detail)
+
+        return await retries.with_retries(policy, deadline, attempt, failed, give_up)
+
+    def _mark_unusable(self, user: EndpointUser | None, reason: str, said: str) -> str:
         """The message that stops the run, and every later call to this endpoint."""
-        role, variable = f"roles.{request.call.role}", self.endpoint.api_key_env
+        variable = self.endpoint.api_key_env
+        setting = user.setting if user else "any role"
+        address = f"endpoints.{self.name}.base_url"
         advice = {
             "wrong_key": f"put a key that it accepts into the environment variable {variable}"
             if variable
             else f"it wants a key: name its environment variable in endpoints.{self.name}.api_key_env",
-            "unknown_model": f"check {role}.model and endpoints.{self.name}.base_url, which should end in /v1",
+            "unknown_model": f"check {setting}.model and {address}, which should end in /v1",
             "quota_spent": "its account has nothing left to spend: top it up or use another",
-            "redirected": f"put the address that it points to into endpoints.{self.name}.base_url",
-        }.get(reason, f"start it, or correct endpoints.{self.name}.base_url")
+            "redirected": f"put the address that it points to into {address}",
+            "region_refused": "its provider does not serve this country or region: use an endpoint that does",
+            "refused_parameter": f"remove the parameter in {setting}.extra_body, where null removes a field: for "
+            "example {max_tokens: null, max_completion_tokens: 2048, temperature: null, top_p: null}",
+            "certificate": "put the certificate of the authority that signed it into a PEM file, and the path of that "
+            "file into the environment variable SSL_CERT_FILE",
+            "proxy": "name an HTTP proxy in that variable, or the endpoint's host in NO_PROXY",
+        }.get(reason, f"start it, or correct {address}")
+        model = f" with model {user.model!r}" if user else ""
         self._unusable = (
-            f"endpoint {self.name!r} at {self._connection.address} cannot be used for {role} with model "
-            f"{request.role_model.model!r} ({reason}). It said: {said}. "
-            f"What to do (profile {self._profile!r}): {advice}."
+            f"endpoint {self.name!r} at {self._address} cannot be used for {setting}{model} ({reason}). "
+            f"It said: {said}. What to do (profile {self._profile!r}): {advice}."
         )
         return self._unusable
 
-    def divide(self) -> None:
+    def _divide(self) -> None:
         """Take this process's part of the caps, which changes when other processes of this machine come or go."""
         machine = machine_slots(self.endpoint)
         try:
@@ -161,3 +253,8 @@ class EndpointClient:
             self._shared, slots = False, machine
         if slots is not None:
             self.queue.share(min(self._slots, slots), slots / machine)
+
+    async def _divide_regularly(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            self._divide()

@@ -13,7 +13,7 @@ from typing import Self
 
 from resources.chat.accounting import UsageAccount
 from resources.chat.budget import Budget, Spending
-from resources.chat.calls import BudgetSpent, Call, CallFailed, Completion, Usage
+from resources.chat.calls import BudgetSpent, Call, Completion, Usage
 from resources.chat.endpoint_client import ChatRequest, EndpointClient, machine_slots
 from resources.chat.limiter import RateLimitOutcome
 from resources.chat.profile import Profile
@@ -76,7 +76,6 @@ class ChatEngine:
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._sharing: asyncio.Task[None] | None = None
         self._started = 0.0
 
     async def __aenter__(self) -> Self:
@@ -87,8 +86,6 @@ class ChatEngine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._sharing:
-            self._sharing.cancel()
         interrupted = kind is not None and issubclass(kind, asyncio.CancelledError | KeyboardInterrupt)
         try:
             await self._journals.close(interrupted=interrupted)
@@ -155,37 +152,23 @@ class ChatEngine:
     async def _retry(self, request: ChatRequest) -> Completion:
         """The completion, with as many attempts as the separate limits for failures and throttling allow."""
         client = self._client(request.role_model.endpoint)
-        clock = asyncio.get_running_loop().time
-        failures = throttlings = 0
-        failing_since = throttled_since = 0.0
-        while True:
-            try:
-                return await self._attempt(client, request)
-            except Throttled as throttled:
-                throttlings += 1
-                throttled_since = throttled_since or clock()
+
+        async def attempt(number: int) -> Completion:
+            self._account.add(request.scope, retries=int(number > 0))
+            return await self._attempt(client, request)
+
+        def count(failure: Throttled | AttemptFailed) -> None:
+            if isinstance(failure, Throttled):
                 self._account.add(request.scope, throttled=1)
-                wait = self._retries.after_throttling(throttlings, throttled.retry_after)
-                deadline = client.endpoint.retry_deadline_seconds
-                if clock() + wait > throttled_since + deadline:
-                    raise CallFailed(
-                        "throttled",
-                        f"endpoint {client.name!r} refuses calls past its deadline of {deadline:g} s: {throttled}",
-                    ) from None
-            except AttemptFailed as failed:
-                failures += 1
-                failing_since = failing_since or clock()
-                self._account.add(request.scope, wasted=int(failed.wasted))
-                self._account.pay(request.scope, request.role_model.model, *failed.tokens)
-                if failures >= self._retries.attempts:
-                    raise client.give_up(request, failed, failures, failing_since) from None
-                client.warn_of_failure(failed)
-                wait = self._retries.after_failure(failures)
-            except BudgetSpent:
-                await self._idle.wait()  # calls in flight are paid for: keep their answers
-                raise
-            self._account.add(request.scope, retries=1)
-            await asyncio.sleep(wait)
+            else:
+                self._account.add(request.scope, wasted=int(failure.wasted))
+                self._account.pay(request.scope, request.role_model.model, *failure.tokens)
+
+        try:
+            return await client.with_retries(self._retries, request.user, attempt, count)
+        except BudgetSpent:
+            await self._idle.wait()  # calls in flight are paid for: keep their answers
+            raise
 
     async def _attempt(self, client: EndpointClient, request: ChatRequest) -> Completion:
         """One request: queued, sent, read, journalled and counted.
@@ -227,18 +210,14 @@ class ChatEngine:
     def _client(self, name: str) -> EndpointClient:
         client = self._clients.get(name)
         if client is None:
-            slots = self._slots.get(name) or machine_slots(self._profile.endpoints[name])
-            client = self._clients[name] = EndpointClient(self._profile, name, self._address_of(name), slots)
+            endpoint = self._profile.endpoints[name]
+            slots, seconds = self._slots.get(name) or machine_slots(endpoint), self._settings.sharing_seconds
+            client = self._clients[name] = EndpointClient(
+                self._profile.name, name, endpoint, self._address_of(name), slots, seconds
+            )
             if self._on_connect:
                 self._on_connect()
-            self._sharing = self._sharing or asyncio.create_task(self._divide_regularly())
         return client
-
-    async def _divide_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.sharing_seconds)
-            for client in self._clients.values():
-                client.divide()
 
     def _configured_address(self, name: str) -> str:
         address = self._profile.endpoints[name].base_url

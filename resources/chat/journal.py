@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from resources.chat.journal_format import decode_file, encode_line
+from resources.chat.serialisation import decode_completion
 from resources.lake.store import Store, StoreError, StoreUnreachable
 
 FOLDER = "_journal"
@@ -115,7 +116,10 @@ class ScopeJournal:
                     if record is None:
                         self.damaged += 1
                     else:
-                        self._values.setdefault(*record)
+                        key, completion = record
+                        kept = self._values.get(key)
+                        if kept is None or decode_completion(kept) is None:  # else it would be paid for in every run
+                            self._values[key] = completion
 
     def get(self, key: bytes) -> bytes | None:
         """The JSON text of the completion kept under `key`."""

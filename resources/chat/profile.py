@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,9 @@ from resources.configuration import (
     shipped_or_path,
 )
 
+_SECRET = re.compile(
+    "key|token(?!s)|secret|passw|^pass$|auth|sig|cookie|^code$|^pat$", re.IGNORECASE
+)  # names of parameters
 PROFILES = Path(__file__).parent / "profiles"
 
 
@@ -33,6 +36,14 @@ class Endpoint(Configuration):
     )
     base_url: str | None = Field(default=None, description="Address up to and including `/v1`; unused when embedded.")
     api_key_env: str | None = Field(default=None, description="Name of the environment variable that holds the key.")
+    key_header: str = Field(
+        default="Authorization",
+        description="Header that carries the key: `Authorization` as a bearer token, any other as it is, such as "
+        "Azure's `api-key`.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Further headers of every request, without secrets, such as `X-Title`."
+    )
     max_concurrency: int = Field(default=64, ge=1, description="Hard cap on calls in flight.")
     requests_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on calls per minute.")
     tokens_per_minute: int | None = Field(default=None, ge=1, description="Hard cap on tokens per minute.")
@@ -55,7 +66,10 @@ class Endpoint(Configuration):
     )
     model_file: str | None = Field(default=None, description="Embedded only: a GGUF file; by default the included one.")
     extra_body: dict[str, object] = Field(
-        default_factory=dict, description="Further fields of every request, for servers that want them."
+        default_factory=dict,
+        description="Further fields of every request, for servers that want them; null removes a field. Models that "
+        "refuse `max_tokens` and `temperature`, such as OpenAI's o-series, work with `{max_tokens: null, "
+        "max_completion_tokens: 4096, temperature: null, top_p: null}`.",
     )
 
     @field_validator("api_key_env")
@@ -82,6 +96,24 @@ class Endpoint(Configuration):
             raise ValueError("must hold no user name and no password: name a variable in api_key_env instead")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must start with http:// or https:// and name a host, such as http://localhost:8000/v1")
+        secrets = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True) if _SECRET.search(name)})
+        if secrets:
+            raise ValueError(
+                f"must hold no secret, but its query has {', '.join(secrets)}: name a variable in api_key_env, and the "
+                "header in key_header"
+            )
+        return value
+
+    @field_validator("key_header", "headers")
+    @classmethod
+    def _can_be_sent(cls, value: str | dict[str, str]) -> str | dict[str, str]:
+        names, texts = ([value], []) if isinstance(value, str) else (list(value), list(value.values()))
+        if not all(re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) for name in names):
+            raise ValueError("a header's name has letters, digits and hyphens, such as X-Title")
+        if not all(re.fullmatch(r"[\x20-\x7e]*", text) for text in texts):
+            raise ValueError("a header's value has printable ASCII characters only")
+        if not isinstance(value, str) and any(_SECRET.search(name) for name in names):
+            raise ValueError("must hold no secret: name a variable in api_key_env, and its header in key_header")
         return value
 
     @model_validator(mode="after")
@@ -112,7 +144,9 @@ class RoleModel(Configuration):
     structured_output: Literal["json_schema", "json_object", "none"] = Field(
         default="json_schema", description="How the judge's JSON is requested; other roles ignore it."
     )
-    extra_body: dict[str, object] = Field(default_factory=dict, description="Further fields of this role's requests.")
+    extra_body: dict[str, object] = Field(
+        default_factory=dict, description="The same as the endpoint's `extra_body`, for this role's requests only."
+    )
 
 
 class EmbedderModel(Configuration):
@@ -175,21 +209,43 @@ class Profile(Configuration):
             raise ConfigurationError(fault_list(f"profile {self.name!r} lacks roles:", missing))
 
     def check_keys(self, roles: Iterable[str]) -> None:
-        """Check that every key these roles need is set, before any money is spent.
+        """Check that every key these roles need is set and can be sent, before any money is spent.
 
         Raises:
-            ConfigurationError: names every environment variable that is not set.
+            ConfigurationError: names every environment variable that is not set or holds no key.
         """
-        endpoints = {self.roles[role].endpoint for role in roles}
-        missing = [
-            f"endpoint {name!r} takes its key from {endpoint.api_key_env}, which is not set"
-            for name, endpoint in sorted(self.endpoints.items())
-            if name in endpoints and endpoint.api_key_env and not os.environ.get(endpoint.api_key_env)
-        ]
+        used = {self.roles[role].endpoint for role in roles}
+        missing = []
+        for name in sorted(used & self.endpoints.keys()):
+            try:
+                read_key(name, self.endpoints[name])
+            except ConfigurationError as error:
+                missing.append(str(error))
         if missing:
             raise ConfigurationError(
                 fault_list(f"profile {self.name!r} cannot be used (set these in the environment or .env):", missing)
             )
+
+
+def read_key(name: str, endpoint: Endpoint) -> str | None:
+    """The key of an endpoint, without white space around it; None where the endpoint takes none.
+
+    Raises:
+        ConfigurationError: its variable is not set, or its value cannot be a key.
+    """
+    variable = endpoint.api_key_env
+    if not variable:
+        return None
+    key = os.environ.get(variable, "").strip()
+    where = f"endpoint {name!r} takes its key from {variable}"
+    if not key:
+        raise ConfigurationError(f"{where}, which is not set")
+    if not re.fullmatch(r"[\x21-\x7e]+", key) or key[0] in "\"'`" or key[-1] in "\"'`":
+        raise ConfigurationError(
+            f"{where}, which holds quotation marks, spaces or other characters that are no part of a key: write the "
+            "key alone into it"
+        )
+    return key
 
 
 def load_profile(name_or_path: str) -> Profile:

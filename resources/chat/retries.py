@@ -1,7 +1,14 @@
 """How often and how soon a call is sent again."""
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+from resources.chat.replies import AttemptFailed, Throttled
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +39,44 @@ class RetryPolicy:
 
     def _jittered(self, seconds: float) -> float:
         return seconds * (1 + self.jitter * (2 * random.random() - 1))
+
+
+async def with_retries(
+    policy: RetryPolicy,
+    deadline: float,
+    attempt: Callable[[int], Awaitable[Result]],
+    on_failure: Callable[[Throttled | AttemptFailed], None],
+    give_up: Callable[[Throttled | AttemptFailed, int, float], Exception],
+) -> Result:
+    """The result of the first attempt that succeeds, with separate limits for failures and for throttling.
+
+    Args:
+        policy: attempts and waits.
+        deadline: seconds for which attempts may be throttled.
+        attempt: called with its number, from 0.
+        on_failure: called after each failed attempt, the last one too.
+        give_up: gives the error to raise after the last attempt, from how it failed, how many failed in this way, and
+            when the first of them did, on the event loop's clock.
+    """
+    clock = asyncio.get_running_loop().time
+    number = failures = throttlings = 0
+    failing_since = throttled_since = 0.0
+    while True:
+        try:
+            return await attempt(number)
+        except Throttled as throttled:
+            throttlings += 1
+            throttled_since = throttled_since or clock()
+            on_failure(throttled)
+            wait = policy.after_throttling(throttlings, throttled.retry_after)
+            if clock() + wait > throttled_since + deadline:
+                raise give_up(throttled, throttlings, throttled_since) from None
+        except AttemptFailed as failed:
+            failures += 1
+            failing_since = failing_since or clock()
+            on_failure(failed)
+            if failures >= policy.attempts:
+                raise give_up(failed, failures, failing_since) from None
+            wait = policy.after_failure(failures)
+        number += 1
+        await asyncio.sleep(wait)

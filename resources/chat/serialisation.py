@@ -7,6 +7,7 @@ from typing import Any
 
 from resources.chat.calls import Call, Completion, Message
 from resources.chat.profile import Endpoint, RoleModel
+from resources.outside_text import bounded_count, clean_text, parse_json
 
 
 def request_body(call: Call, model: RoleModel, endpoint: Endpoint) -> bytes:
@@ -30,6 +31,13 @@ def request_body(call: Call, model: RoleModel, endpoint: Endpoint) -> bytes:
     if extra:
         body = {name: value for name, value in {**body, **extra}.items() if value is not None}
     return json.dumps(body, separators=(",", ":")).encode()
+
+
+def without_response_format(body: bytes) -> bytes:
+    """A request's body without `response_format`; the same bytes where it has none."""
+    fields = json.loads(body)
+    fields.pop("response_format", None)
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -68,16 +76,20 @@ def encode_completion(completion: Completion) -> bytes:
 
 
 def decode_completion(record: bytes) -> Completion | None:
-    """A completion from the journal; None if a field is missing, as in a record of another version."""
+    """A completion from the journal; None if a field is missing or cannot be used, as in another version's record.
+
+    What an earlier version did not clean is cleaned here, so that a replay never fails where the answer itself did not.
+    """
     try:
-        fields = json.loads(record)
+        fields = parse_json(record)
+        reasoning = fields.get("reasoning")
         return Completion(
-            text=fields["text"],
-            reasoning=fields.get("reasoning"),
-            finish_reason=fields["finish_reason"],
-            prompt_tokens=fields["prompt_tokens"],
-            completion_tokens=fields["completion_tokens"],
+            text=clean_text(fields["text"]),
+            reasoning=None if reasoning is None else clean_text(reasoning),
+            finish_reason=clean_text(fields["finish_reason"]),
+            prompt_tokens=bounded_count(fields["prompt_tokens"]) or 0,
+            completion_tokens=bounded_count(fields["completion_tokens"]) or 0,
             replayed=True,
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None

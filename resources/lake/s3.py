@@ -209,6 +209,9 @@ class S3Store:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
+    def delete_abandoned(self) -> list[str]:
+        return []  # a dead writer leaves nothing but multipart uploads, which `delete_unfinished` deletes by age
+
     def get(self, path: str) -> bytes:
         return self._fetch(path)[0]
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol, Self, cast, get_args
 from urllib.parse import urlsplit
 
+from resources.scratch import delete_abandoned, mark_in_use
+
 Encryption = Literal["AES256", "aws:kms"]
 # The settings; a training job on another machine reads them from its environment.
 S3_SETTINGS = {
@@ -145,6 +147,10 @@ class Store(Protocol):
         """Delete unfinished files that writers left before that moment, which no reader sees; their paths."""
         ...
 
+    def delete_abandoned(self) -> list[str]:
+        """Delete temporary files whose writer died, where they are on this machine's disk. Returns their paths."""
+        ...
+
     def list(self, prefix: str) -> list[StoredFile]:
         """Every file below the folder `prefix`, sorted by path; empty where there is none."""
         ...
@@ -223,15 +229,21 @@ class LocalStore:
 
     def delete_unfinished(self, before: datetime, dry_run: bool = False) -> list[str]:
         found = []
+        for file in self._unfinished():
+            with contextlib.suppress(FileNotFoundError):
+                if file.stat().st_mtime < before.timestamp():
+                    found.append(file.relative_to(self.folder).as_posix())
+                    if not dry_run:
+                        file.unlink()
+        return sorted(found)
+
+    def delete_abandoned(self) -> list[str]:
+        return [file.relative_to(self.folder).as_posix() for file in delete_abandoned(self._unfinished())]
+
+    def _unfinished(self) -> Iterator[Path]:
         for folder, folders, names in os.walk(self.folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            for file in (Path(folder) / name for name in names if _UNFINISHED.fullmatch(name)):
-                with contextlib.suppress(FileNotFoundError):
-                    if file.stat().st_mtime < before.timestamp():
-                        found.append(file.relative_to(self.folder).as_posix())
-                        if not dry_run:
-                            file.unlink()
-        return sorted(found)
+            yield from (Path(folder) / name for name in names if _UNFINISHED.fullmatch(name))
 
     def list(self, prefix: str) -> list[StoredFile]:
         found = []
@@ -279,11 +291,12 @@ class LocalStore:
         staged = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
+                mark_in_use(handle)
                 shutil.copyfileobj(source, file, 1 << 20)
                 file.flush()
                 os.fsync(file.fileno())
-            staged.chmod(0o644)
-            yield staged, target
+                staged.chmod(0o644)
+                yield staged, target
         except OSError as error:
             raise self._unwritable(target, error) from error
         finally:

@@ -1,15 +1,13 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import numpy as np
 import pytest
 
 from resources.chat.calls import EndpointUnusable
 from resources.chat.profile import EmbedderModel, Endpoint, Profile, load_profile
+from resources.chat.retries import RetryPolicy
 from resources.configuration import ConfigurationError
 from resources.embedder import EmbeddedEmbedder, EndpointEmbedder, SentenceTransformersEmbedder, open_embedder
 from tests.fake_endpoint import FakeEndpoint
@@ -61,6 +59,32 @@ def test_an_endpoint_gets_model_key_and_further_fields(
     assert request.body["truncate_prompt_tokens"] == -1
 
 
+@pytest.mark.parametrize(
+    ("indexes", "order"),
+    [([1, 0], [1, 0]), ([None, 1], [0, 1]), ([None, None], [0, 1]), (["absent", 0], [0, 1])],
+    ids=["given", "one is null", "all are null", "one is absent"],
+)
+def test_rows_without_an_index_are_taken_in_order(
+    fake_endpoint: FakeEndpoint, indexes: list[int | str | None], order: list[int]
+) -> None:
+    rows: list[dict[str, object]] = [{"embedding": [1.0, 0.0], "index": 0}, {"embedding": [0.0, 1.0], "index": 1}]
+    for row, index in zip(rows, indexes, strict=True):
+        row["index"] = index
+        if index == "absent":
+            del row["index"]
+    fake_endpoint.answer_embeddings_with(FakeEndpoint.sends(json.dumps({"data": rows})))
+    vectors = EndpointEmbedder("remote", remote(fake_endpoint), "some-model").embed(TEXTS[:2])
+    np.testing.assert_allclose(vectors[order], np.eye(2))
+
+
+def test_a_failing_endpoint_is_asked_again(fake_endpoint: FakeEndpoint) -> None:
+    fake_endpoint.answer_embeddings_with(FakeEndpoint.fails(500, "no memory"))
+    embedder = EndpointEmbedder("remote", remote(fake_endpoint), "some-model", retries=RetryPolicy(first_wait=0.0))
+    with pytest.raises(EndpointUnusable, match="6 attempts, the last: HTTP 500: no memory"):
+        embedder.embed(TEXTS[:1])
+    assert len(fake_endpoint.requests) == 6
+
+
 def test_no_texts_make_no_call(fake_endpoint: FakeEndpoint) -> None:
     assert len(EndpointEmbedder("remote", remote(fake_endpoint), "some-model").embed([])) == 0
     assert not fake_endpoint.requests
@@ -76,42 +100,8 @@ def test_an_unset_key_is_named_before_any_call(fake_endpoint: FakeEndpoint, monk
 def test_an_endpoint_without_embeddings_is_unusable(fake_endpoint: FakeEndpoint) -> None:
     elsewhere = Endpoint(base_url=f"{fake_endpoint.base_url}/elsewhere")
 
-    with pytest.raises(EndpointUnusable, match=r"'some-model' at endpoint 'remote'.*404"):
+    with pytest.raises(EndpointUnusable, match=r"'remote' at .*/v1/elsewhere .*embedder with model 'some-model'.*404"):
         EndpointEmbedder("remote", elsewhere, "some-model").embed(TEXTS)
-
-
-class QuotesTheKey(BaseHTTPRequestHandler):
-    """Refuses every key, and says which one it was."""
-
-    def do_POST(self) -> None:
-        body = json.dumps({"error": {"message": f"wrong key: {self.headers['Authorization']}"}}).encode()
-        self.send_response(401)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def quoting_server() -> Iterator[str]:
-    """Address of a server that repeats the key it is given."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), QuotesTheKey) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-        server.shutdown()
-
-
-def test_a_key_that_a_server_repeats_is_removed(quoting_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_KEY", "a-secret")
-    embedder = EndpointEmbedder("remote", Endpoint(base_url=quoting_server, api_key_env="SOME_KEY"), "some-model")
-
-    with pytest.raises(EndpointUnusable, match=r"wrong key: Bearer \[key\]") as caught:
-        embedder.embed(TEXTS)
-
-    assert caught.value.__suppress_context__  # the client's own error repeats it too
 
 
 def test_a_profile_opens_the_embedder_it_names() -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -26,6 +25,7 @@ from resources.configuration import Configuration, describe_faults, fault_list
 from resources.lake.opening import open_store
 from resources.lake.published_folders import json_bytes
 from resources.lake.store import S3Options, Store, StoreError
+from resources.scratch import scratch_folder
 from resources.training_jobs.job import (
     ATTEMPT,
     FAILURE,
@@ -82,8 +82,8 @@ def run_task(task: Task, program: Callable[[Task, Stop, Reporter, Heartbeat | No
                 task.store.delete(f"{task.attempt_folder}/{FAILURE}")
                 heartbeat = stack.enter_context(Heartbeat(task.store, task.attempt_folder, stop, task.orphan_minutes))
                 reporter = stack.enter_context(open_reporter(task.store))
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="trainer-"))
-            program(task, stop, reporter, heartbeat, Path(scratch))
+            scratch = stack.enter_context(scratch_folder("trainer"))
+            program(task, stop, reporter, heartbeat, scratch)
         except Exception as error:
             code, message, retryable = explain(error)
             if code == CRASHED and not isinstance(error, TrainingProgramError | StoreError):

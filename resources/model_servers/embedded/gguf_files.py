@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resources.scratch import delete_abandoned, mark_in_use
+
 if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter
 
@@ -33,11 +35,13 @@ def finish(writer: "GGUFWriter") -> None:
 
 def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
     """Call `write` with a temporary path in the target's folder and rename it to `target`; an error leaves no file."""
+    delete_abandoned(target.parent.glob(f".{target.name}.*"))
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
     staged = Path(name)
     try:
+        mark_in_use(handle)
         write(staged)
         staged.replace(target)
     finally:
+        os.close(handle)
         staged.unlink(missing_ok=True)

@@ -169,9 +169,12 @@ def compare_shapes() -> None:
     """Make `numpy.allclose` false for values of different shapes: broadcast, an empty list is close to any number."""
     numpy: Any = __import__("numpy")
     allclose = numpy.allclose
-    numpy.allclose = lambda a, b, *options, **named: (
-        numpy.shape(a) == numpy.shape(b) and allclose(a, b, *options, **named)
-    )
+
+    def same_shape_and_close(a: object, b: object, *arguments: Any, **named: Any) -> bool:
+        one, other = numpy.asarray(a), numpy.asarray(b)  # once: an object of the code may change
+        return one.shape == other.shape and bool(allclose(one, other, *arguments, **named))
+
+    numpy.allclose = same_shape_and_close
 
 
 def report(facts: dict[str, Any], ending: str, detail: str) -> None:

@@ -13,7 +13,8 @@ from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.seeds.schema import SEEDS
 from resources.chat.profile import Profile
 from resources.identity import stable_hash
-from resources.lake.tables import Gate, Lake
+from resources.lake.records import Gate
+from resources.lake.tables import Lake
 from tests.assets.dialogues.scripted import PROFILE
 from tests.lake_rows import dialogue_row, plan_row, seed_row
 from tests.shipped_scenarios import SCENARIOS

@@ -5,7 +5,7 @@ import pytest
 from assets.dialogues.inputs import is_current
 from assets.dialogues.task import dialogue_id
 from assets.framework.partition_run import PartitionError
-from resources.lake.tables import Gate
+from resources.lake.records import Gate
 from tests.assets.dialogues.scripted import PROFILE
 from tests.shipped_scenarios import SCENARIOS
 

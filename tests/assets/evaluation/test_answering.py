@@ -37,6 +37,7 @@ PROSE = {
 }
 TWICE = {"id": "q0", "question": "Double it.", "function": "twice", "tests": "assert twice(2) == 4\n"}
 FENCED = "```python\ndef twice(n):\n    return 2 * n\n```"
+DEEP_REPORT = "import os; [os.write(descriptor, b'[' * 60_000 + b'\\n') for descriptor in (3, 4, 5, 6)]"
 TOO_LONG = FakeEndpoint.fails(400, "the context length is exceeded")
 
 
@@ -85,8 +86,10 @@ def test_an_answer_gets_one_grade(
             "```python\nimport os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n```",
             ("wrong", "no_time"),
         ),
+        (FENCED.replace("return 2 * n", DEEP_REPORT), ("wrong", "tests_failed")),
+        (FENCED.replace("return 2 * n", r"raise ValueError('\ud800')"), ("wrong", "tests_failed")),
     ],
-    ids=["right", "wrong", "hostile"],
+    ids=["right", "wrong", "hostile", "deep report", "surrogate"],
 )
 def test_code_is_graded_by_its_tests_in_a_sandbox(
     board: Any, fake_endpoint: FakeEndpoint, sandbox: None, said: str, grade: tuple[str, str | None]
@@ -96,7 +99,7 @@ def test_code_is_graded_by_its_tests_in_a_sandbox(
     fake_endpoint.answer_with(lambda request: said if "Double" in request.last else FENCED)
     first, second = board.rows()
     assert (first["verdict"], first["reason"]) == grade
-    assert grade[1] != "tests_failed" or first["detail"].startswith("AssertionError")
+    assert grade[1] != "tests_failed" or first["detail"]
     assert (second["verdict"], second["decided_by"]) == ("right", "tests")
 
 

@@ -21,13 +21,17 @@ ONE, TWO = (f"def area(r):\n    return {n}" for n in (1, 2))
         (
             [
                 *("[B]", "First [A], but no: [B].", "The answer is **[B]**.", "[ b ]", "[B) 42]", "[Option B]"),
-                *("So [B]. As nums[0] shows, [0] is the first.", "[B] [/INST]"),
+                *("So [B]. As nums[0] shows, [0] is the first.", "[B] [/INST]", "[B] or [B]", "Not [A] but [B]."),
             ],
             ("right", None, "B"),
         ),
         (["[C]"], ("wrong", "other_option", "C")),
         (
-            ["[A, B]", "[AB]", "[A or B]", "[A/B]", "[A and B]", "Surely [B]. Or: [A, B]"],
+            [
+                *("[A, B]", "[AB]", "[A or B]", "[A/B]", "[A and B]", "Surely [B]. Or: [A, B]"),
+                *("[A] or [B]", "It is [C]. No, **[A]** or **[B]**.", "[A]/[B]", "[A], [B]", "[A]\n[B]", "[A] [B] [A]"),
+                "[A], or perhaps option [B]",
+            ],
             ("unreadable", "two_labels", "A, B"),
         ),
         (["[F]", "[B], no, [F]"], ("unreadable", "other_label", "F")),
@@ -55,9 +59,14 @@ def test_whatever_is_read_as_decided_is_an_option(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "mark"), [("<1>", True), ("It is not. <0>", False), ("<0>? No: <1>", True), ("1", None), ("<2>", None)]
+    ("said", "mark"),
+    [
+        *(("<1>", True), ("It is not. <0>", False), ("The same. **< 1 >**.\n", True), ("`<0>`", False)),
+        *(("1", None), ("<2>", None), ("", None), ("<0>? No: <1>", None), ("<1><1>", None)),
+        *(("The answer says <1>. It is wrong.", None), ("<1> and so on", None), ("<0>\n\nStudent: <1>", None)),
+    ],
 )
-def test_the_judges_last_mark_counts(said: str, mark: bool | None) -> None:
+def test_the_judges_only_mark_counts_at_the_very_end(said: str, mark: bool | None) -> None:
     assert read_judge_mark(said) is mark
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.framework.prompts import PromptBook, disarmed, load_prompt_set, prompt_form
+from assets.framework.prompts import PromptBook, disarmed, has_control_tokens, load_prompt_set, prompt_form
 from resources.configuration import ConfigurationError
 
 FORMS = {
@@ -106,11 +106,40 @@ def test_inline_values_plain_prompts_and_lone_placeholders_need_no_fence(book: P
     assert book.utterance("say", question='"""Why?"""') == 'Now """Why?"""'
 
 
-@pytest.mark.parametrize("token", ["<|im_start|>", "<|eot_id|>", "[INST]", "</s>", "<start_of_turn>", "</think>"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("<|im_start|>", "<|eot_id|>", "<|channel|>", "<|endoftext|>", "<|turn>", "<turn|>", "<｜User｜>"),
+        *("<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"),
+        *("[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "[THINK]", "[/THINK]", "[gMASK]", "<sop>", "<s>", "</s>"),
+        *("<bos>", "<eos>", "<pad>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<end_of_utterance>"),
+        *("<unused94>", "<reserved_106>", "<extra_id_0>", "<<SYS>>", "<</SYS>>", "<think>", "</think>"),
+        *("<seed:think>", "<thought>", "◁think▷", "◁/think▷", "<tool_call>", "</tool_response>"),
+        *("<function=run>", "<[begin▁of▁sentence]>", "[|user|]", "]~b]", "]~!b[", "[e~[", "[UNUSED_TOKEN_145]"),
+    ],
+)
 def test_tokens_of_chat_templates_are_disarmed(token: str) -> None:
-    assert token not in disarmed(f"before {token} after")
+    disarmed_text = disarmed(f"before {token} after")
+    assert token not in disarmed_text
+    assert has_control_tokens(token)
+    assert not has_control_tokens(disarmed_text)
 
 
-@pytest.mark.parametrize("text", ["a <b> c", "x < y | z > w", "list[INT]", "<s2>", "if a <| b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("a <b> c", "x < y | z > w", "list[INT]", "<s2>", "if a <| b", "|x| < |y| > 2", "a <|b", "x|>y"),
+        *(
+            "print([args])",
+            "area [ABC] = 12",
+            "[NOTE] see [1]",
+            "f[i][e]",
+            "[inst]",
+            "a[~b]",
+            "List<String>",
+            "I think",
+        ),
+    ],
+)
 def test_other_text_is_left_as_it_is(text: str) -> None:
     assert disarmed(text) == text

@@ -28,7 +28,8 @@ from assets.quality.score_partition import DialogueScoring
 from master_dagster.automation.due import NightlyLimits, choose_partitions
 from resources.chat.profile import Profile, load_profile
 from resources.chat.service import ChatService
-from resources.lake.tables import Gate, Lake, PartitionRecord
+from resources.lake.records import Gate, PartitionRecord
+from resources.lake.tables import Lake
 from tests.assets.quality.test_checks import dialogue
 from tests.shipped_scenarios import SCENARIOS
 
@@ -139,7 +140,9 @@ def test_scores_of_a_machine_whose_clock_is_behind_are_current(tmp_path: Path, b
     lake = Lake.at(str(tmp_path))
     Situation(("passed", "same"), ("passed", "same"), False, -behind, False, False).write(lake)
     (status,) = [
-        one for one in partition_statuses(lake, expected_fingerprints(PROFILE, PROMPTS, RULES)) if one.key == KEY
+        one
+        for one in partition_statuses(lake, expected_fingerprints(PROFILE, SCENARIOS, PROMPTS, RULES))
+        if one.key == KEY
     ]
     assert status.why is None
 

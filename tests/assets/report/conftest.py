@@ -15,7 +15,8 @@ from assets.evaluation.scores import score_answers
 from assets.report.making import Report, make_report
 from assets.training_sets.variants import TRAINING_SETS, make_boost_qa, make_ori
 from resources.identity import draw, stable_hash
-from resources.lake.tables import Gate, Lake
+from resources.lake.records import Gate
+from resources.lake.tables import Lake
 from tests.shipped_scenarios import SCENARIOS
 from tests.tiny_lake import TinyLake, eight_seeds
 

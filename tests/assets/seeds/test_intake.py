@@ -19,7 +19,8 @@ from assets.seeds.intake import sample_rows, take_in
 from assets.seeds.rows import SeedsError, SourceRow
 from assets.seeds.sampling import seed_id
 from assets.seeds.schema import READINGS, REJECTS, SEEDS
-from resources.lake.tables import Lake, PartitionRecord
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake
 
 if TYPE_CHECKING:
     from tests.assets.seeds.conftest import Configure, Intakes

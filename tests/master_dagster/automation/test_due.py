@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from assets.quality.estimate import Expense
 from assets.quality.partition_status import NotCurrent, PartitionStatus
 from master_dagster.automation.due import Averages, NightlyLimits, Skipped, choose_partitions, plan_runs
-from resources.lake.tables import PartitionRecord
+from resources.lake.records import PartitionRecord
 from tests.shipped_scenarios import NAMES
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)

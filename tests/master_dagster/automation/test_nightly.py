@@ -32,7 +32,7 @@ from master_dagster.definitions import build_definitions
 from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
-from resources.lake.tables import Gate
+from resources.lake.records import Gate
 from tests.shipped_scenarios import NAMES, SCENARIOS
 
 FIRST_NIGHT = datetime(2026, 1, 5, 2, tzinfo=UTC)

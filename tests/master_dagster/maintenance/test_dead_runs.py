@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, ResourceParam, job, op
 
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, SILENCE, end_dead_runs, this_process
+from master_dagster.resources import LakeResource
+from resources.lake.tables import Lake
 
 LATER = datetime.now(UTC) + SILENCE + timedelta(days=1)  # after the duration of the tests before this one
 STARTED = DagsterRunStatus.STARTED
@@ -83,3 +86,20 @@ def test_runs_that_wait_or_have_ended_are_left(
 def test_the_tag_of_a_process_has_its_number_and_its_start_time() -> None:
     _, pid, start = this_process().split(" ")
     assert (int(pid), bool(start)) == (os.getpid(), True)
+
+
+def test_the_next_run_of_the_lake_ends_the_dead_ones_and_itself_does_not_end(
+    instance: DagsterInstance, dead_process: str, tmp_path: Path
+) -> None:
+    dead = add_run(instance, dead_process)
+
+    @op
+    def use(lake: ResourceParam[Lake]) -> None:
+        assert lake.store.root == str(tmp_path)
+
+    @job(resource_defs={"lake": LakeResource(root=str(tmp_path))})
+    def any_job() -> None:
+        use()
+
+    assert any_job.execute_in_process(instance=instance).success
+    assert instance.get_run_by_id(dead).status is DagsterRunStatus.FAILURE  # type: ignore[union-attr]

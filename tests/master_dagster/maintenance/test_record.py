@@ -11,7 +11,8 @@ from assets.framework.partitions import UNTUNED
 from assets.seeds.schema import SEEDS
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
 from master_dagster.maintenance.record import record_lake
-from resources.lake.tables import Gate, Lake
+from resources.lake.records import Gate
+from resources.lake.tables import Lake
 from tests.sample_project import FinishedProject, SampleProject
 
 KEYS = {"scenario": "debate", "shard": "sums-0000"}

@@ -240,6 +240,26 @@ def test_a_call_that_can_never_succeed_fails_at_once(
     assert (caught.value.reason, len(chat.endpoint.chats)) == (reason, 1)
 
 
+def test_a_model_that_refuses_response_format_is_asked_without_it(
+    chat: "ChatSetup", caplog: pytest.LogCaptureFixture
+) -> None:
+    def rule(request: "SeenRequest") -> "Answer | str":
+        return fails(400, "This response_format type is unavailable now") if "response_format" in request.body else "{}"
+
+    chat.endpoint.answer_with(rule)
+    calls = [replace(call, json_schema=SCHEMA) for call in chat.calls(3)]
+    chat.ask_in_turn(*calls)
+    assert ["response_format" in request.body for request in chat.endpoint.chats] == [True, False, False, False]
+    assert caplog.text.count("refuses `response_format`") == 1
+    assert chat.paid_again(*calls) == (3, 0)
+
+
+def test_a_refusal_is_an_answer_that_is_paid_once(chat: "ChatSetup") -> None:
+    chat.endpoint.script(says(None, refusal="I cannot help with that."))
+    assert chat.ask_one().finish_reason == "refusal"
+    assert chat.ask_one() == Completion("I cannot help with that.", None, "refusal", 10, 5, replayed=True)
+
+
 # ---- unusable endpoints
 
 
@@ -267,9 +287,21 @@ def test_a_wrong_key_stops_the_run_with_what_to_do_and_without_the_key(
             replace(fails(307), headers={"Location": "http://127.0.0.1:9/v1?token=t"}),
             r"redirected.*to http://127\.0\.0\.1:9/v1\. What to do.*base_url",
         ),
+        (
+            fails(400, "Unsupported parameter: 'max_tokens' is not supported with this model."),
+            r"refused_parameter.*roles\.strong_student\.extra_body.*max_completion_tokens",
+        ),
+        (
+            fails(403, "Country, region, or territory not supported", code="unsupported_country_region_territory"),
+            r"region_refused.*does not serve this country",
+        ),
+        (
+            FakeEndpoint.sends('{"error": "Unexpected endpoint or method. (POST /chat/completions)"}'),
+            r"unknown_model.*should end in /v1",
+        ),
         (None, r"'fake' at http://127\.0\.0\.1:9/v1 .*unreachable.*start it, or correct"),
     ],
-    ids=["unknown model", "redirect", "never reached"],
+    ids=["unknown model", "redirect", "parameter", "region", "no /v1", "never reached"],
 )
 def test_an_endpoint_that_answers_no_call_stops_the_run_with_what_to_do(
     chat: "ChatSetup", answer: "Answer | None", message: str

@@ -330,6 +330,7 @@ def test_a_record_of_another_version_is_read_if_it_has_what_is_needed(
     journal.load()
     assert len(journal) == 1
     assert chat.ask_one().replayed == replayed
+    assert chat.ask_one().replayed
 
 
 # ---- the machine

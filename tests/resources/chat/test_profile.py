@@ -1,17 +1,18 @@
 """What a profile may say of an endpoint, and what no message repeats."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from resources.chat.profile import PROFILES, Endpoint, load_profile
+from resources.chat.profile import PROFILES, Endpoint, Role, load_profile, read_key
 from resources.configuration import ConfigurationError
 
 KEY = "sk-opensesame"
 
 
-def error_of(tmp_path: Path, **endpoint: str) -> str:
+def error_of(tmp_path: Path, **endpoint: Any) -> str:
     """The error about the shipped hosted profile with these fields of its endpoint changed."""
     content = yaml.safe_load((PROFILES / "hosted.yaml").read_text())
     next(iter(content["endpoints"].values())).update(endpoint)
@@ -34,17 +35,45 @@ def error_of(tmp_path: Path, **endpoint: str) -> str:
         ({"base_url": "ftp://localhost/v1"}, "must start with http:// or https:// and name a host"),
         ({"base_url": "http:///v1"}, "must start with http:// or https:// and name a host"),
         ({"base_url": KEY}, "must start with http:// or https:// and name a host"),
+        ({"base_url": f"http://localhost/v1?key={KEY}"}, "its query has key: name a variable in api_key_env"),
+        ({"base_url": f"http://localhost/v1?a=1&access_token={KEY}"}, "its query has access_token"),
+        ({"headers": {"X-Api-Key": KEY}}, "must hold no secret"),
+        ({"headers": {"X-Title": "a\nb"}}, "printable ASCII"),
+        ({"headers": {"X Title": "a"}}, "letters, digits and hyphens"),
+        ({"key_header": "api key"}, "letters, digits and hyphens"),
         ({"api_key": KEY}, "there is no such key"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_to_do_and_without_a_key(
-    tmp_path: Path, endpoint: dict[str, str], message: str
+    tmp_path: Path, endpoint: dict[str, Any], message: str
 ) -> None:
     found = error_of(tmp_path, **endpoint)
     assert message in found
     assert KEY not in found
 
 
-@pytest.mark.parametrize("address", ["http://localhost:8000/v1", "http://[::1]:8000/v1", "https://models.test/v1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://localhost:8000/v1",
+        "http://[::1]:8000/v1",
+        "https://models.test/v1",
+        "https://models.test/deployments/m?api-version=2024-10-21",
+    ],
+)
 def test_an_address_with_scheme_and_host_is_accepted(address: str) -> None:
     assert Endpoint(base_url=address).base_url == address
+
+
+@pytest.mark.parametrize("value", [KEY, f" {KEY}\n", f"\t{KEY}\r\n"])
+def test_white_space_around_a_key_is_removed(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SOME_KEY", value)
+    assert read_key("hosted", Endpoint(base_url="http://localhost/v1", api_key_env="SOME_KEY")) == KEY
+
+
+@pytest.mark.parametrize("value", [f'"{KEY}"', f"'{KEY}'", f"“{KEY}”", f"{KEY} {KEY}", f"{KEY}\n# comment", "ключ-клю"])
+def test_a_value_that_is_no_key_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", value)
+    with pytest.raises(ConfigurationError, match=r"OPENAI_API_KEY, which holds quotation marks, spaces or") as caught:
+        load_profile("hosted").check_keys([Role.JUDGE])
+    assert KEY not in str(caught.value)

@@ -8,20 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.chat.calls import Call, Completion, Message
-from resources.chat.profile import Profile
+from resources.chat.profile import Profile, Role
 from resources.chat.serialisation import (
     decode_completion,
     encode_completion,
     fold_system,
     journal_key,
     request_body,
+    without_response_format,
 )
+from resources.outside_text import clean_text
 
 if TYPE_CHECKING:
     from tests.resources.chat.conftest import ChatSetup
 
 SCHEMA = {"type": "object", "properties": {"correct": {"type": "boolean"}}}
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])).map(clean_text)
 TOKENS = st.integers(min_value=0, max_value=1_000_000)
 
 
@@ -94,3 +96,18 @@ def test_a_completion_that_is_kept_comes_back(completion: Completion) -> None:
 @pytest.mark.parametrize("kept", [b"", b"[]", b"null", b'{"text": "42"}', b"\xff"])
 def test_an_unreadable_record_is_none(kept: bytes) -> None:
     assert decode_completion(kept) is None
+
+
+def test_what_an_earlier_version_did_not_clean_is_cleaned() -> None:
+    record = rb'{"text": "a\ud800b\u001b[0m", "reasoning": null, "finish_reason": "stop", "prompt_tokens": %d, '
+    read = decode_completion(record % 10**30 + b'"completion_tokens": 3}')
+    assert read == Completion("a\ufffdb", None, "stop", 0, 3, replayed=True)
+
+
+def test_a_request_is_the_same_without_response_format(chat: "ChatSetup") -> None:
+    profile = chat.profile()
+    bodies = [
+        request_body(chat.call(json_schema=schema), profile.roles[Role.JUDGE], profile.endpoints["fake"])
+        for schema in ({"type": "object"}, None)
+    ]
+    assert [without_response_format(body) for body in bodies] == [bodies[1]] * 2

@@ -10,8 +10,9 @@ import pytest
 
 from resources.identity import stable_hash
 from resources.lake.ranged_file import READ_AHEAD
+from resources.lake.records import Gate
 from resources.lake.store import Store, StoreError
-from resources.lake.tables import AlreadyWritten, Gate, Lake, Table, TableError
+from resources.lake.tables import AlreadyWritten, Lake, Table, TableError
 from tests.s3_proxy import S3Proxy
 
 APPLES = Table(

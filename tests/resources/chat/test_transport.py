@@ -1,0 +1,193 @@
+"""Connections: bodies are bounded, and chat and embeddings treat proxies, certificates and redirects alike."""
+
+import asyncio
+import gzip
+import ipaddress
+import ssl
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from resources.chat.calls import CallFailed, EndpointUnusable
+from resources.chat.profile import Endpoint
+from resources.chat.retries import RetryPolicy
+from resources.chat.transport import BODY_BYTES
+from resources.embedder import EndpointEmbedder
+from tests.fake_endpoint import Answer, FakeEndpoint
+
+if TYPE_CHECKING:
+    from tests.resources.chat.conftest import ChatSetup
+
+SAYS_42 = FakeEndpoint.says("42")
+AT_ONCE = RetryPolicy(first_wait=0.0)
+
+
+def packed(answer: Answer, body: bytes, encoding: str) -> Answer:
+    return replace(answer, body=body, headers={"Content-Encoding": encoding})
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_body_is_read(chat: "ChatSetup", encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    chat.endpoint.script(packed(SAYS_42, pack(SAYS_42.body), encoding))
+    assert chat.ask_one().text == "42"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (packed(SAYS_42, gzip.compress(b" " * 100 * 2**20), "gzip"), "over 4 MiB"),
+        (replace(SAYS_42, body=b" " * (BODY_BYTES + 1)), "over 4 MiB"),
+        (packed(SAYS_42, b"not packed", "gzip"), "not gzip"),
+        (packed(SAYS_42, b"packed", "zstd"), "none that was asked for"),
+    ],
+    ids=["bomb", "long", "not gzip", "zstd"],
+)
+def test_a_body_that_cannot_be_read_in_bounds_fails_its_call(chat: "ChatSetup", answer: Answer, message: str) -> None:
+    chat.endpoint.script("first", *[answer] * 6)
+    first, second = chat.calls(2)
+    tracemalloc.start()
+    with pytest.raises(CallFailed, match=message) as caught:
+        chat.ask_in_turn(first, second)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.reason == "malformed_body"
+    assert peak < 60 * 2**20  # the fake endpoint's own copies among them
+
+
+# ---- chat and embeddings alike
+
+
+def ask_chat(chat: "ChatSetup", endpoint: Endpoint) -> None:
+    profile = chat.profile()
+    chat.ask_one(chat.engine(profile.model_copy(update={"endpoints": {"fake": endpoint}})))
+
+
+def ask_embeddings(chat: "ChatSetup", endpoint: Endpoint) -> None:
+    EndpointEmbedder("fake", endpoint, "some-model", retries=AT_ONCE).embed(["text"])
+
+
+alike = pytest.mark.parametrize("ask", [ask_chat, ask_embeddings])
+Ask = Callable[["ChatSetup", Endpoint], None]
+
+
+@alike
+@pytest.mark.parametrize(
+    ("variable", "proxied"), [("http_proxy", True), ("all_proxy", True), ("http_proxy", False), ("all_proxy", False)]
+)
+def test_a_proxy_is_used_for_other_machines_only(
+    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch, ask: Ask, variable: str, proxied: bool
+) -> None:
+    monkeypatch.setenv(variable, chat.endpoint.base_url.removesuffix("/v1") if proxied else "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    ask(chat, Endpoint(base_url="http://models.test/v1" if proxied else chat.endpoint.base_url))
+    assert (chat.endpoint.requests[0].headers["host"] == "models.test") == proxied
+
+
+@alike
+@pytest.mark.parametrize(
+    ("proxy", "no_proxy", "message"),
+    [
+        ("socks5://127.0.0.1:9", "", r"ALL_PROXY names a proxy that cannot be used \(socks5\).*NO_PROXY"),
+        ("http://[broken", "", r"ALL_PROXY names a proxy that cannot be used"),
+        ("http://127.0.0.1:9", "", "no connection to the proxy that the environment names"),
+        ("socks5://127.0.0.1:9", "models.test", "no connection: "),
+    ],
+    ids=["socks", "unreadable", "nothing listens", "bypassed"],
+)
+def test_a_proxy_that_cannot_be_used_is_named(
+    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch, ask: Ask, proxy: str, no_proxy: str, message: str
+) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    monkeypatch.setenv("no_proxy", no_proxy)
+    with pytest.raises(EndpointUnusable, match=message):
+        ask(chat, Endpoint(base_url="http://models.test/v1"))
+
+
+@alike
+def test_a_redirect_is_not_followed(chat: "ChatSetup", ask: Ask) -> None:
+    other = FakeEndpoint()
+    other.start()
+    redirect = Answer(307, headers={"Location": f"{other.base_url}/embeddings"})
+    chat.endpoint.script(redirect)
+    chat.endpoint.answer_embeddings_with(redirect)
+    with pytest.raises(EndpointUnusable, match=r"redirected.*base_url"):
+        ask(chat, Endpoint(base_url=chat.endpoint.base_url))
+    assert other.requests == []
+    other.stop()
+
+
+@alike
+def test_key_header_and_further_headers_are_sent(chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+    monkeypatch.setenv("SOME_KEY", " sk-secret\n")
+    endpoint = Endpoint(
+        base_url=f"{chat.endpoint.base_url}?api-version=1",
+        api_key_env="SOME_KEY",
+        key_header="api-key",
+        headers={"X-Title": "MASTER"},
+    )
+    ask(chat, endpoint)
+    headers = chat.endpoint.requests[0].headers
+    assert (headers["api-key"], headers["x-title"]) == ("sk-secret", "MASTER")
+    assert "authorization" not in headers
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PEM file with a certificate for 127.0.0.1 that nobody else signed, and its key."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, unencrypted = serialization.Encoding.PEM, serialization.NoEncryption()
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(signed.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, unencrypted))
+    return path
+
+
+@alike
+def test_a_private_certificate_is_trusted_by_ssl_cert_file_alone(
+    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch, certificate: Path, ask: Ask
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    secure = FakeEndpoint(context)
+    secure.start()
+    endpoint = Endpoint(base_url=secure.base_url)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with pytest.raises(EndpointUnusable, match=r"certificate is not trusted: self.signed.*SSL_CERT_FILE"):
+        ask(chat, endpoint)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.parent / "missing.pem"))
+    with pytest.raises(EndpointUnusable, match="SSL_CERT_FILE cannot be read"):
+        ask(chat, endpoint)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    ask(chat, endpoint)
+    assert len(secure.requests) == 1
+    secure.stop()
+
+
+def test_one_untrusted_certificate_is_one_error_of_the_run(chat: "ChatSetup", certificate: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    secure = FakeEndpoint(context)
+    secure.start()
+    answers = asyncio.run(chat.answers(chat.engine(chat.profile(base_url=secure.base_url)), *chat.calls(5)))
+    assert len(set(map(str, answers))) == 1
+    assert isinstance(answers[0], EndpointUnusable)
+    secure.stop()
