@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
+from assets.framework.scenarios.scenario import Scenarios
 from assets.report.findings import too_small
+from assets.report.formatting import title
 from assets.report.inputs import NO_SEEDS, NothingScored, read_inputs
 from assets.report.lengths import bin_name
 from assets.report.numbers import compute, rounded
@@ -205,6 +207,22 @@ def test_costs_and_errors_are_those_of_the_releases_dialogues(numbers: Any) -> N
     assert found(numbers["errors"], what="judged wrong, all that were judged")["errors"] == 1
     assert found(numbers["errors"], what="the paper's")["share"] == 0.041
     assert {"what": "dialogue", "why": "rejected: judged_wrong", "number": 1} in numbers["excluded"]
+
+
+def test_scenarios_are_those_of_the_release_the_declared_ones_first(reported: Any) -> None:
+    declared = Scenarios([SCENARIOS["debate"], SCENARIOS["error_correction"]])
+    numbers = compute(read_inputs(reported[0].lake, declared, [BASE]), load_published())
+    names = ["error_correction", "debate", "analogy"]
+    assert [row["scenario"] for row in numbers["costs"]] == [*names, "all"]
+    assert [row["what"] for row in numbers["errors"]][:3] == [
+        f"judged wrong, {SCENARIOS[name].title}" for name in names
+    ]
+
+
+def test_what_scenarios_add_follows_from_the_ablations_that_were_scored(numbers: Any) -> None:
+    added = {row["against"]: row["added"] for row in numbers["scenarios"]}
+    assert added == {"me_db": ["analogy"], "ep": ["error_correction", "debate"]}
+    assert title(numbers, "me_db") == "error correction, debate"
 
 
 # -- whether a run is large enough -------------------------------------------------------------------------------------
