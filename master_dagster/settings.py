@@ -22,6 +22,7 @@ from assets.quality.judge import JUDGE_ROLE
 from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
 from assets.training_programs.recipe import Training, load_training
+from assets.training_sets.ablations import ablations
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
 from master_dagster.automation.due import NightlyLimits
 from resources.chat.profile import Profile, load_profile
@@ -268,12 +269,14 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     if scenarios and profile:
         needed = {role: f"scenario {one.title}" for one in scenarios.values() for role in one.roles}
         faults += _fault("MASTER_PROFILE", lambda: profile.check_roles({**needed, JUDGE_ROLE: "the judge"}))
+    if scenarios:
+        faults += _fault("MASTER_SCENARIOS", lambda: ablations(scenarios))
     if deployment is None or faults:
         raise ConfigurationError(fault_list("the configuration is not valid:", faults))
     return deployment
 
 
-def _fault(where: str, check: Callable[[], None]) -> list[str]:
+def _fault(where: str, check: Callable[[], object]) -> list[str]:
     """The fault that a check raises, below the setting that names the file; none where it passes."""
     try:
         check()
