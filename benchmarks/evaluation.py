@@ -16,18 +16,22 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from assets.checkpoints.checkpoint import point_to, publish_untuned
+from assets.checkpoints.checkpoint import CHECKPOINTS, publish_untuned
 from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.evaluation.configuration import Benchmarks, CodeBenchmark, MultipleChoiceBenchmark
+from assets.evaluation.evaluate_checkpoints import CheckpointEvaluation
 from assets.evaluation.grading import run_tests
 from assets.evaluation.questions import read_questions
-from assets.evaluation.runs import Evaluation, evaluate, read_all_questions
+from assets.evaluation.runs import Evaluation, read_all_questions
+from assets.evaluation.schema import BENCHMARK_ANSWERS
+from assets.framework.partition_run import Outcomes, run_partitions
 from assets.training_programs.recipe import load_training
 from benchmarks.actors import get_json
 from benchmarks.results_table import Measured, quick_options, show
@@ -137,12 +141,16 @@ def score(url: str, folder: Path, options: argparse.Namespace) -> None:
         }
     )
     lake, training = Lake.at(str(folder / "lake")), load_training("laptop")
-    point_to(lake, publish_untuned(lake, training.base(BASE)), None)
+    publish_untuned(CHECKPOINTS.begin(lake, BASE, "untuned"), training.base(BASE))
     serving = Serving.model_validate({"kind": "endpoint", "endpoint": endpoint})
     configuration = Benchmarks(name="benchmark", benchmarks=(benchmark,))
     evaluation = Evaluation(lake, ChatService(profile, lake.store), serving, configuration, training)
-    made = asyncio.run(evaluate(evaluation, read_all_questions(evaluation), BASE, "untuned", lambda *_: None))
-    assert made.answers.height == options.questions
+    work = CheckpointEvaluation(
+        evaluation, read_all_questions(evaluation), lambda _: nullcontext(lambda *_, **__: None)
+    )
+    outcomes = Outcomes([f"{BASE}|untuned"])
+    asyncio.run(run_partitions(work, outcomes, address=lake.store.uri(BENCHMARK_ANSWERS.name)))
+    assert lake.read(BENCHMARK_ANSWERS).height == options.questions
 
 
 # ---- code

@@ -33,7 +33,7 @@ from resources.model_servers.tuned.configuration import Serving
 from resources.model_servers.tuned.serving import ModelUnderTest, ServedModel, describe_serving
 from resources.sandbox.sandbox import require_sandbox
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,8 @@ def _bubblewrap(packages: Iterable[str]) -> list[str]:
     program = shutil.which("bwrap")
     if program is None:
         raise NoSandbox(f"code under test runs only in a sandbox, and bubblewrap is not installed: {INSTALL}")
+    if shutil.which("unshare", path=os.defpath) is None:
+        raise NoSandbox("code under test runs only in a sandbox, and `unshare` is not installed: install util-linux")
     root = os.geteuid() == 0
     own = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     return [

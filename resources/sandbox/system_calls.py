@@ -15,6 +15,7 @@ _DENIED = {
             *(248, 249, 250, 321, 298, 323),  # add_key request_key keyctl bpf perf_event_open userfaultfd
             *(425, 426, 427, 319, 447),  # io_uring, memfd_create, memfd_secret
             *(29, 68, 64, 240),  # shmget msgget semget mq_open
+            *(253, 294, 300),  # inotify_init inotify_init1 fanotify_init
         },
         56,  # clone
         (41, 53),  # socket socketpair
@@ -29,6 +30,7 @@ _DENIED = {
             *(217, 218, 219, 280, 241, 282),
             *(425, 426, 427, 279, 447),
             *(194, 186, 190, 180),
+            *(26, 262),
         },
         220,
         (198, 199),

@@ -126,7 +126,8 @@ class Connection:
         try:
             objects = decode(form, self._import)
             *arguments, keywords = objects.pop()
-            work, names = self.operations[operation], dict(keywords)
+            work: Callable[..., Any] = self.operations.get(operation, _refuse)
+            names = dict(keywords)
         except Exception as error:
             self.on_fault("unreadable", f"{type(error).__name__} while its request was read")
         self.attempt(lambda: work(*arguments, **names), _containers(form, objects))
@@ -179,6 +180,10 @@ class Connection:
             raise ValueError("a node of an unknown kind")
         remote = self.imported.setdefault(position, Remote(self, position))
         return remote if kind == "remote" else _awaited(remote)
+
+
+def _refuse(*_: Any) -> NoReturn:
+    raise TypeError("the code can only call an object that the tests passed to it")
 
 
 def _containers(form: list[Any], objects: list[Any]) -> list[Any]:

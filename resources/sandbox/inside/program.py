@@ -20,6 +20,7 @@ from resources.sandbox.inside.connection import Connection
 
 PACKAGES = "/packages"
 STARTED, GONE = "started", "gone"
+RLIMIT_SIGPENDING = 11  # Python's `resource` does not name it
 ALIASES = {"np": "numpy"}
 CODE_OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "call": lambda function, *arguments, **keywords: function(*arguments, **keywords),
@@ -48,6 +49,7 @@ def limit(facts: dict[str, Any]) -> None:
     """Set the limits, and another user id where root started it: the limit on processes does not apply to root."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    resource.setrlimit(RLIMIT_SIGPENDING, (64, 64))  # timers, too
     seconds = math.ceil(facts["seconds"])
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     for kind, megabytes in ((resource.RLIMIT_AS, facts["memory_mb"]), (resource.RLIMIT_FSIZE, facts["file_mb"])):

@@ -64,6 +64,11 @@ def test_the_entry_point_is_the_codes_where_a_built_in_name_is_the_same() -> Non
             "NameError: name 'double' is not defined (line 1 of the tests)",
         ),
         ("def double(:", TESTS, "SyntaxError"),
+        (
+            "def f(x): return x.y",
+            "class X: y = 1\nf(X())",
+            "TypeError: the code can only call an object that the tests",
+        ),
     ],
 )
 def test_the_detail_names_the_line(code: str, tests: str, detail: str) -> None:
