@@ -29,11 +29,15 @@ class Redactor:
 
     def __init__(self, secret: str | None) -> None:
         self._forms = tuple(_forms(secret)) if secret and len(secret) >= SHORTEST_SECRET else ()
+        self._shortest = min(map(len, self._forms), default=0)
 
     def text(self, text: str) -> str:
         """`text`, clean and without the secret. It is not shortened: a secret must not be cut in two before this."""
-        found = decoded = self._without_forms(clean_text(text, len(text)))
-        for _ in range(_NESTED_ESCAPES if self._forms else 0):
+        clean = clean_text(text, len(text))
+        if not self._forms or len(clean) < self._shortest:
+            return clean
+        found = decoded = self._without_forms(clean)
+        for _ in range(_NESTED_ESCAPES):
             before, decoded = decoded, _ESCAPE.sub(_character, decoded)
             if decoded == before:
                 break

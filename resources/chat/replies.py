@@ -1,6 +1,7 @@
 """Reads what an endpoint sent back. Nothing in a reply is trusted: its form is checked, its text is only data."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,6 +20,7 @@ _FINISH_REASONS = {
     "refusal": "refusal",
 }
 _TEXT_PARTS = ("text", "output_text")
+_READ_HEADER = re.compile(rb"(?:retry-after(?:-ms)?|date|location|content-type|x-ratelimit-[a-z-]+)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Reply:
 
     Attributes:
         status: the HTTP status.
-        headers: by name in lower case.
+        headers: those that are read here, by name in lower case.
         body: the JSON value, or the text of a body that is not JSON.
         is_json: which of the two.
     """
@@ -41,8 +43,9 @@ class Reply:
     def read(cls, status: int, headers: Iterable[tuple[bytes, bytes]], content: bytes, redactor: Redactor) -> Self:
         """A reply from what came over the connection."""
         words = {
-            redactor.text(name.decode("latin-1")).lower(): redactor.text(value.decode("latin-1"))
+            name.decode("latin-1").lower(): redactor.text(value.decode("latin-1"))
             for name, value in headers
+            if _READ_HEADER.match(name)
         }
         try:
             return cls(status, words, redactor.value(parse_json(content)), is_json=True)
