@@ -64,7 +64,7 @@ def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]
 def located_faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[Place, str, str]]:
     """Each fault as in `describe_faults`: pydantic's path to it, the path in words, and the message."""
     found: list[tuple[Place, str, str]] = []
-    faults = error.errors(include_url=False, include_context=False)
+    faults = error.errors(include_url=False)
     for fault in faults:
         if fault["type"] == "too_short" and any(_lies_within(other["loc"], fault["loc"]) for other in faults):
             continue  # it has items, and their faults are listed

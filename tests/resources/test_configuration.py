@@ -65,6 +65,7 @@ class Shelf(Configuration):
             "other: [{kind: glass, handel: x}]",
             "other.0.glass.handel: there is no such key (keys here: kind, stem)",
         ),
+        ("other: [{stem: x}]", "other.0.kind: has to be given"),
     ],
 )
 def test_an_unknown_key_is_named_with_the_known_keys_and_the_most_similar(
