@@ -19,7 +19,7 @@ SpeakerName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9'-]*(
 
 QUESTIONS: tuple[Asked, ...] = ("question", "similar_question")
 REFERENCES: Mapping[str, Asked] = {"reference": "question", "similar_reference": "similar_question"}
-SO_FAR = ("dialogue", "own_turns")  # what was said until now: by everybody, and by the same speaker
+SO_FAR = ("dialogue", "own_turns")  # what models wrote until now: all turns, and those of the same speaker
 GIVEN = (*QUESTIONS, *REFERENCES, *SO_FAR)
 """Values that a step can see without an earlier step of that name."""
 SPEAKER = "speaker"  # every prompt may name its speaker
@@ -52,7 +52,9 @@ class Condition(Configuration):
     domain: Literal["math", "code", "general"] | None = Field(default=None, description="The question's domain.")
     open_task: bool | None = Field(default=None, description="Whether the reference has no single result.")
     opening: bool | None = Field(default=None, description="Whether no model has spoken yet.")
-    spoke_before: bool | None = Field(default=None, description="Whether the speaker has had a turn before.")
+    spoke_before: bool | None = Field(
+        default=None, description="Whether a model has written a turn of the speaker before."
+    )
 
     @model_validator(mode="after")
     def _has_a_fact(self) -> "Condition":

@@ -31,7 +31,7 @@ steps:
       - {say: hint, speaker: guide, role: coach, prompt: hint, sees: [question, dialogue]}
       - {say: retry, speaker: learner, role: beginner, prompt: retry, sees: [hint, own_turns], answers: question}
   - {say: advice, speaker: guide, role: expert, prompt: advice, sees: [attempt, reference], reviews: attempt}
-  - {say: close, speaker: learner, role: expert, prompt: close, sees: [advice, reference], answers: question, judged: true}
+  - {say: end, speaker: learner, role: expert, prompt: end, sees: [advice, reference], answers: question, judged: true}
 """
 PROMPTS = {
     "opening": "Here is a question: {question}",
@@ -39,7 +39,7 @@ PROMPTS = {
     "hint": "[user]\n{question} {dialogue}",
     "retry": "[user]\n{hint} {own_turns}",
     "advice": "[user]\n{attempt} {reference}",
-    "close": "[user]\n{advice} {reference}",
+    "end": "[user]\n{advice} {reference}",
 }
 
 
@@ -70,26 +70,74 @@ def test_a_valid_scenario_is_loaded_with_what_follows_from_it(tmp_path: Path) ->
 
 # What is replaced in the good file by what, and the beginnings of the faults.
 CASES: Sequence[tuple[str, str, list[str]]] = [
-    ("role: coach, prompt: hint", "role: couch, prompt: hint", ["7: role 'coach' has no", "16: role 'couch': there is"]),
-    ("speaker: guide, role: coach", "speaker: gide, role: coach", ["16: speaker 'gide': there is no such key; is guide"]),
+    (
+        "role: coach, prompt: hint",
+        "role: couch, prompt: hint",
+        ["7: role 'coach' has no", "16: role 'couch': there is"],
+    ),
+    (
+        "speaker: guide, role: coach",
+        "speaker: gide, role: coach",
+        ["16: speaker 'gide': there is no such key; is guide"],
+    ),
     ("  learner: {side: gpt}", "  learner: {side: gpt}\n  other: {side: gpt}", ["5: speaker 'other' has no turn"]),
-    ("  learner: {side: gpt}", "  learner: {side: bot}", ["4: speakers.learner.side: Input should be 'human' or 'gpt'"]),
-    ("  guide: {side: human}", "  guide: {side: human}\n  Guide: {side: human}", ["4: speaker", "4: 'Guide' and 'guide'"]),
+    (
+        "  learner: {side: gpt}",
+        "  learner: {side: bot}",
+        ["4: speakers.learner.side: Input should be 'human' or 'gpt'"],
+    ),
+    (
+        "  guide: {side: human}",
+        "  guide: {side: human}\n  Guide: {side: human}",
+        ["4: speaker", "4: 'Guide' and 'guide'"],
+    ),
     ("  guide: {side: human}", "  'guide:': {side: human}", ["3: speakers.guide:"]),
     ("reviews: attempt", "review: attempt", ["18: steps.3.review: there is no such key; is reviews meant?"]),
     ("roles:", "titel: Hints\nroles:", ["5: titel: there is no such key; is title meant?"]),
-    ("sees: [attempt, reference]", "sees: [atempt, reference]", ["18: 'advice' sees 'atempt'", "18: advice.txt wants", "18: no prompt"]),
-    ("sees: [attempt, reference]", "sees: [close, reference]", ["18: 'advice' sees 'close'", "18: advice.txt wants {at", "18: no"]),
-    ("sees: [question], answers", "sees: [question, dialogue], answers", ["13: no prompt of 'attempt' uses {dialogue}"]),
-    ("sees: [advice, reference]", "sees: [advice]", ["19: close.txt wants {reference}, which 'close' does not see"]),
-    ("prompt: close", "prompt: attempt", ["19: attempt.txt wants {question}", "19: no prompt of 'close' uses {advice}, {re"]),
-    ("prompt: opening", "prompt: advice", ["12: 'advice' is the prompt of a model too", "12: advice.txt wants", "12: advice.txt does"]),
-    ("pose: question", "pose: similar_question", ["12: opening.txt wants {question}", "12: opening.txt does not have {similar"]),
+    (
+        "sees: [attempt, reference]",
+        "sees: [atempt, reference]",
+        ["18: 'advice' sees 'atempt'", "18: advice.txt wants", "18: no prompt"],
+    ),
+    (
+        "sees: [attempt, reference]",
+        "sees: [end, reference]",
+        ["18: 'advice' sees 'end'", "18: advice.txt wants {at", "18: no"],
+    ),
+    (
+        "sees: [question], answers",
+        "sees: [question, dialogue], answers",
+        ["13: no prompt of 'attempt' uses {dialogue}"],
+    ),
+    ("sees: [advice, reference]", "sees: [advice]", ["19: end.txt wants {reference}, which 'end' does not see"]),
+    (
+        "prompt: end",
+        "prompt: attempt",
+        ["19: attempt.txt wants {question}", "19: no prompt of 'end' uses {advice}, {re"],
+    ),
+    (
+        "prompt: opening",
+        "prompt: advice",
+        ["12: 'advice' is the prompt of a model too", "12: advice.txt wants", "12: advice.txt does"],
+    ),
+    (
+        "pose: question",
+        "pose: similar_question",
+        ["12: opening.txt wants {question}", "12: opening.txt does not have {similar"],
+    ),
     ("say: retry", "say: attempt", ["17: there are two steps 'attempt'"]),
     ("say: retry", "say: dialogue", ["17: 'dialogue' is the name of a given value"]),
-    ("say: retry, speaker: learner", "say: retry, speaker: guide", [f"{n}: 'guide' follows 'guide', both of side human" for n in (16, 17, 18)]),
+    (
+        "say: retry, speaker: learner",
+        "say: retry, speaker: guide",
+        [f"{n}: 'guide' follows 'guide', both of side human" for n in (16, 17, 18)],
+    ),
     ("  - {pose: question, speaker: guide, prompt: opening}\n", "", ["12: the first turn is 'learner', of side gpt"]),
-    ("speaker: learner, role: expert", "speaker: guide, role: expert", ["11: the last turn is", "19: 'guide' follows 'guide'"]),
+    (
+        "speaker: learner, role: expert",
+        "speaker: guide, role: expert",
+        ["11: the last turn is", "19: 'guide' follows 'guide'"],
+    ),
     ("repeat: rounds", "repeat: round", ["10: no loop is repeated 'rounds'", "14: draw 'round': there is no such key"]),
     ("repeat: rounds", "repeat: 0", ["10: no loop is repeated", "14: a loop runs 1 to 20 times, not 0"]),
     ("repeat: rounds", "repeat: 21", ["10: no loop is repeated", "14: a loop runs 1 to 20 times, not 21"]),
@@ -98,21 +146,49 @@ CASES: Sequence[tuple[str, str, list[str]]] = [
     ("rounds: {1: 1, 3: 1}", "rounds: {}", ["9: draws: rounds: the numbers have to be"]),
     ("rounds: {1: 1, 3: 1}", "rounds: {1: 0}", ["9: draws: rounds: the shares have to be positive"]),
     ("repeat: rounds", "repeat: rounds\n    until_agree: [guide, learner]", ["15: 'guide' has no turn with `answers`"]),
-    ("repeat: rounds", "repeat: rounds\n    until_agree: [learner, learner]", ["15: 'learner' always agrees with itself"]),
+    (
+        "repeat: rounds",
+        "repeat: rounds\n    until_agree: [learner, learner]",
+        ["15: 'learner' always agrees with itself"],
+    ),
     (", judged: true", "", ["11: no step is judged"]),
-    ("answers: question, judged", "judged", ["19: 'close' is judged, so it needs `answers`"]),
-    ("answers: question, judged", "answers: similar_question, judged", ["11: the judged turns have to answer `question`"]),
-    ("own_turns], answers: question}", "own_turns], answers: question, judged: true}", ["11: the judged turns", "17: 'retry' is in a loop"]),
+    ("answers: question, judged", "judged", ["19: 'end' is judged, so it needs `answers`"]),
+    (
+        "answers: question, judged",
+        "answers: similar_question, judged",
+        ["11: the judged turns have to answer `question`"],
+    ),
+    (
+        "own_turns], answers: question}",
+        "own_turns], answers: question, judged: true}",
+        ["11: the judged turns", "17: 'retry' is in a loop"],
+    ),
     ("reviews: attempt", "reviews: hint", ["18: step 'hint' has no `answers`, so it is neither right nor wrong"]),
-    ("prompt: opening", "prompt: opening, praises: close", ["12: step 'close': there is no such key"]),
-    ("reviews: attempt", "variants: [{when: {right: hint}, prompt: close}]", ["18: step 'hint'", "18: close.txt wants"]),
-    ("reviews: attempt", "variants: [{when: {}, prompt: advice}]", ["18: steps.3.variants.0.when: has to name at least one fact"]),
+    ("prompt: opening", "prompt: opening, praises: end", ["12: step 'end': there is no such key"]),
+    ("reviews: attempt", "variants: [{when: {right: hint}, prompt: end}]", ["18: step 'hint'", "18: end.txt wants"]),
+    (
+        "reviews: attempt",
+        "variants: [{when: {}, prompt: advice}]",
+        ["18: steps.3.variants.0.when: has to name at least one fact"],
+    ),
     ("  - {pose: question", "  - {ask: question", ["12: steps.0: a step begins with `pose`, `say` or `repeat`"]),
     ("      - {say: hint", "      - {repeat: 2, say: hint", ["16: steps.2.steps.0.repeat: there is no such key"]),
-    ("      - {say: hint, speaker: guide, role: coach, prompt: hint, sees: [question, dialogue]}", "      - {repeat: 2, steps: []}", ["16: steps.2.steps.0: a loop inside of a loop"]),
+    (
+        "      - {say: hint, speaker: guide, role: coach, prompt: hint, sees: [question, dialogue]}",
+        "      - {repeat: 2, steps: []}",
+        ["16: steps.2.steps.0: a loop inside of a loop"],
+    ),
     ("  - {pose: question, speaker: guide, prompt: opening}", "  - a question", ["12: steps.0: a step begins with"]),
-    ("sees: [question], answers", "sees: [question, reference], answers", ["13: role 'beginner' is weak, but 'attempt' sees a reference answer through `reference`", "13: no prompt", "17: role 'beg"]),
-]  # fmt: skip
+    (
+        "sees: [question], answers",
+        "sees: [question, reference], answers",
+        [
+            "13: role 'beginner' is weak, but 'attempt' sees a reference answer through `reference`",
+            "13: no prompt",
+            "17: role 'beg",
+        ],
+    ),
+]
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), CASES)
@@ -203,13 +279,14 @@ LOOPS: list[tuple[int, list[str], str | None]] = [
 
 
 def scenario_of(steps: str, last: str) -> str:
+    """The good scenario with these steps between the question and a closing answer."""
     before, _, _ = GOOD.partition("draws:")
-    end = "answers: question, judged: true"
-    close = [f"  - {{say: close, speaker: learner, role: expert, prompt: p, sees: [question], {end}}}"]
+    rest = "role: expert, prompt: p, sees: [question], answers: question, judged: true"
+    ending = [f"  - {{say: end, speaker: learner, {rest}}}"]
     if last == "learner":
-        close.insert(0, "  - {pose: question, speaker: guide}")
+        ending.insert(0, "  - {pose: question, speaker: guide}")
     start = "steps:\n  - {pose: question, speaker: guide}\n"
-    return "\n".join([before.replace("  coach: {}\n", "") + start + steps, *close, ""])
+    return "\n".join([before.replace("  coach: {}\n", "") + start + steps, *ending, ""])
 
 
 @pytest.mark.parametrize(
