@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, Self, TypeVar
@@ -242,16 +243,21 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     def read(setting: str, load: Callable[[str], Loaded]) -> Loaded | None:
         return read_named(f"MASTER_{setting.upper()}", getattr(settings, setting), load)
 
-    profile = read("profile", load_profile)
+    profile = None
+    with suppress(ConfigurationError):  # read for its prompts; reported below, with the roles that it lacks
+        profile = load_profile(settings.profile)
     prompt_set, named_by = settings.prompts, "MASTER_PROMPTS"
     if profile and not prompt_set:
         prompt_set, named_by = profile.prompts, "MASTER_PROFILE: prompts"
     prompts = read_named(named_by, prompt_set, load_prompts) if prompt_set else None
     scenarios = read("scenarios", lambda folders: load_scenarios(folders, prompt_set or STANDARD))
     plan_rules = read("plan_rules", load_plan_rules)
+    benchmarks = read("benchmarks", load_benchmarks)
+    needed = {role: f"scenario {one.title}" for one in (scenarios or {}).values() for role in one.roles}
+    needed |= {JUDGE_ROLE: "the judge"} | (benchmarks.roles_needed if benchmarks else {})
     read_files: Mapping[str, Any] = {
         "seeds": read("seeds", load_seeds_configuration),
-        "profile": profile,
+        "profile": read("profile", lambda name: load_profile(name, needed)),
         "scenarios": scenarios,
         "prompts": prompts,
         "plan_rules": plan_rules,
@@ -260,15 +266,12 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         "comparison_rules": read("comparison_rules", load_comparison_rules),
         "training": read("training", load_training),
         "trainer": read("trainer", load_trainer_configuration),
-        "benchmarks": read("benchmarks", load_benchmarks),
+        "benchmarks": benchmarks,
         "served": read("served", load_serving),
     }
     deployment = None if faults else Deployment(settings=settings, **read_files)
     if scenarios and plan_rules:
         faults += _fault("MASTER_PLAN_RULES", lambda: plan_rules.check_scenarios(scenarios))
-    if scenarios and profile:
-        needed = {role: f"scenario {one.title}" for one in scenarios.values() for role in one.roles}
-        faults += _fault("MASTER_PROFILE", lambda: profile.check_roles({**needed, JUDGE_ROLE: "the judge"}))
     if scenarios:
         faults += _fault("MASTER_SCENARIOS", lambda: ablations(scenarios))
     if deployment is None or faults:

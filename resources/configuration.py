@@ -185,8 +185,13 @@ def _count_values(value: Any, counted: dict[int, int]) -> int:
     return counted[id(value)]
 
 
-def load_configuration(path: Path, model: type[Model]) -> Model:
+def load_configuration(path: Path, model: type[Model], **context: Any) -> Model:
     """Read `path` as YAML and validate it against `model`; its relative paths start at the file's folder.
+
+    Args:
+        path: the file.
+        model: its form.
+        context: for the model's validators.
 
     Raises:
         ConfigurationError: the file cannot be read or is not valid; the message names every fault.
@@ -195,7 +200,7 @@ def load_configuration(path: Path, model: type[Model]) -> Model:
     if not isinstance(content, Mapping):
         raise ConfigurationError(f"{path}: should be a mapping of keys to values, is {type(content).__name__}")
     try:
-        return model.model_validate(content, context={"folder": path.parent.absolute()})
+        return model.model_validate(content, context={"folder": path.parent.absolute(), **context})
     except ValidationError as error:
         faults = describe_faults(error, model)
     # Raised outside the except clause: pydantic's error keeps its frames in memory, and the collector cannot free them.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from resources.configuration import (
     Configuration,
@@ -179,12 +179,14 @@ class Profile(Configuration):
     embedder: EmbedderModel = EmbedderModel()
 
     @model_validator(mode="after")
-    def _every_endpoint_is_known(self) -> Self:
+    def _every_role_and_endpoint_is_there(self, info: ValidationInfo) -> Self:
+        needed: Mapping[str, str] = (info.context or {}).get("needed", {})
         known = ", ".join(sorted(self.endpoints))
         users = {f"roles.{role}": model.endpoint for role, model in self.roles.items()}
         if self.embedder.kind == "openai":
             users["embedder"] = self.embedder.endpoint or ""
-        errors = [
+        errors = self._missing(needed)
+        errors += [
             f"{user}.endpoint: unknown endpoint {endpoint!r}; known: {known}"
             for user, endpoint in users.items()
             if endpoint not in self.endpoints
@@ -202,11 +204,11 @@ class Profile(Configuration):
         Raises:
             ConfigurationError: names every role that is missing.
         """
-        missing = [
-            f"role {role!r} is missing; {user} needs it" for role, user in needed.items() if role not in self.roles
-        ]
-        if missing:
+        if missing := self._missing(needed):
             raise ConfigurationError(fault_list(f"profile {self.name!r} lacks roles:", missing))
+
+    def _missing(self, needed: Mapping[str, str]) -> list[str]:
+        return [f"role {role!r} is missing; {user} needs it" for role, user in needed.items() if role not in self.roles]
 
     def check_keys(self, roles: Iterable[str]) -> None:
         """Check that every key these roles need is set and can be sent, before any money is spent.
@@ -248,6 +250,11 @@ def read_key(name: str, endpoint: Endpoint) -> str | None:
     return key
 
 
-def load_profile(name_or_path: str) -> Profile:
-    """The shipped profile of that name, or the one in that file. See `load_configuration` for errors."""
-    return load_configuration(shipped_or_path(name_or_path, PROFILES), Profile)
+def load_profile(name_or_path: str, needed: Mapping[str, str] | None = None) -> Profile:
+    """The shipped profile of that name, or the one in that file. See `load_configuration` for errors.
+
+    Args:
+        name_or_path: such as `paper`.
+        needed: roles that it must have, and what needs each; see `Profile.check_roles`.
+    """
+    return load_configuration(shipped_or_path(name_or_path, PROFILES), Profile, needed=needed or {})
