@@ -1,7 +1,7 @@
 """The files of a release or a training set, staged in a local folder (see `assets.framework.publication`).
 
 data/train-00000-of-00002.parquet   sharded by size; plain list<struct<from, value>>
-jsonl/train.jsonl                   the same rows, one per line
+jsonl/train.jsonl                   the same rows, one per line, without null: see `NOT_NULL`
 dataset_info.json                   what LLaMA-Factory reads
 """
 
@@ -22,6 +22,9 @@ from pandera.polars import DataFrameSchema
 from assets.boost_qa.schema import RELEASE_ROW
 
 GROUP_ROWS = 2000
+# What JSONL has in place of null. Readers infer a column's type from its values: a column that is null throughout one
+# file would have another type there than in the others, and `datasets.load_dataset` would refuse them together.
+NOT_NULL = {"partner_seed_id": "", "quality_score": -1.0}
 UNHASHED = ("README.md", "plots/")  # prefixes of the paths of files that a release's id does not cover
 Row = dict[str, Any]
 
@@ -40,15 +43,17 @@ class RowsDigest:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, row: Row) -> str:
-        """Add a row; returns its canonical line without line break."""
-        line = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-        self._digest.update(line.encode() + b"\n")
-        return line
+    def add(self, row: Row) -> None:
+        """Add a row."""
+        self._digest.update(_line(row).encode())
 
     def hexdigest(self) -> str:
         """64 hex digits."""
         return self._digest.hexdigest()
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def write_splits(rows: Iterable[Row], folder: Path, shard_bytes: int, group_rows: int = GROUP_ROWS) -> Written:
@@ -77,7 +82,9 @@ def _write_split(
     try:
         with (folder / f"jsonl/{split}.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
             while group := list(islice(rows, group_rows)):
-                lines.writelines(digest.add(row) + "\n" for row in group)
+                for row in group:
+                    digest.add(row)
+                    lines.write(_line({**row, **{name: NOT_NULL[name] for name in NOT_NULL if row[name] is None}}))
                 table = pa.Table.from_pylist(group, schema=ARROW_ROW)
                 RELEASE_ROW.validate(pl.DataFrame(pl.from_arrow(table)), lazy=True)
                 if writer is None:
@@ -109,7 +116,8 @@ def read_lines(folder: Path, counts: Mapping[str, int]) -> Iterator[Row]:
     """The rows of the staged JSONL files, in order."""
     for split in counts:
         with (folder / f"jsonl/{split}.jsonl").open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+            for row in map(json.loads, lines):
+                yield {**row, **{name: None for name, value in NOT_NULL.items() if row[name] == value}}
 
 
 def digest_of(rows: Iterable[Row]) -> tuple[str, dict[str, int]]:

@@ -20,10 +20,15 @@ RELEASE_ROW = pa.DataFrameSchema(
         "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
         "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="train, validation or test."),
         "seed_id": text("The seed of the dialogue."),
-        "partner_seed_id": text("The similar question, where the scenario has one.", nullable=True),
+        "partner_seed_id": text(
+            "The similar question, where the scenario has one; in JSONL empty elsewhere.", nullable=True
+        ),
         "licence": text("Licence of the source."),
         "quality_score": pa.Column(
-            pl.Float64, pa.Check.in_range(0, 1), nullable=True, description="0 to 1; null for an original pair."
+            pl.Float64,
+            pa.Check.in_range(0, 1),
+            nullable=True,
+            description="0 to 1; null for an original pair, in JSONL -1.",
         ),
     },
     strict=True,

@@ -209,6 +209,7 @@ def test_the_cards_snippets_load_a_release_and_make_trls_messages(
     messages = run_snippets(Path(release.folder) / "README.md")["messages"]
     assert messages["train"].column_names == ["messages"]
     assert messages["test"][0]["messages"][0] == {"role": "system", "content": "Answer in one word."}
+    assert all(turn["content"] for split in messages.values() for row in split for turn in row["messages"])
     row = messages["train"][0]
     make: Any = PreTrainedTokenizerFast
     tokenizer = make(tokenizer_object=Tokenizer(WordLevel({"a": 0})), chat_template=CHATML)
