@@ -11,10 +11,11 @@ from fractions import Fraction
 
 from assets.answers.boxes import without_words
 from assets.answers.compare_numbers import compare_quantities
-from assets.answers.formulas import compare_as_formulas, formula
-from assets.answers.markup import LONGEST_FINAL, clean
+from assets.answers.formulas import compare_as_formulas, formula, quantity_as_formula
+from assets.answers.markup import LONGEST_FINAL, TEXT_COMMAND, clean
 from assets.answers.quantities import Quantity, numbers_in, plain_numbers, read_quantity
 from assets.answers.texts import (
+    bounded,
     compare_code,
     compare_growth,
     compare_texts,
@@ -108,6 +109,7 @@ def _labels(given: str, reference: str, domain: str) -> Verdict | None:
     several = option_labels(given), option_labels(reference)
     if all(several):
         return verdict(several[0] == several[1])
+    given, reference = (TEXT_COMMAND.sub(r"\1", side) for side in (given, reference))
     (given_label, given_content), (reference_label, reference_content) = option_label(given), option_label(reference)
     if given_label and reference_label:
         return verdict(given_label == reference_label)
@@ -139,7 +141,7 @@ def _clock_times(given: str, reference: str, domain: str) -> Verdict | None:
     found, expected = clock_time(given), clock_time(reference)
     if found is None or expected is None:
         return None
-    if found[1] and expected[1]:
+    if (found[1] and expected[1]) or (found[0] == expected[0] and not re.search(r"[A-Za-z]", given + reference)):
         return verdict(found[0] == expected[0])
     if found[0] % 720 != expected[0] % 720:
         return "wrong"
@@ -236,8 +238,9 @@ def _named_values(given: str, reference: str, domain: str) -> Verdict | None:
 def _quantities(given: str, reference: str, domain: str) -> Verdict | None:
     found, expected = read_quantity(given), read_quantity(reference)
     if found and expected:
-        return compare_quantities(found, expected)
-    if not (found or expected):
+        return "unknown" if bounded(found.noun) != bounded(expected.noun) else compare_quantities(found, expected)
+    quantity = found or expected
+    if quantity is None:
         return None
     commas = [_DECIMAL_COMMA.fullmatch(side) for side in (given, reference)]
     if any(commas):
@@ -246,9 +249,11 @@ def _quantities(given: str, reference: str, domain: str) -> Verdict | None:
             return "right"
     other = reference if found else given
     if formula(other):
-        return None
+        number = quantity_as_formula(quantity, other)
+        left, right = (number, reference) if found else (given, number)
+        return None if domain == "code" else compare_as_formulas(left, right, domain)
     in_phrase = _quantity_in_phrase(other)
-    if in_phrase is None:
+    if in_phrase is None or bounded(given) != bounded(reference) or in_phrase.number == -quantity.number:
         return "unknown"
     return compare_quantities(found or in_phrase, expected or in_phrase)
 
@@ -256,7 +261,7 @@ def _quantities(given: str, reference: str, domain: str) -> Verdict | None:
 def _quantity_in_phrase(answer: str) -> Quantity | None:
     """The one number of a phrase, "a total of 42 apples"; not of a formula."""
     plain = plain_numbers(re.sub(r"\s*\([^()]*\)$", "", answer))
-    if "\\" in plain or re.search(r"[+*^<>(){}]", plain) or negated(plain):
+    if "\\" in plain or re.search(r"[+*^<>(){}√∛π]", plain) or negated(plain):
         return None
     _, equals, right = plain.rpartition("=")
     if equals:

@@ -10,6 +10,7 @@ from assets.answers.verdict import Verdict, verdict
 
 _CLOSE = Fraction(1, 100)
 _DATA: Dimension = frozenset({("data", 1)})
+_ANGLES: Dimension = frozenset({("angle", 1), ("radian", 1)})
 _KELVIN = {  # temperature: what is added to it, and the size of one degree in kelvin
     frozenset({("kelvin", 1)}): (Fraction(0), Fraction(1)),
     frozenset({("celsius", 1)}): (Fraction("273.15"), Fraction(1)),
@@ -22,7 +23,6 @@ _SHARED_NAMES = frozenset(
         "mass/pound sterling",
         "dollar/euro cent",
         "month/time",
-        "angle/radian",
         "celsius/angle",
         "fahrenheit/angle",
     )
@@ -34,6 +34,8 @@ def compare_quantities(given: Quantity, expected: Quantity) -> Verdict:
     left, right = given.number, expected.number
     if opposite(given.noun, expected.noun):
         return "wrong"
+    if _differently_named(given, expected):
+        return "unknown" if left == right else "wrong"
     if given.unit and expected.unit and given.unit != expected.unit:
         if given.unit.dimension == expected.unit.dimension:
             left, right = left * given.unit.size, right * expected.unit.size
@@ -50,6 +52,8 @@ def compare_quantities(given: Quantity, expected: Quantity) -> Verdict:
                 for side, unit in ((given, given.unit.dimension), (expected, expected.unit.dimension))
             ]
             return verdict(kelvin[0] == kelvin[1])
+        if given.unit.dimension | expected.unit.dimension == _ANGLES:
+            return "wrong" if left == right else "unknown"
         if _names_shared(given.unit.dimension, expected.unit.dimension):
             return "right" if left == right else "unknown"
         return "wrong"
@@ -59,6 +63,14 @@ def compare_quantities(given: Quantity, expected: Quantity) -> Verdict:
         return direct
     hundredth = _compare_numbers(percent.number, percent.decimals, plain.number * 100, None)
     return max((direct, hundredth), key=("wrong", "unknown", "right").index)
+
+
+def _differently_named(given: Quantity, expected: Quantity) -> bool:
+    """Whether the words behind the two numbers have none in common, or the words of one stand beside a unit."""
+    if given.unit or expected.unit:
+        return bool((given.unit is None and given.noun) or (expected.unit is None and expected.noun))
+    left, right = ({word.removesuffix("s") for word in side.noun.split()} for side in (given, expected))
+    return bool(left and right) and left.isdisjoint(right)
 
 
 def _compare_numbers(left: Fraction, left_decimals: int | None, right: Fraction, right_decimals: int | None) -> Verdict:

@@ -70,11 +70,16 @@ def _solutions(expression: Any) -> set[Any]:
 
 
 def _read(formula: str) -> Any:
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
+    # Without `units`: math-verify would read `2ab` and `3m` as 2 and 3. Units are compared before.
+    normal = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
+    )
     expressions = parse(
         f"${formula}$",
-        extraction_config=[LatexExtractionConfig(boxed_match_priority=0)],
+        extraction_config=[LatexExtractionConfig(boxed_match_priority=0, normalization_config=normal)],
         fallback_mode="no_fallback",
         parsing_timeout=SECONDS_PER_STEP,
         raise_on_error=True,

@@ -4,6 +4,7 @@ import re
 
 from assets.answers.formula_pool import compare_formulas
 from assets.answers.markup import TEXT_COMMAND
+from assets.answers.quantities import Quantity
 from assets.answers.units import Unit, read_unit
 from assets.answers.verdict import Verdict
 
@@ -61,7 +62,7 @@ _WORD = re.compile(
     r"[A-Za-z]?[a-z]{3,}|[A-Z][a-z]{2}"  # points such as ABCD are no word
     r"|(?<![A-Za-z])(?:is|it|in|of|to|or|as|at|be|by|do|he|if|me|my|no|on|so|up|us|we|an|am)(?![A-Za-z])"
 )
-_FOREIGN = re.compile(r"[#@~`?\"]|\d[eE]\d|\d(?:'?s|[kK])\b|[^\x00-\x7f]")
+_FOREIGN = re.compile(r"[#@~`?\"]|\d[eE]\d|\b0x|\d(?:'?s|[kK])\b|[^\x00-\x7f]")
 # What would only use up a worker's time: long numbers, powers of powers, large exponents and factorials.
 _EXPENSIVE = re.compile(
     r"\d{41}|\d[\s})]*\^[\s{(]*\d+[\s})]*\^[\s{(]*\d|\^[\s{(]*-?\d{4}|\d{4}\s*!|[\d)^][^()]*\)\s*!|!\s*!"
@@ -73,12 +74,15 @@ _UNIT_BEHIND = re.compile(
     r"(\^\{?[23]\}?|[²³])?\s*\Z"
 )
 _CONSTANT = re.compile(r"\s*\+\s*C\s*\Z")  # of an integration
+_MODULO = re.compile(r"\s*(?:\\pmod\s*\{[^{}]*\}|\(?\s*\\?b?mod\s*[^()]{1,20}\)?)\s*\Z")
+_BASE = re.compile(r"\d_\{?\d")
+_RANGE = re.compile(r"\d+\s?-\s?\d+")
 _DECIMAL = re.compile(r"\d\.(\d{2,6})(?!\d)")
 
 
 def formula(answer: str) -> str | None:
     """The answer as LaTeX that may be given to math-verify; None for words, and for what would use up its time."""
-    if len(answer) > _LONGEST_FORMULA:
+    if len(answer) > _LONGEST_FORMULA or _RANGE.fullmatch(answer):
         return None
     embedded = _EMBEDDED.fullmatch(answer)
     text = embedded[1] if embedded else answer.replace("$", "")
@@ -95,6 +99,16 @@ def formula(answer: str) -> str | None:
     return None if _WORD.search(bare) or _FOREIGN.search(bare) or _EXPENSIVE.search(text) else text
 
 
+def quantity_as_formula(quantity: Quantity, other: str) -> str:
+    r"""A quantity's number in LaTeX, with its unit; degrees become radians where the other answer has a `\pi`."""
+    number = rf"\frac{{{quantity.number.numerator}}}{{{quantity.number.denominator}}}"
+    if quantity.decimals:
+        number = f"{quantity.number.numerator / quantity.number.denominator:.{quantity.decimals}f}"
+    if quantity.unit == read_unit("°")[0] and re.search(r"π|\\pi", other):
+        return rf"{number}\cdot\frac{{\pi}}{{180}}"
+    return number
+
+
 def compare_as_formulas(given: str, reference: str, domain: str) -> Verdict | None:
     """What math-verify says of two formulas; None where either is none, or cannot be read.
 
@@ -102,7 +116,11 @@ def compare_as_formulas(given: str, reference: str, domain: str) -> Verdict | No
     that differ are `unknown`: they may be chemistry or code.
     """
     (left, left_unit), (right, right_unit) = _split_unit(given), _split_unit(reference)
-    found, expected = formula(left), formula(right)
+    # What only one side has may follow from the question: a constant, a modulus, a base.
+    one_sided = [bool(sign.search(left)) != bool(sign.search(right)) for sign in (_CONSTANT, _MODULO, _BASE)]
+    if one_sided[0]:
+        left, right = _CONSTANT.sub("", left), _CONSTANT.sub("", right)
+    found, expected = formula(_MODULO.sub("", left)), formula(_MODULO.sub("", right))
     if found is None or expected is None:
         return None
     if left_unit and right_unit and left_unit != right_unit:
@@ -110,15 +128,12 @@ def compare_as_formulas(given: str, reference: str, domain: str) -> Verdict | No
             return "wrong"
         ratio = left_unit.size / right_unit.size
         found = rf"({found})\cdot\frac{{{ratio.numerator}}}{{{ratio.denominator}}}"
-    one_constant = bool(_CONSTANT.search(found)) != bool(_CONSTANT.search(expected))
-    if one_constant:
-        found, expected = _CONSTANT.sub("", found), _CONSTANT.sub("", expected)
     places = min((len(decimals) for decimals in _DECIMAL.findall(f"{found} {expected}")), default=None)
     comparison = compare_formulas(found, expected, places)
     if comparison == "equal":
-        return "unknown" if one_constant else "right"
+        return "unknown" if one_sided[0] else "right"
     letters = re.search(r"[A-Za-z]", _STRUCTURE.sub("", found + expected))
-    if comparison == "different" and (domain == "math" or not letters):
+    if comparison == "different" and not any(one_sided) and (domain == "math" or not letters):
         return "wrong"
     return "unknown" if comparison else None
 
@@ -128,5 +143,8 @@ def _split_unit(answer: str) -> tuple[str, Unit | None]:
     match = _UNIT_BEHIND.search(answer)
     if match is None or TEXT_COMMAND.fullmatch(answer):
         return answer, None
+    words = match[1] and re.search(r"[A-Za-z]{2}", match[1]) and not re.fullmatch(r"\s*(?:and|or)\s*", match[1])
     unit, rest = read_unit(f"{match[1] or match[2]}{(match[3] or '').translate({123: '', 125: ''})}")
-    return (answer[: match.start()], unit) if unit and not rest else (answer, None)
+    if unit is None or rest:
+        return (answer[: match.start()] if words and match.start() else answer), None
+    return answer[: match.start()], unit

@@ -42,13 +42,13 @@ def clean(answer: str) -> str:
     Digits of other scripts are written in ASCII.
     """
     if not answer.isascii():
-        answer = "".join(str(unicodedata.decimal(letter, letter)) for letter in answer)
+        answer = "".join(str(unicodedata.decimal(letter, letter)) for letter in answer).replace("–", "-")
     if len(answer) > _LONGEST_CLEANED:
         return answer.strip()
     previous = None
     while answer != previous:
         previous = answer
-        answer = answer.strip().strip("*`").strip().lstrip(":")
+        answer = answer.strip().strip("*`").strip().lstrip(":").removeprefix("= ")
         answer = _TRAILING.sub("", answer).strip()
         for opening, closing in _WRAPPINGS:
             inside = answer[len(opening) : len(answer) - len(closing)]

@@ -36,6 +36,7 @@ NUMBER_WORD = re.compile(
     re.IGNORECASE,
 )
 SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+_SCALES_BEHIND = SCALES | {"hundred": 100}
 _WORD_OF_NUMBER = rf"(?:{'|'.join([*_NUMBER_WORDS, *SCALES])})"
 _SPELLED = re.compile(
     rf"(?:a\s+(?=hundred|thousand|million))?{_WORD_OF_NUMBER}(?:(?:\s+and\s+|[-\s]+){_WORD_OF_NUMBER})*(?![\w-])", re.I
@@ -90,7 +91,7 @@ def read_quantity(answer: str) -> Quantity | None:
     if len(answer) > LONGEST_FINAL:
         return None
     plain = _digits(plain_numbers(answer).strip().rstrip("."))
-    if _DECADE.fullmatch(plain):
+    if _DECADE.fullmatch(plain) or plain.startswith("0x"):
         return None
     if _GROUPED_BY_SPACES.fullmatch(plain):
         plain = plain.replace(" ", "")
@@ -127,8 +128,8 @@ def _single_quantity(plain: str) -> Quantity | None:
     words = (match["unit"] or "").strip(" \t-.,'()")
     scale, _, behind = words.partition(" ")
     exact = bool(match["below"] or match["exponent"] or match["power"])
-    if scale.casefold() in SCALES:
-        value, words, exact = value * SCALES[scale.casefold()], behind, True
+    if scale.casefold() in _SCALES_BEHIND:
+        value, words, exact = value * _SCALES_BEHIND[scale.casefold()], behind, True
     if match["exponent"] or match["power"]:
         value *= Fraction(10) ** int(match["exponent"] or match["power"])
     if "-" in (match["sign"], match["sign2"]):
@@ -136,12 +137,15 @@ def _single_quantity(plain: str) -> Quantity | None:
     unit, noun = read_unit(f"{match['currency'] or ''} {words}".strip())
     if unit is None and (words.startswith("/") or (len(words) == 1 and words.isalpha())):
         return None
+    if unit is None and (match["unit"] or "")[:1].isalpha() and len(words) <= 3 and _noun(noun):
+        return None  # 2ab
     _, point, decimals = match["number"].partition(".")
     return Quantity(value, None if exact else len(decimals) if point else 0, unit, _noun(noun))
 
 
 def _noun(words: str) -> str:
-    return " ".join(words.casefold().removeprefix("of ").split())
+    words = " ".join(words.casefold().removeprefix("of ").split())
+    return "" if words in ("st", "nd", "rd", "th") else words
 
 
 def _digits(plain: str) -> str:

@@ -42,10 +42,22 @@ _OPENS_SENTENCE = re.compile(
 )
 _ADDRESSED = re.compile(r"\byour(?:\s+\w+)?\s*\Z", re.IGNORECASE)
 _OWN = re.compile(r"\b(?:my|our)(?:\s+\w+)?\s*\Z", re.IGNORECASE)
+_REPORTED = re.compile(
+    r"\b(?:earlier|previously|wrote|said|says|thought|claimed|claims)\b[^.!?\n]{0,30}\Z", re.IGNORECASE
+)
+_NO_STATEMENT = re.compile(  # "if the answer is", "a good answer is", "to answer is"
+    r"\b(?:(?:if|when|whether|suppose|unless|until|once)\s+(?:(?:the|your|my)\s+)?|(?:an?|any|every|each|no|to|which|what)\s+)"
+    r"(?:\w{1,12}\s+)?\Z",
+    re.IGNORECASE,
+)
 _PAST = re.compile(r"\w+(?:\s+\w+)?\s+was\b", re.IGNORECASE)
 _FINAL_HEADING = re.compile(r"^[#*_ \t]*final answer[*_ \t]*$", re.IGNORECASE | re.MULTILINE)
 _CLOSING_LABEL = re.compile(r"(?:^|(?<=\s))[*_]{0,2}\[([A-J])\][*_.\s]*\Z")
-_END_OF_ANSWER = re.compile(r"[.!?](?=[*_\"')\]$]*(?:\s|\Z))|;\s|,?\s(?:because|since|which|where)\s", re.IGNORECASE)
+_END_OF_ANSWER = re.compile(
+    r"[.!?](?=[*_\"')\]$]*(?:\s|\Z))|;\s|,?\s(?:because|since|which|where|i\.e\.)\s"
+    r"|,\s(?:not|rather than|instead of)\s",
+    re.IGNORECASE,
+)
 _FILLER = re.compile(r"(?:(?:that|thus|therefore|simply|just|now|indeed|also|still|then)\b[, ]*)+", re.IGNORECASE)
 _CORRECTION = re.compile(r"not\s+[^.;,]{1,60}?,?\s+but\s+(?:rather\s+)?", re.IGNORECASE)  # "is not 24 but 25"
 # First words of what is said about an answer, where no answer is stated: "the answer is usually short".
@@ -53,7 +65,7 @@ _SAID_OF_ANSWERS = (
     "not wrong incorrect correct right given in on as below above at by from for with of if it its this they you we i "
     "to too very quite rather more less larger smaller greater higher lower bigger similar like almost complete "
     "incomplete short long clear good bad great fine perfect excellent nice simple easy hard missing unclear well off "
-    "close what how why whether up part obtained found shown"
+    "close what how why whether up part obtained found shown set left kept made"
 )
 _NOT_AN_ANSWER = re.compile(
     rf"(?:(?:{'|'.join(_SAID_OF_ANSWERS.split())}|the same|nearly correct|a (?:good|bad|bit|little|nice|great))\b"
@@ -62,7 +74,7 @@ _NOT_AN_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"https?:|www\.", re.IGNORECASE)
-_LISTED = re.compile(r"(?:^|\n)[ \t]*(?:\d+[.)]|[-*•]|\([a-z\d]\))[ \t]*[^\n]{0,60}\Z")
+_LISTED = re.compile(r"(?:^|\n)[ \t]*(?:\d+[.)]|[-*•]|\(?[a-z\d]\))[ \t]*[^\n]{0,60}\Z")
 _GOES_ON = re.compile(
     r"\bstep\s*\d|\b(?:then|next|after that|now)\b[^.\n]{0,120}\d|\bwhich gives\b|\bso we get\b", re.IGNORECASE
 )
@@ -74,6 +86,11 @@ _FAREWELL = re.compile(
     r"(?:\b(?:I hope|hope (?:this|that|it)|let me know)\b[^.!?\n]{0,80}[.!?]*|<\|\w{1,20}\|>\w{0,20}|\s)\Z",
     re.IGNORECASE,
 )
+_ASSIGNMENTS = re.compile(  # "x = 3 and y = 4": an answer in parts
+    r"(?<![\w=])[A-Za-z]\w?\s?=\s?[-\w./\\{}]{1,30}(?:(?:,\s?(?:and|or)?|\s(?:and|or))\s?[A-Za-z]\w?\s?=\s?[-\w./\\{}]{1,30}){1,5}"
+    r"[\s.$]*\Z"
+)
+_FORMULA_BEHIND = re.compile(r"\s?(?:[π√\\^!]|[nxyz]\b)")
 _LEFT_OF_RESULT = re.compile(r"[^=,;:$]*\Z")  # of a chain of equations, the last left side
 _UNKNOWN_AND_SIGN = re.compile(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z(])\s*[-+*/^]|[-+*/^\d]\s*[A-Za-z](?![A-Za-z(])")
 _LABEL_BEHIND = re.compile(r"(?<=\w)\s*\([a-eA-E]\)$")
@@ -127,9 +144,11 @@ def stated_answers(text: str) -> list[str]:
 
 
 def _of_another_time_or_person(text: str, start: int) -> bool:
-    """Whether the phrase at `start` is about "your answer", or about what "my answer was"."""
-    before = text[max(0, start - 30) : start]
-    return bool(_ADDRESSED.search(before) or (_OWN.search(before) and _PAST.match(text[start : start + 40])))
+    """Whether the phrase at `start` is about "your answer", about what "my answer was", or what somebody said."""
+    before = text[max(0, start - 60) : start]
+    return bool(_REPORTED.search(before)) or bool(
+        _ADDRESSED.search(before) or (_OWN.search(before) and _PAST.match(text[start : start + 40]))
+    )
 
 
 def answering_part(text: str, domain: str) -> str:
@@ -182,10 +201,14 @@ def _hash_answers(text: str) -> Iterator[tuple[int, str]]:
 def _phrase_answers(text: str) -> Iterator[tuple[int, str]]:
     for pattern in (_PHRASE, _FINAL_HEADING):
         for match in deque(pattern.finditer(text), maxlen=_MOST_PHRASES):
+            if _NO_STATEMENT.search(text[max(0, match.start() - 40) : match.start()]):
+                continue
             rest = text[match.end() : match.end() + LONGEST_LINE].lstrip(" \t*_:")
             displayed = _DISPLAYED.match(rest)
             line = displayed[1] or displayed[2] if displayed else rest.lstrip().partition("\n")[0]
             line = line.strip()
+            if line.casefold().startswith("that ") and not re.search(r"\d|\$", line):
+                continue  # "the answer is that nobody knows"
             line = _FILLER.sub("", line, count=1) if _FILLER.match(line) else line
             line = _CORRECTION.sub("", line, count=1) if _CORRECTION.match(line) else line
             if not line or BOXED.search(line) or _ADDRESS.match(line):
@@ -229,6 +252,9 @@ def read_conclusion(text: str) -> str | None:
     if not sentences or len(sentences[-1]) > LONGEST_LINE:
         return None
     last = sentences[-1]
+    assigned = _ASSIGNMENTS.search(last)
+    if assigned:
+        return clean(assigned[0])
     left_side, equals, right_side = last.rpartition("=")
     if equals:
         return _result_of_equation(left_side, right_side)
@@ -242,7 +268,9 @@ def read_conclusion(text: str) -> str | None:
         return clean(match[1])
     plain = plain_numbers(last)
     found = list(numbers_in(plain.replace("^2", "²").replace("^3", "³")))
-    return _with_unit(plain, found[-1][1]) if len({number for number, _ in found}) == 1 else None
+    if len({number for number, _ in found}) != 1 or _FORMULA_BEHIND.match(plain.rpartition(found[-1][1])[2]):
+        return None
+    return _with_unit(plain, found[-1][1])
 
 
 def _is_one_formula(text: str, cleaned: str) -> bool:

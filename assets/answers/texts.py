@@ -1,6 +1,7 @@
 """Comparing answers that are words or code."""
 
 import re
+from difflib import SequenceMatcher
 
 from assets.answers.verdict import Verdict, verdict
 
@@ -8,6 +9,11 @@ SHORT_TEXT = 3  # words; two different proper names are different answers up to 
 _WORD = re.compile(r"\w+(?:[.:/'-]\w+)*")
 _ARTICLE = re.compile(r"(?<![\w\\])(?:a|an|the)\s+(?=\w)")
 _NEGATION = re.compile(r"\b(?:not|no|non|never|neither|nor|false|without|except)\b|n't\b", re.IGNORECASE)
+_BOUND = re.compile(
+    r"\b(?:at (?:least|most)|(?:less|more|fewer|greater) than|over|under|up to|between|or (?:more|less|fewer))\b",
+    re.IGNORECASE,
+)
+_SAME_SPELLING = 0.85  # similarity of two names from which on one may be a misspelling
 _OPPOSITE_WORDS = """
     positive/negative true/false yes/no increase/decrease increases/decreases increasing/decreasing rise/fall
     profit/loss gain/loss even/odd left/right north/south east/west more/less above/below before/after hot/cold
@@ -42,6 +48,11 @@ def negated(text: str) -> bool:
     return bool(_NEGATION.search(text))
 
 
+def bounded(text: str) -> bool:
+    """Whether a text states a bound in words, and no value: `at least 5`, `5 or more`."""
+    return bool(_BOUND.search(text))
+
+
 def compare_texts(given: str, reference: str) -> Verdict:
     """Right where one proper name contains the other, wrong for opposites and for different short proper names."""
     left, right = _words(given), _words(reference)
@@ -55,12 +66,13 @@ def compare_texts(given: str, reference: str) -> Verdict:
         return "unknown"
     names = _is_name(given), _is_name(reference)
     extra = set(left) ^ set(right)
-    if extra & _OTHER_PLACE:
-        return "unknown"  # York and New York
+    if extra & (_OTHER_PLACE | {"and", "or"}):
+        return "unknown"  # York and New York, Ann and "Ann and Ben"
     if _contains(left, right) and names[0 if len(left) < len(right) else 1] and not re.search(r"\d", given + reference):
         return "right"
     short = max(len(left), len(right)) <= SHORT_TEXT
-    return "wrong" if short and all(names) and set(left).isdisjoint(right) else "unknown"
+    misspelled = SequenceMatcher(None, given.casefold(), reference.casefold()).ratio() > _SAME_SPELLING
+    return "wrong" if short and all(names) and set(left).isdisjoint(right) and not misspelled else "unknown"
 
 
 def compare_growth(given: str, reference: str) -> Verdict | None:
