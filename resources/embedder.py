@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import logging
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ from resources.model_servers.embedded.servers import lease_embedding_server
 from resources.model_servers.embedded.weights import SENTENCE_MODEL, SENTENCE_TOKENS
 from resources.outside_text import clean_line
 
+logger = logging.getLogger(__name__)
+
+SHORTEST_CUT = 100  # characters; a model that reads fewer is of no use
 ENDPOINT_CONCURRENCY = 8  # batches in flight at a remote endpoint
 EMBEDDINGS_BYTES = 32 * 2**20  # of one reply: a batch of 64 vectors of 4,096 dimensions has 6 MB
 EMBEDDED_TIMEOUT_SECONDS = 600.0  # for one batch, on a busy machine
@@ -123,7 +127,7 @@ class EndpointEmbedder:
 
         async def work() -> None:
             for number, batch in batches:
-                parts[number] = await self._embed_batch(client, batch)
+                parts[number] = await self._embed_shortened(client, batch)
 
         try:
             await asyncio.gather(*(work() for _ in range(slots)))
@@ -132,6 +136,18 @@ class EndpointEmbedder:
         finally:
             await client.close()
         return _stacked([parts[number] for number in sorted(parts)])
+
+    async def _embed_shortened(self, client: EndpointClient, texts: Sequence[str]) -> Vectors:
+        """The vectors of a batch. Texts too long for the model are cut, which other embedders do themselves."""
+        while True:
+            try:
+                return await self._embed_batch(client, texts)
+            except CallFailed as failed:
+                limit = max(map(len, texts)) // 2
+                if failed.reason != "context_overflow" or limit < SHORTEST_CUT:
+                    raise
+                logger.info("%s: texts are cut to %d characters: %s", self._where, limit, failed.detail)
+                texts = [text[:limit] for text in texts]
 
     async def _embed_batch(self, client: EndpointClient, texts: Sequence[str]) -> Vectors:
         fields: dict[str, object] = {"input": list(texts), "model": self._user.model, "encoding_format": "float"}

@@ -89,7 +89,7 @@ class FakeEndpoint:
         self._arrival = threading.Condition()
         self._queue: list[Answer | str] = []
         self._rule: AnswerRule = lambda request: f"A complete answer to: {request.last[:80]}"
-        self._embeddings_answer: Answer | None = None
+        self._embeddings_rule: Callable[[SeenRequest], Answer | None] = lambda request: None
         self._loop = asyncio.new_event_loop()
         self._port: Future[int] = Future()
         self._stop: asyncio.Event | None = None
@@ -111,9 +111,9 @@ class FakeEndpoint:
         with self._lock:
             self._queue.extend(answers)
 
-    def answer_embeddings_with(self, answer: "Answer | None") -> None:
-        """Answer every request for embeddings so, rather than with embeddings."""
-        self._embeddings_answer = answer
+    def answer_embeddings_with(self, answer: "Answer | Callable[[SeenRequest], Answer | None]") -> None:
+        """Answer every request for embeddings so; where a rule returns None, with embeddings."""
+        self._embeddings_rule = (lambda request: answer) if isinstance(answer, Answer) else answer
 
     def answer_with(self, rule: AnswerRule) -> None:
         """Let `rule` answer every chat request without a queued answer. It runs on the server's thread."""
@@ -288,8 +288,8 @@ class FakeEndpoint:
 
     async def _embeddings(self, request: web.Request) -> web.StreamResponse:
         seen = await self._seen(request)
-        if self._embeddings_answer is not None:
-            return await self._send(request, self._embeddings_answer)
+        if answer := self._embeddings_rule(seen):
+            return await self._send(request, answer)
         texts = seen.body["input"] if isinstance(seen.body["input"], list) else [seen.body["input"]]
         vectors = [embed_words(text) for text in texts]
         in_base64 = seen.body.get("encoding_format") == "base64"

@@ -36,7 +36,7 @@ class Completion:
 
     text: str
     reasoning: str | None
-    finish_reason: str  # "stop", "length", "content_filter", ...
+    finish_reason: str  # "stop", "length", "content_filter", "tool_calls" or "refusal"
     prompt_tokens: int
     completion_tokens: int
     replayed: bool  # from the journal: nothing was paid now

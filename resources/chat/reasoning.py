@@ -14,7 +14,7 @@ _CLOSING = re.compile(
 _ANSWER_OPENING = re.compile(r"<(?:answer|response|\|(?:start_response|begin_of_solution)\|)>", re.IGNORECASE)
 _ANSWER_CLOSING = re.compile(r"<(?:/(?:answer|response)|\|(?:end_response|end_of_solution)\|)>\Z", re.IGNORECASE)
 # gpt-oss: <|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…<|return|>
-_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+).{0,100}?<\|message\|>", re.IGNORECASE)
+_CHANNEL = re.compile(r"<\|channel\|>\s{0,9}+(\w{1,30}+)(?:(?!<\|message\|>).){0,100}+<\|message\|>", re.IGNORECASE)
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start)\|>", re.IGNORECASE)
 # The same where the server has dropped the special tokens: "analysisLet us …assistantfinalThe answer is …"
 _BARE_CHANNELS = re.compile(r"analysis(.*?)assistantfinal(.*)", re.DOTALL)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from resources.chat.calls import CallFailed, Completion
+from resources.chat.event_stream import START, read_events
 from resources.chat.reasoning import split_reasoning
 from resources.chat.redaction import Redactor
 from resources.outside_text import MAX_CHARACTERS, bounded_count, clean_line, parse_json
@@ -30,8 +31,8 @@ class Reply:
     Attributes:
         status: the HTTP status.
         headers: those that are read here, by name in lower case.
-        body: the JSON value, or the text of a body that is not JSON.
-        is_json: which of the two.
+        body: the JSON value, that of a stream of events too, or the text of a body that is neither.
+        is_json: whether it is a JSON value.
     """
 
     status: int
@@ -47,8 +48,9 @@ class Reply:
             for name, value in headers
             if _READ_HEADER.match(name)
         }
+        parse = read_events if content.startswith(START) else parse_json
         try:
-            return cls(status, words, redactor.value(parse_json(content)), is_json=True)
+            return cls(status, words, redactor.value(parse(content)), is_json=True)
         except (ValueError, RecursionError):
             return cls(status, words, redactor.text(content.decode("utf-8", "replace")), is_json=False)
 
@@ -108,6 +110,11 @@ class FormatRefused(CallFailed):
     """The endpoint does not accept a request's `response_format`, if it has one; without it, the call may succeed."""
 
 
+def read_finish_reason(given: object) -> str | None:
+    """A finish reason in OpenAI's words, `stop` where none is given; None where the answer is not complete."""
+    return _FINISH_REASONS.get(given.lower()) if isinstance(given, str) and given else "stop"
+
+
 def read_completion(reply: Reply, prompt_characters: int) -> Completion:
     """The completion in a successful reply.
 
@@ -133,7 +140,7 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
     if not isinstance(message, dict):
         raise _wasted("malformed_body", "no message", reply, counts)
     given = choices[0].get("finish_reason")
-    finish_reason = _FINISH_REASONS.get(given.lower()) if isinstance(given, str) and given else "stop"
+    finish_reason = read_finish_reason(given)
     if finish_reason is None:
         raise _wasted("unfinished", f"the finish reason {clean_line(given, 40)!r}", reply, counts)
     content = _text_of(message.get("content"))

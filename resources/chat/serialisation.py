@@ -7,6 +7,7 @@ from typing import Any
 
 from resources.chat.calls import Call, Completion, Message
 from resources.chat.profile import Endpoint, RoleModel
+from resources.chat.replies import read_finish_reason
 from resources.outside_text import bounded_count, clean_text, parse_json
 
 
@@ -83,10 +84,13 @@ def decode_completion(record: bytes) -> Completion | None:
     try:
         fields = parse_json(record)
         reasoning = fields.get("reasoning")
+        finish_reason = read_finish_reason(fields["finish_reason"])
+        if finish_reason is None:
+            return None
         return Completion(
             text=clean_text(fields["text"]),
             reasoning=None if reasoning is None else clean_text(reasoning),
-            finish_reason=clean_text(fields["finish_reason"]),
+            finish_reason=finish_reason,
             prompt_tokens=bounded_count(fields["prompt_tokens"]) or 0,
             completion_tokens=bounded_count(fields["completion_tokens"]) or 0,
             replayed=True,

@@ -194,7 +194,7 @@ def _wait_in_details(details: Any) -> float | None:
 
 def _wait_in_words(message: str) -> float | None:
     """Seconds of words such as "Please try again in 6m0s." """
-    found = _WAIT_IN_WORDS.search(message)
+    found = _WAIT_IN_WORDS.search(message[:2000])
     return _seconds(found[1]) if found else None
 
 

@@ -10,7 +10,7 @@ from resources.chat.profile import EmbedderModel, Endpoint, Profile, load_profil
 from resources.chat.retries import RetryPolicy
 from resources.configuration import ConfigurationError
 from resources.embedder import EmbeddedEmbedder, EndpointEmbedder, SentenceTransformersEmbedder, open_embedder
-from tests.fake_endpoint import FakeEndpoint
+from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
 
 TEXTS = [
     "Tom has 3 apples and buys 4 more. How many apples has he now?",
@@ -75,6 +75,17 @@ def test_rows_without_an_index_are_taken_in_order(
     fake_endpoint.answer_embeddings_with(FakeEndpoint.sends(json.dumps({"data": rows})))
     vectors = EndpointEmbedder("remote", remote(fake_endpoint), "some-model").embed(TEXTS[:2])
     np.testing.assert_allclose(vectors[order], np.eye(2))
+
+
+def test_texts_that_are_too_long_for_the_model_are_cut(fake_endpoint: FakeEndpoint) -> None:
+    def rule(request: SeenRequest) -> Answer | None:
+        too_long = any(len(text) > 600 for text in request.body["input"])
+        return FakeEndpoint.fails(400, "This model's maximum context length is 256 tokens.") if too_long else None
+
+    fake_endpoint.answer_embeddings_with(rule)
+    embedder = EndpointEmbedder("remote", remote(fake_endpoint), "some-model")
+    vectors = embedder.embed(["short", "long " * 400])
+    np.testing.assert_allclose(vectors, embedder.embed(["short", "long " * 100]), rtol=1e-5)
 
 
 def test_a_failing_endpoint_is_asked_again(fake_endpoint: FakeEndpoint) -> None:

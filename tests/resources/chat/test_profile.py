@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from resources.chat.profile import PROFILES, Endpoint, Role, load_profile, read_key
+from resources.chat.profile import PROFILES, Endpoint, load_profile, read_key
 from resources.configuration import ConfigurationError
 
 KEY = "sk-opensesame"
@@ -75,5 +75,5 @@ def test_white_space_around_a_key_is_removed(monkeypatch: pytest.MonkeyPatch, va
 def test_a_value_that_is_no_key_is_refused_before_any_call(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", value)
     with pytest.raises(ConfigurationError, match=r"OPENAI_API_KEY, which holds quotation marks, spaces or") as caught:
-        load_profile("hosted").check_keys([Role.JUDGE])
+        load_profile("hosted").check_keys(["judge"])
     assert KEY not in str(caught.value)

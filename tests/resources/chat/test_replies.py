@@ -1,5 +1,6 @@
 """What an endpoint sends back is checked before it is believed."""
 
+import json
 from typing import Any
 
 import pytest
@@ -104,3 +105,20 @@ def test_text_and_numbers_of_a_completion_are_cleaned() -> None:
     body = b'{"choices": [{"message": %s}], "usage": {"prompt_tokens": 1%s}}' % (message, b"0" * 30)
     read = read_completion(received(body), 40)
     assert (read.text, read.reasoning, read.prompt_tokens) == ("a\ufffdb", "cd", 10)
+
+
+def streamed(*events: Any) -> Reply:
+    return received(b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events) + b"data: [DONE]\n\n")
+
+
+def test_a_completion_that_is_streamed_unasked_is_read() -> None:
+    parts = [{"choices": [{"delta": {"content": text}}], "usage": None} for text in ("4", "2")]
+    end = {"choices": [{"delta": {}, "finish_reason": "length"}], "usage": {"prompt_tokens": 7}}
+    read = read_completion(streamed(*parts, end), 100)
+    assert (read.text, read.finish_reason, read.prompt_tokens) == ("42", "length", 7)
+
+
+@pytest.mark.parametrize("events", [[{"choices": [{"delta": {"content": "Half of"}}]}], [1], [{"choices": [None]}]])
+def test_a_stream_that_broke_off_is_no_complete_answer(events: list[Any]) -> None:
+    with pytest.raises(AttemptFailed, match=r"unfinished|malformed_body"):
+        read_completion(streamed(*events), 100)

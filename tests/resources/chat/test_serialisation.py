@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.chat.calls import Call, Completion, Message
-from resources.chat.profile import Profile, Role
+from resources.chat.profile import Profile
 from resources.chat.serialisation import (
     decode_completion,
     encode_completion,
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA = {"type": "object", "properties": {"correct": {"type": "boolean"}}}
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])).map(clean_text)
+FINISH_REASONS = st.sampled_from(("stop", "length", "content_filter", "tool_calls", "refusal"))
+UNFINISHED = b'{"text": "Half", "finish_reason": "error", "prompt_tokens": 1, "completion_tokens": 1}'
 TOKENS = st.integers(min_value=0, max_value=1_000_000)
 
 
@@ -88,12 +90,12 @@ def test_the_key_stays_as_it_is_from_version_to_version(chat: "ChatSetup") -> No
     )
 
 
-@given(st.builds(Completion, TEXTS, st.none() | TEXTS, TEXTS, TOKENS, TOKENS, st.just(True)))
+@given(st.builds(Completion, TEXTS, st.none() | TEXTS, FINISH_REASONS, TOKENS, TOKENS, st.just(True)))
 def test_a_completion_that_is_kept_comes_back(completion: Completion) -> None:
     assert decode_completion(encode_completion(completion)) == completion
 
 
-@pytest.mark.parametrize("kept", [b"", b"[]", b"null", b'{"text": "42"}', b"\xff"])
+@pytest.mark.parametrize("kept", [b"", b"[]", b"null", b'{"text": "42"}', b"\xff", b"[" * 100_000, UNFINISHED])
 def test_an_unreadable_record_is_none(kept: bytes) -> None:
     assert decode_completion(kept) is None
 
@@ -107,7 +109,7 @@ def test_what_an_earlier_version_did_not_clean_is_cleaned() -> None:
 def test_a_request_is_the_same_without_response_format(chat: "ChatSetup") -> None:
     profile = chat.profile()
     bodies = [
-        request_body(chat.call(json_schema=schema), profile.roles[Role.JUDGE], profile.endpoints["fake"])
+        request_body(chat.call(json_schema=schema), profile.roles["judge"], profile.endpoints["fake"])
         for schema in ({"type": "object"}, None)
     ]
     assert [without_response_format(body) for body in bodies] == [bodies[1]] * 2
