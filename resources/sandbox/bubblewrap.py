@@ -53,6 +53,11 @@ class SandboxProcess:
         assert self.bubblewrap.stdout is not None  # noqa: S101 - it is a pipe
         return self.bubblewrap.stdout
 
+    def ends_within(self, seconds: float) -> None:
+        """Wait until it ends by itself, but no longer than this."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.bubblewrap.wait(seconds)
+
     def end(self) -> None:
         """End all processes of the sandbox.
 

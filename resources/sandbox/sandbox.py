@@ -95,8 +95,8 @@ def run_code(
             for descriptor in (code_end, tests_end, report_end):
                 descriptor.close()
             watched = _Watched(code_process, tests_process, reports.fileno(), limits)
-            ending = watched.wait()
-    return watched.result(ending, time.monotonic() - started)
+            met = watched.wait()
+    return watched.result(met, time.monotonic() - started)
 
 
 @lru_cache(maxsize=1)
@@ -146,13 +146,21 @@ class _Watched:
                     del texts[pipe]
             if max(len(self.printed), len(self.reported)) > 1024 * self.limits.output_kb:
                 return "too_much_output"
+        ended = self._ended_without_report()
+        if ended:
+            ended.ends_within(GRACE_SECONDS)  # its exit status says why
         return None
 
-    def result(self, ended: Ending | None, seconds: float) -> SandboxResult:
-        """How it ended, once both processes have."""
+    def _ended_without_report(self) -> SandboxProcess | None:
+        """The process that ended before the tests could report how they ended, if one did."""
+        reports = _reports(bytes(self.reported))
+        return {GONE: self.code, STARTED: self.tests}.get(reports[-1][0]) if reports else None
+
+    def result(self, met: Ending | None, seconds: float) -> SandboxResult:
+        """How it ended, once both processes have; `met` is the limit that was met."""
         output = clean_text(bytes(self.printed[-DETAIL_CHARACTERS:]).decode("utf-8", "replace")).strip()
-        if ended:
-            return SandboxResult(ended, output, seconds)
+        if met:
+            return SandboxResult(met, output, seconds)
         found = _reports(bytes(self.reported))
         if not found or found[0][0] != STARTED:
             raise NoSandbox(
@@ -161,8 +169,9 @@ class _Watched:
                 "or a container's seccomp profile): enable them, or score code benchmarks on a machine that has them"
             )
         ending, detail = found[-1]
-        if ending in (STARTED, GONE):
-            status = (self.code if ending == GONE else self.tests).exit_status
+        ended = self._ended_without_report()
+        if ended:
+            status = ended.exit_status
             ending = "no_time" if status == 128 + signal.SIGXCPU else "killed"
             detail = f"it ended with status {status} before its last line"
         return SandboxResult(cast(Ending, ending), detail or output, seconds)

@@ -135,17 +135,21 @@ class Connection:
     def attempt(self, work: Callable[[], Any], containers: list[Any]) -> None:
         """Send what the work returns or raises, and the containers' contents after it."""
         try:
-            kind, (form, _) = "returned", encode([work(), *containers], self._export)
+            message = _message("returned", encode([work(), *containers], self._export)[0])
         except BaseException as error:
             names = [base.__name__ for base in type(error).__mro__ if getattr(builtins, base.__name__, None) is base]
-            kind, (form, _) = "raised", encode([(self.describe(error), names, error.args), *containers], self._export)
-        self.send(kind, form)
+            raised = (self.describe(error), names, error.args)
+            message = _message("raised", encode([raised, *containers], self._export)[0])
+        self._write(message)
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
     def send(self, kind: str, form: list[Any]) -> None:
         """Write one message."""
-        rest = memoryview(json.dumps([kind, form]).encode() + b"\n")
+        self._write(_message(kind, form))
+
+    def _write(self, message: bytes) -> None:
+        rest = memoryview(message)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # reading finds it out
             while rest:
                 rest = rest[os.write(self.descriptor, rest) :]
@@ -180,6 +184,10 @@ class Connection:
             raise ValueError("a node of an unknown kind")
         remote = self.imported.setdefault(position, Remote(self, position))
         return remote if kind == "remote" else _awaited(remote)
+
+
+def _message(kind: str, form: list[Any]) -> bytes:
+    return json.dumps([kind, form]).encode() + b"\n"
 
 
 def _refuse(*_: Any) -> NoReturn:

@@ -88,6 +88,14 @@ def test_the_program_in_an_answer_is_found(question: BenchmarkQuestion, output: 
     assert extract_code(output, question) == code
 
 
+@given(st.text(max_size=300))
+def test_any_text_can_be_graded(output: str) -> None:
+    assert grade_choice(output, LETTERED).verdict in ("right", "wrong", "unreadable")
+    assert read_judge_mark(output) in (True, False, None)
+    for question in (FREE, TO_COMPLETE):
+        assert isinstance(extract_code(output, question), str | None)
+
+
 def blocks_by_line(output: str) -> list[str]:
     """What stands between fences, read line by line: a block ends at the first line that begins with its fence."""
     blocks: list[str] = []

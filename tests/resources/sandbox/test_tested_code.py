@@ -184,6 +184,21 @@ def test_what_code_writes_to_its_descriptors_is_one_wrong_answer(written: str) -
     assert run(f"import os\nfor descriptor in range(3, 64):\n{writes}\n{WRONG}", TESTS).ending == "error"
 
 
+@pytest.mark.parametrize(
+    ("body", "ending"),
+    [
+        ("return 'x' * 3 * 10**8", "no_memory"),
+        ("return 10**100_000", "error"),
+        ("x = ()\n    for _ in range(50_000): x = (x,)\n    return x", "error"),
+        ("x = (8,)\n    for _ in range(40): x = (x, x)\n    return x", "error"),
+        ("os.closerange(3, 64)\n    time.sleep(60)", "killed"),
+        ("os.write(next(fd for fd in range(3, 64) if stat.S_ISSOCK(os.fstat(fd).st_mode)), b'x' * 10**6)", "error"),
+    ],
+)
+def test_a_huge_answer_is_one_wrong_answer(body: str, ending: str) -> None:
+    assert run(f"import os, stat, time\ndef double(n):\n    {body}", TESTS).ending == ending
+
+
 @pytest.mark.parametrize("text", [r"\ud800", r"\x1b[2J\x00", "x" * 10**6], ids=["surrogate", "escapes", "long"])
 def test_the_text_of_an_error_can_be_written(text: str) -> None:
     detail = run(f"def double(n): raise ValueError('{text}')", TESTS).detail
