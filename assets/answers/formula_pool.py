@@ -17,11 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from assets.answers import formula_worker
-from assets.answers.formula_worker import SECONDS_PER_STEP, Comparison
+from assets.answers.formula_worker import SECONDS_PER_PAIR, Comparison
 
 MOST_WORKERS = max(1, min(4, (os.cpu_count() or 1) // 2))
 SECONDS_TO_START = 120
-SECONDS_PER_PAIR = 4 * SECONDS_PER_STEP
 
 
 class FormulaWorker:

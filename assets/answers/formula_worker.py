@@ -1,8 +1,8 @@
 """The program of a worker process: it compares formulas with math-verify, one pair per line of its standard input.
 
 A line in is `[given, reference, places]` as JSON, a line out is `"equal"`, `"different"`, `"close"` or `null`.
-math-verify limits its time with an alarm signal, which needs a main thread: this process has one of its own. The limit
-on memory is the process's as well.
+math-verify limits its time with an alarm signal, which needs a main thread: this process has one of its own, and limits
+on memory and processor time.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from typing import Any, Literal
 Comparison = Literal["equal", "different", "close"]
 
 SECONDS_PER_STEP = 3  # for reading each formula, and for comparing the two
+SECONDS_PER_PAIR = 4 * SECONDS_PER_STEP
 MEMORY_BYTES = 2 * 1024**3
 _SAME = 1e-9  # relative difference of two values that are one
 _CLOSE = 1e-2
@@ -108,15 +109,24 @@ def _compare_values(found: Any, expected: Any) -> Comparison:
     return "close" if largest <= _CLOSE and (found.has(Float) or expected.has(Float)) else "different"
 
 
+def limit_processor_time(seconds: int) -> None:
+    """Let the system end this process after so many more seconds of processor time, even in a call into C."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(usage.ru_utime + usage.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
 def serve() -> None:
     """Answer one line per line of standard input, until it ends."""
     with contextlib.suppress(OSError, ValueError):  # some systems do not know this limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from math_verify.errors import TimeoutException
 
     compare("x + x", "2x", None)  # loads what is loaded on first use
     _write("ready")
     for line in sys.stdin:
+        limit_processor_time(SECONDS_PER_PAIR + 1)  # for a worker whose parent was killed
         try:
             _write(compare(*json.loads(line)))
         except (Exception, TimeoutException):  # whatever a formula provokes

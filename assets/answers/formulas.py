@@ -5,7 +5,7 @@ import re
 from assets.answers.formula_pool import compare_formulas
 from assets.answers.markup import TEXT_COMMAND
 from assets.answers.quantities import Quantity
-from assets.answers.units import Unit, read_unit
+from assets.answers.units import PERCENT, Unit, read_unit
 from assets.answers.verdict import Verdict
 
 _LONGEST_FORMULA = 200
@@ -100,10 +100,15 @@ def formula(answer: str) -> str | None:
 
 
 def quantity_as_formula(quantity: Quantity, other: str) -> str:
-    r"""A quantity's number in LaTeX, with its unit; degrees become radians where the other answer has a `\pi`."""
-    number = rf"\frac{{{quantity.number.numerator}}}{{{quantity.number.denominator}}}"
+    r"""A quantity's number in LaTeX, with `\%`; degrees become radians where the other answer has a `\pi`."""
+    above, below = quantity.number.numerator, quantity.number.denominator
     if quantity.decimals:
-        number = f"{quantity.number.numerator / quantity.number.denominator:.{quantity.decimals}f}"
+        digits = f"{abs(above) * 10**quantity.decimals // below:0{quantity.decimals + 1}}"
+        number = f"{'-' if above < 0 else ''}{digits[: -quantity.decimals]}.{digits[-quantity.decimals :]}"
+    else:
+        number = str(above) if below == 1 else rf"\frac{{{above}}}{{{below}}}"
+    if quantity.unit and quantity.unit.dimension == PERCENT:
+        return rf"{number}\%"
     if quantity.unit == read_unit("°")[0] and re.search(r"π|\\pi", other):
         return rf"{number}\cdot\frac{{\pi}}{{180}}"
     return number

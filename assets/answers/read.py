@@ -14,14 +14,7 @@ from assets.answers.formulas import formula
 from assets.answers.markup import BOXED, LONGEST_FINAL, clean
 from assets.answers.quantities import numbers_in, plain_numbers, read_quantity
 from assets.answers.units import read_unit
-from assets.answers.values import (
-    clock_time,
-    date,
-    number_of_solutions,
-    option_label,
-    read_items,
-    truth,
-)
+from assets.answers.values import clock_time, date, number_of_solutions, option_label, read_items, truth
 
 READ_AT_MOST = 20_000  # characters from the end of a text: a final answer stands there
 LONGEST_LINE = 4 * LONGEST_FINAL  # characters behind a marker that are read
@@ -115,9 +108,12 @@ def read_final(text: str, domain: str) -> str | None:
     "the answer is …", "final answer: …", "the correct option is …", a heading "Final answer" with the next line, and a
     closing label `[B]`. In code and general text fenced code is skipped, and only markers count.
 
+    Boxes that only "and" or a comma separates are one answer.
+
     In mathematics (`domain` "math") a text without a marker is read where it is safe: a text that is nothing but a
-    quantity; the right side of the last sentence's last equation, if it is a number and none follows; or the only
-    number of a last sentence that draws a conclusion ("So there are 12 apples left.").
+    quantity or a formula; the named values that the last sentence ends with ("x = 3 and y = 4"); the right side of its
+    last equation, if it is a number and no unknown stands on the left; or the only formula or number of a last sentence
+    that draws a conclusion ("So there are 12 apples left.").
 
     Example:
         >>> read_final("6 * 7 = 42. The answer is 42 apples.", "math")

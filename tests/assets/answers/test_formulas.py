@@ -1,6 +1,7 @@
 """Comparing formulas in worker processes."""
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -8,7 +9,9 @@ import pytest
 
 from assets.answers import formula_pool
 from assets.answers.formula_pool import MOST_WORKERS, FormulaPool, FormulaWorker, compare_formulas
-from assets.answers.formulas import compare_as_formulas, formula
+from assets.answers.formula_worker import limit_processor_time
+from assets.answers.formulas import compare_as_formulas, formula, quantity_as_formula
+from assets.answers.quantities import read_quantity
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +112,33 @@ def test_a_worker_that_hangs_is_killed_and_replaced(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     assert pool.compare("x + 3", "3 + x", None) == "equal"
     pool.stop()
+
+
+def test_the_system_ends_a_process_above_its_processor_time() -> None:
+    child = os.fork()
+    if child == 0:
+        limit_processor_time(1)
+        while True:
+            pass
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGXCPU
+
+
+@pytest.mark.parametrize(
+    ("answer", "written"),
+    [
+        ("-0.050 m", "-0.050"),
+        ("12.5", "12.5"),
+        ("3/4", r"\frac{3}{4}"),
+        ("1 million", "1000000"),
+        ("50%", r"50\%"),
+        ("60°", r"60\cdot\frac{\pi}{180}"),
+        ("9" * 150, "9" * 150),
+    ],
+)
+def test_a_quantity_is_written_as_latex(answer: str, written: str) -> None:
+    quantity = read_quantity(answer)
+    assert quantity is not None
+    assert quantity_as_formula(quantity, r"\frac{\pi}{3}") == written
 
 
 def test_a_pool_starts_no_more_workers_than_its_limit() -> None:
