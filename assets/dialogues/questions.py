@@ -1,5 +1,6 @@
 """Seeds as questions, read from `raw_seeds`."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,9 @@ from assets.framework.scenarios.scenario import Scenarios
 from assets.seeds.schema import SEEDS
 from assets.seeds.shards import source_shards
 from resources.lake.tables import Lake, Table
+
+_CALCULATOR = re.compile(r"<<[\d\s.,+*/()%$^=-]*=[\d\s.,+*/()%$^=-]*>>")  # GSM8K: 9 * 2 = <<9*2=18>>18
+_MARKED_RESULT = re.compile(r"(?:^|\n)[ \t]*####[ \t]*([-+]?[$€£]?\d[^\n]{0,40}?)\.?\s*\Z")  # GSM8K: #### 18
 
 _COLUMNS = ("seed_id", "system", "question", "answer", "reference_final", "domain")
 
@@ -31,6 +35,12 @@ class Question:
     def in_full(self) -> str:
         """What a model reads: the question below its system prompt. The dialogue itself shows `text` alone."""
         return f"{self.system}\n\n{self.text}" if self.system else self.text
+
+    @property
+    def shown_reference(self) -> str:
+        """The reference as prompts show it: without the marks of GSM8K, `<<9*2=18>>` and `#### 18`."""
+        text = _CALCULATOR.sub("", self.reference)
+        return _MARKED_RESULT.sub(lambda found: f"\nThe answer is {found[1]}.", text).strip()
 
 
 Questions = Mapping[str, Question]  # by seed_id

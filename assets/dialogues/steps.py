@@ -102,9 +102,9 @@ class _Play:
             case "question" | "similar_question":
                 return self._question(name).in_full
             case "reference":
-                return self._question("question").reference
+                return self._question("question").shown_reference
             case "similar_reference":
-                return self._question("similar_question").reference
+                return self._question("similar_question").shown_reference
             case "dialogue":
                 return "\n\n".join(f"{titled(speaker)}: {text}" for speaker, text in self.said)
             case "own_turns":
@@ -113,11 +113,12 @@ class _Play:
                 return self.texts[name]
 
     def _holds(self, when: Condition, turn: Say) -> bool:
+        asked = self._question(turn.answers or turn.must_not_answer or "question")
         facts = {
             "right": when.right is not None and self._verdict(when.right) == "right",
             "wrong": when.wrong is not None and self._verdict(when.wrong) == "wrong",
-            "domain": self.task.question.domain == when.domain,
-            "open_task": (self.task.question.reference_final is None) == when.open_task,
+            "domain": asked.domain == when.domain,
+            "open_task": (asked.reference_final is None) == when.open_task,
             "opening": (not self.said) == when.opening,
             "spoke_before": any(speaker == turn.speaker for speaker, _ in self.said) == when.spoke_before,
         }

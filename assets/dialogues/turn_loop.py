@@ -3,12 +3,12 @@
 No utterance of a model can make it fail: a task that cannot be finished is set aside with the reason.
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assets.answers.check import check_answer
 from assets.answers.mentions import tells_result
+from assets.dialogues.layout import one_paragraph
 from assets.dialogues.schema import TURN
 from assets.dialogues.screening import screen, without_heading
 from assets.dialogues.steps import FixedTurn, ModelTurn, play
@@ -19,7 +19,6 @@ from resources.chat.profile import Profile
 
 RETRACTED = "retracted"
 STATED_RESULT = "told_result"  # a teacher states the result that the student is to find
-_LINE_BREAKS = re.compile(r"[ \t]*\n\s*")
 
 
 @dataclass(slots=True)
@@ -151,7 +150,7 @@ class TurnLoop:
 
     def _use(self, dialogue: Dialogue, step: ModelTurn, completion: Completion, text: str) -> str:
         if step.say.layout == "one_paragraph":
-            text = one_paragraph(text, dialogue.task.domain)
+            text = one_paragraph(text)
         model, question = self.profile.roles[step.say.role], step.answers
         dialogue.add_turn(
             step.say.speaker,
@@ -172,8 +171,3 @@ class TurnLoop:
 def _states_result(step: ModelTurn, text: str) -> bool:
     secret = step.must_not_answer
     return secret is not None and tells_result(text, secret.reference_final, f"{secret.in_full}\n{step.said_before}")
-
-
-def one_paragraph(text: str, domain: str) -> str:
-    """`text` on one line, unless its line breaks mean something: code keeps them."""
-    return text if domain == "code" or "```" in text else _LINE_BREAKS.sub(" ", text)

@@ -49,8 +49,12 @@ class Condition(Configuration):
         default=None, description="An earlier step whose final answer agrees with its reference."
     )
     wrong: StepName | None = Field(default=None, description="An earlier step whose final answer is another one.")
-    domain: Literal["math", "code", "general"] | None = Field(default=None, description="The question's domain.")
-    open_task: bool | None = Field(default=None, description="Whether the reference has no single result.")
+    domain: Literal["math", "code", "general"] | None = Field(
+        default=None, description="The domain of the question that the step is about."
+    )
+    open_task: bool | None = Field(
+        default=None, description="Whether the reference of that question has no single result."
+    )
     opening: bool | None = Field(default=None, description="Whether no model has spoken yet.")
     spoke_before: bool | None = Field(
         default=None, description="Whether a model has written a turn of the speaker before."
@@ -99,7 +103,8 @@ class Say(Configuration):
     )
     begins_with: Asked | None = Field(default=None, description="A question that stands before the text.")
     layout: Literal["free", "one_paragraph"] = Field(
-        default="free", description="`one_paragraph`: line breaks outside of code become spaces."
+        default="free",
+        description="`one_paragraph`: prose becomes one paragraph; code, lists, tables, verse and letters keep lines.",
     )
     reviews: StepName | None = Field(default=None, description="An earlier answer that it calls right or wrong.")
     own_words: bool = Field(

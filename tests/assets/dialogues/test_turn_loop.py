@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.sharegpt import conversation
-from assets.dialogues.turn_loop import one_paragraph
 from resources.chat.calls import BudgetSpent, Call, CallFailed, EndpointUnusable
 from tests.assets.dialogues.scripted import ScriptedChat, completion, make_task, run_task
 from tests.shipped_scenarios import NAMES, SCENARIOS
@@ -180,15 +179,3 @@ def test_the_dialogue_shows_the_question_without_its_system_prompt() -> None:
     task = replace(task, question=replace(task.question, system="Answer in rhymes."))
     assert run_task(task, chat).turns[0]["text"] == task.question.text
     assert chat.calls[0].messages[-1].content == f"Answer in rhymes.\n\n{task.question.text}"
-
-
-@pytest.mark.parametrize(
-    ("text", "domain", "expected"),
-    [
-        ("First.\n\n  Then.\n- Last.", "math", "First. Then. - Last."),
-        ("```\na\nb\n```", "general", "```\na\nb\n```"),
-        ("a\nb", "code", "a\nb"),
-    ],
-)
-def test_line_breaks_outside_of_code_become_spaces(text: str, domain: str, expected: str) -> None:
-    assert one_paragraph(text, domain) == expected
