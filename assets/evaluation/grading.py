@@ -170,7 +170,9 @@ def _bare_code(output: str, question: BenchmarkQuestion) -> str | None:
 
 def _preamble(question: BenchmarkQuestion) -> str:
     """The imports and helpers that precede the function where the question gives its start."""
-    return re.split(rf"^(?:async )?def {re.escape(question.entry_point)}\b", question.start, maxsplit=1, flags=re.M)[0]
+    name = re.escape(question.entry_point)
+    function = re.search(rf"(?:^@[^\n]*\n)*^(?:async )?def {name}\b", question.start, re.MULTILINE)
+    return question.start[: function.start()] if function else ""
 
 
 def run_tests(code: str, question: BenchmarkQuestion, limits: SandboxLimits = DEFAULT_LIMITS) -> SandboxResult:

@@ -72,7 +72,7 @@ def run_code(
     """Run Python code, and tests of it in another process. Several threads can call this at once.
 
     Args:
-        code: the program under test. It sees `__name__ == "__main__"`, no arguments, and an empty standard input.
+        code: the program under test, run as a module that is not `__main__`, without arguments and standard input.
         tests: statements that raise where the code is wrong. Names that they do not define are the code's.
         limits: the resources that each of the two sandboxes may use.
         packages: installed packages that both may import, such as `numpy`.

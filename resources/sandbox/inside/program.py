@@ -14,6 +14,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, NoReturn
 
 from resources.sandbox.inside.connection import Connection
@@ -82,7 +83,8 @@ def describe(error: BaseException, file: str) -> str:
 
 def serve_code(source: bytes, facts: dict[str, Any]) -> NoReturn:
     """Run the code, then do what the tests ask for until they close the connection."""
-    names = {"__name__": "__main__"}
+    sys.modules["program"] = module = ModuleType("program")  # not __main__: demonstrations and input loops do not run
+    names = vars(module)
 
     def find(name: str) -> object:
         if name not in names:
@@ -98,10 +100,8 @@ def serve_code(source: bytes, facts: dict[str, Any]) -> NoReturn:
     connection.send(STARTED, [])
     limit(facts)
     connection.attempt(lambda: exec(compile(source, "code.py", "exec"), names), [])  # noqa: S102 - what the sandbox is for
-    sys.stdout.flush()
     while True:
         connection.answer(*connection.receive())
-        sys.stdout.flush()
 
 
 # -- the tests ---------------------------------------------------------------------------------------------------------
@@ -128,7 +128,6 @@ def run_tests(source: bytes, facts: dict[str, Any]) -> None:
     """Run the tests, whose calls of the code go over the connection, and report how they ended."""
 
     def end(ending: str, detail: str) -> NoReturn:
-        sys.stdout.flush()
         report(facts, ending, detail)
         os._exit(0)
 

@@ -11,6 +11,8 @@ LETTERED = BenchmarkQuestion("?", "B", options=tuple(Option(label, label * 3) fo
 NUMBERED = BenchmarkQuestion("?", "2", options=tuple(Option(label, label * 3) for label in "1234"))
 START = 'from math import pi\n\ndef area(r):\n    """Area of a circle."""'
 TO_COMPLETE = BenchmarkQuestion(START, "assert area(0) == 0", entry_point="area", start=START)
+CACHED = "from functools import cache\n\n@cache\ndef area(r):\n"
+DECORATED = BenchmarkQuestion(CACHED, "assert area(0) == 0", entry_point="area", start=CACHED)
 FREE = BenchmarkQuestion("?", "", entry_point="area")
 ONE, TWO = (f"def area(r):\n    return {n}" for n in (1, 2))
 
@@ -78,11 +80,12 @@ def test_the_judges_only_mark_counts_at_the_very_end(said: str, mark: bool | Non
         (TO_COMPLETE, f"```python\n{TWO}\n```", f"from math import pi\n\n{TWO}\n"),
         (TO_COMPLETE, "    return pi * r * r\n\nprint(1)\n", f"{START}\n    return pi * r * r\n\n"),
         (FREE, f"Sure!\n{TWO}\n\nThis returns two.", f"{TWO}\n"),
+        (DECORATED, f"```python\n{TWO}\n```", f"from functools import cache\n\n{TWO}\n"),
         (FREE, "", None),
         (FREE, "I cannot do that.", None),
         (FREE, "``` \n```", None),
     ],
-    ids=["last block", "cut off", "preamble", "body", "no fence", "empty", "refusal", "empty block"],
+    ids=["last block", "cut off", "preamble", "body", "decorator", "no fence", "empty", "refusal", "empty block"],
 )
 def test_the_program_in_an_answer_is_found(question: BenchmarkQuestion, output: str, code: str | None) -> None:
     assert extract_code(output, question) == code

@@ -39,6 +39,12 @@ def run(code: str, tests: str) -> SandboxResult:
         ("def f(x): return 2.0 if x else None", "assert f(1) == 2\nassert f(0) is None"),
         ("import math\ndef f(): return math.pi", "assert math.isclose(f(), math.pi)"),
         ("async def f(n): return n", "import asyncio\nassert asyncio.run(f(3)) == 3"),
+        ("def f(n): return n\nif __name__ == '__main__': print(f(int(input())))", "assert f(3) == 3"),
+        ("import sys\nsys.stdout = None\ndef f(n): return n", "assert f(3) == 3"),
+        (
+            "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass P:\n    x: int",
+            "assert P(3).x == 3",
+        ),
         ("def f(n): return n", "def check(candidate):\n    assert candidate(3) == 3\ncheck(f)"),
     ],
 )
