@@ -222,7 +222,8 @@ class EndpointClient:
         setting = user.setting if user else "any role"
         address = f"endpoints.{self.name}.base_url"
         advice = {
-            "wrong_key": f"put a key that it accepts into the environment variable {variable}"
+            "wrong_key": f"put a key that it accepts into the environment variable {variable}, or name the header that "
+            f"it takes the key in as endpoints.{self.name}.key_header"
             if variable
             else f"it wants a key: name its environment variable in endpoints.{self.name}.api_key_env",
             "unknown_model": f"check {setting}.model and {address}, which should end in /v1",
@@ -238,7 +239,7 @@ class EndpointClient:
         model = f" with model {user.model!r}" if user else ""
         self._unusable = (
             f"endpoint {self.name!r} at {self._address} cannot be used for {setting}{model} ({reason}). "
-            f"It said: {said}. What to do (profile {self._profile!r}): {advice}."
+            f"It said: {said.rstrip('.')}. What to do (profile {self._profile!r}): {advice}."
         )
         return self._unusable
 

@@ -24,6 +24,7 @@ from resources.configuration import (
 _SECRET = re.compile(
     "key|token(?!s)|secret|passw|^pass$|auth|sig|cookie|^code$|^pat$", re.IGNORECASE
 )  # names of parameters
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 PROFILES = Path(__file__).parent / "profiles"
 
 
@@ -36,10 +37,10 @@ class Endpoint(Configuration):
     )
     base_url: str | None = Field(default=None, description="Address up to and including `/v1`; unused when embedded.")
     api_key_env: str | None = Field(default=None, description="Name of the environment variable that holds the key.")
-    key_header: str = Field(
-        default="Authorization",
-        description="Header that carries the key: `Authorization` as a bearer token, any other as it is, such as "
-        "Azure's `api-key`.",
+    key_header: str | None = Field(
+        default=None,
+        description="Header that carries the key as it is, such as `api-key`. By default that is `Authorization` with "
+        "a bearer token, and `api-key` for Azure's addresses (`/openai/deployments/`).",
     )
     headers: dict[str, str] = Field(
         default_factory=dict, description="Further headers of every request, without secrets, such as `X-Title`."
@@ -104,15 +105,21 @@ class Endpoint(Configuration):
             )
         return value
 
-    @field_validator("key_header", "headers")
+    @field_validator("key_header")
     @classmethod
-    def _can_be_sent(cls, value: str | dict[str, str]) -> str | dict[str, str]:
-        names, texts = ([value], []) if isinstance(value, str) else (list(value), list(value.values()))
-        if not all(re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) for name in names):
+    def _is_a_header(cls, value: str | None) -> str | None:
+        if value is not None and not _HEADER_NAME.fullmatch(value):
+            raise ValueError("a header's name has letters, digits and hyphens, such as api-key")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _are_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        if not all(_HEADER_NAME.fullmatch(name) for name in value):
             raise ValueError("a header's name has letters, digits and hyphens, such as X-Title")
-        if not all(re.fullmatch(r"[\x20-\x7e]*", text) for text in texts):
+        if not all(re.fullmatch(r"[\x20-\x7e]*", text) for text in value.values()):
             raise ValueError("a header's value has printable ASCII characters only")
-        if not isinstance(value, str) and any(_SECRET.search(name) for name in names):
+        if any(_SECRET.search(name) for name in value):
             raise ValueError("must hold no secret: name a variable in api_key_env, and its header in key_header")
         return value
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 BODY_BYTES = 4 * 2**20  # of one reply, after decompression
+AZURE_PATH, AZURE_HEADER = "/openai/deployments/", "api-key"
 _ENCODING = b"content-encoding"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -57,8 +58,11 @@ class Connection:
         self._timeout = endpoint.timeout_seconds
         self._redactor = Redactor(key)
         headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip", **endpoint.headers}
-        if key:
-            headers[endpoint.key_header] = f"Bearer {key}" if endpoint.key_header == "Authorization" else key
+        header = endpoint.key_header or (AZURE_HEADER if AZURE_PATH in parts.path else None)
+        if key and header:
+            headers[header] = key
+        elif key:
+            headers["Authorization"] = f"Bearer {key}"
         self._client = openai.DefaultAioHttpClient(
             headers=headers,
             limits=httpx2.Limits(
@@ -96,7 +100,7 @@ class Connection:
                     await response.aclose()
         except TimeoutError:
             raise AttemptFailed("timeout", f"no answer within {self._timeout:g} s") from None
-        except (httpx2.HTTPError, aiohttp.ClientError, OSError) as error:
+        except (httpx2.HTTPError, aiohttp.ClientError, OSError, ValueError) as error:  # a reason phrase is no UTF-8
             raise _no_reply(error) from None
         return Reply.read(response.status_code, response.headers.raw, content, self._redactor)
 

@@ -20,8 +20,9 @@ from cryptography.x509.oid import NameOID
 
 from resources.chat.calls import CallFailed, EndpointUnusable
 from resources.chat.profile import Endpoint
+from resources.chat.replies import AttemptFailed
 from resources.chat.retries import RetryPolicy
-from resources.chat.transport import BODY_BYTES
+from resources.chat.transport import BODY_BYTES, Connection
 from resources.embedder import EndpointEmbedder
 from tests.fake_endpoint import Answer, FakeEndpoint
 
@@ -139,6 +140,35 @@ def test_key_header_and_further_headers_are_sent(chat: "ChatSetup", monkeypatch:
     headers = chat.endpoint.requests[0].headers
     assert (headers["api-key"], headers["x-title"]) == ("sk-secret", "MASTER")
     assert "authorization" not in headers
+
+
+def test_azures_addresses_get_the_key_in_azures_header(chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    address = chat.endpoint.base_url.replace("/v1", "/openai/deployments/m?api-version=2024-10-21")
+    ask_chat(chat, Endpoint(base_url=address, api_key_env="SOME_KEY"))
+    assert chat.endpoint.requests[0].headers["api-key"] == "sk-secret"
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 200 \xf0\x9f\r\n\r\n", b"HTTP/1.1 99999 X\r\n\r\n", b"SSH-2.0-OpenSSH\r\n", b"\0" * 9000, b""]
+)
+def test_what_is_no_http_breaks_one_call_off(chat: "ChatSetup", answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async def work() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+            connection = Connection(Endpoint(base_url=address), address, None)
+            try:
+                await connection.post("/chat/completions", b"{}")
+            finally:
+                await connection.close()
+
+    with pytest.raises(AttemptFailed, match="connection_lost"):
+        asyncio.run(work())
 
 
 @pytest.fixture(scope="module")
