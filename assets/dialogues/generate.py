@@ -18,7 +18,7 @@ from assets.dialogues.turn_loop import Dialogue, TurnLoop
 from assets.framework.partition_run import RunProgress, Written, gather_results
 from assets.framework.partitions import partition_columns
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.usage_metadata import usage_facts
+from assets.framework.usage_metadata import partition_usage
 from resources.chat.calls import BudgetSpent, EndpointUnusable, Usage
 from resources.chat.engine import ChatEngine
 from resources.chat.service import ChatService
@@ -113,7 +113,7 @@ class DialogueGeneration:
             "prompts": scenario.prompts.versions(scenario.prompt_names),
             "models": {role: self.service.profile.roles[role].model for role in scenario.roles},
             "made_by": inputs.made_by,
-            "usage": usage_facts(usage),
+            "usage": partition_usage(self.lake, DIALOGUES, inputs.keys, usage, inputs.kept_share),
         }
         frame = DIALOGUES.frame(made)
         self.lake.write(DIALOGUES, inputs.keys, frame, fingerprint=inputs.fingerprint, gate=passed, facts=facts)

@@ -28,6 +28,7 @@ class PartitionInputs:
     made_by: str  # the fingerprint without regard to requested regenerations
     tasks: tuple[DialogueTask, ...]  # in order of seed_id
     kept: Mapping[str, Mapping[str, Any]]  # by dialogue_id: written rows that stay as they are
+    kept_share: float = 0.0  # of the written rows
 
 
 def read_inputs(
@@ -59,7 +60,8 @@ def read_inputs(
             f"{key}: the seed {missing.args[0]} is planned but not in raw_seeds; restore the lake's raw_seeds files"
         ) from None
     kept: dict[str, Mapping[str, Any]] = {}
-    if lake.record(DIALOGUES, keys) and lake.facts(DIALOGUES, keys).get("made_by") == made_by:
+    record = lake.record(DIALOGUES, keys)
+    if record and lake.facts(DIALOGUES, keys).get("made_by") == made_by:
         complete = lake.read(DIALOGUES, [keys]).filter(pl.col("status") == "complete")
         wanted = {(task.dialogue_id, task.generation) for task in tasks if not task.retracted}
         kept = {
@@ -67,7 +69,8 @@ def read_inputs(
             for row in complete.iter_rows(named=True)
             if (row["dialogue_id"], row["generation"]) in wanted
         }
-    return PartitionInputs(keys, fingerprint, made_by, tuple(tasks), kept)
+    kept_share = len(kept) / record.rows if record and kept else 0.0
+    return PartitionInputs(keys, fingerprint, made_by, tuple(tasks), kept, kept_share)
 
 
 def is_current(lake: Lake, key: str, scenarios: Scenarios, profile: Profile) -> bool:

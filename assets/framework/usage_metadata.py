@@ -1,6 +1,7 @@
 """What the UI shows of a partition's calls of models, and what its footer keeps of them."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -8,15 +9,59 @@ from dagster import MarkdownMetadataValue, MetadataValue
 
 from assets.framework.ui_metadata import COLOURS, counts_markdown, new_figure, picture, table_markdown
 from resources.chat.calls import Usage
+from resources.lake.tables import Lake, Table
 
 PLOTTED_CALLS = 20  # fewer are not worth a picture
 BINS = 30
-SUMMED = ("calls", "replayed", "prompt_tokens", "completion_tokens", "cost", "wait_seconds")
+PRICED = ("prompt_tokens", "completion_tokens", "cost")
+REPLAYED, KEPT = "replayed_", "kept_"  # what earlier runs paid: from the journal, and for rows that stay as they are
+SUMMED = ("calls", "replayed", *PRICED, *(f"{REPLAYED}{name}" for name in PRICED), "wait_seconds")
+DECIMALS = 12  # of dollars: sums of the same calls in another order are then the same number
 
 
-def usage_facts(usage: Usage) -> dict[str, float]:
+def usage_facts(usage: Usage) -> dict[str, Any]:
     """What a partition's footer keeps of its calls."""
-    return {name: getattr(usage, name) for name in SUMMED}
+    return {name: _exact(getattr(usage, name)) for name in SUMMED}
+
+
+def partition_usage(
+    lake: Lake, table: Table, keys: Mapping[str, str], usage: Usage, kept_share: float
+) -> dict[str, Any]:
+    """What a partition's footer keeps of its calls, with those of earlier runs for rows that stay.
+
+    Call it before the partition is written.
+
+    Args:
+        lake: where the partition is written.
+        table: its table.
+        keys: its keys.
+        usage: of this run.
+        kept_share: the share of the rows that are there now for which nothing is asked again.
+    """
+    facts = usage_facts(usage)
+    try:
+        before = lake.facts(table, keys).get("usage", {})
+    except FileNotFoundError:
+        return facts | {"replayed_of": "a run that ended before it wrote the partition"}
+    kept = {f"{KEPT}{name}": _exact(kept_share * paid(before, name)) for name in PRICED}
+    return facts | kept | {"replayed_of": "an earlier run"}
+
+
+def paid(usage: Mapping[str, Any], name: str) -> float:
+    """What a partition's answers took, whichever run paid. `name` is prompt_tokens, completion_tokens or cost."""
+    return math.fsum(usage.get(f"{prefix}{name}", 0) for prefix in ("", REPLAYED, KEPT))
+
+
+def payers(usage: Mapping[str, Any]) -> dict[str, float]:
+    """The dollars of `paid`, by the run that paid them."""
+    found = {"the run that wrote the partition": usage.get("cost", 0.0)}
+    found[usage.get("replayed_of", "an earlier run")] = usage.get(f"{REPLAYED}cost", 0.0)
+    found["an earlier run"] = found.get("an earlier run", 0.0) + usage.get(f"{KEPT}cost", 0.0)
+    return {name: dollars for name, dollars in found.items() if dollars}
+
+
+def _exact(number: float) -> float:
+    return round(number, DECIMALS) if isinstance(number, float) else number
 
 
 def total_usage(usages: Iterable[Usage]) -> Usage:
@@ -48,6 +93,7 @@ def calls_metadata(usage: Usage | None, *, plotted: bool = False) -> dict[str, A
     shown: dict[str, Any] = {
         "made": "now",
         "cost in US dollars": MetadataValue.float(float(usage.cost)),
+        **({"paid before in US dollars": float(usage.replayed_cost)} if usage.replayed_cost else {}),
         "calls": counts_markdown("what", "calls", counts),
         "seconds per call": table_markdown(latencies),
     }

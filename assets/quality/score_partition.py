@@ -15,7 +15,7 @@ from assets.framework.partition_run import PartitionError, RunProgress, Written,
 from assets.framework.partitions import partition_columns
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.usage_metadata import usage_facts
+from assets.framework.usage_metadata import partition_usage
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
@@ -41,6 +41,7 @@ class ScoringInputs:
     rows: Sequence[Mapping[str, Any]]  # of `scenario_dialogues`, ordered by dialogue_id
     screened: Sequence[Screened]  # the same dialogues
     verdicts: Mapping[str, JudgeVerdict]  # by dialogue_id: those of the present judge on these very dialogues
+    kept_share: float  # of the dialogues that the judge was asked about before
 
 
 @dataclass(slots=True)
@@ -93,7 +94,7 @@ class DialogueScoring:
         record = self.lake.record(DIALOGUES, keys)
         assert record is not None  # noqa: S101 - `is_current` has looked
         rows, dialogues = read_dialogues(self.lake, keys, self.partners)
-        return ScoringInputs(record, rows, screen_dialogues(dialogues, self.rules), self._verdicts(record))
+        return ScoringInputs(record, rows, screen_dialogues(dialogues, self.rules), *self._verdicts(record))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[asyncio.Semaphore]:
@@ -139,7 +140,7 @@ class DialogueScoring:
             "rules": self.rules.name,
             "judging": self._judging_fingerprint(inputs.record),
             "judge_prompt": self.prompts.version(JUDGE),
-            "usage": usage_facts(usage),
+            "usage": partition_usage(self.lake, SCORED, keys, usage, inputs.kept_share),
         }
         fingerprint = self._fingerprint(inputs.record)
         self.lake.write(SCORED, keys, made, fingerprint=fingerprint, gate=gate, facts=facts, made_from=inputs.record)
@@ -152,14 +153,19 @@ class DialogueScoring:
     def _judging_fingerprint(self, dialogues: PartitionRecord) -> str:
         return judging_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts)
 
-    def _verdicts(self, dialogues: PartitionRecord) -> dict[str, JudgeVerdict]:
-        """Written verdicts of the same judge on the same dialogues: changed rules or decisions need no new call."""
+    def _verdicts(self, dialogues: PartitionRecord) -> tuple[dict[str, JudgeVerdict], float]:
+        """Written verdicts of the same judge on the same dialogues, and their share of those that it was asked for.
+
+        Changed rules or decisions need no new call.
+        """
         scored = self.lake.record(SCORED, dialogues.keys)
         if scored is None or was_made_from_others(scored, dialogues):
-            return {}
+            return {}, 0.0
         if self.lake.facts(SCORED, dialogues.keys).get("judging") != self._judging_fingerprint(dialogues):
-            return {}
-        return written_verdicts(self.lake.read(SCORED, [dialogues.keys]))
+            return {}, 0.0
+        scores = self.lake.read(SCORED, [dialogues.keys])
+        verdicts = written_verdicts(scores)
+        return verdicts, len(verdicts) / max(1, scores.filter(pl.col("judge_status") != "not_asked").height)
 
     def _accepted_so_far(self) -> str:
         return f"{self.accepted} of {self.decided} accepted so far, " if self.decided else ""

@@ -1,5 +1,6 @@
 """The release's dialogues in numbers: procedural errors, and what an accepted dialogue took."""
 
+import math
 from typing import Any
 
 import polars as pl
@@ -53,17 +54,16 @@ def _cost_row(inputs: ReportInputs, scenario: str) -> ReportRow:
     usage = [row for row in inputs.usage if scenario in (row["scenario"], "all")]
     verdicts = inputs.verdicts if scenario == "all" else inputs.verdicts.filter(pl.col("scenario") == scenario)
     accepted = int(verdicts["accepted"].sum())
-    sums: dict[str, Any] = {
-        name: sum(row[name] for row in usage) for name in ("tokens", "judge_tokens", "cost", "replayed")
-    }
+    sums: dict[str, Any] = {name: sum(row[name] for row in usage) for name in ("tokens", "judge_tokens")}
+    cost = math.fsum(row["cost"] for row in usage)
     return {
         "scenario": scenario,
         "dialogues": verdicts.height,
         "accepted": accepted,
         **sums,
-        "cost": float(sums["cost"]),
+        "cost": cost,
         "tokens_an_accepted": (sums["tokens"] + sums["judge_tokens"]) / accepted if accepted else None,
-        "cost_an_accepted": sums["cost"] / accepted if accepted else None,
+        "cost_an_accepted": cost / accepted if accepted else None,
     }
 
 

@@ -17,6 +17,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.framework.partitions import UNTUNED, partition_columns
 from assets.framework.scenarios.scenario import Scenarios
+from assets.framework.usage_metadata import paid, payers
 from assets.quality.schema import SCORED
 from assets.training_sets.ablations import variants
 from assets.training_sets.variants import TRAINING_SETS
@@ -65,7 +66,7 @@ class ReportInputs:
     release: Release | None
     browser: str | None  # folder of the dialogue browser of this very release, if it was made
     verdicts: pl.DataFrame  # VERDICT_COLUMNS of the release's partitions
-    usage: tuple[Row, ...]  # one row per partition of the release: scenario, tokens, cost, …
+    usage: tuple[Row, ...]  # one row per partition of the release: scenario, tokens, cost, who paid, …
     examples: tuple[Row, ...]  # questions that one of two variants answered rightly, with what the models said
     changed_partitions: int  # partitions of the release that were scored again since, and are left out here
     scenarios: Scenarios  # those of the deployment
@@ -238,9 +239,9 @@ def _released_partitions(lake: Lake, release: Release | None) -> tuple[pl.DataFr
                 "scenario": keys["scenario"],
                 "dialogues": tokens.height,
                 "tokens": int(tokens.select(pl.sum_horizontal(pl.all()).sum()).item() or 0),
-                "judge_tokens": judging.get("prompt_tokens", 0) + judging.get("completion_tokens", 0),
-                "cost": teaching.get("cost", 0.0) + judging.get("cost", 0.0),
-                "replayed": teaching.get("replayed", 0) + judging.get("replayed", 0),
+                "judge_tokens": round(paid(judging, "prompt_tokens") + paid(judging, "completion_tokens")),
+                "cost": paid(teaching, "cost") + paid(judging, "cost"),
+                "payers": [payers(teaching), payers(judging)],
             }
         )
     return lake.read(SCORED, unchanged, VERDICT_COLUMNS), usage, len(lineage) - len(unchanged)

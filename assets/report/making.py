@@ -5,6 +5,7 @@ experiment_report/latest.json  which of them is the latest
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,16 @@ def make_report(
         (staged / "report.md").write_text(markdown(content), encoding="utf-8")
         scores = REPORT_SCORES.schema.validate(REPORT_SCORES.frame(numbers["scores"]))
         scores.write_parquet(staged / "scores.parquet")
-        return run.publish(staged, report_id, {"too_small": small, "lineage": lineage(inputs)})
+        return run.publish(staged, report_id, {"too_small": small, "lineage": lineage(inputs), "paid": paid_by(inputs)})
+
+
+def paid_by(inputs: ReportInputs) -> dict[str, float]:
+    """US dollars by the run that paid them: they differ between reports of the same numbers, so the id omits them."""
+    found: dict[str, list[float]] = {}
+    for row in inputs.usage:
+        for payer, dollars in (one for payers in row["payers"] for one in payers.items()):
+            found.setdefault(payer, []).append(dollars)
+    return {payer: round(math.fsum(dollars), 6) for payer, dollars in found.items()}
 
 
 def lineage(inputs: ReportInputs) -> dict[str, Any]:

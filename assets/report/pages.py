@@ -129,7 +129,7 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
     bases = list(dict.fromkeys(row["base"] for row in numbers["scores"]))
     has_release = bool(numbers["release"])
     ablation_rows = (SEEDS, *numbers["ablations"], OURS)
-    notes = {"baselines": [average_note(numbers)], "costs": [cost_note(numbers)]}
+    notes = {"baselines": [average_note(numbers)], "costs": [COST_NOTE]}
     plots: Mapping[str, Callable[[Numbers, str], str | None]] = {
         "benchmarks": benchmarks_plot,
         "baselines": averages_plot,
@@ -188,13 +188,10 @@ def average_note(numbers: Numbers) -> str:
     return " ".join(notes)
 
 
-def cost_note(numbers: Numbers) -> str:
-    """What the cost counts."""
-    replayed = next((row["replayed"] for row in numbers["costs"] if row["scenario"] == "all"), 0)
-    note = "Tokens are those of all calls that were kept, money is by the profile's prices, 0 where it gives none."
-    if replayed:
-        note += f" {replayed:,.0f} calls came from the journal; their money was counted by the run that paid."
-    return note
+COST_NOTE = (
+    "Tokens are those of all calls that were kept, money is by the profile's prices, 0 where it gives none. Answers "
+    "from the journal are counted once, whichever run paid; manifest.json says which did."
+)
 
 
 def _example(row: Row) -> Mapping[str, Any]:

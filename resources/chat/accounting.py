@@ -23,9 +23,11 @@ class UsageAccount:
         self._spending = spending
         self._sample = latency_sample
         self._scopes: dict[str, Usage] = {}
+        self._counted: dict[str, set[bytes]] = {}  # keys of the completions that a scope's sums include
 
     def take(self, scope: str) -> Usage:
         """The sums of a scope that is done; the account forgets them."""
+        self._counted.pop(scope, None)
         return self._scopes.pop(scope, None) or Usage()
 
     def add(self, scope: str, **counts: float) -> None:
@@ -36,14 +38,40 @@ class UsageAccount:
 
     def pay(self, scope: str, model: str, prompt_tokens: int, completion_tokens: int) -> None:
         """Count the tokens of an answer, whether or not it could be used."""
-        price = self._prices.get(model)
-        cost = (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6 if price else 0.0
+        cost = self._cost(model, prompt_tokens, completion_tokens)
         self.add(scope, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, cost=cost)
         self._spending.tokens += prompt_tokens + completion_tokens
         self._spending.cost += cost
 
-    def add_completion(self, scope: str, model: str, completion: Completion, latency: float, moment: float) -> None:
+    def add_replayed(self, scope: str, key: bytes, model: str, completion: Completion) -> None:
+        """Count a completion from the journal, and what it took unless the sums include it already."""
+        self.add(scope, replayed=1)
+        if not self._is_first(scope, key):
+            return
+        prompt_tokens, completion_tokens = completion.prompt_tokens, completion.completion_tokens
+        self.add(
+            scope,
+            replayed_prompt_tokens=prompt_tokens,
+            replayed_completion_tokens=completion_tokens,
+            replayed_cost=self._cost(model, prompt_tokens, completion_tokens),
+        )
+
+    def _is_first(self, scope: str, key: bytes) -> bool:
+        counted = self._counted.setdefault(scope, set())
+        if key in counted:
+            return False
+        counted.add(key)
+        return True
+
+    def _cost(self, model: str, prompt_tokens: int, completion_tokens: int) -> float:
+        price = self._prices.get(model)
+        return (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6 if price else 0.0
+
+    def add_completion(
+        self, scope: str, key: bytes, model: str, completion: Completion, latency: float, moment: float
+    ) -> None:
         """Count a completion that took `latency` seconds and came in `moment` seconds after the engine's start."""
+        self._is_first(scope, key)
         self.pay(scope, model, completion.prompt_tokens, completion.completion_tokens)
         self.add(scope, calls=1, wait_seconds=latency)
         for usage in self._sums(scope):

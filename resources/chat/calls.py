@@ -44,9 +44,10 @@ class Completion:
 
 @dataclass(slots=True)
 class Usage:
-    """Sums over the calls of one scope (an asset partition). `cost` is in US dollars.
+    """Sums over the calls of one scope (an asset partition). Costs are in US dollars.
 
-    Tokens and cost include wasted bodies, where the server reports their tokens.
+    Tokens and cost include wasted bodies, where the server reports their tokens. Each completion from the journal is
+    counted once, at its present price, under `replayed_…`; one that this run itself paid for is not counted again.
     """
 
     calls: int = 0  # completions that were paid for
@@ -54,6 +55,9 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
+    replayed_prompt_tokens: int = 0
+    replayed_completion_tokens: int = 0
+    replayed_cost: float = 0.0  # paid by an earlier run, or by one that was killed
     retries: int = 0  # attempts after the first, whatever the cause
     throttled: int = 0  # 429 and 503 among them
     wasted: int = 0  # bodies that were paid for and could not be used

@@ -126,7 +126,7 @@ class ChatEngine:
                     raise error
             kept = opened.journal.get(key)
             if kept is not None and (replayed := decode_completion(kept)) is not None:
-                self._account.add(scope, replayed=1)
+                self._account.add_replayed(scope, key, role_model.model, replayed)
                 return replayed
             return await self._obtain(ChatRequest(call, role_model, scope, body, key, opened.journal), opened)
         finally:
@@ -193,7 +193,9 @@ class ChatEngine:
             outcome = RateLimitOutcome.SERVED
             used = completion.prompt_tokens + completion.completion_tokens
             model, latency = request.role_model.model, clock() - started
-            self._account.add_completion(request.scope, model, completion, latency, clock() - self._started)
+            self._account.add_completion(
+                request.scope, request.key, model, completion, latency, clock() - self._started
+            )
             request.journal.append(request.key, encode_completion(completion))
             return completion
         except Throttled as throttled:

@@ -18,7 +18,7 @@ from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from assets.quality.score_partition import DialogueScoring
 from assets.seeds.schema import SEEDS
-from resources.chat.profile import Endpoint, load_profile
+from resources.chat.profile import Endpoint, ModelPrice, load_profile
 from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
@@ -52,7 +52,13 @@ class SampleProject:
         """A run over these partitions; `judge` changes the judge's settings in the profile."""
         laptop = load_profile("laptop")
         roles = {**laptop.roles, "judge": laptop.roles["judge"].model_copy(update=judge)}
-        changes = {"name": "tests", "endpoints": {"embedded": Endpoint(base_url=self.base_url)}, "roles": roles}
+        prices = {roles["judge"].model: ModelPrice(prompt=0.1, completion=0.7)}
+        changes = {
+            "name": "tests",
+            "prices": prices,
+            "endpoints": {"embedded": Endpoint(base_url=self.base_url)},
+            "roles": roles,
+        }
         retries = RetryPolicy(attempts=2, first_wait=0.001)
         service = ChatService(laptop.model_copy(update=changes), self.lake.store, retries=retries)
         progress = RunProgress(lambda done, total, detail="", parts=tuple: None)

@@ -8,11 +8,14 @@ import pytest
 
 from assets.dialogues.schema import REGENERATIONS
 from assets.framework.partitions import partition_columns
+from assets.framework.usage_metadata import PRICED, paid, payers
 from assets.quality.configuration import load_quality_rules
 from assets.quality.gate import gate_of
 from assets.quality.regenerations import regenerate_rejected_dialogues
 from assets.quality.schema import SCORED
+from assets.quality.score_partition import DialogueScoring
 from resources.chat.calls import EndpointUnusable
+from resources.lake.tables import Lake
 from tests.assets.quality.samples import CORRECTED
 
 RIGHT = '{"reason": "Both say 7.", "error_class": "none", "correct": true}'
@@ -110,6 +113,52 @@ def test_changed_rules_decide_again_on_the_written_verdicts(project: Any, fake_e
     project.score()
     assert len(fake_endpoint.chats) == 1
     assert project.scores(good)["rejection_reasons"] == ["too_short"]
+
+
+class Killed(BaseException):
+    """Simulates SIGKILL: no code handles it."""
+
+
+def usage(project: Any) -> dict[str, Any]:
+    """What the footer of the partition's scores has of their calls."""
+    facts: dict[str, Any] = project.lake.facts(SCORED, partition_columns(project.key))["usage"]
+    return facts
+
+
+def test_what_was_paid_does_not_depend_on_how_often_the_run_was_killed(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two", "three"):
+        project.add(name)
+    with monkeypatch.context() as patched:
+        patched.setattr(DialogueScoring, "write", lambda *_: (_ for _ in ()).throw(Killed))
+        for _ in range(2):
+            with pytest.raises(Killed):
+                project.score()
+    project.score()
+    killed = usage(project)
+    assert killed["calls"] == 0
+    assert set(payers(killed)) == {"a run that ended before it wrote the partition"}
+    project.lake = Lake.at(f"{project.lake.store.root}/undisturbed")
+    project.write()
+    project.score()
+    undisturbed = usage(project)
+    assert (undisturbed["calls"], undisturbed["replayed"]) == (killed["replayed"], 0)
+    assert set(payers(undisturbed)) == {"the run that wrote the partition"}
+    for name in PRICED:
+        assert paid(killed, name) == paid(undisturbed, name) > 0
+
+
+def test_verdicts_that_are_kept_count_as_paid_by_an_earlier_run(project: Any) -> None:
+    project.add("one")
+    project.score()
+    before = usage(project)
+    project.rules = project.rules.model_copy(update={"name": "others"})
+    change_rules(project, "judge", ask_all=True)
+    project.score()
+    assert usage(project)["calls"] == 0
+    assert paid(usage(project), "cost") == paid(before, "cost") > 0
+    assert set(payers(usage(project))) == {"an earlier run"}
 
 
 def test_another_judge_is_asked_again(project: Any, fake_endpoint: Any) -> None:

@@ -7,12 +7,14 @@ import pytest
 from dagster import DagsterInstance, ExecuteInProcessResult, materialize
 
 from assets.dialogue_browser.publishing import make_browser
+from assets.dialogues.schema import DIALOGUES
 from assets.framework.publication import NotPublished
 from assets.framework.scenarios.scenario import Scenarios
+from assets.quality.schema import SCORED
 from assets.report.assets import experiment_report
 from assets.report.checks import CHECKS, changes, not_reproduced
 from assets.report.inputs import read_inputs
-from assets.report.making import REPORTS
+from assets.report.making import REPORTS, paid_by
 from assets.training_programs.recipe import Training, load_training
 from resources.lake.published_folders import list_files
 from tests.shipped_scenarios import SCENARIOS
@@ -111,3 +113,35 @@ def test_a_report_links_to_no_browser_of_another_release(whole: Any) -> None:
     path = f"{folder}/manifest.json"
     whole.lake.store.put(path, whole.lake.store.get(path).replace(b'"release": "', b'"release": "0'))
     assert "index.html" not in whole.page(whole.report())
+
+
+UNDISTURBED = {"calls": 3, "prompt_tokens": 30, "completion_tokens": 12, "cost": 0.3}
+KILLED = {
+    **{"calls": 2, "prompt_tokens": 20, "completion_tokens": 8, "cost": 0.2},
+    **{"replayed": 1, "replayed_prompt_tokens": 10, "replayed_completion_tokens": 4, "replayed_cost": 0.1},
+    "replayed_of": "a run that ended before it wrote the partition",
+}
+
+
+def test_the_id_does_not_depend_on_which_run_paid(whole: Any) -> None:
+    reports = []
+    for usage in (UNDISTURBED, KILLED):
+        for table in (DIALOGUES, SCORED):
+            for record in whole.lake.records(table):
+                rows, facts = whole.lake.read(table, [record.keys]), whole.lake.facts(table, record.keys)
+                whole.lake.write(
+                    table, record.keys, rows, fingerprint=record.fingerprint, facts={**facts, "usage": usage}
+                )
+        reports.append(whole.report())
+    undisturbed = reports[0]
+    partitions = len(whole.lake.records(SCORED))
+    costs = [next(row for row in report.numbers["costs"] if row["scenario"] == "all") for report in reports]
+    assert [(cost["cost"], cost["judge_tokens"]) for cost in costs] == [
+        (pytest.approx(0.6 * partitions), 42 * partitions)
+    ] * 2
+    assert len({report.id for report in reports}) == 1
+    assert undisturbed.manifest["paid"] == {"the run that wrote the partition": pytest.approx(0.6 * partitions)}
+    assert paid_by(read_inputs(whole.lake, SCENARIOS, undisturbed.numbers["bases"])) == {
+        "the run that wrote the partition": pytest.approx(0.4 * partitions),
+        "a run that ended before it wrote the partition": pytest.approx(0.2 * partitions),
+    }

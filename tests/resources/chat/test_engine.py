@@ -394,7 +394,21 @@ def test_usage_is_summed_by_scope_and_in_all(chat: "ChatSetup") -> None:
     one = engine.take_usage("a|1")
     assert (one.calls, one.replayed, one.prompt_tokens, one.completion_tokens) == (1, 1, 10, 5)
     assert one.cost == pytest.approx(20e-6)
+    assert (one.replayed_prompt_tokens, one.replayed_cost) == (0, 0.0)  # this run paid, and it is counted once
     assert (engine.total.calls, len(engine.total.latencies)) == (2, 2)
+
+
+def test_what_an_earlier_run_paid_is_counted_once_at_its_price(chat: "ChatSetup") -> None:
+    profile = chat.profile(prices={"tiny": {"prompt": 1.0, "completion": 2.0}})
+    chat.ask(*chat.calls(2), engine=chat.engine(profile))
+    spending = Spending()
+    engine = chat.engine(profile, spending=spending)
+    chat.ask(*chat.calls(3), *chat.calls(3), engine=engine)
+    total = engine.total
+    assert (total.calls, total.cost, total.replayed) == (1, pytest.approx(20e-6), 5)
+    assert (total.replayed_prompt_tokens, total.replayed_completion_tokens) == (20, 10)
+    assert total.replayed_cost == pytest.approx(40e-6)
+    assert spending.cost == pytest.approx(20e-6)  # the budget is of this run's money
 
 
 def test_a_scope_whose_usage_was_taken_leaves_nothing_in_the_engine(chat: "ChatSetup") -> None:
