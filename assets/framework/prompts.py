@@ -92,7 +92,7 @@ class PromptBook:
         faults: list[str] = []
         self._prompts = {name: _read(folders, name, form, faults) for name, form in forms.items()}
         if faults:
-            where = " and ".join(map(str, folders))
+            where = " and ".join(map(str, dict.fromkeys(folders)))
             raise ConfigurationError(
                 fault_list(f"the prompts in {where} cannot be used (the shipped set `standard` shows how):", faults)
             )

@@ -62,6 +62,10 @@ class Shelf(Configuration):
         ("cups: [{color: red}]", "cups.0.color: there is no such key; is colour meant? (keys here: size, colour)"),
         ("by_owner: {me: {clor: red}}", "by_owner.me.clor: there is no such key; is colour meant?"),
         (
+            "other: [{handle: x}]",
+            "other.0.kind: has to be given",
+        ),
+        (
             "other: [{kind: glass, handel: x}]",
             "other.0.glass.handel: there is no such key (keys here: kind, stem)",
         ),
