@@ -75,6 +75,7 @@ LONG_FILES = (
     "test_command_line.py",
     "test_backends.py",
     "test_lm_eval.py",
+    "test_own_scenario.py",
 )
 
 
