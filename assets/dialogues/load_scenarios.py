@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from assets.framework.prompts import shipped_sets
 from assets.framework.scenarios.loading import load_scenario_folders
 from assets.framework.scenarios.scenario import Scenarios
 from resources.configuration import ConfigurationError
@@ -28,4 +29,5 @@ def load_scenarios(setting: str = STANDARD, prompt_set: str = "standard") -> Sce
         folders.append(folder)
     if not folders:
         raise ConfigurationError(f"{setting!r} names no scenarios; write {STANDARD!r} or the path of a folder")
-    return load_scenario_folders(folders, prompt_set)
+    shipped = shipped_sets([home for home in SHIPPED.iterdir() if home.is_dir()])
+    return load_scenario_folders(folders, prompt_set, shipped)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -204,6 +205,14 @@ def test_with_the_embedded_model_it_goes_from_seeds_to_a_release(
     table = table_markdown(turns_table(declared)).md_str
     assert f"### Socratic questioning\n\n{declared.declaration.description}\n\n{table}" in card(lake, release)
     assert {"sq", "me_db_ep"} <= set(variants(deployment.scenarios))
+
+
+def test_the_standard_prompts_stand_in_for_a_set_that_a_scenario_does_not_have(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
+    standard = load_scenarios(str(tmp_path))[NAME].prompts.versions()
+    assert load_scenarios(str(tmp_path), "by_example")[NAME].prompts.versions() != standard
+    shutil.rmtree(tmp_path / NAME / "by_example")
+    assert load_scenarios(str(tmp_path), "by_example")[NAME].prompts.versions() == standard
 
 
 @pytest.mark.parametrize("block", re.findall(r"```yaml\n((?:description|steps):.*?)```", PAGE, re.DOTALL))

@@ -13,7 +13,8 @@ def turns_table(scenario: Scenario) -> list[dict[str, str]]:
         if isinstance(step, Repeat):
             until = f", until {' and '.join(step.until_agree)} agree" if step.until_agree else ""
             often = f"{step.repeat} times" if isinstance(step.repeat, int) else _drawn(scenario, step.repeat)
-            rows += [_row(scenario, turn, f"repeated {often}{until}") for turn in step.steps]
+            most = "at most " if step.until_agree else ""
+            rows += [_row(scenario, turn, f"repeated {most}{often}{until}") for turn in step.steps]
         else:
             rows.append(_row(scenario, step, ""))
     return rows

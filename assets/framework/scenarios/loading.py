@@ -1,7 +1,7 @@
 """Reads scenarios from folders: `<name>.yaml`, and its prompts in `<name>/<set>/<prompt>.txt` beside it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -33,13 +33,14 @@ FILE_NAME = r"[a-z][a-z0-9_]{0,39}"  # it is part of partition keys and of paths
 STANDARD = "standard"  # the prompt set that stands in for files that another set does not have
 
 
-def load_scenario_folders(folders: Sequence[Path], prompt_set: str) -> Scenarios:
+def load_scenario_folders(folders: Sequence[Path], prompt_set: str, known_sets: Collection[str] = ()) -> Scenarios:
     """Every scenario of some folders.
 
     Args:
         folders: each with one YAML file per scenario.
         prompt_set: the name of a set beside each scenario, or the path of a folder of the user's own with
             `<prompt>.txt` or `<scenario>/<prompt>.txt`.
+        known_sets: sets that no scenario needs to have: the standard prompts stand in for them.
 
     Raises:
         ConfigurationError: every fault of every file, with its line.
@@ -57,7 +58,8 @@ def load_scenario_folders(folders: Sequence[Path], prompt_set: str) -> Scenarios
             elif scenario := _load(path, prompt_set, faults):
                 found[path.stem] = scenario
     faults += _equal_short_names(found)
-    if not _is_folder(prompt_set) and not any((path.with_suffix("") / prompt_set).is_dir() for path in first.values()):
+    has_set = any((path.with_suffix("") / prompt_set).is_dir() for path in first.values())
+    if not has_set and prompt_set not in known_sets and not _is_folder(prompt_set):
         faults.append(f"the prompts {prompt_set!r}: no scenario has such a set, and it is no folder")
     if faults:
         raise ConfigurationError(fault_list("the scenarios cannot be used:", faults))

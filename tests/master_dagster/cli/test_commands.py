@@ -78,5 +78,5 @@ def test_a_lake_of_the_old_format_is_used_after_one_command(planned: SampleProje
     assert main(["estimate"]) == 1
     assert "run `python -m master_dagster.cli migrate-lake` once" in capsys.readouterr().out.replace("\n", " ")
     assert main(["migrate-lake"]) == 0
-    assert "has format 2; 2 files were moved" in capsys.readouterr().out
+    assert "has format 3; 2 files were moved" in capsys.readouterr().out
     assert main(["estimate"]) == 0
