@@ -59,8 +59,18 @@ def judged_by(said: str) -> Any:
         (OPEN, PROSE, judged_by("The same. <1>"), ("right", None, "judge"), 2),
         (OPEN, PROSE, judged_by("Another cause. <0>"), ("wrong", "judged_wrong", "judge"), 2),
         (OPEN, PROSE, judged_by("Hm."), ("failed", "judge_unreadable", None), 4),
+        (OPEN, PROSE, judged_by("The answer says <1>. <1>"), ("failed", "judge_unreadable", None), 4),
     ],
-    ids=["right option", "no option", "not answered", "by rule", "judged right", "judged wrong", "invalid verdict"],
+    ids=[
+        "right option",
+        "no option",
+        "not answered",
+        "by rule",
+        "judged right",
+        "judged wrong",
+        "no mark",
+        "two marks",
+    ],
 )
 def test_an_answer_gets_one_grade(
     board: Any, fake_endpoint: FakeEndpoint, benchmark: Any, row: Any, rule: Any, grade: tuple[Any, ...], calls: int

@@ -13,10 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.sandbox.inside.values import decode, encode
+from resources.sandbox.inside.values import MUTABLE, decode, encode
 
 Pair = namedtuple("Pair", "first second")
 Colour = enum.IntEnum("Colour", "RED BLUE")
+
+
+PLAIN_MODULES = {"builtins", "collections", "decimal", "datetime", "numpy"}
 
 
 class EqualToAll(dict[str, int]):
@@ -97,6 +100,24 @@ def test_containers_can_be_filled_in_place() -> None:
     given, form = [1, {2}], encode([3, {4}], lambda one: [])[0]
     decode(form, lambda node: node, {0: given})
     assert given == [3, {4}]
+
+
+children = scalars.filter(lambda value: not isinstance(value, bytes)) | st.lists(st.integers(-1, 4), max_size=2)
+names = st.sampled_from(
+    [*MUTABLE, "tuple", "frozenset", "int", "bytes", "complex", "array", "builtin", "datetime.date", "decimal.Decimal"]
+)
+contents = children | st.lists(children, max_size=4) | st.sampled_from(["ff", "<f8", "eval", "type", "list"])
+nodes = st.lists(st.tuples(names, contents, contents).map(list) | st.tuples(names, contents).map(list), max_size=5)
+
+
+@given(children, nodes)
+def test_whatever_is_sent_only_plain_values_arrive(root: Any, nodes: list[Any]) -> None:
+    try:
+        decoded = decode(json.loads(json.dumps([root, nodes])), lambda node: None)
+    except Exception:
+        return
+    assert {type(value).__module__ for value in decoded} <= PLAIN_MODULES
+    assert all(isinstance(value, type) for value in decoded if callable(value))
 
 
 @pytest.mark.parametrize(
