@@ -207,6 +207,6 @@ def _exception(text: str, names: list[str], arguments: tuple[Any, ...]) -> BaseE
             return text
         with contextlib.suppress(TypeError, ValueError):
             error: Exception = kind(*arguments)
-            error.text = text  # type: ignore[attr-defined]
+            error.description = text  # type: ignore[attr-defined]
             return error
     return text

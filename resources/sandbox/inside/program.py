@@ -151,7 +151,7 @@ def run_tests(source: bytes, facts: dict[str, Any]) -> None:
     report(facts, STARTED, "")
     try:
         if b"allclose" in source:
-            compare_shapes()
+            compare_empty_arrays()
         connection.result("code", [])
         names = {"__name__": "__main__", "__builtins__": Names(lambda name: connection.request("name", name))}
         if facts["entry_point"]:
@@ -162,20 +162,20 @@ def run_tests(source: bytes, facts: dict[str, Any]) -> None:
     except SystemExit as leaving:
         end("killed", describe(leaving, "tests.py"))
     except BaseException as error:
-        end("error", getattr(error, "text", None) or describe(error, "tests.py"))
+        end("error", getattr(error, "description", None) or describe(error, "tests.py"))
     end("finished", "")
 
 
-def compare_shapes() -> None:
-    """Make `numpy.allclose` false for values of different shapes: broadcast, an empty list is close to any number."""
+def compare_empty_arrays() -> None:
+    """Make `numpy.allclose` false where only one value is empty: broadcast, an empty list is close to any number."""
     numpy: Any = __import__("numpy")
     allclose = numpy.allclose
 
-    def same_shape_and_close(a: object, b: object, *arguments: Any, **named: Any) -> bool:
+    def close_and_not_empty(a: object, b: object, *arguments: Any, **named: Any) -> bool:
         one, other = numpy.asarray(a), numpy.asarray(b)  # once: an object of the code may change
-        return one.shape == other.shape and bool(allclose(one, other, *arguments, **named))
+        return (one.size == 0) == (other.size == 0) and bool(allclose(one, other, *arguments, **named))
 
-    numpy.allclose = same_shape_and_close
+    numpy.allclose = close_and_not_empty
 
 
 def report(facts: dict[str, Any], ending: str, detail: str) -> None:

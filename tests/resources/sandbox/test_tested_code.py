@@ -70,6 +70,7 @@ def test_the_entry_point_is_the_codes_where_a_built_in_name_is_the_same() -> Non
             "NameError: name 'double' is not defined (line 1 of the tests)",
         ),
         ("def double(:", TESTS, "SyntaxError"),
+        (WRONG, "assert :", "SyntaxError: invalid syntax (tests.py, line 1)"),
         (
             "def f(x): return x.y",
             "class X: y = 1\nf(X())",
@@ -174,6 +175,7 @@ def test_an_empty_list_is_not_close_to_a_number() -> None:
     """`np.allclose([], 3.5)` is true; EvalPlus's tests compare with it."""
     tests = "import numpy as np\nassert np.allclose({}, 3.5)"
     assert run("def f(): return 3.5", tests.format("f()")).finished
+    assert run("def f(): return [3.5, 3.5]", tests.format("f()")).finished
     assert not run("def f(): return []", tests.format("f()")).finished
 
 
