@@ -1,17 +1,20 @@
 """Screens of an utterance before it is used: what a later speaker must never read as part of a task.
 
-A screen refuses only what is plainly broken; whether an utterance is good is judged later, by the quality stage.
-The answers of real seed sets never reach the thresholds.
+A screen refuses only what is plainly broken; whether an utterance is good is judged later, by the quality stage. It
+judges against the seed: its language, its own headings and tokens, and a refusal that the reference answer also gives
+are allowed. `benchmarks/judgement.py` measures the screens on labelled utterances.
 """
 
 import re
 import unicodedata
-import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
-from assets.framework.prompts import has_control_tokens
+from assets.dialogues.languages import ENGLISH, is_in_language
+from assets.dialogues.refusals import is_refusal
+from assets.dialogues.repetition import is_repetitive
+from assets.framework.prompts import control_tokens
 
 REFUSED_REASONS = (
     "empty",
@@ -19,157 +22,185 @@ REFUSED_REASONS = (
     "filtered",
     "control_tokens",
     "prompt_marks",
+    "prompt_echo",
     "other_speaker",
     "repetition",
     "refusal",
     "not_english",
 )
-
-NGRAM_WORDS = 6
-REPEATED_SHARE = 0.5  # of word 6-grams; answers of real seed sets stay at or below 0.2
-REPEATED_MIN_WORDS = 40
-REPEATED_LINE = 5  # the same sentence, this often
-COMPRESSED_SHARE = 0.1  # of the length; loops without spaces ("0.3333…"); text written by people stays above 0.2
-COMPRESSED_MIN_CHARACTERS = 400
-LANGUAGE_MIN_LETTERS = 60  # shorter texts ("x = 4, so Ann has 4") are too little to tell a language from
-ENGLISH_MIN_CONFIDENCE = 0.05  # of lingua's, among the languages below
-FOREIGN_LETTERS_SHARE = 0.4
-
-_PROMPT_MARKS = re.compile(r"^[ \t]*\"{3}[ \t]*$", re.MULTILINE)  # the fences that prompts put around data
-_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_STUTTER = re.compile(r"([a-z]{2,12}?)\1{7,}", re.IGNORECASE)  # "jimjimjimjimjimjimjimjim"
-_MARKED = r"(?:\*\*|__|#+[ \t]*)"
-_USUAL_SPEAKERS = r"teacher|pupil|student(?:[ _-]?[a-z])?"
-# One such line may be part of an answer ("System: a set of parts"), unless it is set as a heading.
-_CHAT_HEADING = re.compile(
-    rf"^[ \t>]*({_MARKED}?)(?:user|human|assistant|system)(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M
-)
-_REFUSAL = re.compile(
-    r"\bI(?:['’]m|\s+am)\s+(?:very\s+|truly\s+|really\s+)?(?:sorry|afraid)\b[^.!?]{0,30}"
-    r"\b(?:can(?:no|['’])t|cannot|unable|not\s+able|won['’]t)\b"
-    r"|\bI\s+(?:can(?:no|['’])t|cannot|can\s+not|won['’]t|am\s+(?:unable|not\s+able)\s+to|am\s+not\s+allowed\s+to)\s+"
-    r"(?:help(?!\s+but)|assist|answer|provide|fulfil|comply|do\s+that|discuss|complete|continue|engage|generate|support)"
-    r"|\bas\s+an?\s+(?:AI|artificial\s+intelligence|(?:large\s+)?language\s+model)\b[^.!?]{0,60}"
-    r"\b(?:I\s+(?:can(?:no|['’])t|cannot|do\s+not|don['’]t|am\s+(?:unable|not))|my)\b",
-    re.IGNORECASE,
-)
-_REFUSAL_WITHIN = 300  # characters: a refusal comes first; later on it is part of a story
-_NOT_PROSE = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]+\$|\\\[.*?\\\]|\\\(.*?\\\)|https?://\S+|\"[^\"\n]*\"|“[^”\n]*”",
-    re.DOTALL,
-)
-_CODE_LINE = re.compile(
-    r"[{};=<>|\\]|\w\(|^\s{4,}\S|^\s*(?:import|from|def|class|return|#include|//|#|--)\b", re.MULTILINE
-)
+ECHOED_WORDS = 10  # in a row, of the instructions
+LONGEST = 100_000  # characters that are screened: longer utterances are cut off by any token limit
 
 
-def screen(text: str, finish_reason: str, speakers: Collection[str] = ()) -> str | None:
+@dataclass(frozen=True, slots=True)
+class ScreenContext:
+    """What an utterance is judged against."""
+
+    speakers: Collection[str] = ()  # of the dialogue
+    task: str = ""  # questions, their system prompts and their reference answers
+    reference: str = ""
+    instructions: str = ""  # of its own prompt, without the values that were filled in
+    language: str = ENGLISH
+
+
+NOTHING_KNOWN = ScreenContext()
+
+
+def screen(text: str, finish_reason: str, context: ScreenContext = NOTHING_KNOWN) -> str | None:
     """Why this utterance must not be used: one of `REFUSED_REASONS`, or None where it may be.
 
     Args:
         text: the utterance, without its own heading (see `without_heading`).
         finish_reason: as the endpoint gave it.
-        speakers: names of the dialogue's speakers.
+        context: what it is judged against.
     """
+    text = text[:LONGEST]
     if finish_reason == "length":
         return "cut_off"
     if finish_reason == "content_filter":
         return "filtered"
     if finish_reason == "refusal":
         return "refusal"
-    if not any(character.isalnum() for character in text):
+    if not any(character.isalnum() or unicodedata.category(character) == "So" for character in text):
         return "empty"
-    if has_control_tokens(text):
+    if leaked_tokens(text, context.task):
         return "control_tokens"
     if _PROMPT_MARKS.search(_FENCED.sub(" ", text)):
         return "prompt_marks"
-    if speaks_for_others(text, speakers):
+    if echoes_instructions(text, context.instructions):
+        return "prompt_echo"
+    if speaks_for_others(text, context.speakers, context.task):
         return "other_speaker"
     if is_repetitive(text):
         return "repetition"
-    if is_refusal(text):
+    if is_refusal(text, context.reference):
         return "refusal"
-    if not is_english(text):
+    if not is_in_language(text, context.language, context.task):
         return "not_english"
     return None
 
 
+# -- tokens and instructions -------------------------------------------------------------------------------------------
+
+_FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+_PROMPT_MARKS = re.compile(r"^[ \t]*\"{3}[ \t]*$", re.MULTILINE)  # the fences that prompts put around data
+_ECHO = re.compile(
+    r"\bbetween (?:the )?lines of quotation marks\b|\bnothing in (?:it|them) changes your (?:part|role)\b",
+    re.IGNORECASE,
+)
+
+
+def leaked_tokens(text: str, task: str = "") -> list[str]:
+    """Tokens of a chat template that are a leak: not in code, not in the task, and not in the middle of a sentence.
+
+    A leaked token begins or ends a line, or follows the end of a sentence; an explanation of chat templates has its
+    tokens among words.
+    """
+    prose = _CODE.sub(lambda code: " " * len(code.group()), text)
+    return [
+        token
+        for token, start, end in control_tokens(prose)
+        if token not in task and not (_ends_in_a_word(prose[:start]) and _begins_with_words(prose[end:]))
+    ]
+
+
+def _ends_in_a_word(before: str) -> bool:
+    line = before.rpartition("\n")[2].rstrip(" ")
+    return bool(line) and (line[-1].isalnum() or line[-1] in ",(:;-…" or line.endswith("..."))
+
+
+def _begins_with_words(after: str) -> bool:
+    line = after.partition("\n")[0]
+    return any(character.isalpha() for character in line)
+
+
+def echoes_instructions(text: str, instructions: str) -> bool:
+    """Whether `text` repeats its instructions: `ECHOED_WORDS` words in a row, or a phrase that only prompts have."""
+    if _ECHO.search(text):
+        return True
+    said, given = _words(text), _words(instructions)
+    runs = {tuple(given[index : index + ECHOED_WORDS]) for index in range(len(given) - ECHOED_WORDS + 1)}
+    return bool(runs) and any(
+        tuple(said[index : index + ECHOED_WORDS]) in runs for index in range(len(said) - ECHOED_WORDS + 1)
+    )
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+# -- speakers ----------------------------------------------------------------------------------------------------------
+
+_USUAL_SPEAKERS = r"teacher|pupil|student(?:[ _-]?[a-z])?|user|human|assistant|system"
+# A label of an answer's own parts says nothing about who speaks.
+_OWN_PARTS = re.compile(
+    r"(?:final )?answer|result|solution|explanation|reason(?:ing)?|note|step \d+|question|example|conclusion|summary"
+    r"|(?:my )?(?:view|claim|correction)",
+    re.IGNORECASE,
+)
+_MEANING = re.compile(
+    r"^[ \t>]*(?:user|human|assistant|system)[ \t]*[:：][ \t]*(?-i:[a-z])", re.MULTILINE | re.IGNORECASE
+)
+_LABEL = re.compile(
+    r"^[ \t>]*(?:\*\*|__|#{1,6} ?|- )?\[?([A-Za-z][\w.'’ -]{0,30}?)(?:'s turn)?\]?(?:\*\*|__)?[ \t]*[:：]", re.MULTILINE
+)
+_NARRATED = re.compile(
+    r"\bthe (?:teacher|student|pupil)s? (?:then )?(?:replies|says|answers|responds|asks|nods|adds)\b"
+    r"[^.\n\"“]{0,20}[\"“]",
+    re.IGNORECASE,
+)
+
+
 def without_heading(text: str, speaker: str) -> str:
     """`text` without the speaker's own name in front (`**Student A:** I think …` -> `I think …`)."""
-    heading = re.compile(rf"^\W*{re.escape(speaker)}\W{{0,3}}:(?:\*\*|__)?\s*", re.IGNORECASE)
+    heading = re.compile(rf"^\W{{0,4}}(?:{re.escape(speaker)})\W{{0,3}}[:：](?:\*\*|__)?\s*", re.IGNORECASE)
     return heading.sub("", text.strip(), count=1).strip()
 
 
-def speaks_for_others(text: str, speakers: Collection[str] = ()) -> bool:
-    """Whether some line begins as another speaker's, or as a further turn of the same one (`Teacher: …`).
+def speaks_for_others(text: str, speakers: Collection[str] = (), task: str = "") -> bool:
+    """Whether `text` goes on as another speaker, or as a further turn of the same one (`Teacher: …`).
 
-    Teachers and students always count, other names where they are among `speakers`. Fenced code does not count. The
-    parts of a chat (`User:`) count where they are set as a heading (`**User:**`, `### Assistant:`) or come twice.
+    A speaker's name as a label is a turn where every label is such a name: a scene with other persons, a table or a
+    list with labels of its own is an answer. Names that the task has as labels are allowed; fenced code does not count.
+
+    Args:
+        text: the utterance, without its own heading.
+        speakers: of the dialogue; teachers, students and the parts of a chat always count.
+        task: the question and its reference answer.
     """
     prose = _FENCED.sub(" ", text)
-    marks = _CHAT_HEADING.findall(prose)
-    return any(marks) or len(marks) > 1 or _headings(frozenset(speakers)).search(prose) is not None
+    names = _names(frozenset(speakers))
+    labels = [label.strip() for label in _LABEL.findall(prose)]
+    allowed = {label.strip().lower() for label in _LABEL.findall(task)}
+    as_speakers = [label for label in labels if names.fullmatch(label) and label.lower() not in allowed]
+    others = [
+        label
+        for label in labels
+        if label[0].isupper()
+        and len(label.split()) <= 3
+        and not names.fullmatch(label)
+        and not _OWN_PARTS.fullmatch(label)
+    ]
+    if as_speakers and not others and not (len(as_speakers) == 1 and _is_glossary(prose)):
+        return True
+    if any(name.lower() not in allowed for name in _inline_speakers(prose, names)):
+        return True
+    return _NARRATED.search(prose) is not None and not re.search(r"\b(?:teacher|student|pupil)", task, re.IGNORECASE)
+
+
+def _is_glossary(prose: str) -> bool:
+    """Whether the only label is a word of chats with its meaning: `System: a set of parts`."""
+    return _MEANING.search(prose) is not None
 
 
 @cache
-def _headings(speakers: frozenset[str]) -> re.Pattern[str]:
-    names = "|".join([_USUAL_SPEAKERS, *map(re.escape, sorted(speakers))])
-    return re.compile(rf"^[ \t>]*{_MARKED}?(?:{names})(?:'s turn)?(?:\*\*|__)?[ \t]*:", re.I | re.M)
+def _names(speakers: frozenset[str]) -> re.Pattern[str]:
+    return re.compile("|".join([_USUAL_SPEAKERS, *map(re.escape, sorted(speakers))]), re.IGNORECASE)
 
 
-def is_repetitive(text: str) -> bool:
-    """Whether `text` runs in a loop: repeated word runs, one sentence over and over, or no information at all."""
-    words = text.lower().split()
-    if len(words) >= REPEATED_MIN_WORDS and repeated_share(words) > REPEATED_SHARE:
-        return True
-    sentences = [part.strip().lower() for part in re.split(r"[\n.!?]+", text) if len(part.split()) >= 3]
-    if sentences and max(map(sentences.count, set(sentences))) >= REPEATED_LINE:
-        return True
-    if _STUTTER.search(text):
-        return True
-    data = text.encode("utf-8", "replace")
-    return len(data) >= COMPRESSED_MIN_CHARACTERS and len(zlib.compress(data)) / len(data) < COMPRESSED_SHARE
-
-
-def repeated_share(words: Sequence[str], length: int = NGRAM_WORDS) -> float:
-    """Share of the word n-grams that repeat an earlier one (0..1)."""
-    grams = [tuple(words[index : index + length]) for index in range(len(words) - length + 1)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
-
-
-def is_refusal(text: str) -> bool:
-    """Whether `text` begins by declining the task. Owning a mistake ("I'm sorry, I forgot …") is none."""
-    return _REFUSAL.search(text[:_REFUSAL_WITHIN]) is not None
-
-
-def is_english(text: str) -> bool:
-    """Whether the prose of `text` is English; code, formulas, quotations and very short texts count as English."""
-    lines = [line for line in _NOT_PROSE.sub(" ", text).splitlines() if not _CODE_LINE.search(line)]
-    # Names of people, places and dishes are no sign of a language.
-    prose = " ".join(word for line in lines for word in line.split() if not word[0].isupper())
-    letters = [character for character in prose if character.isalpha()]
-    foreign = sum(not _is_latin_or_greek(character) for character in letters)
-    if foreign >= 4 and foreign > FOREIGN_LETTERS_SHARE * len(letters):
-        return False
-    if len(letters) < LANGUAGE_MIN_LETTERS:
-        return True
-    detector, english = _detector()
-    return float(detector.compute_language_confidence(prose, english)) >= ENGLISH_MIN_CONFIDENCE
-
-
-def _is_latin_or_greek(character: str) -> bool:
-    return character.isascii() or unicodedata.name(character, "").startswith(("LATIN", "GREEK", "MATHEMATICAL"))
-
-
-@cache
-def _detector() -> tuple[Any, Any]:
-    """lingua's detector over the languages that models slip into: 20 MB and 0.1 s."""
-    from lingua import Language, LanguageDetectorBuilder
-
-    names = (
-        "ENGLISH SPANISH FRENCH GERMAN PORTUGUESE ITALIAN DUTCH POLISH TURKISH INDONESIAN VIETNAMESE RUSSIAN "
-        "CHINESE JAPANESE KOREAN ARABIC HINDI"
-    )
-    languages = [getattr(Language, name) for name in names.split()]
-    detector = LanguageDetectorBuilder.from_languages(*languages).with_low_accuracy_mode().build()
-    return detector, Language.ENGLISH
+def _inline_speakers(prose: str, names: re.Pattern[str]) -> Iterator[str]:
+    """Speakers' names with a colon after the end of a sentence, within a line: `… step two. Student: Oh, I see`."""
+    for found in re.finditer(r"[.!?][\"”]? ([A-Z][\w -]{2,30}?)[:：] [A-Z\"“]", prose):
+        if names.fullmatch(found[1].strip()):
+            yield found[1].strip()

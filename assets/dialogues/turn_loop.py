@@ -10,7 +10,7 @@ from assets.answers.check import check_answer
 from assets.answers.mentions import tells_result
 from assets.dialogues.layout import one_paragraph
 from assets.dialogues.schema import TURN
-from assets.dialogues.screening import screen, without_heading
+from assets.dialogues.screening import ScreenContext, screen, without_heading
 from assets.dialogues.steps import FixedTurn, ModelTurn, play
 from assets.dialogues.task import DialogueTask
 from assets.framework.scenarios.scenario import Scenario, Scenarios
@@ -119,6 +119,7 @@ class TurnLoop:
         """Ask for an utterance until one passes the screening, at most `1 + regenerations` times; its text."""
         number, role = len(dialogue.turns) + 1, step.say.role
         messages = dialogue.scenario.prompts.render(step.prompt, **step.sees)
+        context = screen_context(dialogue.task, dialogue.scenario, step)
         refused: list[str] = []
         for regeneration in range(1 + self.regenerations):
             call = Call(
@@ -136,7 +137,7 @@ class TurnLoop:
             dialogue.prompt_tokens += completion.prompt_tokens
             dialogue.completion_tokens += completion.completion_tokens
             text = without_heading(completion.text, step.say.speaker)
-            reason = screen(text, completion.finish_reason, dialogue.scenario.declaration.speakers)
+            reason = screen(text, completion.finish_reason, context)
             # the last try is used as it is: quality decides whether it may be published
             if reason is None and regeneration < self.regenerations and _states_result(step, text):
                 reason = STATED_RESULT
@@ -166,6 +167,17 @@ class TurnLoop:
             final_answer=check_answer(text, question.reference_final, question.domain) if question else None,
         )
         return text
+
+
+def screen_context(task: DialogueTask, scenario: Scenario, step: ModelTurn) -> ScreenContext:
+    """What an utterance is screened against: the scenario's speakers, the seed, and its own prompt."""
+    asked = [question for question in (task.question, task.similar) if question]
+    return ScreenContext(
+        speakers=scenario.declaration.speakers,
+        task="\n".join(text for question in asked for text in (question.in_full, question.reference)),
+        reference="\n".join(question.reference for question in asked),
+        instructions=scenario.prompts.instructions(step.prompt),
+    )
 
 
 def _states_result(step: ModelTurn, text: str) -> bool:

@@ -7,7 +7,7 @@ another message. A part that is one placeholder alone needs no fence: there the 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
@@ -109,6 +109,10 @@ class PromptBook:
         """The placeholders that a prompt file uses. Raises KeyError for an unknown name."""
         return frozenset(found for _, body in self._prompts[name].parts for found in _PLACEHOLDER.findall(body))
 
+    def instructions(self, name: str) -> str:
+        """The text of a prompt file without its placeholders. Raises KeyError for an unknown name."""
+        return "\n".join(_PLACEHOLDER.sub(" ", body) for _, body in self._prompts[name].parts)
+
     def render(self, name: str, /, **values: str) -> tuple[Message, ...]:
         """The messages of a prompt, its placeholders filled in.
 
@@ -159,9 +163,14 @@ def disarmed(text: str) -> str:
     return _CONTROL_TOKEN.sub(lambda match: f"{match[0]} ", text)
 
 
-def has_control_tokens(text: str) -> bool:
-    """Whether `text` has a token of some chat template."""
-    return _CONTROL_TOKEN.search(text) is not None
+def control_tokens(text: str) -> Iterator[tuple[str, int, int]]:
+    """The tokens of chat templates in `text`, each with its start and end."""
+    for found in _CONTROL_TOKEN.finditer(text):
+        closing = text.find("]" if found[0] == "[" else ">", found.end())
+        end = closing + 1 if closing >= 0 else len(text)
+        while text.startswith((">", "]"), end):  # `<</SYS>>`, `<[…]>`
+            end += 1
+        yield text[found.start() : end], found.start(), end
 
 
 def fenced(text: str) -> str:

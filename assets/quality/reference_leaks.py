@@ -5,26 +5,34 @@ import re
 from assets.framework.scenarios.declaration import Say
 from assets.quality.inputs import DialogueInput
 
-_ANSWER = r"(?:answers?|solutions?|responses?)(?! (?:choices|options))"
+_ANSWER = r"(?:answers?|solutions?|responses?|results?)"
+_HIDDEN = r"(?:reference|given|provided|supplied|expected|attached|correct|standard|official|model|gold(?:en)?)"
+# The phrase refers to an answer that the speaker was given, not to one of the world ("the official answer of Rust").
+_REFERS = r"(?= (?:says?|shows?|states?|gives?|confirms?|is \S*\d|that i|i (?:was|am|have))|[,.;]|$)"
 # No speaker of a dialogue has a reason to say this.
 _BY_ANYONE = (
-    rf"\b(?:reference|standard|official|gold(?:en)?|model|ground[- ]truth)[- ]{_ANSWER}",
+    rf"\breference[- ]{_ANSWER}\b",
     r"\b(?:answer|solution)[- ]key\b",
     r"\bground[- ]truth\b",
     r"\bfor (?:your|my) eyes only\b",
+    rf"\b(?:as|according to) the (?:{_HIDDEN} {_ANSWER}|solution){_REFERS}",
 )
 # Who reviews an answer may call it "the provided solution"; nobody else has been given one.
 _BY_OTHERS = (
-    rf"\b(?:the|this|that) (?:provided|given|supplied|expected|attached) {_ANSWER}",
-    rf"\b(?:the|this|that) {_ANSWER} (?:that (?:is|was) )?(?:provided|given|supplied|attached)"
+    rf"\bthe (?:(?:given|provided|supplied|expected|attached) {_ANSWER}|\w+ {_ANSWER} (?:given|provided))"
+    r"(?= (?:says?|shows?|states?|gives?|confirms?|is (?:\S*\d|\w+[.,;]))|[,.;]|$)",
+    rf"\b(?:based on|from|with|to|per) the (?:given|provided|supplied|expected|attached) {_ANSWER}(?! of\b)",
+    rf"\bthe {_ANSWER} (?:that )?(?:i|we) (?:was|were|am|are|have been) (?:given|shown|told|provided)\b",
+    rf"\bthe {_ANSWER} (?:that (?:is|was) )?(?:provided|given|supplied|attached)"
     r"(?= (?:to (?:me|us)|above|below|here|in|by the (?:teacher|prompt|user|instructions?))|[.,])",
-    r"\b(?:i|we)(?:'ve| have| was| were| am| are)?(?: been)? (?:given|shown|told|provided with)"
-    r" the (?:answer|solution|result)",
-    r"\b(?:my|the|your) notes? (?:say|says|said|show|shows|give|gives|state|states|confirm|confirms)\b",
-    r"\b(?:according to|based on|as (?:shown |stated |given |written )?in|in|from|with|to|per) (?:my|the|your) notes\b",
+    rf"\b(?:i|we)(?:'ve| have| was| were| am| are)?(?: been)? (?:given|shown|told|provided with) the {_ANSWER}\b",
+    rf"\b(?:agrees? with|matche?s?|fits) the (?:{_HIDDEN} )?{_ANSWER}(?=[,.;]| (?:that|in my)|$)",
+    r"\bas (?:\w+ )?in the notes\b(?! (?:of|in|app)\b)",
+    r"\bmy (?:own )?notes?\b(?! app\b)",
 )
 _ANYONE = re.compile("|".join(_BY_ANYONE))
 _OTHERS = re.compile("|".join((*_BY_ANYONE, *_BY_OTHERS)))
+LONGEST = 50_000  # characters that are searched
 
 
 def betrays_reference(dialogue: DialogueInput) -> bool:
@@ -47,4 +55,4 @@ def reference_mentions(text: str, *, by_reviewer: bool) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.lower().replace("’", "'").split())
+    return " ".join(text[:LONGEST].lower().replace("’", "'").split())

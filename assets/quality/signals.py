@@ -7,8 +7,10 @@ from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
 from assets.answers.mentions import is_exact, mentions_result
 from assets.answers.read import stated_answers
+from assets.dialogues.languages import is_in_language
 from assets.dialogues.questions import Question
-from assets.dialogues.screening import is_english, is_refusal, is_repetitive, repeated_share
+from assets.dialogues.refusals import is_refusal
+from assets.dialogues.repetition import is_repetitive, repeated_share
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share, words
 from assets.quality.inputs import DialogueInput
@@ -52,6 +54,8 @@ class Signals:
 
 def read_signals(dialogue: DialogueInput) -> Signals:
     """All signals of one dialogue. A set-aside one gets those of what was said until then."""
+    reference = "\n".join(question.reference for question in dialogue.questions)
+    task = "\n".join([*(question.in_full for question in dialogue.questions), reference])
     return Signals(
         structure_ok=structure_ok(dialogue),
         final_answer=final_answer(dialogue),
@@ -62,11 +66,11 @@ def read_signals(dialogue: DialogueInput) -> Signals:
         false_claim=false_claim(dialogue),
         betrays_reference=betrays_reference(dialogue),
         copied_share=copied_share(dialogue),
-        english=all(is_english(dialogue.own_words(turn)) for turn in dialogue.spoken),
+        english=all(is_in_language(dialogue.own_words(turn), task=task) for turn in dialogue.spoken),
         repetition=repetition(dialogue),
         words=sum(len(words(turn.text)) for turn in dialogue.turns if turn.side == "gpt"),
         truncated=any(turn.finish_reason == "length" for turn in dialogue.spoken),
-        refused=any(is_refusal(dialogue.own_words(turn)) for turn in dialogue.spoken),
+        refused=any(is_refusal(dialogue.own_words(turn), reference) for turn in dialogue.spoken),
         secrets=count_secrets("\n".join(turn.text for turn in dialogue.turns)),
     )
 

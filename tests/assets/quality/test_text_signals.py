@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.dialogues.screening import repeated_share
+from assets.dialogues.repetition import repeated_share
 from assets.quality.code_blocks import code_parses, python_blocks
 from assets.quality.copying import copied_share, covered_indexes, runs
 from assets.quality.reference_leaks import reference_mentions
@@ -43,6 +43,15 @@ def test_no_more_is_covered_or_repeated_than_there_is(one: list[str], other: lis
 @pytest.mark.parametrize(
     ("text", "by_reviewer", "mentions"),
     [
+        ("The solution I was given says that it is 7.", False, True),
+        ("As the correct solution shows, we add first.", False, True),
+        ("The given answer is 7, so I miscounted.", False, True),
+        ("The final answer, which agrees with my notes, is 7.", False, True),
+        ("The standard solution is to guard it with a mutex.", False, False),
+        ("The official answer of the team is to wait.", False, False),
+        ("According to the notes in the passage, Tom was late.", False, False),
+        ("The given solution of the equation is x = 3.", False, False),
+        ("As the answer shows, both methods agree.", False, False),
         ("According to the reference answer, it is 7.", False, True),
         ("This matches the standard solution.", False, True),
         ("The answer key says 7.", False, True),
