@@ -5,7 +5,7 @@ is at fault.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from assets.seeds.rows import RejectedRow, SeedsError, SourceRow
 from resources.configuration import ConfigurationError
 from resources.identity import draw, stable_hash
 from resources.lake.store import DEFAULT_S3, S3Options
+from resources.outside_text import clean_text
 
 ReadBenchmark = MultipleChoiceBenchmark | JudgedBenchmark | CodeBenchmark
 
@@ -125,8 +126,23 @@ def _parse_row(row: SourceRow, benchmark: ReadBenchmark) -> BenchmarkQuestion:
             question = read_judged(row.values, benchmark)
         case CodeBenchmark():
             question = read_code(row.values, benchmark)
+    question = _clean(question)
     item_id = question.item_id or str(row.origin_row)
     return replace(question, item_id=item_id, cluster=question.cluster or item_id)
+
+
+def _clean(question: BenchmarkQuestion) -> BenchmarkQuestion:
+    """The question with texts that can be written and shown. In programs only lone surrogates are replaced."""
+    programs = ("reference", "start", "solution") if question.entry_point else ()
+    texts: dict[str, Any] = {}
+    for field in fields(question):
+        text = getattr(question, field.name)
+        if field.name in programs:
+            texts[field.name] = text.encode("utf-8", "replace").decode()
+        elif isinstance(text, str):
+            texts[field.name] = clean_text(text, len(text))
+    options = tuple(replace(option, text=clean_text(option.text, len(option.text))) for option in question.options)
+    return replace(question, **texts, options=options)
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------

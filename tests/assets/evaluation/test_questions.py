@@ -43,6 +43,12 @@ def only(folder: Path, form: str, row: Any, **values: Any) -> BenchmarkQuestion:
     return question
 
 
+def test_the_texts_of_a_question_can_be_written(tmp_path: Path) -> None:
+    row = {"id": "a\ud800", "q": "x\x00\ud800", "o": ["3\x1b[2J", "4"], "a": "A"}
+    question = only(tmp_path, "fields", row, fields={"id": "id", "question": "q", "options": "o", "answer": "a"})
+    assert (question.item_id, question.text, question.options[0].text) == ("a\ufffd", "x\ufffd", "3")
+
+
 @pytest.mark.parametrize(
     ("form", "item_id", "reference", "cluster"),
     [
