@@ -15,13 +15,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
 from assets.dialogue_plans.configuration import PlanRules, load_plan_rules
 from assets.dialogues.load_scenarios import STANDARD, load_scenarios
-from assets.evaluation.configuration import Benchmarks, load_benchmarks
+from assets.evaluation.configuration import BENCHMARK_KINDS, Benchmarks, load_benchmarks
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.judge import JUDGE_ROLE
 from assets.quality.prompts import load_prompts
-from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
+from assets.quality.schema import SIGNALS
+from assets.seeds.configuration import SEED_SOURCES, SeedsConfiguration, load_seeds_configuration
 from assets.training_programs.recipe import Training, load_training
 from assets.training_sets.ablations import ablations
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
@@ -31,9 +32,11 @@ from resources.configuration import ConfigurationError, describe_faults, fault_l
 from resources.lake.store import S3Options
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving, load_serving
-from resources.training_jobs.configuration import TrainerConfiguration, load_trainer_configuration
+from resources.plugins import PluginGroup, check_plugins
+from resources.training_jobs.configuration import TRAINING_BACKENDS, TrainerConfiguration, load_trainer_configuration
 
 Loaded = TypeVar("Loaded")
+PLUGIN_GROUPS: tuple[PluginGroup[Any], ...] = (SIGNALS, SEED_SOURCES, TRAINING_BACKENDS, BENCHMARK_KINDS)
 
 
 class Settings(BaseSettings):
@@ -231,7 +234,7 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         ConfigurationError: all faults of all files at once, each under the setting that names the file.
     """
     settings = settings or load_settings()
-    faults: list[str] = []
+    faults = _fault("plug-ins", lambda: check_plugins(PLUGIN_GROUPS))
 
     def read_named(where: str, name_or_path: str, load: Callable[[str], Loaded]) -> Loaded | None:
         try:

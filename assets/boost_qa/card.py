@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import COLOURS, new_figure, sample_markdown, table_markdown
 from assets.quality.judge import JUDGE_ROLE, PAPER_ERROR_RATE
 from assets.quality.partition_status import Expected
+from assets.quality.schema import SIGNALS
+from assets.quality.signal_plugins import Signal
+from resources.plugins import Plugin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,6 +51,7 @@ class Contents:
     judged_wrong: int  # those of them whose reasoning the judge found wrong
     tokens: int  # in prompts and completions of all calls of the partitions taken
     sample: Mapping[str, Any]  # a good short row
+    signals: Table = field(default_factory=list)  # of plug-ins: signal, meaning, plug-in, limit, dialogues, mean
 
     @property
     def total(self) -> int:
@@ -82,7 +86,25 @@ def read_contents(connection: duckdb.DuckDBPyConnection, *, first: bool) -> Cont
         judged_wrong=verdicts["wrong"],
         tokens=tokens["n"],
         sample=sample,
+        signals=[_signal(connection, plugin) for plugin in SIGNALS.plugins.values()],
     )
+
+
+def _signal(connection: duckdb.DuckDBPyConnection, plugin: Plugin[Signal]) -> dict[str, Any]:
+    """A signal of a plug-in, with the number of accepted dialogues that have a value, and their mean."""
+    kind = plugin.value.column.dtype.type
+    mean = f'avg("{plugin.name}"::DOUBLE)' if kind.is_numeric() or kind == pl.Boolean else "NULL"
+    sql = f'SELECT count("{plugin.name}") AS dialogues, {mean} AS mean FROM taken_scores WHERE accepted'  # noqa: S608
+    (measured,) = query_rows(connection, sql)
+    limit = plugin.value.limit
+    return {
+        "signal": plugin.name,
+        "meaning": SIGNALS.describe(plugin.value),
+        "plug-in": plugin.origin,
+        "limit": f"{limit} ({'else rejected' if limit.rejects else 'else flagged'})" if limit else "–",
+        "dialogues": measured["dialogues"],
+        "mean": "–" if measured["mean"] is None else f"{measured['mean']:.3g}",
+    }
 
 
 def write_card(
@@ -127,6 +149,7 @@ def write_card(
         judge=", ".join(contents.judges) or f"none ({profile.roles[JUDGE_ROLE].model} was not asked)",
         cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
         judged=_judged(contents),
+        signals=_signals(contents),
         coverage=_coverage(selection, rules),
         removed_table=_markdown(contents.removed) if contents.removed else "None.",
         screening=_screening(rules, questions_screened),
@@ -245,6 +268,12 @@ def _judged(contents: Contents) -> str:
         "the dialogues that the quality rules, or a manual decision, accept. All calls together read and wrote "
         f"{contents.tokens:,} tokens."
     )
+
+
+def _signals(contents: Contents) -> str:
+    if not contents.signals:
+        return ""
+    return "Further signals, by plug-ins, of the accepted dialogues:\n\n" + _markdown(contents.signals)
 
 
 def _coverage(selection: Selection, rules: ReleaseRules) -> str:

@@ -24,6 +24,7 @@ from assets.boost_qa.selection import Selection, open_partitions, select_partiti
 from assets.framework.publication import Manifest, Publication
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.partition_status import Expected
+from assets.quality.schema import SIGNALS
 from resources.configuration import fault_list
 from resources.identity import stable_hash
 from resources.lake.published_folders import write_json
@@ -141,6 +142,7 @@ def _configuration(rules: ReleaseRules, screen: BenchmarkScreen, expected: Expec
         },
         "prompts": {**expected.prompts.versions(), **expected.scenarios.prompt_versions()},
         "scenarios": {name: scenario.identity for name, scenario in expected.scenarios.items()},
+        **({"signals": SIGNALS.versions} if SIGNALS.versions else {}),
     }
 
 

@@ -9,6 +9,7 @@ from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.evaluation.configuration import (
     REVIEW_ROLE,
     TESTED_ROLE,
+    BenchmarkPlugin,
     Benchmarks,
     CodeBenchmark,
     JudgedBenchmark,
@@ -17,6 +18,7 @@ from assets.evaluation.configuration import (
 from assets.evaluation.grading import (
     Grade,
     extract_code,
+    grade_by_plugin,
     grade_by_rule,
     grade_choice,
     grade_code,
@@ -192,6 +194,8 @@ async def _grade(run: BenchmarkRun, asked: _Asked, answer: Completion) -> Grade:
         case JudgedBenchmark(domain=domain):
             by_rule = await asyncio.to_thread(grade_by_rule, answer.text, asked.question, domain)
             return by_rule or await _judge(run, asked, answer.text)
+        case BenchmarkPlugin(grade=grade):
+            return await asyncio.to_thread(grade_by_plugin, answer.text, asked.question, grade)
         case _:
             return Grade("failed", "not_scored")  # lm-eval grades its own, see `_answer_task`
 

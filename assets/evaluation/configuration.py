@@ -1,13 +1,17 @@
 """The benchmarks configuration: which questions are asked, how, and how an answer is graded."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.quality.judge import JUDGE_ROLE
 from assets.seeds.configuration import HubDataset
 from resources.configuration import Configuration, RelativeAddress, load_configuration, shipped_or_path
+from resources.plugins import ConfigurationGroup
 from resources.sandbox.sandbox import SandboxLimits
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
@@ -194,8 +198,39 @@ class LmEvalBenchmark(BenchmarkSettings):
         return self
 
 
+class BenchmarkPlugin(BenchmarkSettings, ABC):
+    """A plug-in that reads questions and grades answers; its own keys are beside those of every benchmark."""
+
+    kind: str = Field(description="The plug-in's name.")
+
+    @abstractmethod
+    def read_questions(self) -> Iterable[BenchmarkQuestion]:
+        """The questions. Those with `messages` are asked in these words, others as the shipped kinds ask.
+
+        An exception stops the evaluation before anything is spent.
+        """
+
+    @abstractmethod
+    def grade(self, output: str, question: BenchmarkQuestion) -> bool | None:
+        """Whether an answer is right; None where it cannot be read. An exception gives a failed answer."""
+
+    @model_validator(mode="after")
+    def _reads_its_own_rows(self) -> Self:
+        if self.shots or self.shot_rows is not None or self.where:
+            raise ValueError("a plug-in reads its own questions: leave out shots, shot_rows and where")
+        return self
+
+
+BENCHMARK_KINDS = ConfigurationGroup[BenchmarkPlugin](
+    name="master_dagster.benchmarks",
+    summary="A further `kind` of benchmark: its questions, and how an answer is graded.",
+    contract=BenchmarkPlugin,
+    taken=frozenset({"multiple_choice", "judged", "code", "lm_eval"}),
+)
 Benchmark = Annotated[
-    MultipleChoiceBenchmark | JudgedBenchmark | CodeBenchmark | LmEvalBenchmark, Field(discriminator="kind")
+    MultipleChoiceBenchmark | JudgedBenchmark | CodeBenchmark | LmEvalBenchmark,
+    Field(discriminator="kind"),
+    BENCHMARK_KINDS.validator,
 ]
 
 

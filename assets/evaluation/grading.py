@@ -4,9 +4,9 @@ Answers are untrusted text. Reading one is linear in its length; code runs only 
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from assets.answers.compare import compare_final
 from assets.answers.read import read_final
@@ -31,6 +31,19 @@ class Grade:
     decided_by: str | None = None
     detail: str | None = None
     judge_output: str | None = None
+
+
+def grade_by_plugin(output: str, question: BenchmarkQuestion, grade: Callable[[str, BenchmarkQuestion], Any]) -> Grade:
+    """The grade by the function of a plug-in: right, wrong, None for unreadable; failed where it raises."""
+    grades = {
+        True: Grade("right"),
+        False: Grade("wrong", "plugin_wrong"),
+        None: Grade("unreadable", "plugin_unreadable"),
+    }
+    try:
+        return replace(grades[grade(output, question)], decided_by="plugin")
+    except Exception as error:  # code of others may raise anything
+        return Grade("failed", "not_scored", detail=f"{type(error).__name__}: {str(error)[:500]}")
 
 
 # -- multiple choice ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from typing import Any
 
 from assets.evaluation.benchmark_question import BenchmarkQuestion, NotAQuestion
 from assets.evaluation.configuration import (
+    BENCHMARK_KINDS,
     Benchmark,
+    BenchmarkPlugin,
     BenchmarkSettings,
     CodeBenchmark,
     JudgedBenchmark,
@@ -55,17 +57,18 @@ class LoadedTask:
 class QuestionSet:
     """A benchmark's questions, in order of their draw, and the rows that hold none."""
 
-    benchmark: Benchmark
+    benchmark: Benchmark | BenchmarkPlugin
     questions: tuple[BenchmarkQuestion, ...]
     shots: tuple[BenchmarkQuestion, ...]
     unparsed: tuple[UnparsedRow, ...]
     task: LoadedTask | None = None  # kind lm_eval: what grades
+    plugin: str | None = None  # of a plug-in: its distribution and version
 
     @property
     def identity(self) -> str:
-        """Hash of all that is asked, and of what in lm-eval grades it."""
+        """Hash of all that is asked, and of what in lm-eval or in a plug-in grades it."""
         asked = [repr(question).removeprefix("Benchmark") for question in (*self.questions, *self.shots)]
-        return stable_hash("questions", asked, self.task and self.task.facts)
+        return stable_hash("questions", asked, self.task and self.task.facts, *([self.plugin] if self.plugin else []))
 
 
 def read_questions(benchmark: ReadBenchmark, s3: S3Options = DEFAULT_S3) -> QuestionSet:
@@ -87,6 +90,28 @@ def read_questions(benchmark: ReadBenchmark, s3: S3Options = DEFAULT_S3) -> Ques
             )
         shots = tuple(others[: benchmark.shots])
     return QuestionSet(benchmark, sampled(benchmark, found), shots, tuple(unparsed))
+
+
+def read_plugin_questions(benchmark: BenchmarkPlugin) -> QuestionSet:
+    """The questions of a plug-in, and the sample of them.
+
+    Raises:
+        ConfigurationError: the plug-in raised an exception, or returned no question or two of the same id.
+    """
+    plugin = BENCHMARK_KINDS.plugins[benchmark.kind]
+    where = f"benchmark {benchmark.name!r}: plug-in {plugin}"
+    try:
+        found = [
+            replace(one, item_id=one.item_id or str(number), cluster=one.cluster or one.item_id or str(number))
+            for number, one in enumerate(benchmark.read_questions())
+        ]
+    except Exception as error:  # code of others may raise anything
+        raise ConfigurationError(
+            f"{where}: {type(error).__name__}: {error}; correct its keys or the plug-in"
+        ) from error
+    if len({one.item_id for one in found}) < max(len(found), 1):
+        raise ConfigurationError(f"{where}: it returned {'two questions of one item_id' if found else 'no question'}")
+    return QuestionSet(benchmark, sampled(benchmark, found), (), (), plugin=plugin.origin)
 
 
 def sampled(benchmark: BenchmarkSettings, questions: Iterable[BenchmarkQuestion]) -> tuple[BenchmarkQuestion, ...]:

@@ -10,6 +10,7 @@ from assets.evaluation.configuration import (
     REVIEW_ROLE,
     TESTED_ROLE,
     Benchmark,
+    BenchmarkPlugin,
     Benchmarks,
     CodeBenchmark,
     JudgedBenchmark,
@@ -17,7 +18,7 @@ from assets.evaluation.configuration import (
 )
 from assets.evaluation.lm_eval import read_task
 from assets.evaluation.prompting import PROMPTS, prompts_version
-from assets.evaluation.questions import QuestionSet, read_questions
+from assets.evaluation.questions import QuestionSet, read_plugin_questions, read_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
 from assets.framework.partitions import UNTUNED
@@ -28,6 +29,7 @@ from resources.chat.profile import ModelPrice, Profile, RoleModel
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.records import Gate
+from resources.lake.store import S3Options
 from resources.lake.tables import Lake
 from resources.model_servers.tuned.configuration import Serving
 from resources.model_servers.tuned.serving import ModelUnderTest, ServedModel, describe_serving
@@ -71,7 +73,16 @@ def read_all_questions(evaluation: Evaluation) -> list[QuestionSet]:
     evaluation.chat.profile.check_roles(evaluation.benchmarks.roles_needed)
     if any(isinstance(one, CodeBenchmark) for one in benchmarks):
         require_sandbox()
-    return [read_task(one, s3) if isinstance(one, LmEvalBenchmark) else read_questions(one, s3) for one in benchmarks]
+    return [_read(benchmark, s3) for benchmark in benchmarks]
+
+
+def _read(benchmark: Benchmark | BenchmarkPlugin, s3: S3Options) -> QuestionSet:
+    match benchmark:
+        case BenchmarkPlugin():
+            return read_plugin_questions(benchmark)
+        case LmEvalBenchmark():
+            return read_task(benchmark, s3)
+    return read_questions(benchmark, s3)
 
 
 def model_under_test(lake: Lake, training: Training, base: str, variant: str) -> ModelUnderTest:
@@ -101,7 +112,7 @@ def trained_template(lake: Lake, checkpoint: Checkpoint, name: str) -> str:
 
 
 def benchmark_profile(
-    evaluation: Evaluation, tested: ModelUnderTest, served: ServedModel, benchmark: Benchmark
+    evaluation: Evaluation, tested: ModelUnderTest, served: ServedModel, benchmark: Benchmark | BenchmarkPlugin
 ) -> Profile:
     """The deployment's profile and, sampled as the benchmark says, the model under test and the review.
 
@@ -128,7 +139,7 @@ def benchmark_profile(
     )
 
 
-def roles_of(benchmarks: Benchmarks, benchmark: Benchmark) -> list[str]:
+def roles_of(benchmarks: Benchmarks, benchmark: Benchmark | BenchmarkPlugin) -> list[str]:
     """The roles that are used: the model under test, the review and the judge."""
     return [
         TESTED_ROLE,

@@ -6,11 +6,10 @@ import polars as pl
 from assets.seeds.schema import text
 from resources.lake.tables import Table
 
-KINDS = ("multiple_choice", "judged", "code", "lm_eval")
 STAGES = ("plain", "exchange")
 VERDICTS = ("right", "wrong", "unreadable", "failed")
 INTERVALS = ("Wilson", "Wilson over sources", "clustered bootstrap")
-DECIDERS = ("label", "rule", "judge", "tests", "metric")
+DECIDERS = ("label", "rule", "judge", "tests", "metric", "plugin")
 
 REASONS = {
     "no_label": "multiple choice: the answer nowhere names an option as `[x]`",
@@ -27,7 +26,9 @@ REASONS = {
     "judged_wrong": "judged: the judge finds it wrong",
     "no_match": "lm_eval: the task's filter reads no answer",
     "metric_wrong": "lm_eval: the task's metric finds it wrong",
-    "not_scored": "failed: lm-eval could not score it",
+    "plugin_wrong": "plug-in: its grading finds the answer wrong",
+    "plugin_unreadable": "plug-in: its grading reads no answer",
+    "not_scored": "failed: lm-eval or the plug-in could not score it",
     "judge_unreadable": "failed: no answer of the judge ended with its only mark, <1> or <0>",
     "judge_not_reached": "failed: the judge's answer could not be had",
     "not_answered": "failed: the model's answer could not be had",
@@ -55,7 +56,7 @@ ASKED = {  # the columns of both tables that say what was asked of which model
     "base": text("Base model, as in `checkpoints`."),
     "variant": text("What it was tuned on; `untuned` is the base model as it is."),
     "benchmark": text("Name in the benchmarks configuration."),
-    "kind": one_of(KINDS, "multiple_choice, judged, code or lm_eval."),
+    "kind": text("multiple_choice, judged, code or lm_eval, or that of a plug-in."),
 }
 
 BENCHMARK_ANSWERS = Table(
@@ -88,7 +89,7 @@ BENCHMARK_ANSWERS = Table(
             "reason": one_of(tuple(REASONS), "Why it is not right; null where it is.", nullable=True),
             "detail": text("The reason in words: the test's error, what the judge or the server said.", nullable=True),
             "decided_by": one_of(
-                DECIDERS, "Who decided: label, rule, judge, tests or metric; null where failed.", nullable=True
+                DECIDERS, "Who decided: label, rule, judge, tests, metric or plugin; null where failed.", nullable=True
             ),
             "judge_output": text("What the judge wrote last, where it was asked.", nullable=True),
             "finish_reason": text("stop, length, …: how the answer ended; null where there is none.", nullable=True),

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from assets.quality.decisions import Decisions, load_decisions
+from assets.quality.schema import SIGNALS
 from resources.configuration import Configuration, RelativePath, load_configuration, shipped_or_path
 from resources.identity import stable_hash
 
@@ -86,7 +87,7 @@ class QualityRules(Configuration):
 
     @property
     def identity(self) -> str:
-        """Hash of everything that can change a decision, the content of the manual decisions included."""
+        """Hash of everything that can change a decision: rules, manual decisions, versions of signal plug-ins."""
         return self.identity_with(load_decisions(self.decisions))
 
     def identity_with(self, decided: Decisions) -> str:
@@ -95,6 +96,7 @@ class QualityRules(Configuration):
             "quality_rules",
             self.model_dump(mode="json", exclude={"decisions", "name"}),
             [decided[key].model_dump(mode="json") for key in sorted(decided)],
+            *([SIGNALS.versions] if SIGNALS.versions else []),
         )
 
 

@@ -1,11 +1,13 @@
 """From signals and verdict to score, decision and reasons: pure functions, and one table of rules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from assets.quality.configuration import QualityRules, Weights
 from assets.quality.decisions import Decision
 from assets.quality.judge import Judgement
+from assets.quality.schema import SIGNALS
 from assets.quality.signals import Signals
 
 SET_ASIDE = "set_aside"
@@ -70,6 +72,7 @@ HARD_RULES = (
 REASONS = {
     SET_ASIDE: "it was set aside during generation",
     **{rule.code: rule.meaning for rule in HARD_RULES},
+    **SIGNALS.reasons,
     NEAR_DUPLICATE: "almost equal to another good dialogue of the partition",
     JUDGED_WRONG: "the judge finds the last answer wrong",
     NOT_JUDGED: "the judge gave no valid verdict",
@@ -93,11 +96,22 @@ class Decided:
     note: str | None
 
 
-def failed_rules(signals: Signals, domain: str, rules: QualityRules, *, complete: bool) -> tuple[str, ...]:
-    """Codes of the rules that a dialogue fails before the judge is asked; a set-aside one fails by that alone."""
+def failed_rules(
+    signals: Signals,
+    domain: str,
+    rules: QualityRules,
+    *,
+    complete: bool,
+    plugin_values: Mapping[str, Any] | None = None,
+) -> tuple[str, ...]:
+    """Codes of the rules that a dialogue fails before the judge is asked; a set-aside one fails by that alone.
+
+    `plugin_values` are its signals of plug-ins, by name.
+    """
     if not complete:
         return (SET_ASIDE,)
-    return tuple(rule.code for rule in HARD_RULES if rule.fails(signals, domain, rules))
+    failed = [rule.code for rule in HARD_RULES if rule.fails(signals, domain, rules)]
+    return (*failed, *SIGNALS.failed(plugin_values or {}))
 
 
 def decide(

@@ -1,7 +1,7 @@
 """Scoring the dialogues of one partition: signals and failed rules before the judge, the row of scores after it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,7 @@ from assets.quality.decisions import Decisions
 from assets.quality.inputs import DialogueInput
 from assets.quality.judge import ErrorClass, Judgement, JudgeVerdict
 from assets.quality.rules import NEAR_DUPLICATE, decide, failed_rules
+from assets.quality.schema import SIGNALS
 from assets.quality.signals import Signals, read_signals
 
 # Columns that a row of scores takes over from the row of its dialogue.
@@ -26,15 +27,16 @@ class Screened:
     signals: Signals
     failed: tuple[str, ...]
     near_duplicate_of: str | None = None
+    plugin_values: Mapping[str, Any] = field(default_factory=dict)  # the signals of plug-ins, by name
 
 
 def screen_dialogues(dialogues: Sequence[DialogueInput], rules: QualityRules) -> list[Screened]:
     """Signals and failed rules of each dialogue of a partition; near duplicates among those that fail no rule."""
     screened = []
-    for dialogue in dialogues:
+    for dialogue, values in zip(dialogues, SIGNALS.measure(dialogues), strict=True):
         signals = read_signals(dialogue)
-        failed = failed_rules(signals, dialogue.domain, rules, complete=dialogue.complete)
-        screened.append(Screened(dialogue, signals, failed))
+        failed = failed_rules(signals, dialogue.domain, rules, complete=dialogue.complete, plugin_values=values)
+        screened.append(Screened(dialogue, signals, failed, plugin_values=values))
     texts = (
         (one.dialogue.dialogue_id, "\n".join(turn.text for turn in one.dialogue.turns))
         for one in screened
@@ -43,7 +45,7 @@ def screen_dialogues(dialogues: Sequence[DialogueInput], rules: QualityRules) ->
     groups = group_near_duplicates([], texts, rules.limits.near_duplicate)
     duplicate_of = {dialogue: kept for dialogue, kept in groups.items() if dialogue != kept}
     return [
-        Screened(one.dialogue, one.signals, (NEAR_DUPLICATE,), duplicate_of[one.dialogue.dialogue_id])
+        replace(one, failed=(NEAR_DUPLICATE,), near_duplicate_of=duplicate_of[one.dialogue.dialogue_id])
         if one.dialogue.dialogue_id in duplicate_of
         else one
         for one in screened
@@ -72,6 +74,7 @@ def score_row(
     return {
         **{name: row[name] for name in _TAKEN_OVER},
         **asdict(screened.signals),
+        **screened.plugin_values,
         "near_duplicate_of": screened.near_duplicate_of,
         "judge_status": judgement.status,
         "judge_correct": verdict.correct if verdict else None,

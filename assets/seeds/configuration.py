@@ -1,11 +1,14 @@
 """The seeds configuration: the sources of question-answer data, and how they are read."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from resources.configuration import Configuration, RelativePath, load_configuration, shipped_or_path
+from resources.plugins import ConfigurationGroup
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 CONVERSATIONS = "conversations"
@@ -28,6 +31,23 @@ class HubDataset(Configuration):
     config: str | None = Field(default=None, description="Configuration name, where the dataset has several.")
     split: str = Field(default="train", min_length=1, description="Which split to read.")
     revision: str | None = Field(default=None, description="Branch, tag or commit; pin a commit to read the same data.")
+
+
+class SeedSource(Configuration, ABC):
+    """A plug-in that reads seeds from elsewhere, such as a database; its own keys are beside `kind`."""
+
+    kind: str = Field(description="The plug-in's name.")
+
+    @abstractmethod
+    def read_rows(self) -> Iterable[Mapping[str, Any]]:
+        """The rows, each from field to value, always in the same order. An exception fails the reading."""
+
+
+SEED_SOURCES = ConfigurationGroup[SeedSource](
+    name="master_dagster.seed_sources",
+    summary="A source of seeds beside files and the hub, under `plugin` of a source in the seeds configuration.",
+    contract=SeedSource,
+)
 
 
 class Fields(Configuration):
@@ -56,7 +76,7 @@ class SourceConfiguration(Configuration):
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=60, description="Part of every shard's name; never change it."
     )
-    hub: HubDataset | None = Field(default=None, description="Read from the hub. Give this or `files`.")
+    hub: HubDataset | None = Field(default=None, description="Read from the hub. Give this, `files` or `plugin`.")
     files: list[FieldName] | None = Field(
         default=None,
         min_length=1,
@@ -67,6 +87,9 @@ class SourceConfiguration(Configuration):
     )
     encoding: str | None = Field(
         default=None, description="Of JSON and CSV files that are neither UTF-8 nor UTF-16, such as cp1252."
+    )
+    plugin: Annotated[SeedSource, SEED_SOURCES.validator] | None = Field(
+        default=None, description="Read by a plug-in: `kind` names it, and the other keys are its own."
     )
     fields: Fields | None = Field(default=None, description="Which fields hold question and answer.")
     conversations: bool | FieldName | None = Field(
@@ -108,8 +131,8 @@ class SourceConfiguration(Configuration):
 
     @model_validator(mode="after")
     def _one_place_one_shape(self) -> Self:
-        if (self.hub is None) == (self.files is None):
-            raise ValueError("give exactly one of `hub` and `files`")
+        if sum(place is not None for place in (self.hub, self.files, self.plugin)) != 1:
+            raise ValueError("give exactly one of `hub`, `files` and `plugin`")
         if (self.fields is None) == (self.conversations_field is None):
             raise ValueError("give exactly one of `fields` and `conversations`")
         return self

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from assets.seeds.configuration import SeedsConfiguration, SourceConfiguration
+from assets.seeds.configuration import SEED_SOURCES, SeedsConfiguration, SeedSource, SourceConfiguration
 from assets.seeds.csv_files import csv_rows
 from assets.seeds.hub import hub_rows
 from assets.seeds.json_files import json_rows
 from assets.seeds.parquet_files import parquet_rows
-from assets.seeds.rows import ALL_FIELDS, ReadOptions, RejectedRow, SeedsError, SourceRow
+from assets.seeds.rows import ALL_FIELDS, ReadOptions, RejectedRow, SeedsError, SourceRow, beginning
 from resources.lake.store import DEFAULT_S3, S3Options
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet")
@@ -45,10 +45,29 @@ def read_rows(
     if source.hub is not None:
         yield from hub_rows(source.hub, source.wanted_fields, configuration.folder)
         return
+    if source.plugin is not None:
+        yield from plugin_rows(source.plugin)
+        return
     options = ReadOptions(source.wanted_fields, source.conversations_field, source.rows_in, source.encoding)
     for given in source.files or []:
         for path, shown in find_files(given, configuration, s3):
             yield from file_rows(path, shown, options, s3)
+
+
+def plugin_rows(plugin: SeedSource) -> Iterator[SourceRow]:
+    """The rows of a plug-in, which tables name by its kind.
+
+    Raises:
+        SeedsError: the plug-in raised an exception.
+    """
+    try:
+        for number, values in enumerate(plugin.read_rows()):
+            yield SourceRow(plugin.kind, number, dict(values))
+    except Exception as error:  # code of others may raise anything
+        raise SeedsError(
+            f"plug-in {SEED_SOURCES.plugins[plugin.kind]}: {type(error).__name__}: {beginning(str(error), 400)}; "
+            "correct its keys in the seeds configuration, or the plug-in"
+        ) from error
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from master_dagster.cli import commands_reference, estimate, migrate_lake, settings_reference
+from master_dagster.cli import commands_reference, estimate, migrate_lake, plugins, settings_reference
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 
 COMMANDS = {  # each module has `SUMMARY`, `add_arguments` and `run`
     "estimate": estimate,
     "migrate-lake": migrate_lake,
+    "plugins": plugins,
     "settings-reference": settings_reference,
     "commands-reference": commands_reference,
 }

@@ -19,9 +19,10 @@ from assets.quality.configuration import QualityRules
 from assets.seeds.configuration import SeedsConfiguration
 from assets.training_programs.recipe import Training
 from assets.training_sets.configuration import ComparisonRules
-from master_dagster.settings import Settings
+from master_dagster.settings import PLUGIN_GROUPS, Settings
 from resources.chat.profile import Profile
 from resources.model_servers.tuned.configuration import Serving
+from resources.plugins import ConfigurationGroup, path_of
 from resources.training_jobs.configuration import TrainerConfiguration
 
 SUMMARY = "print docs/configuration.md, as `make docs` writes it"
@@ -40,6 +41,13 @@ that holds one.
 command line share. For Dagster's commands, a line in `.env` takes precedence over the environment.
 
 An empty default means: not set.
+"""
+
+PLUGINS = """\
+## Plug-ins
+
+Other distributions can add to these groups of entry points; [Plug-ins](plugins.md) shows how to write one.
+`python -m master_dagster.cli plugins` lists those that are installed.
 """
 
 FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
@@ -77,7 +85,21 @@ def document() -> str:
                 lines += [f"### {name}", ""] if nested is not model else []
                 lines += [*_table(nested), ""]
             shown.add(nested)
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join([*lines, "", *_plugins()]).rstrip() + "\n"
+
+
+def _plugins() -> list[str]:
+    """The groups of plug-ins, and the installed plug-ins with their keys."""
+    lines = [PLUGINS]
+    for group in PLUGIN_GROUPS:
+        form = "a subclass of" if isinstance(group, ConfigurationGroup) else "an object of"
+        lines.append(f"- `{group.name}`: {group.summary} It is {form} `{path_of(group.contract)}`.")
+    for group in PLUGIN_GROUPS:
+        for name, plugin in group.plugins.items():
+            lines += ["", f"### `{name}` ({group.name})", "", f"{group.describe(plugin.value)} From {plugin.origin}."]
+            if isinstance(group, ConfigurationGroup):
+                lines += ["", *_table(plugin.value)]
+    return lines
 
 
 def _table(model: type[BaseModel], prefix: str = "") -> list[str]:

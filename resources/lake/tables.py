@@ -39,11 +39,15 @@ class AlreadyWritten(RuntimeError):
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the lake: its name, the columns of its partition key, and its schema."""
+    """A table of the lake: its name, the columns of its partition key, and its schema.
+
+    `extensible`: plug-ins add columns, so an earlier partition may lack some, which are read as null, or have others.
+    """
 
     name: str
     keys: tuple[str, ...]
     schema: pa.DataFrameSchema
+    extensible: bool = False
 
     @property
     def columns(self) -> dict[str, pl.DataType]:
@@ -217,6 +221,8 @@ class Lake:
         if not frames:
             empty = table.empty()
             return empty.select(columns) if columns else empty
+        if table.extensible and not columns:
+            return pl.concat([table.empty(), *frames], how="diagonal").select(list(table.columns))
         return pl.concat(frames)
 
     def connect(
@@ -248,7 +254,11 @@ class Lake:
                 continue
             addresses = (self.store.uri(self.path(table, record.keys)).replace("'", "''") for record in records)
             files = ", ".join(f"'{address}'" for address in addresses)
-            rows = f"SELECT * FROM read_parquet([{files}], hive_partitioning = false)"  # noqa: S608 - names of the code
+            options = f"hive_partitioning = false, union_by_name = {str(table.extensible).lower()}"
+            rows = f"FROM read_parquet([{files}], {options})"
+            if table.extensible:
+                connection.register(f"{name}_columns", table.empty().to_arrow())
+                rows = f"FROM {name}_columns UNION ALL BY NAME {rows}"
             connection.execute(f"CREATE VIEW {name} AS {rows}")
         return connection
 

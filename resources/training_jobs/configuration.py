@@ -1,5 +1,6 @@
 """The trainer file (`MASTER_TRAINER`): the backend where training jobs run, and how they are watched."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,15 +8,39 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.lake.store import Store
+from resources.plugins import ConfigurationGroup
+from resources.training_jobs.backend import Backend
 from resources.training_jobs.batch import BatchConfiguration
 from resources.training_jobs.local import LocalConfiguration
 from resources.training_jobs.sagemaker import SageMakerConfiguration
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 RENAMED_KEYS = {"place": "backend", "patience": "timeouts"}
-# A new backend is one module beside this one and one entry here. Each configuration has `kind` and `open(store,
-# detached)`, which returns a `Backend`.
-AnyBackend = Annotated[LocalConfiguration | SageMakerConfiguration | BatchConfiguration, Field(discriminator="kind")]
+
+
+class BackendConfiguration(Configuration, ABC):
+    """A plug-in that runs training jobs elsewhere; its own keys are beside `kind`."""
+
+    kind: str = Field(description="The plug-in's name.")
+
+    @abstractmethod
+    def open(self, store: Store, detached: bool) -> Backend:
+        """The backend for a lake. `detached`: its jobs outlive the Dagster process that started them."""
+
+
+TRAINING_BACKENDS = ConfigurationGroup[BackendConfiguration](
+    name="master_dagster.training_backends",
+    summary="A further `kind` of backend for training jobs, in the trainer's file.",
+    contract=BackendConfiguration,
+    taken=frozenset({"local", "sagemaker", "batch"}),
+)
+# A new backend of this project is one module beside this one, one entry here and one above.
+AnyBackend = Annotated[
+    LocalConfiguration | SageMakerConfiguration | BatchConfiguration,
+    Field(discriminator="kind"),
+    TRAINING_BACKENDS.validator,
+]
 
 
 class Timeouts(Configuration):

@@ -10,6 +10,7 @@ import pytest
 from dagster import build_resources
 
 from assets.quality.prompts import load_prompts
+from assets.seeds.configuration import SEED_SOURCES
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
 from resources.chat.profile import PROFILES
@@ -110,6 +111,15 @@ def test_all_errors_of_all_files_are_reported_at_once_each_under_its_setting(bar
     expected = ["MASTER_SEEDS: ", "shard_size", "MASTER_PLAN_RULES: rules.yaml", "neighbours"]
     expected += [f"MASTER_{setting.upper()}: 'nowhere'" for setting in missing]
     assert [message for message in expected if message not in error] == []
+
+
+def test_a_plug_in_that_cannot_be_used_is_reported_with_the_errors_of_the_files(
+    monkeypatch: pytest.MonkeyPatch, bare_folder: Path
+) -> None:
+    monkeypatch.setitem(SEED_SOURCES.__dict__, "_loaded", ({}, ["plug-in 'mail' cannot be loaded"]))
+    error = deployment_error(plan_rules="nowhere")
+    assert "plug-in 'mail' cannot be loaded" in error
+    assert "MASTER_PLAN_RULES: 'nowhere'" in error
 
 
 @pytest.mark.parametrize(

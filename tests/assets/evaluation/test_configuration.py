@@ -47,7 +47,7 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path: Path) -> None:
         ({**ONE, "rows": {}}, "give one of hub, file and package"),
         ({"name": "a", "kind": "judged", "form": "math"}, "rows: has to be given"),
         ({**ONE, "lm_eval": {"task": "sciq"}}, "multiple_choice.lm_eval: there is no such key"),
-        ({**ONE, "kind": "choice"}, "'choice' .* does not match any of the expected tags: 'multiple_choice', 'judged'"),
+        ({**ONE, "kind": "choice"}, "there is no kind 'choice'; kinds: code, judged, lm_eval, multiple_choice"),
         ({**CODE, "fields": {"question": "q", "answer": "a"}}, "fields.tests: has to be given"),
         ({**CODE, "form": "mbpp", "shots": 1, "shot_rows": {"file": "b.jsonl"}}, "code is asked without shots"),
         ({"name": "a", "kind": "lm_eval"}, "lm_eval.lm_eval: has to be given"),

@@ -54,8 +54,8 @@ def test_one_field_may_be_written_without_a_list(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"name": "Sums-1"}, "sources.0.name"),
-        ({"hub": {"id": "a/b"}}, "exactly one of `hub` and `files`"),
-        ({"files": None}, "exactly one of `hub` and `files`"),
+        ({"hub": {"id": "a/b"}}, "exactly one of `hub`, `files` and `plugin`"),
+        ({"files": None}, "exactly one of `hub`, `files` and `plugin`"),
         ({"conversations": True}, "exactly one of `fields` and `conversations`"),
         ({"fields": None, "conversations": False}, "exactly one of `fields` and `conversations`"),
         ({"files": ["https://example.org/x.jsonl"]}, "neither a local path nor an s3:// address"),

@@ -48,6 +48,25 @@ def test_a_partition_is_read_as_it_was_written(lake: Lake) -> None:
     assert lake.read(APPLES, [KEYS], columns=["spots", "grams"]).equals(rows(120, 90).select("spots", "grams"))
 
 
+def with_columns(**columns: pa.Column) -> Table:
+    schema = pa.DataFrameSchema({**APPLES.schema.columns, **columns}, strict=True)
+    return Table("apples", APPLES.keys, schema, extensible=True)
+
+
+def test_a_partition_may_lack_a_column_of_a_plug_in_or_have_that_of_another(lake: Lake) -> None:
+    sweetness, colour = (pa.Column(kind, nullable=True) for kind in (pl.Float64, pl.String))
+    later, other = with_columns(sweetness=sweetness), with_columns(colour=colour)
+    lake.write(APPLES, KEYS, rows(120), fingerprint="f1")
+    lake.write(other, {**KEYS, "tree": "2"}, rows(90, tree="2").with_columns(colour=pl.lit("red")), fingerprint="f1")
+    lake.write(later, {**KEYS, "tree": "3"}, rows(80, tree="3").with_columns(sweetness=0.5), fingerprint="f1")
+    read = lake.read(later)
+    assert (read.columns, read["sweetness"].to_list()) == (list(later.columns), [None, None, 0.5])
+    query = "SELECT sweetness FROM {} ORDER BY tree"
+    with lake.connect([later], only={"early": lake.records(later)[:1]}) as connection:
+        assert connection.sql(query.format("apples")).fetchall() == [(None,), (None,), (0.5,)]
+        assert connection.sql(query.format("early")).fetchall() == [(None,)]
+
+
 def test_an_empty_partition_keeps_its_columns(lake: Lake) -> None:
     lake.write(APPLES, KEYS, APPLES.empty(), fingerprint="f1")
     assert lake.read(APPLES).schema == APPLES.empty().schema

@@ -1,11 +1,22 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
 
 from resources.configuration import ConfigurationError
-from resources.training_jobs.configuration import CONFIGURATIONS, load_trainer_configuration
+from resources.lake.store import Store
+from resources.lake.tables import Lake
+from resources.training_jobs.backend import Backend
+from resources.training_jobs.configuration import (
+    CONFIGURATIONS,
+    TRAINING_BACKENDS,
+    BackendConfiguration,
+    load_trainer_configuration,
+)
+from resources.training_jobs.launcher import open_job_launcher
+from resources.training_jobs.local import LocalBackend
+from tests.plugin_distribution import use
 
 EXAMPLES = sorted((CONFIGURATIONS / "examples").glob("*.yaml"))
 
@@ -61,7 +72,27 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, changed:
 
 
 def test_an_unknown_place_is_refused_with_those_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="'local', 'sagemaker', 'batch'"):
+    with pytest.raises(ConfigurationError, match="there is no kind 'moon'; kinds: batch, local, sagemaker"):
+        load(tmp_path, {"backend": {"kind": "moon"}})
+
+
+class Moon(BackendConfiguration):
+    """A backend of a plug-in."""
+
+    kind: Literal["moon"]
+    crater: str
+
+    def open(self, store: Store, detached: bool) -> Backend:
+        return LocalBackend(Path(self.crater), detached=detached)
+
+
+def test_a_backend_of_a_plug_in_is_opened_with_its_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, TRAINING_BACKENDS, moon=Moon)
+    content = {"backend": {"kind": "moon", "crater": str(tmp_path)}, "timeouts": {"detached": True}}
+    backend = open_job_launcher(load(tmp_path, content), Lake.at(str(tmp_path)).store).backend
+    assert isinstance(backend, LocalBackend)
+    assert (backend.folder, backend.detached) == (tmp_path, True)
+    with pytest.raises(ConfigurationError, match=r"backend: crater: has to be given \(plug-in moon of acme 1.0\)"):
         load(tmp_path, {"backend": {"kind": "moon"}})
 
 
