@@ -14,12 +14,13 @@ from typing import Any, Literal
 Comparison = Literal["equal", "different", "close"]
 
 SECONDS_PER_STEP = 3  # for reading each formula, and for comparing the two
-SECONDS_PER_PAIR = 4 * SECONDS_PER_STEP
+SECONDS_PER_PAIR = 5 * SECONDS_PER_STEP
 MEMORY_BYTES = 2 * 1024**3
-_SAME = 1e-9  # relative difference of two values that are one
+_SAME = 1e-40  # relative difference of two values that are one: 2^40 and 2^40 - 1 are two
 _CLOSE = 1e-2
 # Where formulas with variables are evaluated; those with a logarithm only above zero.
-_POINTS = (0.7310585, 2.2360679, -1.3862943)
+_POINTS = ("0.7310585", "2.2360679", "-1.3862943")
+_DIGITS = 60  # of their values
 
 
 def compare(given: str, reference: str, places: int | None) -> Comparison | None:
@@ -35,10 +36,14 @@ def compare(given: str, reference: str, places: int | None) -> Comparison | None
         simplify to one another although their values are the same.
     """
     from math_verify import verify
+    from math_verify.utils import timeout
 
+    limited = timeout(timeout_seconds=SECONDS_PER_STEP)
     expected, found = _read(reference), _read(given)
     if expected is None or found is None:
         return None
+    if "%" not in given + reference and limited(_different_fractions)(found, expected):
+        return "different"
     if verify(
         expected,
         found,
@@ -48,9 +53,18 @@ def compare(given: str, reference: str, places: int | None) -> Comparison | None
         raise_on_error=True,
     ):
         return "equal"
-    if len(found.free_symbols | expected.free_symbols) <= 1 and _solutions(found) & _solutions(expected):
-        return "equal"
-    return _compare_values(found, expected)
+    comparison: Comparison = limited(_compare_values)(found, expected)
+    return comparison
+
+
+def _different_fractions(found: Any, expected: Any) -> bool:
+    """Whether both are exact numbers and differ; math-verify compares 15 digits, and `2^{2024}` with one less."""
+    from sympy import Expr
+
+    if not (isinstance(found, Expr) and isinstance(expected, Expr)):
+        return False
+    left, right = found.doit(), expected.doit()
+    return bool(left.is_Rational and right.is_Rational and left != right)
 
 
 def _solutions(expression: Any) -> set[Any]:
@@ -89,8 +103,10 @@ def _read(formula: str) -> Any:
 
 
 def _compare_values(found: Any, expected: Any) -> Comparison:
-    from sympy import Expr, Float, I, log
+    from sympy import Abs, Expr, Float, I, Rational, log
 
+    if len(found.free_symbols | expected.free_symbols) <= 1 and _solutions(found) & _solutions(expected):
+        return "equal"
     if not (isinstance(found, Expr) and isinstance(expected, Expr)):
         return "different"
     imaginary = {symbol: I for symbol in found.free_symbols | expected.free_symbols if str(symbol) == "i"}
@@ -99,10 +115,11 @@ def _compare_values(found: Any, expected: Any) -> Comparison:
     differences = []
     points = 1 if not symbols else 2 if found.has(log) or expected.has(log) else 3
     for point in _POINTS[:points]:
-        values = {symbol: point + index for index, symbol in enumerate(sorted(symbols, key=str))}
+        values = {symbol: Rational(point) + index for index, symbol in enumerate(sorted(symbols, key=str))}
         with contextlib.suppress(TypeError, ValueError, OverflowError, ZeroDivisionError):
-            left, right = (complex(side.doit().subs(values).evalf(30)) for side in (found, expected))
-            differences.append(abs(left - right) / max(abs(left), abs(right), sys.float_info.min))
+            left, right = (side.doit().subs(values) for side in (found, expected))
+            size = max(Abs(side).evalf() for side in (left, right)) or 1
+            differences.append(float(Abs((left - right).evalf(_DIGITS, chop=True)) / size))
     largest = max(differences, default=float("inf"))
     if largest <= _SAME:
         return "close" if symbols else "equal"

@@ -65,7 +65,7 @@ _WORD = re.compile(
 _FOREIGN = re.compile(r"[#@~`?\"]|\d[eE]\d|\b0x|\d(?:'?s|[kK])\b|[^\x00-\x7f]")
 # What would only use up a worker's time: long numbers, powers of powers, large exponents and factorials.
 _EXPENSIVE = re.compile(
-    r"\d{41}|\d[\s})]*\^[\s{(]*\d+[\s})]*\^[\s{(]*\d|\^[\s{(]*-?\d{4}|\d{4}\s*!|[\d)^][^()]*\)\s*!|!\s*!"
+    r"\d{41}|\d[\s})]*\^[\s{(]*\d+[\s})]*\^[\s{(]*\d|\^[\s{(]*-?\d{5}|[A-Za-z)}]\s*\^[\s{(]*-?\d{4}|\d{4}\s*!|[\d)^][^()]*\)\s*!|!\s*!"
     r"|\\(?:sum|prod|i*int)\b.*\d{4}"
 )
 _UNIT_BEHIND = re.compile(
@@ -92,8 +92,10 @@ def formula(answer: str) -> str | None:
         text = pattern.sub(replacement, text)
     if _TRIGONOMETRIC.search(text):
         text = _DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
+    if "," not in text and text.count(r"\pm") == 1:
+        text = text.replace(r"\pm", "+") + ", " + text.replace(r"\pm", "-")
     text = text.strip(" ,")
-    if len(text) > _LONGEST_FORMULA or not re.search(r"[\d\\+*/^=<>|(\[]|^-?[A-Za-z]$", text):
+    if len(text) > _LONGEST_FORMULA or not re.search(r"[\d\\+*/^=<>|(\[]|^-?[A-Za-z]$|[A-Za-z]\s?-\s?[A-Za-z]", text):
         return None
     bare = _STRUCTURE.sub(" ", text)
     return None if _WORD.search(bare) or _FOREIGN.search(bare) or _EXPENSIVE.search(text) else text

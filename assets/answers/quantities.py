@@ -68,6 +68,7 @@ _SPACES_IN_NUMBER = re.compile("(?<=\\d)(?:\\\\[,;!]|[\u00a0\u2009\u202f])(?=\\d
 _ZERO_COMMA = re.compile(r"(?<![\d.,])0,(?=\d)")  # a decimal comma: no number of thousands begins with 0
 _PRICE_COMMA = re.compile(r"(?<![\d.,])(\d{1,9}),(\d\d)(?=\s?(?:[€$£]|euros?\b))")  # 2,74 €
 _NUMBER_IN_DOLLARS = re.compile(r"(?<!\\)\$[ ]?(-?(?:\d[\d,.]*+)(?<![,.]))[ ]?\$(?!\d)")
+_REPEATING = re.compile(r"(?<![\d.,])(\d{0,15})\.(\d{0,15})\\(?:overline|bar|dot)\s*\{(\d{1,15})\}")  # 0.1\overline{6}
 _NUMERIC_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(\d[\d,.]*)\s*\}\s*\{\s*(\d[\d,.]*)\s*\}|\\[dt]?frac\s*(\d)\s*(\d)")
 
 
@@ -194,7 +195,8 @@ def plain_numbers(text: str) -> str:
     text = _NUMBER_IN_DOLLARS.sub(r"\1", text)
     if "\\" not in text:
         return text
-    text = text.replace("{,}", ",")
+    text = _REPEATING.sub(lambda m: f" {_repeating(m[1] + m[2], m[3], len(m[2]))}", text)
+    text = text.replace("{,}", ",").replace("\\!", "")
     text = _NUMERIC_FRACTION.sub(lambda m: f" {m[1] or m[3]}/{m[2] or m[4]}", text)
     text = TEXT_COMMAND.sub(r" \1", text)
     for command, plain in (
@@ -209,6 +211,12 @@ def plain_numbers(text: str) -> str:
     ):
         text = text.replace(command, plain)
     return re.sub(r"\\[,;:! ]|~", " ", text)
+
+
+def _repeating(digits: str, period: str, decimals: int) -> str:
+    """The fraction of a number whose last digits repeat: `0.1` and `6` are 15/90."""
+    above = int(digits + period) - int(digits or "0")
+    return f"{above}/{10**decimals * (10 ** len(period) - 1)}"
 
 
 def _fraction(number: str, below: str | None, whole: str | None) -> Fraction | None:
