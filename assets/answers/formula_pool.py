@@ -1,4 +1,4 @@
-"""Worker processes that compare formulas with math-verify, so that nothing a model writes can hold up a run.
+"""Worker processes that compare formulas with math-verify, so that nothing a model writes can block a run.
 
 Simplifying even a short formula can take for ever, and math-verify's time limit is a signal, which only a main thread
 can have. A worker is a process of its own: it starts with the first pair (some two seconds, about 100 MB), serves all

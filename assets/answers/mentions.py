@@ -20,8 +20,10 @@ def is_exact(reference_final: str) -> bool:
     return read_quantity(named_value(answer)[1]) is not None or option_label(answer)[0] is not None
 
 
-def tells_result(text: str, reference_final: str | None, known: str) -> bool:
-    """Whether a teacher's words tell the result: they state an answer, or name a result that `known` does not hold.
+def gives_away_result(text: str, reference_final: str | None, known: str) -> bool:
+    """Whether a teacher's words give the result away.
+
+    They do where they state an answer, or name a result that `known` does not contain.
 
     Args:
         text: the teacher's own words.

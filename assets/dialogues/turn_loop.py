@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from assets.answers.check import check_answer
-from assets.answers.mentions import tells_result
+from assets.answers.mentions import gives_away_result
 from assets.dialogues.layout import one_paragraph
 from assets.dialogues.schema import TURN
 from assets.dialogues.screening import ScreenContext, screen, without_heading
@@ -182,4 +182,6 @@ def screen_context(task: DialogueTask, scenario: Scenario, step: ModelTurn) -> S
 
 def _states_result(step: ModelTurn, text: str) -> bool:
     secret = step.must_not_answer
-    return secret is not None and tells_result(text, secret.reference_final, f"{secret.in_full}\n{step.said_before}")
+    return secret is not None and gives_away_result(
+        text, secret.reference_final, f"{secret.in_full}\n{step.said_before}"
+    )

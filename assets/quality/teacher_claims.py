@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal
 
-from assets.answers.mentions import mentions_result, tells_result
+from assets.answers.mentions import gives_away_result, mentions_result
 from assets.framework.scenarios.declaration import Pose, Say
 from assets.quality.inputs import DialogueInput, Turn
 
@@ -136,7 +136,7 @@ def gave_away_result(dialogue: DialogueInput) -> bool | None:
         return False
     asked = dialogue.questions[0]
     stated = [
-        tells_result(
+        gives_away_result(
             dialogue.own_words(turn), asked.reference_final, "\n".join([asked.text, *_students(dialogue.turns[:index])])
         )
         for _, turn, index in silent

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
-from assets.answers.mentions import mentions_result, tells_result
+from assets.answers.mentions import gives_away_result, mentions_result
 from assets.answers.quantities import read_quantity
 from assets.answers.read import read_final, stated_answers
 
@@ -354,7 +354,7 @@ def test_what_only_looks_like_the_result_is_not_it(text: str, reference: str | N
         ("Think about which answer is bigger.", []),
     ],
 )
-def test_answers_that_the_speaker_states_are_told_from_those_of_others(text: str, expected: list[str]) -> None:
+def test_only_answers_that_the_speaker_states_are_found(text: str, expected: list[str]) -> None:
     assert stated_answers(text) == expected
 
 
@@ -367,5 +367,5 @@ def test_answers_that_the_speaker_states_are_told_from_those_of_others(text: str
         ("Your answer is right, now write the steps.", "", False),
     ],
 )
-def test_a_teacher_tells_a_result_by_stating_or_first_naming_it(text: str, known: str, expected: bool) -> None:
-    assert tells_result(text, "7", known) is expected
+def test_a_teacher_gives_a_result_away_by_stating_or_first_naming_it(text: str, known: str, expected: bool) -> None:
+    assert gives_away_result(text, "7", known) is expected

@@ -5,7 +5,7 @@ import pytest
 from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
 from assets.answers.markup import LONGEST_FINAL, clean
-from assets.answers.mentions import SEARCH_AT_MOST, mentions_result, tells_result
+from assets.answers.mentions import SEARCH_AT_MOST, gives_away_result, mentions_result
 from assets.answers.read import READ_AT_MOST, read_final, stated_answers
 
 CHARACTERS = 100_000
@@ -31,7 +31,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("shape", HOSTILE)
-def test_every_reader_comes_through_a_hostile_text(shape: str) -> None:
+def test_every_reader_accepts_a_hostile_text(shape: str) -> None:
     text = (shape * CHARACTERS)[:CHARACTERS] + "x"
     for domain in ("math", "general"):
         read_final(text, domain)
@@ -40,7 +40,7 @@ def test_every_reader_comes_through_a_hostile_text(shape: str) -> None:
         assert compare_final(text[-LONGEST_FINAL:], "a b", domain) != "right"
     stated_answers(text)
     assert not mentions_result(text, "4321")
-    tells_result(text, "a b", text)
+    gives_away_result(text, "a b", text)
 
 
 def test_an_answer_is_read_from_the_end_of_a_text() -> None:
