@@ -30,7 +30,7 @@ def question(number: int) -> dict[str, str]:
 def play(request: SeenRequest) -> str:
     """An answer that fits its role: weak ones are wrong, those that see the reference answer agree with it."""
     role = request.model
-    reference = re.search(r"\n(We add[^\n]*)\n#### (\d+)", request.text)
+    reference = re.search(r"\n(We add[^\n]*)\nThe answer is (\d+)\.", request.text)
     if role == "judge":
         return json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
     if role in ("critic_teacher", "explaining_teacher"):
