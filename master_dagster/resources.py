@@ -90,7 +90,7 @@ def dagster_resources(deployment: Deployment) -> dict[str, Any]:
     settings = deployment.settings
     s3 = settings.s3
     lake = LakeResource(
-        root=settings.lake_root,
+        root=settings.lake_address,
         s3_endpoint_url=s3.endpoint_url,
         s3_encryption=s3.encryption,
         s3_kms_key=s3.kms_key,

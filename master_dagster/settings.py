@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from dagster import DagsterInvalidDefinitionError, ScheduleDefinition
@@ -37,6 +38,24 @@ from resources.training_jobs.configuration import TRAINING_BACKENDS, TrainerConf
 
 Loaded = TypeVar("Loaded")
 PLUGIN_GROUPS: tuple[PluginGroup[Any], ...] = (SIGNALS, SEED_SOURCES, TRAINING_BACKENDS, BENCHMARK_KINDS)
+PROJECT = Path(__file__).parents[1]
+
+
+def settings_folder() -> Path:
+    """The folder of `.env`, where relative paths of settings start.
+
+    It is the working directory where that has a `.env`, and else the project's folder, so that every command finds the
+    project's settings and lake from any folder. Without any `.env` it is the working directory.
+    """
+    here = Path.cwd()
+    return PROJECT if not (here / ".env").is_file() and (PROJECT / ".env").is_file() else here
+
+
+def _in_settings_folder(name_or_path: str) -> str:
+    """A relative path as absolute if another folder than the working directory has the settings; others as they are."""
+    folder = settings_folder()
+    path = Path(name_or_path).expanduser()
+    return name_or_path if folder == Path.cwd() or path.is_absolute() else str(folder / path)
 
 
 class Settings(BaseSettings):
@@ -157,6 +176,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def lake_address(self) -> str:
+        """The lake's folder or `s3://` address; a relative folder starts at `settings_folder`."""
+        return self.lake_root if "://" in self.lake_root else _in_settings_folder(self.lake_root)
+
+    @property
     def s3(self) -> S3Options:
         """How S3 is reached. Raises ValueError where the settings contradict each other."""
         return S3Options(self.s3_endpoint_url or None, self.s3_encryption, self.s3_kms_key or None)
@@ -184,13 +208,13 @@ def misspelled(environment: Iterable[str]) -> list[str]:
 def load_settings() -> Settings:
     """The settings of this process.
 
-    First loads `.env` of the working directory into the environment, where variables that are set take precedence:
+    First loads `.env` of `settings_folder` into the environment, where variables that are set take precedence:
     the keys of endpoints, which a profile names, are read from the environment.
 
     Raises:
         ConfigurationError: names every wrong setting, its value and what is allowed.
     """
-    load_dotenv(".env")
+    load_dotenv(settings_folder() / ".env")
     messages = misspelled(os.environ)
     settings = None
     try:
@@ -224,7 +248,7 @@ class Deployment:
 
     def lake(self) -> Lake:
         """The lake of this deployment."""
-        return Lake.at(self.settings.lake_root, self.settings.s3)
+        return Lake.at(self.settings.lake_address, self.settings.s3)
 
 
 def load_deployment(settings: Settings | None = None) -> Deployment:
@@ -236,6 +260,10 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     settings = settings or load_settings()
     faults = _fault("plug-ins", lambda: check_plugins(PLUGIN_GROUPS))
 
+    def named(name_or_path: str) -> str:
+        path = _in_settings_folder(name_or_path)
+        return path if Path(path).exists() else name_or_path
+
     def read_named(where: str, name_or_path: str, load: Callable[[str], Loaded]) -> Loaded | None:
         try:
             return load(name_or_path)
@@ -244,12 +272,12 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
             return None
 
     def read(setting: str, load: Callable[[str], Loaded]) -> Loaded | None:
-        return read_named(f"MASTER_{setting.upper()}", getattr(settings, setting), load)
+        return read_named(f"MASTER_{setting.upper()}", named(getattr(settings, setting)), load)
 
     profile = None
     with suppress(ConfigurationError):  # read for its prompts; reported below, with the roles that it lacks
-        profile = load_profile(settings.profile)
-    prompt_set, named_by = settings.prompts, "MASTER_PROMPTS"
+        profile = load_profile(named(settings.profile))
+    prompt_set, named_by = named(settings.prompts) if settings.prompts else "", "MASTER_PROMPTS"
     if profile and not prompt_set:
         prompt_set, named_by = profile.prompts, "MASTER_PROFILE: prompts"
     prompts = read_named(named_by, prompt_set, load_prompts) if prompt_set else None

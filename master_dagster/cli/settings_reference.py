@@ -37,6 +37,9 @@ the bare name of a shipped file or the path of your own. Everything is read and 
 loaded; all errors in all files are reported at once. Keys are never settings: a profile names the environment variable
 that holds one.
 
+Commands work in every folder: without a `.env` in the working directory, the `.env` of the project is read, and
+relative paths start at the project's folder.
+
 `make` writes one line of Dagster's own into `.env`: `DAGSTER_HOME`, the instance that the UI, the schedules and the
 command line share. For Dagster's commands, a line in `.env` takes precedence over the environment.
 

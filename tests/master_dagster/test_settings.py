@@ -1,6 +1,8 @@
 """Settings and configuration files: all errors are reported at once, each under its setting."""
 
+import codecs
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from dagster import build_resources
 
 from assets.quality.prompts import load_prompts
+from assets.seeds.configuration import CONFIGURATIONS as SEEDS
 from assets.seeds.configuration import SEED_SOURCES
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
@@ -22,6 +25,7 @@ from tests.s3_proxy import S3Proxy
 def bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working directory without .env; changes of the environment are undone afterwards."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("master_dagster.settings.PROJECT", tmp_path / "no project")
     with patch.dict(os.environ):
         yield tmp_path
 
@@ -44,6 +48,28 @@ def test_settings_come_from_the_environment_and_from_dot_env(
     monkeypatch.setenv("MASTER_PROFILE", "paper")
     assert load_settings().nightly_partitions == 7
     assert load_deployment().profile.name == "paper"
+
+
+@pytest.mark.parametrize("lake_root", ["data", "my lake", "/srv/lake", "s3://bucket/lake"])
+def test_every_folder_finds_the_settings_and_the_lake_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lake_root: str
+) -> None:
+    project, elsewhere = tmp_path / "my project (v2)", tmp_path / "elsewhere"
+    project.mkdir()
+    elsewhere.mkdir()
+    shutil.copy(SEEDS / "example.yaml", project / "my seeds.yaml")
+    lines = [f"MASTER_LAKE_ROOT={lake_root}", "MASTER_SEEDS=my seeds.yaml", "MASTER_NIGHTLY_PARTITIONS=7"]
+    (project / ".env").write_bytes(codecs.BOM_UTF8 + "".join(f"{line}\r\n" for line in lines).encode())
+    monkeypatch.setattr("master_dagster.settings.PROJECT", project)
+    found = []
+    for folder in (project, elsewhere):
+        monkeypatch.chdir(folder)
+        with patch.dict(os.environ):
+            deployment = load_deployment()
+            limit = deployment.settings.nightly_partitions
+            found.append((deployment.lake().store.root, deployment.seeds.folder, limit))
+    assert found[0] == found[1]
+    assert found[0][1:] == (project, 7)
 
 
 def test_a_key_in_dot_env_reaches_the_environment_and_overrides_nothing(
