@@ -109,6 +109,8 @@ def advice_on(error: ClientError | BotoCoreError) -> str | None:
         return "set AWS_REGION"
     if is_transient(error):
         return f"check the network, the region and MASTER_S3_ENDPOINT_URL or AWS_ENDPOINT_URL, then {_AGAIN}"
+    if isinstance(error, SSLError):
+        return "put the path of a PEM file with the certificate of the authority that signed it into SSL_CERT_FILE"
     return "check the endpoint, the region and the credentials"
 
 

@@ -34,7 +34,15 @@ from botocore.loaders import create_loader
 from resources.aws_errors import UNREACHABLE, code_and_message, explained, is_transient
 from resources.lake.duckdb_files import StoreFileSystem
 from resources.lake.ranged_file import READ_AHEAD, RangedFile
-from resources.lake.store import DEFAULT_S3, S3Options, StoredFile, StoreError, StoreUnreachable, aws_region
+from resources.lake.store import (
+    DEFAULT_S3,
+    S3Options,
+    StoredFile,
+    StoreError,
+    StoreUnreachable,
+    aws_certificates,
+    aws_region,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -98,6 +106,7 @@ class S3Store:
         return boto3.session.Session(botocore_session=session).client(
             "s3",
             region_name=aws_region(),
+            verify=aws_certificates(),
             endpoint_url=self._options.endpoint_url,
             config=Config(
                 retries={"total_max_attempts": attempts, "mode": "adaptive"},

@@ -81,8 +81,9 @@ class S3Options:
     def reading_options(self) -> dict[str, Any]:
         """The options for reading with `fsspec` (s3fs), without its cache of file systems."""
         options: dict[str, Any] = {"skip_instance_cache": True}
-        if region := aws_region():
-            options["client_kwargs"] = {"region_name": region}
+        client = {"region_name": aws_region(), "verify": aws_certificates()}
+        if given := {name: value for name, value in client.items() if value}:
+            options["client_kwargs"] = given
         return options | ({"endpoint_url": self.endpoint_url} if self.endpoint_url else {})
 
 
@@ -92,6 +93,12 @@ DEFAULT_S3 = S3Options()
 def aws_region() -> str | None:
     """The region from the environment; None: from the profile. botocore itself reads only AWS_DEFAULT_REGION."""
     return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or None
+
+
+def aws_certificates() -> str | None:
+    """The file with the trusted certificates, as for model endpoints; None: the system's. botocore itself reads only
+    AWS_CA_BUNDLE."""
+    return os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or None
 
 
 @dataclass(frozen=True, slots=True)

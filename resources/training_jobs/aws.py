@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from resources.lake.store import Store, aws_region
+from resources.lake.store import Store, aws_certificates, aws_region
 from resources.training_jobs.backend import BackendError, BackendUnreachable
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def open_client(service: str, attempts: int = 6) -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]
             region_name=aws_region(),
+            verify=aws_certificates(),
             config=Config(retries=retries, connect_timeout=10, read_timeout=60),
         )
 

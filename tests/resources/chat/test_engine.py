@@ -53,23 +53,6 @@ def test_the_key_comes_from_the_named_variable(chat: "ChatSetup", monkeypatch: p
 # ---- completions
 
 
-@pytest.mark.parametrize(
-    ("variable", "base_url", "proxied"),
-    [
-        ("http_proxy", "http://models.test/v1", True),
-        ("all_proxy", "http://models.test/v1", True),
-        ("http_proxy", None, False),  # a proxy cannot reach this machine's own server
-    ],
-)
-def test_the_proxy_of_the_environment_is_used_for_other_machines(
-    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch, variable: str, base_url: str | None, proxied: bool
-) -> None:
-    monkeypatch.setenv(variable, chat.endpoint.base_url.removesuffix("/v1") if proxied else "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "")
-    chat.ask_one(chat.engine(chat.profile(base_url=base_url or chat.endpoint.base_url)))
-    assert (chat.endpoint.chats[0].headers["host"] == "models.test") == proxied
-
-
 @pytest.mark.parametrize("finish_reason", ["stop", "length"])
 def test_a_completion_comes_back_with_what_it_took(chat: "ChatSetup", finish_reason: str) -> None:
     thought = "<think>6 x 7</think>42"

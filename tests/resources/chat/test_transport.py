@@ -2,21 +2,14 @@
 
 import asyncio
 import gzip
-import ipaddress
-import ssl
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from resources.chat.calls import CallFailed, EndpointUnusable
 from resources.chat.profile import Endpoint
@@ -24,6 +17,7 @@ from resources.chat.replies import AttemptFailed
 from resources.chat.retries import RetryPolicy
 from resources.chat.transport import BODY_BYTES, Connection
 from resources.embedder import EndpointEmbedder
+from tests.certificates import server_context
 from tests.fake_endpoint import Answer, FakeEndpoint
 
 if TYPE_CHECKING:
@@ -171,34 +165,21 @@ def test_what_is_no_http_breaks_one_call_off(chat: "ChatSetup", answer: bytes) -
         asyncio.run(work())
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PEM file with a certificate for 127.0.0.1 that nobody else signed, and its key."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, unencrypted = serialization.Encoding.PEM, serialization.NoEncryption()
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(signed.public_bytes(pem) + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, unencrypted))
-    return path
+@pytest.fixture
+def secure_endpoint(tmp_path: Path) -> Iterator[tuple[FakeEndpoint, Path]]:
+    """A fake endpoint that serves https, and the PEM file with its certificate."""
+    context, path = server_context(tmp_path)
+    endpoint = FakeEndpoint(context)
+    endpoint.start()
+    yield endpoint, path
+    endpoint.stop()
 
 
 @alike
 def test_a_private_certificate_is_trusted_by_ssl_cert_file_alone(
-    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch, certificate: Path, ask: Ask
+    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch, secure_endpoint: tuple[FakeEndpoint, Path], ask: Ask
 ) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    secure = FakeEndpoint(context)
-    secure.start()
+    secure, certificate = secure_endpoint
     endpoint = Endpoint(base_url=secure.base_url)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with pytest.raises(EndpointUnusable, match=r"certificate is not trusted: self.signed.*SSL_CERT_FILE"):
@@ -209,15 +190,12 @@ def test_a_private_certificate_is_trusted_by_ssl_cert_file_alone(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     ask(chat, endpoint)
     assert len(secure.requests) == 1
-    secure.stop()
 
 
-def test_one_untrusted_certificate_is_one_error_of_the_run(chat: "ChatSetup", certificate: Path) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    secure = FakeEndpoint(context)
-    secure.start()
-    answers = asyncio.run(chat.answers(chat.engine(chat.profile(base_url=secure.base_url)), *chat.calls(5)))
+def test_one_untrusted_certificate_is_one_error_of_the_run(
+    chat: "ChatSetup", secure_endpoint: tuple[FakeEndpoint, Path]
+) -> None:
+    engine = chat.engine(chat.profile(base_url=secure_endpoint[0].base_url))
+    answers = asyncio.run(chat.answers(engine, *chat.calls(5)))
     assert len(set(map(str, answers))) == 1
     assert isinstance(answers[0], EndpointUnusable)
-    secure.stop()

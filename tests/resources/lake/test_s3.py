@@ -14,6 +14,8 @@ from resources.lake.opening import open_store
 from resources.lake.ranged_file import READ_AHEAD
 from resources.lake.s3 import S3Store
 from resources.lake.store import S3Options, StoreError, StoreUnreachable
+from tests.certificates import server_context
+from tests.fake_endpoint import FakeEndpoint
 from tests.s3_proxy import S3Proxy
 
 Use = Callable[[S3Store], object]
@@ -134,7 +136,25 @@ def test_either_variable_sets_the_region(store: S3Store, monkeypatch: pytest.Mon
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv(name, "eu-north-1")
     assert store.client.meta.region_name == "eu-north-1"
-    assert S3Options().reading_options["client_kwargs"] == {"region_name": "eu-north-1"}
+    assert S3Options().reading_options["client_kwargs"]["region_name"] == "eu-north-1"
+
+
+def test_ssl_cert_file_names_the_trusted_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, certificate = server_context(tmp_path)
+    server = FakeEndpoint(context)  # no S3, but it answers
+    server.start()
+    store = S3Store("s3://bucket", S3Options(endpoint_url=server.base_url))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "some")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    for variable in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(StoreError, match="certificate of the authority that signed it into SSL_CERT_FILE"):
+        store.put("x", b"")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert S3Options().reading_options["client_kwargs"]["verify"] == str(certificate)
+    store = S3Store("s3://bucket", S3Options(endpoint_url=server.base_url))
+    assert not store.exists("x")
+    server.stop()
 
 
 # -- outages -----------------------------------------------------------------------------------------------------------
