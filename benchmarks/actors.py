@@ -45,7 +45,7 @@ NAMES, TRADES, KINDS, THINGS, PLACES, DAYS = map(
         "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
     ],
 )
-REFERENCE = re.compile(r"\n(We add[^\n]*)\n#### (\d+)")
+REFERENCE = re.compile(r"\n(We add[^\n]*)\n(?:#### |The answer is )(\d+)")
 GUIDANCE = "Look at what is there at first and at what comes on top of it, and think about which operation joins them."
 WRONG = {
     "weak_student": "I count all the things one after the other and then guess a little. The answer is 9999999.",

@@ -9,13 +9,15 @@ from resources.configuration import ConfigurationError
 
 SHIPPED = Path(__file__).parent / "scenarios"
 STANDARD = "standard"
+SETS = {STANDARD: SHIPPED, "paper": SHIPPED / "paper"}
+"""The shipped sets of scenarios: ours, and the same without what differs from the paper on purpose."""
 
 
 def load_scenarios(setting: str = STANDARD, prompt_set: str = "standard") -> Scenarios:
     """The scenarios that a setting names.
 
     Args:
-        setting: `standard` for the shipped ones, or the path of a folder; several are separated by commas.
+        setting: a name of `SETS`, or the path of a folder; several are separated by commas.
         prompt_set: see `load_scenario_folders`.
 
     Raises:
@@ -23,11 +25,11 @@ def load_scenarios(setting: str = STANDARD, prompt_set: str = "standard") -> Sce
     """
     folders = []
     for name in (part.strip() for part in setting.split(",") if part.strip()):
-        folder = SHIPPED if name == STANDARD else Path(name).expanduser()
+        folder = SETS.get(name) or Path(name).expanduser()
         if not folder.is_dir():
-            raise ConfigurationError(f"{name!r} is neither {STANDARD!r} nor a folder of scenarios")
+            raise ConfigurationError(f"{name!r} is neither a folder of scenarios nor one of {', '.join(SETS)}")
         folders.append(folder)
     if not folders:
         raise ConfigurationError(f"{setting!r} names no scenarios; write {STANDARD!r} or the path of a folder")
-    shipped = shipped_sets([home for home in SHIPPED.iterdir() if home.is_dir()])
+    shipped = shipped_sets([path.with_suffix("") for path in SHIPPED.glob("*.yaml")])
     return load_scenario_folders(folders, prompt_set, shipped)

@@ -30,6 +30,7 @@ class Question:
     reference_final: str | None  # the result, where one could be read off the reference
     domain: str  # "math", "code" or "general"
     system: str | None = None  # how the question is meant, where the seed says so
+    language: str = "English"  # of question and answer
 
     @property
     def in_full(self) -> str:

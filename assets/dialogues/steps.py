@@ -12,8 +12,9 @@ from assets.answers.compare import compare_final
 from assets.answers.read import stated_answers
 from assets.dialogues.questions import Question
 from assets.dialogues.task import DialogueTask
-from assets.framework.scenarios.declaration import Asked, Condition, Pose, Repeat, Say
+from assets.framework.scenarios.declaration import LANGUAGE, SPEAKER, Asked, Condition, Pose, Repeat, Say
 from assets.framework.scenarios.scenario import Scenario, repetitions_of, titled
+from resources.identity import draw_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,11 @@ class _Play:
         text = yield ModelTurn(
             turn,
             next((variant.prompt for variant in turn.variants if self._holds(variant.when, turn)), turn.prompt),
-            sees={"speaker": titled(turn.speaker), **{name: self._value(name, turn) for name in turn.visible}},
+            sees={
+                SPEAKER: titled(turn.speaker),
+                LANGUAGE: self.task.question.language,
+                **{name: self._value(name, turn) for name in turn.visible},
+            },
             answers=self._question(turn.answers) if turn.answers else None,
             must_not_answer=self._question(turn.must_not_answer) if turn.must_not_answer else None,
             said_before="\n".join(text for _, text in self.said),
@@ -121,8 +126,13 @@ class _Play:
             "open_task": (asked.reference_final is None) == when.open_task,
             "opening": (not self.said) == when.opening,
             "spoke_before": any(speaker == turn.speaker for speaker, _ in self.said) == when.spoke_before,
+            "chosen": all(self._chosen(name) == value for name, value in (when.chosen or {}).items()),
         }
         return all(facts[name] for name in when.model_fields_set)
+
+    def _chosen(self, name: str) -> str:
+        shares = self.scenario.declaration.choices[name]
+        return list(shares)[draw_index(list(shares.values()), "choice", name, self.task.dialogue_id)]
 
     def _verdict(self, step: str) -> str:
         asked = next(say.answers for say in self.scenario.says if say.say == step)

@@ -83,14 +83,22 @@ class PromptBook:
     Args:
         folders: where the files are; each is read from the first folder that has it.
         forms: by file name without `.txt`.
+        files: by the same name, the files of which the first that exists is read; by default those of that name in
+            `folders`.
 
     Raises:
         ConfigurationError: files are missing or not valid; every fault is named at once.
     """
 
-    def __init__(self, folders: Sequence[Path], forms: Mapping[str, PromptForm]) -> None:
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        forms: Mapping[str, PromptForm],
+        files: Mapping[str, Sequence[Path]] | None = None,
+    ) -> None:
         faults: list[str] = []
-        self._prompts = {name: _read(folders, name, form, faults) for name, form in forms.items()}
+        files = files or {name: [folder / f"{name}.txt" for folder in folders] for name in forms}
+        self._prompts = {name: _read(files[name], f"{name}.txt", form, faults) for name, form in forms.items()}
         if faults:
             where = " and ".join(map(str, dict.fromkeys(folders)))
             raise ConfigurationError(
@@ -189,9 +197,8 @@ def _fill(template: str, values: Mapping[str, str], inline: frozenset[str]) -> s
     )
 
 
-def _read(folders: Sequence[Path], name: str, form: PromptForm, faults: list[str]) -> Prompt:
-    file = f"{name}.txt"
-    path = next((folder / file for folder in folders if (folder / file).exists()), None)
+def _read(files: Sequence[Path], file: str, form: PromptForm, faults: list[str]) -> Prompt:
+    path = next((path for path in files if path.exists()), None)
     if path is None:
         faults.append(f"{file} is missing")
         return Prompt()

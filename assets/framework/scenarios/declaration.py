@@ -22,7 +22,10 @@ REFERENCES: Mapping[str, Asked] = {"reference": "question", "similar_reference":
 SO_FAR = ("dialogue", "own_turns")  # what models wrote until now: all turns, and those of the same speaker
 GIVEN = (*QUESTIONS, *REFERENCES, *SO_FAR)
 """Values that a step can see without an earlier step of that name."""
-SPEAKER = "speaker"  # every prompt may name its speaker
+SPEAKER = "speaker"
+LANGUAGE = "language"
+FOR_ALL = frozenset({SPEAKER, LANGUAGE})
+"""Values that every prompt may use, inside a sentence: who speaks, and in which language."""
 MOST_REPETITIONS = 20
 
 
@@ -58,6 +61,9 @@ class Condition(Configuration):
     opening: bool | None = Field(default=None, description="Whether no model has spoken yet.")
     spoke_before: bool | None = Field(
         default=None, description="Whether a model has written a turn of the speaker before."
+    )
+    chosen: dict[Name, Name] | None = Field(
+        default=None, description="What was chosen for the dialogue, by the name of the choice."
     )
 
     @model_validator(mode="after")
@@ -154,6 +160,11 @@ STEP_MODELS: Mapping[str, type[Configuration]] = {"pose": Pose, "say": Say, "rep
 class ScenarioDeclaration(Configuration):
     """One scenario; the file's name is the scenario's name."""
 
+    extends: str = Field(
+        default="",
+        description="Another scenario file, by its path from this one: its keys hold where this file has none, and so "
+        "do its prompts.",
+    )
     title: str = Field(default="", description="How texts for readers name it; by default the file's name.")
     description: str = Field(min_length=1, description="One sentence for the dataset card.")
     after: str = Field(default="", description="The publication it follows.")
@@ -167,6 +178,11 @@ class ScenarioDeclaration(Configuration):
     draws: dict[Name, dict[int, float]] = Field(
         default_factory=dict, max_length=1, description="A number that is drawn for each plan: value to share."
     )
+    choices: dict[Name, dict[Name, Annotated[float, Field(ge=0)]]] = Field(
+        default_factory=dict,
+        description="What is chosen for each dialogue, by the hash of its id: value to share. See the condition "
+        "`chosen`.",
+    )
     steps: tuple[Step, ...] = Field(min_length=2)
     rubric: Name = Field(default="solution", description="The rubric by which the judge judges.")
 
@@ -179,6 +195,14 @@ class ScenarioDeclaration(Configuration):
             if min(shares.values()) < 0 or not sum(shares.values()):
                 raise ValueError(f"{name}: the shares have to be positive")
         return draws
+
+    @field_validator("choices")
+    @classmethod
+    def _values_can_be_chosen(cls, choices: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for name, shares in choices.items():
+            if not sum(shares.values()):
+                raise ValueError(f"{name}: some share has to be positive")
+        return choices
 
     def walk(self) -> Iterator[tuple[tuple[int | str, ...], Turn, Repeat | None]]:
         """Every turn once: its path in the file, the turn, and the loop that it is in."""

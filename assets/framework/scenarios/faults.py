@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Set
 from itertools import chain
 
 from assets.framework.scenarios.declaration import (
+    FOR_ALL,
     GIVEN,
     MOST_REPETITIONS,
     QUESTIONS,
     REFERENCES,
-    SPEAKER,
     Pose,
     Repeat,
     Say,
@@ -42,7 +42,7 @@ def prompt_faults(declaration: ScenarioDeclaration, placeholders: Mapping[str, S
 
     Args:
         declaration: a valid one.
-        placeholders: those of each prompt file, by its name; without that of the speaker's name.
+        placeholders: those of each prompt file, by its name; without those that every prompt may use.
     """
     return [
         fault
@@ -78,7 +78,7 @@ def _names_of_turns(declaration: ScenarioDeclaration) -> Iterator[Fault]:
             continue
         if turn.say in seen:
             yield (*path, "say"), f"there are two steps {turn.say!r}; give each its own name"
-        if turn.say in GIVEN or turn.say == SPEAKER:
+        if turn.say in GIVEN or turn.say in FOR_ALL:
             yield (*path, "say"), f"{turn.say!r} is the name of a given value; choose another name"
         seen.add(turn.say)
 
@@ -111,6 +111,9 @@ def _unused(declaration: ScenarioDeclaration) -> Iterator[Fault]:
     repeated = {step.repeat for step in declaration.steps if isinstance(step, Repeat)}
     for name in sorted(set(declaration.draws) - repeated):
         yield ("draws", name), f"no loop is repeated {name!r} times"
+    variants = (variant for turn in turns if isinstance(turn, Say) for variant in turn.variants)
+    for name in sorted(set(declaration.choices) - {name for one in variants for name in one.when.chosen or {}}):
+        yield ("choices", name), f"no variant depends on the choice {name!r}"
 
 
 def _loops(declaration: ScenarioDeclaration) -> Iterator[Fault]:
@@ -148,6 +151,12 @@ def _values(declaration: ScenarioDeclaration, path: Place, turn: Turn) -> Iterat
         for fact in ("right", "wrong"):
             if name := getattr(variant.when, fact):
                 yield from _reference_to(earlier, (*path, "variants", index, "when"), name)
+        for choice, value in (variant.when.chosen or {}).items():
+            at = (*path, "variants", index, "when", "chosen", choice)
+            if choice not in declaration.choices:
+                yield at, f"choice {choice!r}: {unknown_key(choice, declaration.choices)}"
+            elif value not in declaration.choices[choice]:
+                yield at, f"choice {choice!r}, value {value!r}: {unknown_key(value, declaration.choices[choice])}"
 
 
 def _reference_to(earlier: Mapping[str, Say], path: Place, name: str) -> Iterator[Fault]:

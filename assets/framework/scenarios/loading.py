@@ -1,23 +1,26 @@
-"""Reads scenarios from folders: `<name>.yaml`, and its prompts in `<name>/<set>/<prompt>.txt` beside it."""
+"""Reads scenarios from folders: `<name>.yaml`, and its prompts in `<name>/<set>/<prompt>.txt` beside it.
+
+A set that has `critic_teacher.txt` and no `critic_teacher_open.txt` uses the former for both; only `standard` has all.
+"""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from assets.framework.prompts import PromptBook, PromptForm
 from assets.framework.scenarios.declaration import (
+    FOR_ALL,
     GIVEN,
     QUESTIONS,
-    SPEAKER,
     STEP_MODELS,
     Pose,
     Say,
     ScenarioDeclaration,
 )
 from assets.framework.scenarios.faults import Fault, declaration_faults, prompt_faults
+from assets.framework.scenarios.files import ScenarioFile, read_scenario_file
 from assets.framework.scenarios.scenario import Scenario, Scenarios
 from resources.configuration import (
     ConfigurationError,
@@ -25,7 +28,6 @@ from resources.configuration import (
     fault_list,
     keys_at,
     located_faults,
-    read_yaml,
     unknown_key,
 )
 
@@ -58,7 +60,7 @@ def load_scenario_folders(folders: Sequence[Path], prompt_set: str, known_sets: 
             elif scenario := _load(path, prompt_set, faults):
                 found[path.stem] = scenario
     faults += _equal_short_names(found)
-    has_set = any((path.with_suffix("") / prompt_set).is_dir() for path in first.values())
+    has_set = any(_has_set(path, prompt_set) for path in first.values())
     if not has_set and prompt_set not in known_sets and not _is_folder(prompt_set):
         faults.append(f"the prompts {prompt_set!r}: no scenario has such a set, and it is no folder")
     if faults:
@@ -72,45 +74,61 @@ def _load(path: Path, prompt_set: str, faults: list[str]) -> Scenario | None:
         faults.append(f"{path}: name the file in small letters, digits and underscores, such as `my_scenario.yaml`")
         return None
     try:
-        content = read_yaml(path)
+        file = read_scenario_file(path)
     except ConfigurationError as error:
         faults.append(str(error))
         return None
-    if not isinstance(content, Mapping):
-        faults.append(f"{path}:1: should be a mapping of keys to values, is {type(content).__name__}")
-        return None
     prompts = None
     try:
-        declaration = ScenarioDeclaration.model_validate(content)
+        declaration = ScenarioDeclaration.model_validate(file.content)
     except ValidationError as error:
         found = list(_invalid_values(error))
     else:
         found = declaration_faults(declaration)
         try:
-            prompts = _read_prompts(path, declaration, prompt_set)
+            prompts = _read_prompts(file, declaration, prompt_set)
         except ConfigurationError as error:
             faults.append(str(error))
         else:
-            placeholders = {name: prompts.placeholders(name) - {SPEAKER} for name in prompts.versions()}
+            placeholders = {name: prompts.placeholders(name) - FOR_ALL for name in prompts.versions()}
             found += prompt_faults(declaration, placeholders)
-    if found:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        numbered = sorted(((_line(node, place), message) for place, message in found), key=lambda fault: fault[0])
-        faults += [f"{path}:{line}: {message}" for line, message in numbered]
+    numbered = sorted(((file.line(place), message) for place, message in found), key=lambda fault: fault[0])
+    for (index, line), message in numbered:
+        extended = f" (as extended by {path})" if index else ""
+        faults.append(f"{file.files[index].path}:{line}: {message}{extended}")
     return Scenario(path.stem, declaration, prompts) if prompts and not found else None
 
 
-def _read_prompts(path: Path, declaration: ScenarioDeclaration, prompt_set: str) -> PromptBook:
-    own, sets = Path(prompt_set).expanduser(), path.with_suffix("")
-    is_set = "/" not in prompt_set and ((sets / prompt_set).is_dir() or not own.is_dir())
-    folders = [sets / prompt_set, sets / STANDARD] if is_set else [own / path.stem, own]
+def _read_prompts(file: ScenarioFile, declaration: ScenarioDeclaration, prompt_set: str) -> PromptBook:
+    """The prompts of a set, beside the file and then beside those that it extends; `standard` ones stand in."""
+    own, homes = Path(prompt_set).expanduser(), [one.path.with_suffix("") for one in file.files]
+    is_set = "/" not in prompt_set and (any((home / prompt_set).is_dir() for home in homes) or not own.is_dir())
+    chosen = [home / prompt_set for home in homes] if is_set else [own / file.path.stem, own]
+    standard = [home / STANDARD for home in homes] if is_set else []
     steps = [turn for _, turn, _ in declaration.walk()]
     names = frozenset({*GIVEN, *(turn.say for turn in steps if isinstance(turn, Say))})
-    chat = PromptForm(frozenset(), names, frozenset({SPEAKER}))
+    chat = PromptForm(frozenset(), names, FOR_ALL)
     plain = PromptForm(frozenset(), frozenset(QUESTIONS), plain=True)
     forms = {turn.prompt: plain for turn in steps if isinstance(turn, Pose) and turn.prompt}
     forms |= {name: chat for turn in steps if isinstance(turn, Say) for name in turn.prompts}
-    return PromptBook(folders, forms)
+    files = {}
+    for name in forms:
+        others = {one for turn in steps if isinstance(turn, Say) and name in turn.prompts for one in turn.prompts}
+        general = sorted((one for one in others if name.startswith(f"{one}_")), key=len, reverse=True)
+        allowed = [name] if prompt_set == STANDARD else [name, *general]
+        files[name] = [
+            *(folder / f"{one}.txt" for one in allowed for folder in chosen),
+            *(folder / f"{name}.txt" for folder in standard),
+        ]
+    return PromptBook([*chosen, *standard], forms, files)
+
+
+def _has_set(path: Path, prompt_set: str) -> bool:
+    try:
+        files = read_scenario_file(path).files
+    except ConfigurationError:
+        return (path.with_suffix("") / prompt_set).is_dir()
+    return any((file.path.with_suffix("") / prompt_set).is_dir() for file in files)
 
 
 def _is_folder(prompt_set: str) -> bool:
@@ -151,20 +169,3 @@ def _known_keys(path: Place) -> list[str]:
 def _is_tag(path: Place, at: int) -> bool:
     """Whether a part of pydantic's path names the kind of a step; it is no key of the file."""
     return path[at] in STEP_MODELS and at >= 2 and path[at - 2] == "steps" and isinstance(path[at - 1], int)
-
-
-def _line(node: yaml.Node | None, place: Place) -> int:
-    """The line of the deepest part of `place` that the file has."""
-    line = node.start_mark.line if node else 0
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if str(key.value) == str(part)), None)
-            if pair is None:
-                break
-            line, node = pair[0].start_mark.line, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-        else:
-            break
-    return line + 1

@@ -10,7 +10,7 @@ from assets.framework.scenarios.declaration import Asked, Repeat, Say, ScenarioD
 from resources.identity import stable_hash
 
 # Keys of a declaration that change no dialogue and no score.
-_OF_NO_EFFECT = {"title", "description", "after", "position", "short_name", "share", "draws", "roles"}
+_OF_NO_EFFECT = {"title", "description", "after", "position", "short_name", "share", "draws", "roles", "extends"}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tests.shipped_scenarios import SCENARIOS
 ASSET = AssetKey("scenario_dialogues")
 scenario_dialogues = dialogues_asset(dialogue_partitions(SCENARIOS))
 DEBATES = ["debate"] * 2
-ANSWER = "I put both together. The answer is 7."
+ANSWER = "I put both together and count what is there."  # no final answer, so debates do not end early
 KEYS = {"scenario": "debate", "shard": "sums-0000"}
 REFUSAL = "I'm sorry, but I can't help with that."
 
@@ -126,7 +126,7 @@ def test_every_partition_of_a_run_is_written_and_a_second_run_calls_no_model(pro
 
 
 def test_the_ui_shows_a_dialogue_as_harmless_text_and_what_the_calls_took(project: SampleProject) -> None:
-    project.endpoint.answer_with(lambda request: "I say <b>seven</b>. The answer is 7.")
+    project.endpoint.answer_with(lambda request: "I say <b>seven</b> and count again.")
     shown = metadata(project.run(FIRST))
     assert ("**Student A**" in shown["sample dialogue"], "<b>" in shown["sample dialogue"]) == (True, False)
     assert "&lt;b&gt;seven" in shown["sample dialogue"]
@@ -144,7 +144,7 @@ def test_the_footer_says_what_made_the_dialogues(project: SampleProject) -> None
     project.run(FIRST)
     facts = project.lake.facts(DIALOGUES, KEYS)
     assert (facts["profile"], facts["models"]["debater_a"], facts["usage"]["calls"]) == ("project", "fake", 8)
-    assert set(facts["prompts"]) == {"debater_opening", "debater_reply", "debate_closer"}
+    assert facts["prompts"] == SCENARIOS["debate"].prompts.versions()
 
 
 def test_a_failed_gate_fails_the_run_and_keeps_every_row_until_a_later_run_passes(project: SampleProject) -> None:

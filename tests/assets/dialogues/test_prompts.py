@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from assets.dialogues.load_scenarios import SHIPPED, load_scenarios
+from assets.framework.scenarios.declaration import Repeat
 from assets.framework.scenarios.scenario import Scenario
 from tests.shipped_scenarios import SCENARIOS
 
 SETS = {name: load_scenarios("standard", name) for name in ("standard", "by_example")}
+PAPER = load_scenarios("paper")
 
 
 def chats(scenario: Scenario) -> list[str]:
@@ -23,12 +25,13 @@ SHIPPED_PROMPTS = [(prompt_set, *spoken) for prompt_set in SETS for spoken in SP
 def shown(prompt_set: str, scenario: str, prompt: str) -> list[tuple[str, str]]:
     """Role and text of the prompt's messages, every placeholder filled with DATA."""
     prompts = SETS[prompt_set][scenario].prompts
-    messages = prompts.render(prompt, **dict.fromkeys(prompts.placeholders(prompt), "DATA"))
+    values = dict.fromkeys(prompts.placeholders(prompt), "DATA") | {"language": "English"}
+    messages = prompts.render(prompt, **values)
     return [(message.role, message.content) for message in messages]
 
 
 def test_every_shipped_set_is_tested() -> None:
-    assert {folder.name for folder in SHIPPED.glob("*/*") if folder.is_dir()} == set(SETS)
+    assert {file.parent.name for file in SHIPPED.glob("**/*.txt")} == set(SETS)
 
 
 def test_a_users_own_folder_replaces_the_shipped_prompts(tmp_path: Path) -> None:
@@ -68,5 +71,36 @@ def test_no_instruction_asserts_that_somebody_erred(prompt_set: str, scenario: s
 def test_the_second_analogy_shows_all_that_was_said() -> None:
     analogy = SCENARIOS["analogy"]
     second = analogy.judged[-1]
-    sees = {name: f"the {name}" for name in second.visible}
-    assert all(text in analogy.prompts.render(second.prompt, **sees)[-1].content for text in sees.values())
+    sees = {name: f"the {name}" for name in (*second.visible, "language")}
+    shown = "".join(message.content for message in analogy.prompts.render(second.prompt, **sees))
+    assert all(text in shown for text in sees.values())
+
+
+@pytest.mark.parametrize(("scenario", "prompt"), SPOKEN)
+def test_who_sees_a_reference_is_never_to_mention_it(scenario: str, prompt: str) -> None:
+    sees = SCENARIOS[scenario].prompts.placeholders(prompt)
+    told = "never mention" in shown("standard", scenario, prompt)[0][1]
+    assert told == bool(sees & {"reference", "similar_reference"})
+
+
+@pytest.mark.parametrize(("scenario", "prompt"), SPOKEN)
+def test_no_prompt_of_an_open_task_asks_for_a_final_answer(scenario: str, prompt: str) -> None:
+    text = " ".join(content for _, content in shown("standard", scenario, prompt)).lower()
+    if prompt.endswith("_open"):
+        assert "final answer" not in text
+        assert "the answer is" not in text
+
+
+def test_the_paper_set_leaves_out_what_differs_from_the_paper() -> None:
+    assert "reference" not in PAPER["analogy"].says[0].visible
+    assert PAPER["debate"].declaration.choices == {}
+    assert [step.until_agree for step in PAPER["debate"].declaration.steps if isinstance(step, Repeat)] == [None]
+    assert not [name for name in PAPER["debate"].prompt_names if "misreading" in name or "other_method" in name]
+    assert {name: one.identity for name, one in PAPER.items()}["error_correction"] == (
+        SCENARIOS["error_correction"].identity
+    )
+
+
+def test_a_set_without_a_variant_uses_the_prompt_that_it_varies() -> None:
+    texts = [shown("by_example", "debate", name) for name in ("debater_reply", "debater_reply_misreading_open")]
+    assert texts[0] == texts[1]

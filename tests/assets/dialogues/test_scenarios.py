@@ -1,5 +1,6 @@
 """What every speaker of every scenario sees."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,8 +33,17 @@ def model_turns(task: DialogueTask, ending: str = "") -> list[ModelTurn]:
 
 @pytest.mark.parametrize("scenario", NAMES)
 def test_every_role_and_prompt_that_is_used_is_declared_and_can_be_filled(scenario: str) -> None:
-    task = make_task(scenario, repetitions=2 if scenario == "debate" else None)
-    steps = [*steps_of(task), *steps_of(task, ". The answer is 7.")]
+    drawn = {"repetitions": 2} if scenario == "debate" else {}
+    tasks = [make_task(scenario, dialogue_id=str(number), **drawn) for number in range(12)]  # so that all is chosen
+    tasks += [
+        replace(
+            task,
+            question=replace(FIRST, reference_final=None),
+            similar=task.similar and replace(task.similar, reference_final=None),
+        )
+        for task in tasks
+    ]
+    steps = [step for task in tasks for ending in ("", ". The answer is 7.") for step in steps_of(task, ending)]
     turns = [step for step in steps if isinstance(step, ModelTurn)]
     assert {step.prompt for step in steps if step.prompt} == set(SCENARIOS[scenario].prompt_names)
     assert {turn.say.role for turn in turns} == set(SCENARIOS[scenario].roles)
@@ -69,7 +79,11 @@ def test_every_role_and_prompt_that_is_used_is_declared_and_can_be_filled(scenar
                 }
             ],
         ),
-        ("analogy", "explaining_teacher", [{"speaker": "Teacher", "question": FIRST.text}]),
+        (
+            "analogy",
+            "explaining_teacher",
+            [{"speaker": "Teacher", "question": FIRST.text, "reference": FIRST.reference}],
+        ),
         (
             "analogy",
             "analogy_student",
@@ -94,6 +108,7 @@ def test_every_role_and_prompt_that_is_used_is_declared_and_can_be_filled(scenar
 )
 def test_each_role_sees_what_the_method_says(scenario: str, role: str, seen: list[Any]) -> None:
     task = make_task(scenario, repetitions=2 if scenario == "debate" else None)
+    seen = [{"language": "English", **one} for one in seen]
     assert [dict(turn.sees) for turn in model_turns(task) if turn.say.role == role] == seen
 
 

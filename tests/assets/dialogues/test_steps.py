@@ -1,16 +1,19 @@
 """How the keys of a declaration decide what is played."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from assets.dialogues.steps import ModelTurn, play
+from assets.dialogues.steps import ModelTurn, Steps, play
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.declaration import ScenarioDeclaration
 from assets.framework.scenarios.faults import declaration_faults
 from assets.framework.scenarios.scenario import Scenario
 from tests.assets.dialogues.scripted import make_task
+from tests.shipped_scenarios import SCENARIOS
 
 END = {
     "say": "end",
@@ -21,6 +24,7 @@ END = {
     "answers": "question",
     "judged": True,
 }
+CHOICES = {"view": {"plain": 0, "misreading": 1}, "mood": {"calm": 1}}
 POSE = {"pose": "question", "speaker": "guide"}
 
 
@@ -35,21 +39,27 @@ def played(steps: list[Any], texts: dict[str, list[str]], **task: Any) -> list[M
         "speakers": {"guide": {"side": "human"}, "learner": {"side": "gpt"}},
         "roles": {"expert": {}},
         "draws": {"rounds": {1: 1, 3: 1}} if any(step.get("repeat") == "rounds" for step in steps) else {},
+        "choices": CHOICES if "'chosen'" in str(steps) else {},
         "steps": steps,
     }
     declaration = ScenarioDeclaration.model_validate(content)
     assert declaration_faults(declaration) == []
     scenario = Scenario("steps", declaration, PromptBook([Path()], {}))
     left = {name: iter(said) for name, said in texts.items()}
-    generator, found = play(scenario, make_task("debate", **task)), []
+    return model_turns(play(scenario, make_task("debate", **task)), left)
+
+
+def model_turns(steps: Steps, left: Mapping[str, Iterator[str]] = MappingProxyType({})) -> list[ModelTurn]:
+    """The turns of models; a step says its texts in `left`, `nothing` where there is none."""
+    found = []
     try:
-        step = next(generator)
+        step = next(steps)
         while True:
             if isinstance(step, ModelTurn):
                 found.append(step)
-                step = generator.send(next(left.get(step.say.say, iter(())), "nothing"))
+                step = steps.send(next(left.get(step.say.say, iter(())), "nothing"))
             else:
-                step = generator.send(step.text)
+                step = steps.send(step.text)
     except StopIteration:
         return found
 
@@ -101,6 +111,8 @@ def test_a_loop_runs_as_often_as_declared_or_until_two_speakers_agree(
         ({"opening": False}, "", True),
         ({"opening": True}, "", False),
         ({"spoke_before": True}, "", False),  # the guide has posed the question, but no model has written it
+        ({"chosen": {"view": "misreading", "mood": "calm"}}, "", True),
+        ({"chosen": {"view": "plain", "mood": "calm"}}, "", False),
         ({"right": "try", "domain": "math"}, SEVEN, True),
         ({"right": "try", "domain": "code"}, SEVEN, False),
     ],
@@ -118,3 +130,20 @@ def test_a_step_sees_the_latest_text_of_another_and_all_of_its_own_turns() -> No
     assert [(seen["view"], seen["own_turns"]) for seen in replies] == [("a", ""), ("b", "c")]
     assert turns[-1].sees["view"] == "b"
     assert turns[-1].sees["dialogue"] == "Learner: a\n\nGuide: c\n\nLearner: b\n\nGuide: d"
+
+
+def test_a_choice_is_drawn_by_the_dialogue_and_holds_for_all_of_it() -> None:
+    declaration = SCENARIOS["debate"].declaration
+    prompts = {}
+    for number in range(30):
+        task = make_task("debate", dialogue_id=str(number), repetitions=2)
+        prompts[number] = [
+            step.prompt
+            for steps in (play(SCENARIOS["debate"], task), play(SCENARIOS["debate"], task))
+            for step in model_turns(steps)
+            if step.say.say == "reply"
+        ]
+        assert prompts[number] == prompts[number][:2] * 2
+    views = [one[0].removeprefix("debater_reply").strip("_") or "plain" for one in prompts.values()]
+    assert set(views) == set(declaration.choices["view"])
+    assert {one[1] for one in prompts.values()} == {"debater_reply_again"}

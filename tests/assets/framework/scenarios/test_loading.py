@@ -160,6 +160,13 @@ CASES: Sequence[tuple[str, str, list[str]]] = [
         "own_turns], answers: question, judged: true}",
         ["11: the judged turns", "17: 'retry' is in a loop"],
     ),
+    (
+        "reviews: attempt",
+        "variants: [{when: {chosen: {mood: calm}}, prompt: advice}]",
+        ["18: choice 'mood': there is no such key"],
+    ),
+    ("roles:", "choices: {mood: {calm: 1}}\nroles:", ["5: no variant depends on the choice 'mood'"]),
+    ("roles:", "choices: {mood: {calm: 0}}\nroles:", ["5: choices: mood: some share has to be positive"]),
     ("reviews: attempt", "reviews: hint", ["18: step 'hint' has no `answers`, so it is neither right nor wrong"]),
     ("prompt: opening", "prompt: opening, praises: end", ["12: step 'end': there is no such key"]),
     ("reviews: attempt", "variants: [{when: {right: hint}, prompt: end}]", ["18: step 'hint'", "18: end.txt wants"]),
@@ -251,6 +258,7 @@ def test_files_that_a_set_does_not_have_are_the_standard_ones(tmp_path: Path) ->
     ("setting", "names"),
     [
         ("standard", ["error_correction", "debate", "analogy"]),
+        ("paper", ["error_correction", "debate", "analogy"]),
         ("{folder}", ["hints"]),
         ("standard, {folder},", ["error_correction", "debate", "analogy", "hints"]),
     ],
@@ -261,8 +269,62 @@ def test_a_setting_names_the_shipped_scenarios_and_folders(tmp_path: Path, setti
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("nowhere", "'nowhere' is neither 'standard' nor a folder"), (" , ", "' , ' names no scenarios")],
+    [
+        ("nowhere", "'nowhere' is neither a folder of scenarios nor one of standard, paper"),
+        (" , ", "' , ' names no scenarios"),
+    ],
 )
 def test_a_setting_that_names_nothing_is_an_error(setting: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         load_scenarios(setting)
+
+
+def test_a_file_that_extends_another_has_its_keys_and_prompts(tmp_path: Path) -> None:
+    base, folder = write(tmp_path / "base"), tmp_path / "own"
+    prompts = {"hint": "[user]\nBriefly: {question} {dialogue}"}
+    write(folder, "extends: ../base/hints.yaml\ntitle: Short hints\ndraws: {rounds: {2: 1}}", "short", prompts)
+    (scenario,) = load_scenario_folders([folder], "standard").values()
+    (original,) = load_scenario_folders([base], "standard").values()
+    assert (scenario.name, scenario.title, scenario.repetitions) == ("short", "Short hints", ("rounds", {2: 1}))
+    assert scenario.declaration.steps == original.declaration.steps
+    versions, before = scenario.prompts.versions(), original.prompts.versions()
+    assert {name for name in versions if versions[name] != before[name]} == {"hint"}
+
+
+def test_prompts_of_a_set_beside_the_extended_file_take_precedence_over_standard_ones(tmp_path: Path) -> None:
+    base = write(tmp_path / "base")
+    (base / "hints" / "small").mkdir()
+    (base / "hints" / "small" / "attempt.txt").write_text("[user]\nBriefly: {question}")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "hints.yaml").write_text("extends: ../base/hints.yaml")
+    scenario = load_scenario_folders([tmp_path / "own"], "small")["hints"]
+    assert "Briefly" in scenario.prompts.render("attempt", question="Q")[0].content
+
+
+@pytest.mark.parametrize(
+    ("extending", "fault"),
+    [
+        ("extends: nowhere.yaml", "a.yaml:1: extends: there is no file"),
+        ("title: A\nextends: a.yaml", "a.yaml:2: extends: a.yaml extends this file"),
+        ("title: A\nextends: b.yaml", "b.yaml:1: extends: a.yaml extends this file"),
+        ("extends: [b.yaml]", "a.yaml:1: extends: should be the path of a scenario file"),
+        ("extends: list.yaml", "list.yaml:1: should be a mapping"),
+        ("extends: hints.yaml\nroles: {beginner: {}}", "hints.yaml:16: role 'coach'"),
+        ("title: A\nextends: bad.yaml", "bad.yaml:16: role 'couch'"),
+        ("extends: hints.yaml\nstep: []", "a.yaml:2: step: there is no such key; is steps meant?"),
+    ],
+)
+def test_a_fault_of_an_extending_file_is_named_with_the_file_that_has_it(
+    tmp_path: Path, extending: str, fault: str
+) -> None:
+    write(tmp_path / "f")
+    files = {
+        "a": extending,
+        "b": "extends: a.yaml",
+        "list": "- one",
+        "bad": GOOD.replace("role: coach", "role: couch"),
+    }
+    for name, text in files.items():
+        (tmp_path / "f" / f"{name}.yaml").write_text(text)
+    found = [one.replace(f"{tmp_path}/f/", "") for one in faults(tmp_path / "f")]
+    assert any(one.startswith(fault) for one in found), found

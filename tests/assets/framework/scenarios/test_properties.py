@@ -213,5 +213,5 @@ def test_each_turn_is_the_step_that_it_was_played_as_where_no_loop_ends_early(
 def test_a_model_sees_exactly_what_its_step_names(scenario: Scenario, answers: list[str]) -> None:
     for step in played(scenario, drawn_numbers(scenario)[0], answers).steps:
         if isinstance(step, ModelTurn):
-            assert set(step.sees) == {"speaker", *step.say.visible}
+            assert set(step.sees) == {"speaker", "language", *step.say.visible}
             assert step.prompt in step.say.prompts
