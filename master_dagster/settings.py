@@ -281,7 +281,8 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     if profile and not prompt_set:
         prompt_set, named_by = profile.prompts, "MASTER_PROFILE: prompts"
     prompts = read_named(named_by, prompt_set, load_prompts) if prompt_set else None
-    scenarios = read("scenarios", lambda folders: load_scenarios(folders, prompt_set or STANDARD))
+    folders = ",".join(named(folder.strip()) for folder in settings.scenarios.split(",") if folder.strip())
+    scenarios = read_named("MASTER_SCENARIOS", folders, lambda names: load_scenarios(names, prompt_set or STANDARD))
     plan_rules = read("plan_rules", load_plan_rules)
     benchmarks = read("benchmarks", load_benchmarks)
     needed = {role: f"scenario {one.title}" for one in (scenarios or {}).values() for role in one.roles}

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 from dagster import build_resources
 
+from assets.dialogues.load_scenarios import SHIPPED
 from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import CONFIGURATIONS as SEEDS
 from assets.seeds.configuration import SEED_SOURCES
@@ -58,7 +59,9 @@ def test_every_folder_finds_the_settings_and_the_lake_of_the_project(
     project.mkdir()
     elsewhere.mkdir()
     shutil.copy(SEEDS / "example.yaml", project / "my seeds.yaml")
+    shutil.copytree(SHIPPED, project / "my scenarios")
     lines = [f"MASTER_LAKE_ROOT={lake_root}", "MASTER_SEEDS=my seeds.yaml", "MASTER_NIGHTLY_PARTITIONS=7"]
+    lines.append("MASTER_SCENARIOS=my scenarios,")
     (project / ".env").write_bytes(codecs.BOM_UTF8 + "".join(f"{line}\r\n" for line in lines).encode())
     monkeypatch.setattr("master_dagster.settings.PROJECT", project)
     found = []
