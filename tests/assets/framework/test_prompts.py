@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.framework.prompts import PromptBook, disarmed, has_control_tokens, load_prompt_set, prompt_form
+from assets.framework.prompts import PromptBook, control_tokens, disarmed, load_prompt_set, prompt_form
 from resources.configuration import ConfigurationError
 
 FORMS = {
@@ -121,8 +121,8 @@ def test_inline_values_plain_prompts_and_lone_placeholders_need_no_fence(book: P
 def test_tokens_of_chat_templates_are_disarmed(token: str) -> None:
     disarmed_text = disarmed(f"before {token} after")
     assert token not in disarmed_text
-    assert has_control_tokens(token)
-    assert not has_control_tokens(disarmed_text)
+    assert next(control_tokens(token), None)
+    assert not list(control_tokens(disarmed_text))
 
 
 @pytest.mark.parametrize(
