@@ -3,6 +3,9 @@
 Every draw is a hash of the seed and the rules' random seed, so it does not depend on which other seeds are planned. A
 written plan never changes: its shard is never planned again. Later plans give its near-duplicates and its partner the
 same split, also under other rules.
+
+A seed is the first question of an analogy or the similar question of others, never both: the similar questions are
+drawn from the seeds that ask for none (METHOD: analogy).
 """
 
 from collections.abc import Collection, Sequence
@@ -22,6 +25,7 @@ from resources.identity import draw_index, draw_one, stable_hash
 from resources.lake.tables import AlreadyWritten, Lake
 
 PLANNED_FROM = ["seed_id", "source", "shard", "reading", "domain", "representative"]
+DECIDED = ["seed_id", "representative", "split", "drawn_scenario", "partner_seed_id"]
 
 
 class PlanError(RuntimeError):
@@ -60,14 +64,15 @@ def plan_shards(
     if unknown:
         raise PlanError(f"raw_seeds has no shard {', '.join(unknown)}; materialise raw_seeds for {source} first")
     seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in written_shards], PLANNED_FROM)
-    seeds = order_seeds(seeds, decided_splits(lake, seeds), rules)
-    plans = draw_plans(seeds, new, scenarios, rules)
-    paired = [name for name, scenario in scenarios.items() if scenario.needs_partner]
-    askers = plans.filter(pl.col("drawn_scenario").is_in(paired))["row"].to_numpy()
+    decided = lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in written_shards], DECIDED)
+    seeds = order_seeds(seeds, decided_splits(decided, seeds), rules)
+    plans = draw_plans(seeds, new, scenarios, rules, decided["partner_seed_id"].drop_nulls())
+    askers = plans.filter(pl.col("scenario").is_in(_paired(scenarios)))["row"].to_numpy()
     embedder = None
     if askers.size:
         vectors, embedder = read_vectors(lake, source, written_shards, seeds)
-        plans = draw_partners(plans, seeds, vectors, askers, scenarios, rules, retracted)
+        excluded = first_questions(seeds, decided, scenarios, rules) | seeds["seed_id"].is_in(list(retracted))
+        plans = draw_partners(plans, seeds, vectors, askers, scenarios, rules, excluded.to_numpy())
     plans = draw_repetitions(plans, scenarios, rules)
     written = []
     for shard in new:
@@ -82,15 +87,17 @@ def plan_shards(
     return written
 
 
-def decided_splits(lake: Lake, seeds: pl.DataFrame) -> pl.DataFrame:
-    """`representative` and `split` of the groups that a written plan has decided: of its seed and of its partner."""
-    shards = seeds["shard"].unique()
-    columns = ["seed_id", "representative", "split", "partner_seed_id"]
-    plans = lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in shards], columns)
-    partners = plans.select(seed_id="partner_seed_id", split="split").drop_nulls().unique()
+def decided_splits(decided: pl.DataFrame, seeds: pl.DataFrame) -> pl.DataFrame:
+    """`representative` and `split` of the groups that a written plan has decided: of its seed and of its partner.
+
+    Args:
+        decided: the columns `DECIDED` of the written plans.
+        seeds: those of the source.
+    """
+    partners = decided.select(seed_id="partner_seed_id", split="split").drop_nulls().unique()
     of_partners = partners.join(seeds.select("seed_id", "representative"), on="seed_id")
-    decided = pl.concat([of_partners.select("representative", "split"), plans.select("representative", "split")])
-    return decided.unique("representative", keep="last", maintain_order=True)
+    splits = pl.concat([of_partners.select("representative", "split"), decided.select("representative", "split")])
+    return splits.unique("representative", keep="last", maintain_order=True)
 
 
 def order_seeds(seeds: pl.DataFrame, decided: pl.DataFrame, rules: PlanRules) -> pl.DataFrame:
@@ -120,17 +127,49 @@ def order_seeds(seeds: pl.DataFrame, decided: pl.DataFrame, rules: PlanRules) ->
     )
 
 
-def draw_plans(seeds: pl.DataFrame, shards: Collection[str], scenarios: Scenarios, rules: PlanRules) -> pl.DataFrame:
-    """The drawn scenario of each seed of `shards`, in the order of the lake, without partners and repetitions."""
+def draw_plans(
+    seeds: pl.DataFrame,
+    shards: Collection[str],
+    scenarios: Scenarios,
+    rules: PlanRules,
+    partners: Collection[str] = (),
+) -> pl.DataFrame:
+    """The scenario of each seed of `shards`, in the order of the lake, without partners and repetitions.
+
+    `partners` are the similar questions of written plans. One that draws a scenario with a similar question, as it can
+    under other rules than those of its asker, gets another scenario.
+    """
     plans = seeds.filter(pl.col("shard").is_in(list(shards))).sort("lake_row")
-    names, shares = zip(*rules.scenario_shares(scenarios).items(), strict=True)
-    drawn = [names[_draw(shares, "scenario", rules, seed_id)] for seed_id in plans["seed_id"]]
+    drawn = _drawn_scenarios(plans["seed_id"], scenarios, rules)
+    paired, used = _paired(scenarios), set(partners)
+    decided = [
+        _other_scenario(scenarios, rules, seed_id) if scenario in paired and seed_id in used else scenario
+        for seed_id, scenario in zip(plans["seed_id"], drawn, strict=True)
+    ]
     return plans.with_columns(
-        drawn_scenario=pl.Series(drawn, dtype=pl.String),
-        scenario=pl.Series(drawn, dtype=pl.String),
+        drawn_scenario=drawn,
+        scenario=pl.Series(decided, dtype=pl.String),
         partner_seed_id=pl.lit(None, pl.String),
         partner_similarity=pl.lit(None, pl.Float32),
     )
+
+
+def first_questions(seeds: pl.DataFrame, decided: pl.DataFrame, scenarios: Scenarios, rules: PlanRules) -> pl.Series:
+    """Whether each seed is the first question of a scenario with a similar question, by its written plan or its draw.
+
+    A seed counts also where its plan found no similar question, so that the order of planning makes no difference.
+
+    Args:
+        seeds: those of the source.
+        decided: the columns `DECIDED` of the written plans.
+        scenarios: among which a scenario is drawn for the seeds without a plan.
+        rules: their shares.
+    """
+    paired = _paired(scenarios)
+    asked = decided.filter(pl.col("drawn_scenario").is_in(paired) | pl.col("partner_seed_id").is_not_null())
+    unplanned = seeds.filter(~pl.col("seed_id").is_in(decided["seed_id"].implode()))["seed_id"]
+    will_ask = unplanned.filter(_drawn_scenarios(unplanned, scenarios, rules).is_in(paired))
+    return seeds["seed_id"].is_in(pl.concat([asked["seed_id"], will_ask]).implode())
 
 
 def draw_partners(
@@ -140,7 +179,7 @@ def draw_partners(
     askers: NDArray[np.uint32],
     scenarios: Scenarios,
     rules: PlanRules,
-    retracted: Collection[str],
+    excluded: NDArray[np.bool_],
 ) -> pl.DataFrame:
     """Draw the similar question of each plan that needs one among its nearest neighbours; without any, draw a scenario
     that needs none.
@@ -152,11 +191,10 @@ def draw_partners(
         askers: rows of `seeds` that need a similar question.
         scenarios: see `plan_shards`.
         rules: number and least similarity of neighbours.
-        retracted: seeds that are never a partner.
+        excluded: whether each row of `seeds` is never a partner, shape (seeds,).
     """
     names = seeds["seed_id"]
     groups = seeds["representative"].rank("dense").to_numpy().astype(np.int32)
-    excluded = names.is_in(list(retracted)).to_numpy()
     drawn = dict(plans.select("row", "drawn_scenario").iter_rows())
     decided: list[tuple[int, str, str | None, float | None]] = []
     for (split, reading), rows in seeds[askers].group_by("split", "reading", maintain_order=True):
@@ -237,6 +275,15 @@ def read_vectors(
             f"materialise seed_embeddings for {source} first"
         )
     return vectors, next(iter(embedders))
+
+
+def _paired(scenarios: Scenarios) -> list[str]:
+    return [name for name, scenario in scenarios.items() if scenario.needs_partner]
+
+
+def _drawn_scenarios(seed_ids: pl.Series, scenarios: Scenarios, rules: PlanRules) -> pl.Series:
+    names, shares = zip(*rules.scenario_shares(scenarios).items(), strict=True)
+    return pl.Series([names[_draw(shares, "scenario", rules, seed_id)] for seed_id in seed_ids], dtype=pl.String)
 
 
 def _other_scenario(scenarios: Scenarios, rules: PlanRules, seed_id: str) -> str:

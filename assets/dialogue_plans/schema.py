@@ -22,7 +22,8 @@ DIALOGUE_PLANS = Table(
             "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="By hash of the representative."),
             "scenario": text("Scenario of its dialogue."),
             "drawn_scenario": text(
-                "The scenario that was drawn; differs from `scenario` where no similar question was found."
+                "The scenario that was drawn; differs from `scenario` where no similar question was found, or where "
+                "the seed is a similar question already."
             ),
             "repetitions": pa.Column(
                 pl.Int8,

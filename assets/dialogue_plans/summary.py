@@ -21,18 +21,13 @@ class PartnerReuse:
 
     partners: int
     of_several: int  # partners of several seeds
-    with_partner: int  # partners that have a partner too
 
 
 def partner_reuse(plans: pl.DataFrame) -> PartnerReuse:
-    """Count distinct partners, those of several seeds, and those that have a partner themselves."""
+    """Count distinct partners and those of several seeds."""
     paired = plans.filter(pl.col("partner_seed_id").is_not_null())
     served = paired.group_by("partner_seed_id").len()
-    return PartnerReuse(
-        partners=served.height,
-        of_several=served.filter(pl.col("len") > 1).height,
-        with_partner=served.join(paired, left_on="partner_seed_id", right_on="seed_id", how="semi").height,
-    )
+    return PartnerReuse(partners=served.height, of_several=served.filter(pl.col("len") > 1).height)
 
 
 def scenario_by_split(plans: pl.DataFrame, scenarios: Scenarios) -> list[dict[str, object]]:
@@ -99,7 +94,6 @@ def plans_metadata(
                 **counts[shard],
                 "partners in the source": reuse.partners,
                 "partners of several seeds": reuse.of_several,
-                "partners that have a partner": reuse.with_partner,
                 "planned": "now" if shard in new else "earlier, unchanged",
                 "rules": "current" if facts["rules"] == rules.identity else "earlier ones, different from the current",
                 "embedder": facts["embedder"] or "not needed",

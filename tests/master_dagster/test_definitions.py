@@ -53,8 +53,8 @@ CHECKS = {  # name of the asset: names of its checks
     "checkpoints": "adapter_loads all_steps claimed_release complete learned",
     "dialogue_browser": "complete counts_reconcile every_dialogue_once",
     "experiment_report": "complete current loads_nothing numbers_reproducible",
-    "dialogue_plans": "duplicates_in_one_split one_plan_per_seed partner_fits repetitions_drawn scenario_balance "
-    "split_shares",
+    "dialogue_plans": "duplicates_in_one_split first_or_second one_plan_per_seed partner_fits repetitions_drawn "
+    "scenario_balance split_shares",
     "gradient_features": "complete",
     "raw_seeds": "final_answers_read near_duplicate_share rejected_share representatives_exist rows_accounted_for "
     "seed_ids_match seed_ids_unique shards_within_size texts_are_clean",

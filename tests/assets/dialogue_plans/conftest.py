@@ -23,7 +23,8 @@ def lake(tmp_path: Path) -> Lake:
 def write_seeds(lake: Lake) -> WriteSeeds:
     """Write one shard of seeds and their vectors; returns the seeds' ids.
 
-    `representatives` maps the index of a seed to that of its representative. Without `vectors` they are random.
+    `representatives` maps the index of a seed to that of its representative, or to the id of one in another shard.
+    Without `vectors` they are random.
     """
 
     def write(
@@ -31,12 +32,13 @@ def write_seeds(lake: Lake) -> WriteSeeds:
         size: int,
         *,
         reading: int = 1,
-        representatives: dict[int, int] | None = None,
+        representatives: dict[int, int | str] | None = None,
         vectors: Sequence[Sequence[float]] | NDArray[np.float32] | None = None,
         embedder: str | None = "tests:vectors",
     ) -> list[str]:
         source = shard.rpartition("-")[0]
         names = [stable_hash(shard, number) for number in range(size)]
+        of_group = {number: number for number in range(size)} | (representatives or {})
         keys = {"source": source, "shard": shard}
         seeds = [
             {
@@ -46,7 +48,7 @@ def write_seeds(lake: Lake) -> WriteSeeds:
                 "domain": "math",
                 "question": f"question {number} of {shard}",
                 "answer": "an answer",
-                "representative": names[(representatives or {}).get(number, number)],
+                "representative": names[group] if isinstance(group := of_group[number], int) else group,
                 "licence": "Apache-2.0",
                 "origin_file": "seeds.jsonl",
                 "origin_row": number,

@@ -67,12 +67,13 @@ PLANS = [
         ([*PLANS, plan("nobody")], {"one_plan_per_seed"}),
         ([plan("a", split="test"), *PLANS[1:]], {"duplicates_in_one_split", "partner_fits"}),
         (analogy(None), {"partner_fits"}),
-        (analogy("c"), {"partner_fits"}),  # itself
+        (analogy("c"), {"partner_fits", "first_or_second"}),  # itself
         (analogy("e"), {"partner_fits"}),  # its near-duplicate
         (analogy("d"), {"partner_fits"}),  # in another split
         (analogy("f"), {"partner_fits"}),  # of another source
         (analogy("nobody"), {"partner_fits"}),
-        ([plan("a", partner_seed_id="b"), *PLANS[1:]], {"partner_fits"}),
+        ([plan("a", partner_seed_id="b"), *PLANS[1:]], {"partner_fits", "first_or_second"}),
+        ([*PLANS[:3], plan("d", "analogy", partner_seed_id="c"), PLANS[4]], {"first_or_second"}),
         ([plan("a", "debate"), *PLANS[1:]], {"repetitions_drawn"}),
         ([plan("a", repetitions=1), *PLANS[1:]], {"repetitions_drawn"}),
     ],

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ ANALOGIES = PlanRules(
     splits=SplitShares(train=1, validation=0, test=0),
     neighbours=1,
 )
+NO_ANALOGIES = ANALOGIES.model_copy(update={"scenarios": {"error_correction": 1, "debate": 1, "analogy": 0}})
 RULES = PlanRules(splits=SplitShares(train=0.6, validation=0.2, test=0.2))
 
 
@@ -27,8 +29,8 @@ def plans(lake: Lake, *shards: str) -> pl.DataFrame:
     return lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in shards])
 
 
-def partners(lake: Lake, shard: str) -> dict[str, str | None]:
-    return dict(plans(lake, shard).select("seed_id", "partner_seed_id").iter_rows())
+def partners(lake: Lake, *shards: str) -> dict[str, str | None]:
+    return dict(plans(lake, *shards).select("seed_id", "partner_seed_id").iter_rows())
 
 
 def test_each_seed_gets_one_plan_in_the_order_of_its_shard(lake: Lake, write_seeds: WriteSeeds) -> None:
@@ -49,71 +51,92 @@ def test_a_plan_does_not_depend_on_what_is_planned_with_it(lake: Lake, write_see
 
 def test_seeds_of_a_later_reading_change_no_plan_of_an_earlier_one(lake: Lake, write_seeds: WriteSeeds) -> None:
     write_seeds("sums-0000", 12)
-    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, ANALOGIES)
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, RULES)
     before = plans(lake, "sums-0000")
     lake.store.delete(lake.path(DIALOGUE_PLANS, {"shard": "sums-0000"}))
     write_seeds("sums-0001", 40, reading=2)
-    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, ANALOGIES)
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, RULES)
     assert plans(lake, "sums-0000").equals(before)
 
 
 def test_a_later_reading_finds_partners_among_earlier_ones(lake: Lake, write_seeds: WriteSeeds) -> None:
     first, _ = write_seeds("sums-0000", 2, vectors=[[1, 0], [0, 1]])
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, NO_ANALOGIES)
     (late,) = write_seeds("sums-0001", 1, reading=2, vectors=[[1, 0.1]])
     plan_shards(lake, "sums", ["sums-0001"], SCENARIOS, ANALOGIES)
     assert partners(lake, "sums-0001") == {late: first}
 
 
 @pytest.mark.parametrize(
-    ("vectors", "representatives", "retracted", "found"),
+    ("pool", "duplicate", "retracted", "found"),
     [
-        ([[1, 0], [1, 0], [1, 0.2], [0, 1]], {1: 0}, [], {0: 2, 1: 2, 3: 2}),
-        ([[1, 0], [1, 0.1], [0, 1]], {}, [1], {0: 2}),
-        ([[1, 0]], {}, [], {0: None}),
+        ([[0, 1], [1, 0.1], [1, 0.2]], None, [], 1),
+        ([[1, 0], [1, 0.2], [0, 1]], 0, [], 1),
+        ([[1, 0.1], [0, 1]], None, [0], 1),
+        ([[1, 0.1]], 0, [], None),
     ],
-    ids=["most similar, no duplicate", "not retracted", "none in a source of one seed"],
+    ids=["most similar", "no duplicate", "not retracted", "none"],
 )
 def test_the_partner_of_a_seed(
     lake: Lake,
     write_seeds: WriteSeeds,
-    vectors: list[list[float]],
-    representatives: dict[int, int],
+    pool: list[list[float]],
+    duplicate: int | None,
     retracted: list[int],
-    found: dict[int, int | None],
+    found: int | None,
 ) -> None:
-    names = write_seeds("sums-0000", len(vectors), vectors=vectors, representatives=representatives)
-    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, ANALOGIES, retracted={names[index] for index in retracted})
-    written = partners(lake, "sums-0000")
-    assert {index: written[names[index]] for index in found} == {
-        index: None if partner is None else names[partner] for index, partner in found.items()
-    }
+    names = write_seeds("sums-0000", len(pool), vectors=pool)
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, NO_ANALOGIES)
+    representatives = {} if duplicate is None else {0: names[duplicate]}
+    (asker,) = write_seeds("sums-0001", 1, vectors=[[1, 0]], representatives=representatives)
+    plan_shards(lake, "sums", ["sums-0001"], SCENARIOS, ANALOGIES, retracted={names[index] for index in retracted})
+    assert partners(lake, "sums-0001") == {asker: None if found is None else names[found]}
 
 
 def test_the_partner_is_drawn_from_the_nearest(lake: Lake, write_seeds: WriteSeeds) -> None:
-    names = write_seeds("sums-0000", 30, vectors=[[1, 0.01 * number] for number in range(30)])
-    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, ANALOGIES.model_copy(update={"neighbours": 3}))
-    indexes = {name: index for index, name in enumerate(names)}
-    inner = {asker: partner for asker, partner in partners(lake, "sums-0000").items() if 3 <= indexes[asker] < 27}
-    distances = [abs(indexes[asker] - indexes[partner or ""]) for asker, partner in inner.items()]
-    assert max(distances) <= 2
-    assert len(set(distances)) > 1
+    vectors = [[1, 0.01 * number] for number in range(30)]
+    pool = write_seeds("sums-0000", 30, vectors=vectors)
+    askers = write_seeds("sums-0001", 30, vectors=vectors)
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, NO_ANALOGIES)
+    plan_shards(lake, "sums", ["sums-0001"], SCENARIOS, ANALOGIES.model_copy(update={"neighbours": 3}))
+    found = partners(lake, "sums-0001")
+    assert {abs(number - pool.index(found[askers[number]] or "")) for number in range(1, 29)} == {0, 1}
+
+
+@pytest.mark.parametrize("case", range(6))
+def test_no_first_question_is_anothers_second_whatever_the_rules_and_the_order(
+    lake: Lake, write_seeds: WriteSeeds, case: int
+) -> None:
+    draws = Random(case)
+    shards = [f"sums-{number:04}" for number in range(4)]
+    for number, shard in enumerate(shards):
+        write_seeds(shard, draws.randint(1, 40), reading=1 + number // 2)
+    for shard in draws.sample(shards, 4):
+        scenarios = {"error_correction": 1, "debate": 1, "analogy": draws.choice([0, 1, 5])}
+        rules = PlanRules(random_seed=draws.randint(0, 2), scenarios=scenarios)
+        plan_shards(lake, "sums", [shard], SCENARIOS, rules)
+    pairs = partners(lake, *shards)
+    askers = {asker for asker, partner in pairs.items() if partner}
+    assert askers
+    assert not askers & set(pairs.values())
 
 
 def test_a_partner_is_of_the_same_split(lake: Lake, write_seeds: WriteSeeds) -> None:
-    write_seeds("sums-0000", 60)
-    rules = PlanRules(scenarios=ANALOGIES.scenarios, splits=RULES.splits)
-    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, rules)
+    write_seeds("sums-0000", 120)
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, RULES)
     written = plans(lake, "sums-0000")
     split_of = dict(written.select("seed_id", "split").iter_rows())
     pairs = written.drop_nulls("partner_seed_id").select("seed_id", "partner_seed_id").rows()
-    assert set(split_of.values()) == {"train", "validation", "test"}
+    assert {split_of[asker] for asker, _ in pairs} == {"train", "validation", "test"}
     assert all(split_of[asker] == split_of[partner] for asker, partner in pairs)
 
 
 def test_an_analogy_without_a_partner_gets_another_scenario(lake: Lake, write_seeds: WriteSeeds) -> None:
-    write_seeds("sums-0000", 12, vectors=np.eye(12))
-    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, ANALOGIES.model_copy(update={"min_similarity": 0.5}))
-    written = plans(lake, "sums-0000")
+    write_seeds("sums-0000", 1, vectors=np.ones((1, 12)))  # cosine 0.29 to each of the others
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, NO_ANALOGIES)
+    write_seeds("sums-0001", 12, vectors=np.eye(12))
+    plan_shards(lake, "sums", ["sums-0001"], SCENARIOS, ANALOGIES.model_copy(update={"min_similarity": 0.5}))
+    written = plans(lake, "sums-0001")
     assert set(written["drawn_scenario"]) == {"analogy"}
     assert set(written["scenario"]) == {"error_correction", "debate"}
     assert written["partner_seed_id"].null_count() == 12
@@ -167,25 +190,31 @@ def test_a_late_duplicate_goes_to_the_split_of_its_group_under_other_rules(lake:
     assert plans(lake, "sums-0001")["split"].to_list() == ["test"]
 
 
-def test_a_partner_planned_later_goes_to_its_askers_split_under_other_rules(
+def test_a_partner_planned_later_under_other_rules_asks_nothing_and_goes_to_its_askers_split(
     lake: Lake, write_seeds: WriteSeeds
 ) -> None:
-    (asker,) = write_seeds("sums-0000", 1, vectors=[[1, 0]])
-    (partner,) = write_seeds("sums-0001", 1, vectors=[[1, 0.1]])
+    write_seeds("sums-0000", 20)
+    later = write_seeds("sums-0001", 20)
     test_only = SplitShares(train=0, validation=0, test=1)
-    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, ANALOGIES.model_copy(update={"splits": test_only}))
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, PlanRules(splits=test_only))
     plan_shards(lake, "sums", ["sums-0001"], SCENARIOS, ANALOGIES)
-    assert partners(lake, "sums-0000") == {asker: partner}
-    assert plans(lake, "sums-0001")["split"].to_list() == ["test"]
+    used = set(partners(lake, "sums-0000").values()) & set(later)
+    written = plans(lake, "sums-0001").filter(pl.col("seed_id").is_in(list(used)))
+    assert written.height
+    assert set(written["drawn_scenario"]) == {"analogy"}
+    assert not set(written["scenario"]) & {"analogy"}
+    assert set(written["split"]) == {"test"}
 
 
 def test_a_partner_is_of_the_same_source(lake: Lake, write_seeds: WriteSeeds) -> None:
-    write_seeds("sums-0000", 5, vectors=np.ones((5, 2)))
-    write_seeds("words-0000", 5, vectors=np.ones((5, 2)), embedder="tests:other")
-    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, ANALOGIES)
-    plan_shards(lake, "words", ["words-0000"], SCENARIOS, ANALOGIES)
+    write_seeds("sums-0000", 20, vectors=np.ones((20, 2)))
+    write_seeds("words-0000", 20, vectors=np.ones((20, 2)), embedder="tests:other")
+    plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, PlanRules())
+    plan_shards(lake, "words", ["words-0000"], SCENARIOS, PlanRules())
     for one, other in itertools.permutations(["sums-0000", "words-0000"]):
-        assert not set(partners(lake, one).values()) & set(plans(lake, other)["seed_id"])
+        found = {partner for partner in partners(lake, one).values() if partner}
+        assert found
+        assert not found & set(plans(lake, other)["seed_id"])
 
 
 @pytest.mark.parametrize(
@@ -220,5 +249,4 @@ def test_shards_that_cannot_be_planned_are_named_with_what_to_do(
 
 def test_no_vectors_are_needed_where_nothing_is_an_analogy(lake: Lake, write_seeds: WriteSeeds) -> None:
     write_seeds("sums-0000", 3, embedder=None)
-    no_analogies = PlanRules(scenarios={"error_correction": 1, "debate": 1, "analogy": 0})
-    assert plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, no_analogies) == ["sums-0000"]
+    assert plan_shards(lake, "sums", ["sums-0000"], SCENARIOS, NO_ANALOGIES) == ["sums-0000"]

@@ -18,10 +18,10 @@ def analogies(*pairs: tuple[str, str | None]) -> pl.DataFrame:
     return DIALOGUE_PLANS.frame(rows)
 
 
-def test_partners_are_counted_with_those_of_several_askers_and_those_that_ask() -> None:
+def test_partners_are_counted_with_those_of_several_askers() -> None:
     plans = analogies(("a", "b"), ("b", "c"), ("d", "c"), ("c", None))
-    assert partner_reuse(plans) == PartnerReuse(partners=2, of_several=1, with_partner=1)
-    assert partner_reuse(DIALOGUE_PLANS.empty()) == PartnerReuse(0, 0, 0)
+    assert partner_reuse(plans) == PartnerReuse(partners=2, of_several=1)
+    assert partner_reuse(DIALOGUE_PLANS.empty()) == PartnerReuse(0, 0)
 
 
 def test_every_scenario_has_a_line_with_every_split() -> None:
