@@ -45,6 +45,10 @@ _CONTROL_TOKEN = re.compile(
 )
 
 
+_CLOSING_MARK = {"[": "]", "]": "b", "◁": "▷"}
+_LONGEST_TOKEN = 80
+
+
 @dataclass(frozen=True)
 class PromptForm:
     """The placeholders of a prompt file.
@@ -174,8 +178,8 @@ def disarmed(text: str) -> str:
 def control_tokens(text: str) -> Iterator[tuple[str, int, int]]:
     """The tokens of chat templates in `text`, each with its start and end."""
     for found in _CONTROL_TOKEN.finditer(text):
-        closing = text.find("]" if found[0] == "[" else ">", found.end())
-        end = closing + 1 if closing >= 0 else len(text)
+        closing = text.find(_CLOSING_MARK.get(found[0], ">"), found.end(), found.end() + _LONGEST_TOKEN)
+        end = closing + 1 if closing >= 0 else found.end()
         while text.startswith((">", "]"), end):  # `<</SYS>>`, `<[…]>`
             end += 1
         yield text[found.start() : end], found.start(), end
