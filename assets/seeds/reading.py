@@ -28,9 +28,9 @@ OTHER_CONTENT = {
     b"<html": "a web page, perhaps an error page; download the file again",
     b"\x1f\x8b": "compressed with gzip; let its name end with .gz",
     b"\x28\xb5\x2f\xfd": "compressed with zstd; let its name end with .zst",
-    b"par1": "a Parquet file; let its name end with .parquet",
-    b"pk\x03\x04": "a zip archive or a spreadsheet; extract it, or save it as CSV",
-    b"arrow1": "an Arrow file; give its folder as `hub: {id: ./folder}` if `save_to_disk` wrote it",
+    b"PAR1": "a Parquet file; let its name end with .parquet",
+    b"PK\x03\x04": "a zip archive or a spreadsheet; extract it, or save it as CSV",
+    b"ARROW1": "an Arrow file; give its folder as `hub: {id: ./folder}` if `save_to_disk` wrote it",
 }
 
 
@@ -192,7 +192,8 @@ def _opened(path: str, s3: S3Options) -> Iterator[io.BufferedReader]:
 
 def _refuse_other_content(path: str, head: bytes) -> None:
     for start, problem in OTHER_CONTENT.items():
-        if head.lower().startswith(start) and not problem.endswith(Path(path).suffix.lower()):
+        begins = (head if start[:1].isupper() else head.lower()).startswith(start)
+        if begins and not problem.endswith(Path(path).suffix.lower()):
             raise SeedsError(f"{path}: is {problem}")
 
 

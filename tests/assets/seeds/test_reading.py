@@ -13,8 +13,10 @@ from fsspec.implementations.local import LocalFileSystem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assets.seeds.intake import sample_rows
 from assets.seeds.reading import read_rows
 from assets.seeds.rows import RejectedRow, SeedsError, SourceRow
+from assets.seeds.schema import REJECTS, SEEDS
 
 if TYPE_CHECKING:
     from tests.assets.seeds.conftest import Configure
@@ -275,3 +277,26 @@ def test_a_file_added_to_s3_between_two_readings_is_read(configure: "Configure",
 def test_a_file_missing_on_s3_is_named(configure: "Configure", s3_client: Any, address: str) -> None:
     with pytest.raises(SeedsError, match=f"{address}: there is no such file"):
         read(configure({"files": [address]}))
+
+
+PIECES = (
+    b'" { } [ ] , : \x00 \xff\xfe \xef\xbb\xbf \\ud800 a {"question":"a","answer":"b"} question,answer sep=; 1e999 null'
+)
+SOUP = st.lists(st.sampled_from([*PIECES.split(b" "), b" ", b"\n", b"\r\n", b"9" * 400]), max_size=30).map(b"".join)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(SOUP, st.binary(max_size=60)), st.sampled_from(["a.jsonl", "a.json", "a.csv"]))
+def test_whatever_a_file_holds_its_rows_are_read_or_rejected_or_the_file_is_named(
+    tmp_path: Path, configure: "Configure", content: bytes, name: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    configuration = configure({"files": [name]})
+    try:
+        sampled = sample_rows(read_rows(configuration.sources[0], configuration), configuration.sources[0], 1000)
+    except SeedsError as error:
+        assert name in str(error) or "no row has a field" in str(error)
+    else:
+        pairs = [one.pair for one in sampled.sample.kept.values()]
+        SEEDS.frame([{"question": pair.question, "answer": pair.answer} for pair in pairs])
+        REJECTS.frame([{"detail": row.detail, "origin_file": row.origin_file} for row in sampled.rejects])
