@@ -98,6 +98,11 @@ class BenchmarkSettings(Configuration):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="How tables name it.")
     title: str = Field(default="", description="How people call it; by default its name.")
     paper_column: str | None = Field(default=None, description="Its column in the paper's tables.")
+    answers_of: str | None = Field(
+        default=None,
+        description="An earlier benchmark with the same questions, prompts and sampling: its answers are graded here "
+        "again, and no model is asked twice.",
+    )
     where: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Take only rows whose fields have one of these values."
     )
@@ -131,6 +136,11 @@ class BenchmarkSettings(Configuration):
     def display_title(self) -> str:
         """How people call it."""
         return self.title or self.name
+
+    @property
+    def asked_as(self) -> str:
+        """The benchmark whose answers it grades, by default itself; decides the sample and the journal."""
+        return self.answers_of or self.name
 
 
 class RowBenchmark(BenchmarkSettings):
@@ -174,7 +184,7 @@ class CodeBenchmark(RowBenchmark):
     """Kind `code`: the code in an answer is run with tests, in a sandbox."""
 
     kind: Literal["code"] = Field(description="How an answer is graded.")
-    form: Literal["fields", "human_eval", "mbpp"] = Field(description=FORM)
+    form: Literal["fields", "human_eval", "mbpp", "mbpp_plus"] = Field(description=FORM)
     fields: CodeFields | None = Field(default=None, description="Form `fields` only.")
 
     @model_validator(mode="after")
@@ -284,6 +294,11 @@ class Benchmarks(Configuration):
         faults = [f"two benchmarks are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
         faults += [
             f"exchange.benchmarks: there is no {name!r}" for name in self.exchange.benchmarks if name not in names
+        ]
+        faults += [
+            f"{one.name}: answers_of names no earlier benchmark: {one.answers_of!r}"
+            for number, one in enumerate(self.benchmarks)
+            if one.answers_of is not None and one.answers_of not in names[:number]
         ]
         if faults:
             raise ValueError("; ".join(faults))

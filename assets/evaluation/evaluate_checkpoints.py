@@ -85,7 +85,7 @@ class CheckpointEvaluation:
                 for found in self.questions:
                     name = found.benchmark.name
                     profile = benchmark_profile(evaluation, inputs, served, found.benchmark)
-                    scope = f"{BENCHMARK_ANSWERS.name}/{key}/{name}"
+                    scope = f"{BENCHMARK_ANSWERS.name}/{key}/{found.benchmark.asked_as}"
                     roles = roles_of(evaluation.benchmarks, found.benchmark)
                     async with evaluation.chat.with_profile(profile).engine(roles, run=evaluation.run) as engine:
                         benchmark_run = BenchmarkRun(

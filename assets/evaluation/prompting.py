@@ -1,4 +1,4 @@
-"""The messages that are sent: prompts as text files, filled in. Each is one user message, as in the training sets.
+"""The messages that are sent: prompts as text files, filled in. A question is one user message after a system message.
 
 A prompt holds question and options as they are, for the message holds nothing else. What a model wrote and another
 model reads is put inside a fence. Chat-template tokens are escaped in both.
@@ -14,7 +14,7 @@ from resources.chat.calls import Message
 from resources.identity import stable_hash
 
 FOLDER = Path(__file__).parent / "prompts"
-NAMES = ("multiple_choice", "judged", "code", "code_completion", "review", "correction", "judge")
+NAMES = ("student", "multiple_choice", "judged", "code", "code_completion", "review", "correction", "judge")
 WITH_FENCES = ("review", "judge")  # in these the values are beside instructions
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 
@@ -61,7 +61,9 @@ def shot_answer(question: BenchmarkQuestion) -> str:
 
 
 def question_messages(question: BenchmarkQuestion, shots: tuple[BenchmarkQuestion, ...]) -> tuple[Message, ...]:
-    """The conversation that ends with the question: shots, as turns that were answered, and the question.
+    """The conversation that ends with the question: the system message, shots as answered turns, and the question.
+
+    No prompt asks for steps: how long models answer is a result (METHOD: what the paper measured).
 
     A question that has its own messages, as those of lm-eval have, is asked in these.
     """
@@ -72,7 +74,7 @@ def question_messages(question: BenchmarkQuestion, shots: tuple[BenchmarkQuestio
         for shot in shots
         for message in (Message("user", question_prompt(shot)), Message("assistant", shot_answer(shot)))
     ]
-    return (*turns, Message("user", question_prompt(question)))
+    return (Message("system", PROMPTS["student"]), *turns, Message("user", question_prompt(question)))
 
 
 def as_text(messages: tuple[Message, ...]) -> str:

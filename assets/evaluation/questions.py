@@ -116,7 +116,7 @@ def read_plugin_questions(benchmark: BenchmarkPlugin) -> QuestionSet:
 
 def sampled(benchmark: BenchmarkSettings, questions: Iterable[BenchmarkQuestion]) -> tuple[BenchmarkQuestion, ...]:
     """A benchmark's sample of these, in order of the draw."""
-    ordered = sorted(questions, key=lambda question: draw(benchmark.name, benchmark.seed, question.item_id))
+    ordered = sorted(questions, key=lambda question: draw(benchmark.asked_as, benchmark.seed, question.item_id))
     return tuple(ordered[: benchmark.sample])
 
 

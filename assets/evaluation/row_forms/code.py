@@ -12,7 +12,9 @@ def read_code(values: RowValues, benchmark: CodeBenchmark) -> BenchmarkQuestion:
     """A row of a code benchmark as a question. Raises NotAQuestion."""
     if benchmark.fields is not None:
         return _by_fields(values, benchmark.fields)
-    return _human_eval(values) if benchmark.form == "human_eval" else _mbpp(values)
+    if benchmark.form == "human_eval":
+        return _human_eval(values)
+    return _mbpp(values, plus=benchmark.form == "mbpp_plus")
 
 
 def _by_fields(values: RowValues, fields: CodeFields) -> BenchmarkQuestion:
@@ -37,8 +39,11 @@ def _human_eval(values: RowValues) -> BenchmarkQuestion:
     )
 
 
-def _mbpp(values: RowValues) -> BenchmarkQuestion:
-    """google-research-datasets/mbpp (text or prompt, code, test_list), or evalplus/mbppplus, which adds `test`."""
+def _mbpp(values: RowValues, *, plus: bool) -> BenchmarkQuestion:
+    """google-research-datasets/mbpp (text or prompt, code, test_list), or evalplus/mbppplus, which adds `test`.
+
+    The tests are MBPP's own (`test_list`, what EvalPlus calls base), or with `plus` those of EvalPlus (`test`).
+    """
     text = read_text(values, "prompt" if "prompt" in values else "text")
     examples, solution = read_texts(values, "test_list"), optional_text(values, "code")
     if not examples:
@@ -48,9 +53,8 @@ def _mbpp(values: RowValues) -> BenchmarkQuestion:
     name = next((one for one in called if one in defined), called[0] if called else "")
     if not name:
         raise NotAQuestion(f"its first test calls nothing: {beginning(examples[0], 60)}")
-    plus = optional_text(values, "test")
     imports = values.get("test_imports") or []
     setup = [optional_text(values, "test_setup_code"), *(imports if isinstance(imports, list) else [])]
-    tests = "\n".join([*filter(None, setup), plus or "\n".join(examples)])
+    tests = "\n".join([*filter(None, setup), read_text(values, "test") if plus else "\n".join(examples)])
     asked = f"{text}\n\nIt has to pass this test:\n{examples[0].strip()}"
     return BenchmarkQuestion(asked, tests, read_text(values, "task_id"), entry_point=name, solution=solution)

@@ -1,6 +1,7 @@
 """Asking a model under test, by a fake endpoint that plays it."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -153,10 +154,23 @@ def test_a_request_has_the_benchmarks_prompt_and_sampling_and_the_models_name(
     board.add(CHOICE, [SUM], temperature=0.7, max_tokens=33, seed=5)
     board.evaluate("ori")
     (request,) = fake_endpoint.chats
-    assert [message["role"] for message in request.messages] == ["user"]  # as in the training sets
+    assert [message["role"] for message in request.messages] == ["system", "user"]
     assert request.last.startswith("How much is 2 + 2?\n\n[A] 3\n[B] 4\n[C] 5\n")
     assert [request.body[name] for name in ("temperature", "max_tokens", "seed")] == [0.7, 33, 5]
     assert request.model == "smollm2-135m-ori"
+
+
+@pytest.mark.parametrize(("benchmark", "row"), [(CHOICE, SUM), (OPEN, PROSE)], ids=["multiple choice", "judged"])
+def test_a_student_who_answers_in_detail_is_asked_and_steps_are_not_asked_for(
+    board: Any, fake_endpoint: FakeEndpoint, benchmark: dict[str, Any], row: dict[str, Any]
+) -> None:
+    board.add(benchmark, [row])
+    fake_endpoint.answer_with(lambda request: "<1>")
+    board.evaluate()
+    first = fake_endpoint.chats[0]
+    assert "student" in first.messages[0]["content"]
+    assert "detail" in first.messages[0]["content"]
+    assert not re.search(r"\b(steps?|reason(ing)?|think)\b", first.text, re.IGNORECASE)
 
 
 def test_shots_are_turns_that_were_answered_before(board: Any, fake_endpoint: FakeEndpoint) -> None:
@@ -166,8 +180,8 @@ def test_shots_are_turns_that_were_answered_before(board: Any, fake_endpoint: Fa
     board.benchmarks[0] |= {"shots": 1, "shot_rows": {"file": str(shown)}}
     board.evaluate()
     (request,) = fake_endpoint.chats
-    assert [message["role"] for message in request.messages] == ["user", "assistant", "user"]
-    assert request.messages[1]["content"] == "[A]"
+    assert [message["role"] for message in request.messages] == ["system", "user", "assistant", "user"]
+    assert request.messages[2]["content"] == "[A]"
 
 
 def test_the_answer_cannot_pose_as_the_judges_instructions(board: Any, fake_endpoint: FakeEndpoint) -> None:
@@ -188,8 +202,8 @@ def test_an_exchange_is_answer_review_and_corrected_answer_and_is_scored_beside_
     made = board.evaluate()
     assert made.scores.select("stage", "accuracy").rows() == [("plain", 0.0), ("exchange", 1.0)]
     last = fake_endpoint.chats[-1]
-    assert [message["role"] for message in last.messages] == ["user", "assistant", "user"]
-    assert last.messages[1]["content"] == "[A]"
+    assert [message["role"] for message in last.messages] == ["system", "user", "assistant", "user"]
+    assert last.messages[2]["content"] == "[A]"
     assert last.last.startswith("That is too small; count on from two.")
 
 
@@ -228,6 +242,19 @@ def test_a_profile_needs_no_role_where_nothing_is_judged_or_reviewed_by_another(
     board.roles = ("author",)
     fake_endpoint.answer_with(lambda request: "[B]")
     assert board.evaluate().scores["accuracy"].to_list() == [1.0]
+
+
+def test_a_benchmark_that_grades_the_answers_of_another_asks_no_model(
+    board: Any, fake_endpoint: FakeEndpoint, sandbox: None
+) -> None:
+    rows = [TWICE, {**TWICE, "id": "q1", "question": "Twice as much."}]
+    board.add(CODE, rows, sample=1)
+    stricter = [{**row, "tests": row["tests"] + "assert twice(3) == 6\n"} for row in rows]
+    board.add(CODE, stricter, name="stricter", answers_of="programs", sample=1)
+    fake_endpoint.answer_with(lambda request: "```python\ndef twice(n):\n    return 4\n```")
+    scores = board.evaluate().scores
+    assert dict(scores.select("benchmark", "accuracy").iter_rows()) == {"programs": 1.0, "stricter": 0.0}
+    assert len(fake_endpoint.chats) == 1
 
 
 # -- going on ----------------------------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ def test_paths_are_relative_to_the_configuration_file(tmp_path: Path) -> None:
         ({**CODE, "fields": {"question": "q", "answer": "a"}}, "fields.tests: has to be given"),
         ({**CODE, "form": "mbpp", "shots": 1, "shot_rows": {"file": "b.jsonl"}}, "code is asked without shots"),
         ({"name": "a", "kind": "lm_eval"}, "lm_eval.lm_eval: has to be given"),
+        ({**ONE, "answers_of": "a"}, "answers_of names no earlier benchmark: 'a'"),
         ({**TASK, "form": "arc"}, "lm_eval.form: there is no such key.*keys here: .*sample, "),
         ({**TASK, "lm_eval": {"taks": "sums"}}, "there is no such key; is task meant"),
         ({**TASK, "shot_rows": {"file": "a.jsonl"}}, "shot_rows and where need rows"),

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 FORMS: dict[str, dict[str, Any]] = {
     line["form"]: line["row"] for line in map(json.loads, (HERE / "forms.jsonl").read_text().splitlines())
 }
-KINDS = {"human_eval": "code", "mbpp": "code", "math": "judged"}
+KINDS = {"human_eval": "code", "mbpp": "code", "mbpp_plus": "code", "math": "judged"}
 
 
 def benchmark_of(form: str, **values: Any) -> Any:
@@ -73,7 +73,9 @@ def test_code_is_read_with_what_runs_it(tmp_path: Path) -> None:
     assert question.text.endswith("assert plus(1, 2) == 3")  # the first test is shown
     assert question.reference == "import math\nassert plus(1, 2) == 3\nassert plus(0, 0) == 0"
     plus = {"prompt": "Add.", "test": "import numpy\nassert plus(5, 5) == 10\n", "test_imports": []}
-    assert "assert plus(5, 5) == 10" in only(tmp_path, "mbpp", {**FORMS["mbpp"], **plus}).reference  # EvalPlus's tests
+    row = {**FORMS["mbpp"], **plus}
+    assert "assert plus(5, 5) == 10" in only(tmp_path, "mbpp_plus", row).reference
+    assert "assert plus(5, 5) == 10" not in only(tmp_path, "mbpp", row).reference
 
 
 def test_arc_in_its_older_form_is_read(tmp_path: Path) -> None:
