@@ -95,13 +95,13 @@ def final_answer(dialogue: DialogueInput) -> FinalAnswer:
     result beside the right one is `wrong`.
     """
     found = [
-        _answer_to(answer, question.reference_final, dialogue.domain)
+        answer_verdict(answer, question.reference_final, dialogue.domain)
         for answer, question in zip(dialogue.answers, dialogue.questions, strict=True)
     ]
     return min(found, key=_WORST_FIRST.index)
 
 
-def _answer_to(answer: str, reference_final: str | None, domain: str) -> FinalAnswer:
+def answer_verdict(answer: str, reference_final: str | None, domain: str) -> FinalAnswer:
     if not reference_final:
         return "unknown"
     verdict = check_answer(answer, reference_final, domain)
