@@ -8,8 +8,8 @@ product's own functions decide. Dialogues are played through the real turn loop 
 a judge that answers the rubric truthfully from the labels, and once with one that finds nothing wrong, which shows what
 the rules prove alone.
 
-The JSON has, by the file's name, the number of cases, of right decisions, of good ones that were rejected and of bad ones
-that were accepted.
+The JSON has, by the file's name, the number of cases, of right decisions, of good ones that were rejected and of bad
+ones that were accepted.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from assets.answers.compare import compare_final
-from assets.answers.mentions import tells_result
+from assets.answers.mentions import gives_away_result
 from assets.answers.read import read_final
 from assets.dialogues.screening import ScreenContext, screen, without_heading
 from assets.quality.reference_leaks import reference_mentions
@@ -79,7 +79,7 @@ def claim(case: Case) -> tuple[str | None, str]:
 
 def advice(case: Case) -> tuple[str | None, str]:
     """Whether advice states the result, and what it says of the answer."""
-    tells = tells_result(case["advice"], case["reference_final"], case["known"])
+    tells = gives_away_result(case["advice"], case["reference_final"], case["known"])
     found = claim_of(case["advice"])
     if tells != case["expected_tells"]:
         return ("rejection" if tells else "acceptance"), f"states the result: {tells}: {case['advice']!r}"

@@ -66,6 +66,12 @@ _NOT_AN_ANSWER = re.compile(
     r"(?!\s+(?:answer|choice|option)\s*:)",
     re.IGNORECASE,
 )
+# "the answer is far too small: a row has 8 pens", "the answer should be a whole number"
+_JUDGES = re.compile(
+    r"(?:(?:far|much|way|slightly|a (?:bit|little)) )?too\b"
+    r"|an? (?:whole |natural |round |positive |negative )?(?:number|integer|fraction)\b",
+    re.IGNORECASE,
+)
 _ADDRESS = re.compile(r"https?:|www\.", re.IGNORECASE)
 _LISTED = re.compile(r"(?:^|\n)[ \t]*(?:\d+[.)]|[-*•]|\(?[a-z\d]\))[ \t]*[^\n]{0,60}\Z")
 _GOES_ON = re.compile(
@@ -218,7 +224,7 @@ def _phrase_answers(text: str) -> Iterator[tuple[int, str]]:
 
 def _states_a_value(answer: str) -> bool:
     """Whether what stands behind "the answer is" is an answer, and nothing that is said about one."""
-    if not re.search(r"\w|[∅∞]", answer):
+    if not re.search(r"\w|[∅∞]", answer) or _JUDGES.match(answer):
         return False
     if read_quantity(answer) or option_label(answer)[0] or truth(answer) is not None or number_of_solutions(answer):
         return True

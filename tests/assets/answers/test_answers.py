@@ -352,6 +352,8 @@ def test_what_only_looks_like_the_result_is_not_it(text: str, reference: str | N
         ("The answer is right, but the steps are missing.", []),
         ("The correct answer is Earth.\nThe answer is Earth.", ["Earth", "Earth"]),
         ("Think about which answer is bigger.", []),
+        ("The final answer is too small: a single row already has 8 pens.", []),
+        ("The answer should be a whole number.", []),
     ],
 )
 def test_only_answers_that_the_speaker_states_are_found(text: str, expected: list[str]) -> None:
