@@ -1,7 +1,8 @@
 """Labelled dialogues, played through the real turn loop and scored by the real rules with a scripted judge."""
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,13 @@ from assets.dialogues.questions import Question
 from assets.dialogues.task import DialogueTask, dialogue_id
 from assets.dialogues.turn_loop import Dialogue, TurnLoop
 from assets.framework.scenarios.scenario import Scenario
+from assets.quality.configuration import load_quality_rules
 from assets.quality.inputs import DialogueInput, dialogue_input
+from assets.quality.judge import NOT_ASKED, Judgement, judge
+from assets.quality.prompts import load_prompts
+from assets.quality.rubric import RESULT, Finding, rubric_of
+from assets.quality.rules import REASONS, decide
+from assets.quality.score_dialogues import Screened, screen_dialogues
 from resources.chat.calls import Call, Completion
 from resources.chat.profile import load_profile
 
@@ -19,6 +26,23 @@ Case = Mapping[str, Any]
 SCENARIOS = load_scenarios()
 SHORT_NAMES = {scenario.short_name: name for name, scenario in SCENARIOS.items()}
 PROFILE = load_profile("hosted")  # its judge decides
+RULES, PROMPTS = load_quality_rules("standard"), load_prompts("standard")
+# The finding that a truthful judge answers badly, by the kind of a labelled fault.
+FAULTY_FINDINGS = {
+    "result_told": "gave_result",
+    "partial_result_told": "gave_result",
+    "calculation_told": "gave_calculation",
+    "false_praise": "verdict_true",
+    "false_blame": "verdict_true",
+    "reference_betrayed": "reference_betrayed",
+    "wrong_result": RESULT,
+    "code_bug": RESULT,
+    "wrong_step": "steps_sound",
+    "contradiction": "steps_sound",
+    "speaks_for_others": "spoke_for_others",
+    "copied": "own_view",
+    "wrong_reference": "reference_doubtful",
+}
 
 
 @dataclass
@@ -100,3 +124,71 @@ def as_input(dialogue: Dialogue) -> DialogueInput:
     task = dialogue.task
     questions = {question.seed_id: question for question in (task.question, task.similar) if question}
     return dialogue_input(dialogue.row(), dialogue.scenario, questions, task.repetitions)
+
+
+@dataclass
+class ScriptedJudge:
+    """Implements `Chat`: answers the rubric; the findings of `faulty` badly, all others well."""
+
+    dialogue: DialogueInput
+    faulty: frozenset[str]
+    target_concurrency: int = 1
+
+    async def complete(self, call: Call, *, scope: str) -> Completion:
+        """The verdict as JSON."""
+        rubric = rubric_of(self.dialogue)
+        last = next((key for key in reversed(rubric) if rubric[key].name == RESULT), RESULT)
+        verdict = {
+            key: {"reason": "As labelled.", "value": _value(finding, bad=self._is_bad(key, finding, last))}
+            for key, finding in rubric.items()
+        }
+        return Completion(json.dumps(verdict), None, "stop", 1, 1, replayed=False)
+
+    def _is_bad(self, key: str, finding: Finding, last: str) -> bool:
+        return finding.name in self.faulty and (finding.name != RESULT or key == last)
+
+
+def _value(finding: Finding, *, bad: bool) -> str:
+    return next(value for value in finding.values if (value in finding.good) != bad)
+
+
+def faulty_findings(case: Case) -> frozenset[str]:
+    """What a truthful judge finds wrong with a case: its labelled faults, or that a step is unsound."""
+    if is_good(case):
+        return frozenset()
+    kinds = [fault["kind"] for fault in case.get("faults") or []]
+    return frozenset(FAULTY_FINDINGS.get(kind, "steps_sound") for kind in kinds) or frozenset({"steps_sound"})
+
+
+def is_good(case: Case) -> bool:
+    """Whether a case should be accepted."""
+    return bool(case.get("good", case.get("expected") == "accept"))
+
+
+def decide_case(case: Case, *, truthful: bool) -> tuple[bool, str]:
+    """Whether rules and judge accept a case, and the reasons where they do not."""
+    dialogue = as_input(play_case(case))
+    (screened,) = screen_dialogues([dialogue], RULES)
+    judgement = NOT_ASKED
+    if not screened.failed:
+        judgement = asyncio.run(_judged(screened, faulty_findings(case) if truthful else frozenset()))
+    decided = decide(screened.signals, screened.failed, judgement, RULES)
+    return decided.accepted, ", ".join(decided.reasons)
+
+
+async def _judged(screened: Screened, faulty: frozenset[str]) -> Judgement:
+    dialogue = screened.dialogue
+    flags = [REASONS[code] for code in screened.flags]
+    chat = ScriptedJudge(dialogue, faulty)
+    return await judge(chat, PROMPTS, dialogue, regenerations=0, scope="cases", flags=flags)
+
+
+def judge_cases(cases: Iterable[Case], judge_name: str) -> Iterator[tuple[str | None, str]]:
+    """The outcome of each case with a judge that is `truthful`, or finds everything fine (`all_fine`)."""
+    for case in cases:
+        accepted, reasons = decide_case(case, truthful=judge_name == "truthful")
+        if accepted == is_good(case):
+            yield None, ""
+        else:
+            name = case.get("name") or f"{case['scenario']} about {case['question'][:60]!r}"
+            yield ("acceptance" if accepted else "rejection"), f"{name}: {reasons or 'accepted'}"

@@ -3,7 +3,8 @@
     python -m benchmarks.judgement --cases DIR
     python -m benchmarks.judgement --cases DIR --json judgement.json --show
 
-Reads every `*.jsonl` file below DIR; a row's fields say what it is (the formats are described in `CASES` below). The
+Reads every `*.jsonl` file below DIR; a row's fields say what it is (`CASES` below lists the kinds), and files of other
+rows are left out. The
 product's own functions decide. Dialogues are played through the real turn loop and scored by the real rules: once with
 a judge that answers the rubric truthfully from the labels, and once with one that finds nothing wrong, which shows what
 the rules prove alone.
@@ -15,6 +16,7 @@ ones that were accepted.
 import argparse
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -133,13 +135,13 @@ CASES: tuple[tuple[Callable[[Case], bool], Decide], ...] = (
     (lambda case: "expected_any_of" in case, reference),
     (lambda case: isinstance(case.get("expected"), bool), betrayal),
     (lambda case: case.get("expected") in ("right", "wrong", "unclear"), claim),
-    (lambda case: "text" in case, screening),
+    (lambda case: "text" in case and case.get("expected") in ("pass", "refuse"), screening),
 )
 
 
 def is_dialogue(case: Case) -> bool:
     """Whether a row is a whole dialogue."""
-    return "lines" in case or "turns" in case
+    return ("lines" in case and "good" in case) or ("turns" in case and case.get("expected") in ("accept", "reject"))
 
 
 def measure(rows: Iterable[Case]) -> dict[str, Counts]:
@@ -149,11 +151,18 @@ def measure(rows: Iterable[Case]) -> dict[str, Counts]:
         return {name: _counted(judge_cases(rows, name)) for name in ("truthful", "all_fine")}
     counts = Counts()
     for row in rows:
-        decide = next((decide for is_kind, decide in CASES if is_kind(row)), None)
-        if decide is None:
-            raise SystemExit(f"a row of no known kind; its fields: {', '.join(row)}")
-        counts.add(*decide(row))
+        counts.add(*next(decide for is_kind, decide in CASES if is_kind(row))(row))
     return {"": counts}
+
+
+def read_cases(path: Path) -> list[Case] | None:
+    """The rows of a file; None where they are no labelled cases."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (UnicodeDecodeError, ValueError):
+        return None
+    are_cases = all(isinstance(row, dict) and (is_dialogue(row) or any(kind(row) for kind, _ in CASES)) for row in rows)
+    return rows if rows and are_cases else None
 
 
 def _counted(outcomes: Iterable[tuple[str | None, str]]) -> Counts:
@@ -164,12 +173,10 @@ def _counted(outcomes: Iterable[tuple[str | None, str]]) -> Counts:
 
 
 def names_of(paths: Iterable[Path]) -> dict[Path, str]:
-    """Each file by its name without suffix; by folder and name where another file has the same."""
-    names: dict[Path, str] = {}
-    for path in paths:
-        taken = path.stem in names.values()
-        names[path] = f"{path.parent.name}_{path.stem}" if taken else path.stem
-    return names
+    """Each file by its name without suffix; by folder and name too where several files have the same."""
+    paths = list(paths)
+    several = {stem for stem, count in Counter(path.stem for path in paths).items() if count > 1}
+    return {path: f"{path.parent.name}_{path.stem}" if path.stem in several else path.stem for path in paths}
 
 
 def main() -> None:
@@ -180,8 +187,9 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print every wrong decision")
     options = parser.parse_args()
     kinds: dict[str, Counts] = {}
-    for path, name in names_of(sorted(options.cases.rglob("*.jsonl"), key=lambda one: (one.stem, str(one)))).items():
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    files = {path: rows for path in sorted(options.cases.rglob("*.jsonl")) if (rows := read_cases(path))}
+    for path, name in names_of(sorted(files, key=lambda one: (one.stem, str(one)))).items():
+        rows = files[path]
         for judge, counts in measure(rows).items():
             kinds[name if judge in ("", "truthful") else f"{name}:{judge}"] = counts
     table = RichTable("kind", "cases", "right", "", "good ones rejected", "bad ones accepted")

@@ -28,6 +28,7 @@ from assets.boost_qa.release import make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.schema import DIALOGUES
+from assets.quality.configuration import JudgeRules
 from assets.quality.partition_status import Expected
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
@@ -41,7 +42,9 @@ SHARD = 9_999
 PROFILE = "laptop"
 SCENARIOS = load_scenarios()
 NAMES = list(SCENARIOS)
-EXPECTED = Expected(SCENARIOS, load_profile(PROFILE), load_prompts("standard"), "rules")  # of the made-up partitions
+EXPECTED = Expected(
+    SCENARIOS, load_profile(PROFILE), load_prompts("standard"), JudgeRules(), "rules"
+)  # of the made-up partitions
 WORDS = 60  # a turn
 BLOCK = 1 << 20
 

@@ -20,7 +20,6 @@ from assets.evaluation.configuration import BENCHMARK_KINDS, Benchmarks, load_be
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules, load_quality_rules
-from assets.quality.judge import JUDGE_ROLE
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SIGNALS
 from assets.seeds.configuration import SEED_SOURCES, SeedsConfiguration, load_seeds_configuration
@@ -286,14 +285,16 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     plan_rules = read("plan_rules", load_plan_rules)
     benchmarks = read("benchmarks", load_benchmarks)
     needed = {role: f"scenario {one.title}" for one in (scenarios or {}).values() for role in one.roles}
-    needed |= {JUDGE_ROLE: "the judge"} | (benchmarks.roles_needed if benchmarks else {})
+    quality_rules = read("quality_rules", load_quality_rules)
+    needed |= dict.fromkeys(quality_rules.judge.jury if quality_rules else (), "the judging of dialogues")
+    needed |= benchmarks.roles_needed if benchmarks else {}
     read_files: Mapping[str, Any] = {
         "seeds": read("seeds", load_seeds_configuration),
         "profile": read("profile", lambda name: load_profile(name, needed)),
         "scenarios": scenarios,
         "prompts": prompts,
         "plan_rules": plan_rules,
-        "quality_rules": read("quality_rules", load_quality_rules),
+        "quality_rules": quality_rules,
         "release_rules": read("release_rules", load_release_rules),
         "comparison_rules": read("comparison_rules", load_comparison_rules),
         "training": read("training", load_training),

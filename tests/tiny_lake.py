@@ -8,6 +8,7 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release, make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
+from assets.quality.configuration import JudgeRules
 from assets.quality.partition_status import Expected
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
@@ -89,7 +90,7 @@ class TinyLake:
             retracted,
         )
 
-    expected: ClassVar[Expected] = Expected(SCENARIOS, load_profile(PROFILE), load_prompts("standard"), "rules")
+    expected: ClassVar[Expected] = Expected(SCENARIOS, load_profile(PROFILE), load_prompts("standard"), JudgeRules(), "rules")
 
     def write(self) -> None:
         """Write seeds, plans, and every partition."""

@@ -213,7 +213,7 @@ def _phrase_answers(text: str) -> Iterator[tuple[int, str]]:
                 continue  # "the answer is that nobody knows"
             line = _FILLER.sub("", line, count=1) if _FILLER.match(line) else line
             line = _CORRECTION.sub("", line, count=1) if _CORRECTION.match(line) else line
-            if not line or BOXED.search(line) or _ADDRESS.match(line):
+            if not line or BOXED.search(line) or _ADDRESS.match(line) or _JUDGES.match(line):
                 continue
             answer = clean(_LABEL_BEHIND.sub("", clean(_END_OF_ANSWER.split(line, maxsplit=1)[0])))
             if match[0].casefold().startswith("final") and _MOST_WORDS < len(answer.split()) <= _MOST_WORDS_OF_FINAL:
@@ -224,7 +224,7 @@ def _phrase_answers(text: str) -> Iterator[tuple[int, str]]:
 
 def _states_a_value(answer: str) -> bool:
     """Whether what stands behind "the answer is" is an answer, and nothing that is said about one."""
-    if not re.search(r"\w|[∅∞]", answer) or _JUDGES.match(answer):
+    if not re.search(r"\w|[∅∞]", answer):
         return False
     if read_quantity(answer) or option_label(answer)[0] or truth(answer) is not None or number_of_solutions(answer):
         return True

@@ -18,10 +18,11 @@ from assets.framework.partitions import Split
 from assets.framework.scenarios.documentation import turns_table
 from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import COLOURS, new_figure, sample_markdown, table_markdown
-from assets.quality.judge import JUDGE_ROLE, PAPER_ERROR_RATE
+from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.partition_status import Expected
 from assets.quality.schema import SIGNALS
 from assets.quality.signal_plugins import Signal
+from resources.chat.profile import Profile
 from resources.plugins import Plugin
 
 if TYPE_CHECKING:
@@ -146,9 +147,9 @@ def write_card(
         scenarios=_scenarios(contents, scenarios),
         titles=", ".join(scenarios.title(name) for name in scenario_names(contents.rows, scenarios)),
         profile=profile.name,
-        judge=", ".join(contents.judges) or f"none ({profile.roles[JUDGE_ROLE].model} was not asked)",
+        judge=", ".join(contents.judges) or "none",
         cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
-        judged=_judged(contents),
+        judged=_judged(contents, profile),
         signals=_signals(contents),
         coverage=_coverage(selection, rules),
         removed_table=_markdown(contents.removed) if contents.removed else "None.",
@@ -258,7 +259,12 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return table_markdown(rows, limit=40).md_str or ""
 
 
-def _judged(contents: Contents) -> str:
+def _judged(contents: Contents, profile: Profile) -> str:
+    if profile.judging == "rules_alone":
+        return (
+            "The rules alone decided which dialogues are in it: the judge of this profile is too weak to decide, so "
+            "that nobody has checked the reasoning."
+        )
     if not contents.judged:
         return "No dialogue was judged."
     share = contents.judged_wrong / contents.judged

@@ -7,6 +7,7 @@ from typing import Any
 
 from assets.evaluation.benchmark_question import BenchmarkQuestion
 from assets.evaluation.configuration import (
+    BENCHMARK_JUDGE_ROLE,
     REVIEW_ROLE,
     TESTED_ROLE,
     BenchmarkPlugin,
@@ -29,7 +30,6 @@ from assets.evaluation.lm_eval import grade_task
 from assets.evaluation.prompting import as_text, filled, prompt_hash, question_messages
 from assets.evaluation.questions import QuestionSet
 from assets.framework.partition_run import gather_results
-from assets.quality.judge import JUDGE_ROLE
 from resources.chat.calls import Call, CallFailed, Chat, Completion, Message
 
 AnswerRow = dict[str, Any]
@@ -218,7 +218,9 @@ async def _judge(run: BenchmarkRun, asked: _Asked, output: str) -> Grade:
     tries = run.configuration.judging.regenerations + 1
     for regeneration in range(tries):
         try:
-            completion = await _call(run, JUDGE_ROLE, (Message("user", prompt),), question, turn, regeneration)
+            completion = await _call(
+                run, BENCHMARK_JUDGE_ROLE, (Message("user", prompt),), question, turn, regeneration
+            )
         except CallFailed as failure:
             return Grade("failed", "judge_not_reached", detail=str(failure))
         said = completion.text

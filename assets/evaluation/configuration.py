@@ -8,7 +8,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from assets.evaluation.benchmark_question import BenchmarkQuestion
-from assets.quality.judge import JUDGE_ROLE
 from assets.seeds.configuration import HubDataset
 from resources.configuration import Configuration, RelativeAddress, load_configuration, shipped_or_path
 from resources.plugins import ConfigurationGroup
@@ -16,6 +15,7 @@ from resources.sandbox.sandbox import SandboxLimits
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 # Roles of an evaluation, beside those of the profile: the model under test, and the review of its answers.
+BENCHMARK_JUDGE_ROLE = "benchmark_judge"  # METHOD: another model than the judge of dialogues
 TESTED_ROLE = "tested"
 REVIEW_ROLE = "reviewer"
 
@@ -308,7 +308,7 @@ class Benchmarks(Configuration):
     def roles_needed(self) -> dict[str, str]:
         """The roles that a profile has to assign, each with what needs it, as `Profile.check_roles` takes them."""
         judged = next((one.name for one in self.benchmarks if isinstance(one, JudgedBenchmark)), None)
-        needed = {JUDGE_ROLE: f"the judged benchmark {judged!r}"} if judged else {}
+        needed = {BENCHMARK_JUDGE_ROLE: f"the judged benchmark {judged!r}"} if judged else {}
         if self.exchange.reviewer != TESTED_ROLE:
             needed[self.exchange.reviewer] = "the exchange (exchange.reviewer of the benchmarks configuration)"
         return needed

@@ -7,6 +7,7 @@ import polars as pl
 
 from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint
 from assets.evaluation.configuration import (
+    BENCHMARK_JUDGE_ROLE,
     REVIEW_ROLE,
     TESTED_ROLE,
     Benchmark,
@@ -22,7 +23,6 @@ from assets.evaluation.questions import QuestionSet, read_plugin_questions, read
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
 from assets.framework.partitions import UNTUNED
-from assets.quality.judge import JUDGE_ROLE
 from assets.training_programs.recipe import TEMPLATES, Training
 from resources.chat.calls import Usage
 from resources.chat.profile import ModelPrice, Profile, RoleModel
@@ -144,7 +144,7 @@ def roles_of(benchmarks: Benchmarks, benchmark: Benchmark | BenchmarkPlugin) -> 
     return [
         TESTED_ROLE,
         *([REVIEW_ROLE] if benchmark.name in benchmarks.exchange.benchmarks else []),
-        *([JUDGE_ROLE] if isinstance(benchmark, JudgedBenchmark) else []),
+        *([BENCHMARK_JUDGE_ROLE] if isinstance(benchmark, JudgedBenchmark) else []),
     ]
 
 
@@ -160,7 +160,7 @@ def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested:
     ]
     judge, reviewer = (
         profile.roles[role].model_dump(mode="json", exclude={"endpoint"}) if role in benchmarks.roles_needed else None
-        for role in (JUDGE_ROLE, benchmarks.exchange.reviewer)
+        for role in (BENCHMARK_JUDGE_ROLE, benchmarks.exchange.reviewer)
     )
     settings = benchmarks.model_dump(mode="json", include={"exchange", "judging", "sandbox", "maximum_failed"})
     settings["sandbox"].pop("at_once")

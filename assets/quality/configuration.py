@@ -1,11 +1,12 @@
 """The quality rules: one file of thresholds and weights, and the manual decisions beside it."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from assets.quality.decisions import Decisions, load_decisions
+from assets.quality.judge import JUDGE_ROLE
 from assets.quality.schema import SIGNALS
 from resources.configuration import Configuration, RelativePath, load_configuration, shipped_or_path
 from resources.identity import stable_hash
@@ -19,6 +20,13 @@ class JudgeRules(Configuration):
     ask_all: bool = Field(
         default=False,
         description="Also ask about dialogues that fail a rule already; then the procedural-error rate is that of all.",
+    )
+    jury: tuple[str, ...] = Field(
+        default=(JUDGE_ROLE,), min_length=1, description="The roles of the profile that judge, each by itself."
+    )
+    rule: Literal["majority", "unanimous"] = Field(
+        default="majority",
+        description="Of several judges: a fault counts if at least half find it, or (`unanimous`) if one does.",
     )
     regenerations: int = Field(
         default=2, ge=0, le=10, description="How often the judge is asked again after an invalid verdict."

@@ -14,8 +14,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.estimate import CallAverage, Estimate, estimate, measured_averages, turns_of_plans
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenario, Scenarios
-from assets.quality.configuration import QualityRules
-from assets.quality.judge import JUDGE_ROLE
+from assets.quality.configuration import JudgeRules, QualityRules
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from resources.chat.profile import Profile
 from resources.lake.tables import Lake
@@ -52,7 +51,7 @@ def dry_run(
     ).join(frame, on=["scenario", "shard"])
     to_judge = plans.height + sum(one.dialogues.rows for one in due if one.scores_only and one.dialogues)
     return estimate(
-        turns_of_plans(plans, scenarios) + Counter({JUDGE_ROLE: to_judge}),
+        turns_of_plans(plans, scenarios) + judge_calls(profile, rules.judge, to_judge),
         profile,
         measured_averages(lake, profile),
         dialogues=plans.height,
@@ -62,7 +61,7 @@ def dry_run(
 
 
 def dialogue_expenses(
-    profile: Profile, scenarios: Scenarios, rules: PlanRules, averages: Mapping[str, CallAverage]
+    profile: Profile, scenarios: Scenarios, rules: PlanRules, judging: JudgeRules, averages: Mapping[str, CallAverage]
 ) -> tuple[Mapping[str, Expense], Expense]:
     """What one dialogue of each scenario takes with its judging, and what judging alone takes.
 
@@ -74,8 +73,15 @@ def dialogue_expenses(
         tokens = sum(role.prompt_tokens + role.completion_tokens for role in roles)
         return Expense(tokens / _MANY, sum(role.cost for role in roles) / _MANY)
 
-    judging = Counter({JUDGE_ROLE: _MANY})
-    return {name: mean(_turns(scenario, rules) + judging) for name, scenario in scenarios.items()}, mean(judging)
+    verdicts = judge_calls(profile, judging, _MANY)
+    return {name: mean(_turns(scenario, rules) + verdicts) for name, scenario in scenarios.items()}, mean(verdicts)
+
+
+def judge_calls(profile: Profile, judging: JudgeRules, dialogues: int) -> Counter[str]:
+    """How often each judge is asked about so many dialogues."""
+    if profile.judging == "rules_alone":
+        return Counter()
+    return Counter(dict.fromkeys(judging.jury, dialogues))
 
 
 def _turns(scenario: Scenario, rules: PlanRules) -> Counter[str]:

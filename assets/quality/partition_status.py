@@ -9,7 +9,7 @@ from assets.dialogues.schema import DIALOGUES, REGENERATIONS
 from assets.framework.currency import NotCurrent, was_made_from_others, why_not_current, worst
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
-from assets.quality.configuration import QualityRules
+from assets.quality.configuration import JudgeRules, QualityRules
 from assets.quality.fingerprint import scored_fingerprint
 from assets.quality.schema import SCORED
 from resources.chat.profile import Profile
@@ -24,12 +24,13 @@ class Expected:
     scenarios: Scenarios
     profile: Profile
     prompts: PromptBook
+    judging: JudgeRules
     rules: str  # `QualityRules.identity`
 
     def fingerprints(self, plans: str, regenerations: str, scenario: str) -> tuple[str, str]:
         """Those of the dialogues and of the scores, from those of the shard's plans and regenerations."""
         dialogues = dialogue_fingerprint(plans, regenerations, self.scenarios[scenario], self.profile)
-        return dialogues, scored_fingerprint(dialogues, self.profile, self.prompts, self.rules)
+        return dialogues, scored_fingerprint(dialogues, self.profile, self.prompts, self.judging, self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class PartitionStatus:
 
 def expected_fingerprints(profile: Profile, scenarios: Scenarios, prompts: PromptBook, rules: QualityRules) -> Expected:
     """What current partitions are made of. Reads the file of manual decisions."""
-    return Expected(scenarios, profile, prompts, rules.identity)
+    return Expected(scenarios, profile, prompts, rules.judge, rules.identity)
 
 
 def partition_statuses(lake: Lake, expected: Expected) -> list[PartitionStatus]:

@@ -7,13 +7,13 @@ from typing import Any
 from assets.quality.configuration import QualityRules, Weights
 from assets.quality.decisions import Decision
 from assets.quality.judge import Judgement
+from assets.quality.rubric import REASONS as JUDGED_REASONS
 from assets.quality.schema import SIGNALS
 from assets.quality.signals import Signals
 
 SET_ASIDE = "set_aside"
 STRUCTURE = "structure"
 NEAR_DUPLICATE = "near_duplicate"
-JUDGED_WRONG = "judged_wrong"
 NOT_JUDGED = "not_judged"
 LOW_SCORE = "low_score"
 BY_HAND = "by_hand"
@@ -21,11 +21,16 @@ BY_HAND = "by_hand"
 
 @dataclass(frozen=True, slots=True)
 class HardRule:
-    """A rule that can be decided without the judge."""
+    """A rule that can be decided without the judge.
+
+    One that `rejects` proves a fault; its precision is measured on labelled dialogues (`benchmarks/judgement.py`). The
+    others are flags: recorded, part of the score, and told to the judge as something to look at.
+    """
 
     code: str
     meaning: str
     fails: Callable[[Signals, str, QualityRules], bool]  # of a dialogue's signals and domain
+    rejects: bool = False
 
 
 HARD_RULES = (
@@ -33,8 +38,10 @@ HARD_RULES = (
         STRUCTURE,
         "the speakers, ShareGPT roles or number of turns do not match the scenario",
         lambda s, d, r: not s.structure_ok,
+        rejects=True,
     ),
-    HardRule("truncated", "an utterance was cut off by the token limit", lambda s, d, r: s.truncated),
+    HardRule("truncated", "an utterance was cut off by the token limit", lambda s, d, r: s.truncated, rejects=True),
+    HardRule("loop", "an utterance is an endless loop", lambda s, d, r: s.repetition >= 1, rejects=True),
     HardRule("refused", "an utterance declines the task", lambda s, d, r: s.refused),
     HardRule("not_english", "an utterance is not English", lambda s, d, r: not s.english),
     HardRule("repetitive", "an utterance repeats itself", lambda s, d, r: s.repetition > r.limits.repetition),
@@ -48,19 +55,29 @@ HARD_RULES = (
         "the students' turns have more than maximum_words words",
         lambda s, d, r: s.words > r.limits.maximum_words,
     ),
-    HardRule("secrets", "there is a key or password in the text", lambda s, d, r: s.secrets > 0),
+    HardRule("secrets", "there is a key or password in the text", lambda s, d, r: s.secrets > 0, rejects=True),
     HardRule(
         "betrays_reference", "a speaker mentions the hidden reference answer", lambda s, d, r: s.betrays_reference
     ),
     HardRule("copied", "a debater copies the other", lambda s, d, r: s.copied_share > r.limits.copied_share),
-    HardRule("wrong_final_answer", "the last result is not the reference's", lambda s, d, r: s.final_answer == "wrong"),
+    HardRule(
+        "wrong_final_answer",
+        "the last result is not the reference's",
+        lambda s, d, r: s.final_answer == "wrong",
+        rejects=True,
+    ),
     HardRule("no_final_answer", "the reference's result is nowhere", lambda s, d, r: s.final_answer == "missing"),
     HardRule(
         "off_reference",
         "the result cannot be compared, and the answer has too little of the reference",
         lambda s, d, r: s.final_answer == "unknown" and s.reference_overlap < getattr(r.limits.reference_overlap, d),
     ),
-    HardRule("code_does_not_parse", "Python in the last answer does not parse", lambda s, d, r: s.code_parses is False),
+    HardRule(
+        "code_does_not_parse",
+        "Python in the last answer does not parse",
+        lambda s, d, r: s.code_parses is False,
+        rejects=True,
+    ),
     HardRule("gave_away_result", "a teacher stated the result first", lambda s, d, r: s.gave_away_result is True),
     HardRule(
         "false_claim",
@@ -69,12 +86,14 @@ HARD_RULES = (
     ),
 )
 
+_FLAGS = frozenset(rule.code for rule in HARD_RULES if not rule.rejects)
+
 REASONS = {
     SET_ASIDE: "it was set aside during generation",
     **{rule.code: rule.meaning for rule in HARD_RULES},
     **SIGNALS.reasons,
     NEAR_DUPLICATE: "almost equal to another good dialogue of the partition",
-    JUDGED_WRONG: "the judge finds the last answer wrong",
+    **JUDGED_REASONS,
     NOT_JUDGED: "the judge gave no valid verdict",
     LOW_SCORE: "the quality score is below the limit",
     BY_HAND: "rejected by a manual decision",
@@ -104,7 +123,7 @@ def failed_rules(
     complete: bool,
     plugin_values: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
-    """Codes of the rules that a dialogue fails before the judge is asked; a set-aside one fails by that alone.
+    """Codes of all rules that a dialogue fails before the judge is asked; a set-aside one fails by that alone.
 
     `plugin_values` are its signals of plug-ins, by name.
     """
@@ -114,23 +133,38 @@ def failed_rules(
     return (*failed, *SIGNALS.failed(plugin_values or {}))
 
 
+def is_flag(code: str) -> bool:
+    """Whether a failed rule is a flag, which rejects nothing by itself where a judge decides."""
+    return code in _FLAGS
+
+
 def decide(
     signals: Signals,
     failed: tuple[str, ...],
     judgement: Judgement,
     rules: QualityRules,
     decision: Decision | None = None,
+    *,
+    rules_alone: bool = False,
 ) -> Decided:
     """Score and decision of one dialogue.
 
-    A dialogue is accepted if it fails no rule, the judge was asked and found it correct, and its score reaches the
-    limit; a manual decision overrides all that but `NEVER_BY_HAND`.
+    A dialogue is accepted if it fails no rule that rejects, the judge was asked and found no fault, and its score
+    reaches the limit; a manual decision overrides all that but `NEVER_BY_HAND`.
+
+    Args:
+        signals: of the dialogue.
+        failed: the codes that reject it.
+        judgement: of the judge.
+        rules: limits and weights.
+        decision: the manual one.
+        rules_alone: there is no judge that decides.
     """
     score = 0.0 if SET_ASIDE in failed else quality_score(signals, judgement, rules)
     reasons = [*failed]
-    if judgement.verdict is not None and not judgement.verdict.correct:
-        reasons.append(JUDGED_WRONG)
-    if judgement.verdict is None and (not failed or judgement.status == NOT_JUDGED):
+    if judgement.verdict is not None:
+        reasons += judgement.verdict.codes
+    if judgement.verdict is None and not rules_alone and (not failed or judgement.status == NOT_JUDGED):
         reasons.append(NOT_JUDGED)
     if not reasons and score < rules.limits.score:
         reasons.append(LOW_SCORE)

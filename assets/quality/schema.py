@@ -19,6 +19,9 @@ def flag(description: str, *, nullable: bool = False) -> pa.Column:
     return pa.Column(pl.Boolean, nullable=nullable, description=description)
 
 
+JUDGED = pl.Struct(
+    {"finding": pl.String, "value": pl.String, "good": pl.Boolean, "reason": pl.String, "code": pl.String}
+)
 COLUMNS = {
     "dialogue_id": text("The dialogue."),
     **IDENTITY,
@@ -42,14 +45,22 @@ COLUMNS = {
     "truncated": flag("Some utterance was cut off by the token limit."),
     "refused": flag("Some utterance refuses the task."),
     "secrets": count("Keys, tokens and passwords found in the text.", pl.Int32),
+    "flags": pa.Column(
+        pl.List(pl.String),
+        description="Codes of rules that find something to look at, which reject nothing themselves.",
+    ),
     "near_duplicate_of": text("dialogue_id of an almost equal, good dialogue of the partition.", nullable=True),
     "judge_status": one_of(
         ["judged", "not_judged", "not_asked"],
         "not_judged: no valid verdict; not_asked: rejected before, no money spent.",
     ),
     "judge_correct": flag("The judge finds the reasoning correct.", nullable=True),
-    "judge_error_class": text("The judge's class of error, `none` where there is none.", nullable=True),
+    "judge_error_class": text("The code of the judge's first fault, `none` where there is none.", nullable=True),
     "judge_reason": text("The judge's sentence; of one not judged, why.", nullable=True),
+    "judge_findings": pa.Column(pl.List(JUDGED), description="The judge's answers to the rubric, in its order."),
+    "judge_agreement": pa.Column(
+        pl.Float64, nullable=True, description="Share of the findings on which all judges of a jury agree (0..1)."
+    ),
     "judge_model": text("Who judged.", nullable=True),
     "quality_score": share("Weighted signals, by the quality rules."),
     "accepted": flag("Whether it may enter BOOST-QA."),

@@ -10,8 +10,9 @@ from assets.framework.near_duplicates import group_near_duplicates
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions
 from assets.quality.inputs import DialogueInput
-from assets.quality.judge import ErrorClass, Judgement, JudgeVerdict
-from assets.quality.rules import NEAR_DUPLICATE, decide, failed_rules
+from assets.quality.judge import Judgement, JudgeVerdict
+from assets.quality.rubric import Judged
+from assets.quality.rules import NEAR_DUPLICATE, decide, failed_rules, is_flag
 from assets.quality.schema import SIGNALS
 from assets.quality.signals import Signals, read_signals
 
@@ -25,18 +26,29 @@ class Screened:
 
     dialogue: DialogueInput
     signals: Signals
-    failed: tuple[str, ...]
+    failed: tuple[str, ...]  # the rules that reject it
+    flags: tuple[str, ...] = ()  # the rules that only find something to look at
     near_duplicate_of: str | None = None
     plugin_values: Mapping[str, Any] = field(default_factory=dict)  # the signals of plug-ins, by name
 
 
-def screen_dialogues(dialogues: Sequence[DialogueInput], rules: QualityRules) -> list[Screened]:
-    """Signals and failed rules of each dialogue of a partition; near duplicates among those that fail no rule."""
+def screen_dialogues(
+    dialogues: Sequence[DialogueInput], rules: QualityRules, *, rules_alone: bool = False
+) -> list[Screened]:
+    """Signals and failed rules of each dialogue of a partition; near duplicates among those that none rejects.
+
+    Args:
+        dialogues: of one partition.
+        rules: the limits.
+        rules_alone: no judge decides, so that every failed rule rejects.
+    """
     screened = []
     for dialogue, values in zip(dialogues, SIGNALS.measure(dialogues), strict=True):
         signals = read_signals(dialogue)
-        failed = failed_rules(signals, dialogue.domain, rules, complete=dialogue.complete, plugin_values=values)
-        screened.append(Screened(dialogue, signals, failed, plugin_values=values))
+        codes = failed_rules(signals, dialogue.domain, rules, complete=dialogue.complete, plugin_values=values)
+        flags = tuple(code for code in codes if is_flag(code) and not rules_alone)
+        failed = tuple(code for code in codes if code not in flags)
+        screened.append(Screened(dialogue, signals, failed, flags, plugin_values=values))
     texts = (
         (one.dialogue.dialogue_id, "\n".join(turn.text for turn in one.dialogue.turns))
         for one in screened
@@ -59,6 +71,8 @@ def score_row(
     judge_model: str,
     rules: QualityRules,
     decisions: Decisions,
+    *,
+    rules_alone: bool = False,
 ) -> dict[str, Any]:
     """One row of `scored_dialogues`.
 
@@ -68,18 +82,23 @@ def score_row(
         judgement: what the judge says of it.
         judge_model: who judged.
         rules, decisions: what decides.
+        rules_alone: see `decide`.
     """
-    decided = decide(screened.signals, screened.failed, judgement, rules, decisions.get(screened.dialogue.dialogue_id))
+    decision = decisions.get(screened.dialogue.dialogue_id)
+    decided = decide(screened.signals, screened.failed, judgement, rules, decision, rules_alone=rules_alone)
     verdict = judgement.verdict
     return {
         **{name: row[name] for name in _TAKEN_OVER},
         **asdict(screened.signals),
         **screened.plugin_values,
+        "flags": list(screened.flags),
         "near_duplicate_of": screened.near_duplicate_of,
         "judge_status": judgement.status,
         "judge_correct": verdict.correct if verdict else None,
-        "judge_error_class": verdict.error_class.value if verdict else None,
+        "judge_error_class": verdict.error_class if verdict else None,
         "judge_reason": verdict.reason if verdict else judgement.fault,
+        "judge_findings": [asdict(finding) for finding in verdict.findings] if verdict else [],
+        "judge_agreement": verdict.agreement if verdict else None,
         "judge_model": None if judgement.status == "not_asked" else judge_model,
         "quality_score": decided.quality_score,
         "accepted": decided.accepted,
@@ -94,9 +113,7 @@ def written_verdicts(scores: pl.DataFrame) -> dict[str, JudgeVerdict]:
     judged = scores.filter(pl.col("judge_status") == "judged")
     return {
         row["dialogue_id"]: JudgeVerdict(
-            reason=row["judge_reason"],
-            error_class=ErrorClass(row["judge_error_class"]),
-            correct=row["judge_correct"],
+            tuple(Judged(**finding) for finding in row["judge_findings"]), row["judge_agreement"]
         )
         for row in judged.iter_rows(named=True)
     }

@@ -21,8 +21,9 @@ from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.gate import gate_of
 from assets.quality.inputs import read_dialogues
-from assets.quality.judge import JUDGE_ROLE, NOT_ASKED, Judgement, JudgeVerdict, judge
+from assets.quality.judge import NOT_ASKED, Judgement, JudgeVerdict, judge
 from assets.quality.prompts import JUDGE
+from assets.quality.rules import REASONS
 from assets.quality.schema import SCORED
 from assets.quality.score_dialogues import Screened, score_row, screen_dialogues, written_verdicts
 from assets.quality.summary import GATE_FAILED, scores_metadata
@@ -74,6 +75,11 @@ class DialogueScoring:
         self.decisions = load_decisions(self.rules.decisions)
         self.rules_identity = self.rules.identity_with(self.decisions)
 
+    @property
+    def rules_alone(self) -> bool:
+        """Whether no judge decides."""
+        return self.service.profile.judging == "rules_alone"
+
     def is_current(self, key: str) -> bool:
         """Whether the partition's dialogues have scores by the present judge and rules, and the gate passed."""
         dialogues = self.lake.record(DIALOGUES, partition_columns(key))
@@ -86,7 +92,9 @@ class DialogueScoring:
         """The metadata of a partition that was there before."""
         keys = partition_columns(key)
         scores, dialogues = self.lake.read(SCORED, [keys]), self.lake.read(DIALOGUES, [keys])
-        return scores_metadata(scores, dialogues, None, "passed", self.lake.path(SCORED, keys))
+        return scores_metadata(
+            scores, dialogues, None, "passed", self.lake.path(SCORED, keys), rules_alone=self.rules_alone
+        )
 
     def read(self, key: str) -> ScoringInputs:
         """The partition's dialogues, their signals and failed rules, and the verdicts that need no new call."""
@@ -94,19 +102,22 @@ class DialogueScoring:
         record = self.lake.record(DIALOGUES, keys)
         assert record is not None  # noqa: S101 - `is_current` has looked
         rows, dialogues = read_dialogues(self.lake, keys, self.partners)
-        return ScoringInputs(record, rows, screen_dialogues(dialogues, self.rules), *self._verdicts(record))
+        return ScoringInputs(
+            record, rows, screen_dialogues(dialogues, self.rules, rules_alone=self.rules_alone), *self._verdicts(record)
+        )
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[asyncio.Semaphore]:
         """A chat engine for the judge, and slots for as many dialogues as keep it busy."""
-        async with self.service.engine([JUDGE_ROLE], self.run_id) as self.chat:
+        async with self.service.engine([] if self.rules_alone else self.rules.judge.jury, self.run_id) as self.chat:
             throughput = Throughput(self.chat.total)
             self.progress.words = lambda: self._accepted_so_far() + throughput.describe()
             yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
 
     async def run(self, key: str, inputs: ScoringInputs, slots: asyncio.Semaphore) -> pl.DataFrame:
         """The partition's scores, one row per dialogue. The judge reads only the dialogues that may be accepted."""
-        judge_model = self.service.profile.roles[JUDGE_ROLE].model
+        judges = self.rules.judge
+        judge_model = ", ".join(self.service.profile.roles[role].model for role in judges.jury)
         with self.progress.partition(key, len(inputs.screened)) as one_more:
 
             async def judgement_of(one: Screened) -> Judgement:
@@ -114,11 +125,17 @@ class DialogueScoring:
                 judgement = NOT_ASKED
                 if name in inputs.verdicts:
                     judgement = Judgement("judged", inputs.verdicts[name])
-                elif one.dialogue.complete and (not one.failed or self.rules.judge.ask_all):
+                elif one.dialogue.complete and not self.rules_alone and (not one.failed or judges.ask_all):
                     async with slots:
-                        again = self.rules.judge.regenerations
                         judgement = await judge(
-                            self.chat, self.prompts, one.dialogue, regenerations=again, scope=_scope(key)
+                            self.chat,
+                            self.prompts,
+                            one.dialogue,
+                            regenerations=judges.regenerations,
+                            scope=_scope(key),
+                            flags=[REASONS[code] for code in one.flags],
+                            jury=judges.jury,
+                            rule=judges.rule,
                         )
                 one_more()
                 return judgement
@@ -126,7 +143,10 @@ class DialogueScoring:
             judgements = await gather_results(map(judgement_of, inputs.screened))
         made = zip(inputs.rows, inputs.screened, judgements, strict=True)
         scores = SCORED.frame(
-            [score_row(row, one, judgement, judge_model, self.rules, self.decisions) for row, one, judgement in made]
+            [
+                score_row(row, one, judgement, judge_model, self.rules, self.decisions, rules_alone=self.rules_alone)
+                for row, one, judgement in made
+            ]
         )
         self.accepted += int(scores["accepted"].sum())
         self.decided += scores.height
@@ -144,14 +164,17 @@ class DialogueScoring:
         }
         fingerprint = self._fingerprint(inputs.record)
         self.lake.write(SCORED, keys, made, fingerprint=fingerprint, gate=gate, facts=facts, made_from=inputs.record)
-        metadata = scores_metadata(made, self.lake.read(DIALOGUES, [keys]), usage, gate, self.lake.path(SCORED, keys))
+        dialogues, path = self.lake.read(DIALOGUES, [keys]), self.lake.path(SCORED, keys)
+        metadata = scores_metadata(made, dialogues, usage, gate, path, rules_alone=self.rules_alone)
         return Written(metadata, GATE_FAILED if gate == "failed" else "")
 
     def _fingerprint(self, dialogues: PartitionRecord) -> str:
-        return scored_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules_identity)
+        return scored_fingerprint(
+            dialogues.fingerprint, self.service.profile, self.prompts, self.rules.judge, self.rules_identity
+        )
 
     def _judging_fingerprint(self, dialogues: PartitionRecord) -> str:
-        return judging_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts)
+        return judging_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules.judge)
 
     def _verdicts(self, dialogues: PartitionRecord) -> tuple[dict[str, JudgeVerdict], float]:
         """Written verdicts of the same judge on the same dialogues, and their share of those that it was asked for.

@@ -23,13 +23,20 @@ from assets.quality.rules import REASONS
 from resources.chat.calls import Usage
 from resources.lake.records import Gate
 
+RULES_ALONE = "the rules alone: the profile says that its judge is too weak to decide"
 GATE_FAILED = (
     "the judge gave too few valid verdicts; read the column judge_reason, use a better judge, and materialise it again"
 )
 
 
 def scores_metadata(
-    scores: pl.DataFrame, dialogues: pl.DataFrame, usage: Usage | None, gate: Gate, path: str
+    scores: pl.DataFrame,
+    dialogues: pl.DataFrame,
+    usage: Usage | None,
+    gate: Gate,
+    path: str,
+    *,
+    rules_alone: bool = False,
 ) -> dict[str, Any]:
     """A partition's metadata, in order of interest.
 
@@ -39,6 +46,7 @@ def scores_metadata(
         usage: see `calls_metadata`.
         gate: whether the partition's own gate passed.
         path: its file, relative to the lake.
+        rules_alone: the profile's judge is too weak to decide.
     """
     ranked = scores.sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
     coverage = judge_coverage(scores)
@@ -48,6 +56,9 @@ def scores_metadata(
         "accepted": scores["accepted"].sum(),
         "rejected": scores.height - scores["accepted"].sum(),
         "rejected because": table_markdown(_reasons(scores)),
+        "decided by": RULES_ALONE if rules_alone else "rules that prove a fault, and the judge",
+        "looked at by the judge because": table_markdown(_flags(scores)),
+        "doubtful references": table_markdown(doubtful_references(scores)),
         "procedural errors": table_markdown(error_rates(scores)),
         "scores": _histogram(scores) if scores.height else "no dialogue",
         "judge coverage": "it was asked about none" if coverage is None else f"{coverage:.1%} of those asked about",
@@ -87,6 +98,18 @@ def _reasons(scores: pl.DataFrame) -> list[dict[str, object]]:
     return [
         {"reason": code, "meaning": REASONS.get(code, ""), "dialogues": count} for code, count in counts.most_common()
     ]
+
+
+def _flags(scores: pl.DataFrame) -> list[dict[str, object]]:
+    counts = Counter(scores["flags"].explode().drop_nulls().to_list())
+    return [{"flag": code, "meaning": REASONS.get(code, ""), "dialogues": n} for code, n in counts.most_common()]
+
+
+def doubtful_references(scores: pl.DataFrame) -> list[dict[str, object]]:
+    """The seeds whose reference answer the judge finds wrong or contradictory, each with its reason."""
+    found = scores.explode("judge_findings").unnest("judge_findings").filter(pl.col("finding") == "reference_doubtful")
+    doubtful = found.filter(pl.col("good").not_()).sort("seed_id")
+    return [{"seed": seed, "reason": reason} for seed, reason in doubtful.select("seed_id", "reason").iter_rows()]
 
 
 def _sample(score: pl.DataFrame, dialogues: pl.DataFrame) -> MarkdownMetadataValue:

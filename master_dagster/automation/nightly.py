@@ -92,7 +92,7 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
             partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules)),
             partitions_in_progress(instance, scenarios, now),
             failed_nights(instance, scenarios, now),
-            recent_averages(lake, chat.profile, scenarios, plan_rules) if limits.need_expenses else None,
+            recent_averages(lake, chat.profile, scenarios, plan_rules, quality_rules) if limits.need_expenses else None,
             limits,
         )
         for line in choice.summary.splitlines():
@@ -107,9 +107,11 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
     return nightly_partitions
 
 
-def recent_averages(lake: Lake, profile: Profile, scenarios: Scenarios, rules: PlanRules) -> Averages:
+def recent_averages(
+    lake: Lake, profile: Profile, scenarios: Scenarios, rules: PlanRules, quality: QualityRules
+) -> Averages:
     """The expenses of recent dialogues with this profile's models, and the scenarios' shares by the rules."""
-    dialogue, verdict = dialogue_expenses(profile, scenarios, rules, measured_averages(lake, profile))
+    dialogue, verdict = dialogue_expenses(profile, scenarios, rules, quality.judge, measured_averages(lake, profile))
     return Averages(dialogue, verdict, rules.scenario_shares(scenarios))
 
 

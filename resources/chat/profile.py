@@ -180,6 +180,10 @@ class Profile(Configuration):
         description="The prompts that suit these models: `standard` (instructions only), `by_example` (with worked "
         "examples, which very small models need), or a folder with files of the same names.",
     )
+    judging: Literal["by_judge", "rules_alone"] = Field(
+        default="by_judge",
+        description="`rules_alone`: its judge is too weak to decide, so no judge is asked and every rule rejects.",
+    )
     endpoints: dict[str, Endpoint] = Field(min_length=1)
     prices: dict[str, ModelPrice] = Field(default_factory=dict, description="By model name; unknown models cost 0.")
     roles: dict[str, RoleModel] = Field(min_length=1)

@@ -1,36 +1,37 @@
--- description: What the rules accept is complete, judged correct and has no failing signal. A manual decision accepts
---   complete dialogues only.
+-- description: What the rules accept is complete, without a fault that a rule proves, and judged without fault where a
+--   judge decides; where the rules decide alone, no rule finds anything. A manual decision accepts complete dialogues
+--   only.
 -- blocking: true
+-- parameters: {judging: $chat.profile.judging}
 SELECT dialogue_id, decided_by,
     CASE
         WHEN status <> 'complete' THEN 'set aside'
         WHEN NOT structure_ok THEN 'structure'
-        WHEN judge_status <> 'judged' THEN 'not judged'
+        WHEN $judging = 'by_judge' AND judge_status <> 'judged' THEN 'not judged'
         WHEN NOT judge_correct THEN 'judged wrong'
-        WHEN final_answer IN ('wrong', 'missing') THEN 'final answer ' || final_answer
+        WHEN final_answer = 'wrong' THEN 'final answer wrong'
         WHEN truncated THEN 'truncated'
-        WHEN refused THEN 'refused'
-        WHEN NOT english THEN 'not English'
-        WHEN betrays_reference THEN 'betrays the reference'
         WHEN secrets > 0 THEN 'secrets'
         WHEN near_duplicate_of IS NOT NULL THEN 'near-duplicate'
         WHEN code_parses = false THEN 'code does not parse'
-        WHEN false_claim THEN 'false claim'
-        ELSE 'gave away the result'
+        ELSE 'a flag, where the rules decide alone'
     END AS fault
 FROM this_run
 WHERE accepted AND (
     status <> 'complete'
     OR NOT structure_ok
     OR decided_by = 'rules' AND (
-        judge_status <> 'judged'
-        OR judge_correct IS DISTINCT FROM true
-        OR final_answer IN ('wrong', 'missing')
-        OR truncated OR refused OR NOT english OR betrays_reference OR secrets > 0
+        $judging = 'by_judge' AND judge_status <> 'judged'
+        OR coalesce(NOT judge_correct, false)
+        OR final_answer = 'wrong'
+        OR truncated OR secrets > 0
         OR near_duplicate_of IS NOT NULL
         OR coalesce(code_parses = false, false)
-        OR coalesce(false_claim, false)
-        OR coalesce(gave_away_result, false)
+        OR $judging = 'rules_alone' AND (
+            final_answer = 'missing' OR refused OR NOT english OR betrays_reference
+            OR coalesce(false_claim, false)
+            OR coalesce(gave_away_result, false)
+        )
     )
 )
 ORDER BY dialogue_id
