@@ -90,7 +90,9 @@ class TinyLake:
             retracted,
         )
 
-    expected: ClassVar[Expected] = Expected(SCENARIOS, load_profile(PROFILE), load_prompts("standard"), JudgeRules(), "rules")
+    expected: ClassVar[Expected] = Expected(
+        SCENARIOS, load_profile(PROFILE), load_prompts("standard"), JudgeRules(), "rules"
+    )
 
     def write(self) -> None:
         """Write seeds, plans, and every partition."""
@@ -192,6 +194,8 @@ class TinyLake:
             "judge_status": "judged",
             "judge_correct": accepted,
             "judge_error_class": "none",
+            "judge_findings": [],
+            "flags": [],
             "judge_model": "SmolLM2-135M-Instruct",
             "quality_score": one.score,
             "accepted": accepted,

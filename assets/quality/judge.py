@@ -10,6 +10,7 @@ from typing import Literal
 
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.declaration import Say
+from assets.framework.scenarios.scenario import Scenario
 from assets.quality.inputs import DialogueInput
 from assets.quality.prompts import JUDGE
 from assets.quality.rubric import Judged, questions_text, read_findings, rubric_of, verdict_schema
@@ -74,7 +75,7 @@ class Judgement:
 NOT_ASKED = Judgement("not_asked")
 
 
-def read_verdict(text: str, dialogue: DialogueInput) -> JudgeVerdict:
+def read_verdict(text: str, scenario: Scenario) -> JudgeVerdict:
     """The verdict in a model's answer: one valid JSON object, bare or in the only code fence.
 
     Raises:
@@ -85,7 +86,7 @@ def read_verdict(text: str, dialogue: DialogueInput) -> JudgeVerdict:
         content = json.loads(fenced[0] if len(fenced) == 1 else text.strip())
     except (json.JSONDecodeError, RecursionError):
         raise ValueError("not one JSON object") from None
-    return JudgeVerdict(read_findings(rubric_of(dialogue), content))
+    return JudgeVerdict(read_findings(rubric_of(scenario), content))
 
 
 def judge_messages(
@@ -105,7 +106,7 @@ def judge_messages(
         reference=_numbered([question.reference for question in dialogue.questions], "Answer"),
         dialogue=as_transcript(dialogue),
         scenario=dialogue.scenario.title,
-        rubric=questions_text(rubric_of(dialogue), dialogue),
+        rubric=questions_text(rubric_of(dialogue.scenario), dialogue),
         flags="\n".join(f"- {flag}" for flag in flags) or "- nothing in particular",
     )
     if not reminded:
@@ -205,7 +206,7 @@ async def _one_judge(
             sample=dialogue.dialogue_id,
             turn=TURN_NAME if role == JUDGE_ROLE else f"{TURN_NAME}-{role}",
             regeneration=regeneration,
-            json_schema=verdict_schema(rubric_of(dialogue)),
+            json_schema=verdict_schema(rubric_of(dialogue.scenario)),
         )
         try:
             completion = await chat.complete(call, scope=scope)
@@ -215,7 +216,7 @@ async def _one_judge(
             fault = "cut off by the token limit"
             continue
         try:
-            return Judgement("judged", read_verdict(completion.text, dialogue))
+            return Judgement("judged", read_verdict(completion.text, dialogue.scenario))
         except ValueError as error:
             fault = str(error)
     return Judgement("not_judged", fault=f"invalid verdict in {regenerations + 1} answers; the last: {fault}")

@@ -140,15 +140,15 @@ class Judged:
     code: str  # the rejection reason where it is not good
 
 
-def rubric_of(dialogue: DialogueInput) -> dict[str, Finding]:
-    """The questions about a dialogue by key. Where several answers are judged, theirs are numbered: `result_2`."""
-    answers = len(dialogue.scenario.judged)
+def rubric_of(scenario: Scenario) -> dict[str, Finding]:
+    """The questions about a dialogue of a scenario by key. Where several answers are judged, theirs are numbered: `result_2`."""
+    answers = len(scenario.judged)
     asked = {
         finding.name if answers == 1 else f"{finding.name}_{number}": finding
         for number in range(1, answers + 1)
         for finding in ABOUT_ANSWERS
     }
-    return asked | {finding.name: finding for finding in ABOUT_DIALOGUES if finding.applies(dialogue.scenario)}
+    return asked | {finding.name: finding for finding in ABOUT_DIALOGUES if finding.applies(scenario)}
 
 
 def questions_text(rubric: Mapping[str, Finding], dialogue: DialogueInput) -> str:

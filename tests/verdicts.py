@@ -1,0 +1,31 @@
+"""Verdicts of the judge as JSON."""
+
+import json
+import re
+from typing import Any
+
+from assets.quality.judge import JudgeVerdict, read_verdict
+from assets.quality.rubric import rubric_of
+from tests.shipped_scenarios import SCENARIOS
+
+
+def verdict(scenario: str = "error_correction", reason: str = "Both say 7.", **values: str) -> str:
+    """A verdict on a dialogue of a scenario: every finding is good but those given, such as `steps_sound="no"`."""
+    rubric = rubric_of(SCENARIOS[scenario])
+    return json.dumps(
+        {key: {"reason": reason, "value": values.get(key, finding.good[0])} for key, finding in rubric.items()}
+    )
+
+
+def judge_verdict(scenario: str = "error_correction", **values: str) -> JudgeVerdict:
+    """The same, read."""
+    return read_verdict(verdict(scenario, **values), SCENARIOS[scenario])
+
+
+def verdict_for(prompt: str, reason: str = "It was looked at.", **values: str) -> str:
+    """A verdict for the rubric in a judge's prompt: every finding is good but those given."""
+    good: dict[str, Any] = {}
+    for scenario in SCENARIOS.values():
+        good |= {key: finding.good[0] for key, finding in rubric_of(scenario).items()}
+    asked = re.findall(r'^"(\w+)" \(', prompt, re.MULTILINE)
+    return json.dumps({key: {"reason": reason, "value": values.get(key, good[key])} for key in asked})
