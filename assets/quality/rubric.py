@@ -141,7 +141,7 @@ class Judged:
 
 
 def rubric_of(scenario: Scenario) -> dict[str, Finding]:
-    """The questions about a dialogue of a scenario by key. Where several answers are judged, theirs are numbered: `result_2`."""
+    """The questions about a dialogue by key. Where several answers are judged, theirs are numbered: `result_2`."""
     answers = len(scenario.judged)
     asked = {
         finding.name if answers == 1 else f"{finding.name}_{number}": finding
