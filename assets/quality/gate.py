@@ -17,5 +17,10 @@ def gate_of(scores: pl.DataFrame, rules: QualityRules) -> Gate:
 
 def judge_coverage(scores: pl.DataFrame) -> float | None:
     """Share of the dialogues asked about that have a verdict (0..1); None where the judge was not asked at all."""
-    asked = scores.filter(pl.col("judge_status") != "not_asked")
+    asked = asked_about(scores)
     return asked.filter(pl.col("judge_status") == "judged").height / asked.height if asked.height else None
+
+
+def asked_about(scores: pl.DataFrame) -> pl.DataFrame:
+    """The rows that the judge was asked about."""
+    return scores.filter(pl.col("judge_status").is_in(["judged", "not_judged"]))

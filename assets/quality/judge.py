@@ -26,7 +26,7 @@ REMINDER = (
 )
 _FENCED = re.compile(r"```(?:json)?\s*(\{.*?\})\s*```", re.DOTALL)
 
-JudgeStatus = Literal["judged", "not_judged", "not_asked"]
+JudgeStatus = Literal["judged", "not_judged", "not_asked", "rules_alone"]
 Rule = Literal["majority", "unanimous"]
 
 
@@ -73,6 +73,7 @@ class Judgement:
 
 
 NOT_ASKED = Judgement("not_asked")
+RULES_ALONE = Judgement("rules_alone")  # the profile's judge is too weak to decide
 
 
 def read_verdict(text: str, scenario: Scenario) -> JudgeVerdict:

@@ -144,8 +144,6 @@ def decide(
     judgement: Judgement,
     rules: QualityRules,
     decision: Decision | None = None,
-    *,
-    rules_alone: bool = False,
 ) -> Decided:
     """Score and decision of one dialogue.
 
@@ -158,13 +156,12 @@ def decide(
         judgement: of the judge.
         rules: limits and weights.
         decision: the manual one.
-        rules_alone: there is no judge that decides.
     """
     score = 0.0 if SET_ASIDE in failed else quality_score(signals, judgement, rules)
     reasons = [*failed]
     if judgement.verdict is not None:
         reasons += judgement.verdict.codes
-    if judgement.verdict is None and not rules_alone and (not failed or judgement.status == NOT_JUDGED):
+    if judgement.status == NOT_JUDGED or (judgement.status == "not_asked" and not failed):
         reasons.append(NOT_JUDGED)
     if not reasons and score < rules.limits.score:
         reasons.append(LOW_SCORE)

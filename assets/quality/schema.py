@@ -51,8 +51,8 @@ COLUMNS = {
     ),
     "near_duplicate_of": text("dialogue_id of an almost equal, good dialogue of the partition.", nullable=True),
     "judge_status": one_of(
-        ["judged", "not_judged", "not_asked"],
-        "not_judged: no valid verdict; not_asked: rejected before, no money spent.",
+        ["judged", "not_judged", "not_asked", "rules_alone"],
+        "not_judged: no valid verdict; not_asked: rejected before, no money spent; rules_alone: no judge decides.",
     ),
     "judge_correct": flag("The judge finds the reasoning correct.", nullable=True),
     "judge_error_class": text("The code of the judge's first fault, `none` where there is none.", nullable=True),

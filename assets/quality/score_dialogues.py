@@ -71,8 +71,6 @@ def score_row(
     judge_model: str,
     rules: QualityRules,
     decisions: Decisions,
-    *,
-    rules_alone: bool = False,
 ) -> dict[str, Any]:
     """One row of `scored_dialogues`.
 
@@ -82,10 +80,9 @@ def score_row(
         judgement: what the judge says of it.
         judge_model: who judged.
         rules, decisions: what decides.
-        rules_alone: see `decide`.
     """
     decision = decisions.get(screened.dialogue.dialogue_id)
-    decided = decide(screened.signals, screened.failed, judgement, rules, decision, rules_alone=rules_alone)
+    decided = decide(screened.signals, screened.failed, judgement, rules, decision)
     verdict = judgement.verdict
     return {
         **{name: row[name] for name in _TAKEN_OVER},
@@ -99,7 +96,7 @@ def score_row(
         "judge_reason": verdict.reason if verdict else judgement.fault,
         "judge_findings": [asdict(finding) for finding in verdict.findings] if verdict else [],
         "judge_agreement": verdict.agreement if verdict else None,
-        "judge_model": None if judgement.status == "not_asked" else judge_model,
+        "judge_model": judge_model if judgement.status in ("judged", "not_judged") else None,
         "quality_score": decided.quality_score,
         "accepted": decided.accepted,
         "rejection_reasons": list(decided.reasons),

@@ -19,9 +19,9 @@ from assets.framework.usage_metadata import partition_usage
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
-from assets.quality.gate import gate_of
+from assets.quality.gate import asked_about, gate_of
 from assets.quality.inputs import read_dialogues
-from assets.quality.judge import NOT_ASKED, Judgement, JudgeVerdict, judge
+from assets.quality.judge import NOT_ASKED, RULES_ALONE, Judgement, JudgeVerdict, judge
 from assets.quality.prompts import JUDGE
 from assets.quality.rules import REASONS
 from assets.quality.schema import SCORED
@@ -122,7 +122,7 @@ class DialogueScoring:
 
             async def judgement_of(one: Screened) -> Judgement:
                 name = one.dialogue.dialogue_id
-                judgement = NOT_ASKED
+                judgement = RULES_ALONE if self.rules_alone else NOT_ASKED
                 if name in inputs.verdicts:
                     judgement = Judgement("judged", inputs.verdicts[name])
                 elif one.dialogue.complete and not self.rules_alone and (not one.failed or judges.ask_all):
@@ -143,10 +143,7 @@ class DialogueScoring:
             judgements = await gather_results(map(judgement_of, inputs.screened))
         made = zip(inputs.rows, inputs.screened, judgements, strict=True)
         scores = SCORED.frame(
-            [
-                score_row(row, one, judgement, judge_model, self.rules, self.decisions, rules_alone=self.rules_alone)
-                for row, one, judgement in made
-            ]
+            [score_row(row, one, judgement, judge_model, self.rules, self.decisions) for row, one, judgement in made]
         )
         self.accepted += int(scores["accepted"].sum())
         self.decided += scores.height
@@ -188,7 +185,7 @@ class DialogueScoring:
             return {}, 0.0
         scores = self.lake.read(SCORED, [dialogues.keys])
         verdicts = written_verdicts(scores)
-        return verdicts, len(verdicts) / max(1, scores.filter(pl.col("judge_status") != "not_asked").height)
+        return verdicts, len(verdicts) / max(1, asked_about(scores).height)
 
     def _accepted_so_far(self) -> str:
         return f"{self.accepted} of {self.decided} accepted so far, " if self.decided else ""

@@ -430,7 +430,7 @@
       const fault = scored.judge_error_class && scored.judge_error_class !== "none" ? ` (${named(scored.judge_error_class)})` : "";
       lines.push(element("p", null, `Judge ${scored.judge_model ?? ""}: the reasoning is ${scored.judge_correct ? "correct" : "wrong"}${fault}.`));
     } else {
-      lines.push(element("p", null, scored.judge_status === "not_asked" ? "The judge was not asked." : "The judge gave no valid verdict."));
+      lines.push(element("p", null, scored.judge_status === "rules_alone" ? "The rules alone decided: the judge of this profile is too weak." : scored.judge_status === "not_asked" ? "The judge was not asked." : "The judge gave no valid verdict."));
     }
     if (scored.judge_reason) lines.push(element("p", { class: "quoted", dir: "auto" }, `“${scored.judge_reason}”`));
     return element("section", { class: `verdict ${hue(row.verdict)}`, "aria-label": "Verdict" }, lines);

@@ -2,12 +2,11 @@
 --   judge decides; where the rules decide alone, no rule finds anything. A manual decision accepts complete dialogues
 --   only.
 -- blocking: true
--- parameters: {judging: $chat.profile.judging}
 SELECT dialogue_id, decided_by,
     CASE
         WHEN status <> 'complete' THEN 'set aside'
         WHEN NOT structure_ok THEN 'structure'
-        WHEN $judging = 'by_judge' AND judge_status <> 'judged' THEN 'not judged'
+        WHEN judge_status NOT IN ('judged', 'rules_alone') THEN 'not judged'
         WHEN NOT judge_correct THEN 'judged wrong'
         WHEN final_answer = 'wrong' THEN 'final answer wrong'
         WHEN truncated THEN 'truncated'
@@ -21,13 +20,13 @@ WHERE accepted AND (
     status <> 'complete'
     OR NOT structure_ok
     OR decided_by = 'rules' AND (
-        $judging = 'by_judge' AND judge_status <> 'judged'
+        judge_status NOT IN ('judged', 'rules_alone')
         OR coalesce(NOT judge_correct, false)
         OR final_answer = 'wrong'
         OR truncated OR secrets > 0
         OR near_duplicate_of IS NOT NULL
         OR coalesce(code_parses = false, false)
-        OR $judging = 'rules_alone' AND (
+        OR judge_status = 'rules_alone' AND (
             final_answer = 'missing' OR refused OR NOT english OR betrays_reference
             OR coalesce(false_claim, false)
             OR coalesce(gave_away_result, false)

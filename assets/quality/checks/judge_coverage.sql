@@ -4,7 +4,7 @@
 --   tolerated: $quality_rules.judge.tolerated
 SELECT
     scenario || '|' || shard AS partition,
-    count(*) FILTER (judge_status <> 'not_asked') AS asked,
+    count(*) FILTER (judge_status IN ('judged', 'not_judged')) AS asked,
     count(*) FILTER (judge_status = 'judged') AS judged
 FROM this_run
 GROUP BY scenario, shard
