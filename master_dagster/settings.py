@@ -89,10 +89,14 @@ class Settings(BaseSettings):
     )
     scenarios: str = Field(
         default="standard",
-        description="Teaching scenarios: `standard` for the shipped ones, the path of a folder with your own, or both, "
+        description="Teaching scenarios: `standard` for the shipped ones, `paper` for them without our departures from "
+        "the paper, the path of a folder with your own, or several, "
         "separated by a comma.",
     )
-    plan_rules: str = Field(default="standard", description="Splits, shares of the scenarios, retrieval.")
+    plan_rules: str = Field(
+        default="standard",
+        description="Splits, shares of the scenarios, retrieval: `standard`, `paper`, or the path of a YAML file.",
+    )
     quality_rules: str = Field(default="standard", description="Thresholds, weights and manual decisions.")
     release_rules: str = Field(default="standard", description="Coverage, decontamination and gates of a release.")
     comparison_rules: str = Field(

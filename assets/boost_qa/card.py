@@ -14,6 +14,7 @@ import yaml
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.selection import Selection, query
 from assets.framework.check_files import query_rows
+from assets.framework.languages import ENGLISH, language_code
 from assets.framework.partitions import Split
 from assets.framework.scenarios.documentation import turns_table
 from assets.framework.scenarios.scenario import Scenarios
@@ -117,6 +118,7 @@ def write_card(
     selection: Selection,
     contents: Contents,
     questions_screened: int,
+    languages: Sequence[str],
 ) -> None:
     """Write `README.md` into a staged release.
 
@@ -129,10 +131,11 @@ def write_card(
         selection: which partitions it takes and leaves out.
         contents: what is in it.
         questions_screened: how many benchmark questions it was compared with.
+        languages: of its seeds.
     """
     profile, scenarios = expected.profile, expected.scenarios
     splits = list(dict.fromkeys(row["split"] for row in contents.rows))
-    header = yaml.safe_dump(card_header(rules, contents, splits), sort_keys=False, allow_unicode=True)
+    header = yaml.safe_dump(card_header(rules, contents, splits, languages), sort_keys=False, allow_unicode=True)
     body = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=rules.pretty_name,
         name=rules.name,
@@ -159,14 +162,16 @@ def write_card(
     (folder / "README.md").write_text(f"---\n{header}---\n\n{body}", encoding="utf-8")
 
 
-def card_header(rules: ReleaseRules, contents: Contents, splits: Sequence[str]) -> dict[str, Any]:
+def card_header(
+    rules: ReleaseRules, contents: Contents, splits: Sequence[str], languages: Sequence[str] = (ENGLISH,)
+) -> dict[str, Any]:
     """The YAML header that the hub and `datasets.load_dataset(<folder>)` read. It lists only splits with rows."""
     licences = sorted({str(row["licence"]).lower() for row in contents.sources})
     unknown = [licence for licence in licences if licence not in KNOWN_LICENCES]
     named = [licence for licence in licences if licence in KNOWN_LICENCES]
     header: dict[str, Any] = {
         "pretty_name": rules.pretty_name,
-        "language": ["en"],
+        "language": sorted(language_code(language) for language in languages),
         "license": [*named, "other"] if unknown else named,
     }
     if unknown:

@@ -5,7 +5,8 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-ENGLISH = "English"
+from assets.framework.languages import ENGLISH
+
 MIN_LETTERS = 60  # shorter texts ("x = 4, so Ann has 4") are too little to tell a language from
 MIN_CONFIDENCE = 0.05  # of lingua's, among the languages below
 FOREIGN_LETTERS_SHARE = 0.4
@@ -30,6 +31,20 @@ LANGUAGES = [
     "Hindi",
 ]
 """Languages that models slip into; a source may have any language that lingua knows."""
+
+_SCRIPTS = {  # the first word of their letters' names, besides Latin and Greek
+    **{
+        name: {"CYRILLIC"}
+        for name in "RUSSIAN UKRAINIAN BELARUSIAN BULGARIAN MACEDONIAN SERBIAN KAZAKH MONGOLIAN".split()  # noqa: SIM905
+    },
+    **{name: {"ARABIC"} for name in ("ARABIC", "PERSIAN", "URDU")},
+    **{name: {"DEVANAGARI"} for name in ("HINDI", "MARATHI")},
+    "CHINESE": {"CJK"},
+    "JAPANESE": {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"},
+    "KOREAN": {"HANGUL", "CJK"},
+    "PUNJABI": {"GURMUKHI"},
+    **{name: {name} for name in ["ARMENIAN", "BENGALI", "GEORGIAN", "GUJARATI", "HEBREW", "TAMIL", "TELUGU", "THAI"]},
+}
 
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]+\$|\\\[.*?\\\]|\\\(.*?\\\)|https?://\S+|\"[^\"\n]*\"|“[^”\n]*”",
@@ -97,14 +112,4 @@ def _detector(language: str) -> tuple[Any, Any, frozenset[str]]:
         raise ValueError(f"unknown language {language!r}; known: {known}") from None
     languages = {getattr(Language, name.upper()) for name in LANGUAGES} | {expected}
     detector = LanguageDetectorBuilder.from_languages(*languages).with_low_accuracy_mode().build()
-    scripts = {
-        "RUSSIAN": {"CYRILLIC"},
-        "UKRAINIAN": {"CYRILLIC"},
-        "CHINESE": {"CJK"},
-        "JAPANESE": {"CJK", "HIRAGANA", "KATAKANA"},
-        "KOREAN": {"HANGUL"},
-        "ARABIC": {"ARABIC"},
-        "PERSIAN": {"ARABIC"},
-        "HINDI": {"DEVANAGARI"},
-    }
-    return detector, expected, frozenset({"LATIN", "GREEK", "MATHEMATICAL"} | scripts.get(expected.name, set()))
+    return detector, expected, frozenset({"LATIN", "GREEK", "MATHEMATICAL"} | _SCRIPTS.get(expected.name, set()))

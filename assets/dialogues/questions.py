@@ -7,11 +7,12 @@ from typing import Any
 
 import polars as pl
 
+from assets.framework.languages import ENGLISH
 from assets.framework.partition_run import PartitionError
 from assets.framework.partitions import partition_columns, source_of
 from assets.framework.scenarios.scenario import Scenarios
 from assets.seeds.schema import SEEDS
-from assets.seeds.shards import source_shards
+from assets.seeds.shards import shard_language, source_shards
 from resources.lake.tables import Lake, Table
 
 _CALCULATOR = re.compile(r"<<[\d\s.,+*/()%$^=-]*=[\d\s.,+*/()%$^=-]*>>")  # GSM8K: 9 * 2 = <<9*2=18>>18
@@ -30,7 +31,7 @@ class Question:
     reference_final: str | None  # the result, where one could be read off the reference
     domain: str  # "math", "code" or "general"
     system: str | None = None  # how the question is meant, where the seed says so
-    language: str = "English"  # of question and answer
+    language: str = ENGLISH  # of question and answer
 
     @property
     def in_full(self) -> str:
@@ -41,14 +42,15 @@ class Question:
     def shown_reference(self) -> str:
         """The reference as prompts show it: without the marks of GSM8K, `<<9*2=18>>` and `#### 18`."""
         text = _CALCULATOR.sub("", self.reference)
-        return _MARKED_RESULT.sub(lambda found: f"\nThe answer is {found[1]}.", text).strip()
+        said = "The answer is {}." if self.language == ENGLISH else "{}"
+        return _MARKED_RESULT.sub(lambda found: f"\n{said.format(found[1])}", text).strip()
 
 
 Questions = Mapping[str, Question]  # by seed_id
 
 
-def question_of(seed: Mapping[str, Any]) -> Question:
-    """A row of `raw_seeds` as a question."""
+def question_of(seed: Mapping[str, Any], language: str = ENGLISH) -> Question:
+    """A row of `raw_seeds` as a question; the language is that of its shard."""
     return Question(
         seed_id=seed["seed_id"],
         text=seed["question"],
@@ -56,6 +58,7 @@ def question_of(seed: Mapping[str, Any]) -> Question:
         reference_final=seed["reference_final"],
         domain=seed["domain"],
         system=seed["system"],
+        language=language,
     )
 
 
@@ -66,8 +69,9 @@ def read_questions(lake: Lake, source: str, shards: Iterable[str], seed_ids: Col
         if len(found) == len(seed_ids):
             break
         rows = lake.read(SEEDS, [{"source": source, "shard": shard}], _COLUMNS)
-        for row in rows.filter(pl.col("seed_id").is_in(list(seed_ids))).iter_rows(named=True):
-            found[row["seed_id"]] = question_of(row)
+        rows = rows.filter(pl.col("seed_id").is_in(list(seed_ids)))
+        language = shard_language(lake, shard) if rows.height else ENGLISH
+        found |= {row["seed_id"]: question_of(row, language) for row in rows.iter_rows(named=True)}
     return found
 
 

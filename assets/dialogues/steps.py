@@ -12,6 +12,7 @@ from assets.answers.compare import compare_final
 from assets.answers.read import stated_answers
 from assets.dialogues.questions import Question
 from assets.dialogues.task import DialogueTask
+from assets.framework.languages import ENGLISH
 from assets.framework.scenarios.declaration import LANGUAGE, SPEAKER, Asked, Condition, Pose, Repeat, Say
 from assets.framework.scenarios.scenario import Scenario, repetitions_of, titled
 from resources.identity import draw_index
@@ -70,9 +71,12 @@ class _Play:
 
     def _turn(self, turn: Pose | Say) -> Steps:
         if isinstance(turn, Pose):
-            text = self._question(turn.pose).text
-            if turn.prompt:
-                text = self.scenario.prompts.utterance(turn.prompt, **{turn.pose: text})
+            question = self._question(turn.pose)
+            # Texts without a model are English, so questions in other languages stand alone.
+            if turn.prompt is None or question.language != ENGLISH:
+                yield FixedTurn(turn.speaker, question.text, None)
+                return
+            text = self.scenario.prompts.utterance(turn.prompt, **{turn.pose: question.text})
             yield FixedTurn(turn.speaker, text, turn.prompt)
             return
         text = yield ModelTurn(

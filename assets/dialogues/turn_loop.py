@@ -177,6 +177,7 @@ def screen_context(task: DialogueTask, scenario: Scenario, step: ModelTurn) -> S
         task="\n".join(text for question in asked for text in (question.in_full, question.reference)),
         reference="\n".join(question.reference for question in asked),
         instructions=scenario.prompts.instructions(step.prompt),
+        language=task.question.language,
     )
 
 

@@ -43,7 +43,7 @@ HARD_RULES = (
     HardRule("truncated", "an utterance was cut off by the token limit", lambda s, d, r: s.truncated, rejects=True),
     HardRule("loop", "an utterance is an endless loop", lambda s, d, r: s.repetition >= 1, rejects=True),
     HardRule("refused", "an utterance declines the task", lambda s, d, r: s.refused),
-    HardRule("not_english", "an utterance is not English", lambda s, d, r: not s.english),
+    HardRule("not_english", "an utterance is not in its source's language", lambda s, d, r: not s.english),
     HardRule("repetitive", "an utterance repeats itself", lambda s, d, r: s.repetition > r.limits.repetition),
     HardRule(
         "too_short",

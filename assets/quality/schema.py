@@ -39,7 +39,7 @@ COLUMNS = {
     "false_claim": flag("A teacher called a right answer wrong, or a wrong one right; null: unknown.", nullable=True),
     "betrays_reference": flag("Some text shows that its speaker saw a hidden reference answer."),
     "copied_share": share("Share of a debater's words in runs of six or more taken over from another debater."),
-    "english": flag("Every utterance is English (code and formulas aside)."),
+    "english": flag("Every utterance is in the language of its source (code and formulas aside)."),
     "repetition": share("Share of repeated word n-grams in the most repetitive utterance."),
     "words": count("Words of all gpt turns.", pl.Int32),
     "truncated": flag("Some utterance was cut off by the token limit."),

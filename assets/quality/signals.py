@@ -11,6 +11,7 @@ from assets.dialogues.languages import is_in_language
 from assets.dialogues.questions import Question
 from assets.dialogues.refusals import is_refusal
 from assets.dialogues.repetition import is_repetitive, repeated_share
+from assets.framework.languages import ENGLISH
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share, words
 from assets.quality.inputs import DialogueInput
@@ -56,6 +57,7 @@ def read_signals(dialogue: DialogueInput) -> Signals:
     """All signals of one dialogue. A set-aside one gets those of what was said until then."""
     reference = "\n".join(question.reference for question in dialogue.questions)
     task = "\n".join([*(question.in_full for question in dialogue.questions), reference])
+    language = dialogue.questions[0].language if dialogue.questions else ENGLISH
     return Signals(
         structure_ok=structure_ok(dialogue),
         final_answer=final_answer(dialogue),
@@ -66,7 +68,7 @@ def read_signals(dialogue: DialogueInput) -> Signals:
         false_claim=false_claim(dialogue),
         betrays_reference=betrays_reference(dialogue),
         copied_share=copied_share(dialogue),
-        english=all(is_in_language(dialogue.own_words(turn), task=task) for turn in dialogue.spoken),
+        english=all(is_in_language(dialogue.own_words(turn), language, task) for turn in dialogue.spoken),
         repetition=repetition(dialogue),
         words=sum(len(words(turn.text)) for turn in dialogue.turns if turn.side == "gpt"),
         truncated=any(turn.finish_reason == "length" for turn in dialogue.spoken),

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from assets.framework.languages import ENGLISH, language_name
 from resources.configuration import Configuration, RelativePath, load_configuration, shipped_or_path
 from resources.plugins import ConfigurationGroup
 
@@ -53,7 +54,10 @@ SEED_SOURCES = ConfigurationGroup[SeedSource](
 class Fields(Configuration):
     """The fields of a row. The fields of a list are joined with an empty line between them; empty ones are left out."""
 
-    question: FieldNames = Field(description="One field or a list of them; `a.b` is the field `b` within `a`.")
+    question: FieldNames = Field(
+        description="One field or a list of them; `a.b` is the field `b` within `a`. From the second on each is headed "
+        "by its name: `Input:`."
+    )
     answer: FieldNames = Field(description="One field or a list of them; `a.b` is the field `b` within `a`.")
     system: FieldName | None = Field(default=None, description="The field of a system prompt, if rows have one.")
     list_answer: Literal["first", "joined"] | None = Field(
@@ -99,6 +103,11 @@ class SourceConfiguration(Configuration):
     )
     roles: Roles | None = Field(default=None, description="Of conversations: further names of who asks and answers.")
     domain: Domain = Field(description="What the questions are about; it decides how answers are compared.")
+    language: Annotated[str, AfterValidator(language_name)] = Field(
+        default=ENGLISH,
+        description="The language of its questions, as a name or an ISO 639 code. Dialogues are in it. It holds for "
+        "shards that are written from then on.",
+    )
     licence: str = Field(min_length=1, description="Goes into every release's card.")
     sample: int | None = Field(
         default=None,

@@ -51,18 +51,27 @@ def _texts(row: SourceRow, source: SourceConfiguration) -> tuple[str | None, str
         if conversation is MISSING:
             raise Unusable("missing_field", f"no {source.conversations_field!r} in {beginning(row.values)}")
         return messages_pair(conversation, source)
-    question = _joined(row, fields.question, None)
+    question = _joined(row, fields.question, None, headed=True)
     answer = _joined(row, fields.answer, fields)
     has_system = fields.system and field_value(row.values, fields.system) is not MISSING
     return _joined(row, [fields.system], None) if fields.system and has_system else None, question, answer
 
 
-def _joined(row: SourceRow, names: Sequence[str], answer: Fields | None) -> str:
+def _joined(row: SourceRow, names: Sequence[str], answer: Fields | None, *, headed: bool = False) -> str:
+    """The texts of some fields; `headed`: each but the first field has its name above, `Input:`."""
     found = {name: field_value(row.values, name) for name in names}
     if all(value is MISSING for value in found.values()):
         raise Unusable("missing_field", f"no {' or '.join(map(repr, names))} in {beginning(row.values)}")
-    texts = [_text(value, name, answer) for name, value in found.items() if value is not MISSING]
-    return "\n\n".join(text for text in texts if text.strip())
+    read = {name: _text(value, name, answer) for name, value in found.items() if value is not MISSING}
+    texts = {name: text for name, text in read.items() if text.strip()}
+    if headed and len(texts) > 1:
+        texts = {name: text if name == names[0] else _with_heading(name, text) for name, text in texts.items()}
+    return "\n\n".join(texts.values())
+
+
+def _with_heading(field: str, text: str) -> str:
+    heading = f"{field.rpartition('.')[2].replace('_', ' ').strip().capitalize()}:"
+    return text if text.lstrip().lower().startswith(heading.lower()) else f"{heading}\n{text}"
 
 
 def _text(value: Any, where: str, answer: Fields | None) -> str:

@@ -240,7 +240,7 @@ def _write_shards(
         shard = shard_name(source.name, first + len(written))
         part = new[start : start + configuration.shard_size]
         written[shard] = _seed_rows(source, part, representatives, reading, shard)
-        _write_shard(lake, source.name, shard, written[shard])
+        _write_shard(lake, source, shard, written[shard])
     return written
 
 
@@ -287,16 +287,17 @@ def _seed_rows(
     )
 
 
-def _write_shard(lake: Lake, source: str, shard: str, rows: pl.DataFrame) -> None:
+def _write_shard(lake: Lake, source: SourceConfiguration, shard: str, rows: pl.DataFrame) -> None:
     try:
         lake.write(
             SEEDS,
-            {"source": source, "shard": shard},
+            {"source": source.name, "shard": shard},
             rows,
             fingerprint=stable_hash(rows["seed_id"].to_list()),
+            facts={"language": source.language},
             once=True,
         )
     except AlreadyWritten as error:
         raise SeedsError(
-            f"source {source!r}: another run has written shard {shard} meanwhile; run this one again to add the rest"
+            f"source {source.name!r}: another run wrote shard {shard} meanwhile; run this one again to add the rest"
         ) from error

@@ -2,6 +2,7 @@
 
 import re
 
+from assets.framework.languages import ENGLISH
 from assets.framework.partitions import source_of
 from assets.seeds.schema import SEEDS
 from resources.lake.tables import Lake
@@ -23,6 +24,11 @@ def source_shards(lake: Lake, source: str) -> list[str]:
     for shard in written - indexed:
         lake.record(SEEDS, {"source": source, "shard": shard})
     return sorted(written, key=shard_number)
+
+
+def shard_language(lake: Lake, shard: str) -> str:
+    """The language of a written shard's seeds, `English` where its footer names none."""
+    return str(lake.facts(SEEDS, {"source": source_of(shard), "shard": shard}).get("language", ENGLISH))
 
 
 def all_shards(lake: Lake) -> list[str]:

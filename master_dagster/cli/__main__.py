@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from master_dagster.cli import commands_reference, estimate, migrate_lake, plugins, settings_reference
+from master_dagster.cli import (
+    commands_reference,
+    estimate,
+    migrate_lake,
+    plugins,
+    settings_reference,
+    show_prompts,
+)
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 
 COMMANDS = {  # each module has `SUMMARY`, `add_arguments` and `run`
     "estimate": estimate,
+    "show-prompts": show_prompts,
     "migrate-lake": migrate_lake,
     "plugins": plugins,
     "settings-reference": settings_reference,

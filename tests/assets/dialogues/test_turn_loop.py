@@ -56,15 +56,15 @@ def test_no_utterance_changes_who_speaks(
     chat = ScriptedChat(lambda call: completion(*next(left, ("The answer is 7.", "stop"))))
     task = make_task(scenario, question=question, repetitions=rounds if scenario == "debate" else None)
     dialogue = run_task(task, chat, regenerations)
-    expected = speakers(scenario, rounds)
-    complete = dialogue.status == "complete"
-    assert tuple(turn["speaker"] for turn in dialogue.turns) == expected[: len(dialogue.turns)]
-    assert complete == (len(dialogue.turns) == len(expected)) == (dialogue.status_reason is None)
+    expected, complete = speakers(scenario, rounds), dialogue.status == "complete"
+    said = [(turn["speaker"], turn["role"]) for turn in dialogue.turns]
+    assert SCENARIOS[scenario].match(said, rounds) is not None
+    assert complete == SCENARIOS[scenario].is_complete(said, rounds) == (dialogue.status_reason is None)
     assert len(chat.calls) <= len(expected) * (1 + regenerations)
     assert len({(call.sample, call.turn, call.regeneration) for call in chat.calls}) == len(chat.calls)
     if complete:
         messages = conversation(dialogue.turns)
-        assert [message["from"] for message in messages] == ["human", "gpt"] * (len(expected) // 2)
+        assert [message["from"] for message in messages] == ["human", "gpt"] * (len(said) // 2)
     DIALOGUES.schema.validate(DIALOGUES.frame([dialogue.row()]))
 
 

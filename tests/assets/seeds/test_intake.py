@@ -224,7 +224,7 @@ def test_a_shard_that_another_run_has_just_written_is_not_replaced(
         return group_near_duplicates(*arguments, **options)
 
     monkeypatch.setattr(intake_module, "group_near_duplicates", slowly)
-    with pytest.raises(SeedsError, match="another run has written shard sums-0000 meanwhile; run this one again"):
+    with pytest.raises(SeedsError, match="another run wrote shard sums-0000 meanwhile; run this one again"):
         read_in(sums(1, 2))
     assert lake.read(SEEDS)["seed_id"].to_list() == [sum_id(7)]
 

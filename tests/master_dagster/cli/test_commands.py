@@ -80,3 +80,20 @@ def test_a_lake_of_the_old_format_is_used_after_one_command(planned: SampleProje
     assert main(["migrate-lake"]) == 0
     assert "has format 3; 2 files were moved" in capsys.readouterr().out
     assert main(["estimate"]) == 0
+
+
+def test_prompts_of_planned_dialogues_are_shown_and_no_model_is_called(planned: SampleProject, capsys: Output) -> None:
+    assert main(["show-prompts", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert re.findall(r"^# (.*), math, seed [0-9a-f]{32}$", shown, re.M) == ["error correction", "debate", "analogy"]
+    assert "## teacher, critic_teacher, critic_teacher.txt" in shown
+    assert 'What the student wrote:\n"""\n<what student says in attempt>\n"""' in shown
+    assert planned.endpoint.requests == []
+
+
+def test_before_anything_is_planned_no_prompt_can_be_shown(
+    project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    set_environment(project, monkeypatch)
+    assert main(["show-prompts"]) == 1
+    assert "no dialogue is planned yet: materialise raw_seeds" in capsys.readouterr().out
