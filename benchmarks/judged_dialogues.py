@@ -136,7 +136,7 @@ class ScriptedJudge:
 
     async def complete(self, call: Call, *, scope: str) -> Completion:
         """The verdict as JSON."""
-        rubric = rubric_of(self.dialogue.scenario)
+        rubric = rubric_of(self.dialogue.scenario, self.dialogue.questions)
         last = next((key for key in reversed(rubric) if rubric[key].name == RESULT), RESULT)
         verdict = {
             key: {"reason": "As labelled.", "value": _value(finding, bad=self._is_bad(key, finding, last))}

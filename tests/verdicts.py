@@ -2,11 +2,12 @@
 
 import json
 import re
-from typing import Any
 
 from assets.quality.judge import JudgeVerdict, read_verdict
-from assets.quality.rubric import rubric_of
+from assets.quality.rubric import FINDINGS, rubric_of
 from tests.shipped_scenarios import SCENARIOS
+
+_ASKED = re.compile(r'^"((\w+?)(?:_\d)?)" \((\w+)', re.MULTILINE)  # key, name, first allowed value
 
 
 def verdict(scenario: str = "error_correction", reason: str = "Both say 7.", **values: str) -> str:
@@ -19,13 +20,11 @@ def verdict(scenario: str = "error_correction", reason: str = "Both say 7.", **v
 
 def judge_verdict(scenario: str = "error_correction", **values: str) -> JudgeVerdict:
     """The same, read."""
-    return read_verdict(verdict(scenario, **values), SCENARIOS[scenario])
+    return read_verdict(verdict(scenario, **values), rubric_of(SCENARIOS[scenario]))
 
 
 def verdict_for(prompt: str, reason: str = "It was looked at.", **values: str) -> str:
     """A verdict for the rubric in a judge's prompt: every finding is good but those given."""
-    good: dict[str, Any] = {}
-    for scenario in SCENARIOS.values():
-        good |= {key: finding.good[0] for key, finding in rubric_of(scenario).items()}
-    asked = re.findall(r'^"(\w+)" \(', prompt, re.MULTILINE)
-    return json.dumps({key: {"reason": reason, "value": values.get(key, good[key])} for key in asked})
+    good = {(finding.name, finding.values[0]): finding.good[0] for finding in FINDINGS}
+    asked = {key: good[name, first] for key, name, first in _ASKED.findall(prompt)}
+    return json.dumps({key: {"reason": reason, "value": values.get(key, value)} for key, value in asked.items()})

@@ -10,13 +10,13 @@ from resources.chat.profile import Profile
 from resources.identity import stable_hash
 
 # Raise it when a signal or a column changes in a way that old scores should not be mixed with new ones.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 def judging_fingerprint(dialogues_fingerprint: str, profile: Profile, prompts: PromptBook, judging: JudgeRules) -> str:
     """32 hex digits over all that a verdict depends on: the dialogues, the judges, their prompt and the rubric.
 
-    The rules are not among it, although what they find is told to the judge: changed limits need no new verdict.
+    The flags that the rules find, which the judge reads too, are compared dialogue by dialogue (`written_verdicts`).
     """
     if profile.judging == "rules_alone":
         return stable_hash("rules alone", SCHEMA_VERSION, dialogues_fingerprint)

@@ -1,19 +1,19 @@
 """The judge: a model reads question, reference and dialogue, and answers the rubric as a JSON object."""
 
 import asyncio
-import json
 import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from pydantic_core import from_json
 
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.declaration import Say
-from assets.framework.scenarios.scenario import Scenario
-from assets.quality.inputs import DialogueInput
+from assets.framework.scenarios.declaration import Turn as Step
+from assets.quality.inputs import DialogueInput, Turn
 from assets.quality.prompts import JUDGE
-from assets.quality.rubric import Judged, questions_text, read_findings, rubric_of, verdict_schema
+from assets.quality.rubric import Finding, Judged, questions_text, read_findings, rubric_of, verdict_schema
 from resources.chat.calls import Call, CallFailed, Chat, Message
 
 JUDGE_ROLE = "judge"
@@ -24,7 +24,7 @@ REMINDER = (
     "\n\nYour answer before this one was not in form. Answer with one JSON object and nothing else: each question of "
     'the rubric is a key, and its value is an object with "reason" (one short sentence) and "value" (an allowed value).'
 )
-_FENCED = re.compile(r"```(?:json)?\s*(\{.*?\})\s*```", re.DOTALL)
+_FENCED = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.DOTALL)
 
 JudgeStatus = Literal["judged", "not_judged", "not_asked", "rules_alone"]
 Rule = Literal["majority", "unanimous"]
@@ -35,7 +35,6 @@ class JudgeVerdict:
     """What the judge found, by the rubric."""
 
     findings: tuple[Judged, ...]
-    agreement: float = 1.0  # of a jury: share of the findings on which all its judges agree (0..1)
 
     @property
     def faults(self) -> tuple[Judged, ...]:
@@ -76,18 +75,20 @@ NOT_ASKED = Judgement("not_asked")
 RULES_ALONE = Judgement("rules_alone")  # the profile's judge is too weak to decide
 
 
-def read_verdict(text: str, scenario: Scenario) -> JudgeVerdict:
-    """The verdict in a model's answer: one valid JSON object, bare or in the only code fence.
+def read_verdict(text: str, rubric: Mapping[str, Finding]) -> JudgeVerdict:
+    """The verdict in a model's answer: one valid JSON object, in a code fence or bare, and nothing else.
+
+    Nothing is looked for inside other text, which may quote the dialogue.
 
     Raises:
         ValueError: it is anything else; the message says what.
     """
-    fenced = _FENCED.findall(text)
+    fenced = _FENCED.match(text.strip())
     try:
-        content = json.loads(fenced[0] if len(fenced) == 1 else text.strip())
-    except (json.JSONDecodeError, RecursionError):
-        raise ValueError("not one JSON object") from None
-    return JudgeVerdict(read_findings(rubric_of(scenario), content))
+        content = from_json(fenced[1] if fenced else text.strip(), allow_inf_nan=False)
+    except ValueError as error:
+        raise ValueError(f"not one JSON object: {error}") from None
+    return JudgeVerdict(read_findings(rubric, content))
 
 
 def judge_messages(
@@ -107,7 +108,7 @@ def judge_messages(
         reference=_numbered([question.reference for question in dialogue.questions], "Answer"),
         dialogue=as_transcript(dialogue),
         scenario=dialogue.scenario.title,
-        rubric=questions_text(rubric_of(dialogue.scenario), dialogue),
+        rubric=questions_text(rubric_of(dialogue.scenario, dialogue.questions)),
         flags="\n".join(f"- {flag}" for flag in flags) or "- nothing in particular",
     )
     if not reminded:
@@ -118,17 +119,34 @@ def judge_messages(
 def as_transcript(dialogue: DialogueInput) -> str:
     """The dialogue as text: a heading for each turn, its words indented, so that no utterance can pose as a turn.
 
-    The heading says which turn is to be judged: the last answer, or the answer to each of two questions.
+    The heading says what the rubric asks about: which answer is judged, which turn is reviewed, who must not answer.
     """
-    judged = [index for index, (step, _) in enumerate(dialogue.steps) if isinstance(step, Say) and step.judged]
-    marks = {index: f", answer to question {number}" for number, index in enumerate(judged, 1)}
-    if len(dialogue.scenario.judged) == 1:
-        marks = dict.fromkeys(judged, ", last answer")
+    steps = dialogue.steps
     return "\n".join(
-        f"Turn {index + 1}, {turn.speaker}{marks.get(index, '')}:\n"
+        f"Turn {index + 1}, {turn.speaker}{''.join(f', {mark}' for mark in _marks(dialogue, steps[: index + 1]))}:\n"
         + "\n".join(f"    {line}" for line in turn.text.strip().splitlines())
         for index, turn in enumerate(dialogue.turns)
     )
+
+
+def _marks(dialogue: DialogueInput, until: Sequence[tuple[Step, Turn]]) -> Iterator[str]:
+    """What the last of these turns is to the rubric."""
+    step = until[-1][0] if until else None
+    if not isinstance(step, Say):
+        return
+    if step.judged:
+        number = [one.say for one in dialogue.scenario.judged].index(step.say) + 1
+        yield "closing answer" if len(dialogue.scenario.judged) == 1 else f"closing answer to question {number}"
+    if step.reviews:
+        yield f"about turn {max(place for place, (one, _) in enumerate(until, 1) if _says(one, step.reviews))}"
+    if step.must_not_answer:
+        yield "must not state the result"
+    if step.own_words:
+        yield "debater"
+
+
+def _says(step: Step, name: str) -> bool:
+    return isinstance(step, Say) and step.say == name
 
 
 def _numbered(texts: list[str], word: str) -> str:
@@ -176,18 +194,17 @@ async def judge(
 
 
 def combine(verdicts: Sequence[JudgeVerdict], rule: Rule) -> JudgeVerdict:
-    """One verdict of several judges: by finding, the value of most, or the first bad one where one is enough."""
-    findings, agreed = [], 0
+    """One verdict of several judges, finding by finding, each with the words of the first judge who agrees with it.
+
+    `majority`: good where more than half find it so, thus bad where two judges differ; `unanimous`: where all do.
+    """
+    findings = []
     for judged in zip(*(verdict.findings for verdict in verdicts), strict=True):
-        agreed += len({one.value for one in judged}) == 1
         bad = [one for one in judged if not one.good]
-        if rule == "unanimous":
-            findings.append(bad[0] if bad else judged[0])
-            continue
-        is_bad = 2 * len(bad) >= len(judged)  # of two who disagree, the one who finds a fault
-        value, _ = Counter(one.value for one in judged if one.good != is_bad).most_common(1)[0]
-        findings.append(next(one for one in judged if one.value == value))
-    return JudgeVerdict(tuple(findings), agreed / len(findings) if findings else 1.0)
+        is_bad = bool(bad) if rule == "unanimous" else 2 * len(bad) >= len(judged)
+        deciding = [one for one in judged if one.good != is_bad]
+        findings.append(replace(deciding[0], agreed=len(deciding) == len(judged)))
+    return JudgeVerdict(tuple(findings))
 
 
 async def _one_judge(
@@ -199,6 +216,7 @@ async def _one_judge(
     regenerations: int,
     scope: str,
 ) -> Judgement:
+    rubric = rubric_of(dialogue.scenario, dialogue.questions)
     fault = ""
     for regeneration in range(regenerations + 1):
         call = Call(
@@ -207,7 +225,7 @@ async def _one_judge(
             sample=dialogue.dialogue_id,
             turn=TURN_NAME if role == JUDGE_ROLE else f"{TURN_NAME}-{role}",
             regeneration=regeneration,
-            json_schema=verdict_schema(rubric_of(dialogue.scenario)),
+            json_schema=verdict_schema(rubric),
         )
         try:
             completion = await chat.complete(call, scope=scope)
@@ -217,7 +235,7 @@ async def _one_judge(
             fault = "cut off by the token limit"
             continue
         try:
-            return Judgement("judged", read_verdict(completion.text, dialogue.scenario))
+            return Judgement("judged", read_verdict(completion.text, rubric))
         except ValueError as error:
             fault = str(error)
     return Judgement("not_judged", fault=f"invalid verdict in {regenerations + 1} answers; the last: {fault}")

@@ -4,13 +4,13 @@ Each finding has a few allowed values, some of which are good. A bad value is a 
 code of its own. The judge gives its reason before the value, so that the value follows from it and not the reverse.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from assets.dialogues.questions import Question
 from assets.framework.scenarios.declaration import Say
 from assets.framework.scenarios.scenario import Scenario
-from assets.quality.inputs import DialogueInput
 
 YES_NO = ("yes", "no")
 LONGEST_REASON = 1000  # characters
@@ -34,33 +34,59 @@ def _has(condition: Callable[[Say], bool]) -> Callable[[Scenario], bool]:
 
 
 RESULT = "result"
+SAME_RESULT = Finding(
+    RESULT,
+    "Is its result the reference answer's? Compare what the results mean, not how they are written.",
+    ("same",),
+    "judged_wrong",
+    "the judge finds another result than the reference's, or that the task is not fulfilled",
+    values=("same", "different"),
+)
+TASK_FULFILLED = replace(
+    SAME_RESULT,
+    asks="Does it do what the task asks? The reference answer is one good answer; another one may differ from it.",
+    good=("fulfils",),
+    values=("fulfils", "does_not_fulfil"),
+)
 ABOUT_ANSWERS = (
     Finding(
-        RESULT,
-        "Is its result the reference answer's? Where the task has no single result: does it do what the task asks?",
-        ("same", "fulfils"),
-        "judged_wrong",
-        "the judge finds another result than the reference's, or that the task is not fulfilled",
-        values=("same", "different", "fulfils", "does_not_fulfil"),
+        "steps_sound",
+        "Is every step right: each calculation, each claim, each line of code?",
+        ("yes",),
+        "wrong_step",
+        "the judge finds a wrong step",
     ),
-    Finding("steps_sound", "Is every step sound?", ("yes",), "wrong_step", "the judge finds an unsound step"),
-    Finding("complete", "Does it have every step or part that is needed?", ("yes",), "incomplete", "a part is missing"),
-    Finding("on_task", "Does it keep to the task?", ("yes",), "off_task", "the closing answer leaves the task"),
+    Finding(
+        "complete",
+        "Does it have every step and every part that the task needs, and is nothing cut off?",
+        ("yes",),
+        "incomplete",
+        "the judge finds that a step or part is missing",
+    ),
+    Finding(
+        "on_task",
+        "Does it answer this question, and nothing else?",
+        ("yes",),
+        "off_task",
+        "the judge finds that the closing answer leaves the task",
+    ),
 )
-"""Asked about every judged answer."""
+"""Asked about every judged answer, after its result."""
 
 ABOUT_DIALOGUES = (
     Finding(
         "verdict_true",
-        "Is what the teacher says of the student's answer true: right called right, wrong called wrong?",
-        ("yes",),
+        "Is what the teacher says about the student's answer true: right called right, wrong called wrong? "
+        "`no_verdict`: the teacher calls it neither.",
+        ("yes", "no_verdict"),
         "false_verdict",
-        "the judge finds that the teacher calls a right answer wrong or a wrong one right",
+        "the judge finds that the teacher calls a right answer wrong, or a wrong one right",
         _has(lambda say: say.reviews is not None),
+        values=("yes", "no", "no_verdict"),
     ),
     Finding(
         "gave_result",
-        "Does the teacher state the result, or a part of it, that the student is to find?",
+        "Does the teacher state the result, or a part of it, that the student has to find?",
         ("no",),
         "gave_result",
         "the judge finds that the teacher states the result",
@@ -68,52 +94,54 @@ ABOUT_DIALOGUES = (
     ),
     Finding(
         "gave_calculation",
-        "Does the teacher do the calculation, or write the code, that the student is to do?",
+        "Does the teacher carry out a calculation, or write code, that the student has to do? To repeat what the "
+        "question or the student said is no calculation.",
         ("no",),
         "gave_calculation",
-        "the judge finds that the teacher does the calculation",
+        "the judge finds that the teacher does the student's calculation",
         _has(lambda say: say.must_not_answer is not None),
     ),
     Finding(
         "stayed_in_role",
-        "Does every speaker stay in the part that the transcript gives him?",
+        "Does the teacher speak as a teacher: to the student, about this answer or question?",
         ("yes",),
         "left_role",
-        "the judge finds a speaker out of his part",
+        "the judge finds that the teacher does not speak as a teacher",
+        _has(lambda say: say.reviews is not None or say.must_not_answer is not None),
     ),
     Finding(
         "reference_betrayed",
-        "Does anybody show that he was given notes, a reference or a solution?",
+        "Does any speaker show that a reference, solution or notes were given to them?",
         ("no",),
-        "betrayed_reference",
+        "reference_betrayed",
         "the judge finds a mention of the hidden reference",
     ),
     Finding(
         "spoke_for_others",
-        "Does one turn go on as another speaker?",
+        "Does any turn continue as another speaker, or write another speaker's words?",
         ("no",),
         "spoke_for_others",
-        "the judge finds a turn that speaks for others",
+        "the judge finds a turn that speaks for another speaker",
     ),
     Finding(
         "own_view",
-        "Does each of those who argue give a view of his own, and not a copy of the other's words?",
+        "Does each debater argue in their own words? To agree and say why is fine; to repeat another's words is not.",
         ("yes",),
         "no_own_view",
-        "the judge finds a copied view",
+        "the judge finds a debater who repeats another",
         _has(lambda say: say.own_words),
     ),
     Finding(
         "closer_fair",
-        "Does the last speaker describe fairly what the others said?",
+        "Does the closing answer describe truly what the debaters said, and who of them is right?",
         ("yes",),
         "unfair_close",
-        "the judge finds the others' views misrepresented",
+        "the judge finds that the closing answer misrepresents the debaters",
         _has(lambda say: say.own_words),
     ),
     Finding(
         "reference_doubtful",
-        "Is the reference answer itself wrong or contradictory?",
+        "Is a reference answer itself wrong, contradictory, or no answer to its question?",
         ("no",),
         "doubtful_reference",
         "the judge finds the reference answer wrong or contradictory",
@@ -121,12 +149,12 @@ ABOUT_DIALOGUES = (
 )
 """Asked once about a dialogue, where its scenario has such a turn."""
 
-RUBRIC = tuple(
-    (finding.name, finding.asks, finding.values, finding.good) for finding in (*ABOUT_ANSWERS, *ABOUT_DIALOGUES)
-)
+FINDINGS = (SAME_RESULT, TASK_FULFILLED, *ABOUT_ANSWERS, *ABOUT_DIALOGUES)
+RUBRIC = tuple((finding.name, finding.asks, finding.values, finding.good) for finding in FINDINGS)
 """What a verdict depends on, for the fingerprint."""
 
-REASONS: Mapping[str, str] = {finding.code: finding.meaning for finding in (*ABOUT_ANSWERS, *ABOUT_DIALOGUES)}
+REASONS: Mapping[str, str] = {finding.code: finding.meaning for finding in FINDINGS}
+"""The rejection reasons of findings that are not good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,37 +166,38 @@ class Judged:
     good: bool
     reason: str
     code: str  # the rejection reason where it is not good
+    agreed: bool = True  # whether all judges of a jury find it good, or all find it bad
 
 
-def rubric_of(scenario: Scenario) -> dict[str, Finding]:
-    """The questions about a dialogue by key. Where several answers are judged, theirs are numbered: `result_2`."""
-    answers = len(scenario.judged)
-    asked = {
-        finding.name if answers == 1 else f"{finding.name}_{number}": finding
-        for number in range(1, answers + 1)
-        for finding in ABOUT_ANSWERS
-    }
+def rubric_of(scenario: Scenario, questions: Sequence[Question] = ()) -> dict[str, Finding]:
+    """The questions to the judge by key. Where several answers are judged, theirs are numbered: `result_2`.
+
+    Args:
+        scenario: of the dialogue.
+        questions: of the dialogue. One whose reference has no result that can be read is an open task; its answer is
+            not compared, but has to do what the task asks.
+    """
+    asked: dict[str, Finding] = {}
+    for index in range(len(scenario.judged)):
+        open_task = index < len(questions) and not questions[index].reference_final
+        for finding in (TASK_FULFILLED if open_task else SAME_RESULT, *ABOUT_ANSWERS):
+            asked[f"{finding.name}_{index + 1}" if len(scenario.judged) > 1 else finding.name] = finding
     return asked | {finding.name: finding for finding in ABOUT_DIALOGUES if finding.applies(scenario)}
 
 
-def questions_text(rubric: Mapping[str, Finding], dialogue: DialogueInput) -> str:
-    """The rubric as text for the judge's prompt."""
-    lines = []
-    for key, finding in rubric.items():
-        number = key.rpartition("_")[2]
-        about = f"The answer to question {number}: " if number.isdigit() else ""
-        values = _values(key, finding, dialogue)
-        lines.append(f'"{key}" ({" or ".join(values)}): {about}{finding.asks}')
-    return "\n".join(lines)
+def questions_text(rubric: Mapping[str, Finding]) -> str:
+    """The rubric as text for the judge's prompt: a line per question, with its key and its allowed values."""
+    return "\n".join(
+        f'"{key}" ({" or ".join(finding.values)}): {_about(key, finding)}{finding.asks}'
+        for key, finding in rubric.items()
+    )
 
 
-def _values(key: str, finding: Finding, dialogue: DialogueInput) -> tuple[str, ...]:
-    """Where the reference has a final answer, the result is the same or different; an open task is fulfilled or not."""
-    if finding.name != RESULT:
-        return finding.values
+def _about(key: str, finding: Finding) -> str:
+    if finding in ABOUT_DIALOGUES:
+        return ""
     number = key.rpartition("_")[2]
-    question = dialogue.questions[int(number) - 1 if number.isdigit() else 0]
-    return finding.values[:2] if question.reference_final else finding.values
+    return f"The answer to question {number}: " if number.isdigit() else "The closing answer: "
 
 
 def verdict_schema(rubric: Mapping[str, Finding]) -> dict[str, Any]:
@@ -201,9 +230,9 @@ def read_findings(rubric: Mapping[str, Finding], content: Any) -> tuple[Judged, 
     if not isinstance(content, dict):
         raise ValueError("not one JSON object")
     if missing := [key for key in rubric if key not in content]:
-        raise ValueError(f"without {', '.join(missing)}")
+        raise ValueError(f"lacks {', '.join(missing)}")
     if unknown := [key for key in content if key not in rubric]:
-        raise ValueError(f"unknown key {str(unknown[0])[:40]!r}")
+        raise ValueError(f"unknown key {unknown[0][:40]!r}")
     return tuple(_read(key, finding, content[key]) for key, finding in rubric.items())
 
 
@@ -212,7 +241,7 @@ def _read(key: str, finding: Finding, given: Any) -> Judged:
         raise ValueError(f"{key}: not an object of `reason` and `value`")
     reason, value = given["reason"], given["value"]
     if not isinstance(reason, str) or not reason.strip():
-        raise ValueError(f"{key}: without a reason")
+        raise ValueError(f"{key}: has no reason")
     if value not in finding.values:
         raise ValueError(f"{key}: {str(value)[:40]!r} is none of {', '.join(finding.values)}")
     return Judged(key, value, value in finding.good, reason.strip()[:LONGEST_REASON], finding.code)

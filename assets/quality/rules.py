@@ -13,6 +13,7 @@ from assets.quality.signals import Signals
 
 SET_ASIDE = "set_aside"
 STRUCTURE = "structure"
+CONTROL_TOKENS = "control_tokens"
 NEAR_DUPLICATE = "near_duplicate"
 NOT_JUDGED = "not_judged"
 LOW_SCORE = "low_score"
@@ -74,9 +75,14 @@ HARD_RULES = (
     ),
     HardRule(
         "code_does_not_parse",
-        "Python in the last answer does not parse",
-        lambda s, d, r: s.code_parses is False,
+        "the task asks for code, and Python in the closing answer does not parse",
+        lambda s, d, r: s.code_parses is False and d == "code",
         rejects=True,
+    ),
+    HardRule(
+        "example_does_not_parse",
+        "Python in the closing answer to another task does not parse",
+        lambda s, d, r: s.code_parses is False and d != "code",
     ),
     HardRule("gave_away_result", "a teacher stated the result first", lambda s, d, r: s.gave_away_result is True),
     HardRule(
@@ -92,6 +98,7 @@ REASONS = {
     SET_ASIDE: "it was set aside during generation",
     **{rule.code: rule.meaning for rule in HARD_RULES},
     **SIGNALS.reasons,
+    CONTROL_TOKENS: "an utterance has tokens of a chat template that its seed does not have",
     NEAR_DUPLICATE: "almost equal to another good dialogue of the partition",
     **JUDGED_REASONS,
     NOT_JUDGED: "the judge gave no valid verdict",

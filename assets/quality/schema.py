@@ -20,7 +20,14 @@ def flag(description: str, *, nullable: bool = False) -> pa.Column:
 
 
 JUDGED = pl.Struct(
-    {"finding": pl.String, "value": pl.String, "good": pl.Boolean, "reason": pl.String, "code": pl.String}
+    {
+        "finding": pl.String,
+        "value": pl.String,
+        "good": pl.Boolean,
+        "reason": pl.String,
+        "code": pl.String,
+        "agreed": pl.Boolean,
+    }
 )
 COLUMNS = {
     "dialogue_id": text("The dialogue."),
@@ -47,7 +54,7 @@ COLUMNS = {
     "secrets": count("Keys, tokens and passwords found in the text.", pl.Int32),
     "flags": pa.Column(
         pl.List(pl.String),
-        description="Codes of rules that find something to look at, which reject nothing themselves.",
+        description="Codes of the rules that prove no fault, but find something for the judge to look at.",
     ),
     "near_duplicate_of": text("dialogue_id of an almost equal, good dialogue of the partition.", nullable=True),
     "judge_status": one_of(
@@ -57,9 +64,9 @@ COLUMNS = {
     "judge_correct": flag("The judge finds the reasoning correct.", nullable=True),
     "judge_error_class": text("The code of the judge's first fault, `none` where there is none.", nullable=True),
     "judge_reason": text("The judge's sentence; of one not judged, why.", nullable=True),
-    "judge_findings": pa.Column(pl.List(JUDGED), description="The judge's answers to the rubric, in its order."),
-    "judge_agreement": pa.Column(
-        pl.Float64, nullable=True, description="Share of the findings on which all judges of a jury agree (0..1)."
+    "judge_findings": pa.Column(
+        pl.List(JUDGED),
+        description="The judge's answers to the rubric; `agreed`: all judges of a jury agree on `good`.",
     ),
     "judge_model": text("Who judged.", nullable=True),
     "quality_score": share("Weighted signals, by the quality rules."),

@@ -6,13 +6,14 @@ from typing import Any
 
 import polars as pl
 
+from assets.dialogues.screening import leaked_tokens
 from assets.framework.near_duplicates import group_near_duplicates
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import Decisions
 from assets.quality.inputs import DialogueInput
 from assets.quality.judge import Judgement, JudgeVerdict
 from assets.quality.rubric import Judged
-from assets.quality.rules import NEAR_DUPLICATE, decide, failed_rules, is_flag
+from assets.quality.rules import CONTROL_TOKENS, NEAR_DUPLICATE, decide, failed_rules, is_flag
 from assets.quality.schema import SIGNALS
 from assets.quality.signals import Signals, read_signals
 
@@ -46,8 +47,10 @@ def screen_dialogues(
     for dialogue, values in zip(dialogues, SIGNALS.measure(dialogues), strict=True):
         signals = read_signals(dialogue)
         codes = failed_rules(signals, dialogue.domain, rules, complete=dialogue.complete, plugin_values=values)
-        flags = tuple(code for code in codes if is_flag(code) and not rules_alone)
-        failed = tuple(code for code in codes if code not in flags)
+        if dialogue.complete and has_leaked_tokens(dialogue):
+            codes = (*codes, CONTROL_TOKENS)
+        flags = tuple(filter(is_flag, codes))
+        failed = codes if rules_alone else tuple(code for code in codes if code not in flags)
         screened.append(Screened(dialogue, signals, failed, flags, plugin_values=values))
     texts = (
         (one.dialogue.dialogue_id, "\n".join(turn.text for turn in one.dialogue.turns))
@@ -62,6 +65,12 @@ def screen_dialogues(
         else one
         for one in screened
     ]
+
+
+def has_leaked_tokens(dialogue: DialogueInput) -> bool:
+    """Whether a model's turn has tokens of a chat template that are not in the seed: its generation went wrong."""
+    task = "\n".join(f"{question.in_full}\n{question.reference}" for question in dialogue.questions)
+    return any(leaked_tokens(dialogue.own_words(turn), task) for turn in dialogue.spoken)
 
 
 def score_row(
@@ -95,7 +104,6 @@ def score_row(
         "judge_error_class": verdict.error_class if verdict else None,
         "judge_reason": verdict.reason if verdict else judgement.fault,
         "judge_findings": [asdict(finding) for finding in verdict.findings] if verdict else [],
-        "judge_agreement": verdict.agreement if verdict else None,
         "judge_model": judge_model if judgement.status in ("judged", "not_judged") else None,
         "quality_score": decided.quality_score,
         "accepted": decided.accepted,
@@ -105,12 +113,12 @@ def score_row(
     }
 
 
-def written_verdicts(scores: pl.DataFrame) -> dict[str, JudgeVerdict]:
-    """The verdicts of a written partition, by dialogue_id."""
+def written_verdicts(scores: pl.DataFrame, screened: Sequence[Screened]) -> dict[str, JudgeVerdict]:
+    """The verdicts of a written partition, by dialogue_id: those that were given with the present flags."""
+    flags = {one.dialogue.dialogue_id: list(one.flags) for one in screened}
     judged = scores.filter(pl.col("judge_status") == "judged")
     return {
-        row["dialogue_id"]: JudgeVerdict(
-            tuple(Judged(**finding) for finding in row["judge_findings"]), row["judge_agreement"]
-        )
+        row["dialogue_id"]: JudgeVerdict(tuple(Judged(**finding) for finding in row["judge_findings"]))
         for row in judged.iter_rows(named=True)
+        if row["flags"] == flags[row["dialogue_id"]]
     }

@@ -102,9 +102,8 @@ class DialogueScoring:
         record = self.lake.record(DIALOGUES, keys)
         assert record is not None  # noqa: S101 - `is_current` has looked
         rows, dialogues = read_dialogues(self.lake, keys, self.partners)
-        return ScoringInputs(
-            record, rows, screen_dialogues(dialogues, self.rules, rules_alone=self.rules_alone), *self._verdicts(record)
-        )
+        screened = screen_dialogues(dialogues, self.rules, rules_alone=self.rules_alone)
+        return ScoringInputs(record, rows, screened, *self._verdicts(record, screened))
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[asyncio.Semaphore]:
@@ -173,10 +172,12 @@ class DialogueScoring:
     def _judging_fingerprint(self, dialogues: PartitionRecord) -> str:
         return judging_fingerprint(dialogues.fingerprint, self.service.profile, self.prompts, self.rules.judge)
 
-    def _verdicts(self, dialogues: PartitionRecord) -> tuple[dict[str, JudgeVerdict], float]:
+    def _verdicts(
+        self, dialogues: PartitionRecord, screened: Sequence[Screened]
+    ) -> tuple[dict[str, JudgeVerdict], float]:
         """Written verdicts of the same judge on the same dialogues, and their share of those that it was asked for.
 
-        Changed rules or decisions need no new call.
+        Changed decisions, and changed rules that find the same flags, need no new call.
         """
         scored = self.lake.record(SCORED, dialogues.keys)
         if scored is None or was_made_from_others(scored, dialogues):
@@ -184,7 +185,7 @@ class DialogueScoring:
         if self.lake.facts(SCORED, dialogues.keys).get("judging") != self._judging_fingerprint(dialogues):
             return {}, 0.0
         scores = self.lake.read(SCORED, [dialogues.keys])
-        verdicts = written_verdicts(scores)
+        verdicts = written_verdicts(scores, screened)
         return verdicts, len(verdicts) / max(1, asked_about(scores).height)
 
     def _accepted_so_far(self) -> str:

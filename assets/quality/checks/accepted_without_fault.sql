@@ -12,7 +12,7 @@ SELECT dialogue_id, decided_by,
         WHEN truncated THEN 'truncated'
         WHEN secrets > 0 THEN 'secrets'
         WHEN near_duplicate_of IS NOT NULL THEN 'near-duplicate'
-        WHEN code_parses = false THEN 'code does not parse'
+        WHEN code_parses = false AND domain = 'code' THEN 'code does not parse'
         ELSE 'a flag, where the rules decide alone'
     END AS fault
 FROM this_run
@@ -25,12 +25,8 @@ WHERE accepted AND (
         OR final_answer = 'wrong'
         OR truncated OR secrets > 0
         OR near_duplicate_of IS NOT NULL
-        OR coalesce(code_parses = false, false)
-        OR judge_status = 'rules_alone' AND (
-            final_answer = 'missing' OR refused OR NOT english OR betrays_reference
-            OR coalesce(false_claim, false)
-            OR coalesce(gave_away_result, false)
-        )
+        OR coalesce(code_parses = false AND domain = 'code', false)
+        OR judge_status = 'rules_alone' AND len(flags) > 0
     )
 )
 ORDER BY dialogue_id
