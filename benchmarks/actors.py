@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from assets.dialogues.load_scenarios import load_scenarios
 from assets.quality.judge import JUDGE_ROLE
+from assets.quality.rubric import ABOUT_ANSWERS, ABOUT_DIALOGUES
 
 if TYPE_CHECKING:
     from master_dagster.settings import Settings
@@ -53,7 +54,6 @@ WRONG = {
     "debater_b": "That looks doubtful to me, because I would rather count every single thing again. "
     "The answer is 9999997.",
 }
-VERDICT = json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
 
 
 # ---- the dialogues
@@ -121,13 +121,25 @@ def play(body: Mapping[str, Any]) -> str:
     """What the actor of this role says; the model's name is the role's."""
     role = body["model"]
     if role == JUDGE_ROLE:
-        return VERDICT
+        return verdict(body["response_format"]["json_schema"]["schema"]["properties"])
     if role in ("critic_teacher", "explaining_teacher"):
         return GUIDANCE
     if role in WRONG:
         return WRONG[role]
     working, result = REFERENCE.findall("\n".join(message["content"] for message in body["messages"]))[-1]
     return f"Let me work through it with care. {working} So the answer is {result}."
+
+
+def verdict(asked: Mapping[str, Any]) -> str:
+    """A verdict in which nothing is wrong, for the findings of a schema."""
+    good = {finding.name: finding.good for finding in (*ABOUT_ANSWERS, *ABOUT_DIALOGUES)}
+    found = {}
+    for key, schema in asked.items():
+        allowed = schema["properties"]["value"]["enum"]
+        known = ("same", "fulfils", *good.get(key.rstrip("_0123456789"), ()))
+        value = next(one for one in allowed if one in known)
+        found[key] = {"reason": "The result agrees with the reference.", "value": value}
+    return json.dumps(found)
 
 
 def completion(text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dagster import DagsterInstance, Definitions
 from master_dagster.settings import Deployment, Settings, load_deployment
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.shipped_scenarios import SCENARIOS
+from tests.stand_in_judge import answer_rubric
 
 NAMES = ("Tom", "Anna", "Ben", "Sara", "Max", "Lily", "Omar", "Ines", "Paul", "Mia", "Finn", "Zoe")
 THINGS = ("apples", "pencils", "books", "coins", "shells", "cards")
@@ -32,7 +33,7 @@ def play(request: SeenRequest) -> str:
     role = request.model
     reference = re.search(r"\n(We add[^\n]*)\nThe answer is (\d+)\.", request.text)
     if role == "judge":
-        return json.dumps({"reason": "The result agrees with the reference.", "error_class": "none", "correct": True})
+        return answer_rubric(request.body, "The result agrees with the reference.")
     if role in ("critic_teacher", "explaining_teacher"):
         return (
             "Look at what is there at first and at what comes on top of it, and think about which operation joins them."

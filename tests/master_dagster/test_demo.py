@@ -1,6 +1,5 @@
 """What `make demo` prints."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from master_dagster import demo
 from resources import progress
 from tests.fake_endpoint import SeenRequest
 from tests.sample_project import FinishedProject, SampleProject, play
+from tests.stand_in_judge import answer_rubric
 
 PROJECT = Path(__file__).parents[2]
 
@@ -41,14 +41,14 @@ def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_demo_fai
 ) -> None:
     def reject(request: SeenRequest) -> str:
         if request.model == "judge":
-            return json.dumps({"reason": "It does not add up.", "error_class": "wrong_step", "correct": False})
+            return answer_rubric(request.body, "It does not add up.", steps_sound="no")
         return play(request)
 
     configured.endpoint.answer_with(reject)
     assert demo.main() == 1
     shown = capsys.readouterr().out
     assert "No dialogue was accepted" in shown
-    assert "judged_wrong" in shown
+    assert "wrong_step" in shown
     assert "failed: boost_qa failed" in shown
 
 
