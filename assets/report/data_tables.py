@@ -10,6 +10,7 @@ from assets.report.formatting import (
     dollars,
     find,
     interval_cell,
+    lengths_title,
     percent,
     report_table,
     title,
@@ -21,15 +22,17 @@ def length_table(numbers: Numbers) -> ReportTable:
     """Tokens of the answers."""
     return report_table(
         "Length of the plain answers in tokens",
-        ("base, tuned on", "answers", "median", "nine in ten at most", "mean", "cut off, %"),
+        ("base, tuned on", "benchmark", "answers", "median", "nine in ten at most", "mean", "cut off, %"),
         [
             (
                 f"{row['base']}, {title(numbers, row['variant'])}",
+                lengths_title(numbers, row["base"]),
                 *(whole(row[name]) for name in ("answers", "median", "nine_in_ten", "mean")),
                 percent(row["cut_off"]),
             )
             for row in numbers["lengths"]
         ],
+        ["benchmark"],
     )
 
 
@@ -44,7 +47,7 @@ def bin_table(numbers: Numbers, base: str) -> ReportTable:
 
     columns = [f"{TITLES[variant]}, {what}" for variant in variants for what in ("of the answers", "right")]
     return report_table(
-        f"Answers of {base} by length, in percent",
+        f"Answers of {base} by length, {lengths_title(numbers, base)}, in percent",
         ("tokens", *columns),
         [
             (name, *(cell for variant in variants for cell in cells(name, variant)))

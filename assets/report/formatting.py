@@ -24,7 +24,7 @@ TITLES = {
     "spelling_aug": "SpellingAug",
     "tagcos": "TAGCOS",
     "cot_collection": "CoT Collection",
-    "cot": "chain of thought (ours)",
+    "cot": "CoT prompting",
 }
 
 Row = Mapping[str, Any]
@@ -84,6 +84,13 @@ def is_papers_average(numbers: Numbers, base: str) -> bool:
     """Whether a base model's averages are over the paper's benchmarks, all of them and no others."""
     columns = {row["benchmark"]: row["paper_column"] for row in numbers["scores"]}
     return {columns[name] for name in numbers["averaged"][base]} == set(numbers["paper"]["columns"])
+
+
+def lengths_title(numbers: Numbers, base: str) -> str:
+    """Of which benchmarks the lengths of a base model's answers are."""
+    names = numbers["length_benchmarks"][base]
+    titles = {row["benchmark"]: row["title"] for row in numbers["scores"]}
+    return titles[names[0]] if len(names) == 1 else "all benchmarks"
 
 
 def title(numbers: Numbers, variant: str) -> str:

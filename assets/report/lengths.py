@@ -1,4 +1,6 @@
-"""Length of the answers in tokens."""
+"""Length of the answers in tokens, on the benchmark of the paper's length analysis where it was asked."""
+
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -12,6 +14,27 @@ def bin_name(low: int) -> str:
     """`50–99`; `300 and more`."""
     above = [edge for edge in BINS if edge > low]
     return f"{low}–{above[0] - 1}" if above else f"{low} and more"
+
+
+def analysed_benchmarks(benchmarks: pl.DataFrame, column: str) -> dict[str, list[str]]:
+    """For each base the benchmarks of that column of the paper; all that were asked where it was not.
+
+    Args:
+        benchmarks: base, benchmark and paper_column.
+        column: the paper's name.
+    """
+    found: dict[str, list[str]] = {}
+    for (base,), rows in benchmarks.group_by(["base"], maintain_order=True):
+        named = rows.filter(pl.col("paper_column") == column)
+        found[str(base)] = (named if named.height else rows)["benchmark"].unique(maintain_order=True).to_list()
+    return found
+
+
+def answers_to(answers: pl.DataFrame, benchmarks: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """The answers of each base to these benchmarks."""
+    pairs = [(base, name) for base, names in benchmarks.items() for name in names]
+    wanted = pl.DataFrame(pairs, schema={"base": pl.String, "benchmark": pl.String}, orient="row")
+    return answers.join(wanted, on=["base", "benchmark"], how="semi", maintain_order="left")
 
 
 def _answered(answers: pl.DataFrame) -> pl.DataFrame:

@@ -22,7 +22,7 @@ from resources.identity import stable_hash
 from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake
 
-FORMAT = 3
+FORMAT = 4
 HOME = REPORT_SCORES.name
 
 

@@ -12,12 +12,12 @@ from assets.report.comparisons import by_benchmark, by_exchange, by_scenario, by
 from assets.report.coverage import excluded_rows, missing_rows
 from assets.report.dialogue_numbers import cost_rows, error_rows, release_facts
 from assets.report.inputs import ReportInputs
-from assets.report.lengths import bin_rows, length_rows
+from assets.report.lengths import analysed_benchmarks, answers_to, bin_rows, length_rows
 from assets.report.published import Published, PublishedBase
 from assets.report.scored_answers import ReportRow, by_key
 from assets.training_sets.ablations import ablations
 
-FORMAT = 3
+FORMAT = 4
 DIGITS = 6
 
 
@@ -26,6 +26,8 @@ def compute(inputs: ReportInputs, published: Published) -> ReportRow:
     scored = by_key(inputs.answers)
     scores = score_rows(inputs, scored)
     averaged = averaged_benchmarks(inputs, published)
+    length_benchmarks = analysed_benchmarks(inputs.benchmarks, published.length_column)
+    length_answers = answers_to(inputs.answers, length_benchmarks)
     numbers: ReportRow = {
         "format": FORMAT,
         "bases": list(inputs.bases),
@@ -41,8 +43,9 @@ def compute(inputs: ReportInputs, published: Published) -> ReportRow:
         "by_variant": by_variant(inputs, scored, averaged),
         "scenarios": by_scenario(inputs, scored, averaged),
         "exchange": by_exchange(scored),
-        "lengths": length_rows(inputs.answers),
-        "length_bins": bin_rows(inputs.answers),
+        "length_benchmarks": length_benchmarks,
+        "lengths": length_rows(length_answers),
+        "length_bins": bin_rows(length_answers),
         "errors": error_rows(inputs, published),
         "costs": cost_rows(inputs),
         "partitions": [
@@ -58,6 +61,11 @@ def compute(inputs: ReportInputs, published: Published) -> ReportRow:
             "columns": list(published.columns),
             "smallest_gain": published.smallest_gain,
             "beside": {base: published.beside(base).title for base in inputs.bases},
+            "further": {
+                "columns": list(published.further.columns),
+                "best_gain": published.further.best_gain / 100,
+                "mean_gain": published.further.mean_gain / 100,
+            },
             "figures": {base: _paper_figures(published.beside(base), published.columns) for base in inputs.bases},
         },
     }

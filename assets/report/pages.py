@@ -35,6 +35,7 @@ from assets.report.formatting import (
 )
 from assets.report.plots import averages_plot, benchmarks_plot, lengths_plot
 from assets.report.score_tables import (
+    detail_table,
     exchange_table,
     further_table,
     paper_table,
@@ -138,12 +139,23 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
     tables: Mapping[str, Sequence[ReportTable | None]] = {
         "benchmarks": [*(paper_table(numbers, base) for base in bases), tests_table(numbers)],
         "further": [*(further_table(numbers, base) for base in bases), pass_table(numbers)],
-        "baselines": [variant_table(numbers, base, BASELINE_ROWS, "Average accuracy") for base in bases],
+        "baselines": [
+            table
+            for base in bases
+            for table in (
+                variant_table(numbers, base, BASELINE_ROWS, "Average accuracy"),
+                detail_table(numbers, base, BASELINE_ROWS),
+            )
+        ],
         "scenarios": [
             *(
-                variant_table(numbers, base, ablation_rows, "Average accuracy")
+                table
                 for base in bases
                 if numbers["ablations"]
+                for table in (
+                    variant_table(numbers, base, ablation_rows, "Average accuracy"),
+                    detail_table(numbers, base, ablation_rows),
+                )
             ),
             *(scenario_table(numbers, base) for base in bases),
         ],
@@ -158,7 +170,7 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
         Section(
             name,
             about["heading"],
-            tuple(about.get("text", notes.get(name, ()))),
+            (*about.get("text", ()), *notes.get(name, ())),
             _plots(numbers, bases, plots[name], about["plots"]) if with_plots and name in plots else (),
             tuple(with_notes(numbers, table) for table in tables.get(name, ()) if table is not None),
             tuple(_example(row) for row in examples) if name == "words" else (),

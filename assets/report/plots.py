@@ -6,9 +6,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import escape
+
 from assets.framework.partitions import UNTUNED
 from assets.framework.ui_metadata import COLOURS
-from assets.report.formatting import BASELINES, COMPARED, TITLES, Numbers, Row, find, is_papers_average, title
+from assets.report.formatting import (
+    BASELINES,
+    COMPARED,
+    TITLES,
+    Numbers,
+    Row,
+    find,
+    is_papers_average,
+    lengths_title,
+    title,
+)
 from assets.report.scored_answers import OURS, SEEDS
 
 if TYPE_CHECKING:  # loaded when something is drawn: it is a sixth of the code location's loading
@@ -54,7 +66,7 @@ def svg(figure: "Figure", name: str, label: str) -> str:
     for colour, variable in VARIABLES.items():
         text = text.replace(colour.lower(), f"var(--{variable})")
     text = re.sub(r'<svg (.*?)width="[^"]*" height="[^"]*"|<svg ([^>]*)', _without_size, text, count=1)
-    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
 
 
 def _without_size(match: re.Match[str]) -> str:
@@ -148,7 +160,8 @@ def lengths_plot(numbers: Numbers, base: str) -> str | None:
         accuracies.set_xticks(range(len(names)), [name.replace(" and more", "+") for name in names], rotation=30)
         accuracies.set_xlabel("tokens of the answer")
         _legend(figure, accuracies)
-        return svg(figure, f"lengths-{base}", f"Answers of {base} by length: how many, and how many of these are right")
+        shown_of = f"Answers of {base} by length, {lengths_title(numbers, base)}"
+        return svg(figure, f"lengths-{base}", f"{shown_of}: how many, and how many of these are right")
 
 
 def _intervals(

@@ -16,14 +16,24 @@ class PublishedBase(Configuration):
     benchmarks: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
 
+class FurtherGains(Configuration):
+    """Of the further multiple choice: gains of BOOST-QA over the seeds, in percentage points."""
+
+    columns: tuple[str, ...]
+    best_gain: float
+    mean_gain: float
+
+
 class Published(Configuration):
     """The whole file."""
 
     source: str
     seeds: int
     procedural_errors: float
+    length_column: str
     columns: tuple[str, ...]
     bases: dict[str, PublishedBase]
+    further: FurtherGains
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

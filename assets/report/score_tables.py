@@ -58,7 +58,10 @@ def paper_table(numbers: Numbers, base: str) -> ReportTable:
 
 
 def further_table(numbers: Numbers, base: str) -> ReportTable | None:
-    """Table 2: the benchmarks that the paper's first table has not; None where none was asked."""
+    """Table 2: the benchmarks that the paper's first table has not, and gains on its further multiple choice.
+
+    None where none was asked.
+    """
     columns = numbers["paper"]["columns"]
     named = {
         row["benchmark"]: row["title"]
@@ -72,9 +75,23 @@ def further_table(numbers: Numbers, base: str) -> ReportTable | None:
         rows.append(("average", *_average_cells(numbers, base)))
     return report_table(
         f"Accuracy in percent of {base} on further benchmarks",
-        ("benchmark", *(TITLES[variant] for variant in COMPARED), OURS_AGAINST_SEEDS),
-        rows,
+        ("benchmark", *(TITLES[variant] for variant in COMPARED), OURS_AGAINST_SEEDS, "paper, difference"),
+        [*((*row, NOTHING) for row in rows), *_gain_rows(numbers, base)],
     )
+
+
+def _gain_rows(numbers: Numbers, base: str) -> list[tuple[str, ...]]:
+    """The best and the mean gain over the paper's further multiple choice, beside the paper's."""
+    further = numbers["paper"]["further"]
+    asked = {row["benchmark"] for row in numbers["scores"] if row["paper_column"] in further["columns"]}
+    gains = [row["difference"] for row in numbers["by_benchmark"] if row["base"] == base and row["benchmark"] in asked]
+    over = f"further multiple choice, {len(gains)} of {len(further['columns'])}"
+    best, mean = (max(gains), sum(gains) / len(gains)) if gains else (None, None)
+    dashes = [NOTHING] * len(COMPARED)
+    return [
+        (f"best gain, {over}", *dashes, points(best), points(further["best_gain"])),
+        (f"mean gain, {over}", *dashes, points(mean), points(further["mean_gain"])),
+    ]
 
 
 def _benchmark_cells(numbers: Numbers, base: str, benchmark: str | None) -> list[TableCell]:
@@ -122,6 +139,23 @@ def variant_table(numbers: Numbers, base: str, variants: Sequence[str], caption:
 
     columns = ("tuned on", "rows", "average", "− original", "p, corrected", f"paper, {beside}", "paper, − original")
     return report_table(f"{caption}, {base}, in percent", columns, map(row, variants))
+
+
+def detail_table(numbers: Numbers, base: str, variants: Sequence[str]) -> ReportTable:
+    """Accuracy of variants on each of the paper's benchmarks, the paper's figure below ours."""
+    paper, beside = numbers["paper"]["figures"][base], numbers["paper"]["beside"][base]
+    columns = numbers["paper"]["columns"]
+
+    def cell(variant: str, column: str) -> TableCell:
+        row = find(numbers["scores"], base=base, variant=variant, paper_column=column, stage="plain")
+        published = paper.get(variant, {}).get(column)
+        return TableCell(percent(row["accuracy"] if row else None), f"paper {100 * published:.2f}" if published else "")
+
+    def row(variant: str) -> list[TableCell | str]:
+        return [title(numbers, variant), *(cell(variant, column) for column in columns)]
+
+    caption = f"Accuracy in percent of {base} on each of the paper's benchmarks; below it the paper's, {beside}"
+    return report_table(caption, ("tuned on", *columns), map(row, variants))
 
 
 def scenario_table(numbers: Numbers, base: str) -> ReportTable | None:

@@ -200,6 +200,20 @@ def test_every_answer_is_in_one_bin_of_length(marks: Any) -> None:
     assert [bin_name(low) for low in (0, 250, 300)] == ["0–49", "250–299", "300 and more"]
 
 
+@pytest.mark.parametrize(
+    ("column", "which", "answers"), [("MMLU-Pro-math", ["mathematics"], 2), (None, ["sums", "mathematics"], 5)]
+)
+def test_lengths_are_of_the_papers_benchmark_where_it_was_asked(
+    marks: Any, column: str | None, which: list[str], answers: int
+) -> None:
+    marks.answer("ori", "sums", [True] * 3, tokens=[10, 20, 30])
+    marks.answer("ori", "mathematics", [True, False], column=column, tokens=[60, 70])
+    numbers = numbers_of(marks)
+    assert numbers["length_benchmarks"] == {BASE: which}
+    assert found(numbers["lengths"], variant="ori")["answers"] == answers
+    assert sum(row["answers"] for row in numbers["length_bins"]) == answers
+
+
 def test_costs_and_errors_are_those_of_the_releases_dialogues(numbers: Any) -> None:
     costs = found(numbers["costs"], scenario="all")
     assert (costs["dialogues"], costs["accepted"], costs["tokens"]) == (8, 7, 8 * 120)
@@ -247,7 +261,9 @@ def test_a_run_that_is_too_small_says_why(rows: int, low: float, reasons: list[s
     assert too_small(numbers, load_published()) == reasons
 
 
-def test_the_papers_averages_are_those_of_its_columns() -> None:
-    base = load_published().bases["llama-3-8b"]
-    for variant, figures in base.benchmarks.items():
-        assert sum(figures) / len(figures) == pytest.approx(base.averages[variant], abs=0.006)
+@pytest.mark.parametrize(("base", "variants"), [("llama-3-8b", 13), ("qwen2.5-7b", 2), ("mistral-7b", 2)])
+def test_the_papers_averages_are_those_of_its_columns(base: str, variants: int) -> None:
+    published = load_published().bases[base]
+    assert len(published.benchmarks) == variants
+    for variant, figures in published.benchmarks.items():
+        assert sum(figures) / len(figures) == pytest.approx(published.averages[variant], abs=0.006)

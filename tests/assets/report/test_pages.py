@@ -7,9 +7,11 @@ import pytest
 
 from assets.report.checks import active_content
 from assets.report.findings import findings
-from assets.report.formatting import p_value, points
+from assets.report.formatting import p_value, points, title
 from assets.report.making import make_report
+from assets.report.published import load_published
 from assets.training_sets.ablations import ablations
+from tests.assets.report.conftest import COLUMNS
 from tests.shipped_scenarios import SCENARIOS
 
 HOSTILE = '<script>alert(1)</script><img src="https://x.example/i.png" onerror="alert(2)"> {{ 7 * 7 }}'
@@ -84,6 +86,30 @@ def test_training_seeds_stand_beside_their_mean(marks: Any) -> None:
     page = marks.page(report)
     assert "2 seeds: 50.0 to 100.0" in page
     assert "smollm2-135m-seed1, original answers (a seed of smollm2-135m)" in page
+
+
+@pytest.mark.parametrize("base", ["llama-3-8b", "qwen2.5-7b", "mistral-7b"])
+def test_every_figure_of_the_papers_tables_is_beside_ours(marks: Any, base: str) -> None:
+    for column in COLUMNS:
+        marks.answer("ori", column.lower(), [True, False, False, False], base=base, column=column)
+    report = marks.report()
+    text = marks.lake.store.get(f"{report.folder}/report.md").decode().replace("\\", "")
+    published = load_published().bases[base]
+    for variant, figures in published.benchmarks.items():
+        ours = "25.0" if variant == "ori" else "–"
+        cells = " | ".join(f"{ours} (paper {figure:.2f})" for figure in figures)
+        assert f"| {title(report.numbers, variant)} | {cells} |" in text
+        assert f"{published.averages[variant]:.1f}" in text
+
+
+def test_the_gains_on_further_multiple_choice_are_beside_ours(marks: Any) -> None:
+    for column, right in (("MathQA", [True, True]), ("MATH-MC", [True, False]), (None, [True, True])):
+        marks.answer("ori", f"asked {column}", [False, False], column=column)
+        marks.answer("boost_qa", f"asked {column}", right, column=column)
+    page = marks.page(marks.report())
+    for name, ours, paper in (("best", "+100.0", "+31.5"), ("mean", "+75.0", "+15.5")):
+        row = f'<th scope="row">{name} gain, further multiple choice, 2 of 8</th>{"<td>–</td>" * 3}'
+        assert f"{row}<td>{ours}</td><td>{paper}</td>" in page
 
 
 def test_without_scores_of_a_variant_the_page_shows_dashes(marks: Any) -> None:
