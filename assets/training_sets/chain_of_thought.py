@@ -18,12 +18,13 @@ from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.release import Release, create_release_views, create_view
 from assets.dialogues.fingerprint import sampling
 from assets.dialogues.gate import POISONED_SHARE, TRANSIENT_REASONS
-from assets.dialogues.screening import screen
+from assets.dialogues.screening import ScreenContext, screen
 from assets.framework.currency import why_not_current
 from assets.framework.partition_run import Outcomes, Written, first_error_group, run_partitions
 from assets.framework.prompts import disarmed
 from assets.framework.usage_metadata import usage_facts
 from assets.seeds.schema import SEEDS
+from assets.seeds.shards import shard_language
 from assets.training_sets.configuration import ReasoningRules
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
 from assets.training_sets.summary import answers_metadata
@@ -166,12 +167,14 @@ class AnswerWork:
         answers: list[Row] = []
         throughput = Throughput(self.chat.total)
         total = sum(self.release.manifest["rows"].values())
+        languages: dict[str, str] = {}  # by shard
         with self.lake.connect([SEEDS]) as connection:
             create_release_views(connection, self.lake, self.release, "released")
 
             async def answer(seed: Row) -> None:
                 try:
-                    text, reason = await answer_seed(self.chat, seed, inputs, self.rules)
+                    language = languages[seed["shard"]]
+                    text, reason = await answer_seed(self.chat, seed, inputs, self.rules, language)
                 finally:
                     slots.release()
                 answers.append({"release": key, "seed_id": seed["seed_id"], "answer": text, "reason": reason})
@@ -179,6 +182,8 @@ class AnswerWork:
 
             async with first_error_group() as group:
                 for seed in stream(connection, query("questions.sql")):
+                    if seed["shard"] not in languages:
+                        languages[seed["shard"]] = shard_language(self.lake, seed["shard"])
                     await slots.acquire()  # not all questions are in memory at once
                     group.create_task(answer(seed))
         _refuse_poor(Counter(row["reason"] for row in answers), self.rules.role)
@@ -203,7 +208,7 @@ def _fingerprint(release: Release, made_with: Mapping[str, Any]) -> str:
 
 
 async def answer_seed(
-    chat: Chat, seed: Mapping[str, Any], prompt: str, rules: ReasoningRules
+    chat: Chat, seed: Mapping[str, Any], prompt: str, rules: ReasoningRules, language: str
 ) -> tuple[str | None, str | None]:
     """A chain-of-thought answer to one seed, and None; or None, and why there is none (the last refusal).
 
@@ -212,7 +217,7 @@ async def answer_seed(
     """
     question = "\n\n".join(filter(None, (seed["system"], seed["question"])))
     # The question is a message of its own, so it needs no fence.
-    messages = (Message("system", prompt), Message("user", disarmed(question)))
+    messages = (Message("system", prompt.replace("{language}", language)), Message("user", disarmed(question)))
     reason: str | None = None
     for regeneration in range(rules.regenerations + 1):
         call = Call(rules.role, messages, sample=seed["seed_id"], turn="cot", regeneration=regeneration)
@@ -221,7 +226,7 @@ async def answer_seed(
         except CallFailed as failure:
             return None, failure.reason
         text = completion.text.strip()
-        reason = screen(text, completion.finish_reason)
+        reason = screen(text, completion.finish_reason, ScreenContext(task=question, language=language))
         if reason is None and check_answer(text, seed["reference_final"], seed["domain"]) == "wrong":
             reason = WRONG
         if reason is None:

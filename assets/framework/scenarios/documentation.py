@@ -26,7 +26,7 @@ def _row(scenario: Scenario, turn: Pose | Say, repeated: str) -> dict[str, str]:
         "side": scenario.side(turn.speaker) + (", loss" if scenario.trains(turn.speaker) else ""),
         "written by": turn.role.replace("_", " ") if isinstance(turn, Say) else "no model",
         "sees": ", ".join(name.replace("_", " ") for name in turn.visible) if isinstance(turn, Say) else "–",
-        "notes": "; ".join(filter(None, [*_notes(turn), repeated])),
+        "notes": "; ".join(filter(None, [*_notes(turn), *_choices(scenario, turn), repeated])),
     }
 
 
@@ -48,6 +48,13 @@ def _notes(turn: Pose | Say) -> Iterator[str]:
         yield "in its own words"
     if turn.judged:
         yield "judged"
+
+
+def _choices(scenario: Scenario, turn: Pose | Say) -> Iterator[str]:
+    conditions = [variant.when for variant in turn.variants] if isinstance(turn, Say) else []
+    for name in dict.fromkeys(name for when in conditions for name in when.chosen or {}):
+        values = [value.replace("_", " ") for value in scenario.declaration.choices[name]]
+        yield f"{name.replace('_', ' ')} chosen by dialogue: {' or '.join(values)}"
 
 
 def _drawn(scenario: Scenario, name: str) -> str:

@@ -1,6 +1,7 @@
 -- The questions of the release's seeds, with what their answers are compared with.
 SELECT
     released.seed_id,
+    seeds.shard,
     seeds.domain,
     seeds.system,
     seeds.question,

@@ -16,6 +16,12 @@ def test_the_shipped_rules_give_every_scenario_a_third_and_train_nine_tenths() -
     assert of_the_whole(rules.splits.shares) == pytest.approx({"train": 0.9, "validation": 0.05, "test": 0.05})
 
 
+def test_only_the_papers_rules_have_analogies_of_questions_that_are_hardly_similar() -> None:
+    standard, paper = load_plan_rules("standard"), load_plan_rules("paper")
+    assert (standard.min_similarity, paper.min_similarity) == (0.5, -1)
+    assert standard.splits == paper.splits
+
+
 def test_shares_are_in_one_order_since_draws_are_by_position() -> None:
     assert tuple(SplitShares.model_fields) == tuple(Split)
     assert list(PlanRules().scenario_shares(SCENARIOS)) == ["error_correction", "debate", "analogy"]

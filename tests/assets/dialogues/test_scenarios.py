@@ -7,6 +7,7 @@ import pytest
 
 from assets.dialogues.steps import FixedTurn, ModelTurn, play
 from assets.dialogues.task import DialogueTask
+from assets.framework.scenarios.documentation import turns_table
 from tests.assets.dialogues.scripted import make_task
 from tests.shipped_scenarios import NAMES, SCENARIOS
 
@@ -127,3 +128,9 @@ def test_the_explaining_teachers_turn_opens_with_the_question() -> None:
 def test_an_analogy_without_a_partner_is_an_error() -> None:
     with pytest.raises(ValueError, match="has no similar question, which analogy needs"):
         steps_of(make_task("analogy", similar=None))
+
+
+def test_the_table_of_turns_names_what_is_chosen_for_each_dialogue() -> None:
+    notes = [row["notes"] for row in turns_table(SCENARIOS["debate"]) if "chosen" in row["notes"]]
+    assert len(notes) == 1
+    assert "view chosen by dialogue: plain or other method or misreading" in notes[0]
