@@ -16,6 +16,8 @@ from assets.dialogues import checks as dialogues_checks
 from assets.evaluation import checks as evaluation_checks
 from assets.evaluation.assets import benchmark_asset
 from assets.framework.partitions import dialogue_partitions, sources, tunings
+from assets.judge_calibration import checks as calibration_checks
+from assets.judge_calibration.assets import judge_calibration
 from assets.quality import assets as quality
 from assets.quality import checks as quality_checks
 from assets.report import checks as report_checks
@@ -34,6 +36,7 @@ from master_dagster.automation.sensors import (
     release_sensor,
 )
 from master_dagster.jobs import (
+    calibrate_judge,
     comparison_inputs,
     dialogues_and_scores,
     estimate_cost,
@@ -61,6 +64,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             dialogue_plans.dialogue_plans,
             backfilled_when_missing(dialogues.dialogues_asset(dialogue_keys), settings.nightly_cron),
             backfilled_when_missing(quality.scores_asset(dialogue_keys), settings.nightly_cron),
+            judge_calibration,
             boost_qa.boost_qa,
             training_sets.chain_of_thought_answers,
             training_sets.gradient_features,
@@ -75,6 +79,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *dialogue_plans_checks.CHECKS,
             *dialogues_checks.CHECKS,
             *quality_checks.CHECKS,
+            *calibration_checks.CHECKS,
             *boost_qa_checks.CHECKS,
             *training_sets_checks.CHECKS,
             *checkpoints_checks.CHECKS,
@@ -86,6 +91,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             dialogues_and_scores,
             publish,
             release,
+            calibrate_judge,
             comparison_inputs,
             estimate_cost,
             regenerate_rejected,

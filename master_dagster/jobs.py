@@ -21,6 +21,11 @@ dialogues_and_scores = define_asset_job(
     selection=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),
     description="Generates and scores the dialogues of the chosen partitions (scenario and shard).",
 )
+calibrate_judge = define_asset_job(
+    "calibrate_judge",
+    selection=AssetSelection.assets("judge_calibration"),
+    description="Measures how often the judge misses planted faults and rejects good dialogues. Asks the judge.",
+)
 publish = define_asset_job(
     "publish",
     selection=AssetSelection.assets("boost_qa"),

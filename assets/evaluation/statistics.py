@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.framework.intervals import Z95, Interval, wilson
 from resources.identity import draw
 
-Z95 = 1.959963984540054
 RESAMPLES = 2000
 FEWEST_SOURCES = 20  # with fewer of them, resampling sources says too little of how much they differ
 FEWEST_UNLIKE = 5  # where fewer are unlike the others, what is resampled is nearly the same in every draw
@@ -35,39 +35,7 @@ class Cluster:
         return round(self.total / self.questions, 9)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A value with the ends of its 95 % interval, and how these were found."""
-
-    value: float
-    low: float
-    high: float
-    by: str
-    few_sources: int = 0  # sources that questions share, where they are too few and questions count as independent
-
-
 # -- shares ------------------------------------------------------------------------------------------------------------
-
-
-def wilson(successes: float, n: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval of a share, 95 % by default.
-
-    Args:
-        successes: how many succeeded; means over several samples of an item may be fractions.
-        n: how many were tried.
-        z: the normal quantile.
-
-    Returns:
-        Lower and upper end; (0, 1) without any trial.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    share = successes / n
-    centre = share + z * z / (2 * n)
-    spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    below = 1 + z * z / n
-    # the share itself where rounding would put an end on its other side
-    return max(0.0, min(share, (centre - spread) / below)), min(1.0, max(share, (centre + spread) / below))
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:

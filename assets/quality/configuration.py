@@ -82,6 +82,33 @@ class Weights(Configuration):
         return self
 
 
+class CalibrationRules(Configuration):
+    """How the judge's error rate is measured."""
+
+    dialogues: int = Field(
+        default=60,
+        ge=1,
+        description="Accepted dialogues that faults are planted into, evenly over scenarios and domains. The judge is "
+        "asked about each of them and about each planted fault, at most nine times.",
+    )
+
+
+class ReviewRules(Configuration):
+    """What people are asked to review."""
+
+    dialogues: int = Field(
+        default=60,
+        ge=1,
+        description="Judged dialogues to review, evenly over scenarios, domains and the judge's verdict.",
+    )
+    minimum_kappa: float | None = Field(
+        default=None,
+        ge=-1,
+        le=1,
+        description="A check warns where the lower end of the interval of Cohen's kappa is below it.",
+    )
+
+
 class QualityRules(Configuration):
     """What makes a dialogue good enough for BOOST-QA."""
 
@@ -92,6 +119,8 @@ class QualityRules(Configuration):
     judge: JudgeRules = JudgeRules()
     limits: SignalLimits
     weights: Weights
+    calibration: CalibrationRules = CalibrationRules()
+    review: ReviewRules = ReviewRules()
 
     @property
     def identity(self) -> str:
@@ -102,7 +131,7 @@ class QualityRules(Configuration):
         """`identity` where the manual decisions are read already: what is used and what is hashed are the same."""
         return stable_hash(
             "quality_rules",
-            self.model_dump(mode="json", exclude={"decisions", "name"}),
+            self.model_dump(mode="json", exclude={"decisions", "name", "calibration", "review"}),
             [decided[key].model_dump(mode="json") for key in sorted(decided)],
             *([SIGNALS.versions] if SIGNALS.versions else []),
         )

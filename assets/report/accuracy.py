@@ -6,7 +6,8 @@ import polars as pl
 
 from assets.evaluation.schema import VERDICTS
 from assets.evaluation.scores import score
-from assets.evaluation.statistics import FEWEST_SOURCES, Interval, average
+from assets.evaluation.statistics import FEWEST_SOURCES, average
+from assets.framework.intervals import Interval
 from assets.report.inputs import ReportInputs
 from assets.report.published import Published
 from assets.report.scored_answers import ReportRow, ScoredAnswers, interval_columns, seed_columns

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from assets.evaluation.scores import per_question
-from assets.evaluation.statistics import Interval
+from assets.framework.intervals import Interval
 from assets.report.inputs import PAIR
 
 OURS, SEEDS = PAIR

@@ -23,6 +23,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.ui_metadata import ROW_COUNT
+from assets.judge_calibration.schema import JUDGE_CALIBRATION
 from assets.quality.schema import SCORED
 from assets.report.schema import REPORT_SCORES
 from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
@@ -93,9 +94,12 @@ def _everything(lake: Lake) -> Iterator[tuple[str, list[Materialised]]]:
     for table in (DIALOGUE_PLANS, DIALOGUES, SCORED, BENCHMARK_SCORES):
         passed = [record for record in lake.records(table) if record.gate == "passed"]
         yield table.name, [_made(record, _partition(record.keys)) for record in passed]
-    answers = lake.records(CHAIN_OF_THOUGHT_ANSWERS)  # one per release, but the asset has no partitions
-    newest = sorted(answers, key=lambda record: record.written_at)[-1:]
-    yield CHAIN_OF_THOUGHT_ANSWERS.name, [_made(record, None) for record in newest]
+    for table in (
+        CHAIN_OF_THOUGHT_ANSWERS,
+        JUDGE_CALIBRATION,
+    ):  # one per release or judge; the assets have no partitions
+        newest = sorted(lake.records(table), key=lambda record: record.written_at)[-1:]
+        yield table.name, [_made(record, None) for record in newest]
     for asset, dimensions in PUBLISHED.items():
         yield asset, list(_published(lake, asset, dimensions))
 

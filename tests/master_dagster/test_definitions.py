@@ -28,6 +28,7 @@ ASSETS = {  # name: (group, partitions, upstream)
     "dialogue_plans": ("seeds", "dynamic shards", "raw_seeds seed_embeddings"),
     "scenario_dialogues": ("dialogues", "scenario and shard", "dialogue_plans raw_seeds"),
     "scored_dialogues": ("dialogues", "scenario and shard", "dialogue_plans raw_seeds scenario_dialogues"),
+    "judge_calibration": ("dialogues", "none", "dialogue_plans raw_seeds scenario_dialogues scored_dialogues"),
     "boost_qa": ("releases", "none", "dialogue_plans raw_seeds scenario_dialogues scored_dialogues"),
     "training_sets": (
         "releases",
@@ -56,6 +57,7 @@ CHECKS = {  # name of the asset: names of its checks
     "dialogue_plans": "duplicates_in_one_split first_or_second one_plan_per_seed partner_fits repetitions_drawn "
     "scenario_balance split_shares",
     "gradient_features": "complete",
+    "judge_calibration": "better_than_chance judged_share",
     "raw_seeds": "final_answers_read near_duplicate_share rejected_share representatives_exist rows_accounted_for "
     "seed_ids_match seed_ids_unique shards_within_size texts_are_clean",
     "scenario_dialogues": "as_planned counts_reconcile dialogue_ids_unique one_dialogue_per_plan scenario_balance "
@@ -131,6 +133,7 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
         "dialogues_and_scores",
         "publish",
         "release",
+        "calibrate_judge",
         "comparison_inputs",
         "estimate_cost",
         "regenerate_rejected",

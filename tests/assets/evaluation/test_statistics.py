@@ -11,7 +11,6 @@ from assets.evaluation.statistics import (
     FEWEST_SOURCES,
     LEAST_P,
     Cluster,
-    Interval,
     accuracy_interval,
     average,
     bonett_price,
@@ -22,8 +21,8 @@ from assets.evaluation.statistics import (
     paired_difference,
     pass_at_k,
     percentiles,
-    wilson,
 )
+from assets.framework.intervals import Interval, wilson
 
 
 @pytest.mark.parametrize(
