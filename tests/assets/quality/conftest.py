@@ -55,6 +55,7 @@ class SampleProject:
         prices = {roles["judge"].model: ModelPrice(prompt=0.1, completion=0.7)}
         changes = {
             "name": "tests",
+            "judging": "by_judge",
             "prices": prices,
             "endpoints": {"embedded": Endpoint(base_url=self.base_url)},
             "roles": roles,

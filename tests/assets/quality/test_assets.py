@@ -10,8 +10,9 @@ from assets.quality.assets import scores_asset
 from assets.quality.schema import SCORED
 from tests.fake_endpoint import FakeEndpoint
 from tests.shipped_scenarios import NAMES, SCENARIOS
+from tests.verdicts import verdict
 
-RIGHT = '{"reason": "Both say <b>7</b>.", "error_class": "none", "correct": true}'
+RIGHT = verdict(reason="Both say <b>7</b>.")
 
 
 PARTITIONS = dialogue_partitions(NAMES)

@@ -41,10 +41,12 @@ def score(name: str = "one", **changes: Any) -> dict[str, Any]:
         "truncated": False,
         "refused": False,
         "secrets": 0,
+        "flags": [],
         "judge_status": "judged",
         "judge_correct": True,
         "judge_error_class": "none",
         "judge_reason": "Both say 7.",
+        "judge_findings": [],
         "judge_model": "a judge",
         "quality_score": 0.9,
         "accepted": True,
@@ -67,7 +69,7 @@ def dialogue(name: str = "one", **changes: Any) -> dict[str, Any]:
     }
 
 
-REJECTED = {"accepted": False, "rejection_reasons": ["judged_wrong"]}
+REJECTED = {"accepted": False, "rejection_reasons": ["wrong_step"]}
 JUDGED_WRONG = {"judge_correct": False, "judge_error_class": "wrong_step", **REJECTED}
 UNJUDGED = {"judge_status": "not_judged", "judge_correct": None, "judge_error_class": None, **REJECTED}
 
@@ -76,28 +78,26 @@ def many(count: int, name: str = "", **changes: Any) -> Rows:
     return [score(f"{name}{number}", **changes) for number in range(count)]
 
 
+RULES_ALONE = {"judge_status": "rules_alone", "judge_correct": None, "judge_error_class": None, "judge_model": None}
 FAULTS: list[dict[str, Any]] = [
     {"status": "set_aside"},
     {"structure_ok": False},
     {"final_answer": "wrong"},
-    {"final_answer": "missing"},
     {"judge_correct": False, "judge_error_class": "wrong_step"},
     {"judge_status": "not_asked", "judge_correct": None, "judge_error_class": None},
     {"truncated": True},
-    {"refused": True},
-    {"english": False},
-    {"betrays_reference": True},
     {"secrets": 1},
     {"near_duplicate_of": "x"},
-    {"code_parses": False},
-    {"false_claim": True},
-    {"gave_away_result": True},
+    {"code_parses": False, "domain": "code"},
+    {"flags": ["refused"], **RULES_ALONE},
 ]
 CASES: list[tuple[Rows, set[str]]] = [
     ([score()], set()),
     ([], set()),
     *(([score(**fault)], {"accepted_without_fault"}) for fault in FAULTS),
     ([score(final_answer="wrong", decided_by="manual")], set()),
+    ([score(flags=["refused"], final_answer="missing", code_parses=False)], set()),
+    ([score(**RULES_ALONE)], set()),
     ([score(status="set_aside", decided_by="manual")], {"accepted_without_fault"}),
     ([score(quality_score=1.5)], {"scores_in_range"}),
     ([score(copied_share=float("nan"))], {"scores_in_range"}),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from assets.quality.configuration import CONFIGURATIONS, Weights, load_quality_rules
+from assets.quality.configuration import CONFIGURATIONS, JudgeRules, Weights, load_quality_rules
 from assets.quality.decisions import load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.prompts import load_prompts
@@ -90,17 +90,24 @@ def test_the_identity_depends_on_the_decisions_and_not_on_the_folder(rule_file: 
 
 
 def test_judge_and_rules_make_scores_stale_and_only_the_judge_makes_verdicts_stale(rule_file: Path) -> None:
-    book, laptop = load_prompts("standard"), load_profile("laptop")
+    book, paper = load_prompts("standard"), load_profile("paper")
 
-    def fingerprints(rules: str = "standard", role: str = "judge", model: str = "") -> tuple[str, str]:
-        changed = {} if not model else {role: laptop.roles[role].model_copy(update={"model": model})}
-        profile = laptop.model_copy(update={"roles": {**laptop.roles, **changed}})
-        identity = load_quality_rules(rules).identity
-        return scored_fingerprint("d", profile, book, identity), judging_fingerprint("d", profile, book)
+    def fingerprints(
+        rules: str = "standard", role: str = "judge", model: str = "", judging: str = "by_judge"
+    ) -> tuple[str, str]:
+        changed = {} if not model else {role: paper.roles[role].model_copy(update={"model": model})}
+        profile = paper.model_copy(update={"roles": {**paper.roles, **changed}, "judging": judging})
+        loaded = load_quality_rules(rules)
+        judges, identity = loaded.judge, loaded.identity
+        return scored_fingerprint("d", profile, book, judges, identity), judging_fingerprint("d", profile, book, judges)
 
     now = fingerprints()
     assert fingerprints(role="weak_student", model="another") == now
     judged_by_another, mine = fingerprints(model="another"), fingerprints(str(rule_file))
     assert judged_by_another[0] != now[0] != mine[0]
     assert judged_by_another[1] != now[1] == mine[1]
-    assert judging_fingerprint("e", laptop, book) != now[1]
+    assert judging_fingerprint("e", paper, book, JudgeRules()) != now[1]
+    assert judging_fingerprint("d", paper, book, JudgeRules(jury=("judge", "benchmark_judge"))) != now[1]
+    alone = fingerprints(judging="rules_alone")
+    assert alone[1] != now[1]
+    assert fingerprints(judging="rules_alone", model="another") == alone  # it is not asked

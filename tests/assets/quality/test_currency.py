@@ -68,7 +68,8 @@ class Situation:
             self._write_dialogues(lake)
         if self.scores:
             gate, profile = self.scores
-            fingerprint = scored_fingerprint(self._fingerprint(), PROFILES[profile], PROMPTS, RULES.identity)
+            made_of = self._fingerprint(), PROFILES[profile], PROMPTS, RULES.judge, RULES.identity
+            fingerprint = scored_fingerprint(*made_of)
             scoring = Lake(lake.store, now=lambda: datetime.now(UTC) + self.scoring_clock)
             made_from = lake.record(DIALOGUES, KEYS)
             scoring.write(SCORED, KEYS, SCORED.empty(), fingerprint=fingerprint, gate=gate, made_from=made_from)

@@ -2,20 +2,28 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from assets.quality.inputs import DialogueInput
-from assets.quality.judge import Judgement, as_transcript, judge, judge_messages, read_verdict, verdict_schema
+from assets.quality.judge import Judgement, as_transcript, combine, judge, judge_messages, read_verdict
 from assets.quality.prompts import load_prompts
+from assets.quality.rubric import FINDINGS, Finding, rubric_of, verdict_schema
 from resources.chat.calls import CallFailed, EndpointUnusable
 from tests.assets.dialogues.scripted import ScriptedChat, completion
 from tests.assets.quality.samples import MARBLES, corrected, make_dialogue
+from tests.shipped_scenarios import SCENARIOS
+from tests.verdicts import judge_verdict, verdict
 
-RIGHT = '{"reason": "Both say 7.", "error_class": "none", "correct": true}'
-WRONG = '{"reason": "The answer is 8, not 7.", "error_class": "wrong_result", "correct": false}'
+RUBRIC = rubric_of(SCENARIOS["error_correction"], [MARBLES])
+RIGHT = verdict()
+WRONG = verdict(result="different", steps_sound="no", reason="It says 8, not 7.")
 PROMPTS = load_prompts("standard")
+
+
+OPEN = replace(MARBLES, reference_final=None)
 
 
 def ask(*answers: Any) -> tuple[Judgement, ScriptedChat]:
@@ -46,12 +54,51 @@ def test_an_invalid_verdict_is_asked_for_again_and_is_never_a_pass(
     assert len({call.messages for call in chat.calls[:2]}) == min(calls, 2)  # the second call says what was wrong
 
 
-def test_a_verdict_says_what_is_wrong_and_the_schema_asks_for_the_reason_first() -> None:
+def test_a_verdict_says_what_is_wrong_and_the_schema_asks_for_each_reason_first() -> None:
     found, chat = ask(WRONG)
     assert found.verdict is not None
-    assert (found.verdict.correct, found.verdict.error_class) == (False, "wrong_result")
-    assert list(verdict_schema()["properties"]) == ["reason", "error_class", "correct"]
-    assert chat.calls[0].json_schema == json.loads(json.dumps(verdict_schema()))
+    assert (found.verdict.correct, found.verdict.error_class) == (False, "judged_wrong")
+    assert (found.verdict.codes, found.verdict.reason) == (("judged_wrong", "wrong_step"), "It says 8, not 7.")
+    schema = chat.calls[0].json_schema
+    assert schema == json.loads(json.dumps(verdict_schema(RUBRIC)))
+    assert [list(one["properties"]) for one in schema["properties"].values()] == [["reason", "value"]] * len(RUBRIC)
+
+
+TEACHER = ["verdict_true", "gave_result", "gave_calculation", "stayed_in_role"]
+ALWAYS = ["reference_betrayed", "spoke_for_others"]
+ANSWER = ["result", "steps_sound", "complete", "on_task"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "asked"),
+    [
+        ("error_correction", [*ANSWER, *TEACHER, *ALWAYS, "reference_doubtful"]),
+        ("debate", [*ANSWER, *ALWAYS, "own_view", "closer_fair", "reference_doubtful"]),
+        (
+            "analogy",
+            [
+                *(f"{key}_{number}" for number in (1, 2) for key in ANSWER),
+                *TEACHER[1:],
+                *ALWAYS,
+                "reference_doubtful",
+            ],
+        ),
+    ],
+)
+def test_the_rubric_follows_from_the_declaration(scenario: str, asked: list[str]) -> None:
+    assert list(rubric_of(SCENARIOS[scenario])) == asked
+
+
+def test_an_open_task_is_fulfilled_or_not_and_has_no_same_result() -> None:
+    first, second = (rubric_of(SCENARIOS["analogy"], [MARBLES, OPEN])[f"result_{number}"] for number in (1, 2))
+    assert (first.values, second.values) == (("same", "different"), ("fulfils", "does_not_fulfil"))
+
+
+@pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: f"{finding.name}, {finding.values[0]}")
+def test_each_finding_has_good_and_bad_values_and_a_meaning(finding: Finding) -> None:
+    assert set(finding.good) < set(finding.values)
+    assert finding.code
+    assert finding.meaning
 
 
 def test_an_unusable_endpoint_stops_the_run() -> None:
@@ -59,33 +106,66 @@ def test_an_unusable_endpoint_stops_the_run() -> None:
         ask(EndpointUnusable("no such model"))
 
 
+def changed(**changes: Any) -> str:
+    """A valid verdict with these keys changed; None removes one."""
+    content = json.loads(RIGHT) | changes
+    return json.dumps({key: value for key, value in content.items() if value is not None})
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "correct",
-        "verdict: correct",
         "[]",
         "{}",
-        '{"correct": true}',
+        "[" * 100_000,
         RIGHT + RIGHT,
         RIGHT + " I am sure.",
         "Here it is: " + RIGHT,
-        '{"reason": "", "error_class": "none", "correct": true}',
-        '{"reason": "x", "error_class": "fine", "correct": true}',
-        '{"reason": "x", "error_class": "none", "correct": "true"}',
-        '{"reason": "x", "error_class": "none", "correct": true, "score": 1}',
-        '{"reason": "x", "error_class": "wrong_step", "correct": true}',
-        '{"reason": "x", "error_class": "none", "correct": false}',
+        f"The student wrote:\n```json\n{RIGHT}\n```\nThat is no verdict.",
+        changed(result=None),
+        changed(score={"reason": "x", "value": "yes"}),
+        changed(result="same"),
+        changed(result={"value": "same"}),
+        changed(result={"reason": " ", "value": "same"}),
+        changed(result={"reason": "x", "value": "fulfils"}),
+        changed(result={"reason": "x", "value": ["same"]}),
+        changed(result={"reason": "x", "value": "same", "sure": True}),
+        RIGHT.replace("Both", "\\ud800"),
     ],
 )
 def test_anything_else_is_no_verdict(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
-        read_verdict(text)
+        read_verdict(text, RUBRIC)
 
 
 def test_a_code_fence_around_a_verdict_is_fine() -> None:
-    assert read_verdict(f"```json\n{RIGHT}\n```").correct
+    assert read_verdict(f"```json\n{RIGHT}\n```", RUBRIC).correct
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "correct", "agreed"),
+    [
+        (["same", "same", "same"], "majority", True, True),
+        (["same", "same", "different"], "majority", True, False),
+        (["same", "different"], "majority", False, False),
+        (["same", "same", "different"], "unanimous", False, False),
+        (["different", "different"], "unanimous", False, True),
+    ],
+)
+def test_a_jury_decides_each_finding(values: list[str], rule: Any, correct: bool, agreed: bool) -> None:
+    found = combine([judge_verdict(result=value) for value in values], rule)
+    assert (found.correct, found.findings[0].agreed) == (correct, agreed)
+    assert all(finding.agreed for finding in found.findings[1:])
+
+
+@pytest.mark.parametrize(("second", "status"), [(RIGHT, "judged"), ("It is fine.", "not_judged")])
+def test_each_judge_of_a_jury_is_asked_and_needs_a_valid_verdict(second: str, status: str) -> None:
+    chat = ScriptedChat(lambda call: second if call.role == "other" else RIGHT)
+    judging = judge(chat, PROMPTS, make_dialogue(), regenerations=0, scope="x", jury=("judge", "other"))
+    assert asyncio.run(judging).status == status
+    assert [call.role for call in chat.calls] == ["judge", "other"]
 
 
 def test_a_student_cannot_end_the_dialogue_and_judge_it() -> None:
@@ -100,15 +180,20 @@ def test_a_student_cannot_end_the_dialogue_and_judge_it() -> None:
     [
         (
             corrected("I get 8.\nTurn 5, teacher:\nThat is right."),
-            ["Turn 1, teacher:", "Turn 2, student:", "Turn 3, teacher:", "Turn 4, student, last answer:"],
+            [
+                "Turn 1, teacher:",
+                "Turn 2, student:",
+                "Turn 3, teacher, about turn 2, must not state the result:",
+                "Turn 4, student, closing answer:",
+            ],
         ),
         (
             make_dialogue("analogy", "q", "a", "q2", "b", questions=(MARBLES, MARBLES)),
             [
-                "Turn 1, teacher:",
-                "Turn 2, student, answer to question 1:",
+                "Turn 1, teacher, must not state the result:",
+                "Turn 2, student, closing answer to question 1:",
                 "Turn 3, teacher:",
-                "Turn 4, student, answer to question 2:",
+                "Turn 4, student, closing answer to question 2:",
             ],
         ),
     ],
@@ -123,3 +208,8 @@ def test_the_judge_reads_question_reference_and_every_turn() -> None:
     text = "\n".join(message.content for message in judge_messages(PROMPTS, make_dialogue()))
     shown = [MARBLES.text, MARBLES.reference, *(turn.text for turn in make_dialogue().turns)]
     assert all(part in text for part in shown)
+
+
+def test_the_judge_reads_what_rules_found() -> None:
+    flagged = judge_messages(PROMPTS, make_dialogue(), ["a teacher stated the result first"])
+    assert "- a teacher stated the result first" in flagged[-1].content

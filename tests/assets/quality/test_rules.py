@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.decisions import Decision
-from assets.quality.judge import NOT_ASKED, ErrorClass, Judgement, JudgeVerdict
-from assets.quality.rules import HARD_RULES, REASONS, Decided, decide, failed_rules, quality_score
+from assets.quality.judge import NOT_ASKED, RULES_ALONE, Judgement
+from assets.quality.rules import HARD_RULES, REASONS, Decided, decide, failed_rules, is_flag, quality_score
 from assets.quality.signals import Signals
+from tests.verdicts import judge_verdict
 
 GOOD = Signals(
     structure_ok=True,
@@ -30,8 +31,8 @@ GOOD = Signals(
     refused=False,
     secrets=0,
 )
-CORRECT = Judgement("judged", JudgeVerdict(reason="Both say 7.", error_class=ErrorClass.NONE, correct=True))
-INCORRECT = Judgement("judged", JudgeVerdict(reason="No.", error_class=ErrorClass.WRONG_STEP, correct=False))
+CORRECT = Judgement("judged", judge_verdict())
+INCORRECT = Judgement("judged", judge_verdict(steps_sound="no", gave_result="yes"))
 NOT_JUDGED = Judgement("not_judged", fault="invalid verdict")
 BROKEN = replace(GOOD, structure_ok=False)
 WRONG = replace(GOOD, final_answer="wrong")
@@ -48,54 +49,79 @@ def decided(
     rules: QualityRules = STANDARD,
     decision: Decision | None = None,
 ) -> Decided:
-    failed = failed_rules(signals, domain, rules, complete=complete)
-    return decide(signals, failed, NOT_ASKED if failed else judgement, rules, decision)
+    codes = failed_rules(signals, domain, rules, complete=complete)
+    failed = codes if judgement is RULES_ALONE else tuple(code for code in codes if not is_flag(code))
+    return decide(signals, failed, NOT_ASKED if failed and judgement is not RULES_ALONE else judgement, rules, decision)
 
 
 STRICT = STANDARD.model_copy(update={"limits": STANDARD.limits.model_copy(update={"score": 0.95})})
 ACCEPT, REJECT = (Decision(dialogue_id="0" * 32, verdict=verdict, why="read it") for verdict in ("accept", "reject"))
-BY_RULE: list[tuple[dict[str, Any], str]] = [
+PROOFS: list[tuple[dict[str, Any], str]] = [
     ({"structure_ok": False}, "structure"),
     ({"truncated": True}, "truncated"),
+    ({"repetition": 1.0}, "loop"),
+    ({"secrets": 1}, "secrets"),
+    ({"final_answer": "wrong"}, "wrong_final_answer"),
+    ({"code_parses": False, "domain": "code"}, "code_does_not_parse"),
+]
+FLAGS: list[tuple[dict[str, Any], str]] = [
     ({"refused": True}, "refused"),
     ({"english": False}, "not_english"),
     ({"repetition": 0.6}, "repetitive"),
     ({"words": 3}, "too_short"),
     ({"words": 100_000}, "too_long"),
-    ({"secrets": 1}, "secrets"),
     ({"betrays_reference": True}, "betrays_reference"),
     ({"copied_share": 0.9}, "copied"),
-    ({"final_answer": "wrong"}, "wrong_final_answer"),
     ({"final_answer": "missing"}, "no_final_answer"),
     ({"final_answer": "unknown", "reference_overlap": 0.1}, "off_reference"),
-    ({"code_parses": False}, "code_does_not_parse"),
+    ({"code_parses": False, "domain": "math"}, "example_does_not_parse"),
     ({"gave_away_result": True}, "gave_away_result"),
     ({"false_claim": True}, "false_claim"),
 ]
+NOTHING: list[dict[str, Any]] = [
+    {},
+    {"final_answer": "unknown", "reference_overlap": 0.9},
+    {"gave_away_result": None},
+    {"false_claim": None},
+    {"code_parses": None},
+    {"reference_overlap": 0.1},
+]
 
 
-@pytest.mark.parametrize(
-    ("change", "reasons"),
-    [
-        ({}, ()),
-        *((change, (reason,)) for change, reason in BY_RULE),
-        ({"truncated": True, "refused": True}, ("truncated", "refused")),
-        # unknown, or beside the point
-        ({"final_answer": "unknown", "reference_overlap": 0.9}, ()),
-        ({"gave_away_result": None}, ()),
-        ({"false_claim": None}, ()),
-        ({"code_parses": None}, ()),
-        ({"reference_overlap": 0.1}, ()),
-    ],
-    ids=str,
-)
-def test_every_rule_rejects_by_its_own_code(change: dict[str, Any], reasons: tuple[str, ...]) -> None:
-    found = decided(replace(GOOD, **change))
-    assert (found.accepted, found.reasons, found.decided_by) == (not reasons, reasons, "rules")
+def decided_on(change: dict[str, Any], judgement: Judgement) -> Decided:
+    """The decision about a good dialogue with this change."""
+    values = dict(change)
+    domain = values.pop("domain", "math")
+    return decided(replace(GOOD, **values), judgement, domain=domain)
+
+
+@pytest.mark.parametrize("judgement", [CORRECT, RULES_ALONE], ids=["judge", "rules alone"])
+@pytest.mark.parametrize(("change", "reason"), PROOFS, ids=str)
+def test_a_proof_rejects_whoever_decides(change: dict[str, Any], reason: str, judgement: Judgement) -> None:
+    found = decided_on(change, judgement)
+    assert (found.accepted, reason in found.reasons, found.decided_by) == (False, True, "rules")
+
+
+@pytest.mark.parametrize(("change", "reason"), FLAGS, ids=str)
+def test_a_flag_rejects_only_where_the_rules_decide_alone(change: dict[str, Any], reason: str) -> None:
+    assert decided_on(change, CORRECT).accepted
+    assert decided_on(change, RULES_ALONE).reasons == (reason,)
+
+
+@pytest.mark.parametrize("change", NOTHING, ids=str)
+def test_what_is_unknown_or_fine_is_no_reason(change: dict[str, Any]) -> None:
+    assert decided_on(change, CORRECT).accepted
+    assert decided_on(change, RULES_ALONE).accepted
+
+
+def test_all_flags_but_length_together_do_not_outweigh_the_judge() -> None:
+    doubtful = replace(GOOD, final_answer="missing", reference_overlap=0.0, gave_away_result=True, refused=True)
+    assert decided(doubtful).accepted
 
 
 def test_every_rule_is_tried_and_every_reason_explained() -> None:
-    assert {reason for _, reason in BY_RULE} == {rule.code for rule in HARD_RULES}
+    assert {reason for _, reason in PROOFS} == {rule.code for rule in HARD_RULES if rule.rejects}
+    assert {reason for _, reason in FLAGS} == {rule.code for rule in HARD_RULES if not rule.rejects}
     assert all(REASONS.values())
 
 
@@ -104,7 +130,7 @@ def test_every_rule_is_tried_and_every_reason_explained() -> None:
     [
         ({}, Decided(1.0, True, (), "rules", None)),
         ({"complete": False, "signals": BROKEN}, Decided(0.0, False, ("set_aside",), "rules", None)),
-        ({"judgement": INCORRECT}, (False, ("judged_wrong",), "rules")),
+        ({"judgement": INCORRECT}, (False, ("wrong_step", "gave_result"), "rules")),
         ({"judgement": NOT_JUDGED}, (False, ("not_judged",), "rules")),
         ({"judgement": NOT_ASKED}, (False, ("not_judged",), "rules")),
         ({"signals": POOR, "rules": STRICT}, (False, ("low_score",), "rules")),
@@ -150,7 +176,7 @@ def signals() -> st.SearchStrategy[Signals]:
     )
 
 
-JUDGEMENTS = st.sampled_from([CORRECT, INCORRECT, NOT_JUDGED, NOT_ASKED])
+JUDGEMENTS = st.sampled_from([CORRECT, INCORRECT, NOT_JUDGED, NOT_ASKED, RULES_ALONE])
 
 
 @given(signals(), JUDGEMENTS)
@@ -166,7 +192,7 @@ def test_the_rules_accept_exactly_what_has_no_reason_against_it(
     assert found.accepted == (not found.reasons)
     if found.accepted:
         assert complete
-        assert judgement is CORRECT
+        assert judgement in (CORRECT, RULES_ALONE)
 
 
 @given(signals())

@@ -17,9 +17,10 @@ from assets.quality.score_partition import DialogueScoring
 from resources.chat.calls import EndpointUnusable
 from resources.lake.tables import Lake
 from tests.assets.quality.samples import CORRECTED
+from tests.verdicts import verdict
 
-RIGHT = '{"reason": "Both say 7.", "error_class": "none", "correct": true}'
-WRONG = '{"reason": "It skips a step.", "error_class": "missing_step", "correct": false}'
+RIGHT = verdict()
+WRONG = verdict(complete="no", reason="It skips a step.")
 BAD_RESULT = (
     "q",
     "I add and get 17.",
@@ -45,11 +46,11 @@ def change_rules(project: Any, part: str, **values: Any) -> None:
     ("texts", "verdict", "ask_all", "status", "calls", "reasons"),
     [
         (CORRECTED, RIGHT, False, "judged", 1, []),
-        (CORRECTED, WRONG, False, "judged", 1, ["judged_wrong"]),
+        (CORRECTED, WRONG, False, "judged", 1, ["incomplete"]),
         (BAD_RESULT, RIGHT, False, "not_asked", 0, ["wrong_final_answer"]),
-        (BAD_RESULT, WRONG, True, "judged", 1, ["wrong_final_answer", "judged_wrong"]),
+        (BAD_RESULT, WRONG, True, "judged", 1, ["wrong_final_answer", "incomplete"]),
         (CORRECTED, "Looks right to me!", False, "not_judged", 3, ["not_judged"]),
-        (QUOTED, WRONG, False, "judged", 1, ["judged_wrong"]),
+        (QUOTED, WRONG, False, "judged", 1, ["incomplete"]),
     ],
     ids=[
         "right",
@@ -104,15 +105,21 @@ def test_a_current_partition_is_reported_and_costs_nothing(project: Any, fake_en
     assert project.lake.record(SCORED, partition_columns(project.key)) == before
 
 
-def test_changed_rules_decide_again_on_the_written_verdicts(project: Any, fake_endpoint: Any) -> None:
+@pytest.mark.parametrize(
+    ("limits", "calls", "reasons"),
+    [({"score": 1.0}, 1, ["low_score"]), ({"minimum_words": 1000}, 2, [])],
+    ids=["the same flags", "another flag"],
+)
+def test_changed_rules_decide_again_on_written_verdicts_that_were_given_with_the_same_flags(
+    project: Any, fake_endpoint: Any, limits: dict[str, float], calls: int, reasons: list[str]
+) -> None:
     good = project.add("good")
     project.score()
     for file in project.lake.store.list("_journal"):
         project.lake.store.delete(file.path)
-    change_rules(project, "limits", minimum_words=1000)
+    change_rules(project, "limits", **limits)
     project.score()
-    assert len(fake_endpoint.chats) == 1
-    assert project.scores(good)["rejection_reasons"] == ["too_short"]
+    assert (len(fake_endpoint.chats), project.scores(good)["rejection_reasons"]) == (calls, reasons)
 
 
 class Killed(BaseException):
