@@ -35,7 +35,7 @@ UPSTREAM = ("raw_seeds", "dialogue_plans", "scenario_dialogues", "scored_dialogu
 
 
 @asset(
-    deps=[AssetDep(name, partition_mapping=AllPartitionMapping()) for name in UPSTREAM],
+    deps=["judge_calibration", *(AssetDep(name, partition_mapping=AllPartitionMapping()) for name in UPSTREAM)],
     group_name="releases",
     kinds={"parquet", "huggingface"},
     owners=OWNERS,

@@ -19,6 +19,8 @@ from assets.framework.partitions import Split
 from assets.framework.scenarios.documentation import turns_table
 from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import COLOURS, new_figure, sample_markdown, table_markdown
+from assets.judge_calibration.calibration import Calibration
+from assets.judge_calibration.summary import calibration_text
 from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.partition_status import Expected
 from assets.quality.schema import SIGNALS
@@ -53,6 +55,7 @@ class Contents:
     judged_wrong: int  # those of them whose reasoning the judge found wrong
     tokens: int  # in prompts and completions of all calls of the partitions taken
     sample: Mapping[str, Any]  # a good short row
+    calibration: Calibration | None = None  # of the judge
     signals: Table = field(default_factory=list)  # of plug-ins: signal, meaning, plug-in, limit, dialogues, mean
 
     @property
@@ -153,6 +156,7 @@ def write_card(
         judge=", ".join(contents.judges) or "none",
         cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
         judged=_judged(contents, profile),
+        calibration=_calibration(contents, profile),
         signals=_signals(contents),
         coverage=_coverage(selection, rules),
         removed_table=_markdown(contents.removed) if contents.removed else "None.",
@@ -279,6 +283,15 @@ def _judged(contents: Contents, profile: Profile) -> str:
         "the dialogues that the quality rules, or a manual decision, accept. All calls together read and wrote "
         f"{contents.tokens:,} tokens."
     )
+
+
+def _calibration(contents: Contents, profile: Profile) -> str:
+    """How often the judge errs, and the share of wrong dialogues corrected by that."""
+    if profile.judging == "rules_alone":
+        return ""
+    if contents.calibration is None:
+        return "The judge's own error rate was not measured."
+    return calibration_text(contents.calibration.items, contents.judged, contents.judged_wrong)
 
 
 def _signals(contents: Contents) -> str:

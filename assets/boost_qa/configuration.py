@@ -48,6 +48,13 @@ class ReleaseRules(Configuration):
     near_duplicate_similarity: float = Field(
         default=0.8, gt=0, le=1, description="Two questions of at least this Jaccard similarity are near-duplicates."
     )
+    maximum_false_pass: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="A release is refused unless `judge_calibration` shows, by the upper end of a 95 % interval, that "
+        "the judge passes at most this share of planted faults. By default no calibration is needed.",
+    )
     minimum_scenario_share: float = Field(
         default=0.1, ge=0, le=1, description="A check warns if a scenario has a smaller share of the rows."
     )

@@ -5,7 +5,7 @@ boost_qa/latest.json       which of them is the latest
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from assets.boost_qa.selection import Selection, open_partitions, select_partiti
 from assets.framework.partitions import partition_columns
 from assets.framework.publication import Manifest, Publication
 from assets.framework.scenarios.scenario import Scenarios
+from assets.judge_calibration.calibration import Calibration, find_calibration, judge_identity
+from assets.judge_calibration.summary import interval_text
 from assets.quality.partition_status import Expected
 from assets.quality.schema import SIGNALS
 from assets.seeds.shards import shard_language
@@ -88,7 +90,7 @@ def make_release(
         retracted: seeds whose dialogues are not released.
 
     Raises:
-        ReleaseRefused: coverage is too low, or nothing was accepted.
+        ReleaseRefused: coverage is too low, nothing was accepted, or the judge passes too many faults.
         GatesFailed: the staged release failed a gate.
         Overtaken: another run published meanwhile.
         AssemblyError: an accepted dialogue cannot be exported.
@@ -98,7 +100,9 @@ def make_release(
     screen = open_screen(rules.benchmarks, rules.contamination_words, lake.s3)
     selection = select_partitions(lake, rules, expected.profile.name, expected, retracted)
     _refuse_low_coverage(selection, rules)
-    configuration = _configuration(rules, screen, expected)
+    calibration = find_calibration(lake, judge_identity(expected.profile, expected.prompts, expected.judging))
+    _refuse_unreliable_judge(calibration, rules, expected)
+    configuration = _configuration(rules, screen, expected, calibration)
     lineage = _lineage(selection)
     inputs = _hash_inputs(configuration, lineage, retracted)
     previous = run.previous()
@@ -117,6 +121,7 @@ def make_release(
         write_json(staged / "dataset_info.json", dataset_info(rules.name, written.counts))
         languages = {shard_language(lake, partition_columns(partition.key)["shard"]) for partition in selection.taken}
         folder = RELEASES.folder(identity)
+        contents = replace(contents, calibration=calibration)
         write_card(staged, identity, folder, rules, expected, selection, contents, screen.questions, sorted(languages))
         manifest = {
             "inputs": inputs,
@@ -134,10 +139,12 @@ GATE_ADVICE = (
 )
 
 
-def _configuration(rules: ReleaseRules, screen: BenchmarkScreen, expected: Expected) -> dict[str, Any]:
+def _configuration(
+    rules: ReleaseRules, screen: BenchmarkScreen, expected: Expected, calibration: Calibration | None
+) -> dict[str, Any]:
     """What the release's id depends on beside its rows: files by their content, servers by their names."""
     return {
-        "rules": rules.model_dump(mode="json", exclude={"benchmarks"}),
+        "rules": rules.model_dump(mode="json", exclude={"benchmarks"}, exclude_none=True),
         "benchmarks": {"names": [benchmark.name for benchmark in rules.benchmarks], "content": screen.fingerprint},
         "profile": expected.profile.name,
         "roles": {
@@ -147,6 +154,7 @@ def _configuration(rules: ReleaseRules, screen: BenchmarkScreen, expected: Expec
         "prompts": {**expected.prompts.versions(), **expected.scenarios.prompt_versions()},
         "scenarios": {name: scenario.identity for name, scenario in expected.scenarios.items()},
         **({"signals": SIGNALS.versions} if SIGNALS.versions else {}),
+        **({"calibration": calibration.record.content} if calibration else {}),
     }
 
 
@@ -247,6 +255,28 @@ def _refuse_low_coverage(selection: Selection, rules: ReleaseRules) -> None:
         )
         + "\nmaterialise scenario_dialogues and scored_dialogues for these partitions, or lower minimum_coverage"
     )
+
+
+def _refuse_unreliable_judge(calibration: Calibration | None, rules: ReleaseRules, expected: Expected) -> None:
+    limit = rules.maximum_false_pass
+    if limit is None:
+        return
+    if expected.profile.judging == "rules_alone":
+        raise ReleaseRefused(
+            f"the release rules limit the judge's false passes to {limit:.1%}, but no judge decides with the profile "
+            f"{expected.profile.name}; remove maximum_false_pass, or use a profile with a judge"
+        )
+    found = calibration.rates.false_pass if calibration else None
+    if found is None:
+        raise ReleaseRefused(
+            f"the release rules limit the judge's false passes to {limit:.1%}, but its calibration is missing or has "
+            "no verdicts; materialise judge_calibration"
+        )
+    if found.high > limit:
+        raise ReleaseRefused(
+            f"the judge passes {interval_text(found)} of the planted faults, and the release rules allow at most "
+            f"{limit:.1%} at the upper end of the interval; use a stronger judge, or calibrate with more dialogues"
+        )
 
 
 def _refuse_empty(counts: dict[str, int], removed: pl.DataFrame) -> None:

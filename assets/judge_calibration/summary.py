@@ -9,7 +9,7 @@ from assets.framework.intervals import Interval
 from assets.framework.ui_metadata import COLOURS, new_figure, picture, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from assets.judge_calibration.faults import KINDS, NONE
-from assets.judge_calibration.rates import Rates, rates_by, rates_of
+from assets.judge_calibration.rates import Rates, corrected_errors, rates_by, rates_of
 from assets.judge_calibration.schema import JUDGE_CALIBRATION
 from resources.chat.calls import Usage
 from resources.lake.tables import Lake
@@ -37,6 +37,34 @@ def calibration_metadata(lake: Lake, keys: Mapping[str, str], usage: Usage | Non
         **calls_metadata(usage),
         "path": lake.path(JUDGE_CALIBRATION, keys),
     }
+
+
+def calibration_text(items: pl.DataFrame, judged: int, wrong: int) -> str:
+    """What the dataset card says: the judge's rates, and the share of wrong dialogues corrected by them.
+
+    Args:
+        items: rows of `JUDGE_CALIBRATION`.
+        judged: dialogues of the release's partitions with a verdict.
+        wrong: those of them in which the judge found a fault.
+    """
+    rates = rates_of(items)
+    text = (
+        f"**How often the judge errs.** It was asked blind about {rates.untouched:,} accepted dialogues and about "
+        f"{rates.planted:,} versions of them with one planted fault each. It passed {interval_text(rates.false_pass)} "
+        f"of the faults, and rejected {interval_text(rates.false_alarm)} of the untouched dialogues (in brackets: 95 % "
+        "intervals). "
+    )
+    if corrected := corrected_errors(rates, judged, wrong):
+        text += (
+            f"Corrected by these rates (Rogan and Gladen), {interval_text(corrected.judged)} of the judged dialogues "
+            f"are wrong, and {interval_text(corrected.passed)} of those that passed. This assumes that real faults are "
+            "as hard to find as planted ones. The judge accepted the untouched dialogues before, so its false alarms "
+            "on all good dialogues may be more; the review by people measures these."
+        )
+    else:
+        text += "These numbers are too small, or its errors too many, to correct the share above by them."
+    tables = [kind_rows(items), group_rows(items, "scenario"), group_rows(items, "domain")]
+    return "\n\n".join([text, *(table_markdown(rows, limit=40).md_str or "" for rows in tables)])
 
 
 def interval_text(interval: Interval | None) -> str:

@@ -29,7 +29,7 @@ ASSETS = {  # name: (group, partitions, upstream)
     "scenario_dialogues": ("dialogues", "scenario and shard", "dialogue_plans raw_seeds"),
     "scored_dialogues": ("dialogues", "scenario and shard", "dialogue_plans raw_seeds scenario_dialogues"),
     "judge_calibration": ("dialogues", "none", "dialogue_plans raw_seeds scenario_dialogues scored_dialogues"),
-    "boost_qa": ("releases", "none", "dialogue_plans raw_seeds scenario_dialogues scored_dialogues"),
+    "boost_qa": ("releases", "none", "dialogue_plans judge_calibration raw_seeds scenario_dialogues scored_dialogues"),
     "training_sets": (
         "releases",
         "boost_qa ori random_aug spelling_aug cot cot_collection tagcos me db ep me_db me_ep db_ep",

@@ -62,7 +62,7 @@ def test_items_without_a_verdict_are_in_no_rate(judged: Any) -> None:
 
 
 def test_false_alarms_are_untouched_dialogues_that_the_judge_rejects(judged: Any) -> None:
-    judged.endpoint.answer_with(lambda request: verdict_for(request.text, stayed_in_role="no"))
+    judged.endpoint.answer_with(lambda request: verdict_for(request.text, reference_betrayed="yes"))
     rates = calibrated(judged).rates
     assert (rates.rejected, rates.untouched, rates.caught) == (7, 7, rates.planted)
 
