@@ -106,7 +106,7 @@ def gradient_features(
             retracted = load_retractions(seeds_configuration, lake.s3)
             release = RELEASES.latest(lake)
             rules = comparison_rules.tagcos
-            pool = make_pool(lake, release, "tagcos", rules.pool, release_rules, retracted)
+            pool = make_pool(lake, release, "tagcos", rules, release_rules, retracted)
             features = publish_features(run, release, pool, rules, lambda job: job_launcher.run(context, job))
         except (TrainingSetError, ConfigurationError, TrainingFailed, BackendError) as error:
             raise Failure(str(error), allow_retries=False) from None

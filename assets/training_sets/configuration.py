@@ -42,10 +42,16 @@ class PoolRules(Configuration):
         description="A seeds configuration (as for MASTER_SEEDS) that says where the pool's rows are, relative to this "
         "file.",
     )
+    whole_sources: bool = Field(
+        default=False, description="Take the pool's sources as a whole: `sample` in that configuration is ignored."
+    )
 
 
 class CoresetRules(PoolRules):
-    """The set `tagcos`: a coreset of a pool, by default of all training seeds, rejected ones included."""
+    """The set `tagcos`: a coreset of a pool, by default of all training seeds, rejected ones included.
+
+    Each source gives as many rows as the release trains on from it. The paper's pool is its three datasets as a whole.
+    """
 
     clusters: int = Field(default=100, ge=1, description="Clusters of gradients (TAGCOS).")
     seed: int = Field(default=0, ge=0, description="Of warm-up, projection and clusters.")

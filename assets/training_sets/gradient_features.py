@@ -18,7 +18,7 @@ from assets.training_programs import gradients
 from assets.training_programs.gradients.specification import FEATURES, FORMAT
 from assets.training_sets.configuration import CoresetRules
 from assets.training_sets.coreset import Floats
-from assets.training_sets.pools import Pool, train_budget
+from assets.training_sets.pools import Pool, source_budgets
 from assets.training_sets.schema import GRADIENT_FEATURES
 from assets.training_sets.variants import TrainingSetError
 from resources.identity import stable_hash
@@ -63,7 +63,7 @@ def publish_features(
     Raises:
         TrainingSetError: the pool is too small. No job was launched.
     """
-    train_budget(release, "tagcos", pool)
+    source_budgets(run.lake, release, "tagcos", pool)
     job = features_job(pool, rules)
     train(job)
     return run.point_to(job.specification["id"])

@@ -32,13 +32,13 @@ class VariantContext:
 
     def pool(self, variant: str) -> Pool:
         """The pool of `cot_collection` or `tagcos`. Raises as `make_pool` does."""
-        path = self.rules.tagcos.pool if variant == "tagcos" else self.rules.cot_collection.pool
-        if variant == "cot_collection" and path is None:
+        pool = self.rules.tagcos if variant == "tagcos" else self.rules.cot_collection
+        if variant == "cot_collection" and pool.pool is None:
             raise TrainingSetError(
                 "'cot_collection' needs the CoT Collection's rows: describe them in a seeds configuration and name "
                 "it in the comparison rules (cot_collection.pool)"
             )
-        return make_pool(self.lake, self.release, variant, path, self.release_rules, self.retracted)
+        return make_pool(self.lake, self.release, variant, pool, self.release_rules, self.retracted)
 
 
 def make_variant(context: VariantContext, variant: str) -> TrainingSet:

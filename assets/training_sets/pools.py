@@ -28,6 +28,7 @@ from assets.seeds.intake import sample_rows
 from assets.seeds.reading import read_rows
 from assets.seeds.rows import SeedsError
 from assets.seeds.schema import SEEDS
+from assets.training_sets.configuration import PoolRules
 from assets.training_sets.variants import (
     HOME,
     RowContext,
@@ -68,7 +69,7 @@ class Pool:
 
 
 def make_pool(
-    lake: Lake, release: Release, variant: str, path: str | None, rules: ReleaseRules, retracted: Collection[str]
+    lake: Lake, release: Release, variant: str, pool: PoolRules, rules: ReleaseRules, retracted: Collection[str]
 ) -> Pool:
     """Read and publish the pool of one variant. The same rows give the same pool, written once.
 
@@ -76,7 +77,7 @@ def make_pool(
         lake: where everything is read and written.
         release: the pool has nothing of its validation and test.
         variant: the set that is taken from the pool.
-        path: of a seeds configuration; None takes the seeds that dialogue_plans put into train.
+        pool: where its rows are; without a seeds configuration they are the seeds that dialogue_plans put into train.
         rules: which benchmarks the pool has nothing of.
         retracted: seeds that were taken down.
 
@@ -84,7 +85,7 @@ def make_pool(
         TrainingSetError: the pool cannot be read, or has no usable row.
         ConfigurationError: the seeds configuration or a benchmark cannot be read.
     """
-    pairs, counts = _own_seeds(lake) if path is None else _read_sources(lake, path)
+    pairs, counts = _own_seeds(lake) if pool.pool is None else _read_sources(lake, pool.pool, pool.whole_sources)
     kept = _usable_pairs(lake, release, pairs, rules, retracted, counts)
     rows = [pair_row({**pair, "split": Split.TRAIN.value}, variant, pair["question"], pair["answer"]) for pair in kept]
     with scratch_folder("pool") as staged:
@@ -176,6 +177,27 @@ def train_budget(release: Release, variant: str, pool: Pool) -> int:
     return budget
 
 
+def source_budgets(lake: Lake, release: Release, variant: str, pool: Pool) -> dict[str, int]:
+    """How many rows of each source the release trains on, by the source's name.
+
+    Raises:
+        TrainingSetError: see `train_budget`; or a source of the pool does not have as many rows.
+    """
+    train_budget(release, variant, pool)
+    with lake.connect([SEEDS]) as connection:
+        create_release_views(connection, lake, release, "released")
+        budgets = dict(connection.execute(query("training_rows_by_source.sql")).fetchall())
+    rows = Counter(row["source"] for row in pool.rows)
+    for source, budget in budgets.items():
+        if rows[source] < budget:
+            raise TrainingSetError(
+                f"the pool of {variant!r} has {rows[source]} rows of source {source!r}, and {budget} are to be "
+                f"selected from them; name a pool with more in the comparison rules ({variant}.pool), whose sources "
+                "have the names of the release's"
+            )
+    return budgets
+
+
 def pool_files(lake: Lake, made: TrainingSet) -> list[str]:
     """The Parquet files, relative to the lake's root, of the pool that a set was taken from; none for other sets."""
     pool = made.manifest.get("made_with", {}).get("pool")
@@ -189,12 +211,13 @@ def _own_seeds(lake: Lake) -> tuple[list[Row], Counter[str]]:
         return list(stream(connection, query("training_seeds.sql"))), Counter()
 
 
-def _read_sources(lake: Lake, path: str) -> tuple[list[Row], Counter[str]]:
-    """The pairs of a seeds configuration, and how many rows were rejected for each reason."""
+def _read_sources(lake: Lake, path: str, whole: bool) -> tuple[list[Row], Counter[str]]:
+    """The pairs of a seeds configuration, and how many rows were rejected for each reason; `whole` takes no sample."""
     configuration = load_seeds_configuration(path)
     pairs: dict[str, Row] = {}
     counts: Counter[str] = Counter()
-    for source in configuration.sources:
+    for configured in configuration.sources:
+        source = configured.model_copy(update={"sample": None}) if whole else configured
         try:
             sampled = sample_rows(read_rows(source, configuration, lake.s3), source, configuration.max_characters)
         except SeedsError as error:

@@ -1,12 +1,17 @@
-"""The set `tagcos`: a coreset of a larger pool, selected by the gradients of a model that was warmed up on a part."""
+"""The set `tagcos`: a coreset of each source of a larger pool, selected by a model's gradients.
+
+The model was warmed up on a part of the pool.
+"""
 
 from collections.abc import Callable
+
+import numpy as np
 
 from assets.boost_qa.release import Release
 from assets.training_sets.configuration import CoresetRules
 from assets.training_sets.coreset import CoresetError, choose
 from assets.training_sets.gradient_features import features_job, read_features
-from assets.training_sets.pools import Pool, make_pooled, train_budget
+from assets.training_sets.pools import Pool, make_pooled, source_budgets
 from assets.training_sets.variants import TrainingSet, TrainingSetError
 from resources.lake.tables import Lake
 
@@ -18,7 +23,7 @@ def make_tagcos(
     rules: CoresetRules,
     log: Callable[[str], None] = lambda line: None,
 ) -> TrainingSet:
-    """As many rows of the pool as the release trains on, selected by TAGCOS.
+    """As many rows of each source of the pool as the release trains on, selected by TAGCOS (METHOD: baselines).
 
     Args:
         lake: where everything is read and written.
@@ -31,10 +36,15 @@ def make_tagcos(
         NotPublished: the gradient features of the pool were not computed yet.
         TrainingSetError: the pool is too small, or the features cannot be used.
     """
-    budget = train_budget(release, "tagcos", pool)
+    budgets = source_budgets(lake, release, "tagcos", pool)
     job = features_job(pool, rules)
     try:
-        selected = choose(read_features(lake, job), budget, rules.clusters, rules.seed, log)
+        features = read_features(lake, job)
+        selected = []
+        for source, budget in budgets.items():
+            rows = np.array([number for number, row in enumerate(pool.rows) if row["source"] == source])
+            chosen = choose(features[rows], budget, rules.clusters, rules.seed, log)
+            selected += [pool.rows[number] for number in rows[chosen]]
     except CoresetError as error:
         raise TrainingSetError(
             f"no rows can be selected by the gradients in {job.folder}: {error}; delete that folder and materialise "
@@ -43,5 +53,5 @@ def make_tagcos(
         ) from error
     except ImportError as error:
         raise TrainingSetError(f"selecting by gradients needs {error.name}; install the extra `train`") from error
-    made_with = {"features": job.specification["id"], "clusters": rules.clusters, "seed": rules.seed}
-    return make_pooled(lake, release, "tagcos", pool, [pool.rows[row] for row in selected], made_with)
+    chosen_with = {"features": job.specification["id"], "clusters": rules.clusters, "seed": rules.seed}
+    return make_pooled(lake, release, "tagcos", pool, selected, {**chosen_with, "rows_by_source": budgets})

@@ -12,6 +12,8 @@ import yaml
 
 from assets.boost_qa.configuration import Benchmark, ReleaseRules
 from assets.framework.publication import NotPublished
+from assets.seeds.configuration import load_seeds_configuration
+from assets.training_sets.configuration import load_comparison_rules
 from assets.training_sets.gradient_features import FEATURE_SETS
 from assets.training_sets.makers import make_variant
 from assets.training_sets.variants import TrainingSetError
@@ -118,6 +120,51 @@ def test_a_coreset_is_selected_from_the_training_seeds_including_rejected_ones(m
     rows = maker.rows("tagcos")
     assert rows["split"].to_list() == maker.rows("ori")["split"].to_list()
     assert rows.filter(TRAINING)["scenario"].unique().to_list() == ["tagcos"]
+
+
+@pytest.fixture
+def two_sources(maker: Any, tmp_path: Path) -> Any:
+    """Lets tagcos select from a pool with these numbers of rows of two sources, of which the release has both."""
+    for name in ("loop", "capital"):
+        maker.tiny.change(name, source="words", partner=None)
+
+    def use(sums: int, words: int, **rules: Any) -> Any:
+        sources = []
+        for name, size in (("sums", sums), ("words", words)):
+            rows = [{"q": f"Say in {name} what {row['target']} is.", "a": row["rationale"]} for row in ROWS[:size]]
+            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            fields = {"question": "q", "answer": "a"}
+            source = {"name": name, "files": [f"{name}.jsonl"], "fields": fields, "domain": "general", "licence": "MIT"}
+            sources.append({**source, "sample": 3})
+        (tmp_path / "pool.yaml").write_text(yaml.safe_dump({"sources": sources}))
+        maker.change_rules("tagcos", pool=str(tmp_path / "pool.yaml"), **rules)
+        return maker
+
+    return use
+
+
+@pytest.mark.parametrize(("rules", "pool"), [({}, 6), ({"whole_sources": True}, 14)], ids=["sampled", "whole"])
+def test_a_coreset_has_of_each_source_of_the_pool_as_many_rows_as_the_release_trains_on(
+    two_sources: Any, rules: dict[str, bool], pool: int
+) -> None:
+    maker = two_sources(4, 10, **rules)
+    made_with = maker.make("tagcos").manifest["made_with"]
+    assert (made_with["pool"]["rows"], made_with["rows_by_source"]) == (pool, {"sums": 3, "words": 2})
+    trained = maker.rows("tagcos").filter(TRAINING)
+    assert dict(trained["source"].value_counts().iter_rows()) == {"sums": 3, "words": 2}
+
+
+def test_the_papers_pool_is_its_datasets_as_a_whole() -> None:
+    rules = load_comparison_rules("paper").tagcos
+    assert rules.whole_sources
+    assert load_seeds_configuration(rules.pool or "").sources == load_seeds_configuration("paper").sources
+
+
+def test_a_pool_with_too_few_rows_of_a_source_launches_no_job(two_sources: Any) -> None:
+    maker = two_sources(10, 1, whole_sources=True)
+    with pytest.raises(TrainingSetError, match=r"has 1 rows of source 'words', and 2 are to be selected.*tagcos\.pool"):
+        maker.make("tagcos")
+    assert maker.jobs == []
 
 
 def test_every_folder_of_the_variant_has_a_manifest_as_the_sweep_of_unfinished_ones_expects(maker: Any) -> None:
