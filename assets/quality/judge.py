@@ -105,7 +105,7 @@ def judge_messages(
     messages = prompts.render(
         JUDGE,
         question=_numbered([question.in_full for question in dialogue.questions], "Question"),
-        reference=_numbered([question.reference for question in dialogue.questions], "Answer"),
+        reference=_numbered([question.shown_reference for question in dialogue.questions], "Answer"),
         dialogue=as_transcript(dialogue),
         scenario=dialogue.scenario.title,
         rubric=questions_text(rubric_of(dialogue.scenario, dialogue.questions)),
