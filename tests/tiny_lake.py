@@ -23,6 +23,16 @@ from tests.shipped_scenarios import NAMES, SCENARIOS
 PROFILE = "laptop"
 
 
+DOUBTFUL = {
+    "finding": "reference_doubtful",
+    "value": "yes",
+    "good": False,
+    "reason": "It contradicts itself.",
+    "code": "doubtful_reference",
+    "agreed": True,
+}
+
+
 @dataclass(frozen=True)
 class TinyDialogue:
     """One seed and the dialogue that was made of it."""
@@ -194,7 +204,7 @@ class TinyLake:
             "judge_status": "judged",
             "judge_correct": accepted,
             "judge_error_class": "none",
-            "judge_findings": [],
+            "judge_findings": [DOUBTFUL] if "doubtful_reference" in one.reasons else [],
             "flags": [],
             "judge_model": "SmolLM2-135M-Instruct",
             "quality_score": one.score,

@@ -53,6 +53,8 @@ class Contents:
     judges: tuple[str, ...]  # models that judged
     judged: int  # dialogues with a verdict, released or not
     judged_wrong: int  # those of them whose reasoning the judge found wrong
+    doubtful: Table  # seed, source, dialogues: where the judge finds the reference wrong or contradictory
+    agreed: float | None  # share (0..1) of the judged dialogues on which all judges agree; None without a jury
     tokens: int  # in prompts and completions of all calls of the partitions taken
     sample: Mapping[str, Any]  # a good short row
     calibration: Calibration | None = None  # of the judge
@@ -89,6 +91,8 @@ def read_contents(connection: duckdb.DuckDBPyConnection, *, first: bool) -> Cont
         judges=tuple(row["model"] for row in judges),
         judged=verdicts["judged"],
         judged_wrong=verdicts["wrong"],
+        doubtful=table(query("doubtful_references.sql")),
+        agreed=verdicts["agreed"],
         tokens=tokens["n"],
         sample=sample,
         signals=[_signal(connection, plugin) for plugin in SIGNALS.plugins.values()],
@@ -157,6 +161,7 @@ def write_card(
         cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
         judged=_judged(contents, profile),
         calibration=_calibration(contents, profile),
+        doubtful=_doubtful(contents),
         signals=_signals(contents),
         coverage=_coverage(selection, rules),
         removed_table=_markdown(contents.removed) if contents.removed else "None.",
@@ -272,15 +277,16 @@ def _judged(contents: Contents, profile: Profile) -> str:
     if profile.judging == "rules_alone":
         return (
             "The rules alone decided which dialogues are in it: the judge of this profile is too weak to decide, so "
-            "that nobody has checked the reasoning."
+            "no judge has checked the reasoning."
         )
     if not contents.judged:
         return "No dialogue was judged."
     share = contents.judged_wrong / contents.judged
+    jury = "" if contents.agreed is None else f"All judges agree on {contents.agreed:.1%} of the dialogues. "
     return (
         f"Of {contents.judged:,} dialogues that were judged, released or not, the judge found wrong reasoning in "
-        f"{share:.1%} (the paper reports {PAPER_ERROR_RATE:.1%} for its data, with another judge). The release has "
-        "the dialogues that the quality rules, or a manual decision, accept. All calls together read and wrote "
+        f"{share:.1%} (the paper reports {PAPER_ERROR_RATE:.1%} for its data, with another judge). {jury}The release "
+        "has the dialogues that the quality rules, or a manual decision, accept. All calls together read and wrote "
         f"{contents.tokens:,} tokens."
     )
 
@@ -292,6 +298,15 @@ def _calibration(contents: Contents, profile: Profile) -> str:
     if contents.calibration is None:
         return "The judge's own error rate was not measured."
     return calibration_text(contents.calibration.items, contents.judged, contents.judged_wrong)
+
+
+def _doubtful(contents: Contents) -> str:
+    if not contents.doubtful:
+        return ""
+    return (
+        "The judge finds the reference answers of these seeds wrong or contradictory; dialogues with such a "
+        "verdict are rejected, unless a manual decision accepts them:\n\n" + _markdown(contents.doubtful)
+    )
 
 
 def _signals(contents: Contents) -> str:

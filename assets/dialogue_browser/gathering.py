@@ -160,7 +160,7 @@ def browser_row(row: Mapping[str, Any]) -> Row:
     if verdict == "retracted":
         private: Row = {"turns": [], "discarded": [], "status_reason": None}
         found["dialogue"] = {**joined["dialogue"], **private} if joined["dialogue"] else None
-        found["scored"] = {**scored, "judge_reason": None, "decision_note": None}
+        found["scored"] = {**scored, "judge_reason": None, "judge_findings": [], "decision_note": None}
         found["seed"] = found["partner"] = None
     return found
 

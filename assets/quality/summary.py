@@ -58,6 +58,7 @@ def scores_metadata(
         "rejected because": table_markdown(_reasons(scores)),
         "decided by": RULES_ALONE if rules_alone else "rules that prove a fault, and the judge",
         "looked at by the judge because": table_markdown(_flags(scores)),
+        "judges agree": table_markdown(agreement(scores)) if _is_jury(scores) else "there is one judge, or none",
         "doubtful references": table_markdown(doubtful_references(scores)),
         "procedural errors": table_markdown(error_rates(scores)),
         "scores": _histogram(scores) if scores.height else "no dialogue",
@@ -110,6 +111,20 @@ def doubtful_references(scores: pl.DataFrame) -> list[dict[str, object]]:
     found = scores.explode("judge_findings").unnest("judge_findings").filter(pl.col("finding") == "reference_doubtful")
     doubtful = found.filter(pl.col("good").not_()).sort("seed_id")
     return [{"seed": seed, "reason": reason} for seed, reason in doubtful.select("seed_id", "reason").iter_rows()]
+
+
+def _is_jury(scores: pl.DataFrame) -> bool:
+    return bool(scores["judge_model"].drop_nulls().str.contains(", ", literal=True).any())
+
+
+def agreement(scores: pl.DataFrame) -> list[dict[str, object]]:
+    """The share of judged dialogues on which all judges of a jury agree: on every finding, and on each by itself."""
+    judged = scores.filter(pl.col("judge_status") == "judged")
+    findings = judged.select("dialogue_id", "judge_findings").explode("judge_findings").unnest("judge_findings")
+    whole = findings.group_by("dialogue_id").agg(pl.col("agreed").all())
+    single = findings.group_by("finding", maintain_order=True).agg(pl.col("agreed").mean(), pl.len())
+    rows = [("all findings", whole["agreed"].mean(), whole.height), *single.iter_rows()] if whole.height else []
+    return [{"finding": name, "all agree": f"{share:.1%}", "dialogues": count} for name, share, count in rows]
 
 
 def _sample(score: pl.DataFrame, dialogues: pl.DataFrame) -> MarkdownMetadataValue:

@@ -26,6 +26,10 @@ def error_rows(inputs: ReportInputs, published: Published) -> list[ReportRow]:
             for name in inputs.released_scenarios
         ),
         _rate("judged wrong, all that were judged", judged, wrong),
+        *(
+            _rate(f"judged wrong, {code.replace('_', ' ')} first", judged, pl.col("judge_error_class") == code)
+            for code in judged.filter(wrong)["judge_error_class"].unique().sort()
+        ),
         _rate("judged wrong, of those accepted and judged", released, wrong),
         _rate("judged wrong or no right result by rule, all complete ones", complete, by_rule),
         {"what": "the paper's", "errors": None, "of": published.seeds, "share": paper, **interval_columns(None)},

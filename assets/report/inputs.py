@@ -39,7 +39,10 @@ SCORE_COLUMNS = [
     "shots",
     "max_tokens",
 ]
-VERDICT_COLUMNS = ["scenario", "status", "accepted", "judge_status", "judge_correct", "final_answer"]
+VERDICT_COLUMNS = [
+    *("scenario", "status", "accepted", "final_answer"),
+    *("judge_status", "judge_correct", "judge_error_class"),
+]
 NO_SEEDS: Mapping[str, str] = {}
 PAIR = ("boost_qa", "ori")  # what it is all about, and what it is compared with
 

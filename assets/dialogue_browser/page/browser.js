@@ -433,7 +433,25 @@
       lines.push(element("p", null, scored.judge_status === "rules_alone" ? "The rules alone decided: the judge of this profile is too weak." : scored.judge_status === "not_asked" ? "The judge was not asked." : "The judge gave no valid verdict."));
     }
     if (scored.judge_reason) lines.push(element("p", { class: "quoted", dir: "auto" }, `“${scored.judge_reason}”`));
+    if (scored.flags?.length) lines.push(element("p", null, `Flags: ${scored.flags.map(named).join(", ")}.`));
+    if (scored.judge_findings?.length) lines.push(findingsOf(scored.judge_findings));
     return element("section", { class: `verdict ${hue(row.verdict)}`, "aria-label": "Verdict" }, lines);
+  }
+
+  function findingsOf(findings) {
+    const cells = (found) => [named(found.finding), named(found.value), found.good ? "" : named(found.code), found.reason];
+    const bad = findings.filter((found) => !found.good).length;
+    return element(
+      "details",
+      { class: "findings" },
+      element("summary", null, `${findings.length} findings of the judge, ${bad} of them a reason to reject`),
+      element(
+        "table",
+        null,
+        element("thead", null, element("tr", null, ["Finding", "Value", "Rejects by", "Reason"].map((name) => element("th", { scope: "col" }, name)))),
+        element("tbody", null, findings.map((found) => element("tr", null, cells(found).map((cell) => element("td", { dir: "auto" }, cell))))),
+      ),
+    );
   }
 
   function seedOf(name, seed) {
@@ -498,7 +516,7 @@
   function dialogueOf(row, number) {
     const { scored, dialogue } = row;
     const signals = Object.entries(index.signals)
-      .filter(([name]) => !name.startsWith("judge_") && !["decided_by", "decision_note", "quality_score"].includes(name))
+      .filter(([name]) => !name.startsWith("judge_") && !["flags", "decided_by", "decision_note", "quality_score"].includes(name))
       .map(([name, meaning]) => [named(name), plain(scored[name]), meaning]);
     const heading = element("h2", { tabindex: "-1", dir: "auto" }, "");
     begun(number).then((text) => (heading.textContent = text || "A dialogue whose seed was retracted"), complain);

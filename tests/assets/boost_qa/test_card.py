@@ -9,6 +9,7 @@ import yaml
 from assets.boost_qa.card import Contents, card_header
 from assets.boost_qa.configuration import Benchmark, ReleaseRules
 from assets.boost_qa.release import Release
+from resources.identity import stable_hash
 from tests.tiny_lake import TinyLake
 
 
@@ -36,6 +37,8 @@ def test_the_header_has_each_licence_once_and_the_size(licences: list[str], rows
         judges=(),
         judged=0,
         judged_wrong=0,
+        doubtful=[],
+        agreed=None,
         tokens=0,
         sample={},
     )
@@ -49,6 +52,13 @@ def test_the_first_card_lists_each_splits_files_and_says_that_it_is_the_first(ti
     splits = {entry["split"]: entry["path"] for entry in header["configs"][0]["data_files"]}
     assert splits == {split: f"data/{split}-*.parquet" for split in ("train", "validation", "test")}
     assert "This is the first release." in card
+
+
+def test_the_card_lists_seeds_with_a_doubtful_reference(tiny_lake: TinyLake) -> None:
+    tiny_lake.change("eggs", accepted=False, reasons=("doubtful_reference",))
+    card = card_of(tiny_lake, tiny_lake.release())
+    assert "reference answers of these seeds wrong" in card
+    assert f"| {stable_hash('seed', 'eggs')} | sums | 1 |" in card
 
 
 def test_the_card_says_what_changed_what_was_left_out_and_what_it_was_compared_with(

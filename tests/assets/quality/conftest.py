@@ -45,6 +45,7 @@ class SampleProject:
     base_url: str
     rules: QualityRules
     dialogues: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judging: str = "by_judge"  # of the profile
 
     key = f"{SCENARIO}|{SHARD}"
 
@@ -55,7 +56,7 @@ class SampleProject:
         prices = {roles["judge"].model: ModelPrice(prompt=0.1, completion=0.7)}
         changes = {
             "name": "tests",
-            "judging": "by_judge",
+            "judging": self.judging,
             "prices": prices,
             "endpoints": {"embedded": Endpoint(base_url=self.base_url)},
             "roles": roles,

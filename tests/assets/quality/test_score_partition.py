@@ -175,6 +175,43 @@ def test_another_judge_is_asked_again(project: Any, fake_endpoint: Any) -> None:
     assert [request.model for request in fake_endpoint.chats] == ["SmolLM2-135M-Instruct", "another"]
 
 
+def test_a_jury_is_asked_and_its_agreement_is_shown(project: Any, fake_endpoint: Any) -> None:
+    fake_endpoint.answer_with(lambda request: WRONG if request.model == "another" else RIGHT)
+    change_rules(project, "judge", jury=("judge", "benchmark_judge"))
+    good = project.add("good")
+    shown = str(project.score(model="another").written[project.key]["judges agree"].value)
+    found = project.scores(good)
+    assert (found["judge_model"], found["rejection_reasons"]) == ("another, SmolLM2-135M-Instruct", ["incomplete"])
+    assert [one["finding"] for one in found["judge_findings"] if not one["agreed"]] == ["complete"]
+    assert "| all findings | 0.0% | 1 |" in shown
+    assert "| result | 100.0% | 1 |" in shown
+
+
+def test_seeds_with_a_doubtful_reference_are_listed(project: Any, judge_says: Any) -> None:
+    judge_says(verdict(reference_doubtful="yes", reason="It says 8."))
+    good = project.add("good")
+    shown = str(project.score().written[project.key]["doubtful references"].value)
+    assert project.scores(good)["rejection_reasons"] == ["doubtful_reference"]
+    assert project.scores(good)["seed_id"] in shown
+    assert "It says 8." in shown
+
+
+def test_where_the_rules_decide_alone_no_judge_is_asked_and_flags_reject(project: Any, fake_endpoint: Any) -> None:
+    project.judging = "rules_alone"
+    good, short = project.add("good"), project.add("short", ("q", "I get 17.", "Look again.", "It is 7."))
+    shown = project.score().written[project.key]
+    assert fake_endpoint.chats == []
+    assert (project.scores(good)["accepted"], project.scores(good)["judge_status"]) == (True, "rules_alone")
+    assert (project.scores(short)["rejection_reasons"], project.scores(short)["flags"]) == (["too_short"],) * 2
+    assert "the rules alone" in str(shown["decided by"])
+
+
+def test_tokens_that_a_model_leaked_reject_and_those_of_the_seed_do_not(project: Any) -> None:
+    leaked = project.add("leaked", (*CORRECTED[:3], f"{CORRECTED[3]}\n<|im_start|>user"))
+    project.score()
+    assert project.scores(leaked)["rejection_reasons"] == ["control_tokens"]
+
+
 def test_a_manual_decision_survives_a_new_run_on_rewritten_dialogues(project: Any, tmp_path: Path) -> None:
     bad = project.add("bad", BAD_RESULT)
     decisions = tmp_path / "by_hand.csv"
