@@ -22,6 +22,8 @@ from assets.quality import assets as quality
 from assets.quality import checks as quality_checks
 from assets.report import checks as report_checks
 from assets.report.assets import experiment_report
+from assets.review import assets as review
+from assets.review import checks as review_checks
 from assets.seeds import checks as seeds_checks
 from assets.seeds.assets import seed_assets
 from assets.training_sets import assets as training_sets
@@ -73,6 +75,8 @@ def build_definitions(deployment: Deployment) -> Definitions:
             benchmark_asset(tuned),
             experiment_report,
             browser.dialogue_browser,
+            review.review_sample,
+            review.judge_agreement,
         ],
         asset_checks=[
             *seeds_checks.CHECKS,
@@ -86,6 +90,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *evaluation_checks.CHECKS,
             *report_checks.CHECKS,
             *browser_checks.CHECKS,
+            *review_checks.CHECKS,
         ],
         jobs=[
             dialogues_and_scores,

@@ -97,15 +97,13 @@ class ReviewRules(Configuration):
     """What people are asked to review."""
 
     dialogues: int = Field(
-        default=60,
-        ge=1,
-        description="Judged dialogues to review, evenly over scenarios, domains and the judge's verdict.",
+        default=60, ge=1, description="Judged dialogues to review, evenly over scenarios and domains."
     )
     minimum_kappa: float | None = Field(
         default=None,
         ge=-1,
         le=1,
-        description="A check warns where the lower end of the interval of Cohen's kappa is below it.",
+        description="`judge_agreement` fails where the lower end of the interval of Cohen's kappa is below it.",
     )
 
 

@@ -26,6 +26,7 @@ from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import Expected, expected_fingerprints, partition_statuses
 from assets.quality.schema import SCORED
 from assets.report.making import HOME as REPORT
+from assets.review.schema import REVIEW_SAMPLE
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.chat.journal import delete_journal
@@ -36,7 +37,7 @@ from resources.lake.tables import Lake
 from resources.training_jobs.job import MESSAGES
 
 # Where folders with a manifest are: the parent folder, and how many levels below it.
-PUBLISHED = {f"{BOOST_QA}/releases": 1, TRAINING_SETS: 2, CHECKPOINTS: 3, BROWSER: 2, REPORT: 1}
+PUBLISHED = {f"{BOOST_QA}/releases": 1, TRAINING_SETS: 2, CHECKPOINTS: 3, BROWSER: 2, REPORT: 1, REVIEW_SAMPLE.name: 1}
 SHOWN = 50
 
 

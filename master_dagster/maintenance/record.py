@@ -26,6 +26,7 @@ from assets.framework.ui_metadata import ROW_COUNT
 from assets.judge_calibration.schema import JUDGE_CALIBRATION
 from assets.quality.schema import SCORED
 from assets.report.schema import REPORT_SCORES
+from assets.review.schema import REVIEW_SAMPLE
 from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
@@ -42,6 +43,7 @@ PUBLISHED: Mapping[str, Sequence[str]] = {  # assets that publish folders: the d
     CHECKPOINTS: ("base", "variant"),
     REPORT_SCORES.name: (),
     LISTED.name: (),
+    REVIEW_SAMPLE.name: (),
 }
 
 

@@ -1,12 +1,17 @@
-"""A tiny, consistent lake for the stages that come after the scores."""
+"""A tiny, consistent lake for the stages that come after the scores, and Chromium to open pages in."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.tiny_lake import TinyLake, eight_seeds
+
+CHROMIUM = shutil.which("chromium")
+OWN = ("file://", "data:", "blob:file://", "http://127.0.0.1")
 
 
 @pytest.fixture
@@ -38,3 +43,31 @@ def tiny_lake(tmp_path: Path, no_pictures: None) -> TinyLake:
 def tiny_s3_lake(s3_root: str, no_pictures: None) -> TinyLake:
     """The same on S3."""
     return eight_seeds(s3_root)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A fresh page, which may reach nothing but files; the test fails if it reports an error."""
+    context = chromium.new_context(viewport={"width": 1300, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: complaints.append(request.url) if not request.url.startswith(OWN) else None)
+    yield page
+    context.close()
+    assert complaints == []

@@ -45,6 +45,8 @@ ASSETS = {  # name: (group, partitions, upstream)
         "benchmark_scores boost_qa dialogue_browser scored_dialogues training_sets",
     ),
     "dialogue_browser": ("releases", "none", "boost_qa scored_dialogues"),
+    "review_sample": ("dialogues", "none", "scored_dialogues"),
+    "judge_agreement": ("dialogues", "none", "review_sample scored_dialogues"),
 }
 CHECKS = {  # name of the asset: names of its checks
     "benchmark_scores": "answered_once failed_share labels_within_options reasons_given scores_reproducible "
@@ -53,6 +55,8 @@ CHECKS = {  # name of the asset: names of its checks
     "chain_of_thought_answers": "answer_or_reason answered_share seeds_known",
     "checkpoints": "adapter_loads all_steps claimed_release complete learned",
     "dialogue_browser": "complete counts_reconcile every_dialogue_once",
+    "judge_agreement": "",
+    "review_sample": "complete",
     "experiment_report": "complete current loads_nothing numbers_reproducible",
     "dialogue_plans": "duplicates_in_one_split first_or_second one_plan_per_seed partner_fits repetitions_drawn "
     "scenario_balance split_shares",
