@@ -14,5 +14,5 @@ def load_prompts(name_or_folder: str) -> PromptBook:
     Raises:
         ConfigurationError: there is neither, or the prompt cannot be used.
     """
-    forms = {JUDGE: prompt_form("question reference dialogue", inline="scenario rubric flags")}
+    forms = {JUDGE: prompt_form("question reference dialogue rubric", inline="scenario rubric flags")}
     return load_prompt_set(name_or_folder, forms, [SHIPPED])

@@ -3,15 +3,17 @@
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assets.quality.inputs import DialogueInput
-from assets.quality.judge import Judgement, as_transcript, combine, judge, judge_messages, read_verdict
+from assets.quality.judge import REMINDER, Judgement, as_transcript, combine, judge, judge_messages, read_verdict
 from assets.quality.prompts import load_prompts
 from assets.quality.rubric import FINDINGS, Finding, rubric_of, verdict_schema
 from resources.chat.calls import CallFailed, EndpointUnusable
+from resources.configuration import ConfigurationError
 from tests.assets.dialogues.scripted import ScriptedChat, completion
 from tests.assets.quality.samples import MARBLES, corrected, make_dialogue
 from tests.shipped_scenarios import SCENARIOS
@@ -213,3 +215,15 @@ def test_the_judge_reads_question_reference_and_every_turn() -> None:
 def test_the_judge_reads_what_rules_found() -> None:
     flagged = judge_messages(PROMPTS, make_dialogue(), ["a teacher stated the result first"])
     assert "- a teacher stated the result first" in flagged[-1].content
+
+
+def test_a_prompt_without_the_rubric_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "judge.txt").write_text("[user]\n{question}\n{reference}\n{dialogue}\nIs it correct?\n")
+    with pytest.raises(ConfigurationError, match=r"placeholder \{rubric\} is not used"):
+        load_prompts(str(tmp_path))
+
+
+def test_the_reminder_is_added_to_the_same_request_after_an_invalid_answer() -> None:
+    first, again = (judge_messages(PROMPTS, make_dialogue(), reminded=reminded) for reminded in (False, True))
+    assert again[-1].content.removeprefix(first[-1].content) == REMINDER
+    assert "- nothing in particular" in first[-1].content
