@@ -10,6 +10,7 @@ SELECT dialogue_id, decided_by,
         WHEN NOT judge_correct THEN 'judged wrong'
         WHEN final_answer = 'wrong' THEN 'final answer wrong'
         WHEN truncated THEN 'truncated'
+        WHEN repetition >= 1 THEN 'loop'
         WHEN secrets > 0 THEN 'secrets'
         WHEN near_duplicate_of IS NOT NULL THEN 'near-duplicate'
         WHEN code_parses = false AND domain = 'code' THEN 'code does not parse'
@@ -23,7 +24,7 @@ WHERE accepted AND (
         judge_status NOT IN ('judged', 'rules_alone')
         OR coalesce(NOT judge_correct, false)
         OR final_answer = 'wrong'
-        OR truncated OR secrets > 0
+        OR truncated OR repetition >= 1 OR secrets > 0
         OR near_duplicate_of IS NOT NULL
         OR coalesce(code_parses = false AND domain = 'code', false)
         OR judge_status = 'rules_alone' AND len(flags) > 0

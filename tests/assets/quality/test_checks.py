@@ -86,6 +86,7 @@ FAULTS: list[dict[str, Any]] = [
     {"judge_correct": False, "judge_error_class": "wrong_step"},
     {"judge_status": "not_asked", "judge_correct": None, "judge_error_class": None},
     {"truncated": True},
+    {"repetition": 1.0},
     {"secrets": 1},
     {"near_duplicate_of": "x"},
     {"code_parses": False, "domain": "code"},
