@@ -25,6 +25,7 @@ from assets.framework.partitions import partition_columns
 from assets.framework.publication import Manifest, Publication
 from assets.framework.scenarios.scenario import Scenarios
 from assets.judge_calibration.calibration import Calibration, find_calibration, judge_identity
+from assets.judge_calibration.rates import error_figures
 from assets.judge_calibration.summary import interval_text
 from assets.quality.partition_status import Expected
 from assets.quality.schema import SIGNALS
@@ -217,6 +218,9 @@ def _describe(written: Written, contents: Contents, selection: Selection) -> Man
         "left_out": [{"partition": partition.key, "why": partition.why} for partition in selection.left_out],
         "cast": contents.cast,
         "judges": contents.judges,
+        "calibration": error_figures(contents.calibration.rates, contents.judged, contents.judged_wrong)
+        if contents.calibration
+        else [],
         "tokens": contents.tokens,
         "changes": contents.changes,
     }

@@ -92,6 +92,26 @@ def corrected_errors(rates: Rates, judged: int, wrong: int) -> CorrectedErrors |
     )
 
 
+def error_figures(rates: Rates, judged: int, wrong: int) -> list[dict[str, Any]]:
+    """The judge's rates and the corrected shares as plain values: what, errors, of, share, and the interval's columns.
+
+    Arguments are those of `corrected_errors`. What the numbers do not give is left out.
+    """
+    corrected = corrected_errors(rates, judged, wrong)
+    figures = [
+        ("planted faults that the judge passed", rates.planted - rates.caught, rates.planted, rates.false_pass),
+        ("untouched dialogues that it rejected", rates.rejected, rates.untouched, rates.false_alarm),
+        ("wrong, all that were judged, corrected", None, judged, corrected and corrected.judged),
+        ("wrong, of those that the judge passed, corrected", None, judged - wrong, corrected and corrected.passed),
+    ]
+    return [
+        {"what": what, "errors": errors, "of": n, "share": found.value}
+        | {name: getattr(found, name) for name in ("low", "high", "by", "few_sources")}
+        for what, errors, n, found in figures
+        if found
+    ]
+
+
 def _corrected(found: Any, caught: Any, alarms: Any) -> tuple[Any, Any]:
     """The true share of wrong dialogues among all judged ones, and among those that passed; numbers or arrays."""
     wrong = np.clip((found - alarms) / np.maximum(caught - alarms, 1e-9), 0, 1)

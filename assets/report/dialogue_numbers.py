@@ -12,7 +12,8 @@ from assets.report.scored_answers import ReportRow, interval_columns
 
 
 def error_rows(inputs: ReportInputs, published: Published) -> list[ReportRow]:
-    """Procedural errors as the judge found them, by scenario and in all, each with the dialogues that it covers."""
+    """Procedural errors as the judge found them, by scenario and in all, each with the dialogues that it covers; then
+    the judge's own rates and the corrected shares, where the release's judge was calibrated."""
     verdicts = inputs.verdicts
     judged = verdicts.filter(pl.col("judge_status") == "judged")
     complete = verdicts.filter(pl.col("status") == "complete")
@@ -32,6 +33,7 @@ def error_rows(inputs: ReportInputs, published: Published) -> list[ReportRow]:
         ),
         _rate("judged wrong, of those accepted and judged", released, wrong),
         _rate("judged wrong or no right result by rule, all complete ones", complete, by_rule),
+        *(inputs.release.manifest.get("calibration", []) if inputs.release else []),
         {"what": "the paper's", "errors": None, "of": published.seeds, "share": paper, **interval_columns(None)},
     ]
 

@@ -61,6 +61,14 @@ def test_the_card_says_where_the_judge_was_not_calibrated_or_is_no_better_than_c
     assert "to correct the share above by them" in card_of(judged)
 
 
+def test_the_manifest_has_the_figures_for_the_report(judged: TinyLake) -> None:
+    assert judged.release().manifest["calibration"] == []
+    calibrate(judged, caught=90)
+    figures = judged.release().manifest["calibration"]
+    assert [(row["errors"], row["of"]) for row in figures] == [(10, 100), (0, 100), (None, 8), (None, 7)]
+    assert all(0 <= row["low"] <= row["share"] <= row["high"] <= 1 for row in figures)
+
+
 def test_a_calibration_makes_another_release(judged: TinyLake) -> None:
     first = judged.release()
     calibrate(judged, caught=90)
