@@ -51,7 +51,9 @@ class SignalLimits(Configuration):
     """Where a signal becomes a reason to reject."""
 
     reference_overlap: OverlapLimits = Field(description="Applies where the final answer is unknown.")
-    copied_share: float = Field(ge=0, le=1, description="Largest share of copied words in a debater's turn.")
+    copied_share: float = Field(
+        ge=0, le=1, description="Largest share of copied words in a turn that is to be in its speaker's own words."
+    )
     repetition: float = Field(ge=0, le=1, description="Largest share of repeated word 6-grams in an utterance.")
     minimum_words: int = Field(ge=0, description="Fewest words of all gpt turns.")
     maximum_words: int = Field(ge=1, description="Most words of all gpt turns.")

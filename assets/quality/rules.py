@@ -60,7 +60,7 @@ HARD_RULES = (
     HardRule(
         "betrays_reference", "a speaker mentions the hidden reference answer", lambda s, d, r: s.betrays_reference
     ),
-    HardRule("copied", "a debater copies the other", lambda s, d, r: s.copied_share > r.limits.copied_share),
+    HardRule("copied", "a speaker copies another", lambda s, d, r: s.copied_share > r.limits.copied_share),
     HardRule(
         "wrong_final_answer",
         "the last result is not the reference's",

@@ -36,7 +36,7 @@ COLUMNS = {
     "structure_ok": flag("Roles, alternation and number of turns are those of its scenario."),
     "final_answer": one_of(
         ["right", "wrong", "missing", "unknown"],
-        "The closing student's final answer against the reference (analogy: the worse of the two); "
+        "The closing student's final answer against the reference (of two the worse); "
         "missing: the reference has a result and the answer nowhere shows it; unknown: not to be compared.",
     ),
     "first_answer": one_of(["right", "wrong", "unknown"], "The first student's own answer."),
@@ -45,7 +45,9 @@ COLUMNS = {
     "gave_away_result": flag("A teacher stated the result before the student did; null: unknown.", nullable=True),
     "false_claim": flag("A teacher called a right answer wrong, or a wrong one right; null: unknown.", nullable=True),
     "betrays_reference": flag("Some text shows that its speaker saw a hidden reference answer."),
-    "copied_share": share("Share of a debater's words in runs of six or more taken over from another debater."),
+    "copied_share": share(
+        "Share of a turn's words in runs of six or more taken over from another speaker, where it is to use its own."
+    ),
     "english": flag("Every utterance is in the language of its source (code and formulas aside)."),
     "repetition": share("Share of repeated word n-grams in the most repetitive utterance."),
     "words": count("Words of all gpt turns.", pl.Int32),
