@@ -52,7 +52,7 @@ class Board:
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)  # of the benchmarks configuration
     budget: Budget | None = None
-    roles: tuple[str, ...] = ("mentor", "judge")  # of the profile
+    roles: tuple[str, ...] = ("mentor", "benchmark_judge")  # of the profile
     price: dict[str, float] | None = None  # of the model under test
     update: Update = lambda done, total, detail="", parts=tuple: None
 
