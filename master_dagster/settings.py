@@ -21,6 +21,7 @@ from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.prompts import load_prompts
+from assets.quality.rubric import check_rubrics
 from assets.quality.schema import SIGNALS
 from assets.seeds.configuration import SEED_SOURCES, SeedsConfiguration, load_seeds_configuration
 from assets.training_programs.recipe import Training, load_training
@@ -311,6 +312,7 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         faults += _fault("MASTER_PLAN_RULES", lambda: plan_rules.check_scenarios(scenarios))
     if scenarios:
         faults += _fault("MASTER_SCENARIOS", lambda: ablations(scenarios))
+        faults += _fault("MASTER_SCENARIOS", lambda: check_rubrics(scenarios))
     if deployment is None or faults:
         raise ConfigurationError(fault_list("the configuration is not valid:", faults))
     return deployment

@@ -10,7 +10,8 @@ from typing import Any
 
 from assets.dialogues.questions import Question
 from assets.framework.scenarios.declaration import Say
-from assets.framework.scenarios.scenario import Scenario
+from assets.framework.scenarios.scenario import Scenario, Scenarios
+from resources.configuration import ConfigurationError, fault_list, unknown_key
 
 YES_NO = ("yes", "no")
 LONGEST_REASON = 1000  # characters
@@ -180,9 +181,35 @@ def rubric_of(scenario: Scenario, questions: Sequence[Question] = ()) -> dict[st
     asked: dict[str, Finding] = {}
     for index in range(len(scenario.judged)):
         open_task = index < len(questions) and not questions[index].reference_final
-        for finding in (TASK_FULFILLED if open_task else SAME_RESULT, *ABOUT_ANSWERS):
+        for finding in (TASK_FULFILLED if open_task else SAME_RESULT, *_chosen(ABOUT_ANSWERS, scenario)):
             asked[f"{finding.name}_{index + 1}" if len(scenario.judged) > 1 else finding.name] = finding
-    return asked | {finding.name: finding for finding in ABOUT_DIALOGUES if finding.applies(scenario)}
+    chosen = _chosen(ABOUT_DIALOGUES, scenario)
+    return asked | {finding.name: finding for finding in chosen if finding.applies(scenario)}
+
+
+def _chosen(findings: Sequence[Finding], scenario: Scenario) -> list[Finding]:
+    """The findings that the scenario's declaration names, or all where it names none."""
+    named = scenario.declaration.rubric
+    return [finding for finding in findings if not named or finding.name in named]
+
+
+def check_rubrics(scenarios: Scenarios) -> None:
+    """Raise ConfigurationError if a scenario's `rubric` names a finding that there is not, or that no step allows."""
+    known = {finding.name: finding for finding in (*ABOUT_ANSWERS, *ABOUT_DIALOGUES)}
+    faults = [
+        f"{name}.rubric: {finding!r}: {unknown_key(finding, known)}"
+        for name, scenario in scenarios.items()
+        for finding in scenario.declaration.rubric
+        if finding not in known
+    ]
+    faults += [
+        f"{name}.rubric: no step of the scenario allows {finding!r}"
+        for name, scenario in scenarios.items()
+        for finding in scenario.declaration.rubric
+        if finding in known and not known[finding].applies(scenario)
+    ]
+    if faults:
+        raise ConfigurationError(fault_list("the judge cannot be asked:", faults))
 
 
 def questions_text(rubric: Mapping[str, Finding]) -> str:

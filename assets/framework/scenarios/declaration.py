@@ -184,7 +184,11 @@ class ScenarioDeclaration(Configuration):
         "`chosen`.",
     )
     steps: tuple[Step, ...] = Field(min_length=2)
-    rubric: Name = Field(default="solution", description="The rubric by which the judge judges.")
+    rubric: tuple[Name, ...] = Field(
+        default=(),
+        description="What the judge is asked beside the result, by the names of `assets/quality/rubric.py`; by default "
+        "all that the steps allow.",
+    )
 
     @field_validator("draws")
     @classmethod

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from assets.framework.scenarios.scenario import Scenario, Scenarios
 from assets.quality.inputs import DialogueInput
 from assets.quality.judge import REMINDER, Judgement, as_transcript, combine, judge, judge_messages, read_verdict
 from assets.quality.prompts import load_prompts
-from assets.quality.rubric import FINDINGS, Finding, rubric_of, verdict_schema
+from assets.quality.rubric import FINDINGS, Finding, check_rubrics, rubric_of, verdict_schema
 from resources.chat.calls import CallFailed, EndpointUnusable
 from resources.configuration import ConfigurationError
 from tests.assets.dialogues.scripted import ScriptedChat, completion
@@ -227,3 +228,21 @@ def test_the_reminder_is_added_to_the_same_request_after_an_invalid_answer() -> 
     first, again = (judge_messages(PROMPTS, make_dialogue(), reminded=reminded) for reminded in (False, True))
     assert again[-1].content.removeprefix(first[-1].content) == REMINDER
     assert "- nothing in particular" in first[-1].content
+
+
+def with_rubric(*names: str) -> Scenario:
+    scenario = SCENARIOS["debate"]
+    return replace(scenario, declaration=scenario.declaration.model_copy(update={"rubric": names}))
+
+
+def test_a_scenario_chooses_what_the_judge_is_asked_beside_the_result() -> None:
+    assert list(rubric_of(with_rubric("own_view", "complete"))) == ["result", "complete", "own_view"]
+    check_rubrics(Scenarios([with_rubric("own_view", "complete")]))
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"), [("own_views", "is own_view meant"), ("gave_result", "no step of the scenario allows")]
+)
+def test_a_rubric_with_a_finding_that_cannot_be_asked_is_refused(name: str, fault: str) -> None:
+    with pytest.raises(ConfigurationError, match=fault):
+        check_rubrics(Scenarios([with_rubric(name)]))
