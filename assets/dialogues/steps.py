@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
-from assets.answers.read import stated_answers
+from assets.answers.read import read_final
 from assets.dialogues.questions import Question
 from assets.dialogues.task import DialogueTask
 from assets.framework.languages import ENGLISH
@@ -145,6 +145,6 @@ class _Play:
 
     def _agree(self, one: str, other: str) -> bool:
         """Whether two speakers' latest final answers agree."""
-        stated = (stated_answers(self.answers[speaker]) for speaker in (one, other))
-        first, second = (answers[-1] if answers else None for answers in stated)
-        return compare_final(first, second, self.task.question.domain) == "right"
+        domain = self.task.question.domain
+        first, second = (read_final(self.answers[speaker], domain) for speaker in (one, other))
+        return compare_final(first, second, domain) == "right"

@@ -122,8 +122,13 @@ class PromptBook:
         return frozenset(found for _, body in self._prompts[name].parts for found in _PLACEHOLDER.findall(body))
 
     def instructions(self, name: str) -> str:
-        """The text of a prompt file without its placeholders. Raises KeyError for an unknown name."""
-        return "\n".join(_PLACEHOLDER.sub(" ", body) for _, body in self._prompts[name].parts)
+        """The system part of a prompt file without its placeholders; worked examples are no instructions.
+
+        Raises:
+            KeyError: for an unknown name.
+        """
+        parts = self._prompts[name].parts
+        return "\n".join(_PLACEHOLDER.sub(" ", body) for role, body in parts if role == "system")
 
     def render(self, name: str, /, **values: str) -> tuple[Message, ...]:
         """The messages of a prompt, its placeholders filled in.

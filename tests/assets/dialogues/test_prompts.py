@@ -104,3 +104,12 @@ def test_the_paper_set_leaves_out_what_differs_from_the_paper() -> None:
 def test_a_set_without_a_variant_uses_the_prompt_that_it_varies() -> None:
     texts = [shown("by_example", "debate", name) for name in ("debater_reply", "debater_reply_misreading_open")]
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("prompt_set", ["standard", "by_example"])
+def test_worked_examples_are_no_instructions(prompt_set: str) -> None:
+    prompts = load_scenarios("standard", prompt_set)["analogy"].prompts
+    system, *_ = prompts.render(
+        "explaining_teacher", **dict.fromkeys(prompts.placeholders("explaining_teacher"), "DATA")
+    )
+    assert prompts.instructions("explaining_teacher").split() == system.content.replace("DATA", "").split()
