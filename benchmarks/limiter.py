@@ -1,6 +1,6 @@
 """The chat engine's limiter against endpoints with limits of their own, in simulated time: the same on any machine.
 
-    python benchmarks/limiter.py
+    python -m benchmarks.limiter
 
 A hundred slots and 120 dialogues; calls of 200 ms (± 5 %) and of log-normal length (sigma 0.7), refusals back after
 2 ms and after 50 ms. Each cell: time as a multiple of what the endpoint's limit allows (for log-normal calls the mean

@@ -12,9 +12,10 @@ import random
 import time
 from collections.abc import Callable
 
+from assets.dialogues.languages import is_in_language
 from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.questions import Question
-from assets.dialogues.screening import is_english, is_refusal
+from assets.dialogues.refusals import is_refusal
 from assets.framework.near_duplicates import group_near_duplicates
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share
@@ -66,7 +67,7 @@ def synthetic_dialogue(number: int) -> DialogueInput:
 
 
 SIGNALS: dict[str, Callable[[DialogueInput], object]] = {
-    "language": lambda one: [is_english(turn.text) for turn in one.spoken],
+    "language": lambda one: [is_in_language(turn.text) for turn in one.spoken],
     "secrets": lambda one: count_secrets("\n".join(turn.text for turn in one.turns)),
     "final answer": final_answer,
     "overlap": reference_overlap,

@@ -1,8 +1,8 @@
 """The chat engine for half an hour against an endpoint with random faults: nothing may grow.
 
-    python benchmarks/soak.py --minutes 30
-    python benchmarks/soak.py --minutes 2      a try
-    python benchmarks/soak.py --rounds 500     as many rounds as in half an hour, without latency and faults
+    python -m benchmarks.soak --minutes 30
+    python -m benchmarks.soak --minutes 2      a try
+    python -m benchmarks.soak --rounds 500     as many rounds as in half an hour, without latency and faults
 
 Rounds of dialogues, each a partition of its own in the journal, deleted when it is done, all through one engine. The
 endpoint is a process of its own; it refuses, fails, sends half answers, resets and stalls. Between rounds memory,

@@ -1,8 +1,8 @@
 """The trainer program beside a plain TRL script: the same base, conversations and settings, in the same run.
 
-    python benchmarks/trainer.py                         a small Llama with random weights, on what is there
-    python benchmarks/trainer.py --shape smollm2         the embedded SmolLM2
-    python benchmarks/trainer.py --shape 8b --batch-size 8 [--packing]
+    python -m benchmarks.trainer                         a small Llama with random weights, on what is there
+    python -m benchmarks.trainer --shape smollm2         the embedded SmolLM2
+    python -m benchmarks.trainer --shape 8b --batch-size 8 [--packing]
                                                          Llama-3-8B's shape with random weights, for a big GPU
 
 Each side is a process of its own, and they take turns. Tokens a second are counted over all optimiser steps, the first
