@@ -42,7 +42,10 @@ class DialogueInput:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """The closing answer to each question, in order of `questions`; empty where there is none."""
+        """The judged answers, in the order of the questions; empty where there is none.
+
+        A scenario may have a similar question that no judged turn answers: there may be fewer answers than questions.
+        """
         said = {step.say: turn.text for step, turn in self.steps if isinstance(step, Say)}
         return tuple(said.get(say.say, "") for say in self.scenario.judged)
 

@@ -98,7 +98,7 @@ def final_answer(dialogue: DialogueInput) -> FinalAnswer:
     """
     found = [
         answer_verdict(answer, question.reference_final, dialogue.domain)
-        for answer, question in zip(dialogue.answers, dialogue.questions, strict=True)
+        for answer, question in zip(dialogue.answers, dialogue.questions, strict=False)
     ]
     return min(found, key=_WORST_FIRST.index)
 
@@ -126,7 +126,7 @@ def reference_overlap(dialogue: DialogueInput) -> float:
     question again holds nothing of them. Where the question has them all, all count.
     """
     return min(
-        _share_found(question, answer) for answer, question in zip(dialogue.answers, dialogue.questions, strict=True)
+        _share_found(question, answer) for answer, question in zip(dialogue.answers, dialogue.questions, strict=False)
     )
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from assets.dialogues.questions import Question
 from assets.quality.inputs import DialogueInput, Turn
+from assets.quality.judge import judge_messages
+from assets.quality.prompts import load_prompts
 from assets.quality.signals import final_answer, read_signals, reference_overlap, repetition, structure_ok
 from tests.assets.quality.samples import SIMILAR, SUM, corrected, make_dialogue
 from tests.shipped_scenarios import SCENARIOS
@@ -75,6 +77,17 @@ def test_the_turns_must_be_those_of_the_scenario(dialogue: DialogueInput, ok: bo
 )
 def test_the_closing_answer_is_compared_with_the_reference(dialogue: DialogueInput, expected: str) -> None:
     assert final_answer(dialogue) == expected
+
+
+def test_a_similar_question_need_not_be_judged() -> None:
+    analogy = SCENARIOS["analogy"]
+    *others, last = analogy.declaration.steps
+    steps = (*others, last.model_copy(update={"judged": False}))
+    scenario = replace(analogy, declaration=analogy.declaration.model_copy(update={"steps": steps}))
+    answered = ("q", "The answer is 7.", "q2", "The answer is 12.")
+    dialogue = replace(make_dialogue("analogy", *answered, questions=(SUM, SIMILAR)), scenario=scenario)
+    assert read_signals(dialogue).final_answer == "right"
+    assert judge_messages(load_prompts("standard"), dialogue)
 
 
 @pytest.mark.parametrize(
