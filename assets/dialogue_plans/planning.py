@@ -67,7 +67,7 @@ def plan_shards(
     decided = lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in written_shards], DECIDED)
     seeds = order_seeds(seeds, decided_splits(decided, seeds), rules)
     plans = draw_plans(seeds, new, scenarios, rules, decided["partner_seed_id"].drop_nulls())
-    askers = plans.filter(pl.col("scenario").is_in(_paired(scenarios)))["row"].to_numpy()
+    askers = plans.filter(pl.col("scenario").is_in(scenarios.paired))["row"].to_numpy()
     embedder = None
     if askers.size:
         vectors, embedder = read_vectors(lake, source, written_shards, seeds)
@@ -141,7 +141,7 @@ def draw_plans(
     """
     plans = seeds.filter(pl.col("shard").is_in(list(shards))).sort("lake_row")
     drawn = _drawn_scenarios(plans["seed_id"], scenarios, rules)
-    paired, used = _paired(scenarios), set(partners)
+    paired, used = scenarios.paired, set(partners)
     decided = [
         _other_scenario(scenarios, rules, seed_id) if scenario in paired and seed_id in used else scenario
         for seed_id, scenario in zip(plans["seed_id"], drawn, strict=True)
@@ -165,7 +165,7 @@ def first_questions(seeds: pl.DataFrame, decided: pl.DataFrame, scenarios: Scena
         scenarios: among which a scenario is drawn for the seeds without a plan.
         rules: their shares.
     """
-    paired = _paired(scenarios)
+    paired = scenarios.paired
     asked = decided.filter(pl.col("drawn_scenario").is_in(paired) | pl.col("partner_seed_id").is_not_null())
     unplanned = seeds.filter(~pl.col("seed_id").is_in(decided["seed_id"].implode()))["seed_id"]
     will_ask = unplanned.filter(_drawn_scenarios(unplanned, scenarios, rules).is_in(paired))
@@ -275,10 +275,6 @@ def read_vectors(
             f"materialise seed_embeddings for {source} first"
         )
     return vectors, next(iter(embedders))
-
-
-def _paired(scenarios: Scenarios) -> list[str]:
-    return [name for name, scenario in scenarios.items() if scenario.needs_partner]
 
 
 def _drawn_scenarios(seed_ids: pl.Series, scenarios: Scenarios, rules: PlanRules) -> pl.Series:
