@@ -6,7 +6,7 @@ takes less than this says. `assets.quality.estimate` counts the turns of whole p
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -132,11 +132,12 @@ def measured_averages(lake: Lake, profile: Profile) -> dict[str, CallAverage]:
     Reads `MEASURED_PARTITIONS` of each scenario, whatever their number.
     """
     query = """
-        SELECT turn.role, turn.model, avg(turn.prompt_tokens), avg(turn.completion_tokens), count(*)
+        SELECT turn.role, turn.model, avg(turn.prompt_tokens), avg(turn.completion_tokens)
         FROM (SELECT unnest(turns) AS turn FROM newest)
         WHERE turn.role IS NOT NULL GROUP BY ALL
     """
-    newest = lake.read(DIALOGUES, [record.keys for record in _newest(lake)], columns=["turns", "discarded"])
+    records = _newest(lake)
+    newest = lake.read(DIALOGUES, [record.keys for record in records], columns=["turns", "discarded"])
     with duckdb.connect() as connection:
         connection.register("newest", newest.to_arrow())
         rows = connection.execute(query).fetchall()
@@ -144,18 +145,18 @@ def measured_averages(lake: Lake, profile: Profile) -> dict[str, CallAverage]:
             "SELECT coalesce(sum(len(discarded)), 0), coalesce(sum(len([t FOR t IN turns IF t.role IS NOT NULL])), 0) "
             "FROM newest"
         ).fetchall()
-    seconds = _seconds_a_call(lake)
+    seconds = _seconds_a_call(lake, records)
     found = {}
-    for name, model, read, written, _ in rows:
+    for name, model, read, written in rows:
         if name in profile.roles and profile.roles[name].model == model:
             default = default_average(profile, name)
             found[name] = CallAverage(read, written, 1 + refused / spoken, seconds or default.seconds, measured=True)
     return found
 
 
-def _seconds_a_call(lake: Lake) -> float | None:
-    """Mean latency over the newest partitions; None where no call was made."""
-    usages = [lake.facts(DIALOGUES, record.keys).get("usage", {}) for record in _newest(lake)]
+def _seconds_a_call(lake: Lake, records: Iterable[PartitionRecord]) -> float | None:
+    """Mean latency over these partitions; None where no call was made."""
+    usages = [lake.facts(DIALOGUES, record.keys).get("usage", {}) for record in records]
     calls = sum(usage.get("calls", 0) for usage in usages)
     return sum(usage.get("wait_seconds", 0.0) for usage in usages) / calls if calls else None
 
