@@ -5,7 +5,7 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-from assets.framework.languages import ENGLISH
+from assets.framework.languages import ENGLISH, language_name
 
 MIN_LETTERS = 60  # shorter texts ("x = 4, so Ann has 4") are too little to tell a language from
 MIN_CONFIDENCE = 0.05  # of lingua's, among the languages below
@@ -105,11 +105,7 @@ def _detector(language: str) -> tuple[Any, Any, frozenset[str]]:
     """lingua's detector over the languages that models slip into (20 MB, 0.1 s), the language, and its scripts."""
     from lingua import Language, LanguageDetectorBuilder
 
-    try:
-        expected = getattr(Language, language.upper())
-    except AttributeError:
-        known = ", ".join(sorted(one.name.title() for one in Language.all()))
-        raise ValueError(f"unknown language {language!r}; known: {known}") from None
-    languages = {getattr(Language, name.upper()) for name in LANGUAGES} | {expected}
+    expected = Language.from_str(language_name(language))
+    languages = {Language.from_str(name) for name in LANGUAGES} | {expected}
     detector = LanguageDetectorBuilder.from_languages(*languages).with_low_accuracy_mode().build()
     return detector, expected, frozenset({"LATIN", "GREEK", "MATHEMATICAL"} | _SCRIPTS.get(expected.name, set()))
