@@ -60,8 +60,8 @@ def load_scenario_folders(folders: Sequence[Path], prompt_set: str, known_sets: 
             elif scenario := _load(path, prompt_set, faults):
                 found[path.stem] = scenario
     faults += _equal_short_names(found)
-    has_set = any(_has_set(path, prompt_set) for path in first.values())
-    if not has_set and prompt_set not in known_sets and not _is_folder(prompt_set):
+    is_known = prompt_set in known_sets or Path(prompt_set).expanduser().is_dir()
+    if not is_known and not any(_has_set(path, prompt_set) for path in first.values()):
         faults.append(f"the prompts {prompt_set!r}: no scenario has such a set, and it is no folder")
     if faults:
         raise ConfigurationError(fault_list("the scenarios cannot be used:", faults))
@@ -129,10 +129,6 @@ def _has_set(path: Path, prompt_set: str) -> bool:
     except ConfigurationError:
         return (path.with_suffix("") / prompt_set).is_dir()
     return any((file.path.with_suffix("") / prompt_set).is_dir() for file in files)
-
-
-def _is_folder(prompt_set: str) -> bool:
-    return Path(prompt_set).expanduser().is_dir()
 
 
 def _equal_short_names(found: Mapping[str, Scenario]) -> Iterator[str]:
