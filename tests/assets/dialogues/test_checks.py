@@ -64,16 +64,18 @@ def turns(change: Callable[[list[Row]], list[Row]]) -> Rows:
     return first(turns=change(GOOD[0]["turns"]))
 
 
-def set_aside(reason: str, count: int) -> list[Row]:
-    """Debates of which the first few were set aside."""
+TWENTY_DEBATES = plans(debate=20)
+
+
+def set_aside(reason: str, count: int, planned: list[Row] = TWENTY_DEBATES) -> list[Row]:
+    """Dialogues of which the first few were set aside."""
     return [
         dialogue(plan, **({"status": "set_aside", "status_reason": reason} if number < count else {}))
-        for number, plan in enumerate(TWENTY_DEBATES)
+        for number, plan in enumerate(planned)
     ]
 
 
-TWENTY_DEBATES = plans(debate=20)
-SCARCE = plans(debate=60, analogy=50, error_correction=5)
+UNEVEN = plans(error_correction=20, debate=60, analogy=50)
 ANSWERED = plans(error_correction=30)
 RETRACTED = "retracted: a seed was removed"
 CASES: list[tuple[list[Row], Rows, set[str]]] = [
@@ -99,7 +101,9 @@ CASES: list[tuple[list[Row], Rows, set[str]]] = [
     (TWENTY_DEBATES, set_aside("refusal: turn 2", 7), {"set_aside_share"}),
     (TWENTY_DEBATES, set_aside("refusal: turn 2", 6), set()),
     (TWENTY_DEBATES, set_aside(RETRACTED, 7), set()),
-    (SCARCE, [dialogue(plan) for plan in SCARCE], {"scenario_balance"}),
+    (UNEVEN, set_aside("refusal: turn 4", 12, UNEVEN), {"scenario_balance", "set_aside_share"}),
+    (UNEVEN, [dialogue(plan) for plan in UNEVEN], set()),  # as planned
+    (UNEVEN, [dialogue(plan) for plan in UNEVEN if plan["scenario"] != ERROR_CORRECTION], set()),  # not written yet
     (ANSWERED, [dialogue(plan, first_answer="right") for plan in ANSWERED], {"weak_student_errs"}),
     (ANSWERED, [dialogue(plan, first_answer="wrong") for plan in ANSWERED], {"weak_student_errs"}),
     (ANSWERED, [dialogue(plan, first_answer=("right", "wrong")[n % 2]) for n, plan in enumerate(ANSWERED)], set()),
