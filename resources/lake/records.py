@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, cast
 
@@ -71,8 +71,7 @@ class PartitionRecord:
         except ValueError:
             return None
         keys = dict(part.split("=", 1) for part in parts)
-        record = cls(table, keys, written_at, fingerprint, cast("Gate", gate), int(rows))
-        return replace(record, content=content or "", made_from=made_from or "")
+        return cls(table, keys, written_at, fingerprint, cast("Gate", gate), int(rows), content or "", made_from or "")
 
 
 def newest_records(markers: Iterable[StoredFile]) -> list[PartitionRecord]:
