@@ -69,6 +69,7 @@ def migrate_lake(store: Store) -> int:
         _rename_columns(store, file.path, renamed)
         for table, renamed in RENAMED_COLUMNS.items()
         for file in store.list(table)
+        if file.path.endswith(".parquet")  # not a stray file, such as Thumbs.db
     )
     store.put(FORMAT_FILE, json.dumps({**found, "format": FORMAT}).encode())
     return len(moves) + rewritten

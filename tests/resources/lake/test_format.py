@@ -118,6 +118,7 @@ def test_a_renamed_column_keeps_its_rows_and_the_footer(store: Store) -> None:
     new = Table("dialogue_plans", ("shard",), pa.DataFrameSchema({"repetitions": pa.Column(pl.Int8, nullable=True)}))
     rows = pl.DataFrame({"debate_rounds": [2, None]}, schema={"debate_rounds": pl.Int8})
     record = Lake(store).write(old, KEYS[0], rows, fingerprint="plans", facts={"rules": "r"})
+    store.put("dialogue_plans/Thumbs.db", b"x")
     store.put("lake.json", json.dumps({"format": 2}).encode())
     assert [migrate_lake(store), migrate_lake(store)] == [1, 0]
     lake = Lake(store)
