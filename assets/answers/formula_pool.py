@@ -73,8 +73,9 @@ class FormulaWorker:
     def _read_line(self, seconds: float) -> bytes:
         """The next line; empty where none comes in time or the process has ended."""
         assert self.process.stdout is not None  # noqa: S101 - it is a pipe
-        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
-        return self.process.stdout.readline() if ready else b""
+        poll = select.poll()  # select.select cannot watch a file from number 1024 on
+        poll.register(self.process.stdout, select.POLLIN)
+        return self.process.stdout.readline() if poll.poll(seconds * 1000) else b""
 
 
 class FormulaPool:

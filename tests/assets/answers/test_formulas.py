@@ -1,9 +1,11 @@
 """Comparing formulas in worker processes."""
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -162,6 +164,20 @@ def test_a_pool_starts_no_more_workers_than_its_limit() -> None:
     assert 1 <= len(pool.idle) <= MOST_WORKERS
     pool.stop()
     assert not pool.idle
+
+
+def test_a_worker_is_read_beside_a_thousand_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    with ExitStack() as opened:
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        number = 0
+        while number < 1024:
+            number = os.dup(1)
+            opened.callback(os.close, number)
+        worker = FormulaWorker()
+        assert worker.compare(["x + x", "2x", None]) == "equal"
+        worker.stop()
 
 
 def test_a_forked_process_has_workers_of_its_own() -> None:
