@@ -13,7 +13,7 @@ from assets.answers.boxes import without_words
 from assets.answers.compare_numbers import compare_quantities
 from assets.answers.formulas import compare_as_formulas, formula, quantity_as_formula
 from assets.answers.markup import LONGEST_FINAL, TEXT_COMMAND, clean
-from assets.answers.quantities import Quantity, numbers_in, plain_numbers, read_quantity
+from assets.answers.quantities import Quantity, currency_before, numbers_in, plain_numbers, read_quantity
 from assets.answers.texts import (
     bounded,
     compare_code,
@@ -270,8 +270,7 @@ def _quantity_in_phrase(answer: str) -> Quantity | None:
     if len(found) != 1:
         return None
     start = plain.find(found[0][1])
-    before = plain[:start].rstrip()
-    return read_quantity((before[-1] if before.endswith(("$", "€", "£", "¥", "₹")) else "") + plain[start:])
+    return read_quantity(currency_before(plain[:start]) + plain[start:])
 
 
 # -- formulas ----------------------------------------------------------------------------------------------------------

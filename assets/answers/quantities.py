@@ -8,6 +8,7 @@ from fractions import Fraction
 from assets.answers.markup import LONGEST_FINAL, TEXT_COMMAND
 from assets.answers.units import Unit, read_unit
 
+_CURRENCIES = "$€£¥₹"
 _NUMBER = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)"
 # A whole token: not a piece of a word, of a longer number, of a time (3:30) or of a date (1/2/2024).
 _NUMBER_TOKEN = re.compile(
@@ -231,7 +232,14 @@ def _fraction(number: str, below: str | None, whole: str | None) -> Fraction | N
     return value + int(whole) if whole else value
 
 
+def currency_before(text: str) -> str:
+    """The currency sign that a text ends with, of the number behind it; empty where there is none."""
+    sign = text.rstrip()[-1:]
+    return sign if sign in _CURRENCIES else ""
+
+
 def spelled_number(match: re.Match[str]) -> int:
+    """The value of a match of `NUMBER_WORD`."""
     if match[3]:
         return _NUMBER_WORDS[match[3].casefold()]
     return _NUMBER_WORDS[match[1].casefold()] + _NUMBER_WORDS[match[2].casefold()]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from assets.answers.boxes import boxed_answers
 from assets.answers.formulas import formula
 from assets.answers.markup import BOXED, LONGEST_FINAL, clean
-from assets.answers.quantities import numbers_in, plain_numbers, read_quantity
+from assets.answers.quantities import currency_before, numbers_in, plain_numbers, read_quantity
 from assets.answers.units import read_unit
 from assets.answers.values import clock_time, date, number_of_solutions, option_label, read_items, truth
 
@@ -154,11 +154,13 @@ def _of_another_time_or_person(text: str, start: int) -> bool:
 
 
 def answering_part(text: str, domain: str) -> str:
+    """The end of a text, where an answer is read: without calculator notes, or outside of mathematics without code."""
     text = text[-READ_AT_MOST:]
     return _CALCULATOR_NOTE.sub("", text) if domain == "math" else _FENCED.sub("\n", text)
 
 
 def read_marked(text: str) -> str | None:
+    """The answer behind the last marker of an `answering_part`; None where it has none."""
     label = _CLOSING_LABEL.search(text)
     if label:
         return label[1]
@@ -245,6 +247,7 @@ def _value_in_sentence(sentence: str) -> str | None:
 
 
 def read_conclusion(text: str) -> str | None:
+    """The answer of a mathematical text without a marker, as `read_final` says; None where there is doubt."""
     for _ in range(4):
         text = _FAREWELL.sub("", text.rstrip())
     whole = clean(text) if len(text.strip()) <= LONGEST_FINAL else ""
@@ -296,7 +299,7 @@ def _result_of_equation(left_side: str, right_side: str) -> str | None:
 def _with_unit(plain: str, number: str) -> str:
     """The number as it stands in the text, with the unit before or behind it."""
     before, _, behind = plain.partition(number)
-    currency = before.rstrip()[-1:] if before.rstrip().endswith(("$", "€", "£", "¥", "₹")) else ""
+    currency = currency_before(before)
     unit, noun = read_unit(behind)
     words = behind[: behind.find(noun)] if noun and noun in behind else behind
     return clean(f"{currency}{number}{words.rstrip(' .,!')}" if unit and not currency else f"{currency}{number}")
