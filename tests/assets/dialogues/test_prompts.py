@@ -79,8 +79,8 @@ def test_the_second_analogy_shows_all_that_was_said() -> None:
 @pytest.mark.parametrize(("scenario", "prompt"), SPOKEN)
 def test_who_sees_a_reference_is_never_to_mention_it(scenario: str, prompt: str) -> None:
     sees = SCENARIOS[scenario].prompts.placeholders(prompt)
-    told = "never mention" in shown("standard", scenario, prompt)[0][1]
-    assert told == bool(sees & {"reference", "similar_reference"})
+    forbidden = "never mention" in shown("standard", scenario, prompt)[0][1]
+    assert forbidden == bool(sees & {"reference", "similar_reference"})
 
 
 @pytest.mark.parametrize(("scenario", "prompt"), SPOKEN)
