@@ -7,7 +7,7 @@ from typing import Any, cast
 from dagster import ConfigurableResource, InitResourceContext, ResourceDependency
 
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, end_dead_runs, this_process
-from master_dagster.settings import Deployment
+from master_dagster.settings import Deployment, named_file
 from resources.chat.budget import Budget
 from resources.chat.profile import load_profile
 from resources.chat.service import ChatService
@@ -88,7 +88,7 @@ class JobLauncherResource(ConfigurableResource[JobLauncher]):
 def dagster_resources(deployment: Deployment) -> dict[str, Any]:
     """The resources of a deployment by name."""
     settings = deployment.settings
-    s3 = settings.s3
+    profile, s3 = named_file(settings.profile), settings.s3
     lake = LakeResource(
         root=settings.lake_address,
         s3_endpoint_url=s3.endpoint_url,
@@ -98,13 +98,13 @@ def dagster_resources(deployment: Deployment) -> dict[str, Any]:
     return {
         "lake": lake,
         "chat": ChatResource(
-            profile=settings.profile,
+            profile=profile,
             budget_tokens=settings.budget_tokens,
             budget_usd=settings.budget_usd,
             lake=lake,
         ),
-        "embedder": EmbedderResource(profile=settings.profile),
-        "job_launcher": JobLauncherResource(trainer=settings.trainer, lake=lake),
+        "embedder": EmbedderResource(profile=profile),
+        "job_launcher": JobLauncherResource(trainer=named_file(settings.trainer), lake=lake),
         "seeds_configuration": deployment.seeds,
         "scenarios": deployment.scenarios,
         "prompts": deployment.prompts,

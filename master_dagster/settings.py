@@ -58,6 +58,12 @@ def _in_settings_folder(name_or_path: str) -> str:
     return name_or_path if folder == Path.cwd() or path.is_absolute() else str(folder / path)
 
 
+def named_file(name_or_path: str) -> str:
+    """The value of a setting that names a file: a path starts at `settings_folder`, a shipped name stays as it is."""
+    path = _in_settings_folder(name_or_path)
+    return path if Path(path).exists() else name_or_path
+
+
 class Settings(BaseSettings):
     """Every setting, with a default that works. Read from the environment and `.env`, with the prefix `MASTER_`."""
 
@@ -264,10 +270,6 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     settings = settings or load_settings()
     faults = _fault("plug-ins", lambda: check_plugins(PLUGIN_GROUPS))
 
-    def named(name_or_path: str) -> str:
-        path = _in_settings_folder(name_or_path)
-        return path if Path(path).exists() else name_or_path
-
     def read_named(where: str, name_or_path: str, load: Callable[[str], Loaded]) -> Loaded | None:
         try:
             return load(name_or_path)
@@ -276,16 +278,16 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
             return None
 
     def read(setting: str, load: Callable[[str], Loaded]) -> Loaded | None:
-        return read_named(f"MASTER_{setting.upper()}", named(getattr(settings, setting)), load)
+        return read_named(f"MASTER_{setting.upper()}", named_file(getattr(settings, setting)), load)
 
     profile = None
     with suppress(ConfigurationError):  # read for its prompts; reported below, with the roles that it lacks
-        profile = load_profile(named(settings.profile))
-    prompt_set, named_by = named(settings.prompts) if settings.prompts else "", "MASTER_PROMPTS"
+        profile = load_profile(named_file(settings.profile))
+    prompt_set, named_by = named_file(settings.prompts) if settings.prompts else "", "MASTER_PROMPTS"
     if profile and not prompt_set:
         prompt_set, named_by = profile.prompts, "MASTER_PROFILE: prompts"
     prompts = read_named(named_by, prompt_set, load_prompts) if prompt_set else None
-    folders = ",".join(named(folder.strip()) for folder in settings.scenarios.split(",") if folder.strip())
+    folders = ",".join(named_file(folder.strip()) for folder in settings.scenarios.split(",") if folder.strip())
     scenarios = read_named("MASTER_SCENARIOS", folders, lambda names: load_scenarios(names, prompt_set or STANDARD))
     plan_rules = read("plan_rules", load_plan_rules)
     benchmarks = read("benchmarks", load_benchmarks)

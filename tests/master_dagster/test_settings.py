@@ -19,6 +19,7 @@ from master_dagster.resources import dagster_resources
 from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
 from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
+from resources.training_jobs.configuration import CONFIGURATIONS as TRAINERS
 from tests.s3_proxy import S3Proxy
 
 
@@ -60,8 +61,10 @@ def test_every_folder_finds_the_settings_and_the_lake_of_the_project(
     elsewhere.mkdir()
     shutil.copy(SEEDS / "example.yaml", project / "my seeds.yaml")
     shutil.copytree(SHIPPED, project / "my scenarios")
+    shutil.copy(PROFILES / "laptop.yaml", project / "my profile.yaml")
+    shutil.copy(TRAINERS / "local.yaml", project / "my trainer.yaml")
     lines = [f"MASTER_LAKE_ROOT={lake_root}", "MASTER_SEEDS=my seeds.yaml", "MASTER_NIGHTLY_PARTITIONS=7"]
-    lines.append("MASTER_SCENARIOS=my scenarios,")
+    lines += ["MASTER_SCENARIOS=my scenarios,", "MASTER_PROFILE=my profile.yaml", "MASTER_TRAINER=my trainer.yaml"]
     (project / ".env").write_bytes(codecs.BOM_UTF8 + "".join(f"{line}\r\n" for line in lines).encode())
     monkeypatch.setattr("master_dagster.settings.PROJECT", project)
     found = []
@@ -70,7 +73,10 @@ def test_every_folder_finds_the_settings_and_the_lake_of_the_project(
         with patch.dict(os.environ):
             deployment = load_deployment()
             limit = deployment.settings.nightly_partitions
+            resources = {name: dagster_resources(deployment)[name] for name in ("chat", "embedder", "job_launcher")}
             found.append((deployment.lake().store.root, deployment.seeds.folder, limit))
+            with build_resources(resources) as opened:
+                assert opened.chat.profile == deployment.profile
     assert found[0] == found[1]
     assert found[0][1:] == (project, 7)
 
