@@ -17,7 +17,7 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## turn the bundled questions into a BOOST-QA release with the embedded model
-	@$(BIN)/python -m master_dagster.demo
+	@$(BIN)/python -m master_dagster run --yes
 
 demo-train: setup $(VENV)/.train ## fine-tune the embedded model on the demo's release, score it, write the report (installs torch)
 	@$(BIN)/python -m master_dagster.demo_training
@@ -40,8 +40,8 @@ style: $(VENV)/.dev ## put the code into the project's style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 docs: $(VENV)/.dev ## write the generated pages of docs/: every setting, every command
-	@$(BIN)/python -m master_dagster.cli settings-reference > docs/configuration.md
-	@$(BIN)/python -m master_dagster.cli commands-reference > docs/commands.md
+	@$(BIN)/python -m master_dagster.cli.settings_reference > docs/configuration.md
+	@$(BIN)/python -m master_dagster.cli.commands_reference > docs/commands.md
 
 docs-site: $(VENV)/.docs ## build the documentation as a web site in site/; a dead link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -43,8 +43,8 @@ from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
 from benchmarks.results_table import Measured, forget_peak, peak_mb, quick_options, show
 from benchmarks.synthetic import VOCABULARY
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import run_step
 from master_dagster.settings import Deployment, Settings, load_deployment
+from master_dagster.steps import run_step
 from resources.lake.tables import Lake, Table
 
 SHARD = 9_000

@@ -84,8 +84,8 @@ def materialise_graph(folder: Path, url: str, seeds: int, stages: Sequence[str])
         clock_decorator(name)
     from assets.framework.partitions import SHARDS
     from master_dagster.definitions import build_definitions
-    from master_dagster.demo import run_step
     from master_dagster.settings import load_deployment
+    from master_dagster.steps import run_step
 
     deployment = load_deployment(found(folder, url, seeds))
     definitions = build_definitions(deployment)

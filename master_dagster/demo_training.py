@@ -13,13 +13,14 @@ from rich.table import Table as RichTable
 
 from assets.boost_qa.release import RELEASES
 from assets.checkpoints.checkpoint import CHECKPOINTS
-from assets.framework.partitions import UNTUNED
+from assets.framework.partitions import FREE_VARIANTS, UNTUNED
 from assets.report.findings import findings
 from assets.report.formatting import COMPARED, between, find, percent, title
 from assets.report.making import REPORTS, Report
 from assets.training_programs.recipe import Training
-from master_dagster.demo import DEMO_VARIANTS, StepFailed, console, run_step
 from master_dagster.settings import Deployment, load_deployment
+from master_dagster.steps import StepFailed, run_step
+from master_dagster.terminal import console
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
@@ -27,7 +28,7 @@ from resources.sandbox.bubblewrap import NoSandbox
 from resources.sandbox.sandbox import require_sandbox
 
 # BOOST-QA first, then what it is compared with.
-TUNED = (UNTUNED, *DEMO_VARIANTS)
+TUNED = (UNTUNED, *FREE_VARIANTS)
 LOSSES = (
     "Losses show whether a model learned its own set, not which model is better: the loss is that of one "
     "step's few rows, validation that of the variant's own validation rows. The scores below compare the models."
@@ -111,6 +112,7 @@ def main() -> int:
         definitions = build_definitions(deployment)
         tunings = [f"{base.name}|{variant}" for base in training.bases for variant in TUNED]
         with DagsterInstance.get() as instance:
+            run_step(definitions, instance, ["training_sets"], FREE_VARIANTS)
             for key in tunings:
                 run_step(definitions, instance, ["checkpoints"], [key])
             console.print(results_table(lake, training))

@@ -40,6 +40,8 @@ VARIANTS = (
     "tagcos",
 )
 """Training sets of every deployment. An ablation for each choice of scenarios comes on top, see `ablations`."""
+FREE_VARIANTS = ("boost_qa", "ori")
+"""Training sets that call no model. The others serve comparisons, cost money, and are materialised by hand."""
 UNTUNED = "untuned"
 
 shards = DynamicPartitionsDefinition(name=SHARDS)

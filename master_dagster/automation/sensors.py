@@ -22,6 +22,7 @@ from dagster import (
 )
 
 from assets.boost_qa.release import RELEASES
+from assets.framework.partitions import FREE_VARIANTS
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
@@ -33,9 +34,6 @@ from master_dagster.maintenance.dead_runs import end_dead_runs
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
-
-# Training sets that call no model. The others serve comparisons, cost money, and are materialised by hand.
-FREE_VARIANTS = ("boost_qa", "ori")
 
 
 def release_sensor(after: int) -> SensorDefinition:

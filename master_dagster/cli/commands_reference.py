@@ -1,12 +1,14 @@
-"""`commands-reference`: docs/commands.md, written from the Makefile and from this command line."""
+"""docs/commands.md, from the Makefile and from this command line."""
 
-import argparse
 import re
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-SUMMARY = "print docs/commands.md"
+import typer
+from typer.cli import get_docs_for_click
+from typer.main import get_command
+
+from master_dagster.cli.app import app
+
 MAKEFILE = Path(__file__).parents[2] / "Makefile"
 TARGET = re.compile(r"^(?P<name>[a-z-]+):[^\n]*?## (?P<help>.+)$", re.MULTILINE)
 INTRODUCTION = """\
@@ -17,27 +19,15 @@ are shown in [Running it](running.md).
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command has no arguments."""
-
-
-def run(given: argparse.Namespace) -> None:
-    """Print the page."""
-    sys.stdout.write(document(given.parsers))
-
-
-def document(parsers: Mapping[str, argparse.ArgumentParser]) -> str:
+def document() -> str:
     """The page as Markdown: `make` targets, then each command's help."""
     targets = TARGET.finditer(MAKEFILE.read_text(encoding="utf-8"))
     lines = [INTRODUCTION, "## make", "", "| command | what it does |", "| --- | --- |"]
     lines += [f"| `make {match['name']}` | {match['help']} |" for match in targets]
-    lines += ["", "## python -m master_dagster.cli"]
-    for name, parser in parsers.items():
-        lines += ["", f"### {name}", "", "```", _help(parser), "```"]
-    return "\n".join(lines) + "\n"
+    command = get_command(app)
+    help_texts = get_docs_for_click(obj=command, ctx=typer.Context(command), name="master-dagster", indent=1)
+    return "\n".join([*lines, "", help_texts.strip()]) + "\n"
 
 
-def _help(parser: argparse.ArgumentParser) -> str:
-    """The parser's help, with the same line width in every terminal."""
-    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=100)
-    return parser.format_help().strip()
+if __name__ == "__main__":
+    typer.echo(document(), nl=False)

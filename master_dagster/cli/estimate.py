@@ -1,40 +1,42 @@
-"""`estimate`: what the chosen partitions would cost, before any money is spent.
+"""`estimate`: what the chosen partitions would cost, before any money is spent."""
 
-python -m master_dagster.cli estimate                          every planned partition
-python -m master_dagster.cli estimate 'debate|*' '*|x-0003'    those whose key matches one of the patterns
-"""
+from collections.abc import Sequence
+from dataclasses import asdict
 
-import argparse
-
-from rich.console import Console
 from rich.table import Table as RichTable
 
+from assets.dialogues.estimate import Estimate
 from assets.quality.estimate import dry_run
 from master_dagster.estimates import headline, matching_partitions, role_rows
-from master_dagster.settings import load_deployment
-
-SUMMARY = "estimate calls, tokens, US dollars and hours of dialogues that are not current; calls no model"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("partitions", nargs="*", help="keys or shell patterns, such as 'debate|*'; all by default")
+from master_dagster.settings import Deployment, load_deployment
+from master_dagster.terminal import console, print_json
 
 
-def run(given: argparse.Namespace) -> None:
-    """Print the estimate.
+def print_estimate(patterns: Sequence[str], as_json: bool) -> None:
+    """Print the estimate of the planned partitions that match one of the patterns, or of all.
 
     Raises:
         ConfigurationError: a setting is wrong, nothing is planned, or no partition matches.
     """
-    console = Console(highlight=False)
     deployment = load_deployment()
+    estimate = estimate_planned(deployment, patterns)
+    if as_json:
+        totals = {"calls": estimate.calls, "tokens": estimate.tokens, "cost": estimate.cost}
+        print_json({"profile": deployment.profile.name} | asdict(estimate) | totals)
+    else:
+        show_estimate(deployment, estimate)
+
+
+def estimate_planned(deployment: Deployment, patterns: Sequence[str] = ()) -> Estimate:
+    """The estimate of the planned partitions that match one of the patterns, or of all."""
     lake = deployment.lake()
-    keys = matching_partitions(lake, deployment.scenarios, given.partitions)
-    estimate = dry_run(
-        lake, keys, deployment.scenarios, deployment.prompts, deployment.profile, deployment.quality_rules
-    )
-    console.print(f"Profile {deployment.profile.name}: {headline(estimate)}.")
+    keys = matching_partitions(lake, deployment.scenarios, patterns)
+    return dry_run(lake, keys, deployment.scenarios, deployment.prompts, deployment.profile, deployment.quality_rules)
+
+
+def show_estimate(deployment: Deployment, estimate: Estimate) -> None:
+    """Print the estimate in one sentence and, where calls are due, a table of the roles."""
+    console.print(f"Profile {deployment.profile.name}: {headline(estimate)}.", markup=False, soft_wrap=True)
     if estimate.roles:
         table = RichTable("role", "calls", "tokens")
         for row in role_rows(estimate):

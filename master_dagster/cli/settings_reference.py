@@ -1,13 +1,12 @@
-"""`settings-reference`: docs/configuration.md, from the settings and the models of the configuration files."""
+"""docs/configuration.md, from the settings and the models of the configuration files."""
 
-import argparse
-import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -25,7 +24,6 @@ from resources.model_servers.tuned.configuration import Serving
 from resources.plugins import ConfigurationGroup, path_of
 from resources.training_jobs.configuration import TrainerConfiguration
 
-SUMMARY = "print docs/configuration.md, as `make docs` writes it"
 PROJECT = Path(__file__).parents[2]
 INTRODUCTION = """\
 # Configuration
@@ -50,7 +48,7 @@ PLUGINS = """\
 ## Plug-ins
 
 Other distributions can add to these groups of entry points; [Plug-ins](plugins.md) shows how to write one.
-`python -m master_dagster.cli plugins` lists those that are installed.
+`master-dagster plugins` lists those that are installed.
 """
 
 FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
@@ -65,15 +63,6 @@ FILES: Mapping[str, tuple[str, type[BaseModel], str]] = {
     "MASTER_BENCHMARKS": ("Benchmarks", Benchmarks, "assets/evaluation/configurations/"),
     "MASTER_SERVED": ("Models under test", Serving, "resources/model_servers/tuned/configurations/"),
 }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command has no arguments."""
-
-
-def run(given: argparse.Namespace) -> None:
-    """Print the page."""
-    sys.stdout.write(document())
 
 
 def document() -> str:
@@ -166,3 +155,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return f"`{value}`" if value or value == 0 else ""
+
+
+if __name__ == "__main__":
+    typer.echo(document(), nl=False)

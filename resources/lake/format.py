@@ -15,7 +15,7 @@ from resources.lake.store import Store, StoreError
 
 FORMAT = 3
 FORMAT_FILE = "lake.json"
-MIGRATE_COMMAND = "python -m master_dagster.cli migrate-lake"
+MIGRATE_COMMAND = "master-dagster migrate-lake"
 RENAMED_FOLDERS = {"lesson_plans": "dialogue_plans", "_index/lesson_plans": "_index/dialogue_plans"}
 RENAMED_COLUMNS = {"dialogue_plans": {"debate_rounds": "repetitions"}}
 

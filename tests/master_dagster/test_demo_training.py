@@ -56,7 +56,7 @@ def test_it_tunes_scores_and_reports_and_says_that_a_small_run_shows_nothing_abo
 ) -> None:
     terminal = Console(file=io.StringIO(), width=200)
     monkeypatch.setattr(demo_training, "console", terminal)
-    monkeypatch.setattr("master_dagster.demo.console", terminal)
+    monkeypatch.setattr("master_dagster.steps.console", terminal)
     monkeypatch.setattr(demo_training, "load_deployment", lambda: demo)
     monkeypatch.setattr(DagsterInstance, "get", lambda: instance)
     code = demo_training.main()

@@ -10,7 +10,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import materialise_graph
+from master_dagster.steps import materialise_graph
 from tests.sample_project import FinishedProject, SampleProject
 
 pytestmark = pytest.mark.end_to_end

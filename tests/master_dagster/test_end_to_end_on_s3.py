@@ -17,7 +17,7 @@ from assets.quality.schema import SCORED
 from assets.seeds.schema import REJECTS, SEEDS
 from assets.training_sets.variants import TRAINING_SETS
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import materialise_graph
+from master_dagster.steps import materialise_graph
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint
 from tests.s3_proxy import S3Proxy

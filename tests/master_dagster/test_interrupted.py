@@ -19,15 +19,15 @@ from assets.dialogue_browser.publishing import HOME as BROWSERS
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
-from assets.framework.partitions import UNTUNED
+from assets.framework.partitions import FREE_VARIANTS, UNTUNED
 from assets.quality.schema import SCORED
 from assets.report.making import HOME as REPORTS
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import EMBEDDINGS, SEEDS
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import DEMO_VARIANTS, run_step
 from master_dagster.maintenance.record import record_lake
+from master_dagster.steps import run_step
 from resources.chat.journal_format import decode_file
 from resources.lake.published_folders import read_latest
 from resources.lake.tables import Lake
@@ -46,7 +46,7 @@ import json, os, sys
 from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import run_step
+from master_dagster.steps import run_step
 from master_dagster.settings import Settings, load_deployment
 from resources.lake.store import LocalStore
 
@@ -121,7 +121,7 @@ DIALOGUES_AND_SCORES = Stage((DIALOGUES.name, SCORED.name), KEYS, ())
 SOURCES = Stage(("raw_seeds", "seed_embeddings"), ("sums",), (SEEDS.name, EMBEDDINGS.name))
 PLANS = Stage(("dialogue_plans",), (SHARD,), (DIALOGUE_PLANS.name,), pause_after=1)
 RELEASE = Stage(("boost_qa",), None, ("boost_qa",))
-TRAINING = Stage(("training_sets",), DEMO_VARIANTS, tuple(f"{TRAINING_SETS}/{name}" for name in DEMO_VARIANTS))
+TRAINING = Stage(("training_sets",), FREE_VARIANTS, tuple(f"{TRAINING_SETS}/{name}" for name in FREE_VARIANTS))
 BROWSER = Stage(("dialogue_browser",), None, (BROWSERS,))
 SCORES = Stage((BENCHMARK_SCORES.name,), (f"{BASE}|{UNTUNED}",), (BENCHMARK_ANSWERS.name, BENCHMARK_SCORES.name))
 REPORT = Stage(("experiment_report",), None, (REPORTS,))

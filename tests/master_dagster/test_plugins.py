@@ -30,7 +30,7 @@ PROJECT = Path(__file__).parents[2]
 RUN = """
 from dagster import DagsterInstance
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import materialise_graph
+from master_dagster.steps import materialise_graph
 from master_dagster.settings import load_deployment
 deployment = load_deployment()
 with DagsterInstance.get() as instance:
@@ -101,13 +101,13 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithPlugins]:
 
 
 def test_the_command_lists_them(examples: WithPlugins) -> None:
-    listed = examples.python("-m", "master_dagster.cli", "plugins")
+    listed = examples.python("-m", "master_dagster", "plugins")
     assert "  reading_ease of master-example-plugins 1.0.0: Flesch reading ease" in listed
     assert "  sqlite of master-example-plugins 1.0.0: The rows of a query" in listed
 
 
 def test_the_settings_page_has_their_keys(examples: WithPlugins) -> None:
-    page = examples.python("-m", "master_dagster.cli", "settings-reference")
+    page = examples.python("-m", "master_dagster.cli.settings_reference")
     assert "### `sqlite` (master_dagster.seed_sources)" in page
     assert "| `database` | path | required |" in page
 

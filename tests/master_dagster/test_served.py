@@ -16,7 +16,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from master_dagster.definitions import build_definitions
-from master_dagster.demo import run_step
+from master_dagster.steps import run_step
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.sample_project import SampleProject, play
 from tests.shipped_scenarios import NAMES

@@ -1,14 +1,22 @@
-"""`python -m master_dagster.cli <command>`."""
+"""`master-dagster <command>`."""
 
+import json
 import os
 import re
 
 import pytest
 
-from master_dagster.cli.__main__ import main
+from master_dagster.cli.app import app
 from tests.sample_project import FinishedProject, SampleProject
 
 Output = pytest.CaptureFixture[str]
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as ended:
+        app(arguments)
+    return int(ended.value.code or 0)
 
 
 def set_environment(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +41,13 @@ def test_the_estimate_covers_all_planned_partitions_by_role_and_calls_no_model(
     assert "Profile project: 12 dialogues in 3 partitions (0 more are current)" in shown
     assert re.search(r"strong_student \(strong_student\)\s+│\s+\d+\s+│\s+[\d,]+ \(assumed\)", shown)
     assert planned.endpoint.requests == []
+
+
+def test_the_estimate_as_json(planned: SampleProject, capsys: Output) -> None:
+    assert main(["estimate", "--json"]) == 0
+    estimate = json.loads(capsys.readouterr().out)
+    assert (estimate["profile"], estimate["dialogues"], estimate["partitions"]) == ("project", 12, 3)
+    assert estimate["calls"] == sum(role["calls"] for role in estimate["roles"])
 
 
 def test_the_estimate_takes_patterns(planned: SampleProject, capsys: Output) -> None:
@@ -76,7 +91,7 @@ def test_a_lake_of_the_old_format_is_used_after_one_command(planned: SampleProje
         (folder / "dialogue_plans").rename(folder / "lesson_plans")
     (lake / "lake.json").write_text('{"format": 1}')
     assert main(["estimate"]) == 1
-    assert "run `python -m master_dagster.cli migrate-lake` once" in capsys.readouterr().out.replace("\n", " ")
+    assert "run `master-dagster migrate-lake` once" in capsys.readouterr().out.replace("\n", " ")
     assert main(["migrate-lake"]) == 0
     assert "has format 3; 2 files were moved" in capsys.readouterr().out
     assert main(["estimate"]) == 0

@@ -51,7 +51,7 @@ def lake(store: Store) -> Lake:
 def test_a_lake_of_the_old_format_is_refused_with_the_command_that_migrates_it(
     lake: Lake, use: Callable[[Lake], object]
 ) -> None:
-    with pytest.raises(StoreError, match=r"has format 1, .* run `python -m master_dagster.cli migrate-lake` once"):
+    with pytest.raises(StoreError, match=r"has format 1, .* run `master-dagster migrate-lake` once"):
         use(lake)
 
 

@@ -1,19 +1,37 @@
-"""What `make demo` prints."""
+"""`master-dagster run`, which is also `make demo`."""
 
+import io
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
-from master_dagster import demo
+from master_dagster.cli.app import app
+from master_dagster.cli.run import show_best
 from resources import progress
 from tests.fake_endpoint import SeenRequest
 from tests.sample_project import FinishedProject, SampleProject, play
 from tests.stand_in_judge import answer_rubric
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.end_to_end
+
+
+class Terminal(io.StringIO):
+    """Standard input at which somebody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(*arguments: str) -> int:
+    """The exit code of `master-dagster run`."""
+    with pytest.raises(SystemExit) as ended:
+        app(["run", *arguments])
+    return int(ended.value.code or 0)
 
 
 @pytest.fixture
@@ -30,13 +48,13 @@ def configured(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> Sampl
 
 
 def test_the_best_accepted_dialogue_is_shown(finished: FinishedProject, capsys: pytest.CaptureFixture[str]) -> None:
-    demo.show_best(finished.project.deployment.lake())
+    show_best(finished.project.deployment.lake())
     shown = capsys.readouterr().out
     assert "The best accepted dialogue" in shown
     assert "teacher:" in shown
 
 
-def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_demo_fails(
+def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_run_fails(
     configured: SampleProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def reject(request: SeenRequest) -> str:
@@ -45,10 +63,10 @@ def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_demo_fai
         return play(request)
 
     configured.endpoint.answer_with(reject)
-    assert demo.main() == 1
+    assert run("--yes") == 1
     shown = capsys.readouterr().out
     assert "No dialogue was accepted" in shown
-    assert "wrong_step" in shown
+    assert "Reasons of rejection, by number of dialogues: wrong_step 12" in shown
     assert "failed: boost_qa failed" in shown
 
 
@@ -57,7 +75,7 @@ def test_without_a_terminal_each_step_prints_its_start_and_end_and_a_long_one_it
 ) -> None:
     for name in ("LOG_EVERY_SECONDS", "REPORT_EVERY_SECONDS"):
         monkeypatch.setattr(progress, name, 0)  # otherwise once a minute
-    assert demo.main() == 0
+    assert run("--yes") == 0
     lines = [line.strip() for line in capfd.readouterr().out.splitlines()]
     steps = ["raw_seeds, seed_embeddings", "dialogue_plans", "scenario_dialogues, scored_dialogues", "boost_qa"]
     for step in steps:
@@ -70,7 +88,45 @@ def test_wrong_settings_are_one_message(
     configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MASTER_PROFILE", "gigantic")
-    assert demo.main() == 1
+    assert run("--yes") == 1
     shown = capsys.readouterr().out
     assert "MASTER_PROFILE" in shown
     assert "hosted, laptop, paper" in shown
+
+
+def test_without_yes_and_without_a_terminal_no_dialogue_is_generated(
+    configured: SampleProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run() == 1
+    shown = capsys.readouterr().out
+    assert "12 dialogues in 3 partitions" in shown
+    assert "give --yes" in shown
+    assert {request.path for request in configured.endpoint.requests} == {"/v1/embeddings"}
+
+
+def test_the_question_before_dialogues_are_generated_is_answered_with_no(
+    configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert run() == 0
+    assert "No dialogue was generated" in capsys.readouterr().out
+    assert {request.path for request in configured.endpoint.requests} == {"/v1/embeddings"}
+
+
+def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(
+    configured: SampleProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupted = []
+
+    def interrupt(request: SeenRequest) -> str:
+        if len(configured.endpoint.requests) > 10 and not interrupted:
+            interrupted.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+        return play(request)
+
+    configured.endpoint.answer_with(interrupt)
+    assert run("--yes") == 130
+    shown = capsys.readouterr().out
+    assert "Stopped. The same command continues." in shown
+    assert "Traceback" not in shown
+    assert run("--yes") == 0

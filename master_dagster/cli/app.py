@@ -1,0 +1,93 @@
+"""The command line `master-dagster`: every command with its arguments.
+
+What a command does is in the module of its name, which is imported when the command runs, so that help comes at once.
+"""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from master_dagster.terminal import console
+from resources.configuration import ConfigurationError
+
+EXIT_CODES = "Exit codes: 0 success; 1 a wrong setting or a failed run; 2 a wrong command line; 130 stopped by Ctrl-C."
+
+
+class Commands(TyperGroup):
+    """Commands whose errors are one message."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the arguments name. An error with a message of ours ends it with exit code 1."""
+        from master_dagster.steps import StepFailed
+        from resources.lake.store import StoreError
+
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            console.print("Stopped. The same command continues.", style="yellow")
+            raise typer.Exit(130) from None
+        except (ConfigurationError, StoreError, StepFailed) as error:
+            console.print(f"failed: {error}", style="red", markup=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="master-dagster",
+    cls=Commands,
+    help="Turn question-answer data into BOOST-QA, an instruction-tuning dataset, by simulated teaching.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before dialogues are generated.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")]
+Partitions = Annotated[
+    list[str] | None,
+    typer.Argument(help="Partition keys or shell patterns, such as 'debate|*'; all by default.", show_default=False),
+]
+
+
+@app.command(epilog="Example: master-dagster run --yes")
+def run(yes: Yes = False) -> None:
+    """Read the seeds, plan, show the estimate, generate, judge, and make a release.
+
+    What exists already is not made again, and saved answers are not paid for again.
+    """
+    from master_dagster.cli.run import run
+
+    run(yes)
+
+
+@app.command(epilog="Example: master-dagster estimate 'debate|*'")
+def estimate(partitions: Partitions = None, as_json: AsJson = False) -> None:
+    """Estimate calls, tokens, US dollars and hours of the planned dialogues that are not current. Calls no model."""
+    from master_dagster.cli.estimate import print_estimate
+
+    print_estimate(partitions or [], as_json)
+
+
+@app.command(epilog="Example: master-dagster show-prompts 30")
+def show_prompts(dialogues: Annotated[int, typer.Argument(min=1, help="How many dialogues.")] = 9) -> None:
+    """Print every prompt of some planned dialogues, with stand-ins for what speakers say. Calls no model."""
+    from master_dagster.cli.show_prompts import print_prompts
+
+    print_prompts(dialogues)
+
+
+@app.command(epilog="Example: master-dagster plugins")
+def plugins() -> None:
+    """List the installed plug-ins."""
+    from master_dagster.cli.plugins import print_plugins
+
+    print_plugins()
+
+
+@app.command(epilog="Example: master-dagster migrate-lake")
+def migrate_lake() -> None:
+    """Bring the lake of an earlier version to the present format. Stop all runs first; safe to repeat."""
+    from master_dagster.cli.migrate_lake import migrate
+
+    migrate()

@@ -1,0 +1,136 @@
+"""`run`: the graph from the configured seeds to a release."""
+
+import sys
+import time
+from collections import Counter
+
+import polars as pl
+import typer
+from dagster import DagsterInstance
+from rich.panel import Panel
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from assets.boost_qa.release import RELEASES
+from assets.dialogues.schema import DIALOGUES
+from assets.framework.scenarios.scenario import Scenarios
+from assets.quality.schema import SCORED
+from assets.seeds.schema import SEEDS
+from master_dagster.cli.estimate import estimate_planned, show_estimate
+from master_dagster.settings import Deployment, load_deployment
+from master_dagster.steps import materialise_plans, materialise_release
+from master_dagster.terminal import console
+from resources.configuration import ConfigurationError
+from resources.lake.tables import Lake
+
+SHOWN_REASONS = 5
+
+
+def run(yes: bool) -> None:
+    """Materialise every asset from the raw seeds to a release, and show the result.
+
+    Args:
+        yes: do not ask before dialogues are generated.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or nobody is there to be asked.
+        StepFailed: names the step and the first cause.
+    """
+    started = time.monotonic()
+    deployment = load_deployment()
+    from master_dagster.definitions import build_definitions
+
+    definitions, lake, profile = build_definitions(deployment), deployment.lake(), deployment.profile
+    console.print(f"Seeds {deployment.settings.seeds!r}, profile {profile.name!r}. {profile.description}", markup=False)
+    with DagsterInstance.get() as instance:
+        materialise_plans(deployment, definitions, instance)
+        confirm(deployment, yes)
+        try:
+            materialise_release(deployment, definitions, instance)
+        finally:
+            if lake.records(SCORED):
+                console.print(summary(lake, deployment.scenarios, time.monotonic() - started))
+                show_reasons(lake)
+                show_best(lake)
+    show_release(lake)
+
+
+def confirm(deployment: Deployment, yes: bool) -> None:
+    """Show the estimate, and ask whether to go on where dialogues would be generated.
+
+    Raises:
+        ConfigurationError: nobody is there to be asked.
+        Exit: the answer was no.
+    """
+    estimate = estimate_planned(deployment)
+    show_estimate(deployment, estimate)
+    if not estimate.calls or yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigurationError(
+            "dialogues would be generated, and there is no terminal to ask on: give --yes to go on"
+        )
+    if not typer.confirm("Go on?"):
+        console.print("No dialogue was generated. The same command continues.")
+        raise typer.Exit
+
+
+def summary(lake: Lake, scenarios: Scenarios, seconds: float) -> RichTable:
+    """Counts of dialogues and tokens, one row per scenario and one for all."""
+    accepted = lake.read(SCORED, columns=["dialogue_id", "accepted"])
+    dialogues = lake.read(DIALOGUES).join(accepted, on="dialogue_id", how="left")
+    table = RichTable(
+        title=f"{lake.read(SEEDS, columns=['seed_id']).height} seeds, {seconds:.0f} s", title_justify="left"
+    )
+    for name in ("scenario", "dialogues", "complete", "accepted", "tokens"):
+        table.add_column(name, justify="left" if name == "scenario" else "right")
+    names = list(scenarios)
+    for name in [*names, "all"]:
+        rows = dialogues if name == "all" else dialogues.filter(pl.col("scenario") == name)
+        table.add_row(
+            scenarios.title(name),
+            str(rows.height),
+            str((rows["status"] == "complete").sum()),
+            str(rows["accepted"].sum()),
+            f"{(rows['prompt_tokens'] + rows['completion_tokens']).sum():,}",
+            end_section=name == names[-1],
+        )
+    return table
+
+
+def show_reasons(lake: Lake) -> None:
+    """Print the most frequent reasons of rejection, each with its number of dialogues."""
+    reasons = Counter(lake.read(SCORED, columns=["rejection_reasons"])["rejection_reasons"].explode().drop_nulls())
+    shown = ", ".join(f"{name} {number}" for name, number in reasons.most_common(SHOWN_REASONS))
+    if shown:
+        console.print(f"Reasons of rejection, by number of dialogues: {shown}.", markup=False)
+
+
+def show_best(lake: Lake) -> None:
+    """Print the best accepted dialogue, or the best rejected one with the reasons of its rejection."""
+    scored = lake.read(SCORED).sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
+    if scored.is_empty():
+        console.print("There is no dialogue to show.")
+        return
+    best = scored.row(0, named=True)
+    dialogue = lake.read(DIALOGUES).row(by_predicate=pl.col("dialogue_id") == best["dialogue_id"], named=True)
+    body = Text()
+    for turn in dialogue["turns"]:
+        body.append(f"{turn['speaker']}: ", style="bold")
+        body.append(turn["text"].strip() + "\n\n")
+    kind = best["scenario"].replace("_", " ")
+    if best["accepted"]:
+        title = f"The best accepted dialogue ({kind}, score {best['quality_score']:.2f})"
+    else:
+        reasons = ", ".join(best["rejection_reasons"])
+        title = f"No dialogue was accepted. The best rejected one ({kind}): {reasons}"
+    console.print(Panel(body[:-2], title=title, title_align="left", border_style="cyan"))
+
+
+def show_release(lake: Lake) -> None:
+    """Print where the latest release is and what can be done next."""
+    where = lake.store.uri(RELEASES.latest(lake).folder)
+    console.print(f"The release: {where}", soft_wrap=True, markup=False)
+    console.print("Next:\n  make ui    # the graph, the runs and every dialogue, on http://localhost:3000")
+    load = f"import datasets; print(datasets.load_dataset('{where}'))"
+    console.print(f'  .venv/bin/python -c "{load}"', soft_wrap=True, markup=False)

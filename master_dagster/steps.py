@@ -1,0 +1,112 @@
+"""Steps of the graph as runs of the persistent instance, so that the UI shows them afterwards.
+
+A step that finds everything in the lake makes nothing again.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from dagster import DagsterInstance, Definitions
+
+from assets.framework.partitions import FREE_VARIANTS, SHARDS
+from assets.seeds.mirror import mirror_shards
+from master_dagster.automation.failures import first_cause
+from master_dagster.settings import Deployment
+from master_dagster.terminal import console
+from resources.progress import report_progress_to
+
+
+class StepFailed(Exception):
+    """A run did not succeed."""
+
+
+def run_step(
+    definitions: Definitions, instance: DagsterInstance, assets: Sequence[str], keys: Sequence[str] | None
+) -> None:
+    """Materialise assets and run their checks, in one run.
+
+    Args:
+        definitions: the code location.
+        instance: the instance that records the run.
+        assets: names of the assets.
+        keys: one partition, or a range by its first and last partition; None for assets without partitions.
+
+    Raises:
+        StepFailed: names the step and the first cause.
+        KeyboardInterrupt: the run was stopped by Ctrl-C or a signal.
+    """
+    if keys is None:
+        tags: Mapping[str, str] = {}
+    elif len(keys) == 1:
+        tags = {"dagster/partition": keys[0]}
+    else:
+        tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    selected = [key for key in definitions.resolve_asset_graph().get_all_asset_keys() if key.to_user_string() in assets]
+    started = time.monotonic()
+    names = ", ".join(assets) + (f" {keys[0]}" if keys and len(keys) == 1 else "")
+    with progress_shown(names):
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=selected,
+            tags=dict(tags),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    seconds = time.monotonic() - started
+    if not result.success:
+        failures = [event for event in result.all_events if event.is_step_failure]
+        message = first_cause(failures[0]) if failures else "see the run in the UI"
+        if "DagsterExecutionInterruptedError" in message:
+            raise KeyboardInterrupt
+        raise StepFailed(f"{names} failed in run {result.run_id}:\n{message.strip()}")
+    checks = result.get_asset_check_evaluations()
+    passed = sum(check.passed for check in checks)
+    console.print(f"  [green]done[/] {names:<36} {seconds:6.1f} s   {passed} of {len(checks)} checks passed")
+    for check in checks:
+        if not check.passed:
+            line = f"       check {check.check_name} failed: {check.description or 'see the asset in the UI'}"
+            console.print(line, style="yellow", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_shown(names: str) -> Iterator[None]:
+    """Show a step's progress: a spinner on a terminal; elsewhere one line now and one line per minute.
+
+    Dagster redirects standard output while a step runs, so the lines go to a copy of it.
+    """
+    if console.is_terminal:
+        with console.status(f"{names} …"):
+            yield
+        return
+    console.print(f"  {names} …", markup=False, soft_wrap=True)
+    with (
+        os.fdopen(os.dup(1), "w", encoding="utf-8") as output,
+        report_progress_to(lambda line: print(f"       {line}", file=output, flush=True)),
+    ):
+        yield
+
+
+def materialise_plans(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:
+    """Read the seeds of every source and plan their dialogues."""
+    sources = [source.name for source in deployment.seeds.sources]
+    run_step(definitions, instance, ["raw_seeds", "seed_embeddings"], sources)
+    mirror_shards(deployment.lake(), instance)  # the instance may have been used with another lake
+    run_step(definitions, instance, ["dialogue_plans"], instance.get_dynamic_partitions(SHARDS))
+
+
+def materialise_release(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:
+    """Generate and score the planned dialogues of every scenario, and make a release."""
+    scenarios = list(deployment.scenarios)
+    shards = instance.get_dynamic_partitions(SHARDS)
+    ends = [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
+    run_step(definitions, instance, ["scenario_dialogues", "scored_dialogues"], ends)
+    run_step(definitions, instance, ["boost_qa"], None)
+
+
+def materialise_graph(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:
+    """Materialise every asset from the raw seeds to the training sets that call no model."""
+    materialise_plans(deployment, definitions, instance)
+    materialise_release(deployment, definitions, instance)
+    run_step(definitions, instance, ["training_sets"], FREE_VARIANTS)
