@@ -20,7 +20,9 @@ demo: setup ## turn the bundled questions into a BOOST-QA release with the embed
 	@$(BIN)/python -m master_dagster run --yes
 
 demo-train: setup $(VENV)/.train ## fine-tune the embedded model on the demo's release, score it, write the report (installs torch)
-	@$(BIN)/python -m master_dagster.demo_training
+	@$(BIN)/python -m master_dagster train --yes
+	@$(BIN)/python -m master_dagster evaluate --yes
+	@$(BIN)/python -m master_dagster report
 
 lm-eval: $(VENV)/.lm-eval ## install what benchmarks of kind lm_eval need
 

@@ -42,11 +42,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before dialogues are generated.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before models are called or trained.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")]
 Partitions = Annotated[
     list[str] | None,
     typer.Argument(help="Partition keys or shell patterns, such as 'debate|*'; all by default.", show_default=False),
+]
+Bases = Annotated[
+    list[str] | None, typer.Option(help="A base model; repeat for several; all by default.", show_default=False)
+]
+Variants = Annotated[
+    list[str] | None,
+    typer.Option(help="A training set; repeat for several; boost_qa and ori by default.", show_default=False),
 ]
 
 
@@ -59,6 +66,40 @@ def run(yes: Yes = False) -> None:
     from master_dagster.cli.run import run
 
     run(yes)
+
+
+@app.command(epilog="Example: master-dagster publish")
+def publish() -> None:
+    """Make a release of the accepted dialogues that exist."""
+    from master_dagster.cli.run import publish
+
+    publish()
+
+
+@app.command(epilog="Example: master-dagster train --base smollm2-135m --variant boost_qa --variant ori")
+def train(base: Bases = None, variant: Variants = None, yes: Yes = False) -> None:
+    """Fine-tune base models on the latest release and on what it is compared with."""
+    from assets.framework.partitions import FREE_VARIANTS
+    from master_dagster.cli.checkpoints import train
+
+    train(base or [], variant or FREE_VARIANTS, yes)
+
+
+@app.command(epilog="Example: master-dagster evaluate --variant boost_qa")
+def evaluate(base: Bases = None, variant: Variants = None, yes: Yes = False) -> None:
+    """Score the base models and their checkpoints with the configured benchmarks."""
+    from assets.framework.partitions import FREE_VARIANTS
+    from master_dagster.cli.checkpoints import evaluate
+
+    evaluate(base or [], variant or FREE_VARIANTS, yes)
+
+
+@app.command(epilog="Example: master-dagster report")
+def report() -> None:
+    """Make the report: whether training on BOOST-QA helped, as tables and a page."""
+    from master_dagster.cli.report import report
+
+    report()
 
 
 @app.command(epilog="Example: master-dagster estimate 'debate|*'")

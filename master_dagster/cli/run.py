@@ -1,11 +1,9 @@
 """`run`: the graph from the configured seeds to a release."""
 
-import sys
 import time
 from collections import Counter
 
 import polars as pl
-import typer
 from dagster import DagsterInstance
 from rich.panel import Panel
 from rich.table import Table as RichTable
@@ -17,10 +15,9 @@ from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.cli.estimate import estimate_planned, show_estimate
-from master_dagster.settings import Deployment, load_deployment
-from master_dagster.steps import materialise_plans, materialise_release
-from master_dagster.terminal import console
-from resources.configuration import ConfigurationError
+from master_dagster.settings import load_deployment
+from master_dagster.steps import materialise_plans, materialise_release, run_step
+from master_dagster.terminal import confirm, console
 from resources.lake.tables import Lake
 
 SHOWN_REASONS = 5
@@ -44,7 +41,10 @@ def run(yes: bool) -> None:
     console.print(f"Seeds {deployment.settings.seeds!r}, profile {profile.name!r}. {profile.description}", markup=False)
     with DagsterInstance.get() as instance:
         materialise_plans(deployment, definitions, instance)
-        confirm(deployment, yes)
+        estimate = estimate_planned(deployment)
+        show_estimate(deployment, estimate)
+        if estimate.calls:
+            confirm(yes)
         try:
             materialise_release(deployment, definitions, instance)
         finally:
@@ -53,26 +53,6 @@ def run(yes: bool) -> None:
                 show_reasons(lake)
                 show_best(lake)
     show_release(lake)
-
-
-def confirm(deployment: Deployment, yes: bool) -> None:
-    """Show the estimate, and ask whether to go on where dialogues would be generated.
-
-    Raises:
-        ConfigurationError: nobody is there to be asked.
-        Exit: the answer was no.
-    """
-    estimate = estimate_planned(deployment)
-    show_estimate(deployment, estimate)
-    if not estimate.calls or yes:
-        return
-    if not sys.stdin.isatty():
-        raise ConfigurationError(
-            "dialogues would be generated, and there is no terminal to ask on: give --yes to go on"
-        )
-    if not typer.confirm("Go on?"):
-        console.print("No dialogue was generated. The same command continues.")
-        raise typer.Exit
 
 
 def summary(lake: Lake, scenarios: Scenarios, seconds: float) -> RichTable:
@@ -125,6 +105,21 @@ def show_best(lake: Lake) -> None:
         reasons = ", ".join(best["rejection_reasons"])
         title = f"No dialogue was accepted. The best rejected one ({kind}): {reasons}"
     console.print(Panel(body[:-2], title=title, title_align="left", border_style="cyan"))
+
+
+def publish() -> None:
+    """Make a release of the accepted dialogues that exist, and print where it is.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        StepFailed: names the first cause, such as a gate that did not pass.
+    """
+    deployment = load_deployment()
+    from master_dagster.definitions import build_definitions
+
+    with DagsterInstance.get() as instance:
+        run_step(build_definitions(deployment), instance, ["boost_qa"], None)
+    show_release(deployment.lake())
 
 
 def show_release(lake: Lake) -> None:

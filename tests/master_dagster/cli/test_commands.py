@@ -6,24 +6,10 @@ import re
 
 import pytest
 
-from master_dagster.cli.app import app
+from tests.command_line import run_command, set_environment
 from tests.sample_project import FinishedProject, SampleProject
 
 Output = pytest.CaptureFixture[str]
-
-
-def main(arguments: list[str]) -> int:
-    """The exit code of a command."""
-    with pytest.raises(SystemExit) as ended:
-        app(arguments)
-    return int(ended.value.code or 0)
-
-
-def set_environment(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(project.folder)
-    monkeypatch.setenv("COLUMNS", "200")
-    for name, value in project.environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -36,7 +22,7 @@ def planned(planned_project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_estimate_covers_all_planned_partitions_by_role_and_calls_no_model(
     planned: SampleProject, capsys: Output
 ) -> None:
-    assert main(["estimate"]) == 0
+    assert run_command("estimate") == 0
     shown = capsys.readouterr().out
     assert "Profile project: 12 dialogues in 3 partitions (0 more are current)" in shown
     assert re.search(r"strong_student \(strong_student\)\s+│\s+\d+\s+│\s+[\d,]+ \(assumed\)", shown)
@@ -44,14 +30,14 @@ def test_the_estimate_covers_all_planned_partitions_by_role_and_calls_no_model(
 
 
 def test_the_estimate_as_json(planned: SampleProject, capsys: Output) -> None:
-    assert main(["estimate", "--json"]) == 0
+    assert run_command("estimate", "--json") == 0
     estimate = json.loads(capsys.readouterr().out)
     assert (estimate["profile"], estimate["dialogues"], estimate["partitions"]) == ("project", 12, 3)
     assert estimate["calls"] == sum(role["calls"] for role in estimate["roles"])
 
 
 def test_the_estimate_takes_patterns(planned: SampleProject, capsys: Output) -> None:
-    assert main(["estimate", "debate|*"]) == 0
+    assert run_command("estimate", "debate|*") == 0
     assert "in 1 partitions" in capsys.readouterr().out
 
 
@@ -59,14 +45,14 @@ def test_current_partitions_cost_nothing(
     finished: FinishedProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     set_environment(finished.project, monkeypatch)
-    assert main(["estimate"]) == 0
+    assert run_command("estimate") == 0
     assert "0 dialogues in 0 partitions (3 more are current): about 0 calls" in capsys.readouterr().out
 
 
 def test_a_pattern_that_matches_nothing_is_reported_with_examples_of_keys(
     planned: SampleProject, capsys: Output
 ) -> None:
-    assert main(["estimate", "debates|*"]) == 1
+    assert run_command("estimate", "debates|*") == 1
     shown = capsys.readouterr().out
     assert "no planned partition matches debates|*; keys look like 'error_correction|sums-0000'" in shown
 
@@ -75,13 +61,13 @@ def test_before_anything_is_planned_the_estimate_says_what_to_do(
     project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     set_environment(project, monkeypatch)
-    assert main(["estimate"]) == 1
+    assert run_command("estimate") == 1
     assert "no partition is planned yet: materialise raw_seeds" in capsys.readouterr().out
 
 
 def test_a_wrong_setting_is_reported(planned: SampleProject, capsys: Output) -> None:
     os.environ["MASTER_PROFILE"] = "desktop"  # the fixture's monkeypatch restores it
-    assert main(["estimate"]) == 1
+    assert run_command("estimate") == 1
     assert "MASTER_PROFILE: 'desktop' is neither a file" in capsys.readouterr().out
 
 
@@ -90,15 +76,15 @@ def test_a_lake_of_the_old_format_is_used_after_one_command(planned: SampleProje
     for folder in (lake, lake / "_index"):
         (folder / "dialogue_plans").rename(folder / "lesson_plans")
     (lake / "lake.json").write_text('{"format": 1}')
-    assert main(["estimate"]) == 1
+    assert run_command("estimate") == 1
     assert "run `master-dagster migrate-lake` once" in capsys.readouterr().out.replace("\n", " ")
-    assert main(["migrate-lake"]) == 0
+    assert run_command("migrate-lake") == 0
     assert "has format 3; 2 files were moved" in capsys.readouterr().out
-    assert main(["estimate"]) == 0
+    assert run_command("estimate") == 0
 
 
 def test_prompts_of_planned_dialogues_are_shown_and_no_model_is_called(planned: SampleProject, capsys: Output) -> None:
-    assert main(["show-prompts", "3"]) == 0
+    assert run_command("show-prompts", "3") == 0
     shown = capsys.readouterr().out
     assert re.findall(r"^# (.*), math, seed [0-9a-f]{32}$", shown, re.M) == ["error correction", "debate", "analogy"]
     assert "## teacher, critic_teacher, critic_teacher.txt" in shown
@@ -110,5 +96,5 @@ def test_before_anything_is_planned_no_prompt_can_be_shown(
     project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     set_environment(project, monkeypatch)
-    assert main(["show-prompts"]) == 1
+    assert run_command("show-prompts") == 1
     assert "no dialogue is planned yet: materialise raw_seeds" in capsys.readouterr().out

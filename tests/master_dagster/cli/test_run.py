@@ -2,20 +2,16 @@
 
 import io
 import os
-import shutil
 import signal
-from pathlib import Path
 
 import pytest
 
-from master_dagster.cli.app import app
 from master_dagster.cli.run import show_best
 from resources import progress
+from tests.command_line import run_command, set_environment
 from tests.fake_endpoint import SeenRequest
 from tests.sample_project import FinishedProject, SampleProject, play
 from tests.stand_in_judge import answer_rubric
-
-PROJECT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.end_to_end
 
@@ -27,23 +23,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def run(*arguments: str) -> int:
-    """The exit code of `master-dagster run`."""
-    with pytest.raises(SystemExit) as ended:
-        app(["run", *arguments])
-    return int(ended.value.code or 0)
-
-
 @pytest.fixture
 def configured(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> SampleProject:
     """The project, with its settings and an instance of its own in the environment."""
-    home = project.folder / "dagster_home"
-    home.mkdir()
-    shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
-    monkeypatch.chdir(project.folder)  # without the .env of this repository
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    for name, value in project.environment.items():
-        monkeypatch.setenv(name, value)
+    set_environment(project, monkeypatch)
     return project
 
 
@@ -63,7 +46,7 @@ def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_run_fail
         return play(request)
 
     configured.endpoint.answer_with(reject)
-    assert run("--yes") == 1
+    assert run_command("run", "--yes") == 1
     shown = capsys.readouterr().out
     assert "No dialogue was accepted" in shown
     assert "Reasons of rejection, by number of dialogues: wrong_step 12" in shown
@@ -75,7 +58,7 @@ def test_without_a_terminal_each_step_prints_its_start_and_end_and_a_long_one_it
 ) -> None:
     for name in ("LOG_EVERY_SECONDS", "REPORT_EVERY_SECONDS"):
         monkeypatch.setattr(progress, name, 0)  # otherwise once a minute
-    assert run("--yes") == 0
+    assert run_command("run", "--yes") == 0
     lines = [line.strip() for line in capfd.readouterr().out.splitlines()]
     steps = ["raw_seeds, seed_embeddings", "dialogue_plans", "scenario_dialogues, scored_dialogues", "boost_qa"]
     for step in steps:
@@ -88,7 +71,7 @@ def test_wrong_settings_are_one_message(
     configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MASTER_PROFILE", "gigantic")
-    assert run("--yes") == 1
+    assert run_command("run", "--yes") == 1
     shown = capsys.readouterr().out
     assert "MASTER_PROFILE" in shown
     assert "hosted, laptop, paper" in shown
@@ -97,7 +80,7 @@ def test_wrong_settings_are_one_message(
 def test_without_yes_and_without_a_terminal_no_dialogue_is_generated(
     configured: SampleProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run() == 1
+    assert run_command("run") == 1
     shown = capsys.readouterr().out
     assert "12 dialogues in 3 partitions" in shown
     assert "give --yes" in shown
@@ -108,8 +91,8 @@ def test_the_question_before_dialogues_are_generated_is_answered_with_no(
     configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
-    assert run() == 0
-    assert "No dialogue was generated" in capsys.readouterr().out
+    assert run_command("run") == 0
+    assert "Stopped before the next step." in capsys.readouterr().out
     assert {request.path for request in configured.endpoint.requests} == {"/v1/embeddings"}
 
 
@@ -125,8 +108,8 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(
         return play(request)
 
     configured.endpoint.answer_with(interrupt)
-    assert run("--yes") == 130
+    assert run_command("run", "--yes") == 130
     shown = capsys.readouterr().out
     assert "Stopped. The same command continues." in shown
     assert "Traceback" not in shown
-    assert run("--yes") == 0
+    assert run_command("run", "--yes") == 0

@@ -1,6 +1,5 @@
-"""What `make demo-train` does and prints."""
+"""`master-dagster train`, `evaluate` and `report`, which are also `make demo-train`."""
 
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -9,24 +8,22 @@ from typing import Any
 
 import pytest
 import yaml
-from dagster import DagsterInstance
-from rich.console import Console
 
 from assets.boost_qa.release import RELEASES
 from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.framework.partitions import FREE_VARIANTS, UNTUNED
 from assets.report.making import REPORTS
-from master_dagster import demo_training
-from master_dagster.settings import Deployment, load_deployment
+from tests.command_line import run_command, set_environment
 from tests.sample_project import SampleProject
 from tests.tiny_model import make_tiny_model
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 QUESTION = {"kind": "multiple_choice", "form": "fields", "max_tokens": 20}
 FIELDS = {"id": "id", "question": "question", "options": "options", "answer": "answer"}
 
 
 @pytest.fixture
-def demo(finished_project: SampleProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+def small(finished_project: SampleProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SampleProject:
     """The finished project, a tiny base model to fine-tune on this machine, and five questions for the endpoint."""
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     make_tiny_model(tmp_path / "model", context_tokens=2048)
@@ -47,27 +44,40 @@ def demo(finished_project: SampleProject, tmp_path: Path, monkeypatch: pytest.Mo
     for name, content in files.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
     finished_project.endpoint.answer_with(lambda request: "The answer is [A].")
-    settings = finished_project.settings.model_copy(update={name: str(tmp_path / f"{name}.yaml") for name in files})
-    return load_deployment(settings)
+    set_environment(finished_project, monkeypatch)
+    for name in files:
+        monkeypatch.setenv(f"MASTER_{name.upper()}", str(tmp_path / f"{name}.yaml"))
+    return finished_project
 
 
-def test_it_tunes_scores_and_reports_and_says_that_a_small_run_shows_nothing_about_the_method(
-    demo: Deployment, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+def test_a_small_run_is_tuned_scored_and_reported_and_shows_nothing_about_the_method(
+    small: SampleProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    terminal = Console(file=io.StringIO(), width=200)
-    monkeypatch.setattr(demo_training, "console", terminal)
-    monkeypatch.setattr("master_dagster.steps.console", terminal)
-    monkeypatch.setattr(demo_training, "load_deployment", lambda: demo)
-    monkeypatch.setattr(DagsterInstance, "get", lambda: instance)
-    code = demo_training.main()
-    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
-    assert code == 0, shown
-    lake = demo.lake()
+    for command in (["train", "--yes"], ["evaluate", "--yes"], ["report"]):
+        assert run_command(*command) == 0, capsys.readouterr().out
+    shown = capsys.readouterr().out
+    lake = small.deployment.lake()
     scored = {record.keys["variant"]: record.keys for record in lake.records(BENCHMARK_SCORES)}
-    assert set(scored) == set(demo_training.TUNED)
+    assert set(scored) == {UNTUNED, *FREE_VARIANTS}
     assert all(lake.read(BENCHMARK_SCORES, [keys])["accuracy"].to_list() == [1.0] for keys in scored.values())
     assert REPORTS.latest(lake).manifest["too_small"]
     assert "So small a run shows nothing about the method" in shown
     assert re.search(r"\d\.\d{3} → \d\.\d{3}", shown)
     assert "not which model is better" in shown  # the caption of the losses
     assert RELEASES.latest(lake).id in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--base", "llama"], "no base model is called llama; there are tiny"),
+        (["evaluate", "--variant", "all"], "no training set is called all; there are boost_qa, ori"),
+        (["train"], "give --yes"),
+    ],
+    ids=["base model", "training set", "no terminal"],
+)
+def test_what_cannot_start_is_one_message(
+    small: SampleProject, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run_command(*arguments) == 1
+    assert message in capsys.readouterr().out

@@ -1,0 +1,30 @@
+"""The command line `master-dagster` in the test's own process."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from master_dagster.cli.app import app
+from tests.sample_project import SampleProject
+
+PROJECT = Path(__file__).parents[1]
+
+
+def run_command(*arguments: str) -> int:
+    """The exit code of `master-dagster` with these arguments."""
+    with pytest.raises(SystemExit) as ended:
+        app(list(arguments))
+    return int(ended.value.code or 0)
+
+
+def set_environment(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project's settings and a Dagster instance of its own in the environment; wide lines."""
+    home = project.folder / "dagster_home"
+    home.mkdir()
+    shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
+    monkeypatch.chdir(project.folder)  # without the .env of this repository
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("COLUMNS", "200")
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
