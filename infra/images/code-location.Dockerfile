@@ -9,7 +9,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 WORKDIR /opt/master
 
 COPY requirements/aws.txt requirements/
-RUN pip install --no-cache-dir --require-hashes -r requirements/aws.txt \
+RUN pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/aws.txt \
     && useradd --create-home --uid 1000 master \
     && install --directory --owner master "$DAGSTER_HOME" /opt/dagster/storage /opt/lake
 

@@ -15,7 +15,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /opt/master
 
 COPY requirements/trainer.txt requirements/
-RUN pip install --no-cache-dir --require-hashes -r requirements/trainer.txt
+RUN pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/trainer.txt
 
 COPY resources resources
 COPY assets/__init__.py assets/
