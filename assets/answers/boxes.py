@@ -9,7 +9,7 @@ from assets.answers.units import read_unit
 _BETWEEN_BOXES = re.compile(
     r"(?:\s*[A-Za-z]{2,20}(?=\s+(?:and|or)\b|\s*,))?"  # "1 paper and 2 bins"
     r"(?:[\s$,;~]|\\[,;!()\[\] ]|\\q?quad(?![A-Za-z])|\\(?:text|mbox)\s*\{[^{}]{0,40}\}|\b(?:and|or)\b"
-    r"|[A-Za-z](?:_\{?\w\}?)?\s*=)*"
+    r"|[A-Za-z](?:_\{?\w\}?)?\s*=|([-+*/=|.&])\1++)*"
 )
 _LONGEST_BETWEEN_BOXES = 60
 
@@ -21,7 +21,7 @@ def without_words(answer: str) -> str:
 
 
 def boxed_answers(text: str) -> Iterator[tuple[int, str]]:
-    r"""What stands in boxes, with the unit behind it; boxes that only "and" or a comma separates are one answer."""
+    r"""What stands in boxes, with its unit; "and", a comma or a row of signs between boxes makes them one answer."""
     start, end, values = 0, 0, list[str]()
     for match in BOXED.finditer(text):
         content = braced(text, match.end())
@@ -40,7 +40,7 @@ def boxed_answers(text: str) -> Iterator[tuple[int, str]]:
 
 def _unit_behind(text: str) -> str:
     """The unit that follows a box, with a space before it; empty where none does."""
-    line = re.sub(r"^(?:\$|\\[)\]])?\s*", "", text.partition("\n")[0])
+    line = re.sub(r"^\s*(?:\$\$?|\\[)\]])?\s*", "", text.partition("\n")[0])
     unit, rest = read_unit(line)
     behind = line[: line.find(rest)] if rest and rest in line else line
     return f" {behind.strip(' .,$')}" if unit and len(behind) <= 30 else ""

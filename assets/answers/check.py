@@ -31,13 +31,13 @@ def check_answer(text: str, reference_final: str | None, domain: str) -> Verdict
     if marked is not None:
         return compare_final(marked, reference_final, domain)
     whole = clean(text) if len(text) <= LONGEST_FINAL else ""
-    if domain == "math" and whole and formula(whole):
-        return compare_final(whole, reference_final, domain)
+    if domain == "math" and whole and (formula(whole) or read_quantity(whole)):
+        return compare_final(text, reference_final, domain)
     expected = read_quantity(named_value(clean(reference_final))[1])
     if domain == "math" and expected:
         return _check_last_number(tail, reference_final, expected)
     if whole and len(whole.split()) <= 2 * SHORT_TEXT:
-        return compare_final(whole, reference_final, domain)
+        return compare_final(text, reference_final, domain)
     last_formula = _LAST_FORMULA.search(tail[-LONGEST_LINE:]) if domain == "math" else None
     if last_formula and compare_final(last_formula[0], reference_final, domain) == "right":
         return "right"

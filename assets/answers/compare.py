@@ -40,6 +40,8 @@ from assets.answers.verdict import Verdict, verdict
 Comparison = Callable[[str, str, str], Verdict | None]
 
 _FACTORIAL = re.compile(r"\$?\s*(\d{1,2})\s*!\s*\$?")
+_SPACE_COMMAND = re.compile(r"\\(?:[ ,;:]|q?quad\b)")
+_HALF_OPEN_INTERVAL = re.compile(r"\[[^][()]{1,60},[^][()]{1,60}\)|\([^][()]{1,60},[^][()]{1,60}\]")
 _DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)")
 _LONG_INTEGER = re.compile(r"([-+]?)0*(\d+)")
 _LONGEST_INTEGER = 10_000  # characters
@@ -85,10 +87,13 @@ def _compare_cleaned(given: str, reference: str, domain: str) -> Verdict:
         return compare_code(given, reference)
     if same_text(given, reference):
         return "right"
-    for compare in COMPARISONS:
-        found = compare(given, reference, domain)
-        if found is not None:
-            return found
+    plain = (_SPACE_COMMAND.sub(" ", TEXT_COMMAND.sub(r"\1", side)) for side in (given, reference))
+    sides = {WORDS: tuple(plain), VALUES: (given, reference)}
+    for comparisons, (left, right) in sides.items():
+        for compare in comparisons:
+            found = compare(left, right, domain)
+            if found is not None:
+                return found
     return compare_texts(given, reference)
 
 
@@ -109,7 +114,6 @@ def _labels(given: str, reference: str, domain: str) -> Verdict | None:
     several = option_labels(given), option_labels(reference)
     if all(several):
         return verdict(several[0] == several[1])
-    given, reference = (TEXT_COMMAND.sub(r"\1", side) for side in (given, reference))
     (given_label, given_content), (reference_label, reference_content) = option_label(given), option_label(reference)
     if given_label and reference_label:
         return verdict(given_label == reference_label)
@@ -248,6 +252,8 @@ def _quantities(given: str, reference: str, domain: str) -> Verdict | None:
         if compare_final(left, right, domain) == "right":
             return "right"
     other = reference if found else given
+    if _HALF_OPEN_INTERVAL.search(other):
+        return "wrong"
     if formula(other):
         number = quantity_as_formula(quantity, other)
         left, right = (number, reference) if found else (given, number)
@@ -282,15 +288,6 @@ def _formulas(given: str, reference: str, domain: str) -> Verdict | None:
     return compare_growth(given, reference) or compare_as_formulas(given, reference, domain)
 
 
-COMPARISONS: tuple[Comparison, ...] = (
-    _labels,
-    _truths,
-    _solutions,
-    _clock_times,
-    _dates,
-    _ratios,
-    _lists,
-    _named_values,
-    _quantities,
-    _formulas,
-)
+# In this order. Words are compared without the commands of LaTeX around them.
+WORDS: tuple[Comparison, ...] = (_labels, _truths, _solutions, _clock_times, _dates, _ratios)
+VALUES: tuple[Comparison, ...] = (_lists, _named_values, _quantities, _formulas)

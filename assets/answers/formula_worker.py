@@ -32,11 +32,14 @@ def compare(given: str, reference: str, places: int | None) -> Comparison | None
         places: decimal places to which decimals are compared; None for six.
 
     Returns:
-        `close` for values within one percent where a decimal is involved, and for formulas that math-verify does not
-        simplify to one another although their values are the same.
+        `close` where a rule should not decide: values within one percent where a decimal is involved; formulas that
+        math-verify does not simplify to one another although their values are the same; functions whose values are
+        unknown, or that differ in the names of their arguments; a relation and a set where a doubled backslash is a
+        line break or a command that was escaped twice.
     """
     from math_verify import verify
     from math_verify.utils import timeout
+    from sympy.core.function import AppliedUndef
 
     limited = timeout(timeout_seconds=SECONDS_PER_STEP)
     expected, found = _read(reference), _read(given)
@@ -44,15 +47,16 @@ def compare(given: str, reference: str, places: int | None) -> Comparison | None
         return None
     if "%" not in given + reference and limited(_different_fractions)(found, expected):
         return "different"
-    if verify(
-        expected,
-        found,
-        float_rounding=places or 6,
-        allow_set_relation_comp=True,
-        timeout_seconds=SECONDS_PER_STEP,
-        raise_on_error=True,
-    ):
-        return "equal"
+    options = {"float_rounding": places or 6, "timeout_seconds": SECONDS_PER_STEP, "raise_on_error": True}
+    escaped = r"\\" in given + reference
+    if verify(expected, found, allow_set_relation_comp=True, **options):
+        return "close" if escaped and not verify(expected, found, **options) else "equal"
+    if found.has(AppliedUndef) != expected.has(AppliedUndef):
+        return "close"
+    symbols = found.free_symbols, expected.free_symbols
+    one_argument = found.has(AppliedUndef) and len(symbols[0]) == len(symbols[1]) == 1
+    if one_argument and verify(expected, found.subs(dict(zip(*symbols, strict=True))), **options):
+        return "close"
     comparison: Comparison = limited(_compare_values)(found, expected)
     return comparison
 

@@ -39,15 +39,30 @@ _SIGNS = {
     r"\rbrace": r"\}",
     r"\quad": " ",
     r"\qquad": " ",
+    r"\varnothing": r"\emptyset",
 }
+_NUMERIC = r"(?:\\(?:pi|sqrt|[dt]?frac|cdot|times|div|log|ln|sin|cos|tan|left|right)|[^A-Za-z=\\])"
 _REWRITES = (
+    (re.compile(r"^\s*(?:=|\\approx)"), ""),
+    (re.compile(r"\\(?:display|text|script)style(?![A-Za-z])|\\(?:normalsize|small|large|Large)(?![A-Za-z])"), ""),
+    (re.compile(r"^\\\{\s*(\([^()]*\))\s*\\\}$"), r"\1"),  # a set of one point
+    (
+        re.compile(
+            r"^\\\{\s*([a-z])\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\mid|\||:)([^{}|:]*(?<![A-Za-z])\1[^{}|:]*)\\\}$"
+        ),
+        r"\2",  # the numbers with a condition
+    ),
     (re.compile(r"(=[^=]*?)\\approx.*"), r"\1"),  # "x = 1/3 ≈ 0.33"
+    (re.compile(rf"^({_NUMERIC}*\d{_NUMERIC}*)\\approx.*"), r"\1"),  # "2\pi ≈ 6.28"
     (re.compile(r"\\approx"), "="),
     (re.compile(r"√\s*\(?([\w.]+)\)?"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![\\A-Za-z])(sqrt|pi|sin|cos|tan|log|ln|exp|infinity)(?![A-Za-z])"), r"\\\1"),
     (re.compile(r"\\infinity"), r"\\infty"),
     (re.compile(r"\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"(?<![\w.])(\d{1,3})C(\d{1,3})(?!\w)"), r"\\binom{\1}{\2}"),
+    (
+        re.compile(r"(?<![\w.])(?:_?\{?(\d{1,3})\}?C_?\{?(\d{1,3})\}?(?!\w)|C\((\d{1,3}),\s*(\d{1,3})\))"),
+        r"\\binom{\1\3}{\2\4}",
+    ),
     (re.compile(r"\\binom\s*(\d)\s*(\d)"), r"\\binom{\1}{\2}"),
     (re.compile(r",?\s*(?:\\(?:text|mathrm|mbox)\s*\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)\s*"), ","),
     (re.compile(r"\\?,?\s*\\(?:text|mathrm)\s*\{\s*\}"), " "),
@@ -77,6 +92,8 @@ _CONSTANT = re.compile(r"\s*\+\s*C\s*\Z")  # of an integration
 _MODULO = re.compile(r"\s*(?:\\pmod\s*\{[^{}]*\}|\(?\s*\\?b?mod\s*[^()]{1,20}\)?)\s*\Z")
 _BASE = re.compile(r"\d_\{?\d")
 _RANGE = re.compile(r"\d+\s?-\s?\d+")
+_MEMBER = re.compile(r"\A\s*[A-Za-z]\s*(?:\\in(?![A-Za-z])|∈)\s*")
+_VALUE_OF_FUNCTION = re.compile(r"\A\s*[A-Za-z]\([^()=]{1,20}\)\s*=")  # f(3) = 7
 _DECIMAL = re.compile(r"\d\.(\d{2,6})(?!\d)")
 
 
@@ -127,6 +144,10 @@ def compare_as_formulas(given: str, reference: str, domain: str) -> Verdict | No
     one_sided = [bool(sign.search(left)) != bool(sign.search(right)) for sign in (_CONSTANT, _MODULO, _BASE)]
     if one_sided[0]:
         left, right = _CONSTANT.sub("", left), _CONSTANT.sub("", right)
+    if bool(_MEMBER.match(left)) != bool(_MEMBER.match(right)):
+        left, right = _MEMBER.sub("", left), _MEMBER.sub("", right)
+    if "=" not in left or "=" not in right:
+        left, right = _VALUE_OF_FUNCTION.sub("", left), _VALUE_OF_FUNCTION.sub("", right)
     found, expected = formula(_MODULO.sub("", left)), formula(_MODULO.sub("", right))
     if found is None or expected is None:
         return None
@@ -140,7 +161,8 @@ def compare_as_formulas(given: str, reference: str, domain: str) -> Verdict | No
     if comparison == "equal":
         return "unknown" if one_sided[0] else "right"
     letters = re.search(r"[A-Za-z]", _STRUCTURE.sub("", found + expected))
-    if comparison == "different" and not any(one_sided) and (domain == "math" or not letters):
+    upright = TEXT_COMMAND.search(found + expected)  # a unit, a name or the constant e
+    if comparison == "different" and not any(one_sided) and not upright and (domain == "math" or not letters):
         return "wrong"
     return "unknown" if comparison else None
 

@@ -6,7 +6,7 @@ import unicodedata
 LONGEST_FINAL = 200  # characters; a longer text is an explanation
 _LONGEST_CLEANED = 2_000  # characters; of a longer text only the spaces around it are taken away
 
-BOXED = re.compile(r"\\(?:boxed|fbox)\s*(?=\{)")
+BOXED = re.compile(r"\\{1,2}(?:boxed|fbox)\s*(?=\{)")
 _WRAPPINGS = (
     ("$$", "$$"),
     ("$", "$"),
@@ -17,10 +17,12 @@ _WRAPPINGS = (
     ("'", "'"),
     ("“", "”"),
 )
+_FORMULA_SIGNS = ("$$", "$", r"\(", r"\[")
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 
 
 _TRAILING = re.compile(r"(?<![.,;:\s])(?:[.,;:\s]|(?<![)}\]!])!)+\Z")  # (n + 1)! is a factorial
+_TRAILING_IN_FORMULA = re.compile(r"(?<![.,;:\s])[.,;:\s]+\Z")  # and so is 5! between dollar signs
 
 
 def braced(text: str, start: int) -> str | None:
@@ -45,15 +47,16 @@ def clean(answer: str) -> str:
         answer = "".join(str(unicodedata.decimal(letter, letter)) for letter in answer).replace("–", "-")
     if len(answer) > _LONGEST_CLEANED:
         return answer.strip()
-    previous = None
+    previous, trailing = None, _TRAILING
     while answer != previous:
         previous = answer
         answer = answer.strip().strip("*`").strip().lstrip(":").removeprefix("= ")
-        answer = _TRAILING.sub("", answer).strip()
+        answer = trailing.sub("", answer).strip()
         for opening, closing in _WRAPPINGS:
             inside = answer[len(opening) : len(answer) - len(closing)]
-            if inside and answer == opening + inside + closing and opening not in inside and closing not in inside:
-                answer = inside
+            signs = inside.replace(r"\$", "") if opening == "$" else inside
+            if inside and answer == opening + inside + closing and opening not in signs and closing not in signs:
+                answer, trailing = inside, _TRAILING_IN_FORMULA if opening in _FORMULA_SIGNS else trailing
         box = BOXED.match(answer)
         if box:
             answer = braced(answer, box.end()) or answer

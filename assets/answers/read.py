@@ -86,7 +86,7 @@ _FAREWELL = re.compile(
     re.IGNORECASE,
 )
 _ASSIGNMENTS = re.compile(  # "x = 3 and y = 4": an answer in parts
-    r"(?<![\w=])[A-Za-z]\w?\s?=\s?[-\w./\\{}]{1,30}(?:(?:,\s?(?:and|or)?|\s(?:and|or))\s?[A-Za-z]\w?\s?=\s?[-\w./\\{}]{1,30}){1,5}"
+    r"(?<![\w=])[A-Za-z]\w?\s?=\s?[-\w./\\{}]{1,30}(?:\$?(?:,\s?(?:and|or)?|\s(?:and|or))\s?\$?[A-Za-z]\w?\s?=\s?[-\w./\\{}]{1,30}){1,5}"
     r"[\s.$]*\Z"
 )
 _FORMULA_BEHIND = re.compile(r"\s?(?:[π√\\^!]|[nxyz]\b)")
@@ -259,7 +259,7 @@ def read_conclusion(text: str) -> str | None:
     last = sentences[-1]
     assigned = _ASSIGNMENTS.search(last)
     if assigned:
-        return clean(assigned[0])
+        return clean(assigned[0].replace("$", ""))
     left_side, equals, right_side = last.rpartition("=")
     if equals:
         return _result_of_equation(left_side, right_side)

@@ -140,4 +140,4 @@ def _words(text: str) -> list[str]:
 def _operators(text: str) -> str:
     """The signs that change what a text says: `-5` is not `5`, `x > 3` is not `x < 3`, `€20` is not `$20`."""
     text = re.sub(r"(?<=[a-z])-(?=[a-z])", "", text.casefold())
-    return "".join(re.findall(r"[-+*^<>=≤≥√\[\]{}€£¥₹!²³:|]|(?<![\w])/", text))
+    return "".join(re.findall(r"[-+*^<>=≤≥√\[\]{}€£¥₹!²³:|&]|\\\\|(?<![\w])/", text))

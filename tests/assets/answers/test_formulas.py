@@ -40,6 +40,8 @@ def empty_cache() -> Iterator[None]:
         (r"50\%", r"\frac{1}{2}", "equal"),
         ("2^{40} - 1 + x", "2^{40} + x", "different"),
         (r"\sqrt{x^2 + 2x + 1}", "|x + 1|", "close"),
+        (r"-2 \le x \le 7", "[-2, 7]", "equal"),
+        (r"-2 \\le x \\le 7", "[-2, 7]", "close"),
         (r"\frac{", r"x^{3} + 1", None),
         ("}{", r"x^{3} + 1", None),
         ("quit()", r"x^{3} + 1", None),
