@@ -5,7 +5,7 @@ The job `mirror_lake` adds the shards of the lake to a new Dagster instance.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from dagster import (
@@ -30,6 +30,7 @@ class Split(StrEnum):
 
 
 SHARDS = "shards"
+PARTITION_TAG = "dagster/partition"
 VARIANTS = (
     "boost_qa",
     "ori",
@@ -47,12 +48,24 @@ UNTUNED = "untuned"
 shards = DynamicPartitionsDefinition(name=SHARDS)
 
 
+class TwoDimensions(MultiPartitionsDefinition):
+    """Partitions of two dimensions whose runs have no tag per dimension.
+
+    Dagster 1.13.27 tags the run of a job backfill with its range and with the dimensions of the range's first key, and
+    then takes the first key for the whole range (dagster-io/dagster#28861). Remove this when that is fixed.
+    """
+
+    def get_tags_for_partition_key(self, partition_key: str) -> Mapping[str, str]:
+        """Only the tag with the whole key, which a job backfill replaces with its range."""
+        return {PARTITION_TAG: partition_key}
+
+
 def dialogue_partitions(scenarios: Iterable[str]) -> MultiPartitionsDefinition:
     """One partition per scenario and shard.
 
     Dagster writes a key of two dimensions in the alphabetical order of their names: `debate|orca_math-0003`.
     """
-    return MultiPartitionsDefinition({"scenario": StaticPartitionsDefinition(list(scenarios)), "shard": shards})
+    return TwoDimensions({"scenario": StaticPartitionsDefinition(list(scenarios)), "shard": shards})
 
 
 def sources(names: Iterable[str]) -> StaticPartitionsDefinition:
@@ -62,7 +75,7 @@ def sources(names: Iterable[str]) -> StaticPartitionsDefinition:
 
 def tunings(bases: Iterable[str], variants: Iterable[str]) -> MultiPartitionsDefinition:
     """One partition per base model and variant, such as `smollm2-135m|boost_qa`; `untuned` is the base model itself."""
-    return MultiPartitionsDefinition(
+    return TwoDimensions(
         {"base": StaticPartitionsDefinition(list(bases)), "variant": StaticPartitionsDefinition([UNTUNED, *variants])}
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
@@ -26,6 +26,9 @@ SECONDS = 180  # after which a run counts as hanging
 BOTH = ["scenario_dialogues", "scored_dialogues"]
 DEBATES = [f"debate|sums-{number:04d}" for number in range(3)]
 JOB = {"repositoryName": "__repository__", "repositoryLocationName": "master_dagster.definitions"}
+LAUNCH_BACKFILL = (
+    "launchPartitionBackfill(backfillParams: $given) { __typename ... on LaunchBackfillSuccess { backfillId } }"
+)
 
 pytestmark = pytest.mark.end_to_end
 
@@ -70,12 +73,9 @@ def tables(project: SampleProject, partitions: list[str]) -> list[pl.DataFrame]:
 def test_a_backfill_a_range_and_single_runs_write_the_same_tables(
     served_project: SampleProject, ui: str, instance: DagsterInstance, tmp_path: Path
 ) -> None:
-    backfill = mutate(
-        ui,
-        "launchPartitionBackfill(backfillParams: $given) { __typename ... on LaunchBackfillSuccess { backfillId } }",
-        "LaunchBackfillParams",
-        {"assetSelection": [{"path": [name]} for name in BOTH], "partitionNames": DEBATES},
-    )
+    selection = [{"path": [name]} for name in BOTH]
+    given = {"assetSelection": selection, "partitionNames": DEBATES}
+    backfill = mutate(ui, LAUNCH_BACKFILL, "LaunchBackfillParams", given)
     runs = finished_runs(instance, tags={"dagster/backfill": backfill["backfillId"]})
     assert [run.status for run in runs] == [DagsterRunStatus.SUCCESS]
     backfilled = tables(served_project, DEBATES)
@@ -90,6 +90,20 @@ def test_a_backfill_a_range_and_single_runs_write_the_same_tables(
             for keys in steps:
                 run_step(build_definitions(project.deployment), own, BOTH, keys)
         assert all(one.equals(two) for one, two in zip(backfilled, tables(project, DEBATES), strict=True))
+
+
+def test_a_backfill_of_the_job_makes_every_partition_of_its_range(
+    served_project: SampleProject, ui: str, instance: DagsterInstance
+) -> None:
+    keys = [f"error_correction|sums-{number:04d}" for number in range(3)]
+    partition_set = {"partitionSetName": "dialogues_and_scores_partition_set", "repositorySelector": JOB}
+    backfill = mutate(ui, LAUNCH_BACKFILL, "LaunchBackfillParams", {"selector": partition_set, "partitionNames": keys})
+    (run,) = finished_runs(instance, tags={"dagster/backfill": backfill["backfillId"]})
+    assert run.status is DagsterRunStatus.SUCCESS
+    tables(served_project, keys)
+    events = instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
+    materialised = {(str(event.asset_key), event.partition_key) for event in events}
+    assert materialised == {(str(AssetKey(asset)), key) for asset in BOTH for key in keys}
 
 
 def test_a_failed_run_is_re_executed_from_its_failure(

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
@@ -47,6 +48,13 @@ def reload_until_visible(page: Page, wanted: Locator) -> None:
     raise AssertionError(f"{wanted} did not appear")
 
 
+def wait_for_success(project: SampleProject, **chosen: Any) -> None:
+    """Wait until a run that fits the filter has succeeded."""
+    succeeded = RunsFilter(statuses=[DagsterRunStatus.SUCCESS], **chosen)
+    with DagsterInstance.from_config(str(project.folder / "dagster_home")) as history:
+        until(lambda: history.get_runs(succeeded), 300)
+
+
 def test_a_partition_is_materialised_from_the_ui(served_project: SampleProject, ui: str, page: Page) -> None:
     partition = "error_correction|sums-0000"
     page.goto(f"{ui}/assets/scenario_dialogues?view=partitions&partition={partition}")
@@ -56,6 +64,21 @@ def test_a_partition_is_materialised_from_the_ui(served_project: SampleProject, 
     reload_until_visible(page, page.get_by_text("sample dialogue"))
     expect(page.get_by_text("Materialized", exact=True).first).to_be_visible()
     assert served_project.endpoint.chats, "the run should have asked the models"
+
+
+def test_a_backfill_of_the_job_makes_every_partition_that_the_dialog_selects(
+    served_project: SampleProject, ui: str, page: Page
+) -> None:
+    page.goto(f"{ui}/locations/master_dagster.definitions/jobs/dialogues_and_scores/partitions")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_role("dialog").get_by_text("Select a partition").first.click()
+    page.get_by_text("debate", exact=True).first.click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="All", exact=True).last.click()  # shards
+    page.get_by_role("button", name="Launch backfill").click()
+    wait_for_success(served_project, job_name="dialogues_and_scores")
+    scored = served_project.deployment.lake().records(SCORED)
+    assert {record.name for record in scored} == {f"scenario=debate/shard=sums-{number:04d}" for number in range(3)}
 
 
 def test_a_failed_check_is_shown_on_its_asset(ui: str, page: Page) -> None:
@@ -82,7 +105,5 @@ def test_a_schedule_that_is_switched_on_ticks_and_launches_runs(
     expect(page.get_by_text(re.compile(r"\d+ partitions due")).first).to_be_visible()
     page.goto(f"{ui}/runs")
     expect(page.get_by_text("master/due").first).to_be_visible()
-    succeeded = RunsFilter(tags={"dagster/schedule_name": "nightly_partitions"}, statuses=[DagsterRunStatus.SUCCESS])
-    with DagsterInstance.from_config(str(served_project.folder / "dagster_home")) as history:
-        until(lambda: history.get_runs(succeeded), 300)
+    wait_for_success(served_project, tags={"dagster/schedule_name": "nightly_partitions"})
     assert {record.name for record in lake.records(SCORED)} > before
