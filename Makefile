@@ -18,7 +18,7 @@ SBOM := build/sbom
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-train lm-eval ui test check lint style lock docs docs-site bench sbom audit clean
+.PHONY: .env help setup demo demo-train lm-eval ui test check lint style lock docs docs-site bench sbom audit clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -130,7 +130,9 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.local
 	@touch $@
 
 # What Dagster's commands read in this folder, so that they all see the same instance. Your own lines are kept.
-.env: infra/dagster.yaml
-	@mkdir -p .dagster && cp infra/dagster.yaml .dagster/dagster.yaml
-	@touch .env && grep -q '^DAGSTER_HOME=' .env || echo "DAGSTER_HOME=$(DAGSTER_HOME)" >> .env
+# Checked by content at every call: a file that you made first is as new as ours.
+.env:
+	@mkdir -p .dagster
+	@[ .dagster/dagster.yaml -nt infra/dagster.yaml ] || cp infra/dagster.yaml .dagster/dagster.yaml
 	@touch .env
+	@grep -Eq '^(export )?DAGSTER_HOME=' .env || printf '\n%s\n' 'DAGSTER_HOME=$(DAGSTER_HOME)' >> .env

@@ -35,6 +35,7 @@ from master_dagster.automation.sensors import (
     backfilled_when_missing,
     dead_runs,
     failure_sensor,
+    register_shards,
     release_sensor,
 )
 from master_dagster.jobs import (
@@ -108,7 +109,13 @@ def build_definitions(deployment: Deployment) -> Definitions:
             nightly_schedule(settings.nightly_cron, settings.nightly_limits, settings.nightly_range),
             weekly_cleanup(on=settings.deployment == "aws"),  # no lifecycle rule of S3 covers what it deletes
         ],
-        sensors=[release_sensor(settings.release_after), failure_sensor(webhook), dead_runs, backfill_sensor()],
+        sensors=[
+            release_sensor(settings.release_after),
+            failure_sensor(webhook),
+            dead_runs,
+            register_shards,
+            backfill_sensor(),
+        ],
         resources=dagster_resources(deployment),
         # A step that needs its own process costs about three seconds, and every check is a step.
         executor=in_process_executor,

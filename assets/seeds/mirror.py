@@ -13,8 +13,8 @@ def mirror_shards(lake: Lake, instance: DagsterInstance) -> list[str]:
     Returns:
         The shards that were added to the instance, in canonical order.
     """
-    in_lake = all_shards(lake)
     in_instance = set(instance.get_dynamic_partitions(SHARDS))
+    in_lake = all_shards(lake)  # read after the instance, which learns of a shard when it is written
     for shard in sorted(in_instance.difference(in_lake)):
         instance.delete_dynamic_partition(SHARDS, shard)
     missing = [shard for shard in in_lake if shard not in in_instance]

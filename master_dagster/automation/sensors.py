@@ -1,4 +1,4 @@
-"""The sensors: releases, reports of failed runs, the end of dead runs, and backfills of missing partitions."""
+"""The sensors: releases, reports of failed runs, the end of dead runs, the lake's shards, and backfills of missing partitions."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -22,11 +22,13 @@ from dagster import (
 )
 
 from assets.boost_qa.release import RELEASES
+from assets.framework.partition_run import shown_keys
 from assets.framework.partitions import FREE_VARIANTS
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
+from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.failures import failure_message, post_alert
 from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, RANGE_END, RANGE_START, partitions_in_progress
 from master_dagster.jobs import mirror_lake, publish, release
@@ -125,6 +127,22 @@ def dead_runs(context: SensorEvaluationContext) -> SkipReason:
     """A process that is killed cannot report its end to Dagster."""
     ended = end_dead_runs(context.instance)
     return SkipReason(f"ended {', '.join(ended)}" if ended else "every started run has its process")
+
+
+@sensor(
+    name="register_shards",
+    minimum_interval_seconds=60,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Makes the shard partitions of this instance equal to the shards of the lake. A fresh instance over an "
+    "existing lake knows none, and the UI then offers no partition to materialise.",
+)
+def register_shards(context: SensorEvaluationContext, lake: ResourceParam[Lake]) -> SkipReason:
+    """Shards are dynamic partitions, which each instance keeps for itself."""
+    if not (added := mirror_shards(lake, context.instance)):
+        return SkipReason("the instance knows every shard of the lake")
+    message = f"this instance did not know {len(added)} shards of the lake and has registered them: {shown_keys(added)}"
+    context.log.warning(message)
+    return SkipReason(f"{message}; launch the job {mirror_lake.name} to record what else the lake has")
 
 
 def backfilled_when_missing(made: AssetsDefinition, cron: str) -> AssetsDefinition:

@@ -148,7 +148,13 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
     schedules = {schedule.name: schedule.description for schedule in repository.schedule_defs}
     assert set(schedules) == {"nightly_partitions", "weekly_cleanup"}
     sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
-    assert set(sensors) == {"release_when_enough", "report_failures", "end_dead_runs", "backfill_missing_partitions"}
+    assert set(sensors) == {
+        "release_when_enough",
+        "report_failures",
+        "end_dead_runs",
+        "register_shards",
+        "backfill_missing_partitions",
+    }
     assert all([*jobs.values(), *schedules.values(), *sensors.values()])
 
 

@@ -15,8 +15,9 @@ from dagster import (
     evaluate_automation_conditions,
 )
 
+from assets.framework.partitions import SHARDS
 from assets.seeds.mirror import mirror_shards
-from master_dagster.automation.sensors import release_sensor
+from master_dagster.automation.sensors import register_shards, release_sensor
 from master_dagster.definitions import build_definitions
 from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService
@@ -38,12 +39,27 @@ def definitions(planned_project: SampleProject) -> Definitions:
         ("backfill_missing_partitions", DefaultSensorStatus.STOPPED),
         ("report_failures", DefaultSensorStatus.RUNNING),
         ("end_dead_runs", DefaultSensorStatus.RUNNING),
+        ("register_shards", DefaultSensorStatus.RUNNING),
     ],
 )
 def test_sensors_that_spend_money_are_off_by_default_and_the_others_are_on(
     definitions: Definitions, name: str, status: DefaultSensorStatus
 ) -> None:
     assert definitions.get_repository_def().get_sensor_def(name).default_status is status
+
+
+def test_a_fresh_instance_is_given_the_shards_of_the_lake_and_the_tick_says_so(
+    planned_project: SampleProject, instance: DagsterInstance
+) -> None:
+    instance.add_dynamic_partitions(SHARDS, ["of_another_lake-0000"])
+    resources = {"lake": planned_project.deployment.lake()}
+    messages = []
+    for _ in range(2):
+        with build_sensor_context(instance=instance, resources=resources) as context:
+            messages.append(str(register_shards.evaluate_tick(context).skip_message))
+    assert instance.get_dynamic_partitions(SHARDS) == ["sums-0000"]
+    assert "did not know 1 shards of the lake and has registered them: sums-0000" in messages[0]
+    assert messages[1] == "the instance knows every shard of the lake"
 
 
 def evaluate(project: SampleProject, instance: DagsterInstance, after: int = 1) -> RunRequest | str:
