@@ -1,4 +1,4 @@
-"""The sensors: releases, reports of failed runs, the end of dead runs, the lake's shards, and backfills of missing partitions."""
+"""The sensors: releases, failed and dead runs, the shards of the lake, and backfills of missing partitions."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime

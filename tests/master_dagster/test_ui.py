@@ -78,7 +78,7 @@ def test_a_backfill_of_the_job_makes_every_partition_that_the_dialog_selects(
     page.get_by_role("button", name="Launch backfill").click()
     wait_for_success(served_project, job_name="dialogues_and_scores")
     scored = served_project.deployment.lake().records(SCORED)
-    assert {record.name for record in scored} == {f"scenario=debate/shard=sums-{number:04d}" for number in range(3)}
+    assert {record.name for record in scored} == {f"debate|sums-{number:04d}" for number in range(3)}
 
 
 def test_a_failed_check_is_shown_on_its_asset(ui: str, page: Page) -> None:
