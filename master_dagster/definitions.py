@@ -50,7 +50,7 @@ from master_dagster.jobs import (
 )
 from master_dagster.maintenance.cleanup import delete_leftovers, delete_released_journals, weekly_cleanup
 from master_dagster.resources import dagster_resources
-from master_dagster.settings import Deployment, load_deployment
+from master_dagster.settings import Deployment, check_dagster_home, load_deployment
 
 
 def build_definitions(deployment: Deployment) -> Definitions:
@@ -124,4 +124,5 @@ def build_definitions(deployment: Deployment) -> Definitions:
 
 pa.set_memory_pool(pa.system_memory_pool())  # pyarrow's own allocator does not return some 60 MB after a release
 
+check_dagster_home()
 defs = build_definitions(load_deployment())

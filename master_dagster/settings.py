@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from dagster import DagsterInvalidDefinitionError, ScheduleDefinition
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -39,16 +39,53 @@ from resources.training_jobs.configuration import TRAINING_BACKENDS, TrainerConf
 Loaded = TypeVar("Loaded")
 PLUGIN_GROUPS: tuple[PluginGroup[Any], ...] = (SIGNALS, SEED_SOURCES, TRAINING_BACKENDS, BENCHMARK_KINDS)
 PROJECT = Path(__file__).parents[1]
+ENCODING = "utf-8-sig"  # of `.env`: some editors begin a file with a byte order mark
 
 
 def settings_folder() -> Path:
-    """The folder of `.env`, where relative paths of settings start.
+    """The folder of the project: `.env` is there, and relative paths of settings start there.
 
-    It is the working directory where that has a `.env`, and else the project's folder, so that every command finds the
-    project's settings and lake from any folder. Without any `.env` it is the working directory.
+    It is the folder that MASTER_PROJECT names; else the nearest folder, from the working directory upwards, whose
+    `.env` has settings; else the folder of this code where that has a `.env`; else the working directory.
+
+    Raises:
+        ConfigurationError: MASTER_PROJECT names no folder.
     """
     here = Path.cwd()
-    return PROJECT if not (here / ".env").is_file() and (PROJECT / ".env").is_file() else here
+    if named := os.environ.get("MASTER_PROJECT"):
+        folder = Path(named).expanduser().absolute()
+        if not folder.is_dir():
+            raise ConfigurationError(f"MASTER_PROJECT: {named!r} is not a folder; name the folder that has your .env")
+        return folder
+    found = next((folder for folder in (here, *here.parents) if _has_settings(folder / ".env")), None)
+    return found or (PROJECT if (PROJECT / ".env").is_file() else here)
+
+
+def _has_settings(dot_env: Path) -> bool:
+    """Whether a `.env` is ours: in the folder of this code, or with settings. Other programs write such files too."""
+    if dot_env.parent == PROJECT and dot_env.is_file():
+        return True
+    try:
+        return any(name.startswith("MASTER_") for name in dotenv_values(dot_env, encoding=ENCODING))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def check_dagster_home() -> None:
+    """Refuse to load the code location where Dagster would not record its runs in the project's instance.
+
+    Dagster reads `.env` in the working directory only, before it loads any code.
+
+    Raises:
+        ConfigurationError: names the folder and the variable.
+    """
+    dot_env = settings_folder() / ".env"
+    home = dotenv_values(dot_env, encoding=ENCODING).get("DAGSTER_HOME")
+    if home and "DAGSTER_HOME" not in os.environ and not dot_env.parent.samefile(Path.cwd()):
+        raise ConfigurationError(
+            f"Dagster does not read {dot_env} from this folder: give the command in {dot_env.parent}, or with the "
+            f"environment variable DAGSTER_HOME={home}"
+        )
 
 
 def _in_settings_folder(name_or_path: str) -> str:
@@ -65,9 +102,9 @@ def named_file(name_or_path: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Every setting, with a default that works. Read from the environment and `.env`, with the prefix `MASTER_`."""
+    """Every setting, with a default that works. Read from the environment, with the prefix `MASTER_`."""
 
-    model_config = SettingsConfigDict(env_prefix="MASTER_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MASTER_", extra="ignore", frozen=True)
 
     deployment: Literal["local", "aws"] = Field(
         default="local", description="`local`: this machine; `aws`: the lake must be on S3."
@@ -204,7 +241,7 @@ def misspelled(environment: Iterable[str]) -> list[str]:
 
     Other programs use the prefix too, so other names are left alone.
     """
-    known = [name.upper() for name in Settings.model_fields]
+    known = ["PROJECT", *(name.upper() for name in Settings.model_fields)]
     messages = []
     for variable in sorted(environment):
         name = variable.removeprefix("MASTER_")
@@ -224,7 +261,7 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: names every wrong setting, its value and what is allowed.
     """
-    load_dotenv(settings_folder() / ".env")
+    load_dotenv(settings_folder() / ".env", encoding=ENCODING)
     messages = misspelled(os.environ)
     settings = None
     try:

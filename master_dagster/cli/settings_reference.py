@@ -35,11 +35,13 @@ the bare name of a shipped file or the path of your own. Everything is read and 
 loaded; all errors in all files are reported at once. Keys are never settings: a profile names the environment variable
 that holds one.
 
-Commands work in every folder: without a `.env` in the working directory, the `.env` of the project is read, and
-relative paths start at the project's folder.
+The project's folder is the one that the environment variable `MASTER_PROJECT` names; without it, the nearest folder,
+from the working directory upwards, whose `.env` has settings (`MASTER_…`); without such a file, the clone. `.env` is
+read there, and relative paths of settings start there, so commands work in every folder.
 
 `make` writes one line of Dagster's own into `.env`: `DAGSTER_HOME`, the instance that the UI, the schedules and the
-command line share. For Dagster's commands, a line in `.env` takes precedence over the environment.
+command line share. For Dagster's commands, a line in `.env` takes precedence over the environment. They read `.env` in
+the working directory only: in another folder, set `DAGSTER_HOME` for them, or they refuse.
 
 An empty default means: not set.
 """

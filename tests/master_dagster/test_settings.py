@@ -16,7 +16,14 @@ from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import CONFIGURATIONS as SEEDS
 from assets.seeds.configuration import SEED_SOURCES
 from master_dagster.resources import dagster_resources
-from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
+from master_dagster.settings import (
+    Settings,
+    check_dagster_home,
+    load_deployment,
+    load_settings,
+    misspelled,
+    settings_folder,
+)
 from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
 from resources.training_jobs.configuration import CONFIGURATIONS as TRAINERS
@@ -67,6 +74,7 @@ def test_every_folder_finds_the_settings_and_the_lake_of_the_project(
     lines += ["MASTER_SCENARIOS=my scenarios,", "MASTER_PROFILE=my profile.yaml", "MASTER_TRAINER=my trainer.yaml"]
     (project / ".env").write_bytes(codecs.BOM_UTF8 + "".join(f"{line}\r\n" for line in lines).encode())
     monkeypatch.setattr("master_dagster.settings.PROJECT", project)
+    (elsewhere / ".env").write_text("OF_ANOTHER_PROGRAM=1\nMASTER=2\n")
     found = []
     for folder in (project, elsewhere):
         monkeypatch.chdir(folder)
@@ -81,11 +89,57 @@ def test_every_folder_finds_the_settings_and_the_lake_of_the_project(
     assert found[0][1:] == (project, 7)
 
 
+@pytest.mark.parametrize(
+    ("working", "named", "expected"),
+    [
+        ("mine/deep/deeper", None, "mine"),
+        ("mine", None, "mine"),
+        ("clone/docs", None, "clone"),
+        ("nowhere", None, "clone"),
+        ("nowhere", "mine", "mine"),
+        ("clone", "mine", "mine"),
+    ],
+)
+def test_the_project_is_the_named_folder_or_the_nearest_one_with_settings(
+    bare_folder: Path, monkeypatch: pytest.MonkeyPatch, working: str, named: str | None, expected: str
+) -> None:
+    """The clone is inside a folder with settings, and its own `.env` has none, as `make` writes it."""
+    for folder in ("mine/deep/deeper", "clone/docs", "nowhere"):
+        (bare_folder / folder).mkdir(parents=True)
+    (bare_folder / "clone" / ".env").write_text("DAGSTER_HOME=/clone/.dagster\n")
+    (bare_folder / "mine" / ".env").write_text("MASTER_LAKE_ROOT=lake\n")
+    (bare_folder / "mine" / "deep" / ".env").write_text("OF_ANOTHER_PROGRAM=1\n")
+    monkeypatch.setattr("master_dagster.settings.PROJECT", bare_folder / "clone")
+    monkeypatch.chdir(bare_folder / working)
+    if named:
+        monkeypatch.setenv("MASTER_PROJECT", str(bare_folder / named))
+    assert settings_folder() == bare_folder / expected
+
+
+def test_a_project_that_is_no_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_PROJECT", "/no/such/folder")
+    with pytest.raises(ConfigurationError, match=r"MASTER_PROJECT: '/no/such/folder' is not a folder"):
+        load_settings()
+
+
+def test_from_another_folder_dagster_needs_its_home(bare_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dagster's commands read `.env` in the working directory only."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    (bare_folder / ".env").write_text("MASTER_LAKE_ROOT=lake\nDAGSTER_HOME=/mine/.dagster\n")
+    check_dagster_home()
+    (bare_folder / "deep").mkdir()
+    monkeypatch.chdir(bare_folder / "deep")
+    with pytest.raises(ConfigurationError, match=r"\.env from this folder: .* DAGSTER_HOME=/mine/\.dagster"):
+        check_dagster_home()
+    load_settings()  # sets it
+    check_dagster_home()
+
+
 def test_a_key_in_dot_env_reaches_the_environment_and_overrides_nothing(
     bare_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANOTHER_KEY", "from the environment")
-    (bare_folder / ".env").write_text("SOME_KEY=opensesame\nANOTHER_KEY=from the file\n")
+    (bare_folder / ".env").write_text("MASTER_PROFILE=laptop\nSOME_KEY=opensesame\nANOTHER_KEY=from the file\n")
     load_settings()
     assert (os.environ["SOME_KEY"], os.environ["ANOTHER_KEY"]) == ("opensesame", "from the environment")
 
