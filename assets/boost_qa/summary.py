@@ -10,7 +10,7 @@ from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.boost_qa.selection import query
 from assets.framework.check_files import query_rows
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import picture, sample_markdown, table_markdown
+from assets.framework.ui_metadata import picture, sample_markdown, stored_at, table_markdown
 from resources.lake.tables import Lake
 
 
@@ -27,7 +27,7 @@ def release_metadata(lake: Lake, release: Release, scenarios: Scenarios) -> dict
         "rows by scenario": picture(scenarios_figure(rows, scenarios), "rows by scenario and split"),
         "dagster/row_count": MetadataValue.int(sum(manifest["rows"].values())),
         "release": MetadataValue.text(release.id),
-        "path": MetadataValue.text(release.folder),
+        "path": stored_at(lake.store, release.folder),
         "changes": MetadataValue.text("first release") if changes is None else table_markdown(changes),
         "not released": table_markdown(manifest["removed"]),
         "coverage": MetadataValue.float(manifest["coverage"]),

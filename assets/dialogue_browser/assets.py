@@ -7,7 +7,7 @@ from dagster import AllPartitionMapping, AssetDep, Failure, MaterializeResult, M
 from assets.dialogue_browser.gathering import BrowserError
 from assets.dialogue_browser.publishing import Browser, make_browser
 from assets.dialogue_browser.schema import LISTED
-from assets.framework.ui_metadata import OWNERS, column_schema, table_markdown
+from assets.framework.ui_metadata import OWNERS, column_schema, stored_at, table_markdown
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 
@@ -29,14 +29,14 @@ def dialogue_browser(lake: ResourceParam[Lake]) -> MaterializeResult[Any]:
         browser = make_browser(lake)
     except (BrowserError, StoreError) as error:
         raise Failure(str(error), allow_retries=False) from None
-    return MaterializeResult(metadata=browser_metadata(browser))
+    return MaterializeResult(metadata=browser_metadata(lake, browser))
 
 
-def browser_metadata(browser: Browser) -> dict[str, Any]:
+def browser_metadata(lake: Lake, browser: Browser) -> dict[str, Any]:
     """What the UI shows of a browser."""
     manifest = browser.manifest
     return {
-        "page": MetadataValue.text(f"{browser.folder}/index.html"),
+        "page": stored_at(lake.store, f"{browser.folder}/index.html"),
         "dialogues by verdict": table_markdown(manifest["counts"], len(manifest["counts"])),
         "dagster/row_count": MetadataValue.int(manifest["dialogues"]),
         "release": MetadataValue.text(manifest["release_folder"]),

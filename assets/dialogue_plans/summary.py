@@ -9,7 +9,7 @@ import polars as pl
 from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogue_plans.schema import DIALOGUE_PLANS, SPLIT_NAMES
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import ROW_COUNT, sample_markdown, table_markdown
+from assets.framework.ui_metadata import ROW_COUNT, sample_markdown, stored_at, table_markdown
 from assets.seeds.schema import SEEDS
 from assets.seeds.shards import source_shards
 from resources.lake.tables import Lake
@@ -97,6 +97,6 @@ def plans_metadata(
                 "planned": "now" if shard in new else "earlier, unchanged",
                 "rules": "current" if facts["rules"] == rules.identity else "earlier ones, different from the current",
                 "embedder": facts["embedder"] or "not needed",
-                "file": lake.path(DIALOGUE_PLANS, {"shard": shard}),
+                "file": stored_at(lake.store, lake.path(DIALOGUE_PLANS, {"shard": shard})),
             },
         )

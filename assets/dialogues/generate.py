@@ -65,8 +65,8 @@ class DialogueGeneration:
 
     def describe(self, key: str) -> Mapping[str, Any]:
         """The metadata of a partition that was there before."""
-        rows = self.lake.read(DIALOGUES, [partition_columns(key)]).to_dicts()
-        return dialogues_metadata(rows, None, "passed", "", self.lake.path(DIALOGUES, partition_columns(key)))
+        keys = partition_columns(key)
+        return dialogues_metadata(self.lake, keys, self.lake.read(DIALOGUES, [keys]).to_dicts(), None)
 
     def read(self, key: str) -> PartitionInputs:
         """See `assets.dialogues.inputs.read_inputs`."""
@@ -117,7 +117,7 @@ class DialogueGeneration:
         }
         frame = DIALOGUES.frame(made)
         self.lake.write(DIALOGUES, inputs.keys, frame, fingerprint=inputs.fingerprint, gate=passed, facts=facts)
-        return Written(dialogues_metadata(made, usage, passed, reason, self.lake.path(DIALOGUES, inputs.keys)), reason)
+        return Written(dialogues_metadata(self.lake, inputs.keys, made, usage, passed, reason), reason)
 
 
 async def generate_dialogue(task: DialogueTask, turn_loop: TurnLoop, scope: str) -> Dialogue:

@@ -4,26 +4,41 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from assets.dialogues.schema import DIALOGUES
 from assets.framework.scenarios.scenario import titled
-from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, gate_metadata, sample_markdown, table_markdown
+from assets.framework.ui_metadata import (
+    ROW_COUNT,
+    counts_markdown,
+    gate_metadata,
+    sample_markdown,
+    stored_at,
+    table_markdown,
+)
 from assets.framework.usage_metadata import calls_metadata
 from resources.chat.calls import Usage
 from resources.lake.records import Gate
+from resources.lake.tables import Lake
 
 Dialogue = Mapping[str, Any]  # a row of `scenario_dialogues`
 
 
 def dialogues_metadata(
-    rows: Sequence[Dialogue], usage: Usage | None, gate: Gate, gate_reason: str, path: str
+    lake: Lake,
+    keys: Mapping[str, str],
+    rows: Sequence[Dialogue],
+    usage: Usage | None,
+    gate: Gate = "passed",
+    gate_reason: str = "",
 ) -> dict[str, Any]:
     """A partition's metadata, in order of interest.
 
     Args:
+        lake: where it is written.
+        keys: its keys.
         rows: its rows of `scenario_dialogues`.
         usage: see `calls_metadata`.
         gate: whether its own gate passed.
         gate_reason: why not.
-        path: its file, relative to the lake.
     """
     complete = [row for row in rows if row["status"] == "complete"]
     shown = (complete or list(rows))[:1]
@@ -37,8 +52,8 @@ def dialogues_metadata(
         "refused utterances": counts_markdown("reason", "utterances", refused.most_common()),
         "gate": gate_metadata(gate, gate_reason),
         "tokens": sum(row["prompt_tokens"] + row["completion_tokens"] for row in rows),
-        **calls_metadata(usage, plotted=True),
-        "file": path,
+        **calls_metadata(lake, DIALOGUES, keys, usage, plotted=True),
+        "file": stored_at(lake.store, lake.path(DIALOGUES, keys)),
         ROW_COUNT: len(rows),
     }
 

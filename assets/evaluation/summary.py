@@ -5,7 +5,14 @@ from typing import Any
 
 from assets.evaluation.runs import EvaluatedPartition
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES, REASONS
-from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, gate_metadata, sample_markdown, table_markdown
+from assets.framework.ui_metadata import (
+    ROW_COUNT,
+    counts_markdown,
+    gate_metadata,
+    sample_markdown,
+    stored_at,
+    table_markdown,
+)
 from assets.framework.usage_metadata import calls_metadata, total_usage
 from resources.lake.tables import Lake
 
@@ -40,7 +47,12 @@ def scores_metadata(partition: EvaluatedPartition, lake: Lake) -> dict[str, Any]
         "verdicts": counts_markdown("verdict", "answers", [*verdicts, *reasons]),
         "tokens": sum(score["prompt_tokens"] + score["completion_tokens"] for score in scores),
         "gate": gate_metadata(partition.gate, GATE_FAILED),
-        **calls_metadata(None if partition.usage is None else total_usage(partition.usage.values())),
+        **calls_metadata(
+            lake,
+            BENCHMARK_SCORES,
+            partition.keys,
+            None if partition.usage is None else total_usage(partition.usage.values()),
+        ),
     }
     if partition.unparsed:
         shown["rows that are no question"] = table_markdown(
@@ -50,8 +62,8 @@ def scores_metadata(partition: EvaluatedPartition, lake: Lake) -> dict[str, Any]
             ]
         )
     return shown | {
-        "answers": lake.path(BENCHMARK_ANSWERS, partition.keys),
-        "file": lake.path(BENCHMARK_SCORES, partition.keys),
+        "answers": stored_at(lake.store, lake.path(BENCHMARK_ANSWERS, partition.keys)),
+        "file": stored_at(lake.store, lake.path(BENCHMARK_SCORES, partition.keys)),
         ROW_COUNT: len(scores),
     }
 

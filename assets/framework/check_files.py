@@ -4,6 +4,7 @@
     -- severity: warn
     -- blocking: false
     -- parameters: {limit: $quality_rules.judge.minimum_coverage, least: 20}
+    -- advice: Use a stronger judge.
     --
     -- Comment lines below an empty one are for the reader.
     SELECT scenario, shard FROM this_run WHERE …
@@ -11,7 +12,7 @@
 The query returns the offending rows. The file's name is the check's name. `description` is required; `severity` is
 `error` (the default) or `warn`; a failed check with `blocking: true`, whose severity has to be `error`, stops later
 assets of the same run. `parameters` are the values of the query's `$names`; a value that begins with `$` is a setting
-of one of the deployment's resources.
+of one of the deployment's resources. `advice` says what to do where the check fails.
 """
 
 import re
@@ -67,6 +68,8 @@ class Check(Generic[Checked]):
     severity: AssetCheckSeverity | Callable[[Checked], AssetCheckSeverity] = AssetCheckSeverity.ERROR
     blocking: bool = False
     query: str = ""  # of a check in SQL
+    advice: str = ""  # what to do where it fails
+    limits: Callable[[Checked], Mapping[str, Any]] = lambda _: {}  # values that the query compares with, by name
     resources: frozenset[str] = frozenset()  # names of the resources whose settings the query takes
 
 
@@ -77,6 +80,7 @@ class FrontMatter(Configuration):
     severity: Literal["error", "warn"] = "error"
     blocking: bool = False
     parameters: Mapping[str, Any] = Field(default_factory=dict)
+    advice: str = ""
 
     @model_validator(mode="after")
     def _blocks_on_errors(self) -> Self:
@@ -121,13 +125,16 @@ def _read_check(path: Path) -> Check[Queryable]:
         raise ConfigurationError(f"{path}:1: name the file as the check, in small letters, digits and underscores")
     settings = _read_front_matter(path, query)
     _compare_parameters(path, query, settings.parameters)
+    limits = partial(_values, path, settings.parameters)
     return Check(
         path.stem,
         settings.description,
-        partial(_offending_rows, path, query, settings.parameters),
+        lambda checked: query_rows(checked.connection, query, limits(checked)),
         AssetCheckSeverity(settings.severity.upper()),
         settings.blocking,
         query,
+        settings.advice,
+        limits,
         frozenset(resource for value in settings.parameters.values() if (resource := _setting(value)[0])),
     )
 
@@ -176,9 +183,7 @@ def _setting(value: object) -> tuple[str, str]:
     return resource, attribute
 
 
-def _offending_rows(
-    path: Path, query: str, parameters: Mapping[str, Any], checked: Queryable
-) -> Iterator[OffendingRow]:
+def _values(path: Path, parameters: Mapping[str, Any], checked: Queryable) -> Mapping[str, Any]:
     values = dict(parameters)
     for name, value in parameters.items():
         resource, attribute = _setting(value)
@@ -187,4 +192,4 @@ def _offending_rows(
                 values[name] = attrgetter(attribute)(checked.resources[resource])
             except AttributeError as error:
                 raise ConfigurationError(f"{path}: parameter {name} is {value}, but {error}") from None
-    return query_rows(checked.connection, query, values)
+    return values

@@ -32,6 +32,7 @@ from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake, Table
 
 SHOWN_ROWS = 12
+SHOWN_CHARACTERS = 120  # of one value in a check's description
 
 
 class NothingToCheck(Exception):
@@ -198,9 +199,23 @@ def check_result(asset: str, check: Check[Run], run: Run) -> AssetCheckResult:
         check_name=check.name,
         asset_key=AssetKey(asset),
         passed=not failures,
+        description=failure_text(failures, shown[0], check.limits(run), check.advice) if shown else None,
         severity=check.severity(run) if callable(check.severity) else check.severity,
         metadata=metadata,
     )
+
+
+def failure_text(failures: int, first: OffendingRow, limits: Mapping[str, Any], advice: str) -> str:
+    """Why a check failed, in one line: how many rows offend, the first of them, the limits, and what to do."""
+    named = [", ".join(f"{name} {_short(value)}" for name, value in part.items()) for part in (first, limits)]
+    count = "1 row offends" if failures == 1 else f"{failures:,} rows offend, the first"
+    text = f"{count}: {named[0]}" + (f" (limits: {named[1]})" if named[1] else "")
+    return f"{text}. {advice}".strip()
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split())
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + " …"
 
 
 def _partition_keys(context: AssetCheckExecutionContext) -> frozenset[str] | None:

@@ -44,6 +44,7 @@ class Outcomes:
 
     keys: Sequence[str]
     written: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # metadata, by partition key
+    current: set[str] = field(default_factory=set)  # of the written ones: they were there, and nothing was done
     gate_failures: dict[str, str] = field(default_factory=dict)  # written, but the gate failed: why
     failures: dict[str, str] = field(default_factory=dict)  # not made: why
 
@@ -54,10 +55,11 @@ class Outcomes:
             self.gate_failures[key] = written.gate_failure
 
     def summary(self) -> str:
-        """How many partitions are written and which are left, in one sentence."""
+        """How many partitions are written, how many of them were there before, and which are left, in one sentence."""
         left = [key for key in self.keys if key not in self.written and key not in self.failures]
         rest = f"left: {shown_keys(left)}" if left else "nothing is left"
-        return f"{len(self.written)} of {len(self.keys)} partitions are written; {rest}"
+        before = f" ({len(self.current)} of them before this run)" if self.current else ""
+        return f"{len(self.written)} of {len(self.keys)} partitions are written{before}; {rest}"
 
 
 class PartitionWork(Protocol[Inputs, Made]):
@@ -159,6 +161,7 @@ def _release(claimed: PartitionClaim, _made: "asyncio.Task[None]") -> None:
 def _describe_current(work: PartitionWork[Inputs, Made], key: str, outcomes: Outcomes) -> bool:
     if current := work.is_current(key):
         outcomes.written[key] = work.describe(key)
+        outcomes.current.add(key)
     return current
 
 

@@ -6,7 +6,14 @@ An outage that may pass is retried where nobody waits for the run; where somebod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from dagster import AssetExecutionContext, AssetMaterialization, AssetObservation, Failure, RetryRequested
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetObservation,
+    Failure,
+    PathMetadataValue,
+    RetryRequested,
+)
 
 from assets.framework.partition_run import Outcomes, shown_keys
 from assets.framework.partitions import selected_keys
@@ -63,6 +70,9 @@ def report_outcomes(
         context.add_asset_metadata(metadata, partition_key=key)
     rows = sum(metadata.get(ROW_COUNT, 0) for metadata in outcomes.written.values())
     context.log.info(f"{outcomes.summary()}; they have {rows:,} rows")
+    if paths := _paths(outcomes):
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        context.log.info(f"In {paths[0]}{more}")
 
 
 @contextmanager
@@ -104,6 +114,14 @@ def retry_outage(
         raise RetryRequested(max_retries=len(retry_seconds), seconds_to_wait=seconds) from error
     if isinstance(error, BudgetSpent | EndpointUnusable | StoreError) and not isinstance(error, NotPublished):
         context.instance.add_run_tags(context.run.run_id, {OUTAGE_TAG: type(error).__name__})
+
+
+def _paths(outcomes: Outcomes) -> list[str]:
+    """The first full path of each written partition."""
+    found = []
+    for metadata in outcomes.written.values():
+        found += [value.path or "" for value in metadata.values() if isinstance(value, PathMetadataValue)][:1]
+    return found
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:

@@ -11,12 +11,14 @@ import polars as pl
 from dagster import (
     MarkdownMetadataValue,
     MetadataValue,
+    PathMetadataValue,
     TableColumn,
     TableColumnConstraints,
     TableSchema,
 )
 
 from resources.lake.records import Gate
+from resources.lake.store import Store
 from resources.lake.tables import Table
 
 if TYPE_CHECKING:
@@ -86,6 +88,11 @@ def sample_markdown(*parts: tuple[str, str], limit: int = 800) -> MarkdownMetada
     """A dialogue, a seed or an answer: each part is a heading and an untrusted text, cut at `limit` characters."""
     shown = [f"**{heading}**\n\n{quoted(text, limit)}" for heading, text in parts]
     return MetadataValue.md("\n\n".join(shown) or "none")
+
+
+def stored_at(store: Store, path: str) -> PathMetadataValue:
+    """The full address of a file or folder of the lake; the UI shows it with a button that copies it."""
+    return MetadataValue.path(store.uri(path))
 
 
 def gate_metadata(gate: Gate, reason: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from assets.framework.intervals import Interval
-from assets.framework.ui_metadata import COLOURS, new_figure, picture, table_markdown
+from assets.framework.ui_metadata import COLOURS, new_figure, picture, stored_at, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from assets.judge_calibration.faults import KINDS, NONE
 from assets.judge_calibration.rates import Rates, corrected_errors, rates_by, rates_of
@@ -34,8 +34,8 @@ def calibration_metadata(lake: Lake, keys: Mapping[str, str], usage: Usage | Non
         "items without a verdict": rates.unjudged,
         "judge model": facts["judge_model"],
         "dagster/row_count": items.height,
-        **calls_metadata(usage),
-        "path": lake.path(JUDGE_CALIBRATION, keys),
+        **calls_metadata(lake, JUDGE_CALIBRATION, keys, usage),
+        "path": stored_at(lake.store, lake.path(JUDGE_CALIBRATION, keys)),
     }
 
 

@@ -27,6 +27,11 @@ from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
 from resources.progress import progress
 
+NEARLY_ALL_REJECTED = (
+    "Nearly every dialogue was rejected. Read some (`master-dagster show --rejected`): a weak model, prompts that do "
+    "not fit the seeds, or wrong references are the usual causes. docs/quality.md says what each reason means."
+)
+
 
 def scores_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
     """The stage for the scenarios of a deployment; `partitions` are scenario × shard."""
@@ -66,5 +71,8 @@ def scores_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
                 lake, chat, scenarios, prompts, quality_rules, outcomes.keys, shown, context.run.run_id
             )
             run_async(run_partitions(work, outcomes, address=lake.store.uri(SCORED.name)))
+            context.log.info(work.summary())
+            if work.nearly_all_rejected:
+                context.log.warning(NEARLY_ALL_REJECTED)
 
     return scored_dialogues

@@ -1,6 +1,7 @@
 """Scoring the partitions of a run: what `assets.framework.partition_run` does with one partition of scores."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ from resources.chat.service import ChatService
 from resources.chat.throughput import Throughput
 from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake
+
+SHOWN_REASONS = 5
+FEW_ACCEPTED, LEAST_DECIDED = 0.1, 10  # a share, and the dialogues from which on it means something
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,9 @@ class DialogueScoring:
     decisions: Decisions = field(init=False)
     rules_identity: str = field(init=False)
     chat: ChatEngine = field(init=False)
-    accepted: int = 0  # dialogues of this run
+    accepted: int = 0  # dialogues of the run's partitions
     decided: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # of rejection, with the number of dialogues
     partners: PartnerQuestions = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,10 +96,9 @@ class DialogueScoring:
     def describe(self, key: str) -> Mapping[str, Any]:
         """The metadata of a partition that was there before."""
         keys = partition_columns(key)
-        scores, dialogues = self.lake.read(SCORED, [keys]), self.lake.read(DIALOGUES, [keys])
-        return scores_metadata(
-            scores, dialogues, None, "passed", self.lake.path(SCORED, keys), rules_alone=self.rules_alone
-        )
+        scores = self.lake.read(SCORED, [keys])
+        self._count(scores)
+        return scores_metadata(self.lake, keys, scores, None, rules_alone=self.rules_alone)
 
     def read(self, key: str) -> ScoringInputs:
         """The partition's dialogues, their signals and failed rules, and the verdicts that need no new call."""
@@ -144,8 +148,7 @@ class DialogueScoring:
         scores = SCORED.frame(
             [score_row(row, one, judgement, judge_model, self.rules, self.decisions) for row, one, judgement in made]
         )
-        self.accepted += int(scores["accepted"].sum())
-        self.decided += scores.height
+        self._count(scores)
         return scores
 
     def write(self, key: str, inputs: ScoringInputs, made: pl.DataFrame) -> Written:
@@ -160,8 +163,7 @@ class DialogueScoring:
         }
         fingerprint = self._fingerprint(inputs.record)
         self.lake.write(SCORED, keys, made, fingerprint=fingerprint, gate=gate, facts=facts, made_from=inputs.record)
-        dialogues, path = self.lake.read(DIALOGUES, [keys]), self.lake.path(SCORED, keys)
-        metadata = scores_metadata(made, dialogues, usage, gate, path, rules_alone=self.rules_alone)
+        metadata = scores_metadata(self.lake, keys, made, usage, gate, rules_alone=self.rules_alone)
         return Written(metadata, GATE_FAILED if gate == "failed" else "")
 
     def _fingerprint(self, dialogues: PartitionRecord) -> str:
@@ -187,6 +189,22 @@ class DialogueScoring:
         scores = self.lake.read(SCORED, [dialogues.keys])
         verdicts = written_verdicts(scores, screened)
         return verdicts, len(verdicts) / max(1, asked_about(scores).height)
+
+    def _count(self, scores: pl.DataFrame) -> None:
+        self.accepted += int(scores["accepted"].sum())
+        self.decided += scores.height
+        self.reasons.update(scores["rejection_reasons"].explode().drop_nulls())
+
+    def summary(self) -> str:
+        """How many dialogues are accepted and why the others are not, in one sentence."""
+        reasons = ", ".join(f"{name} {count}" for name, count in self.reasons.most_common(SHOWN_REASONS))
+        accepted = f"{self.accepted} of {self.decided} dialogues are accepted"
+        return f"{accepted}; rejected: {reasons}" if reasons else accepted
+
+    @property
+    def nearly_all_rejected(self) -> bool:
+        """Whether so few dialogues are accepted that something is likely to be wrong."""
+        return self.decided >= LEAST_DECIDED and self.accepted < FEW_ACCEPTED * self.decided
 
     def _accepted_so_far(self) -> str:
         return f"{self.accepted} of {self.decided} accepted so far, " if self.decided else ""

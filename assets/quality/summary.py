@@ -1,11 +1,13 @@
 """What the UI shows of a partition of scores."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 from dagster import MarkdownMetadataValue, MetadataValue
 
+from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import dialogue_parts
 from assets.framework.ui_metadata import (
     COLOURS,
@@ -14,14 +16,17 @@ from assets.framework.ui_metadata import (
     new_figure,
     picture,
     sample_markdown,
+    stored_at,
     table_markdown,
 )
 from assets.framework.usage_metadata import calls_metadata
 from assets.quality.gate import judge_coverage
 from assets.quality.judge import PAPER_ERROR_RATE
 from assets.quality.rules import REASONS
+from assets.quality.schema import SCORED
 from resources.chat.calls import Usage
 from resources.lake.records import Gate
+from resources.lake.tables import Lake
 
 RULES_ALONE = "the rules alone: the profile says that its judge is too weak to decide"
 GATE_FAILED = (
@@ -30,31 +35,33 @@ GATE_FAILED = (
 
 
 def scores_metadata(
+    lake: Lake,
+    keys: Mapping[str, str],
     scores: pl.DataFrame,
-    dialogues: pl.DataFrame,
     usage: Usage | None,
-    gate: Gate,
-    path: str,
+    gate: Gate = "passed",
     *,
     rules_alone: bool = False,
 ) -> dict[str, Any]:
     """A partition's metadata, in order of interest.
 
     Args:
+        lake: where it is written.
+        keys: its keys.
         scores: its rows of `scored_dialogues`.
-        dialogues: the rows of `scenario_dialogues` that were scored.
         usage: see `calls_metadata`.
         gate: whether the partition's own gate passed.
-        path: its file, relative to the lake.
         rules_alone: the profile's judge is too weak to decide.
     """
     ranked = scores.sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
-    coverage = judge_coverage(scores)
+    dialogues, coverage = lake.read(DIALOGUES, [keys]), judge_coverage(scores)
+    accepted = int(scores["accepted"].sum())
     return {
         "best dialogue": _sample(ranked.head(1), dialogues),
         "worst dialogue": _sample(ranked.tail(1), dialogues),
-        "accepted": scores["accepted"].sum(),
-        "rejected": scores.height - scores["accepted"].sum(),
+        "accepted": accepted,
+        "rejected": scores.height - accepted,
+        "accepted share": accepted / max(1, scores.height),  # a number, so that the UI plots it over time
         "rejected because": table_markdown(_reasons(scores)),
         "decided by": RULES_ALONE if rules_alone else "rules that prove a fault, and the judge",
         "looked at by the judge because": table_markdown(_flags(scores)),
@@ -65,8 +72,8 @@ def scores_metadata(
         "judge coverage": "it was asked about none" if coverage is None else f"{coverage:.1%} of those asked about",
         "decided manually": scores.filter(pl.col("decided_by") == "manual").height,
         "gate": gate_metadata(gate, GATE_FAILED),
-        **calls_metadata(usage),
-        "file": path,
+        **calls_metadata(lake, SCORED, keys, usage),
+        "file": stored_at(lake.store, lake.path(SCORED, keys)),
         ROW_COUNT: scores.height,
     }
 

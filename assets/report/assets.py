@@ -16,7 +16,7 @@ from dagster import (
 
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import COLOURS, OWNERS, column_schema, new_figure, picture, table_markdown
+from assets.framework.ui_metadata import COLOURS, OWNERS, column_schema, new_figure, picture, stored_at, table_markdown
 from assets.report.findings import findings
 from assets.report.formatting import COMPARED, NOTHING, TITLES, between, find, percent, points
 from assets.report.inputs import NothingScored
@@ -69,7 +69,7 @@ def report_metadata(lake: Lake, report: Report) -> dict[str, MetadataValue[Any]]
     if drawn := differences_picture(report.numbers):
         metadata["BOOST-QA against the original answers"] = drawn
     return metadata | {
-        "page": MetadataValue.text(f"{report.folder}/report.html"),
+        "page": stored_at(lake.store, f"{report.folder}/report.html"),
         "open it": MetadataValue.text(lake.store.uri(f"{report.folder}/report.html")),
         "missing": MetadataValue.int(len(report.numbers["missing"])),
         "dagster/row_count": MetadataValue.int(len(report.numbers["scores"])),

@@ -7,7 +7,7 @@ from dagster import AllPartitionMapping, AssetDep, Failure, MaterializeResult, M
 from assets.framework.partition_run import PartitionError
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import OWNERS, column_schema, table_markdown
+from assets.framework.ui_metadata import OWNERS, column_schema, stored_at, table_markdown
 from assets.judge_calibration.summary import interval_text
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import load_decisions
@@ -49,7 +49,7 @@ def review_sample(
         raise Failure(str(error), allow_retries=False) from None
     return MaterializeResult(
         metadata={
-            "page": MetadataValue.text(f"{review.folder}/review.html"),
+            "page": stored_at(lake.store, f"{review.folder}/review.html"),
             "table": MetadataValue.text(f"{review.folder}/sample.csv"),
             "dagster/row_count": MetadataValue.int(review.manifest["dialogues"]),
         }

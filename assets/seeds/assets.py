@@ -14,7 +14,7 @@ from dagster import (
 
 from assets.framework.partitions import SHARDS
 from assets.framework.run_report import report_outcomes
-from assets.framework.ui_metadata import OWNERS, ROW_COUNT, column_schema, counts_markdown, sample_markdown
+from assets.framework.ui_metadata import OWNERS, ROW_COUNT, column_schema, counts_markdown, sample_markdown, stored_at
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.embeddings import EmbeddingError, EmbeddingResult, embed_source
 from assets.seeds.intake import Intake, take_in
@@ -78,7 +78,7 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
                 except EmbeddingError as error:
                     outcomes.failures[source] = str(error)
                     continue
-                outcomes.written[source] = embedding_metadata(embedded, embedder.identity)
+                outcomes.written[source] = embedding_metadata(lake, embedded, embedder.identity)
 
     return [raw_seeds, seed_embeddings]
 
@@ -106,17 +106,17 @@ def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
         "counts": counts_markdown("what", "rows", counts),
         "rejected": counts_markdown("reason", "rows", intake.reasons),
         "new shards": MetadataValue.md(", ".join(intake.new_shards) or "none: nothing is new"),
-        "seeds": f"{SEEDS.name}/source={intake.source}",
-        "rejects": lake.path(REJECTS, {"source": intake.source}),
+        "seeds": stored_at(lake.store, f"{SEEDS.name}/source={intake.source}"),
+        "rejects": stored_at(lake.store, lake.path(REJECTS, {"source": intake.source})),
     }
 
 
-def embedding_metadata(embedded: EmbeddingResult, identity: str) -> dict[str, Any]:
+def embedding_metadata(lake: Lake, embedded: EmbeddingResult, identity: str) -> dict[str, Any]:
     """What the UI shows of one source's vectors."""
     return {
         ROW_COUNT: embedded.seeds,
         "embedder": identity,
         "dimensions": embedded.dimensions,
         "new shards": MetadataValue.md(", ".join(embedded.new_shards) or "none: all are embedded"),
-        "vectors": f"{EMBEDDINGS.name}/source={embedded.source}",
+        "vectors": stored_at(lake.store, f"{EMBEDDINGS.name}/source={embedded.source}"),
     }

@@ -110,7 +110,7 @@ def gradient_features(
             features = publish_features(run, release, pool, rules, lambda job: job_launcher.run(context, job))
         except (TrainingSetError, ConfigurationError, TrainingFailed, BackendError) as error:
             raise Failure(str(error), allow_retries=False) from None
-        return MaterializeResult(metadata=features_metadata(features, pool))
+        return MaterializeResult(metadata=features_metadata(lake, features, pool))
 
 
 def training_sets_asset(partitions: StaticPartitionsDefinition) -> AssetsDefinition:

@@ -8,7 +8,7 @@ from dagster import MetadataValue
 from assets.boost_qa.release import create_view
 from assets.boost_qa.schema import RELEASE_ROW
 from assets.boost_qa.summary import released_sample
-from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, sample_markdown, table_markdown
+from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, sample_markdown, stored_at, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from assets.training_sets.gradient_features import Features
 from assets.training_sets.pools import Pool
@@ -31,8 +31,8 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
         "rows by kind": counts_markdown("kind", "rows", made.manifest.get("counts", {})),
         "made with": MetadataValue.json(made.manifest.get("made_with", {})),
         "release": made.manifest["release"],
-        "files": made.data_folder,
-        "manifest": made.folder,
+        "files": stored_at(lake.store, made.data_folder),
+        "manifest": stored_at(lake.store, made.folder),
     }
 
 
@@ -44,14 +44,14 @@ def answers_metadata(lake: Lake, keys: Mapping[str, str], usage: Usage | None) -
         "sample": sample_markdown(("Answer", answers["answer"].drop_nulls()[0]), limit=1200),
         "seeds by outcome": counts_markdown("outcome", "seeds", reasons),
         "dagster/row_count": answers.height,
-        **calls_metadata(usage),
+        **calls_metadata(lake, CHAIN_OF_THOUGHT_ANSWERS, keys, usage),
         "made with": MetadataValue.json(lake.facts(CHAIN_OF_THOUGHT_ANSWERS, keys)["made_with"]),
         "release": keys["release"],
-        "path": lake.path(CHAIN_OF_THOUGHT_ANSWERS, keys),
+        "path": stored_at(lake.store, lake.path(CHAIN_OF_THOUGHT_ANSWERS, keys)),
     }
 
 
-def features_metadata(features: Features, pool: Pool) -> dict[str, Any]:
+def features_metadata(lake: Lake, features: Features, pool: Pool) -> dict[str, Any]:
     """What the UI shows of gradient features."""
     manifest = features.manifest
     losses = [
@@ -61,6 +61,6 @@ def features_metadata(features: Features, pool: Pool) -> dict[str, Any]:
         "dagster/row_count": len(pool.rows),
         "warm-up": table_markdown(losses),
         "rows that train nothing": counts_markdown("reason", "rows", manifest.get("left_out", {})),
-        "pool": pool.folder,
-        "path": features.folder,
+        "pool": stored_at(lake.store, pool.folder),
+        "path": stored_at(lake.store, features.folder),
     }

@@ -1,6 +1,7 @@
 """`dagster asset materialize` in a process of its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.sample_project import SampleProject, play
 from tests.waiting import until
 
 PARTITION = "error_correction|sums-0000"
+PROJECT = Path(__file__).parents[2]
 SECONDS = 300  # no command takes so long, on however busy a machine
 
 pytestmark = pytest.mark.end_to_end
@@ -61,7 +63,7 @@ def shell(planned_project: SampleProject, tmp_path: Path) -> Shell:
     folder, home = tmp_path / "elsewhere", tmp_path / "dagster_home"
     folder.mkdir()
     home.mkdir()
-    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    shutil.copy(PROJECT / "infra" / "dagster.yaml", home)
     with DagsterInstance.from_config(str(home)) as instance:
         mirror_shards(planned_project.deployment.lake(), instance)
     shell = Shell(planned_project, folder, home)
@@ -89,6 +91,13 @@ def test_a_command_that_is_interrupted_and_repeated_pays_for_no_answer_twice(
     before = len(endpoint.chats)
     code, output = shell.materialise("--partition", PARTITION)
     assert code == 0, output
+    assert " - DEBUG - " not in output
+    for line in (
+        "1 of 1 partitions are written; nothing is left",
+        "4 dialogues are accepted",
+        f"In {shell.folder}",
+    ):
+        assert line in output
     assert not answered & set(requests_of(endpoint.chats[before:]))
     lake = shell.project.deployment.lake()
     assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [PARTITION, PARTITION]

@@ -34,6 +34,7 @@ LIGHT = """\
 --   also a small one.
 -- severity: warn
 -- parameters: {least: $weights.apples.least}
+-- advice: Wait until they are ripe.
 --
 -- description: this is a comment for the reader
 SELECT tree, grams FROM this_run WHERE grams < $least ORDER BY tree"""
@@ -111,6 +112,10 @@ def test_a_check_looks_at_the_partitions_of_its_run_only(
     assert found.metadata["failures"].value == failures
     assert found.metadata["partitions"].value == len({*"abc"[: "abc".index(partitions[1]) + 1]})
     assert ("| b | 10 |" in str(found.metadata["rows"].value)) == (failures > 0)
+    count = {0: "", 1: "1 row offends", 2: "2 rows offend, the first"}[failures]
+    assert found.description == (
+        f"{count}: tree b, grams 10 (limits: least 50). Wait until they are ripe." if count else None
+    )
 
 
 def test_a_check_run_by_hand_looks_at_the_whole_table(lake: Lake, checks: AssetChecksDefinition) -> None:

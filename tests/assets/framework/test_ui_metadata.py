@@ -1,12 +1,18 @@
 import html
 import re
+from pathlib import Path
+from typing import Any
 
+import pandera.polars as pa
+import polars as pl
 import pytest
 from markdown_it import MarkdownIt
 
 from assets.framework.ui_metadata import counts_markdown, new_figure, picture, quoted, sample_markdown, table_markdown
 from assets.framework.usage_metadata import calls_metadata, total_usage, usage_facts
 from resources.chat.calls import Usage
+from resources.lake.store import LocalStore
+from resources.lake.tables import Lake, Table
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -80,12 +86,21 @@ def test_counts_are_a_table_of_names_and_numbers() -> None:
     assert "| refusal | 2 |" in str(counts_markdown("reason", "utterances", {"refusal": 2}).value)
 
 
-def test_the_usage_of_several_scopes_is_shown_as_one() -> None:
+TABLE = Table("answers", ("shard",), pa.DataFrameSchema({"text": pa.Column(pl.String)}))
+KEYS = {"shard": "x-0000"}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(LocalStore(tmp_path))
+
+
+def test_the_usage_of_several_scopes_is_shown_as_one(lake: Lake) -> None:
     usage = total_usage([Usage(calls=15, replayed=1, cost=0.5), Usage(calls=5, cost=0.25)])
     for moment in range(20):
         usage.latencies.append(2.0)
         usage.moments.append(moment)
-    shown = calls_metadata(usage, plotted=True)
+    shown = calls_metadata(lake, TABLE, KEYS, usage, plotted=True)
     assert (shown["made"], shown["cost in US dollars"].value) == ("now", 0.75)
     assert "| paid for now | 20 |" in str(shown["calls"].value)
     assert "| 90% | 2 |" in str(shown["seconds per call"].value)
@@ -93,5 +108,11 @@ def test_the_usage_of_several_scopes_is_shown_as_one() -> None:
     assert usage_facts(usage)["calls"] == 20
 
 
-def test_a_partition_that_was_current_shows_no_calls() -> None:
-    assert calls_metadata(None) == {"made": "earlier: already there"}
+@pytest.mark.parametrize(
+    "usage",
+    [{"cost": 0.25, "replayed_cost": 0.5}, {"sums": {"cost": 0.5}, "facts": {"cost": 0.25}}],
+    ids=["of the partition", "by benchmark"],
+)
+def test_a_partition_that_was_current_shows_what_it_cost_earlier(lake: Lake, usage: dict[str, Any]) -> None:
+    lake.write(TABLE, KEYS, TABLE.frame([{"text": "a"}]), fingerprint="f", facts={"usage": usage})
+    assert calls_metadata(lake, TABLE, KEYS, None) == {"made": "earlier: already there", "cost in US dollars": 0.75}

@@ -67,6 +67,25 @@ def test_a_partition_shows_its_best_dialogue_and_the_papers_error_rate(project: 
     assert "4.1%" in str(metadata["procedural errors"].value)
 
 
+@pytest.mark.parametrize(("findings", "warned"), [({}, False), ({"steps_sound": "no"}, True)], ids=["good", "bad"])
+def test_a_run_that_rejects_nearly_everything_warns(
+    project: Any,
+    fake_endpoint: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    findings: dict[str, str],
+    warned: bool,
+) -> None:
+    monkeypatch.setattr("assets.quality.score_partition.LEAST_DECIDED", 1)
+    fake_endpoint.answer_with(lambda request: verdict(**findings))
+    project.add("good")
+    with DagsterInstance.ephemeral() as instance:
+        assert run(project, instance).success
+    shown = capfd.readouterr().err
+    assert ("0 of 1 dialogues are accepted; rejected: wrong_step 1" in shown) == warned
+    assert ("Nearly every dialogue was rejected" in shown) == warned
+
+
 @pytest.mark.parametrize(
     ("answer", "tags", "message", "materialized", "gate"),
     [
