@@ -36,8 +36,9 @@ COLUMNS = {
     "structure_ok": flag("Roles, alternation and number of turns are those of its scenario."),
     "final_answer": one_of(
         ["right", "wrong", "missing", "unknown"],
-        "The closing student's final answer against the reference (of two the worse); "
-        "missing: the reference has a result and the answer nowhere shows it; unknown: not to be compared.",
+        "The final answer of the judged turn against the reference (of two turns the worse). "
+        "wrong: another result, or two different ones; missing: the reference has a result and the answer nowhere "
+        "shows it; unknown: not to be compared.",
     ),
     "first_answer": one_of(["right", "wrong", "unknown"], "The first student's own answer."),
     "reference_overlap": share("Share of what the reference says beyond the question that the closing answer holds."),

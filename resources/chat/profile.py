@@ -252,7 +252,7 @@ def read_key(name: str, endpoint: Endpoint) -> str | None:
     key = os.environ.get(variable, "").strip()
     where = f"endpoint {name!r} takes its key from {variable}"
     if not key:
-        raise ConfigurationError(f"{where}, which is not set")
+        raise ConfigurationError(f"{where}, which is not set; set it in the shell or in .env")
     if not re.fullmatch(r"[\x21-\x7e]+", key) or key[0] in "\"'`" or key[-1] in "\"'`":
         raise ConfigurationError(
             f"{where}, which holds quotation marks, spaces or other characters that are no part of a key: write the "

@@ -65,7 +65,8 @@ def _text_of(path: Place, turn: Pose, placeholders: Mapping[str, Set[str]]) -> I
 def _prompts_of(path: Place, turn: Say, placeholders: Mapping[str, Set[str]]) -> Iterator[Fault]:
     for name in turn.prompts:
         if hidden := sorted(placeholders[name] - set(turn.visible)):
-            yield (*path, "sees"), f"{name}.txt wants {_braced(hidden)}, which {turn.say!r} does not see; add it"
+            wanted = _braced(hidden)
+            yield (*path, "sees"), f"{name}.txt wants {wanted}, which {turn.say!r} does not see; add it to `sees`"
     used = set().union(*(placeholders[name] for name in turn.prompts))
     if unused := sorted(set(turn.sees) - used):
         yield (*path, "sees"), f"no prompt of {turn.say!r} uses {_braced(unused)}; take it out of `sees`"
@@ -233,7 +234,8 @@ def _leaks(declaration: ScenarioDeclaration) -> Iterator[Fault]:
                 found.add(path)
                 yield (
                     (*path, "sees"),
-                    f"role {turn.role!r} is weak, but {turn.say!r} sees a reference answer through {via}",
+                    f"role {turn.role!r} is weak, but {turn.say!r} sees a reference answer through {via}; "
+                    "take that out of `sees`, or use a role that is not weak",
                 )
             knows.setdefault(turn.say, value)
             speakers.setdefault(turn.speaker, turn.say)
