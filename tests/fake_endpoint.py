@@ -59,6 +59,7 @@ class Answer:
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None  # the status line's phrase
     delay: float = 0.0  # seconds before the answer
     cut: bool = False  # the connection is reset half way through the body, or at once if there is none
     hang: bool = False  # no answer until the client disconnects
@@ -277,7 +278,7 @@ class FakeEndpoint:
                 await asyncio.sleep(answer.drip)
             return slow
         if not answer.cut:
-            return web.Response(status=answer.status, body=answer.body, headers=headers)
+            return web.Response(status=answer.status, reason=answer.reason, body=answer.body, headers=headers)
         response = web.StreamResponse(status=answer.status, headers=headers)
         if answer.body:
             response.content_length = 2 * len(answer.body)

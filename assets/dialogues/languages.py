@@ -47,7 +47,7 @@ _SCRIPTS = {  # the first word of their letters' names, besides Latin and Greek
 }
 
 _NOT_PROSE = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]+\$|\\\[.*?\\\]|\\\(.*?\\\)|https?://\S+|\"[^\"\n]*\"|“[^”\n]*”",
+    r"```.*?(?:```|\Z)|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]+\$|\\\[.*?\\\]|\\\(.*?\\\)|https?://\S+|\"[^\"\n]*\"|“[^“”\n]*”",
     re.DOTALL,
 )
 _CODE_LINE = re.compile(

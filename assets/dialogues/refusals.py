@@ -26,7 +26,7 @@ _WEAK = re.compile(
     r"|\bas an? (?:AI|artificial intelligence|(?:large )?language model)\b[^.!?]{0,60}\b(?:I|my)\b",
     re.IGNORECASE,
 )
-_QUOTED = re.compile(r"\"[^\"\n]*\"|“[^”\n]*”|```.*?(?:```|\Z)", re.DOTALL)
+_QUOTED = re.compile(r"\"[^\"\n]*\"|“[^“”\n]*”|```.*?(?:```|\Z)", re.DOTALL)
 _GOES_ON = re.compile(r"\b(?:but|however|instead|so|nevertheless|still|here (?:is|are))\b", re.IGNORECASE)
 
 

@@ -11,7 +11,7 @@ SHORTEST_SECRET = 6  # characters; a shorter key is a placeholder such as `none`
 REDACTED = "[key]"
 _NESTED_ESCAPES = 3  # such as %25252F
 _ESCAPE = re.compile(
-    r"\\{1,4}(?:(?:[uU]00|[xX])(?P<json>[0-9a-fA-F]{2})|(?P<mark>[^\w\s\\]))"
+    r"\\{1,4}(?:(?:[uU]00|[xX])(?P<json>[0-9a-fA-F]{2})|(?P<mark>[^\w\s\\])|(?P<space>[nrt]))"
     r"|%(?P<url>[0-9a-fA-F]{2})|&(?:amp;)?#(?:0{0,4}(?P<decimal>[0-9]{1,3})|[xX]0{0,4}(?P<html>[0-9a-fA-F]{2}));"
 )
 
@@ -20,8 +20,8 @@ class Redactor:
     r"""Cleans what a server sent and removes a secret from it.
 
     The secret is found as it is, in base64 (alone or after a prefix such as `Bearer `) and in hexadecimal digits, each
-    of them also with characters escaped as in JSON (`\/`, `\u002f`), in a URL (`%2F`) or in HTML (`&#47;`). The time is
-    linear in the text.
+    of them also with characters escaped as in JSON (`\/`, `\u002f`), in a URL (`%2F`) or in HTML (`&#47;`), and with
+    white space within, as where a line is broken. The time is linear in the text.
 
     Args:
         secret: the key; without one, texts are cleaned only.
@@ -65,6 +65,10 @@ class Redactor:
     def _without_forms(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, REDACTED)
+        joined = "".join(text.split())
+        for form in self._forms:
+            if form in joined:
+                text = re.sub(r"\s*+".join(map(re.escape, form)), REDACTED, text)
         return text
 
 
@@ -83,6 +87,8 @@ def _forms(secret: str) -> Iterator[str]:
 def _character(escape: re.Match[str]) -> str:
     if escape["mark"]:
         return escape["mark"]
+    if escape["space"]:
+        return " "
     if escape["decimal"]:
         return chr(int(escape["decimal"]))
     return chr(int(escape["json"] or escape["url"] or escape["html"], 16))

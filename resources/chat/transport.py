@@ -1,6 +1,7 @@
 """One endpoint's connections: bytes out, a clean reply without the key back. Nothing is retried or interpreted here."""
 
 import asyncio
+import logging
 import ssl
 import zlib
 from collections.abc import AsyncIterator
@@ -51,6 +52,8 @@ class Connection:
         import httpx2  # takes a second with openai, so only where a call is made
         import openai
 
+        # Its line per request has the address and the server's own reason phrase, and either may have the key.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)
         parts = urlsplit(base_url)
         self._url = cache(  # parsing takes a tenth of a millisecond
             lambda path: httpx2.URL(parts._replace(path=f"{parts.path.rstrip('/')}{path}").geturl())

@@ -1,50 +1,10 @@
-"""Long and hostile texts: what is read of them has a bound, so that no pattern meets more than it can search."""
-
-import pytest
+"""What is read of long texts has a bound, so that no pattern meets more than it can search."""
 
 from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
 from assets.answers.markup import LONGEST_FINAL, clean
-from assets.answers.mentions import SEARCH_AT_MOST, gives_away_result, mentions_result
+from assets.answers.mentions import SEARCH_AT_MOST, mentions_result
 from assets.answers.read import READ_AT_MOST, read_final, stated_answers
-
-CHARACTERS = 100_000
-HOSTILE = [
-    *(" ", "\n", ".", "!", "(", "[", "{", "}", "$", "\\", "*", "=", '"', "'\"", "½", "\u202f", "1\u202f"),
-    *("1,1", "111,", "1 ", "1/", "1.", "- 1", "1=", "1:", "9^", "9**", "!!", "x = 1 ", "a and b, ", "  1. ", "-- "),
-    *("\\(", "\\[", "\\boxed{", "\\boxed{1} and ", "\\text{", "\\frac{1", "####", "#### ", "```", "<<", "[A] "),
-    *("answer ", "answer is ", "The answer is 1. ", "final answer: a ", "not but ", "that is ", "then 1", "So, "),
-    *(
-        "one ",
-        "one and ",
-        "hundred and ",
-        "1 hour ",
-        "m^2/",
-        "sq ",
-        "per ",
-        "I hope ",
-        "<|a|>",
-        "step 1 ",
-        "= \\approx",
-        "1 \\approx",
-        "\\{x|x",
-        "\\boxed{1}++++",
-        "[1,",
-    ),
-]
-
-
-@pytest.mark.parametrize("shape", HOSTILE)
-def test_every_reader_accepts_a_hostile_text(shape: str) -> None:
-    text = (shape * CHARACTERS)[:CHARACTERS] + "x"
-    for domain in ("math", "general"):
-        read_final(text, domain)
-        assert check_answer(text, "Paris", domain) in ("unknown", "wrong")
-        assert compare_final(text, "a b", domain) == "unknown"
-        assert compare_final(text[-LONGEST_FINAL:], "a b", domain) != "right"
-    stated_answers(text)
-    assert not mentions_result(text, "4321")
-    gives_away_result(text, "a b", text)
 
 
 def test_an_answer_is_read_from_the_end_of_a_text() -> None:

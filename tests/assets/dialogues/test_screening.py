@@ -128,10 +128,3 @@ def test_an_utterance_that_repeats_its_instructions_is_refused() -> None:
     )
     assert screen("I say only what the question needs and give the line of thought in my words.", "stop", context)
     assert screen("I give the line of thought that the question needs.", "stop", context) is None
-
-
-@pytest.mark.parametrize(
-    "unit", ["\n \t*_>", "a. ", "Teacher: ", "ab", "<|", "````", '"I', "x" * 20 + " ", "#### .,;: "]
-)
-def test_long_hostile_texts_are_screened(unit: str) -> None:
-    screen(f"Look at it. {unit * (100_000 // len(unit))}", "stop")
