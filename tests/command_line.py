@@ -21,7 +21,7 @@ def run_command(*arguments: str) -> int:
 def set_environment(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> None:
     """The project's settings and a Dagster instance of its own in the environment; wide lines."""
     home = project.folder / "dagster_home"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
     monkeypatch.chdir(project.folder)  # without the .env of this repository
     monkeypatch.setenv("DAGSTER_HOME", str(home))

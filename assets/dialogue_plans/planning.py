@@ -59,24 +59,10 @@ def plan_shards(
     new = [shard for shard in shards if lake.record(DIALOGUE_PLANS, {"shard": shard}) is None]
     if not new:
         return []
-    written_shards = source_shards(lake, source)
-    unknown = sorted(set(new) - set(written_shards))
-    if unknown:
-        raise PlanError(f"raw_seeds has no shard {', '.join(unknown)}; materialise raw_seeds for {source} first")
-    seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in written_shards], PLANNED_FROM)
-    decided = lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in written_shards], DECIDED)
-    seeds = order_seeds(seeds, decided_splits(decided, seeds), rules)
-    plans = draw_plans(seeds, new, scenarios, rules, decided["partner_seed_id"].drop_nulls())
-    askers = plans.filter(pl.col("scenario").is_in(scenarios.paired))["row"].to_numpy()
-    embedder = None
-    if askers.size:
-        vectors, embedder = read_vectors(lake, source, written_shards, seeds)
-        excluded = first_questions(seeds, decided, scenarios, rules) | seeds["seed_id"].is_in(list(retracted))
-        plans = draw_partners(plans, seeds, vectors, askers, scenarios, rules, excluded.to_numpy())
-    plans = draw_repetitions(plans, scenarios, rules)
+    plans, embedder = draw_shards(lake, source, new, scenarios, rules, retracted)
     written = []
     for shard in new:
-        rows = plans.filter(pl.col("shard") == shard).select(*DIALOGUE_PLANS.columns)
+        rows = plans.filter(pl.col("shard") == shard)
         facts = {"rules": rules.identity, "embedder": embedder}
         fingerprint = stable_hash(
             "lesson_plans", rows.rows()
@@ -85,6 +71,35 @@ def plan_shards(
             lake.write(DIALOGUE_PLANS, {"shard": shard}, rows, fingerprint=fingerprint, facts=facts, once=True)
             written.append(shard)
     return written
+
+
+def draw_shards(
+    lake: Lake,
+    source: str,
+    shards: Sequence[str],
+    scenarios: Scenarios,
+    rules: PlanRules,
+    retracted: Collection[str] = frozenset(),
+) -> tuple[pl.DataFrame, str | None]:
+    """Rows of `dialogue_plans` for shards that have none, without writing them, and the embedder that found partners.
+
+    Arguments and errors are those of `plan_shards`.
+    """
+    written_shards = source_shards(lake, source)
+    unknown = sorted(set(shards) - set(written_shards))
+    if unknown:
+        raise PlanError(f"raw_seeds has no shard {', '.join(unknown)}; materialise raw_seeds for {source} first")
+    seeds = lake.read(SEEDS, [{"source": source, "shard": shard} for shard in written_shards], PLANNED_FROM)
+    decided = lake.read(DIALOGUE_PLANS, [{"shard": shard} for shard in written_shards], DECIDED)
+    seeds = order_seeds(seeds, decided_splits(decided, seeds), rules)
+    plans = draw_plans(seeds, shards, scenarios, rules, decided["partner_seed_id"].drop_nulls())
+    askers = plans.filter(pl.col("scenario").is_in(scenarios.paired))["row"].to_numpy()
+    embedder = None
+    if askers.size:
+        vectors, embedder = read_vectors(lake, source, written_shards, seeds)
+        excluded = first_questions(seeds, decided, scenarios, rules) | seeds["seed_id"].is_in(list(retracted))
+        plans = draw_partners(plans, seeds, vectors, askers, scenarios, rules, excluded.to_numpy())
+    return draw_repetitions(plans, scenarios, rules).select(*DIALOGUE_PLANS.columns), embedder
 
 
 def decided_splits(decided: pl.DataFrame, seeds: pl.DataFrame) -> pl.DataFrame:

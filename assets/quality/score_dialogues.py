@@ -1,5 +1,6 @@
 """Scoring the dialogues of one partition: signals and failed rules before the judge, the row of scores after it."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -8,14 +9,16 @@ import polars as pl
 
 from assets.dialogues.screening import leaked_tokens
 from assets.framework.near_duplicates import group_near_duplicates
-from assets.quality.configuration import QualityRules
+from assets.framework.prompts import PromptBook
+from assets.quality.configuration import JudgeRules, QualityRules
 from assets.quality.decisions import Decisions
 from assets.quality.inputs import DialogueInput
-from assets.quality.judge import Judgement, JudgeVerdict
+from assets.quality.judge import NOT_ASKED, RULES_ALONE, Judgement, JudgeVerdict, judge
 from assets.quality.rubric import Judged
-from assets.quality.rules import CONTROL_TOKENS, NEAR_DUPLICATE, decide, failed_rules, is_flag
+from assets.quality.rules import CONTROL_TOKENS, NEAR_DUPLICATE, REASONS, decide, failed_rules, is_flag
 from assets.quality.schema import SIGNALS
 from assets.quality.signals import Signals, read_signals
+from resources.chat.calls import Chat
 
 # Columns that a row of scores takes over from the row of its dialogue.
 _TAKEN_OVER = ("dialogue_id", "scenario", "shard", "source", "domain", "split", "seed_id", "status")
@@ -71,6 +74,34 @@ def has_leaked_tokens(dialogue: DialogueInput) -> bool:
     """Whether a model's turn has tokens of a chat template that are not in the seed: its generation went wrong."""
     task = "\n".join(f"{question.in_full}\n{question.reference}" for question in dialogue.questions)
     return any(leaked_tokens(dialogue.own_words(turn), task) for turn in dialogue.spoken)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How dialogues are judged. `rules_alone`: no judge decides."""
+
+    chat: Chat
+    prompts: PromptBook
+    judges: JudgeRules
+    rules_alone: bool
+
+    async def judge(self, screened: Screened, scope: str, slots: asyncio.Semaphore) -> Judgement:
+        """What the judge says of a dialogue. It reads only those that may be accepted, each in one of the slots."""
+        if self.rules_alone:
+            return RULES_ALONE
+        if not screened.dialogue.complete or (screened.failed and not self.judges.ask_all):
+            return NOT_ASKED
+        async with slots:
+            return await judge(
+                self.chat,
+                self.prompts,
+                screened.dialogue,
+                regenerations=self.judges.regenerations,
+                scope=scope,
+                flags=[REASONS[code] for code in screened.flags],
+                jury=self.judges.jury,
+                rule=self.judges.rule,
+            )
 
 
 def score_row(

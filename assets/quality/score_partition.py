@@ -22,11 +22,10 @@ from assets.quality.decisions import Decisions, load_decisions
 from assets.quality.fingerprint import judging_fingerprint, scored_fingerprint
 from assets.quality.gate import asked_about, gate_of
 from assets.quality.inputs import read_dialogues
-from assets.quality.judge import NOT_ASKED, RULES_ALONE, Judgement, JudgeVerdict, judge
+from assets.quality.judge import Judgement, JudgeVerdict
 from assets.quality.prompts import JUDGE
-from assets.quality.rules import REASONS
 from assets.quality.schema import SCORED
-from assets.quality.score_dialogues import Screened, score_row, screen_dialogues, written_verdicts
+from assets.quality.score_dialogues import Judging, Screened, score_row, screen_dialogues, written_verdicts
 from assets.quality.summary import GATE_FAILED, scores_metadata
 from resources.chat.engine import ChatEngine
 from resources.chat.service import ChatService
@@ -119,27 +118,13 @@ class DialogueScoring:
 
     async def run(self, key: str, inputs: ScoringInputs, slots: asyncio.Semaphore) -> pl.DataFrame:
         """The partition's scores, one row per dialogue. The judge reads only the dialogues that may be accepted."""
-        judges = self.rules.judge
-        judge_model = ", ".join(self.service.profile.roles[role].model for role in judges.jury)
+        judging = Judging(self.chat, self.prompts, self.rules.judge, self.rules_alone)
+        judge_model = ", ".join(self.service.profile.roles[role].model for role in self.rules.judge.jury)
         with self.progress.partition(key, len(inputs.screened)) as one_more:
 
             async def judgement_of(one: Screened) -> Judgement:
-                name = one.dialogue.dialogue_id
-                judgement = RULES_ALONE if self.rules_alone else NOT_ASKED
-                if name in inputs.verdicts:
-                    judgement = Judgement("judged", inputs.verdicts[name])
-                elif one.dialogue.complete and not self.rules_alone and (not one.failed or judges.ask_all):
-                    async with slots:
-                        judgement = await judge(
-                            self.chat,
-                            self.prompts,
-                            one.dialogue,
-                            regenerations=judges.regenerations,
-                            scope=_scope(key),
-                            flags=[REASONS[code] for code in one.flags],
-                            jury=judges.jury,
-                            rule=judges.rule,
-                        )
+                known = inputs.verdicts.get(one.dialogue.dialogue_id)
+                judgement = Judgement("judged", known) if known else await judging.judge(one, _scope(key), slots)
                 one_more()
                 return judgement
 

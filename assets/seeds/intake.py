@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -67,6 +68,7 @@ def take_in(
     name: str,
     retracted: frozenset[str] = frozenset(),
     report_progress: Callable[[str], None] = lambda line: None,
+    most_rows: int | None = None,
 ) -> Intake:
     """Read a source and add its new seeds to the lake: shards, the rejects, and a row of `seed_readings`.
 
@@ -78,12 +80,13 @@ def take_in(
         name: the source.
         retracted: seed ids that are not added; they still count for the size of the sample.
         report_progress: called with one line about every 100,000 rows.
+        most_rows: read the first rows only; None reads all.
 
     Raises:
         SeedsError: the source cannot be read, or too many or all of its rows cannot be used; no shard was written.
     """
     source = configuration.source(name)
-    rows = read_rows(source, configuration, lake.s3)
+    rows = islice(read_rows(source, configuration, lake.s3), most_rows)
     sampled = sample_rows(rows, source, configuration.max_characters, report_progress)
     problem = _problem_of(sampled, source, configuration.max_rejected_share)
     _write_rejects(lake, name, sampled, failed=problem is not None)

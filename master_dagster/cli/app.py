@@ -110,6 +110,42 @@ def estimate(partitions: Partitions = None, as_json: AsJson = False) -> None:
     print_estimate(partitions or [], as_json)
 
 
+@app.command("try", epilog="Example: master-dagster try -n 5 --max-usd 0.05")
+def try_seeds(
+    count: Annotated[
+        int | None,
+        typer.Option("-n", min=1, help="How many dialogues: 5, or one for each scenario.", show_default=False),
+    ] = None,
+    max_usd: Annotated[
+        float, typer.Option("--max-usd", min=0, help="The most US dollars to spend, by the profile's prices.")
+    ] = 0.05,
+    scenario: Annotated[str | None, typer.Option("--scenario", help="Try this scenario only.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Generate and judge a few dialogues, and print them as chats. Nothing reaches the lake.
+
+    The seeds are the same each time: of the first rows of each source, for every scenario in turn.
+    """
+    from master_dagster.cli.try_seeds import try_seeds
+
+    try_seeds(count, max_usd, scenario, as_json)
+
+
+@app.command(epilog="Example: master-dagster show 3f9a1c")
+def show(
+    dialogue_id: Annotated[
+        str | None,
+        typer.Argument(help="The beginning of its id; without it, the best accepted dialogue.", show_default=False),
+    ] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Without an id: the worst rejected dialogue.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a dialogue as a chat: questions, turns, verdict with reasons, and whether the latest release has it."""
+    from master_dagster.cli.show import show
+
+    show(dialogue_id, rejected, as_json)
+
+
 @app.command(epilog="Example: master-dagster show-prompts 30")
 def show_prompts(dialogues: Annotated[int, typer.Argument(min=1, help="How many dialogues.")] = 9) -> None:
     """Print every prompt of some planned dialogues, with stand-ins for what speakers say. Calls no model."""

@@ -5,9 +5,7 @@ from collections import Counter
 
 import polars as pl
 from dagster import DagsterInstance
-from rich.panel import Panel
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
@@ -15,6 +13,7 @@ from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.cli.estimate import estimate_planned, show_estimate
+from master_dagster.cli.show import show_best
 from master_dagster.settings import load_deployment
 from master_dagster.steps import materialise_plans, materialise_release, run_step
 from master_dagster.terminal import confirm, console
@@ -84,27 +83,6 @@ def show_reasons(lake: Lake) -> None:
     shown = ", ".join(f"{name} {number}" for name, number in reasons.most_common(SHOWN_REASONS))
     if shown:
         console.print(f"Reasons of rejection, by number of dialogues: {shown}.", markup=False)
-
-
-def show_best(lake: Lake) -> None:
-    """Print the best accepted dialogue, or the best rejected one with the reasons of its rejection."""
-    scored = lake.read(SCORED).sort("accepted", "quality_score", "dialogue_id", descending=[True, True, False])
-    if scored.is_empty():
-        console.print("There is no dialogue to show.")
-        return
-    best = scored.row(0, named=True)
-    dialogue = lake.read(DIALOGUES).row(by_predicate=pl.col("dialogue_id") == best["dialogue_id"], named=True)
-    body = Text()
-    for turn in dialogue["turns"]:
-        body.append(f"{turn['speaker']}: ", style="bold")
-        body.append(turn["text"].strip() + "\n\n")
-    kind = best["scenario"].replace("_", " ")
-    if best["accepted"]:
-        title = f"The best accepted dialogue ({kind}, score {best['quality_score']:.2f})"
-    else:
-        reasons = ", ".join(best["rejection_reasons"])
-        title = f"No dialogue was accepted. The best rejected one ({kind}): {reasons}"
-    console.print(Panel(body[:-2], title=title, title_align="left", border_style="cyan"))
 
 
 def publish() -> None:

@@ -23,7 +23,7 @@ from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake
 
 if TYPE_CHECKING:
-    from tests.assets.seeds.conftest import Configure, Intakes
+    from tests.assets.seeds.conftest import Configure, Intakes, WriteRows
 
 WRONG_FIELD = {"fields": {"question": "questoin", "answer": "answer"}}
 
@@ -43,6 +43,12 @@ def sum_id(number: int) -> str:
 def files(lake: Lake) -> dict[str, bytes]:
     """Path to content of every shard."""
     return {file.path: lake.store.get(file.path) for file in lake.store.list(SEEDS.name)}
+
+
+def test_the_first_rows_alone_can_be_read(lake: Lake, configure: "Configure", write_rows: "WriteRows") -> None:
+    write_rows([*sums(4, 5, 6), {"no": "seed"}])
+    intake = take_in(lake, configure(), "sums", most_rows=2)
+    assert (intake.rows, intake.added, intake.rejected) == (2, 2, 0)
 
 
 def test_a_row_becomes_a_seed_with_its_origin(lake: Lake, read_in: "Intakes") -> None:

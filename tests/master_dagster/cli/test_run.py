@@ -6,11 +6,10 @@ import signal
 
 import pytest
 
-from master_dagster.cli.run import show_best
 from resources import progress
 from tests.command_line import run_command, set_environment
 from tests.fake_endpoint import SeenRequest
-from tests.sample_project import FinishedProject, SampleProject, play
+from tests.sample_project import SampleProject, play
 from tests.stand_in_judge import answer_rubric
 
 pytestmark = pytest.mark.end_to_end
@@ -28,13 +27,6 @@ def configured(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> Sampl
     """The project, with its settings and an instance of its own in the environment."""
     set_environment(project, monkeypatch)
     return project
-
-
-def test_the_best_accepted_dialogue_is_shown(finished: FinishedProject, capsys: pytest.CaptureFixture[str]) -> None:
-    show_best(finished.project.deployment.lake())
-    shown = capsys.readouterr().out
-    assert "The best accepted dialogue" in shown
-    assert "teacher:" in shown
 
 
 def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_run_fails(
