@@ -16,7 +16,7 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 FILES = sorted((PROJECT / "requirements").glob("*.txt"))
 AUDIT = Path(sys.prefix) / "audit" / "bin"
-PINNED = "six==1.17.0 --hash=sha256:" + 64 * "0" + "\n"
+PINNED = "six=={} ; python_full_version >= '3.11' \\\n    --hash=sha256:" + 64 * "0" + "\n"
 ADVISORY = {"id": "TEST-1", "affected": [{"package": {"name": "six", "ecosystem": "PyPI"}, "versions": ["1.17.0"]}]}
 
 with_its_programs = pytest.mark.skipif(not AUDIT.is_dir(), reason="`make sbom` installs what this runs")
@@ -98,10 +98,12 @@ def advisory_service(advisories: dict[str, list[object]]) -> Iterator[str]:
 
 
 def audit(folder: Path, service: str) -> tuple[int, str]:
-    """The audit's exit code and last line, for one pinned package."""
-    (folder / "pinned.txt").write_text(PINNED)
+    """The audit's exit code and what it prints, for a package that two files pin to two versions."""
+    files = [folder / "new.txt", folder / "old.txt"]
+    for file, version in zip(files, ("1.17.0", "1.16.0"), strict=True):
+        file.write_text(PINNED.format(version))
     done = subprocess.run(
-        [AUDIT / "python", PROJECT / "requirements" / "audit.py", folder / "pinned.txt"],
+        [AUDIT / "python", PROJECT / "requirements" / "audit.py", *files],
         env=os.environ | {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": service},
         capture_output=True,
         text=True,
@@ -117,8 +119,13 @@ KNOWN = {"pycrypto": [ADVISORY | {"id": "TEST-0"}]}
 @pytest.mark.parametrize(
     ("advisories", "code", "words"),
     [
-        pytest.param(KNOWN, 0, "0 known vulnerabilities in 1 packages.", id="nothing-known"),
-        pytest.param(KNOWN | {"six": [ADVISORY]}, 1, "six 1.17.0: TEST-1", id="one-known"),
+        pytest.param(KNOWN, 0, "0 known vulnerabilities in 2 packages.", id="nothing-known"),
+        pytest.param(
+            KNOWN | {"six": [ADVISORY]},
+            1,
+            "six 1.16.0: TEST-1, fixed in no version\nsix 1.17.0: TEST-1",
+            id="one-known",
+        ),
         pytest.param({}, 3, "Not audited: the advisory service has no advisory about pycrypto", id="no-advisories"),
     ],
 )
