@@ -1,11 +1,12 @@
 # Dagster's webserver, daemon, code location and runs; no torch. Built from the project's folder, as docs/deploy-aws.md
 # shows.
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONPATH=/opt/master \
-    DAGSTER_HOME=/opt/dagster/dagster_home
+    DAGSTER_HOME=/opt/dagster/dagster_home \
+    HOME=/tmp
 WORKDIR /opt/master
 
 COPY requirements/aws.txt requirements/

@@ -1,6 +1,6 @@
 # The training programs' image: no Dagster beyond dagster-pipes.
 # torch's wheels bring their CUDA libraries; the base image states which driver they need; older drivers refuse it.
-FROM nvidia/cuda:13.0.1-base-ubuntu24.04
+FROM nvidia/cuda:13.0.1-base-ubuntu24.04@sha256:f8ef28f579ea42a44b415d2c5d46f788e6a9b395c6c83f2929416e1fc192c143
 
 # hadolint ignore=DL3008
 RUN apt-get update \

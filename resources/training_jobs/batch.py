@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOG_GROUP = "/aws/batch/job"
 SUBMISSIONS = 4
+OWN_TAG = {"created-by": "master-dagster"}  # the only jobs that infra/cloudformation/batch.yaml allows to end
 ENDED = {"SUCCEEDED", "FAILED"}
 # Of a job that failed, in Batch's own words.
 HOST_GONE = "Host EC2"  # "Host EC2 (instance i-…) terminated."
@@ -46,7 +47,7 @@ class BatchConfiguration(Configuration):
     vcpus: int | None = Field(default=None, ge=1, description="Instead of the definition's.")
     memory_mib: int | None = Field(default=None, ge=512, description="Instead of the definition's, MiB.")
     max_hours: float = Field(default=24, gt=0, le=672, description="Longest time on a machine.")
-    tags: dict[str, str] = Field(default={}, max_length=50, description="Of every job, for the bill.")
+    tags: dict[str, str] = Field(default={}, max_length=49, description="Of every job, for the bill.")
     environment: dict[str, str] = Field(default={}, description="Of every job; no secrets, Batch shows it.")
 
     def open(self, store: Store, detached: bool) -> Backend:
@@ -109,9 +110,9 @@ class BatchBackend(AwsBackend):
             },
             "retryStrategy": {"attempts": 1},  # tries are counted by the trainer, which also backs off
             "timeout": {"attemptDurationSeconds": max(60, round(settings.max_hours * 3600))},
+            "tags": settings.tags | OWN_TAG,
+            "propagateTags": True,
         }
-        if settings.tags:
-            body |= {"tags": settings.tags, "propagateTags": True}
         return body
 
     def status(self, name: str) -> JobStatus | None:

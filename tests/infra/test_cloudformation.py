@@ -21,6 +21,7 @@ from master_dagster.definitions import build_definitions
 from master_dagster.settings import load_deployment
 from master_dagster.steps import run_step
 from resources.lake.opening import open_store
+from resources.training_jobs.batch import OWN_TAG
 from resources.training_jobs.configuration import load_trainer_configuration
 from tests.fake_endpoint import FakeEndpoint
 from tests.sample_project import found_project
@@ -238,6 +239,72 @@ def test_the_policy_for_consumers_elsewhere_grants_what_the_consumers_role_does(
     assert [{key: value for key, value in one.items() if key != "Sid"} for one in given] == role_statements(
         main_stack, "ConsumerRole"
     )
+
+
+def trusted(stack: Stack, logical: str) -> list[tuple[Any, Any]]:
+    """Who may take a role, and under which conditions."""
+    role = boto3.client("iam").get_role(RoleName=stack.resources[logical])["Role"]
+    document: Any = role["AssumeRolePolicyDocument"]
+    document = yaml.safe_load(document) if isinstance(document, str) else document
+    return [(one["Principal"], one.get("Condition")) for one in document["Statement"]]
+
+
+OWN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_services_take_roles_for_jobs_of_this_account_only(main_stack: Stack, batch_stack: Stack) -> None:
+    services = {"Service": ["sagemaker.amazonaws.com", "ecs-tasks.amazonaws.com"]}
+    assert trusted(main_stack, "TrainerRole") == [(services, OWN_ACCOUNT)]
+    assert trusted(batch_stack, "StarterRole") == [({"Service": "ecs-tasks.amazonaws.com"}, OWN_ACCOUNT)]
+
+
+def test_pods_of_one_service_account_in_clusters_of_this_account_take_the_orchestrators_role(main_stack: Stack) -> None:
+    pods, machine = trusted(main_stack, "OrchestratorRole")
+    assert pods == (
+        {"Service": "pods.eks.amazonaws.com"},
+        {
+            "StringEquals": {
+                "aws:RequestTag/kubernetes-namespace": "dagster",
+                "aws:RequestTag/kubernetes-service-account": "dagster",
+            },
+            "ArnLike": {"aws:RequestTag/eks-cluster-arn": "arn:aws:eks:eu-central-1:123456789012:cluster/*"},
+        },
+    )
+    assert machine == ({"Service": "ec2.amazonaws.com"}, None)
+
+
+def test_the_orchestrator_ends_its_own_jobs_only(main_stack: Stack, batch_stack: Stack) -> None:
+    statements = {str(one["Action"]): one for one in role_statements(main_stack, "OrchestratorRole")}
+    ((key, value),) = OWN_TAG.items()
+    assert statements["batch:TerminateJob"]["Condition"] == {"StringEquals": {f"aws:ResourceTag/{key}": value}}
+    assert statements["batch:TagResource"]["Condition"] == {"StringEquals": {f"aws:RequestTag/{key}": value}}
+    (by_sagemaker,) = (one for action, one in statements.items() if "sagemaker:StopTrainingJob" in action)
+    assert by_sagemaker["Resource"].endswith(":training-job/master-*")
+
+
+# None of these knows narrower resources; the last one has a condition.
+WITHOUT_RESOURCES = {
+    "batch:DescribeJobDefinitions",
+    "batch:DescribeJobs",
+    "batch:ListJobs",
+    "ecr:GetAuthorizationToken",
+    "cloudwatch:PutMetricData",
+}
+
+
+def test_everything_else_names_its_resources(main_stack: Stack, batch_stack: Stack) -> None:
+    found = set()
+    roles = [(main_stack, name) for name in ("OrchestratorRole", "TrainerRole", "ConsumerRole")]
+    for stack, role in [*roles, (batch_stack, "StarterRole")]:
+        for one in role_statements(stack, role):
+            if one["Resource"] == "*":
+                found |= {one["Action"]} if isinstance(one["Action"], str) else set(one["Action"])
+    assert found == WITHOUT_RESOURCES
+
+
+def test_only_the_machine_itself_reads_its_metadata() -> None:
+    template = decode(str(FOLDER / "batch.yaml"))[0]["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    assert template["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
 
 
 @pytest.mark.parametrize("role", ["OrchestratorRole", "TrainerRole", "ConsumerRole"])

@@ -88,9 +88,25 @@ def test_dagster_takes_the_instance_file(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_images_are_pinned(path: Path) -> None:
-    images = re.findall(r"^\s*(?:- )?image: (\S+)$", path.read_text(), re.MULTILINE)
-    assert [image for image in images if not re.search(r":v?[\d.]+$|^master/|^[&*]", image)] == []
+def test_images_are_pinned_by_version_and_digest(path: Path) -> None:
+    images = re.findall(r"^\s*(?:- )?image: ([^\s#&*{][^\s]*)$", path.read_text(), re.MULTILINE)
+    assert [
+        one for one in images if not re.search(r":v?[\d.]+@sha256:[0-9a-f]{64}$|^master/code-location:local$", one)
+    ] == []
+
+
+def test_the_charts_own_images_are_pinned_by_version_and_digest(values: Any) -> None:
+    for image in (values["busybox"]["image"], values["postgresql"]["image"]):
+        assert re.fullmatch(r"[\d.]+@sha256:[0-9a-f]{64}", image["tag"])
+
+
+def test_an_image_has_one_digest_everywhere(values: Any, compose: Any) -> None:
+    _, deployment = yaml.safe_load_all((INFRA / "helm" / "vllm.yaml").read_text())
+    images = [service["image"] for service in compose["services"].values()]
+    images += [one["image"] for one in deployment["spec"]["template"]["spec"]["containers"]]
+    images += [":".join(values["postgresql"]["image"].values())]
+    assert {image.split(":")[0] for image in images} == {"master/code-location", "postgres", "vllm/vllm-openai"}
+    assert len(set(images)) == 3
 
 
 def test_the_clusters_profile_is_the_papers_at_other_addresses() -> None:
@@ -149,3 +165,117 @@ def test_compose_waits_until_what_is_needed_is_healthy(compose: Any) -> None:
         for name in needed
         if "healthcheck" not in services[name] and name not in checked_by_the_image
     ] == []
+
+
+@pytest.mark.parametrize("name", ["postgres", "code-location", "webserver", "daemon", "vllm", "embeddings"])
+def test_a_service_of_compose_has_no_privileges(name: str, compose: Any) -> None:
+    service = compose["services"][name]
+    assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert not {"privileged", "cap_add", "devices", "ipc", "pid", "network_mode"} & set(service)
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_every_service_of_compose_is_examined(compose: Any) -> None:
+    assert set(compose["services"]) == {"postgres", "code-location", "webserver", "daemon", "vllm", "embeddings"}
+
+
+@pytest.mark.parametrize("name", ["postgres", "code-location", "webserver", "daemon"])
+def test_a_service_of_compose_is_not_root_and_cannot_change_its_image(name: str, compose: Any) -> None:
+    service = compose["services"][name]
+    assert service["user"] not in ("", "0", "root")
+    assert service["read_only"]
+    mounted = [*service["tmpfs"], *(volume.split(":")[1] for volume in service["volumes"])]
+    assert "/tmp" in mounted  # HOME of the code location's image
+
+
+def pods(values: Any) -> dict[str, tuple[Any, Any]]:
+    """The security contexts of each kind of pod, and of its containers."""
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    runs = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    _, vllm = yaml.safe_load_all((INFRA / "helm" / "vllm.yaml").read_text())
+    served = vllm["spec"]["template"]["spec"]
+    charts = {"webserver": values["dagsterWebserver"], "daemon": values["dagsterDaemon"], "code": code}
+    return {name: (one["podSecurityContext"], one["securityContext"]) for name, one in charts.items()} | {
+        "runs": (runs["podSpecConfig"]["securityContext"], runs["containerConfig"]["securityContext"]),
+        "vllm": (served["securityContext"], served["containers"][0]["securityContext"]),
+    }
+
+
+@pytest.mark.parametrize("name", ["webserver", "daemon", "code", "runs", "vllm"])
+def test_a_pod_meets_the_restricted_standard(name: str, values: Any) -> None:
+    pod, container = pods(values)[name]
+    assert pod["runAsNonRoot"]
+    assert pod["runAsUser"] == 1000
+    assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["allowPrivilegeEscalation"] is False
+    assert container["capabilities"] == {"drop": ["ALL"]}
+    assert container.get("readOnlyRootFilesystem", False) is (name != "vllm")  # vLLM compiles where it likes
+
+
+def test_what_cannot_change_its_image_can_write_temporary_files(values: Any) -> None:
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    for part in (
+        values["dagsterWebserver"],
+        values["dagsterDaemon"],
+        code,
+    ):  # runs get the volumes of the code location
+        assert {"name": "scratch", "mountPath": "/tmp"} in part["volumeMounts"]
+        assert {"name": "scratch", "emptyDir": {}} in part["volumes"]
+
+
+@pytest.fixture
+def in_namespaces() -> list[Any]:
+    return list(yaml.safe_load_all((INFRA / "helm" / "namespaces.yaml").read_text()))
+
+
+def rules(documents: list[Any], namespace: str, direction: str) -> list[tuple[list[Any], set[int]]]:
+    """Who may be reached, or may reach, and at which ports, by all policies of a namespace."""
+    side = {"egress": "to", "ingress": "from"}[direction]
+    policies = [
+        one for one in documents if one["kind"] == "NetworkPolicy" and one["metadata"]["namespace"] == namespace
+    ]
+    return [
+        (rule[side], {port["port"] for port in rule["ports"]})
+        for policy in policies
+        for rule in policy["spec"].get(direction, [])
+    ]
+
+
+@pytest.mark.parametrize("namespace", ["dagster", "models"])
+def test_a_namespace_refuses_pods_with_privileges_and_traffic_that_is_not_listed(
+    namespace: str, in_namespaces: list[Any]
+) -> None:
+    (labels,) = (
+        one["metadata"]["labels"]
+        for one in in_namespaces
+        if one["kind"] == "Namespace" and one["metadata"]["name"] == namespace
+    )
+    assert labels == {"pod-security.kubernetes.io/enforce": "restricted"}
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in [
+        one["spec"]
+        for one in in_namespaces
+        if one["kind"] == "NetworkPolicy" and one["metadata"]["namespace"] == namespace
+    ]
+    for direction in ("egress", "ingress"):
+        assert all(peers and ports for peers, ports in rules(in_namespaces, namespace, direction))
+
+
+def test_the_internet_is_reached_by_https_only(in_namespaces: list[Any]) -> None:
+    everywhere = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+    for namespace in ("dagster", "models"):
+        reached = [ports for peers, ports in rules(in_namespaces, namespace, "egress") if everywhere in peers]
+        assert reached == [{443}]
+
+
+def test_only_dagster_reaches_the_models_and_only_its_own_pods_reach_the_code(
+    in_namespaces: list[Any], values: Any
+) -> None:
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    service, _ = yaml.safe_load_all((INFRA / "helm" / "vllm.yaml").read_text())
+    to_models = {port["targetPort"] for port in service["spec"]["ports"]}
+    dagster = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "dagster"}}}]
+    models = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "models"}}}]
+    assert rules(in_namespaces, "models", "ingress") == [(dagster, to_models)]
+    assert (models, to_models) in rules(in_namespaces, "dagster", "egress")
+    assert rules(in_namespaces, "dagster", "ingress") == [([{"podSelector": {}}], {code["port"]})]
+    assert ([{"podSelector": {}}], {code["port"]}) in rules(in_namespaces, "dagster", "egress")

@@ -47,10 +47,10 @@ def sent_to_the_builder(path: str) -> bool:
 
 
 @every_image
-def test_the_base_is_pinned_to_a_version_and_names_no_registry(image: Path) -> None:
+def test_the_base_is_pinned_to_a_version_and_a_digest_and_names_no_registry(image: Path) -> None:
     (base,) = arguments(image, "FROM")
     repository, _, tag = base.partition(":")
-    assert re.match(r"\d+\.\d+\.\d+", tag)
+    assert re.fullmatch(r"\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", tag)
     assert "." not in repository
 
 
