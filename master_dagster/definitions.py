@@ -1,7 +1,9 @@
 """What Dagster loads: every asset, check, job and schedule, with this deployment's resources."""
 
+from datetime import timedelta
+
 import pyarrow as pa
-from dagster import Definitions, StaticPartitionsDefinition, in_process_executor
+from dagster import AssetSpec, Definitions, FreshnessPolicy, StaticPartitionsDefinition, in_process_executor
 
 from assets.boost_qa import assets as boost_qa
 from assets.boost_qa import checks as boost_qa_checks
@@ -50,7 +52,7 @@ from master_dagster.jobs import (
 )
 from master_dagster.maintenance.cleanup import delete_leftovers, delete_released_journals, weekly_cleanup
 from master_dagster.resources import dagster_resources
-from master_dagster.settings import Deployment, check_dagster_home, load_deployment
+from master_dagster.settings import Deployment, Settings, check_dagster_home, load_deployment
 
 
 def build_definitions(deployment: Deployment) -> Definitions:
@@ -61,7 +63,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
     variant_names = variants(deployment.scenarios)
     tuned = tunings((base.name for base in deployment.training.bases), variant_names)
     webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else None
-    return Definitions(
+    definitions = Definitions(
         assets=[
             *seed_assets(sources(source_names)),
             dialogue_plans.dialogue_plans,
@@ -120,6 +122,16 @@ def build_definitions(deployment: Deployment) -> Definitions:
         # A step that needs its own process costs about three seconds, and every check is a step.
         executor=in_process_executor,
     )
+    return definitions.map_asset_specs(func=lambda spec: labelled(spec, settings))
+
+
+def labelled(spec: AssetSpec, settings: Settings) -> AssetSpec:
+    """An asset with the deployment's owners and tags, the release with the freshness policy too."""
+    spec = spec.replace_attributes(owners=settings.asset_owners, tags={**spec.tags, **settings.asset_tags})
+    if spec.key.to_user_string() != "boost_qa" or settings.release_fresh_hours is None:
+        return spec
+    policy = FreshnessPolicy.time_window(fail_window=timedelta(hours=settings.release_fresh_hours))
+    return spec.replace_attributes(freshness_policy=policy)
 
 
 pa.set_memory_pool(pa.system_memory_pool())  # pyarrow's own allocator does not return some 60 MB after a release

@@ -101,6 +101,11 @@ def named_file(name_or_path: str) -> str:
     return path if Path(path).exists() else name_or_path
 
 
+def listed(value: str) -> list[str]:
+    """The parts of a setting that are separated by commas."""
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
 class Settings(BaseSettings):
     """Every setting, with a default that works. Read from the environment, with the prefix `MASTER_`."""
 
@@ -189,6 +194,18 @@ class Settings(BaseSettings):
     release_after: int = Field(
         default=50, ge=1, description="New partitions after which the sensor release_when_enough makes a release."
     )
+    owners: str = Field(
+        default="team:data",
+        description="Owners of every asset in the UI: `team:name` or an e-mail address, several with commas.",
+    )
+    tags: str = Field(
+        default="", description="Tags of every asset in the UI, for its search: `name=value`, several with commas."
+    )
+    release_fresh_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="Hours after which the UI calls the latest release late: the freshness policy of `boost_qa`.",
+    )
     alert_webhook: SecretStr | None = Field(
         default=None,
         description="Address to which failed runs are reported: `https://…`, accepts Slack's JSON. A secret.",
@@ -209,6 +226,32 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
             raise ValueError("should be an http:// or https:// address")
         return value
+
+    @field_validator("owners")
+    @classmethod
+    def _owners_are_teams_or_addresses(cls, value: str) -> str:
+        for owner in listed(value):
+            if not owner.startswith("team:") and "@" not in owner:
+                raise ValueError(f"{owner!r} should be `team:name` or an e-mail address")
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_have_values(cls, value: str) -> str:
+        for tag in listed(value):
+            if not all(part.strip() for part in tag.partition("=")):
+                raise ValueError(f"{tag!r} should be name=value")
+        return value
+
+    @property
+    def asset_owners(self) -> list[str]:
+        """Owners of every asset."""
+        return listed(self.owners)
+
+    @property
+    def asset_tags(self) -> dict[str, str]:
+        """Tags of every asset."""
+        return {name.strip(): value.strip() for name, _, value in (tag.partition("=") for tag in listed(self.tags))}
 
     @property
     def nightly_limits(self) -> NightlyLimits:
@@ -324,7 +367,7 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     if profile and not prompt_set:
         prompt_set, named_by = profile.prompts, "MASTER_PROFILE: prompts"
     prompts = read_named(named_by, prompt_set, load_prompts) if prompt_set else None
-    folders = ",".join(named_file(folder.strip()) for folder in settings.scenarios.split(",") if folder.strip())
+    folders = ",".join(map(named_file, listed(settings.scenarios)))
     scenarios = read_named("MASTER_SCENARIOS", folders, lambda names: load_scenarios(names, prompt_set or STANDARD))
     plan_rules = read("plan_rules", load_plan_rules)
     benchmarks = read("benchmarks", load_benchmarks)

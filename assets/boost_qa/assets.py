@@ -21,7 +21,7 @@ from assets.framework.prompts import PromptBook
 from assets.framework.publication import GatesFailed
 from assets.framework.run_report import report_store_errors
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.framework.ui_metadata import column_schema
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import expected_fingerprints
 from assets.seeds.configuration import SeedsConfiguration
@@ -38,7 +38,6 @@ UPSTREAM = ("raw_seeds", "dialogue_plans", "scenario_dialogues", "scored_dialogu
     deps=["judge_calibration", *(AssetDep(name, partition_mapping=AllPartitionMapping()) for name in UPSTREAM)],
     group_name="releases",
     kinds={"parquet", "huggingface"},
-    owners=OWNERS,
     code_version="1",
     metadata=column_schema(RELEASED),
     description="A release of BOOST-QA: accepted dialogues of all current partitions in ShareGPT form, as Parquet and "

@@ -25,7 +25,7 @@ from assets.checkpoints.checkpoint import (
 from assets.checkpoints.schema import METRICS
 from assets.checkpoints.summary import checkpoint_metadata, untuned_metadata
 from assets.framework.partitions import UNTUNED, selected_keys
-from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.framework.ui_metadata import column_schema
 from assets.training_programs.recipe import Training
 from assets.training_programs.specification import HOME
 from resources.lake.store import StoreError
@@ -44,7 +44,6 @@ def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
         deps=[AssetDep("training_sets", partition_mapping=AllPartitionMapping())],
         group_name="training",
         kinds={"huggingface", "pytorch"},
-        owners=OWNERS,
         code_version="1",
         pool="training",
         metadata=column_schema(METRICS),

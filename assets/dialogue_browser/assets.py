@@ -7,7 +7,7 @@ from dagster import AllPartitionMapping, AssetDep, Failure, MaterializeResult, M
 from assets.dialogue_browser.gathering import BrowserError
 from assets.dialogue_browser.publishing import Browser, make_browser
 from assets.dialogue_browser.schema import LISTED
-from assets.framework.ui_metadata import OWNERS, column_schema, stored_at, table_markdown
+from assets.framework.ui_metadata import column_schema, stored_at, table_markdown
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 
@@ -16,7 +16,6 @@ from resources.lake.tables import Lake
     deps=["boost_qa", AssetDep("scored_dialogues", partition_mapping=AllPartitionMapping())],
     group_name="releases",
     kinds={"html", "javascript"},
-    owners=OWNERS,
     code_version="1",
     metadata=column_schema(LISTED),
     description="A page to read every dialogue of the latest release, accepted or not: search, filters, each as a chat "

@@ -18,7 +18,7 @@ from assets.dialogue_plans.summary import plans_metadata
 from assets.framework.partitions import shards, source_of
 from assets.framework.run_report import report_outcomes
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.framework.ui_metadata import column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from resources.lake.tables import Lake
@@ -32,7 +32,6 @@ from resources.lake.tables import Lake
     ],
     group_name="seeds",
     kinds={"polars", "parquet"},
-    owners=OWNERS,
     description="One dialogue plan per seed: its split, scenario, drawn number and similar question. "
     "A written plan never changes, also if its shard is materialised again.",
     code_version="1",

@@ -19,7 +19,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import RunProgress, run_partitions
 from assets.framework.run_report import report_outcomes
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.framework.ui_metadata import column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from resources.chat.calls import BudgetSpent, EndpointUnusable
@@ -54,7 +54,6 @@ def dialogues_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
         ],
         group_name="dialogues",
         kinds={"openai", "parquet"},
-        owners=OWNERS,
         description="The dialogues of one shard in one scenario. A partition that was generated from the present "
         "plans, prompts and models stays as it is; a completion that was paid for is never paid for again.",
         code_version="1",

@@ -17,7 +17,7 @@ from assets.evaluation.runs import Evaluation, read_all_questions
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.partition_run import run_partitions
 from assets.framework.run_report import RETRY_SECONDS, report_outcomes
-from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.framework.ui_metadata import column_schema
 from assets.training_programs.recipe import Training
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from resources.chat.calls import BudgetSpent, EndpointUnusable
@@ -52,7 +52,6 @@ def benchmark_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
         deps=[AssetDep(CHECKPOINTS, partition_mapping=IdentityPartitionMapping())],
         group_name="evaluation",
         kinds={"openai", "polars", "parquet"},
-        owners=OWNERS,
         code_version="2",
         backfill_policy=BackfillPolicy.single_run(),
         pool="models",  # see infra/dagster.yaml

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW_COUNT = "dagster/partition_row_count"  # Dagster's own key
-OWNERS = ["team:data"]
 MARKS = re.compile(r"[\\`*_{}\[\]#|~!$@]|(?<=:)//|(?<=www)\.")  # the last three make links of their own
 LIST_OR_HEADING = re.compile(r"^\s*(?:\d+(?=[.)](?:\s|$))|(?=[-+=](?:[\s=-]|$)))")  # up to the mark that makes it one
 # Okabe and Ito's palette: colour-blind readers can distinguish its colours too.

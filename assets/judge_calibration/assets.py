@@ -16,7 +16,7 @@ from assets.framework.partition_run import PartitionError, RunProgress
 from assets.framework.prompts import PromptBook
 from assets.framework.run_report import report_store_errors, retry_outage
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.framework.ui_metadata import column_schema
 from assets.judge_calibration.calibration import CalibrationWork, calibrate
 from assets.judge_calibration.schema import JUDGE_CALIBRATION
 from assets.quality.configuration import QualityRules
@@ -34,7 +34,6 @@ UPSTREAM = ("raw_seeds", "dialogue_plans", "scenario_dialogues", "scored_dialogu
     deps=[AssetDep(name, partition_mapping=AllPartitionMapping()) for name in UPSTREAM],
     group_name="dialogues",
     kinds={"openai", "polars", "parquet"},
-    owners=OWNERS,
     code_version="1",
     pool="models",  # see infra/dagster.yaml
     metadata=column_schema(JUDGE_CALIBRATION),

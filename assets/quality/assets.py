@@ -17,7 +17,7 @@ from assets.framework.partition_run import RunProgress, run_partitions
 from assets.framework.prompts import PromptBook
 from assets.framework.run_report import report_outcomes
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.framework.ui_metadata import column_schema
 from assets.quality.configuration import QualityRules
 from assets.quality.schema import SCORED
 from assets.quality.score_partition import DialogueScoring
@@ -45,7 +45,6 @@ def scores_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
         ],
         group_name="dialogues",
         kinds={"openai", "polars", "parquet"},
-        owners=OWNERS,
         description="Every dialogue with its signals, the judge's verdict, a score, and whether it may enter BOOST-QA; "
         "the rejected ones stay, with their reasons. Manual decisions override the rules.",
         code_version="1",

@@ -16,7 +16,7 @@ from dagster import (
 
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import COLOURS, OWNERS, column_schema, new_figure, picture, stored_at, table_markdown
+from assets.framework.ui_metadata import COLOURS, column_schema, new_figure, picture, stored_at, table_markdown
 from assets.report.findings import findings
 from assets.report.formatting import COMPARED, NOTHING, TITLES, between, find, percent, points
 from assets.report.inputs import NothingScored
@@ -40,7 +40,6 @@ EVERY_PARTITION = AllPartitionMapping()
     ],
     group_name="evaluation",
     kinds={"html", "markdown"},
-    owners=OWNERS,
     code_version="2",
     metadata=column_schema(REPORT_SCORES),
     description="Did the dialogues help? The paper's tables with ours beside them, intervals and paired comparisons, "

@@ -7,7 +7,7 @@ from dagster import AllPartitionMapping, AssetDep, Failure, MaterializeResult, M
 from assets.framework.partition_run import PartitionError
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import OWNERS, column_schema, stored_at, table_markdown
+from assets.framework.ui_metadata import column_schema, stored_at, table_markdown
 from assets.judge_calibration.summary import interval_text
 from assets.quality.configuration import QualityRules
 from assets.quality.decisions import load_decisions
@@ -28,7 +28,6 @@ SCORES = AssetDep("scored_dialogues", partition_mapping=AllPartitionMapping())
     deps=[SCORES],
     group_name="dialogues",
     kinds={"html", "javascript"},
-    owners=OWNERS,
     code_version="1",
     metadata=column_schema(REVIEW_SAMPLE),
     description="Judged dialogues for people to accept or reject, without what rules and judge say: a CSV file, and "
@@ -61,7 +60,6 @@ def review_sample(
     deps=[SCORES, REVIEW_SAMPLE.name],
     group_name="dialogues",
     kinds={"polars"},
-    owners=OWNERS,
     code_version="1",
     metadata=column_schema(JUDGE_AGREEMENT),
     description="How far the judge agrees with the manual decisions: Cohen's kappa, false passes and false alarms, "

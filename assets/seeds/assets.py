@@ -14,7 +14,7 @@ from dagster import (
 
 from assets.framework.partitions import SHARDS
 from assets.framework.run_report import report_outcomes
-from assets.framework.ui_metadata import OWNERS, ROW_COUNT, column_schema, counts_markdown, sample_markdown, stored_at
+from assets.framework.ui_metadata import ROW_COUNT, column_schema, counts_markdown, sample_markdown, stored_at
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.embeddings import EmbeddingError, EmbeddingResult, embed_source
 from assets.seeds.intake import Intake, take_in
@@ -32,7 +32,6 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         partitions_def=sources,
         group_name="seeds",
         kinds={"parquet", "huggingface"},
-        owners=OWNERS,
         description="Question-answer pairs: read, normalised, sampled and written to shards that never change. "
         "Reading a source again only adds new seeds. Rows that cannot be used are in `seed_rejects`, with the reason.",
         code_version="1",
@@ -61,7 +60,6 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
         deps=[raw_seeds],
         group_name="seeds",
         kinds={"parquet"},
-        owners=OWNERS,
         description="Unit vectors of the seeds' questions, by which analogies find similar questions. "
         "Only shards without vectors of this embedder are embedded.",
         code_version="1",

@@ -24,7 +24,7 @@ from assets.boost_qa.schema import RELEASED
 from assets.framework.publication import GatesFailed
 from assets.framework.run_report import report_outcomes, report_store_errors, retry_outage
 from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import OWNERS, column_schema
+from assets.framework.ui_metadata import column_schema
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.retractions import load_retractions
 from assets.training_sets.chain_of_thought import answer_seeds
@@ -52,7 +52,6 @@ EVERY_SOURCE = AssetDep("raw_seeds", partition_mapping=AllPartitionMapping())
     deps=["boost_qa", EVERY_SOURCE],
     group_name="releases",
     kinds={"parquet"},
-    owners=OWNERS,
     code_version="1",
     pool="models",  # see infra/dagster.yaml
     metadata=column_schema(CHAIN_OF_THOUGHT_ANSWERS),
@@ -84,7 +83,6 @@ def chain_of_thought_answers(
     deps=["boost_qa", EVERY_SOURCE, AssetDep("dialogue_plans", partition_mapping=AllPartitionMapping())],
     group_name="releases",
     kinds={"numpy", "pytorch"},
-    owners=OWNERS,
     code_version="1",
     pool="training",  # see infra/dagster.yaml
     metadata=column_schema(GRADIENT_FEATURES),
@@ -122,7 +120,6 @@ def training_sets_asset(partitions: StaticPartitionsDefinition) -> AssetsDefinit
         deps=["boost_qa", EVERY_SOURCE, CHAIN_OF_THOUGHT_ANSWERS.name, GRADIENT_FEATURES.name],
         group_name="releases",
         kinds={"parquet", "huggingface"},
-        owners=OWNERS,
         code_version="2",
         backfill_policy=BackfillPolicy.single_run(),
         metadata=column_schema(RELEASED),

@@ -15,6 +15,7 @@ from assets.dialogues.load_scenarios import SHIPPED
 from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import CONFIGURATIONS as SEEDS
 from assets.seeds.configuration import SEED_SOURCES
+from master_dagster.definitions import build_definitions
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import (
     Settings,
@@ -28,6 +29,9 @@ from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
 from resources.training_jobs.configuration import CONFIGURATIONS as TRAINERS
 from tests.s3_proxy import S3Proxy
+from tests.sample_project import SampleProject
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -271,3 +275,40 @@ def test_a_missing_role_and_an_unknown_endpoint_of_a_profile_are_both_reported(b
     error = deployment_error(profile="profile.yaml")
     assert "role 'weak_student' is missing" in error
     assert "roles.judge.endpoint: unknown endpoint 'float'; known: fleet" in error
+
+
+def test_every_line_of_the_example_names_a_setting_and_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        line[1:] for line in (PROJECT / ".env.example").read_text().splitlines() if line[:1] == "#" and "=" in line
+    ]
+    for name, _, value in (line.partition("=") for line in lines if not line.startswith(" ")):
+        assert name == "OPENAI_API_KEY" or name.removeprefix("MASTER_").lower() in Settings.model_fields
+        if value:
+            monkeypatch.setenv(name, value)
+    assert Settings(_env_file=None).asset_tags == {"cost-center": "nlp"}  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("MASTER_OWNERS", "team:nlp, anna", "'anna' should be `team:name` or an e-mail address"),
+        ("MASTER_TAGS", "nlp", "'nlp' should be name=value"),
+    ],
+)
+def test_owners_and_tags_that_dagster_would_refuse_are_reported(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    with pytest.raises(ConfigurationError, match=f"{setting}: .*{message}"):
+        load_settings()
+
+
+def test_owners_tags_and_freshness_reach_the_assets(project: SampleProject) -> None:
+    further = {"owners": "team:nlp,anna@example.com", "tags": "cost-center=nlp", "release_fresh_hours": 24}
+    deployment = load_deployment(project.settings.model_copy(update=further))
+    graph = build_definitions(deployment).resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        asset = graph.get(key)
+        assert list(asset.owners) == ["team:nlp", "anna@example.com"]
+        assert asset.tags["cost-center"] == "nlp"
+        assert (asset.freshness_policy is not None) == (key.path == ["boost_qa"])
