@@ -199,12 +199,28 @@ def load_configuration(path: Path, model: type[Model], **context: Any) -> Model:
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise ConfigurationError(f"{path}: should be a mapping of keys to values, is {type(content).__name__}")
+    return validate(content, model, f"{path} is not valid:", path.parent, **context)
+
+
+def validate(content: Mapping[str, Any], model: type[Model], title: str, folder: Path, **context: Any) -> Model:
+    """The content of a configuration file as its model.
+
+    Args:
+        content: the parsed file.
+        model: its form.
+        title: the first line of the message about its faults.
+        folder: where its relative paths start.
+        context: for the model's validators.
+
+    Raises:
+        ConfigurationError: it is not valid; the message names every fault.
+    """
     try:
-        return model.model_validate(content, context={"folder": path.parent.absolute(), **context})
+        return model.model_validate(content, context={"folder": folder.absolute(), **context})
     except ValidationError as error:
         faults = describe_faults(error, model)
     # Raised outside the except clause: pydantic's error keeps its frames in memory, and the collector cannot free them.
-    raise ConfigurationError(fault_list(f"{path} is not valid:", faults))
+    raise ConfigurationError(fault_list(title, faults))
 
 
 def shipped_or_path(value: str, folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """The command line `master-dagster` in the test's own process."""
 
+import io
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,13 @@ from master_dagster.cli.app import app
 from tests.sample_project import SampleProject
 
 PROJECT = Path(__file__).parents[1]
+
+
+class Terminal(io.StringIO):
+    """Standard input at which somebody types."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def run_command(*arguments: str) -> int:

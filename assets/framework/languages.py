@@ -3,6 +3,7 @@
 from functools import cache
 
 ENGLISH = "English"
+FEWEST_LETTERS = 60  # of a text whose language is detected
 
 
 def language_name(name_or_code: str) -> str:
@@ -19,6 +20,21 @@ def language_name(name_or_code: str) -> str:
 def language_code(name: str) -> str:
     """The ISO 639-1 code of a language, `de` for `German`. Raises KeyError for an unknown name."""
     return next(code for code, one in _names().items() if one == name and len(code) == 2)
+
+
+def detect_language(text: str) -> str:
+    """The English name of the language that a text is likely in; English for a short text, or where none is recognised.
+
+    Only the first 5,000 characters are looked at.
+    """
+    text = text[:5000]
+    if sum(map(str.isalpha, text)) < FEWEST_LETTERS:
+        return ENGLISH
+    from lingua import LanguageDetectorBuilder
+
+    detector = LanguageDetectorBuilder.from_all_languages().with_low_accuracy_mode().build()
+    language = detector.detect_language_of(text)
+    return language.name.title() if language else ENGLISH
 
 
 @cache

@@ -3,6 +3,7 @@
 What a command does is in the module of its name, which is imported when the command runs, so that help comes at once.
 """
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -44,6 +45,8 @@ app = typer.Typer(
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before models are called or trained.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")]
+SOURCES: Any = {"rich_help_panel": "Questions and answers (what is not given is found out)", "show_default": False}
+MODELS: Any = {"rich_help_panel": "Models (by default the embedded one: no key, no GPU)", "show_default": False}
 Partitions = Annotated[
     list[str] | None,
     typer.Argument(help="Partition keys or shell patterns, such as 'debate|*'; all by default.", show_default=False),
@@ -55,6 +58,85 @@ Variants = Annotated[
     list[str] | None,
     typer.Option(help="A training set; repeat for several; boost_qa and ori by default.", show_default=False),
 ]
+
+
+@app.command(
+    epilog="Examples: master-dagster init my-project --from questions.jsonl;  "
+    "master-dagster init my-project --from data.csv --endpoint https://api.openai.com/v1 --model gpt-4.1-mini "
+    "--key-variable OPENAI_API_KEY --yes"
+)
+def init(
+    given: Annotated[
+        list[str],
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="A file of questions and answers (JSONL, JSON, CSV, Parquet; a glob; s3://), or a dataset's id on the "
+            "Hugging Face hub. Repeat it for several sources.",
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(help="The project's folder.", show_default="this folder")] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept what is found; do not ask.")] = False,
+    question: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD", help="The field of the question; several are joined.", **SOURCES),
+    ] = None,
+    answer: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD", help="The field of the answer; several are joined.", **SOURCES)
+    ] = None,
+    conversations: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="The field with a list of messages.", **SOURCES)
+    ] = None,
+    domain: Annotated[str | None, typer.Option(metavar="DOMAIN", help="math, code or general.", **SOURCES)] = None,
+    language: Annotated[
+        str | None, typer.Option(metavar="LANGUAGE", help="Of the questions: a name or a code.", **SOURCES)
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(metavar="LICENCE", help="Of the data, for the card of releases.", **SOURCES)
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(metavar="ROWS", help="How many rows of each source to use.", **SOURCES)
+    ] = None,
+    rows_in: Annotated[
+        str | None, typer.Option(metavar="MEMBER", help="The member of a JSON file that has the rows.", **SOURCES)
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="ENCODING", help="Of files that are not UTF-8.", **SOURCES)
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The configuration of a hub dataset.", **SOURCES)
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The split of a hub dataset, by default train.", **SOURCES)
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="An OpenAI-compatible endpoint, with /v1.", **MODELS)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The model's name at the endpoint.", **MODELS)
+    ] = None,
+    key_variable: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The environment variable that holds the endpoint's key.", **MODELS),
+    ] = None,
+    weak_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="For students that should make mistakes.", **MODELS)
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(metavar="NAME", help="For the judge.", **MODELS)] = None,
+    embedding_model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="For finding similar questions; by default the embedded one.", **MODELS),
+    ] = None,
+) -> None:
+    """Make a project of your own from a file of questions and answers. Overwrites nothing and calls no model."""
+    from master_dagster.cli.init import SourceChoice, init
+    from master_dagster.new_project import ModelChoice
+
+    texts = SourceChoice(
+        question or [], answer or [], conversations, domain, language, licence, sample, rows_in, encoding, config, split
+    )
+    models = ModelChoice(endpoint, model, key_variable, weak_model, judge_model, embedding_model)
+    init(folder, given, texts, models, yes)
 
 
 @app.command(epilog="Example: master-dagster run --yes")

@@ -1,25 +1,17 @@
 """`master-dagster run`, which is also `make demo`."""
 
-import io
 import os
 import signal
 
 import pytest
 
 from resources import progress
-from tests.command_line import run_command, set_environment
+from tests.command_line import Terminal, run_command, set_environment
 from tests.fake_endpoint import SeenRequest
 from tests.sample_project import SampleProject, play
 from tests.stand_in_judge import answer_rubric
 
 pytestmark = pytest.mark.end_to_end
-
-
-class Terminal(io.StringIO):
-    """Standard input at which somebody types."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture
