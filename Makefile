@@ -18,10 +18,10 @@ SBOM := build/sbom
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: .env help setup demo demo-train lm-eval ui test check lint style lock docs docs-site bench sbom audit clean
+.PHONY: .env help setup demo demo-train install-training lm-eval ui test check lint style lock docs docs-site bench sbom audit clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## turn the bundled questions into a BOOST-QA release with the embedded model
 	@$(BIN)/python -m master_dagster run --yes
@@ -30,6 +30,8 @@ demo-train: setup $(VENV)/.train ## fine-tune the embedded model on the demo's r
 	@$(BIN)/python -m master_dagster train --yes
 	@$(BIN)/python -m master_dagster evaluate --yes
 	@$(BIN)/python -m master_dagster report
+
+install-training: $(VENV)/.train ## install what training on this machine needs (torch, several GB)
 
 lm-eval: $(VENV)/.lm-eval ## install what benchmarks of kind lm_eval need
 

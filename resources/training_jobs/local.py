@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from resources.training_jobs.backend import Backend, BackendError, BackendJob, J
 from resources.training_jobs.job import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 KEPT_DAYS = 30
+TRAINING_PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate")  # of the extra `train`
 
 
 class LocalConfiguration(Configuration):
@@ -55,6 +57,11 @@ class LocalBackend:
         self._started: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
 
     def submit(self, job: BackendJob) -> None:
+        if missing := [package for package in TRAINING_PACKAGES if find_spec(package) is None]:
+            raise BackendError(
+                f"training on this machine needs packages that are not installed ({', '.join(missing)}): "
+                "`make install-training`, or `pip install 'master-dagster[train]'`"
+            )
         folder = self.folder / job.name
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,14 @@ def family(jobs: Jobs, then: str = "time.sleep(600)", **options: float) -> Local
     return backend
 
 
+def test_missing_packages_are_named_with_the_command_that_installs_them(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.training_jobs.local.TRAINING_PACKAGES", ("json", "no_such_package"))
+    with pytest.raises(BackendError, match=r"not installed \(no_such_package\): `make install-training`"):
+        jobs.backend().submit(job("pass"))
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [
