@@ -7,6 +7,7 @@ from typing import Any, cast
 from dagster import ConfigurableResource, InitResourceContext, ResourceDependency
 
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, end_dead_runs, this_process
+from master_dagster.maintenance.origin import add_origin
 from master_dagster.settings import Deployment, named_file
 from resources.chat.budget import Budget
 from resources.chat.profile import load_profile
@@ -44,6 +45,7 @@ class LakeResource(ConfigurableResource[Lake]):
         if context.run is not None and context.instance is not None:
             # By this tag the end of the process is noticed.
             context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
+            add_origin(context.instance, context.run.run_id)
             end_dead_runs(context.instance)
             lake.store.delete_abandoned()
             delete_abandoned(scratch_home().iterdir())

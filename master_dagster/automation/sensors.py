@@ -98,7 +98,7 @@ def failure_sensor(webhook: str | None) -> SensorDefinition:
 
     @run_failure_sensor(
         name="report_failures",
-        monitor_all_code_locations=True,  # runs of the command line belong to none
+        monitor_all_code_locations=True,  # a run of the command line belongs to none before it opens the lake
         request_job=mirror_lake,
         default_status=DefaultSensorStatus.RUNNING,
         description="Reports why a run failed and what to do, in the tick's log and to MASTER_ALERT_WEBHOOK. After a "

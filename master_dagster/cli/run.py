@@ -104,6 +104,6 @@ def show_release(lake: Lake) -> None:
     """Print where the latest release is and what can be done next."""
     where = lake.store.uri(RELEASES.latest(lake).folder)
     console.print(f"The release: {where}", soft_wrap=True, markup=False)
-    console.print("Next:\n  make ui    # the graph, the runs and every dialogue, on http://localhost:3000")
+    console.print("Next:\n  make ui    # the runs and every dialogue; the graph: http://localhost:3000/asset-groups")
     load = f"import datasets; print(datasets.load_dataset('{where}'))"
     console.print(f'  .venv/bin/python -c "{load}"', soft_wrap=True, markup=False)
