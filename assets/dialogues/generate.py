@@ -79,7 +79,7 @@ class DialogueGeneration:
         roles = [role for name, scenario in self.scenarios.items() if name in names for role in scenario.roles]
         async with self.service.engine(roles, self.run_id) as self.chat:
             self.throughput = Throughput(self.chat.total)
-            self.progress.words = self.throughput.describe
+            self.progress.words, self.progress.calls = self.throughput.describe, self.throughput.answered
             yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
 
     async def run(self, key: str, inputs: PartitionInputs, slots: asyncio.Semaphore) -> list[Row]:
@@ -87,7 +87,8 @@ class DialogueGeneration:
         turn_loop = TurnLoop(self.chat, self.scenarios, self.service.profile, self.rules.regenerations)
         waiting = [task for task in inputs.tasks if task.dialogue_id not in inputs.kept]
         set_aside = 0
-        with self.progress.partition(key, len(waiting)) as one_more:
+        calls = sum(self.scenarios[task.scenario].calls(task.repetitions).total() for task in waiting)
+        with self.progress.partition(key, len(waiting), calls) as one_more:
 
             async def generate(task: DialogueTask) -> Row:
                 nonlocal set_aside

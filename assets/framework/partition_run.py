@@ -204,28 +204,47 @@ class RunProgress:
     Args:
         update: shows it.
         words: further words for people, such as the calls per second.
+        calls: returns how many model calls were answered, where the time left is to follow from calls: units of work
+            often end together, long after their first calls.
     """
 
-    def __init__(self, update: Update, words: Callable[[], str] = str) -> None:
-        self.done, self.total, self.words = 0, 0, words
+    def __init__(self, update: Update, words: Callable[[], str] = str, calls: Callable[[], int] = int) -> None:
+        self.done, self.total, self.words, self.calls = 0, 0, words, calls
+        self.expected_calls = 0
         self._update = update
         self._under_way: dict[str, PartitionProgress] = {}
 
     @contextmanager
-    def partition(self, key: str, total: int) -> Iterator[Callable[..., None]]:
-        """Count the units of one partition: call what it returns after each of them, with a detail of the partition."""
+    def partition(self, key: str, total: int, calls: int = 0) -> Iterator[Callable[..., None]]:
+        """Count the units of one partition: call what it returns after each of them, with a detail of the partition.
+
+        Args:
+            key: of the partition.
+            total: how many units it has.
+            calls: how many model calls they are expected to take.
+        """
         self.total += total
+        self.expected_calls += calls
         self._under_way[key] = PartitionProgress(key, 0, total)
+        self._report()
 
         def one_more(detail: str = "") -> None:
             self.done += 1
             self._under_way[key] = PartitionProgress(key, self._under_way[key].done + 1, total, detail)
-            self._update(self.done, self.total, self.words, lambda: list(self._under_way.values()))
+            self._report()
 
         try:
             yield one_more
         finally:
             del self._under_way[key]
+
+    def _report(self) -> None:
+        self._update(self.done, self.total, self.words, lambda: list(self._under_way.values()), self._share_done)
+
+    def _share_done(self) -> float:
+        """How much is done, 0..1: by units, or by calls where these are ahead and not more than were expected."""
+        by_units, calls = self.done / max(self.total, 1), self.calls()
+        return by_units if calls > self.expected_calls or not calls else max(by_units, calls / self.expected_calls)
 
 
 @asynccontextmanager

@@ -35,6 +35,10 @@ class Throughput:
         words = [f"{(calls - calls_then) / seconds:.3g} calls/s", f"{(tokens - tokens_then) / seconds:,.0f} tokens/s"]
         return ", ".join(words + self._describe_sums())
 
+    def answered(self) -> int:
+        """How many calls are answered, by a model or from the journal."""
+        return self._usage.calls + self._usage.replayed
+
     def describe_total(self) -> str:
         """The sums at the end: `1,200 calls, 360,000 tokens, $1.20`."""
         calls, tokens = self._sums()

@@ -4,9 +4,11 @@ import io
 
 import pytest
 
+from assets.framework.partition_run import RunProgress
 from resources.chat.calls import Usage
 from resources.chat.throughput import Throughput
 from resources.progress import PartitionProgress, format_duration, progress, report_progress_to
+from tests.waiting import until
 
 
 class Clock:
@@ -39,6 +41,7 @@ def test_without_a_terminal_there_is_a_line_every_few_seconds(clock: Clock) -> N
             clock.now += 0.25
             update(done, 200, lambda: "4 calls/s")
     assert lines == [
+        "dialogues: started",
         "dialogues: 40 of 200, 4 calls/s, about 40 s left",
         "dialogues: 80 of 200, 4 calls/s, about 30 s left",
     ]
@@ -55,7 +58,35 @@ def test_a_command_can_receive_a_line_per_minute(clock: Clock) -> None:
             clock.now += 1
             update(done, 200)
     assert received == ["dialogues: 60 of 200, about 2 min left", "dialogues: 120 of 200, about 80 s left"]
-    assert len(logged) == 13
+    assert len(logged) == 1 + 13
+
+
+@pytest.mark.parametrize(
+    ("updated", "line"),
+    [(False, "embeddings: running for 2 min"), (True, "embeddings: 3 of 4, 7 calls, about 40 s left")],
+)
+def test_a_step_that_reports_nothing_is_shown_as_it_is_by_then(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, updated: bool, line: str
+) -> None:
+    monkeypatch.setattr("resources.progress.LOOK_SECONDS", 0.01)
+    lines: list[str] = []
+    with progress("embeddings", lines.append, clock, terminal=lambda: None) as update:
+        if updated:
+            update(3, 4, lambda: "7 calls")
+        clock.now += 120
+        until(lambda: len(lines) == 2)
+    assert lines == ["embeddings: started", line]
+
+
+def test_the_time_left_follows_from_calls_where_they_are_counted(clock: Clock) -> None:
+    """Ten dialogues of four calls: none has ended when half of the calls are answered."""
+    lines: list[str] = []
+    with progress("dialogues", lines.append, clock, terminal=lambda: None) as update:
+        shown = RunProgress(update, calls=lambda: 20)
+        clock.now += 100
+        with shown.partition("debate|x-0000", 10, calls=40):
+            pass
+    assert lines == ["dialogues: started", "dialogues: 0 of 10, about 2 min left"]
 
 
 def test_details_are_computed_only_when_they_are_shown(clock: Clock) -> None:

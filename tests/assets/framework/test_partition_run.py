@@ -228,7 +228,7 @@ def test_a_partition_that_is_finished_is_written_though_the_run_is_cancelled() -
 def test_progress_shows_the_run_and_the_partitions_under_way() -> None:
     shown: list[tuple[Any, ...]] = []
 
-    def update(done: int, total: int, detail: Any = "", parts: Any = tuple) -> None:
+    def update(done: int, total: int, detail: Any = "", parts: Any = tuple, share: Any = None) -> None:
         shown.append((done, total, detail(), [(part.name, part.done, part.total, part.detail) for part in parts()]))
 
     progress = RunProgress(update, lambda: "3 calls/s")
@@ -239,8 +239,11 @@ def test_progress_shows_the_run_and_the_partitions_under_way() -> None:
     with progress.partition("c", 1) as one_more:
         one_more()
     assert shown == [
+        (0, 2, "3 calls/s", [("a", 0, 2, "")]),
         (1, 2, "3 calls/s", [("a", 1, 2, "")]),
+        (1, 3, "3 calls/s", [("a", 1, 2, ""), ("b", 0, 1, "")]),
         (2, 3, "3 calls/s", [("a", 1, 2, ""), ("b", 1, 1, "1 set aside")]),
+        (2, 4, "3 calls/s", [("c", 0, 1, "")]),
         (3, 4, "3 calls/s", [("c", 1, 1, "")]),
     ]
 
