@@ -81,10 +81,11 @@ def claim(case: Case) -> tuple[str | None, str]:
 
 def advice(case: Case) -> tuple[str | None, str]:
     """Whether advice states the result, and what it says of the answer."""
-    tells = gives_away_result(case["advice"], case["reference_final"], case["known"])
+    states_result = gives_away_result(case["advice"], case["reference_final"], case["known"])
     found = claim_of(case["advice"])
-    if tells != case["expected_tells"]:
-        return ("rejection" if tells else "acceptance"), f"states the result: {tells}: {case['advice']!r}"
+    if states_result != case["expected_tells"]:
+        outcome = "rejection" if states_result else "acceptance"
+        return outcome, f"states the result: {states_result}: {case['advice']!r}"
     if found != case["expected_claim"]:
         return ("acceptance" if found == "unclear" else "rejection"), f"read as {found}: {case['advice']!r}"
     return None, ""

@@ -1,5 +1,6 @@
 """Settings -> Dagster's resources. Assets, checks, jobs and sensors take them as parameters of the same names."""
 
+import atexit
 import gc
 from functools import cache
 from typing import Any, cast
@@ -22,8 +23,12 @@ from resources.training_jobs.launcher import JobLauncher, open_job_launcher
 
 @cache
 def freeze_loaded() -> None:
-    """Exclude what is loaded by now from garbage collection: each takes 0.15 s, during which no call proceeds."""
+    """Exclude what is loaded by now from garbage collection: each takes 0.15 s, during which no call proceeds.
+
+    At exit it is collected again, because DuckDB's bindings report everything that is left as a leak.
+    """
     gc.freeze()
+    atexit.register(gc.unfreeze)
 
 
 class LakeResource(ConfigurableResource[Lake]):

@@ -12,6 +12,15 @@ SEARCH_AT_MOST = 100_000  # characters from the end of a text
 _LIST_NUMBER = re.compile(
     r"^[ \t]*+[*#-]*+[ \t]*+\d++[.):](?=\s)|\b(?:step|question|part|round)[ ]++\d++\b", re.MULTILINE | re.IGNORECASE
 )
+_OPTION = r"(?:option|choice|answer|statement|label)"
+_IS = r"(?:is|was|must be|has to be|would be)"
+_THE_OTHER = re.compile(  # of two options, after the first one was wrong
+    rf"\b(?:(?:right|correct|true) one|{_OPTION}) {_IS} the other(?: one| {_OPTION}|(?=[.,;!]|\Z))"
+    rf"|(?<!if )(?<!whether )\bthe other {_OPTION} {_IS} (?:the )?(?:right|correct|true)\b"
+    rf"|\b(?:choose|pick|select) the other {_OPTION}\b",
+    re.IGNORECASE,
+)
+_THIRD_OPTION = re.compile(r"[\[(][Cc][\])]|\bC[.):]")
 
 
 def is_exact(reference_final: str) -> bool:
@@ -23,7 +32,8 @@ def is_exact(reference_final: str) -> bool:
 def gives_away_result(text: str, reference_final: str | None, known: str) -> bool:
     """Whether a teacher's words give the result away.
 
-    They do where they state an answer, or name a result that `known` does not contain.
+    They do where they state an answer, name a result that `known` does not contain, or call the other of two options
+    the right one.
 
     Args:
         text: the teacher's own words.
@@ -31,6 +41,8 @@ def gives_away_result(text: str, reference_final: str | None, known: str) -> boo
         known: what everybody has read before: the question, what the student said.
     """
     if stated_answers(text):
+        return True
+    if reference_final and _THE_OTHER.search(text[-SEARCH_AT_MOST:]) and not _THIRD_OPTION.search(known):
         return True
     return mentions_result(text, reference_final) and not mentions_result(known, reference_final)
 

@@ -25,7 +25,7 @@ class HardRule:
     """A rule that can be decided without the judge.
 
     One that `rejects` proves a fault; its precision is measured on labelled dialogues (`benchmarks/judgement.py`). The
-    others are flags: recorded, part of the score, and told to the judge as something to look at.
+    others are flags: recorded, part of the score, and named to the judge as something to look at.
     """
 
     code: str

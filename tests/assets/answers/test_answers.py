@@ -367,6 +367,12 @@ def test_only_answers_that_the_speaker_states_are_found(text: str, expected: lis
         ("Count on until you are at 7.", "", True),
         ("Count on until you are at 7.", "I get 7.", False),
         ("Your answer is right, now write the steps.", "", False),
+        ("Read it again: the right choice is the other one.", "Is it 7 or 9?", True),
+        ("No. The other option is correct.", "Is it 7 or 9?", True),
+        ("Please pick the other answer.", "Is it 7 or 9?", True),
+        ("Ask yourself whether the other option is right.", "Is it 7 or 9?", False),
+        ("One step is wrong, the other one is correct.", "Is it 7 or 9?", False),
+        ("The other option is correct.", "(A) 7 (B) 9 (C) 11", False),
     ],
 )
 def test_a_teacher_gives_a_result_away_by_stating_or_first_naming_it(text: str, known: str, expected: bool) -> None:
