@@ -5,6 +5,12 @@ from fnmatch import fnmatchcase
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.estimate import Estimate
+from assets.framework.prompts import PromptBook
+from assets.framework.scenarios.scenario import Scenarios
+from assets.judge_calibration.estimate import CalibrationEstimate, estimate_calibration
+from assets.quality.configuration import QualityRules
+from assets.quality.estimate import dry_run
+from resources.chat.profile import Profile
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
 
@@ -28,6 +34,23 @@ def matching_partitions(lake: Lake, scenarios: Iterable[str], patterns: Sequence
     return found
 
 
+def planned_estimates(
+    lake: Lake,
+    patterns: Sequence[str],
+    scenarios: Scenarios,
+    prompts: PromptBook,
+    profile: Profile,
+    rules: QualityRules,
+) -> tuple[Estimate, CalibrationEstimate]:
+    """What the planned partitions that match one of the patterns would take, and a calibration of the judge after them.
+
+    Raises:
+        ConfigurationError: nothing is planned, or no partition matches.
+    """
+    partitions = dry_run(lake, matching_partitions(lake, scenarios, patterns), scenarios, prompts, profile, rules)
+    return partitions, estimate_calibration(lake, partitions, scenarios, prompts, profile, rules)
+
+
 def role_rows(estimate: Estimate) -> list[dict[str, str]]:
     """One row per role, for a table: role and model, calls, tokens."""
     return [
@@ -46,6 +69,18 @@ def headline(estimate: Estimate) -> str:
         f"{estimate.dialogues:,} dialogues in {estimate.partitions:,} partitions ({estimate.current:,} more are "
         f"current): about {estimate.calls:,} calls, {estimate.tokens:,} tokens, ${estimate.cost:,.2f}, "
         f"{_duration(estimate.hours)}"
+    )
+
+
+def calibration_line(calibration: CalibrationEstimate) -> str:
+    """What a calibration of the judge would take, in one sentence."""
+    if not calibration.items:
+        return "judge_calibration would ask the judge nothing"
+    takes = calibration.takes
+    return (
+        f"judge_calibration, where it runs afterwards, asks about at most {calibration.items:,} items made from "
+        f"{calibration.dialogues:,} dialogues: about {takes.calls:,} calls, {takes.tokens:,} tokens, "
+        f"${takes.cost:,.2f}, {_duration(takes.hours)} more"
     )
 
 

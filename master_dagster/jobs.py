@@ -7,10 +7,15 @@ from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import table_markdown
 from assets.quality.configuration import QualityRules
-from assets.quality.estimate import dry_run
 from assets.quality.regenerations import regenerate_rejected_dialogues
 from assets.seeds.mirror import mirror_shards
-from master_dagster.estimates import headline, matching_partitions, role_rows
+from master_dagster.estimates import (
+    calibration_line,
+    headline,
+    matching_partitions,
+    planned_estimates,
+    role_rows,
+)
 from master_dagster.maintenance.dead_runs import end_dead_runs
 from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService
@@ -68,10 +73,8 @@ def estimate_partitions(
     prompts: ResourceParam[PromptBook],
     quality_rules: ResourceParam[QualityRules],
 ) -> None:
-    estimate = dry_run(
-        lake, matching_partitions(lake, scenarios, config.partitions), scenarios, prompts, chat.profile, quality_rules
-    )
-    context.log.info(headline(estimate))
+    estimate, calibration = planned_estimates(lake, config.partitions, scenarios, prompts, chat.profile, quality_rules)
+    context.log.info(f"{headline(estimate)}; {calibration_line(calibration)}")
     context.add_output_metadata(
         {
             "calls": estimate.calls,
@@ -79,6 +82,7 @@ def estimate_partitions(
             "US dollars": estimate.cost,
             "hours": estimate.hours,
             "roles": table_markdown(role_rows(estimate)),
+            "calibration": calibration_line(calibration),
         }
     )
 

@@ -68,7 +68,7 @@ _FRACTION_SIGNS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "
 _SPACES_IN_NUMBER = re.compile("(?<=\\d)(?:\\\\[,;!]|[\u00a0\u2009\u202f])(?=\\d{3}(?!\\d))|(?<=\\d) (?=000(?!\\d))")
 _ZERO_COMMA = re.compile(r"(?<![\d.,])0,(?=\d)")  # a decimal comma: no number of thousands begins with 0
 _PRICE_COMMA = re.compile(r"(?<![\d.,])(\d{1,9}),(\d\d)(?=\s?(?:[€$£]|euros?\b))")  # 2,74 €
-_NUMBER_IN_DOLLARS = re.compile(r"(?<!\\)\$[ ]?(-?(?:\d[\d,.]*+)(?<![,.]))[ ]?\$(?!\d)")
+_NUMBER_IN_DOLLARS = re.compile(r"(?<!\\)\$[ ]?((?:\\\$)?-?(?:\d[\d,.]*+)(?<![,.]))[ ]?\$(?!\d)")
 _REPEATING = re.compile(r"(?<![\d.,])(\d{0,15})\.(\d{0,15})\\(?:overline|bar|dot)\s*\{(\d{1,15})\}")  # 0.1\overline{6}
 _NUMERIC_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*(\d[\d,.]*)\s*\}\s*\{\s*(\d[\d,.]*)\s*\}|\\[dt]?frac\s*(\d)\s*(\d)")
 

@@ -21,6 +21,7 @@ from assets.dialogue_browser.gathering import GROUP_ROWS, Row, gather_dialogues,
 from assets.dialogue_browser.page import page_html
 from assets.dialogue_browser.schema import VERDICTS
 from assets.dialogue_plans.schema import SPLIT_NAMES
+from assets.judge_calibration.summary import figures_text
 from assets.quality.schema import SCORED
 from resources.lake.tables import Lake
 from resources.scratch import scratch_folder
@@ -165,6 +166,7 @@ def write_browser(lake: Lake, release: Release, folder: Path, sizes: FileSizes =
         "name": release.manifest["name"],
         "made_at": release.manifest["made_at"],
         "profile": release.manifest["configuration"]["profile"],
+        "judge_errors": figures_text(release.manifest.get("calibration", [])),
         "signals": {
             name: column.description for name, column in SCORED.schema.columns.items() if name not in NOT_SIGNALS
         },

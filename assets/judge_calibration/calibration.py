@@ -28,7 +28,7 @@ from assets.judge_calibration.summary import RULES_ALONE, calibration_metadata
 from assets.quality.configuration import JudgeRules, QualityRules
 from assets.quality.fingerprint import judging_fingerprint
 from assets.quality.judge import judge
-from assets.quality.partition_status import Expected, expected_fingerprints
+from assets.quality.partition_status import Expected, PartitionStatus, expected_fingerprints
 from assets.quality.rules import REASONS
 from assets.quality.score_dialogues import Screened, screen_dialogues
 from resources.chat.engine import ChatEngine
@@ -65,6 +65,12 @@ def find_calibration(lake: Lake, judge: str) -> Calibration | None:
     """The newest calibration of a judge, by its `judge_identity`; None if it was never calibrated."""
     record = lake.record(JUDGE_CALIBRATION, {"judge": judge})
     return Calibration(record, lake.read(JUDGE_CALIBRATION, [record.keys])) if record else None
+
+
+def calibration_fingerprint(partitions: Sequence[PartitionStatus], judge: str, rules: QualityRules) -> str:
+    """Over a judge, the dialogues of all current partitions, and how many of them are sampled."""
+    content = content_hash(partitions)
+    return stable_hash(JUDGE_CALIBRATION.name, VERSION, judge, content, rules.calibration.dialogues)
 
 
 def calibrate(work: "CalibrationWork") -> Mapping[str, Any]:
@@ -185,9 +191,7 @@ class CalibrationWork:
         return not judgement.verdict.correct, f"{judgement.verdict.error_class}: {judgement.verdict.reason}"
 
     def _fingerprint(self, key: str) -> str:
-        """Over the judge, the dialogues of all current partitions, and how many of them are sampled."""
-        partitions = content_hash(current_partitions(self.lake, self._expected))
-        return stable_hash(JUDGE_CALIBRATION.name, VERSION, key, partitions, self.rules.calibration.dialogues)
+        return calibration_fingerprint(current_partitions(self.lake, self._expected), key, self.rules)
 
 
 def _scope(key: str) -> str:

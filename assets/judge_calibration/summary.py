@@ -67,6 +67,14 @@ def calibration_text(items: pl.DataFrame, judged: int, wrong: int) -> str:
     return "\n\n".join([text, *(table_markdown(rows, limit=40).md_str or "" for rows in tables)])
 
 
+def figures_text(figures: Sequence[Mapping[str, Any]]) -> str:
+    """The figures of `error_figures`, as a release's manifest has them, on one line; empty without any."""
+    return "; ".join(
+        f"{figure['what']}: {interval_text(Interval(figure['share'], figure['low'], figure['high'], figure['by']))}"
+        for figure in figures
+    )
+
+
 def interval_text(interval: Interval | None) -> str:
     """A share with its interval: `12.5% (3.5 to 36.0)`."""
     if interval is None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from rich.table import Table as RichTable
 
 from assets.dialogues.estimate import Estimate
-from assets.quality.estimate import dry_run
-from master_dagster.estimates import headline, matching_partitions, role_rows
+from assets.judge_calibration.estimate import CalibrationEstimate
+from master_dagster.estimates import calibration_line, headline, planned_estimates, role_rows
 from master_dagster.settings import Deployment, load_deployment
 from master_dagster.terminal import console, print_json
 
@@ -19,19 +20,33 @@ def print_estimate(patterns: Sequence[str], as_json: bool) -> None:
         ConfigurationError: a setting is wrong, nothing is planned, or no partition matches.
     """
     deployment = load_deployment()
-    estimate = estimate_planned(deployment, patterns)
+    estimate, calibration = estimate_planned(deployment, patterns)
     if as_json:
-        totals = {"calls": estimate.calls, "tokens": estimate.tokens, "cost": estimate.cost}
-        print_json({"profile": deployment.profile.name} | asdict(estimate) | totals)
+        items = {"dialogues": calibration.dialogues, "items": calibration.items}
+        print_json(
+            {"profile": deployment.profile.name}
+            | _with_totals(estimate)
+            | {"calibration": _with_totals(calibration.takes) | items}
+        )
     else:
         show_estimate(deployment, estimate)
+        console.print(f"{calibration_line(calibration)}.", markup=False, soft_wrap=True)
 
 
-def estimate_planned(deployment: Deployment, patterns: Sequence[str] = ()) -> Estimate:
-    """The estimate of the planned partitions that match one of the patterns, or of all."""
-    lake = deployment.lake()
-    keys = matching_partitions(lake, deployment.scenarios, patterns)
-    return dry_run(lake, keys, deployment.scenarios, deployment.prompts, deployment.profile, deployment.quality_rules)
+def estimate_planned(deployment: Deployment, patterns: Sequence[str] = ()) -> tuple[Estimate, CalibrationEstimate]:
+    """The estimate of the planned partitions that match one of the patterns, or of all, and of a calibration."""
+    return planned_estimates(
+        deployment.lake(),
+        patterns,
+        deployment.scenarios,
+        deployment.prompts,
+        deployment.profile,
+        deployment.quality_rules,
+    )
+
+
+def _with_totals(estimate: Estimate) -> dict[str, Any]:
+    return asdict(estimate) | {"calls": estimate.calls, "tokens": estimate.tokens, "cost": estimate.cost}
 
 
 def show_estimate(deployment: Deployment, estimate: Estimate) -> None:

@@ -40,7 +40,7 @@ def run(yes: bool) -> None:
     console.print(f"Seeds {deployment.settings.seeds!r}, profile {profile.name!r}. {profile.description}", markup=False)
     with DagsterInstance.get() as instance:
         materialise_plans(deployment, definitions, instance)
-        estimate = estimate_planned(deployment)
+        estimate, _ = estimate_planned(deployment)
         show_estimate(deployment, estimate)
         if estimate.calls:
             confirm(yes)

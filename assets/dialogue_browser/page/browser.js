@@ -630,6 +630,7 @@
           element("tbody", null, lines),
         ),
       ),
+      index.judge_errors ? element("p", null, `How often the judge errs (95 % intervals in brackets): ${index.judge_errors}.`) : "",
       element("p", { class: "small" }, "Models wrote these texts. No person has checked them, unless a dialogue says so."),
       element("p", { class: "small" }, keys.flatMap(([key, meaning]) => [element("kbd", null, key), ` ${meaning}   `])),
     ];

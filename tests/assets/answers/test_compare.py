@@ -72,6 +72,7 @@ RIGHT = [
     ("C(5,2)", "10", "math"),
     ("5! ", "120", "math"),
     (r"$\$1,000.99$", "1000.99", "math"),
+    (r"$\$7$ million", "7 million dollars", "math"),
     (r"2\pi \approx 6.28", r"2\pi", "math"),
     (r"$\textbf{(D)}\ 7$", "7", "math"),
     (r"$6:00\text{ PM}$", "6:00 PM", "math"),

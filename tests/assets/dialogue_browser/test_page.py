@@ -366,6 +366,16 @@ def test_half_a_character_does_no_harm(own_folder: Path, page: Page) -> None:
     expect(page.locator(".turn .text").first).to_contain_text("and the rest")
 
 
+def test_the_errors_of_the_judge_are_shown_where_they_were_measured(own_folder: Path, page: Page) -> None:
+    page.goto((own_folder / "index.html").as_uri())
+    expect(page.locator("#reader")).not_to_contain_text("the judge errs")
+    path = own_folder / "index.js"
+    index = read_data_file(path.read_bytes())
+    path.write_bytes(data_file("index", {**index, "judge_errors": "untouched dialogues: 2.0% (0.1 to 9.0)"}))
+    page.reload()
+    expect(page.locator("#reader")).to_contain_text("errs (95 % intervals in brackets): untouched dialogues: 2.0%")
+
+
 def test_a_million_characters_are_shown_on_demand(tiny_lake: TinyLake, folder: Path, page: Page) -> None:
     long = "<b>no end</b> " * 75_000
     tiny_lake.change("trains", words=("Why?", long, "Stop.", "Seven."))

@@ -1,6 +1,7 @@
 """What is in the folder of a browser, and what is never written into it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from assets.dialogue_browser.files import read_data_file
 from assets.dialogue_browser.gathering import BrowserError, reasons, title
 from assets.dialogue_browser.writing import FileSizes, Written, write_browser
+from assets.judge_calibration.rates import Rates, error_figures
 from tests.tiny_lake import TinyLake
 
 
@@ -48,6 +50,19 @@ def test_every_dialogue_is_there_with_its_verdict_and_the_index_says_the_same(
     codes = [index["reasonSets"][code] for code in columns["reasons"]]
     assert [[values["reason"][code] for code in some] for some in codes] == [row["reasons"] for row in rows]
     assert columns["score"] == [round(1000 * row["scored"]["quality_score"]) for row in rows]
+
+
+def test_the_index_says_how_often_the_judge_errs_as_the_release_does(tiny_lake: TinyLake, folder: Path) -> None:
+    release = tiny_lake.release()
+    figures = error_figures(Rates(planted=40, caught=36, untouched=50, rejected=0), judged=8, wrong=1)
+    write_browser(tiny_lake.lake, replace(release, manifest={**release.manifest, "calibration": figures}), folder)
+    said = read(folder, "index")["judge_errors"]
+    assert said.startswith("planted faults that the judge passed: 10.0% (4.0 to 23.1); untouched dialogues")
+
+
+def test_without_a_calibration_the_index_says_nothing_of_the_judge(tiny_lake: TinyLake, folder: Path) -> None:
+    write(tiny_lake, folder)
+    assert read(folder, "index")["judge_errors"] == ""
 
 
 def test_files_have_as_many_titles_and_dialogues_as_they_should_in_one_order(tiny_lake: TinyLake, folder: Path) -> None:

@@ -26,6 +26,7 @@ def test_the_estimate_covers_all_planned_partitions_by_role_and_calls_no_model(
     shown = capsys.readouterr().out
     assert "Profile project: 12 dialogues in 3 partitions (0 more are current)" in shown
     assert re.search(r"strong_student \(strong_student\)\s+│\s+\d+\s+│\s+[\d,]+ \(assumed\)", shown)
+    assert "at most 108 items made from 12 dialogues: about 122 calls" in shown
     assert planned.endpoint.requests == []
 
 
@@ -34,6 +35,9 @@ def test_the_estimate_as_json(planned: SampleProject, capsys: Output) -> None:
     estimate = json.loads(capsys.readouterr().out)
     assert (estimate["profile"], estimate["dialogues"], estimate["partitions"]) == ("project", 12, 3)
     assert estimate["calls"] == sum(role["calls"] for role in estimate["roles"])
+    calibration = estimate["calibration"]
+    assert (calibration["dialogues"], calibration["items"]) == (12, 108)
+    assert [role["role"] for role in calibration["roles"]] == ["judge"]
 
 
 def test_the_estimate_takes_patterns(planned: SampleProject, capsys: Output) -> None:
