@@ -12,10 +12,10 @@ import random
 import time
 from collections.abc import Callable
 
-from assets.dialogues.languages import is_in_language
 from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.questions import Question
 from assets.dialogues.refusals import is_refusal
+from assets.framework.language_detection import is_in_language
 from assets.framework.near_duplicates import group_near_duplicates
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from assets.dialogues.languages import is_in_language
 from assets.dialogues.refusals import is_refusal
 from assets.dialogues.repetition import is_repetitive
+from assets.framework.language_detection import is_in_language
 from assets.framework.languages import ENGLISH
 from assets.framework.prompts import control_tokens
 

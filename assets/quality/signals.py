@@ -7,10 +7,10 @@ from assets.answers.check import check_answer
 from assets.answers.compare import compare_final
 from assets.answers.mentions import is_exact, mentions_result
 from assets.answers.read import stated_answers
-from assets.dialogues.languages import is_in_language
 from assets.dialogues.questions import Question
 from assets.dialogues.refusals import is_refusal
 from assets.dialogues.repetition import is_repetitive, repeated_share
+from assets.framework.language_detection import is_in_language
 from assets.framework.languages import ENGLISH
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share, words

@@ -108,6 +108,12 @@ class SourceConfiguration(Configuration):
         description="The language of its questions, as a name or an ISO 639 code. Dialogues are in it. It holds for "
         "shards that are written from then on.",
     )
+    max_other_language_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="A reading fails when more of the sample than this is in another language; 1 for a mixed source.",
+    )
     licence: str = Field(min_length=1, description="Goes into every release's card.")
     sample: int | None = Field(
         default=None,

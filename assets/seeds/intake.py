@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
 
 from assets.answers.read import read_final
+from assets.framework.language_detection import is_in_language, likely_language
 from assets.framework.near_duplicates import group_near_duplicates
 from assets.framework.partitions import shard_name
 from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
@@ -23,6 +25,7 @@ from resources.identity import stable_hash
 from resources.lake.tables import AlreadyWritten, Lake
 
 FIELDS_PROBE = 1000  # if no row so far could be used, a configured field that none of these rows has is an error
+LANGUAGE_PROBE = 300  # seeds of a sample whose language is looked at; ids are hashes, so the first ones are random
 REJECTS_KEPT = 100_000  # most rows of the table of rejects; further ones are only counted
 PROGRESS_ROWS = 100_000
 BY_CHOICE = ("multi_turn",)  # reasons that the configuration asks for; they do not count as unusable rows
@@ -83,12 +86,14 @@ def take_in(
         most_rows: read the first rows only; None reads all.
 
     Raises:
-        SeedsError: the source cannot be read, or too many or all of its rows cannot be used; no shard was written.
+        SeedsError: the source cannot be read, too many or all of its rows cannot be used, or too many are in another
+            language; no shard was written.
     """
     source = configuration.source(name)
     rows = islice(read_rows(source, configuration, lake.s3), most_rows)
     sampled = sample_rows(rows, source, configuration.max_characters, report_progress)
     problem = _problem_of(sampled, source, configuration.max_rejected_share)
+    problem = problem or _language_problem(sampled.sample, source)
     _write_rejects(lake, name, sampled, failed=problem is not None)
     if problem is not None:
         raise SeedsError(problem)
@@ -203,6 +208,22 @@ def _problem_of(sampled: SampledRows, source: SourceConfiguration, max_rejected_
             f"all are in the table {REJECTS.name}"
         )
     return None
+
+
+def _language_problem(sample: Sample, source: SourceConfiguration) -> str | None:
+    """Why the reading fails because of the seeds' language; None if it does not."""
+    probed = [sample.kept[key].pair for key in sorted(sample.kept)[:LANGUAGE_PROBE]]
+    texts = [f"{pair.question}\n{pair.answer}" for pair in probed]
+    others = [text for text in texts if not is_in_language(text, source.language)]
+    if len(others) <= source.max_other_language_share * len(texts):
+        return None
+    likely = max(Counter(filter(None, map(likely_language, others))).items(), key=itemgetter(1), default=("German", 0))
+    hint = f", and most of those seem to be in {likely[0]}" if likely[1] else ""
+    return (
+        f"source {source.name!r}: {len(others):,} of {len(texts):,} seeds that were looked at are not in "
+        f"{source.language}{hint}; write their language into the source, such as "
+        f"`language: {likely[0]}`, or `max_other_language_share: 1` if the source mixes languages"
+    )
 
 
 def _where(row: RejectedRow) -> str:

@@ -9,11 +9,11 @@ from assets.answers.compare import compare_final
 from assets.answers.markup import LONGEST_FINAL
 from assets.answers.mentions import gives_away_result, mentions_result
 from assets.answers.read import answering_part, read_final, read_marked, stated_answers
-from assets.dialogues.languages import is_in_language
 from assets.dialogues.refusals import is_refusal
 from assets.dialogues.screening import ScreenContext, screen, without_heading
 from assets.evaluation.benchmark_question import BenchmarkQuestion, Option
 from assets.evaluation.grading import extract_code, grade_by_rule, grade_choice, read_judge_mark
+from assets.framework.language_detection import is_in_language
 from assets.framework.prompts import disarmed, fenced
 from assets.quality.code_blocks import code_parses
 from assets.quality.copying import copied_share

@@ -318,3 +318,30 @@ def test_the_counts_of_every_reading_add_up(lake: Lake, read_in: "Intakes") -> N
     for line in lake.read(READINGS).to_dicts():
         assert sum(line[part] for part in parts) == line["rows"] == 11
     assert lake.read(READINGS)["reading"].to_list() == [1, 2]
+
+
+# -- language ----------------------------------------------------------------------------------------------------------
+
+GERMAN = {
+    "question": "Anna hat drei rote Murmeln und findet noch vier weitere. Wie viele Murmeln hat sie jetzt insgesamt?",
+    "answer": "Wir rechnen zuerst die alten und dann die neuen Murmeln zusammen. Die Antwort ist sieben.",
+}
+CHINESE = {"question": "小明有2个苹果，又得到3个苹果。现在一共有多少个苹果？", "answer": "一共有2 + 3 = 5个苹果。"}
+
+
+@pytest.mark.parametrize(("row", "language"), [(GERMAN, "German"), (CHINESE, "Chinese")], ids=["German", "Chinese"])
+def test_seeds_in_another_language_than_configured_fail_the_reading(
+    lake: Lake, read_in: "Intakes", row: dict[str, str], language: str
+) -> None:
+    with pytest.raises(SeedsError, match=rf"1 of 1 seeds .* not in English, .* `language: {language}`"):
+        read_in([row])
+    assert files(lake) == {}
+    assert read_in(None, {"language": language}).added == 1
+
+
+def test_a_source_may_mix_languages_where_its_configuration_says_so(read_in: "Intakes") -> None:
+    rows = [GERMAN, *sums(1, 2)]
+    with pytest.raises(SeedsError, match=r"1 of 3 seeds .* `max_other_language_share: 1`"):
+        read_in(rows)
+    assert read_in(None, {"max_other_language_share": 1}).added == 3
+    assert read_in(None, {"max_other_language_share": 0.4}).added == 0

@@ -1,4 +1,4 @@
-"""The language of an utterance."""
+"""The language of a text."""
 
 import re
 import unicodedata
@@ -79,6 +79,12 @@ def is_in_language(text: str, language: str = ENGLISH, task: str = "") -> bool:
     return _NAMES_A_LANGUAGE.search(f"{task} {text}"[: 2 * LONGEST]) is not None or not _reads_as(
         task[:LONGEST], language
     )
+
+
+def likely_language(text: str) -> str | None:
+    """The English name of the language of `LANGUAGES` that a text seems to be in; None where none is likely."""
+    found = _detector(ENGLISH)[0].detect_language_of(" ".join(_NOT_PROSE.sub(" ", text[:LONGEST]).split()))
+    return None if found is None else str(found.name).title()
 
 
 def _reads_as(text: str, language: str) -> bool:
