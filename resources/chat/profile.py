@@ -8,10 +8,18 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
 
 from resources.configuration import (
     Configuration,
@@ -189,22 +197,27 @@ class Profile(Configuration):
     roles: dict[str, RoleModel] = Field(min_length=1)
     embedder: EmbedderModel = EmbedderModel()
 
-    @model_validator(mode="after")
-    def _every_role_and_endpoint_is_there(self, info: ValidationInfo) -> Self:
-        needed: Mapping[str, str] = (info.context or {}).get("needed", {})
-        known = ", ".join(sorted(self.endpoints))
-        users = {f"roles.{role}": model.endpoint for role, model in self.roles.items()}
-        if self.embedder.kind == "openai":
-            users["embedder"] = self.embedder.endpoint or ""
-        errors = self._missing(needed)
-        errors += [
-            f"{user}.endpoint: unknown endpoint {endpoint!r}; known: {known}"
-            for user, endpoint in users.items()
-            if endpoint not in self.endpoints
+    @model_validator(mode="wrap")
+    @classmethod
+    def _every_role_and_endpoint_is_there(
+        cls, data: object, validate: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        """Reports missing roles and unknown endpoints together with the faults of the fields."""
+        faults = _missing_parts(data, (info.context or {}).get("needed", {})) if isinstance(data, Mapping) else []
+        whole: list[InitErrorDetails] = [
+            InitErrorDetails(type="value_error", input=data, ctx={"error": ValueError(fault)}) for fault in faults
         ]
-        if errors:
-            raise ValueError("; ".join(errors))
-        return self
+        try:
+            profile = validate(data)
+        except ValidationError as error:
+            fields = [
+                InitErrorDetails(type=one["type"], loc=one["loc"], input=one["input"], ctx=one.get("ctx", {}))
+                for one in error.errors(include_url=False)
+            ]
+            raise ValidationError.from_exception_data(error.title, fields + whole) from None
+        if whole:
+            raise ValidationError.from_exception_data(cls.__name__, whole)
+        return profile
 
     def check_roles(self, needed: Mapping[str, str]) -> None:
         """Check that every role that is needed has a model.
@@ -215,11 +228,8 @@ class Profile(Configuration):
         Raises:
             ConfigurationError: names every role that is missing.
         """
-        if missing := self._missing(needed):
+        if missing := _missing_roles(self.roles, needed):
             raise ConfigurationError(fault_list(f"profile {self.name!r} lacks roles:", missing))
-
-    def _missing(self, needed: Mapping[str, str]) -> list[str]:
-        return [f"role {role!r} is missing; {user} needs it" for role, user in needed.items() if role not in self.roles]
 
     def check_keys(self, roles: Iterable[str]) -> None:
         """Check that every key these roles need is set and can be sent, before any money is spent.
@@ -238,6 +248,31 @@ class Profile(Configuration):
             raise ConfigurationError(
                 fault_list(f"profile {self.name!r} cannot be used (set these in the environment or .env):", missing)
             )
+
+
+def _missing_roles(roles: Mapping[str, object], needed: Mapping[str, str]) -> list[str]:
+    return [f"role {role!r} is missing; {user} needs it" for role, user in needed.items() if role not in roles]
+
+
+def _missing_parts(data: Mapping[str, Any], needed: Mapping[str, str]) -> list[str]:
+    """The roles that a profile's file lacks, and the endpoints that it names and does not have."""
+    roles, endpoints = data.get("roles") or {}, data.get("endpoints") or {}
+    if not isinstance(roles, Mapping) or not isinstance(endpoints, Mapping):
+        return []  # reported as faults of these fields
+    users = {f"roles.{role}": _value_of(model, "endpoint") for role, model in roles.items()}
+    if _value_of(data.get("embedder"), "kind") == "openai":
+        users["embedder"] = _value_of(data["embedder"], "endpoint") or ""
+    known = ", ".join(sorted(map(str, endpoints)))
+    return _missing_roles(roles, needed) + [
+        f"{user}.endpoint: unknown endpoint {endpoint!r}; known: {known}"
+        for user, endpoint in users.items()
+        if isinstance(endpoint, str) and endpoint not in endpoints
+    ]
+
+
+def _value_of(entry: object, name: str) -> object:
+    """A value of an entry, which is a mapping in a file and may be a model elsewhere."""
+    return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)
 
 
 def read_key(name: str, endpoint: Endpoint) -> str | None:

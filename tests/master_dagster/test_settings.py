@@ -266,15 +266,23 @@ def test_unknown_prompts_of_a_profile_are_reported_under_the_profile(bare_folder
     assert message in deployment_error(profile="profile.yaml")
 
 
-def test_a_missing_role_and_an_unknown_endpoint_of_a_profile_are_both_reported(bare_folder: Path) -> None:
+def test_faults_of_fields_roles_and_endpoints_of_a_profile_are_reported_together(bare_folder: Path) -> None:
     (bare_folder / "profile.yaml").write_text(
         "name: mine\n"
-        "endpoints: {fleet: {base_url: 'http://localhost:8000/v1'}}\n"
-        "roles: {judge: {endpoint: float, model: m, temperature: 0, max_tokens: 10}}\n"
+        "endpoints: {fleet: {base_url: 'localhost:8000'}, keyed: {base_url: 'http://a/v1', api_key_env: sk-1}}\n"
+        "roles: {judge: {endpoint: float, temperature: 0, max_tokens: 10}}\n"
+        "embedder: {kind: openai}\n"
     )
     error = deployment_error(profile="profile.yaml")
-    assert "role 'weak_student' is missing" in error
-    assert "roles.judge.endpoint: unknown endpoint 'float'; known: fleet" in error
+    expected = [
+        "role 'weak_student' is missing; scenario ",
+        "roles.judge.endpoint: unknown endpoint 'float'; known: fleet, keyed",
+        "embedder.endpoint: unknown endpoint ''",
+        "endpoints.fleet.base_url: must start with http:// or https://",
+        "endpoints.keyed.api_key_env: should be the NAME of an environment variable",
+        "roles.judge.model: has to be given",
+    ]
+    assert [message for message in expected if message not in error] == []
 
 
 def test_every_line_of_the_example_names_a_setting_and_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
