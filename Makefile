@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
+PORT ?= 3000
 FAST := not (browser or embedded or s3 or torch or end_to_end or slow)
 TORCH_TESTS := tests/assets/training_programs/fine_tuning tests/assets/training_programs/gradients # importing torch takes seconds
 UV := $(or $(shell command -v uv),$(BIN)/uv)
@@ -35,8 +36,8 @@ install-training: $(VENV)/.train ## install what training on this machine needs 
 
 lm-eval: $(VENV)/.lm-eval ## install what benchmarks of kind lm_eval need
 
-ui: setup ## open the Dagster UI on http://localhost:3000, with the daemon for schedules
-	@$(BIN)/dagster dev --host 127.0.0.1 --port 3000
+ui: setup ## open the Dagster UI on http://localhost:3000 (another port: make ui PORT=3100), with the daemon for schedules
+	@$(BIN)/python -m master_dagster.ui --port $(PORT)
 
 test: $(VENV)/.dev $(VENV)/.audit .env ## run all tests (about twenty minutes on two cores)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder

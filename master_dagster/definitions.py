@@ -52,7 +52,8 @@ from master_dagster.jobs import (
 )
 from master_dagster.maintenance.cleanup import delete_leftovers, delete_released_journals, weekly_cleanup
 from master_dagster.resources import dagster_resources
-from master_dagster.settings import Deployment, Settings, check_dagster_home, load_deployment
+from master_dagster.settings import Deployment, Settings, load_deployment
+from master_dagster.settings_folder import check_dagster_home
 
 
 def build_definitions(deployment: Deployment) -> Definitions:

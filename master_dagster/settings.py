@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from dagster import DagsterInvalidDefinitionError, ScheduleDefinition
-from dotenv import dotenv_values, load_dotenv
+from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -28,6 +28,7 @@ from assets.training_programs.recipe import Training, load_training
 from assets.training_sets.ablations import ablations
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
 from master_dagster.automation.due import NightlyLimits
+from master_dagster.settings_folder import ENCODING, settings_folder
 from resources.chat.profile import Profile, load_profile
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.lake.store import S3Options
@@ -38,54 +39,6 @@ from resources.training_jobs.configuration import TRAINING_BACKENDS, TrainerConf
 
 Loaded = TypeVar("Loaded")
 PLUGIN_GROUPS: tuple[PluginGroup[Any], ...] = (SIGNALS, SEED_SOURCES, TRAINING_BACKENDS, BENCHMARK_KINDS)
-PROJECT = Path(__file__).parents[1]
-ENCODING = "utf-8-sig"  # of `.env`: some editors begin a file with a byte order mark
-
-
-def settings_folder() -> Path:
-    """The folder of the project: `.env` is there, and relative paths of settings start there.
-
-    It is the folder that MASTER_PROJECT names; else the nearest folder, from the working directory upwards, whose
-    `.env` has settings; else the folder of this code where that has a `.env`; else the working directory.
-
-    Raises:
-        ConfigurationError: MASTER_PROJECT names no folder.
-    """
-    here = Path.cwd()
-    if named := os.environ.get("MASTER_PROJECT"):
-        folder = Path(named).expanduser().absolute()
-        if not folder.is_dir():
-            raise ConfigurationError(f"MASTER_PROJECT: {named!r} is not a folder; name the folder that has your .env")
-        return folder
-    found = next((folder for folder in (here, *here.parents) if _has_settings(folder / ".env")), None)
-    return found or (PROJECT if (PROJECT / ".env").is_file() else here)
-
-
-def _has_settings(dot_env: Path) -> bool:
-    """Whether a `.env` is ours: in the folder of this code, or with settings. Other programs write such files too."""
-    if dot_env.parent == PROJECT and dot_env.is_file():
-        return True
-    try:
-        return any(name.startswith("MASTER_") for name in dotenv_values(dot_env, encoding=ENCODING))
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def check_dagster_home() -> None:
-    """Refuse to load the code location where Dagster would not record its runs in the project's instance.
-
-    Dagster reads `.env` in the working directory only, before it loads any code.
-
-    Raises:
-        ConfigurationError: names the folder and the variable.
-    """
-    dot_env = settings_folder() / ".env"
-    home = dotenv_values(dot_env, encoding=ENCODING).get("DAGSTER_HOME")
-    if home and "DAGSTER_HOME" not in os.environ and not dot_env.parent.samefile(Path.cwd()):
-        raise ConfigurationError(
-            f"Dagster does not read {dot_env} from this folder: give the command in {dot_env.parent}, or with the "
-            f"environment variable DAGSTER_HOME={home}"
-        )
 
 
 def _in_settings_folder(name_or_path: str) -> str:
@@ -205,6 +158,11 @@ class Settings(BaseSettings):
         default=None,
         gt=0,
         description="Hours after which the UI calls the latest release late: the freshness policy of `boost_qa`.",
+    )
+    ui_hosts: str = Field(
+        default="",
+        description="Host names, separated by commas, under which browsers open the UI beside localhost. Requests with "
+        "another Host header are refused ([Running it](running.md#the-ui)).",
     )
     alert_webhook: SecretStr | None = Field(
         default=None,

@@ -18,6 +18,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPE_SEQUENCE = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c\x9d\n]*(?:\x07|\x1b\\\\|\x9c)"
 )
+# Where an address begins for programs that look for one: behind `//`, at the dot of `www.`, at an `@`.
+_ADDRESS = re.compile(r"(?<=://)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
+WORD_JOINER = "\u2060"
 # Control characters except tab and newline, marks of direction, byte order marks, tag characters, noncharacters.
 # Joiners stay: emoji and several scripts need them.
 _UNSAFE = re.compile(
@@ -43,6 +46,16 @@ def clean_line(given: bytes | str, limit: int = LINE_CHARACTERS) -> str:
     start = given[: 4 * limit + 1]
     line = " ".join(clean_text(start.decode("utf-8", "replace") if isinstance(start, bytes) else start).split())
     return line if len(line) <= limit and len(start) == len(given) else f"{line[:limit]}…"
+
+
+def without_links(text: str) -> str:
+    """`text` for a place that makes links of addresses, such as a log in Dagster's UI: none of these becomes a link.
+
+    An invisible word joiner (U+2060) breaks each address: behind `://`, before the dot of `www.`, before `@`. The text
+    looks the same, and a copied address still opens, because browsers remove the word joiner from host names. Use it
+    where text is shown, not where it is stored.
+    """
+    return _ADDRESS.sub(WORD_JOINER, text)
 
 
 def parse_json(content: bytes | str) -> Any:

@@ -29,6 +29,7 @@ from resources.model_servers.embedded.lease import EmbeddedServerError
 from resources.model_servers.embedded.weights import EmbeddedModelMissing
 from resources.model_servers.tuned.configuration import Serving
 from resources.model_servers.tuned.merge_adapter import NotMergeable
+from resources.outside_text import without_links
 from resources.progress import progress
 from resources.sandbox.bubblewrap import NoSandbox
 
@@ -86,10 +87,11 @@ def evaluate_partitions(
         for asked in questions:
             if asked.unparsed:
                 first = asked.unparsed[0]
-                context.log.warning(
+                message = (
                     f"benchmark {asked.benchmark.name!r}: {len(asked.unparsed)} rows are not asked; the first is "
                     f"{first.file}, row {first.row}: {first.reason}"
                 )
+                context.log.warning(without_links(message))
         work = CheckpointEvaluation(evaluation, questions, lambda title: progress(title, context.log.info))
         address = evaluation.lake.store.uri(BENCHMARK_SCORES.name)
         run_async(run_partitions(work, outcomes, address=address, fails_partition=FAILS_A_PARTITION))

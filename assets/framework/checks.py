@@ -6,6 +6,7 @@ partition of it, with `partition`, the partition columns, `rows`, `gate` and `fi
 when a check is run by hand).
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -27,12 +28,14 @@ from dagster import (
 
 from assets.framework.check_files import Check, OffendingRow, sql_checks
 from assets.framework.publication import NotPublished
-from assets.framework.ui_metadata import table_markdown
+from assets.framework.ui_metadata import escaped_line, table_markdown
 from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake, Table
+from resources.outside_text import without_links
 
 SHOWN_ROWS = 12
 SHOWN_CHARACTERS = 120  # of one value in a check's description
+PLAIN_WORDS = re.compile(r"[\w|.,:;%…+ -]*")
 
 
 class NothingToCheck(Exception):
@@ -214,8 +217,10 @@ def failure_text(failures: int, first: OffendingRow, limits: Mapping[str, Any], 
 
 
 def _short(value: Any) -> str:
+    """A value in a check's description, which the UI renders as Markdown. Plain words are the same in the terminal."""
     text = f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split())
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + " …"
+    cut = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + " …"
+    return cut if PLAIN_WORDS.fullmatch(cut) and without_links(cut) == cut else escaped_line(cut)
 
 
 def _partition_keys(context: AssetCheckExecutionContext) -> frozenset[str] | None:

@@ -21,6 +21,7 @@ from assets.framework.publication import NotPublished
 from assets.framework.ui_metadata import ROW_COUNT
 from resources.chat.calls import BudgetSpent, EndpointUnreachable, EndpointUnusable
 from resources.lake.store import StoreError, StoreUnreachable
+from resources.outside_text import without_links
 
 RETRY_SECONDS = (60, 300, 900)  # before the second, third and fourth try
 OUTAGE_TAG = "master/outage"
@@ -110,7 +111,7 @@ def retry_outage(
     may_pass = isinstance(error, StoreUnreachable | EndpointUnreachable)
     if may_pass and unattended and context.retry_number < len(retry_seconds):
         seconds = retry_seconds[context.retry_number]
-        context.log.warning(f"{error}\nTrying again in {seconds} s.")
+        context.log.warning(without_links(f"{error}\nTrying again in {seconds} s."))
         raise RetryRequested(max_retries=len(retry_seconds), seconds_to_wait=seconds) from error
     if isinstance(error, BudgetSpent | EndpointUnusable | StoreError) and not isinstance(error, NotPublished):
         context.instance.add_run_tags(context.run.run_id, {OUTAGE_TAG: type(error).__name__})

@@ -20,12 +20,13 @@ from dagster import (
 from resources.lake.records import Gate
 from resources.lake.store import Store
 from resources.lake.tables import Table
+from resources.outside_text import without_links
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW_COUNT = "dagster/partition_row_count"  # Dagster's own key
-MARKS = re.compile(r"[\\`*_{}\[\]#|~!$@]|(?<=:)//|(?<=www)\.")  # the last three make links of their own
+MARKS = re.compile(r"[\\`*_{}\[\]#|~!$@]|(?<=:)//")
 LIST_OR_HEADING = re.compile(r"^\s*(?:\d+(?=[.)](?:\s|$))|(?=[-+=](?:[\s=-]|$)))")  # up to the mark that makes it one
 # Okabe and Ito's palette: colour-blind readers can distinguish its colours too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
@@ -52,12 +53,12 @@ def _type_name(dtype: pl.DataType) -> str:
 def quoted(text: str, limit: int = 2000) -> str:
     """Untrusted text as Markdown that shows it and does nothing: escaped, in a quotation, cut at `limit`."""
     cut = text if len(text) <= limit else text[:limit] + " …"
-    return "\n".join(f"> {_escaped(line)}" for line in cut.splitlines()) or "> "
+    return "\n".join(f"> {escaped_line(line)}" for line in cut.splitlines()) or "> "
 
 
-def _escaped(line: str) -> str:
-    """One line without what Markdown would read in it: tags, marks, links, lists, headings, indented code."""
-    escaped = MARKS.sub(r"\\\g<0>", html.escape(line, quote=False))
+def escaped_line(line: str) -> str:
+    """One line of untrusted text as Markdown that shows it: no tags, marks, links, lists, headings or indented code."""
+    escaped = MARKS.sub(r"\\\g<0>", html.escape(without_links(line), quote=False))
     opened = LIST_OR_HEADING.sub(r"\g<0>\\", escaped)
     text = opened.lstrip()
     return "&nbsp;" * (len(opened.expandtabs(4)) - len(text.expandtabs(4))) + text

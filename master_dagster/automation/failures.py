@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from dagster import DagsterEvent, DagsterRun
 
+from resources.outside_text import without_links
+
 LONGEST_CAUSE = 1500  # characters
 TIMEOUT = 10  # seconds
 AGAIN = (
@@ -37,7 +39,7 @@ def post_alert(webhook: str, message: str) -> str | None:
     Returns:
         What went wrong, without the address, which is a secret; None on success.
     """
-    plain = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = without_links(message).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     body = json.dumps({"text": plain}).encode()
     try:
         request = urllib.request.Request(webhook, body, {"Content-Type": "application/json"})  # noqa: S310 - see Settings

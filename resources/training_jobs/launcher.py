@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from resources.lake.published_folders import MANIFEST, json_bytes
 from resources.lake.store import DEFAULT_S3, S3Options, Store
+from resources.outside_text import without_links
 from resources.training_jobs.attempts import Attempt, open_attempt
 from resources.training_jobs.backend import RETRYABLE, Backend, BackendJob, JobStatus
 from resources.training_jobs.configuration import TrainerConfiguration
@@ -102,7 +103,7 @@ class JobLauncher:
                         f"again to continue, or raise timeouts.tries. {follower.account(status)}"
                     )
                 wait = min(timeouts.retry_seconds * 2 ** (tries - 1), LONGEST_RETRY_SECONDS)
-                context.log.warning(f"{follower.attempt.name}: {status}; next attempt in {wait:.0f} s")
+                context.log.warning(without_links(f"{follower.attempt.name}: {status}; next attempt in {wait:.0f} s"))
                 self._sleep(wait)
 
     def _write_specification(self, job: TrainingJob) -> None:
@@ -139,7 +140,7 @@ class JobLauncher:
         status = follower.status()
         if status is not None and status.ended:
             attempt.record_end(status)
-            context.log.warning(f"{attempt.name}, of an earlier run: {status}")
+            context.log.warning(without_links(f"{attempt.name}, of an earlier run: {status}"))
             return None
         reader = LakeMessageReader(self.store, attempt.folder, self._clock)
         with open_pipes_session(context, LakeContextInjector(self.store, attempt.folder), reader) as session:

@@ -14,6 +14,7 @@ from dagster import PipesContextInjector, PipesMessageHandler, PipesMessageReade
 from dagster_pipes import PipesContextData, PipesParams
 
 from resources.lake.store import Store, StoreError
+from resources.outside_text import without_links
 from resources.training_jobs.job import CONTEXT, MESSAGES
 
 LINE_EVERY_SECONDS = 5.0
@@ -142,4 +143,4 @@ class _Throttle:
 
 
 def _log_message(text: str, level: int) -> dict[str, Any]:
-    return {"method": "log", "params": {"message": text, "level": logging.getLevelName(level)}}
+    return {"method": "log", "params": {"message": without_links(text), "level": logging.getLevelName(level)}}

@@ -75,6 +75,14 @@ def test_helm_runs_one_image_everywhere(values: Any) -> None:
     assert code["image"] == values["dagsterWebserver"]["image"] == values["dagsterDaemon"]["image"]
 
 
+def test_the_webserver_answers_its_probes(values: Any, compose: Any) -> None:
+    """Which have no name: it refuses other Host headers."""
+    assert values["dagsterWebserver"]["readinessProbe"]["httpGet"]["httpHeaders"] == [
+        {"name": "Host", "value": "localhost"}
+    ]
+    assert "http://127.0.0.1:3000/server_info" in str(compose["services"]["webserver"]["healthcheck"]["test"])
+
+
 def test_helm_sends_runs_the_settings_and_keys_of_the_code_location(values: Any) -> None:
     (code,) = values["dagster-user-deployments"]["deployments"]
     assert code["includeConfigInLaunchedRuns"]["enabled"]

@@ -1,11 +1,5 @@
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,10 +13,9 @@ from master_dagster.definitions import build_definitions
 from master_dagster.steps import materialise_graph, run_step
 from tests.fake_endpoint import FakeEndpoint
 from tests.sample_project import FinishedProject, SampleProject, found_project
-from tests.waiting import until
+from tests.ui_process import served
 
 PROJECT = Path(__file__).parents[2]
-START_SECONDS = 300
 
 
 @pytest.fixture(scope="session")
@@ -94,28 +87,10 @@ def served_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SampleP
 
 @pytest.fixture(scope="module")
 def ui(served_project: SampleProject) -> Iterator[str]:
-    """The address of a running `dagster dev`, whose nightly schedule ticks every minute."""
+    """The address of the running UI with its daemon, whose nightly schedule ticks every minute."""
     home = served_project.folder / "dagster_home"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     # Not in this repository's folder, whose .env would take precedence over the environment.
-    variables = {**served_project.environment, "DAGSTER_HOME": home, "MASTER_NIGHTLY_CRON": "* * * * *"}
+    variables = {**served_project.environment, "DAGSTER_HOME": str(home), "MASTER_NIGHTLY_CRON": "* * * * *"}
     (home / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-    dagster = str(Path(sys.executable).parent / "dagster")
-    command = [dagster, "dev", "-m", "master_dagster.definitions", "--host", "127.0.0.1", "--port", str(port)]
-    address = f"http://127.0.0.1:{port}"
-
-    def answers_or_ended() -> bool:
-        with suppress(OSError):
-            urllib.request.urlopen(f"{address}/server_info", timeout=1).close()  # noqa: S310 - our own loopback server
-            return True
-        return process.poll() is not None
-
-    with (home / "dev.log").open("w") as log, subprocess.Popen(command, cwd=home, stdout=log, stderr=log) as process:
-        try:
-            until(answers_or_ended, START_SECONDS)
-            yield address
-        finally:
-            process.send_signal(signal.SIGINT)  # SIGKILL would leave its child processes behind
-            process.wait(60)
+    with served("master_dagster.ui", folder=home) as address:
+        yield address

@@ -4,7 +4,9 @@ import json
 import shutil
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from tests.waiting import until
 SECONDS = 180  # after which a run counts as hanging
 BOTH = ["scenario_dialogues", "scored_dialogues"]
 DEBATES = [f"debate|sums-{number:04d}" for number in range(3)]
-JOB = {"repositoryName": "__repository__", "repositoryLocationName": "master_dagster.definitions"}
+JOB = {"repositoryName": "__repository__", "repositoryLocationName": "master_dagster"}
 LAUNCH_BACKFILL = (
     "launchPartitionBackfill(backfillParams: $given) { __typename ... on LaunchBackfillSuccess { backfillId } }"
 )
@@ -48,6 +50,39 @@ def instance(served_project: SampleProject) -> Iterator[DagsterInstance]:
     """The instance that the UI shows."""
     with DagsterInstance.from_config(str(served_project.folder / "dagster_home")) as instance:
         yield instance
+
+
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol": "graphql-ws",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/runs", {}, 200),
+        ("POST", "/graphql", {}, 200),
+        ("GET", "/graphql", WEBSOCKET, 101),
+        ("GET", "/runs", {"Host": "evil.example"}, 403),
+        ("POST", "/graphql", {"Host": "evil.example"}, 403),
+        ("POST", "/graphql", {"Origin": "http://evil.example"}, 403),
+        ("POST", "/graphql", {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("GET", "/graphql?query=%7Bversion%7D", {}, 403),
+        ("GET", "/graphql", {**WEBSOCKET, "Origin": "http://evil.example"}, 403),
+        ("GET", "/graphql", {**WEBSOCKET, "Host": "evil.example"}, 403),
+    ],
+)
+def test_requests_that_another_origin_can_cause_are_refused(
+    ui: str, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    with closing(HTTPConnection(ui.removeprefix("http://"), timeout=60)) as connection:
+        body = '{"query": "{ version }"}' if method == "POST" else None
+        connection.request(method, path, body, {"Content-Type": "application/json", **headers})
+        assert connection.getresponse().status == status
 
 
 def finished_runs(instance: DagsterInstance, **chosen: Any) -> list[DagsterRun]:

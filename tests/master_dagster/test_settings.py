@@ -17,14 +17,8 @@ from assets.seeds.configuration import CONFIGURATIONS as SEEDS
 from assets.seeds.configuration import SEED_SOURCES
 from master_dagster.definitions import build_definitions
 from master_dagster.resources import dagster_resources
-from master_dagster.settings import (
-    Settings,
-    check_dagster_home,
-    load_deployment,
-    load_settings,
-    misspelled,
-    settings_folder,
-)
+from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
+from master_dagster.settings_folder import check_dagster_home, settings_folder
 from resources.chat.profile import PROFILES
 from resources.configuration import ConfigurationError
 from resources.training_jobs.configuration import CONFIGURATIONS as TRAINERS
@@ -38,7 +32,7 @@ PROJECT = Path(__file__).parents[2]
 def bare_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty working directory without .env; changes of the environment are undone afterwards."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("master_dagster.settings.PROJECT", tmp_path / "no project")
+    monkeypatch.setattr("master_dagster.settings_folder.PROJECT", tmp_path / "no project")
     with patch.dict(os.environ):
         yield tmp_path
 
@@ -77,7 +71,7 @@ def test_every_folder_finds_the_settings_and_the_lake_of_the_project(
     lines = [f"MASTER_LAKE_ROOT={lake_root}", "MASTER_SEEDS=my seeds.yaml", "MASTER_NIGHTLY_PARTITIONS=7"]
     lines += ["MASTER_SCENARIOS=my scenarios,", "MASTER_PROFILE=my profile.yaml", "MASTER_TRAINER=my trainer.yaml"]
     (project / ".env").write_bytes(codecs.BOM_UTF8 + "".join(f"{line}\r\n" for line in lines).encode())
-    monkeypatch.setattr("master_dagster.settings.PROJECT", project)
+    monkeypatch.setattr("master_dagster.settings_folder.PROJECT", project)
     (elsewhere / ".env").write_text("OF_ANOTHER_PROGRAM=1\nMASTER=2\n")
     found = []
     for folder in (project, elsewhere):
@@ -113,7 +107,7 @@ def test_the_project_is_the_named_folder_or_the_nearest_one_with_settings(
     (bare_folder / "clone" / ".env").write_text("DAGSTER_HOME=/clone/.dagster\n")
     (bare_folder / "mine" / ".env").write_text("MASTER_LAKE_ROOT=lake\n")
     (bare_folder / "mine" / "deep" / ".env").write_text("OF_ANOTHER_PROGRAM=1\n")
-    monkeypatch.setattr("master_dagster.settings.PROJECT", bare_folder / "clone")
+    monkeypatch.setattr("master_dagster.settings_folder.PROJECT", bare_folder / "clone")
     monkeypatch.chdir(bare_folder / working)
     if named:
         monkeypatch.setenv("MASTER_PROJECT", str(bare_folder / named))

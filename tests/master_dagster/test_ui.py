@@ -1,39 +1,50 @@
 """The Dagster UI in a real browser."""
 
+import json
 import re
-import shutil
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from playwright.sync_api import Locator, Page, TimeoutError, expect, sync_playwright
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from assets.quality.schema import SCORED
+from tests.chromium import IN_CHROMIUM, REBOUND, fresh_page
 from tests.sample_project import SampleProject
 from tests.waiting import until
 
-CHROMIUM = shutil.which("chromium")
+pytestmark = IN_CHROMIUM
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
-]
+MUTATION = "mutation { setAutoMaterializePaused(paused: true) }"
+# Every way in which a page can send something to another origin without asking it first.
+SEND_EVERYTHING = """async ([ui, mutation]) => {
+    const address = `${ui}/graphql?query=${encodeURIComponent(mutation)}`;
+    await new Promise(done => Object.assign(new Image(), {src: address, onload: done, onerror: done}));
+    await fetch(address, {mode: "no-cors"});
+    await fetch(address, {mode: "no-cors", method: "POST"});
+    await fetch(`${ui}/graphql`, {mode: "no-cors", method: "POST", body: JSON.stringify({query: mutation})});
+    return await new Promise(done => {
+        const socket = new WebSocket(`${ui.replace("http", "ws")}/graphql`, "graphql-ws");
+        socket.onopen = () => done("open");
+        socket.onerror = () => done("refused");
+    });
+}"""
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A fresh page of headless Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        page.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
+    with fresh_page() as page:
         yield page
-        browser.close()
+
+
+def graphql(ui: str, query: str) -> Any:
+    """The data that a query or mutation of a program on this machine gives."""
+    body = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(f"{ui}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310 - ours
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return json.load(answer)["data"]
 
 
 def reload_until_visible(page: Page, wanted: Locator) -> None:
@@ -69,7 +80,7 @@ def test_a_partition_is_materialised_from_the_ui(served_project: SampleProject, 
 def test_a_backfill_of_the_job_makes_every_partition_that_the_dialog_selects(
     served_project: SampleProject, ui: str, page: Page
 ) -> None:
-    page.goto(f"{ui}/locations/master_dagster.definitions/jobs/dialogues_and_scores/partitions")
+    page.goto(f"{ui}/locations/master_dagster/jobs/dialogues_and_scores/partitions")
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_role("dialog").get_by_text("Select a partition").first.click()
     page.get_by_text("debate", exact=True).first.click()
@@ -79,6 +90,24 @@ def test_a_backfill_of_the_job_makes_every_partition_that_the_dialog_selects(
     wait_for_success(served_project, job_name="dialogues_and_scores")
     scored = served_project.deployment.lake().records(SCORED)
     assert {record.name for record in scored} == {f"debate|sums-{number:04d}" for number in range(3)}
+
+
+def test_a_page_of_another_origin_changes_nothing(served_project: SampleProject, ui: str, page: Page) -> None:
+    paused = "{ instance { autoMaterializePaused } }"
+    graphql(ui, MUTATION.replace("true", "false"))
+    page.goto(served_project.endpoint.base_url)  # any page of another port of this machine
+    assert page.evaluate(SEND_EVERYTHING, [ui, MUTATION]) == "refused"
+    assert graphql(ui, paused) == {"instance": {"autoMaterializePaused": False}}
+    page.goto(ui)
+    assert page.evaluate(SEND_EVERYTHING, [ui, MUTATION]) == "open"
+    assert graphql(ui, paused) == {"instance": {"autoMaterializePaused": True}}
+
+
+def test_a_domain_that_resolves_to_this_machine_is_refused(ui: str, page: Page) -> None:
+    answer = page.goto(ui.replace("127.0.0.1", REBOUND))
+    assert answer is not None
+    assert answer.status == 403
+    expect(page.get_by_text(f"its Host header is {REBOUND}")).to_be_visible()
 
 
 def test_a_failed_check_is_shown_on_its_asset(ui: str, page: Page) -> None:

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.outside_text import MAX_COUNT, bounded_count, clean_line, clean_text, parse_json
+from resources.outside_text import (
+    MAX_COUNT,
+    WORD_JOINER,
+    bounded_count,
+    clean_line,
+    clean_text,
+    parse_json,
+    without_links,
+)
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # lone surrogates too
 
@@ -36,6 +44,19 @@ ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # lone sur
 )
 def test_a_text_is_made_safe_and_otherwise_kept(text: str, clean: str) -> None:
     assert clean_text(text) == clean
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see https://a.example/x?q=1", "see https://|a.example/x?q=1"),
+        ("HTTP://WWW.a.example ftp://b", "HTTP://|WWW|.a.example ftp://|b"),
+        ("mail me@a.example", "mail me|@a.example"),
+        ("1 // 2, a.example, javascript:alert(1)", "1 // 2, a.example, javascript:alert(1)"),
+    ],
+)
+def test_addresses_are_broken_where_programs_look_for_them(text: str, shown: str) -> None:
+    assert without_links(text) == shown.replace("|", WORD_JOINER)
 
 
 @given(ANY_TEXT)

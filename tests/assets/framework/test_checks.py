@@ -23,9 +23,10 @@ from dagster import (
 )
 
 from assets.framework.check_files import Check, OpenConnection, sql_checks
-from assets.framework.checks import NothingToCheck, TableCheckRun, table_checks
+from assets.framework.checks import NothingToCheck, TableCheckRun, failure_text, table_checks
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake, Table
+from resources.outside_text import WORD_JOINER
 
 APPLES = Table("apples", ("tree",), pa.DataFrameSchema({"tree": pa.Column(pl.String), "grams": pa.Column(pl.Int64)}))
 PEARS = Table("pears", ("tree",), APPLES.schema)
@@ -142,6 +143,19 @@ def test_a_failed_blocking_check_stops_later_assets(
     lake.write(APPLES, {"tree": "a"}, APPLES.frame(rows), fingerprint="g")
     result = run(lake, checks, "")
     assert {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()} == made
+
+
+@pytest.mark.parametrize(
+    ("value", "described"),
+    [
+        ("error_correction|sums-0000", "error_correction|sums-0000"),
+        ("[a](https://evil.example)", f"\\[a\\](https:\\//{WORD_JOINER}evil.example)"),
+        ("www.evil.example", f"www{WORD_JOINER}.evil.example"),
+    ],
+)
+def test_a_description_which_the_ui_renders_as_markdown_has_no_links_from_a_row(value: str, described: str) -> None:
+    text = failure_text(1, {"row": value}, {}, "Look at it.")
+    assert text == f"1 row offends: row {described}. Look at it."
 
 
 def test_every_offending_row_is_counted_though_few_are_shown(lake: Lake, tmp_path: Path) -> None:

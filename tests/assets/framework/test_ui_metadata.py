@@ -13,6 +13,7 @@ from assets.framework.usage_metadata import calls_metadata, total_usage, usage_f
 from resources.chat.calls import Usage
 from resources.lake.store import LocalStore
 from resources.lake.tables import Lake, Table
+from resources.outside_text import WORD_JOINER
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -23,7 +24,7 @@ HOSTILE = [
     "<img src=x onerror=alert(1)>",
     "Title\n---\n- a\n+ b\n1. c\n2) d\n===",
     "text\n\n    indented",
-    "see https://example.com or www.example.com or mail me@example.com",
+    "see https://example.com or WWW.example.com or mail me@example.com",
 ]
 
 
@@ -33,14 +34,14 @@ def test_untrusted_text_is_shown_and_does_nothing(text: str) -> None:
     rendered = markdown.render(quoted(text))
     tags = set(re.findall(r"</?\w+", rendered))
     assert tags <= {"<blockquote", "</blockquote", "<p", "</p"}
-    for mark in ("https://", "www.", "me@"):  # which the UI would make links of
-        assert mark not in quoted(text)
+    for address in ("https://example", "WWW.", "me@"):  # of which the UI would make links, after it parsed the Markdown
+        assert address not in html.unescape(rendered)
 
 
 def test_what_is_shown_is_the_text() -> None:
     text = "f(x) = [1, 2] * 3  # 100 % <b>\n    return a_b - 1. \\ `c` @ https://x.y"
     rendered = MarkdownIt("commonmark").render(quoted(text))
-    shown = html.unescape(re.sub(r"<[^>]+>", "", rendered)).replace("\xa0", " ").strip()
+    shown = html.unescape(re.sub(r"<[^>]+>", "", rendered)).replace("\xa0", " ").replace(WORD_JOINER, "").strip()
     assert shown == text
 
 
