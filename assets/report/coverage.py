@@ -1,12 +1,21 @@
-"""What a report does not cover: what was excluded and why, and what is not scored yet."""
+"""What a report does not cover: what was excluded and why, what is not scored yet, and the commands that score it."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import polars as pl
 
 from assets.evaluation.schema import REASONS
+from assets.framework.partitions import UNTUNED
+from assets.report.formatting import Numbers, Row
 from assets.report.inputs import ReportInputs
 from assets.report.scored_answers import ReportRow
+from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
+
+NOT_SCORED = "benchmark_scores was not made for them"
+OLDER_RELEASES = "tuned on different releases, and not compared with each other"
+NEEDS = {"cot": CHAIN_OF_THOUGHT_ANSWERS.name, "tagcos": GRADIENT_FEATURES.name}
+"""Assets that a variant's training set is made from, and that no command of ours makes."""
 
 
 def excluded_rows(inputs: ReportInputs) -> list[ReportRow]:
@@ -46,7 +55,7 @@ def missing_rows(inputs: ReportInputs) -> list[ReportRow]:
         add(
             what,
             [variant for variant in inputs.variants if variant not in variants],
-            "benchmark_scores was not made for them",
+            NOT_SCORED,
         )
         add(
             what,
@@ -54,8 +63,7 @@ def missing_rows(inputs: ReportInputs) -> list[ReportRow]:
             "scored, but not their newest checkpoint; materialise benchmark_scores again",
         )
         releases = sorted({row["release"] for row in scored.values() if row["release"]})
-        why = "tuned on different releases, and not compared with each other"
-        add(f"comparisons of {base}", releases if len(releases) > 1 else [], why)
+        add(f"comparisons of {base}", releases if len(releases) > 1 else [], OLDER_RELEASES)
         asked: dict[str, set[str]] = {}
         for row in inputs.benchmarks.filter(pl.col("base") == base).iter_rows(named=True):
             asked.setdefault(row["benchmark"], set()).add(_name(base, row["run"], row["variant"]))
@@ -67,3 +75,35 @@ def missing_rows(inputs: ReportInputs) -> list[ReportRow]:
 def _name(base: str, run: str, variant: str) -> str:
     """What was scored: the variant, with the base's own name where that is another training seed."""
     return variant if run == base else f"{run}|{variant}"
+
+
+def missing_with_commands(numbers: Numbers) -> list[ReportRow]:
+    """The rows of `missing_rows`, each with `commands` that make what it lists, and `needs`: assets to make before."""
+    return [_with_commands(row, numbers["partitions"]) for row in numbers["missing"]]
+
+
+def _with_commands(row: Row, partitions: Iterable[Row]) -> ReportRow:
+    base = row["what"].partition(" of ")[2]
+    scored = [(one["base"], one["variant"]) for one in partitions if one["of"] == base]
+    if row["why"] == OLDER_RELEASES:
+        names = scored
+    else:
+        runs = [name.rpartition("|") for name in row["which"]]
+        names = [(run or base, variant) for run, _, variant in runs]
+    variants: dict[str, list[str]] = {run: [] for run, _ in names}
+    for run, variant in names:
+        if variant != UNTUNED:  # which `evaluate` scores with any variant
+            variants[run].append(variant)
+    needs_training = row["why"] in (NOT_SCORED, OLDER_RELEASES)
+    commands = [
+        _command(step, run, chosen or [one for at, one in scored if at == run and one != UNTUNED])
+        for run, chosen in variants.items()
+        for step in ("train", "evaluate")
+        if step == "evaluate" or (needs_training and chosen)
+    ]
+    needs = {variant: NEEDS[variant] for _, variant in names if needs_training and variant in NEEDS}
+    return {**row, "commands": commands, "needs": needs}
+
+
+def _command(step: str, base: str, variants: Iterable[str]) -> str:
+    return " ".join(["master-dagster", step, "--base", base, *(f"--variant {variant}" for variant in variants)])

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from assets.evaluation.schema import REASONS
 from assets.framework.ui_metadata import quoted
+from assets.report.coverage import missing_with_commands
 from assets.report.data_tables import (
     bin_table,
     cost_table,
@@ -51,7 +52,7 @@ from resources.identity import stable_hash
 FOLDER = Path(__file__).parent
 TEMPLATES = FOLDER / "templates"
 SECTIONS = FOLDER / "sections.yaml"
-FILLED_BY = ("pages", "findings", "formatting", "score_tables", "data_tables", "plots")
+FILLED_BY = ("pages", "coverage", "findings", "formatting", "score_tables", "data_tables", "plots")
 SHOWN_CHARACTERS = 1200
 
 
@@ -115,6 +116,7 @@ def _render(template: str, content: ReportContent, *, with_plots: bool) -> str:
         numbers=content.numbers,
         small=list(content.small),
         browser=content.browser,
+        missing=missing_with_commands(content.numbers),
         findings=findings(content.numbers, content.small),
         sections=sections(content.numbers, content.examples, with_plots=with_plots),
     )

@@ -28,16 +28,18 @@ from assets.report.scored_answers import OURS, SEEDS
 OURS_AGAINST_SEEDS = "BOOST-QA − original"
 
 
-def paper_table(numbers: Numbers, base: str) -> ReportTable:
-    """Table 1: the paper's benchmarks and their average, untuned, on the seeds, on BOOST-QA."""
+def paper_table(numbers: Numbers, base: str) -> ReportTable | None:
+    """Table 1: the paper's benchmarks and their average, of three variants; None where none was asked."""
     paper, beside = numbers["paper"]["figures"][base], numbers["paper"]["beside"][base]
     seeds, ours = paper.get(SEEDS, {}), paper.get(OURS, {})
     by_column = {
         row["paper_column"]: row["benchmark"]
         for row in numbers["scores"]
-        if row["base"] == base and row["paper_column"]
+        if row["base"] == base and row["paper_column"] in numbers["paper"]["columns"]
     }
-    has_average = bool(by_column) and set(numbers["averaged"][base]) == set(by_column.values())
+    if not by_column:
+        return None
+    has_average = set(numbers["averaged"][base]) == set(by_column.values())
     average = _average_cells(numbers, base) if has_average else [TableCell(NOTHING)] * (len(COMPARED) + 1)
     rows = [
         (column, *_benchmark_cells(numbers, base, by_column.get(column)), *_paper_cells(seeds, ours, column))
@@ -81,9 +83,11 @@ def further_table(numbers: Numbers, base: str) -> ReportTable | None:
 
 
 def _gain_rows(numbers: Numbers, base: str) -> list[tuple[str, ...]]:
-    """The best and the mean gain over the paper's further multiple choice, beside the paper's."""
+    """The best and the mean gain over the paper's further multiple choice, beside the paper's; none if not asked."""
     further = numbers["paper"]["further"]
     asked = {row["benchmark"] for row in numbers["scores"] if row["paper_column"] in further["columns"]}
+    if not asked:
+        return []
     gains = [row["difference"] for row in numbers["by_benchmark"] if row["base"] == base and row["benchmark"] in asked]
     over = f"further multiple choice, {len(gains)} of {len(further['columns'])}"
     best, mean = (max(gains), sum(gains) / len(gains)) if gains else (None, None)
@@ -141,10 +145,12 @@ def variant_table(numbers: Numbers, base: str, variants: Sequence[str], caption:
     return report_table(f"{caption}, {base}, in percent", columns, map(row, variants))
 
 
-def detail_table(numbers: Numbers, base: str, variants: Sequence[str]) -> ReportTable:
-    """Accuracy of variants on each of the paper's benchmarks, the paper's figure below ours."""
+def detail_table(numbers: Numbers, base: str, variants: Sequence[str]) -> ReportTable | None:
+    """Accuracy of variants on each of the paper's benchmarks, the paper's below ours; None where none was asked."""
     paper, beside = numbers["paper"]["figures"][base], numbers["paper"]["beside"][base]
     columns = numbers["paper"]["columns"]
+    if not any(row["base"] == base and row["paper_column"] in columns for row in numbers["scores"]):
+        return None
 
     def cell(variant: str, column: str) -> TableCell:
         row = find(numbers["scores"], base=base, variant=variant, paper_column=column, stage="plain")

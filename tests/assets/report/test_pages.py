@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from assets.report.checks import active_content
+from assets.report.coverage import NOT_SCORED, OLDER_RELEASES, missing_with_commands
 from assets.report.findings import findings
 from assets.report.formatting import p_value, points, title
+from assets.report.inputs import ordered_variants
 from assets.report.making import make_report
 from assets.report.published import load_published
 from assets.training_sets.ablations import ablations
@@ -117,6 +119,56 @@ def test_without_scores_of_a_variant_the_page_shows_dashes(marks: Any) -> None:
     page = marks.page(marks.report())
     assert "cannot be compared yet" in page
     assert "<td>–</td>" in page
+
+
+def test_what_is_missing_has_its_commands(marks: Any) -> None:
+    marks.answer("untuned", "sums", [True, False])
+    marks.answer("ori", "sums", [True, False])
+    marks.answer("untuned", "words", [True, False])
+    report = marks.report()
+    page, text = marks.page(report), marks.lake.store.get(f"{report.folder}/report.md").decode()
+    ours = [variant for variant in ordered_variants(SCENARIOS) if variant not in ("untuned", "ori")]
+    options = " ".join(f"--variant {variant}" for variant in ours)
+    for command in (
+        f"master-dagster train --base smollm2-135m {options}",
+        f"master-dagster evaluate --base smollm2-135m {options}",
+        "master-dagster evaluate --base smollm2-135m --variant ori",
+    ):
+        assert f">{command}\n" in page or f"\n{command}<" in page or f">{command}<" in page
+        assert f"`{command}`" in text
+    assert "tagcos needs the asset <code>gradient_features</code> first." in page
+
+
+@pytest.mark.parametrize(
+    ("row", "commands"),
+    [
+        (
+            {"what": "scores of b", "which": ["untuned"], "why": NOT_SCORED},
+            ["master-dagster evaluate --base b --variant ori"],
+        ),
+        (
+            {"what": "scores of b", "which": ["b-seed1|ori"], "why": "was not asked words, as others were"},
+            ["master-dagster evaluate --base b-seed1 --variant ori"],
+        ),
+        (
+            {"what": "comparisons of b", "which": ["0a", "1b"], "why": OLDER_RELEASES},
+            ["master-dagster train --base b --variant ori", "master-dagster evaluate --base b --variant ori"],
+        ),
+    ],
+)
+def test_the_commands_name_the_base_that_was_trained_and_its_variants(row: Any, commands: list[str]) -> None:
+    numbers = {"missing": [row], "partitions": [{"base": "b", "of": "b", "variant": "ori"}]}
+    assert [one["commands"] for one in missing_with_commands(numbers)] == [commands]
+
+
+def test_tables_of_benchmarks_that_were_not_asked_are_left_out(marks: Any) -> None:
+    for variant in ("ori", "boost_qa"):
+        marks.answer(variant, "small_choice", [True, False])
+    page = marks.page(marks.report())
+    assert "on the paper's benchmarks" not in page.replace("&#39;", "'")
+    assert "each of the paper's benchmarks" not in page.replace("&#39;", "'")
+    assert "further multiple choice, 0 of" not in page
+    assert "on further benchmarks" in page
 
 
 def comparison(**values: Any) -> dict[str, Any]:
