@@ -228,6 +228,24 @@ def show(
     show(dialogue_id, rejected, as_json)
 
 
+@app.command(epilog="Example: master-dagster status --json")
+def status(as_json: AsJson = False) -> None:
+    """Show what is done, due, failed and spent: seeds, partitions, dialogues, release, checkpoints, runs."""
+    from master_dagster.cli.status import print_status
+
+    print_status(as_json)
+
+
+@app.command("open", epilog="Example: master-dagster open")
+def open_browser(
+    print_only: Annotated[bool, typer.Option("--print", help="Print the page's path and open nothing.")] = False,
+) -> None:
+    """Open the page with every dialogue of the latest release; make it first where it is missing or old."""
+    from master_dagster.cli.open_browser import open_browser
+
+    open_browser(print_only)
+
+
 @app.command(epilog="Example: master-dagster show-prompts 30")
 def show_prompts(dialogues: Annotated[int, typer.Argument(min=1, help="How many dialogues.")] = 9) -> None:
     """Print every prompt of some planned dialogues, with stand-ins for what speakers say. Calls no model."""

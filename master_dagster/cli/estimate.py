@@ -25,8 +25,8 @@ def print_estimate(patterns: Sequence[str], as_json: bool) -> None:
         items = {"dialogues": calibration.dialogues, "items": calibration.items}
         print_json(
             {"profile": deployment.profile.name}
-            | _with_totals(estimate)
-            | {"calibration": _with_totals(calibration.takes) | items}
+            | with_totals(estimate)
+            | {"calibration": with_totals(calibration.takes) | items}
         )
     else:
         show_estimate(deployment, estimate)
@@ -45,7 +45,8 @@ def estimate_planned(deployment: Deployment, patterns: Sequence[str] = ()) -> tu
     )
 
 
-def _with_totals(estimate: Estimate) -> dict[str, Any]:
+def with_totals(estimate: Estimate) -> dict[str, Any]:
+    """An estimate with its sums, for JSON."""
     return asdict(estimate) | {"calls": estimate.calls, "tokens": estimate.tokens, "cost": estimate.cost}
 
 

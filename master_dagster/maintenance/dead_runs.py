@@ -25,15 +25,19 @@ def this_process() -> str:
     return f"{socket.gethostname()} {os.getpid()} {_namespace()}:{_start_time(os.getpid())}"
 
 
+def find_dead_runs(instance: DagsterInstance, now: datetime | None = None) -> list[DagsterRun]:
+    """The runs that started on this host and whose process is gone."""
+    started = instance.get_runs(RunsFilter(statuses=STARTED))
+    return [run for run in started if _is_dead(run, instance, now or datetime.now(UTC))]
+
+
 def end_dead_runs(instance: DagsterInstance, now: datetime | None = None) -> list[str]:
-    """Report as failed the runs that started on this host and whose process is gone. Returns their ids.
+    """Report as failed the runs of `find_dead_runs`. Returns their ids.
 
     Runs of other hosts and runs that have not started are left as they are.
     """
     ended = []
-    for run in instance.get_runs(RunsFilter(statuses=STARTED)):
-        if not _is_dead(run, instance, now or datetime.now(UTC)):
-            continue
+    for run in find_dead_runs(instance, now):
         # A process that ended normally reported its end before: read the status again after the process was seen gone.
         found = instance.get_run_by_id(run.run_id)
         if found is not None and found.status in STARTED:

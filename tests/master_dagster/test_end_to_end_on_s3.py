@@ -19,6 +19,7 @@ from assets.training_sets.variants import TRAINING_SETS
 from master_dagster.definitions import build_definitions
 from master_dagster.steps import materialise_graph
 from resources.lake.tables import Lake
+from tests.command_line import run_command, set_environment
 from tests.fake_endpoint import FakeEndpoint
 from tests.s3_proxy import S3Proxy
 from tests.sample_project import FinishedProject, found_project, question
@@ -125,3 +126,19 @@ def test_a_fresh_instance_takes_its_record_from_s3_and_calls_no_model(finished: 
         materialise_graph(finished.project.deployment, finished.definitions, fresh)
     assert len(endpoint.requests) == calls
     assert RELEASES.latest(lake) == before
+
+
+def test_commands_show_what_is_on_s3(
+    finished: FinishedProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_environment(finished.project, monkeypatch)
+    monkeypatch.setenv("MASTER_S3_ENDPOINT_URL", str(finished.project.settings.s3_endpoint_url))
+    expected = {
+        "show": "in release ",
+        "status": f"s3://lake/{PREFIX}/boost_qa/releases/",
+        "open": f"aws s3 cp --recursive s3://lake/{PREFIX}/dialogue_browser/",
+        "try": "5 of 5 accepted",
+    }
+    for command, part in expected.items():
+        assert run_command(command) == 0
+        assert part in capsys.readouterr().out
