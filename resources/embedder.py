@@ -213,8 +213,12 @@ class SentenceTransformersEmbedder:
         return np.asarray(vectors, dtype=np.float32)
 
 
-def open_embedder(profile: Profile) -> Embedder:
+def open_embedder(profile: Profile, retries: RetryPolicy | None = None) -> Embedder:
     """The embedder that a profile names. It loads and calls nothing yet.
+
+    Args:
+        profile: the profile.
+        retries: how failed requests to an endpoint are sent again.
 
     Raises:
         ConfigurationError: the embedder cannot be used here; the message says why.
@@ -222,7 +226,8 @@ def open_embedder(profile: Profile) -> Embedder:
     choice = profile.embedder
     if choice.kind == "openai":
         name = choice.endpoint or ""
-        return EndpointEmbedder(name, profile.endpoints[name], choice.model, choice.batch_size, profile=profile.name)
+        endpoint = profile.endpoints[name]
+        return EndpointEmbedder(name, endpoint, choice.model, choice.batch_size, profile=profile.name, retries=retries)
     if choice.kind == "sentence_transformers":
         return SentenceTransformersEmbedder(choice.model, choice.batch_size)
     if choice.model != SENTENCE_MODEL:

@@ -139,6 +139,20 @@ def init(
     init(folder, given, texts, models, yes)
 
 
+@app.command(epilog="Example: master-dagster doctor")
+def doctor(
+    as_json: AsJson = False,
+    no_calls: Annotated[bool, typer.Option("--no-calls", help="Call no model and read no hub dataset.")] = False,
+) -> None:
+    """Check settings, files, seeds, keys, models, lake, Dagster's instance, disk and extras, with a remedy for each.
+
+    Each model is asked one question of a few tokens. Exit code 1 means that a run would fail.
+    """
+    from master_dagster.cli.doctor import doctor
+
+    doctor(as_json, not no_calls)
+
+
 @app.command(epilog="Example: master-dagster run --yes")
 def run(yes: Yes = False) -> None:
     """Read the seeds, plan, show the estimate, generate, judge, and make a release.

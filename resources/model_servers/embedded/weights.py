@@ -99,8 +99,17 @@ def _packaged_file(package: str, ending: str) -> Path:
     return found[0]
 
 
+def packaged_sentence_weights(package: str = SENTENCE_PACKAGE) -> Path:
+    """The weights of all-MiniLM-L6-v2 inside their package.
+
+    Raises:
+        EmbeddedModelMissing: the package is not installed.
+    """
+    return _packaged_file(package, "model.safetensors")
+
+
 def _sentence_weights(sha256: str) -> Path:
-    weights = _packaged_file(SENTENCE_PACKAGE, "model.safetensors")
+    weights = packaged_sentence_weights()
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != sha256:
