@@ -93,7 +93,9 @@ _MODULO = re.compile(r"\s*(?:\\pmod\s*\{[^{}]*\}|\(?\s*\\?b?mod\s*[^()]{1,20}\)?
 _BASE = re.compile(r"\d_\{?\d")
 _RANGE = re.compile(r"\d+\s?-\s?\d+")
 _MEMBER = re.compile(r"\A\s*[A-Za-z]\s*(?:\\in(?![A-Za-z])|∈)\s*")
-_VALUE_OF_FUNCTION = re.compile(r"\A\s*[A-Za-z]\([^()=]{1,20}\)\s*=")  # f(3) = 7
+_VALUE_OF_FUNCTION = re.compile(  # f(3) = 7, and derivatives
+    r"\A\s*(?:[A-Za-z]'{0,3}\([^()=]{1,20}\)|\\[dt]?frac\s*\{\s*d\s?\w?\s*\}\s*\{\s*d\s?\w\s*\})\s*="
+)
 _DECIMAL = re.compile(r"\d\.(\d{2,6})(?!\d)")
 
 
