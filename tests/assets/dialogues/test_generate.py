@@ -24,7 +24,7 @@ RULES = GenerationRules(regenerations=2, set_aside_limit=0.5, set_aside_minimum=
 ANSWER = "I put both together. The answer is 7."
 
 
-def nothing_shown(done: int, total: int, detail: Any = "", parts: Any = tuple) -> None:
+def nothing_shown(done: int, total: int, detail: Any = "", parts: Any = tuple, share: Any = None) -> None:
     pass
 
 

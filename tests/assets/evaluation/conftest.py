@@ -54,7 +54,7 @@ class Board:
     budget: Budget | None = None
     roles: tuple[str, ...] = ("mentor", "benchmark_judge")  # of the profile
     price: dict[str, float] | None = None  # of the model under test
-    update: Update = lambda done, total, detail="", parts=tuple: None
+    update: Update = lambda done, total, detail="", parts=tuple, share=None: None
 
     def add(self, benchmark: dict[str, Any], rows: list[Any], **values: Any) -> None:
         """A benchmark with these rows; a row that is a string stands in the file as it is."""

@@ -40,7 +40,7 @@ class JudgedProject:
         """A run of the calibration."""
         quick = RetryPolicy(attempts=2, first_wait=0.001, longest_wait=0.001)
         service = ChatService(self.profile, self.tiny.lake.store, retries=quick)
-        progress = RunProgress(lambda done, total, detail="", parts=tuple: None)
+        progress = RunProgress(lambda done, total, detail="", parts=tuple, share=None: None)
         return CalibrationWork(self.tiny.lake, service, SCENARIOS, load_prompts("standard"), self.rules, progress)
 
 

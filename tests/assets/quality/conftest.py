@@ -63,7 +63,7 @@ class SampleProject:
         }
         retries = RetryPolicy(attempts=2, first_wait=0.001)
         service = ChatService(laptop.model_copy(update=changes), self.lake.store, retries=retries)
-        progress = RunProgress(lambda done, total, detail="", parts=tuple: None)
+        progress = RunProgress(lambda done, total, detail="", parts=tuple, share=None: None)
         return DialogueScoring(self.lake, service, SCENARIOS, load_prompts("standard"), self.rules, keys, progress)
 
     def score(self, *keys: str, **judge: Any) -> Outcomes:

@@ -127,7 +127,7 @@ def test_all_callers_agree_on_what_is_current(situation: Situation) -> None:
 
 
 def score_run_has_nothing_to_do(lake: Lake, profile: Profile) -> bool:
-    progress = RunProgress(lambda done, total, detail="", parts=tuple: None)
+    progress = RunProgress(lambda done, total, detail="", parts=tuple, share=None: None)
     try:
         return DialogueScoring(
             lake, ChatService(profile, lake.store), SCENARIOS, PROMPTS, RULES, [KEY], progress

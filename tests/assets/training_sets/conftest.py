@@ -40,7 +40,7 @@ class VariantMaker:
     rules: ComparisonRules
     release_rules: ReleaseRules = field(default_factory=ReleaseRules)
     retracted: frozenset[str] = frozenset()
-    update: Update = lambda done, total, detail="", parts=tuple: None
+    update: Update = lambda done, total, detail="", parts=tuple, share=None: None
     change_profile: Callable[[Profile], Profile] = lambda profile: profile
     features: Callable[[int], Any] = lambda rows: np.eye(rows, DIMENSIONS) + 0.1
     jobs: list[TrainingJob] = field(default_factory=list)
