@@ -1,5 +1,6 @@
 """What Dagster loads: every asset, check, job and schedule, with this deployment's resources."""
 
+import logging
 from datetime import timedelta
 
 import pyarrow as pa
@@ -54,6 +55,7 @@ from master_dagster.maintenance.cleanup import delete_leftovers, delete_released
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import Deployment, Settings, load_deployment
 from master_dagster.settings_folder import check_dagster_home
+from resources.configuration import ConfigurationError
 
 
 def build_definitions(deployment: Deployment) -> Definitions:
@@ -138,4 +140,9 @@ def labelled(spec: AssetSpec, settings: Settings) -> AssetSpec:
 pa.set_memory_pool(pa.system_memory_pool())  # pyarrow's own allocator does not return some 60 MB after a release
 
 check_dagster_home()
-defs = build_definitions(load_deployment())
+deployment = load_deployment()
+try:
+    deployment.check_keys()
+except ConfigurationError as error:  # a warning only: the process that serves the UI needs no keys, runs do
+    logging.getLogger(__name__).warning("Runs that call models will fail: %s", error)
+defs = build_definitions(deployment)

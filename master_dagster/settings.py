@@ -298,6 +298,16 @@ class Deployment:
         """The lake of this deployment."""
         return Lake.at(self.settings.lake_address, self.settings.s3)
 
+    def check_keys(self) -> None:
+        """Check the key of every model that generates or judges dialogues, before the first of them is asked.
+
+        Raises:
+            ConfigurationError: names every environment variable that is not set or holds no key.
+        """
+        roles = {role for scenario in self.scenarios.values() for role in scenario.roles}
+        judges = self.quality_rules.judge.jury if self.profile.judging == "by_judge" else ()
+        self.profile.check_keys(roles.union(judges))
+
 
 def load_deployment(settings: Settings | None = None) -> Deployment:
     """Read and validate every configuration file that the settings name.

@@ -43,6 +43,7 @@ def run(yes: bool) -> None:
         estimate, _ = estimate_planned(deployment)
         show_estimate(deployment, estimate)
         if estimate.calls:
+            deployment.check_keys()
             confirm(yes)
         try:
             materialise_release(deployment, definitions, instance)

@@ -4,6 +4,7 @@ import codecs
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,7 +20,7 @@ from master_dagster.definitions import build_definitions
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
 from master_dagster.settings_folder import check_dagster_home, settings_folder
-from resources.chat.profile import PROFILES
+from resources.chat.profile import PROFILES, Endpoint
 from resources.configuration import ConfigurationError
 from resources.training_jobs.configuration import CONFIGURATIONS as TRAINERS
 from tests.s3_proxy import S3Proxy
@@ -258,6 +259,21 @@ def test_unknown_prompts_of_a_profile_are_reported_under_the_profile(bare_folder
     (bare_folder / "profile.yaml").write_text(profile)
     message = "MASTER_PROFILE: prompts: 'nowhere' is neither a folder of prompts"
     assert message in deployment_error(profile="profile.yaml")
+
+
+def test_the_keys_of_all_models_that_generate_and_judge_are_checked_together(
+    project: SampleProject,
+) -> None:
+    deployment = project.deployment
+    deployment.check_keys()
+    endpoints = {
+        name: Endpoint(base_url="http://localhost/v1", api_key_env=f"NO_KEY_OF_{name}") for name in ("fake", "judges")
+    }
+    judge = deployment.profile.roles["judge"].model_copy(update={"endpoint": "judges"})
+    roles = {**deployment.profile.roles, "judge": judge}
+    profile = deployment.profile.model_copy(update={"endpoints": endpoints, "roles": roles})
+    with pytest.raises(ConfigurationError, match=r"(?s)NO_KEY_OF_fake.*NO_KEY_OF_judges"):
+        replace(deployment, profile=profile).check_keys()
 
 
 def test_faults_of_fields_roles_and_endpoints_of_a_profile_are_reported_together(bare_folder: Path) -> None:
