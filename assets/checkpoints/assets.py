@@ -30,6 +30,7 @@ from assets.training_programs.recipe import Training
 from assets.training_programs.specification import HOME
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
+from resources.progress import progress
 from resources.training_jobs.backend import BackendError
 from resources.training_jobs.launcher import JobLauncher, TrainingFailed
 
@@ -85,5 +86,6 @@ def make_checkpoint(
     if variant == UNTUNED:
         return publish_untuned(run, training.base(base))
     specification = specification_for(lake, training, training.base(base), variant, job_launcher.image)
-    job_launcher.run(context, training_job_for(specification))
+    with progress(f"training {base} on {variant}", context.log.info):  # the job is silent while it starts
+        job_launcher.run(context, training_job_for(specification))
     return run.point_to(specification.id)

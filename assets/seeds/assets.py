@@ -23,6 +23,7 @@ from assets.seeds.rows import SeedsError
 from assets.seeds.schema import EMBEDDINGS, REJECTS, SEEDS
 from resources.embedder import Embedder
 from resources.lake.tables import Lake
+from resources.progress import progress
 
 
 def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
@@ -69,7 +70,7 @@ def seed_assets(sources: StaticPartitionsDefinition) -> list[AssetsDefinition]:
     def seed_embeddings(
         context: AssetExecutionContext, lake: ResourceParam[Lake], embedder: ResourceParam[Embedder]
     ) -> None:
-        with report_outcomes(context) as outcomes:
+        with report_outcomes(context) as outcomes, progress("embeddings", context.log.info):
             for source in outcomes.keys:
                 try:
                     embedded = embed_source(lake, embedder, source)
