@@ -42,7 +42,7 @@ from assets.seeds.sampling import seed_id
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
 from benchmarks.results_table import Measured, forget_peak, peak_mb, quick_options, show
 from benchmarks.synthetic import VOCABULARY
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, Settings, load_deployment
 from master_dagster.steps import run_step
 from resources.lake.tables import Lake, Table

@@ -83,7 +83,7 @@ def materialise_graph(folder: Path, url: str, seeds: int, stages: Sequence[str])
     for name in ("asset", "asset_check", "multi_asset_check"):
         clock_decorator(name)
     from assets.framework.partitions import SHARDS
-    from master_dagster.definitions import build_definitions
+    from master_dagster.graph import build_definitions
     from master_dagster.settings import load_deployment
     from master_dagster.steps import run_step
 

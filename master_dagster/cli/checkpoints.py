@@ -10,6 +10,7 @@ from assets.boost_qa.release import RELEASES
 from assets.checkpoints.checkpoint import CHECKPOINTS
 from assets.framework.partitions import UNTUNED
 from assets.training_sets.ablations import variants as all_variants
+from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, load_deployment
 from master_dagster.steps import run_step
 from master_dagster.terminal import confirm, console
@@ -37,8 +38,6 @@ def train(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
         StepFailed: names the step and the first cause.
     """
     deployment = load_deployment()
-    from master_dagster.definitions import build_definitions
-
     keys = tunings(deployment, bases, variants)
     lake, definitions = deployment.lake(), build_definitions(deployment)
     release = RELEASES.latest(lake)
@@ -69,8 +68,6 @@ def evaluate(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
         StepFailed: names the step and the first cause.
     """
     deployment = without_code_benchmarks(load_deployment())
-    from master_dagster.definitions import build_definitions
-
     keys = tunings(deployment, bases, variants)
     names = ", ".join(benchmark.name for benchmark in deployment.benchmarks.benchmarks)
     console.print(f"Scoring {', '.join(keys)} with {names}.", markup=False)

@@ -6,6 +6,7 @@ from rich.table import Table as RichTable
 from assets.report.findings import findings
 from assets.report.formatting import COMPARED, between, find, percent, title
 from assets.report.making import REPORTS, Report
+from master_dagster.graph import build_definitions
 from master_dagster.settings import load_deployment
 from master_dagster.steps import run_step
 from master_dagster.terminal import console
@@ -20,8 +21,6 @@ def report() -> None:
         StepFailed: names the first cause.
     """
     deployment = load_deployment()
-    from master_dagster.definitions import build_definitions
-
     with DagsterInstance.get() as instance:
         run_step(build_definitions(deployment), instance, ["dialogue_browser", "experiment_report"], None)
     show_report(deployment.lake())

@@ -14,6 +14,7 @@ from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.cli.estimate import estimate_planned, show_estimate
 from master_dagster.cli.show import show_best
+from master_dagster.graph import build_definitions
 from master_dagster.settings import load_deployment
 from master_dagster.steps import materialise_plans, materialise_release, run_step
 from master_dagster.terminal import confirm, console
@@ -34,8 +35,6 @@ def run(yes: bool) -> None:
     """
     started = time.monotonic()
     deployment = load_deployment()
-    from master_dagster.definitions import build_definitions
-
     definitions, lake, profile = build_definitions(deployment), deployment.lake(), deployment.profile
     console.print(f"Seeds {deployment.settings.seeds!r}, profile {profile.name!r}. {profile.description}", markup=False)
     with DagsterInstance.get() as instance:
@@ -94,8 +93,6 @@ def publish() -> None:
         StepFailed: names the first cause, such as a gate that did not pass.
     """
     deployment = load_deployment()
-    from master_dagster.definitions import build_definitions
-
     with DagsterInstance.get() as instance:
         run_step(build_definitions(deployment), instance, ["boost_qa"], None)
     show_release(deployment.lake())

@@ -9,7 +9,7 @@ from dagster import DagsterInstance
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.partitions import UNTUNED
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_graph, run_step
 from tests.fake_endpoint import FakeEndpoint
 from tests.sample_project import FinishedProject, SampleProject, found_project

@@ -14,7 +14,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.sample_project import SampleProject, play
 from tests.waiting import until

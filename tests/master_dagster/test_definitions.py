@@ -17,7 +17,7 @@ from dagster import (
     StaticPartitionsDefinition,
 )
 
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.resources import dagster_resources
 from master_dagster.settings import Settings, load_deployment
 

@@ -9,7 +9,7 @@ from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_graph
 from tests.sample_project import FinishedProject, SampleProject
 

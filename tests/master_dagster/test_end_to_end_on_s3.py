@@ -16,7 +16,7 @@ from assets.framework.publication import wrong_files
 from assets.quality.schema import SCORED
 from assets.seeds.schema import REJECTS, SEEDS
 from assets.training_sets.variants import TRAINING_SETS
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_graph
 from resources.lake.tables import Lake
 from tests.command_line import run_command, set_environment

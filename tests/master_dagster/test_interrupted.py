@@ -25,7 +25,7 @@ from assets.report.making import HOME as REPORTS
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import EMBEDDINGS, SEEDS
 from assets.training_sets.variants import HOME as TRAINING_SETS
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.maintenance.record import record_lake
 from master_dagster.steps import run_step
 from resources.chat.journal_format import decode_file
@@ -45,7 +45,7 @@ MATERIALISE = """
 import json, os, sys
 from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.steps import run_step
 from master_dagster.settings import Settings, load_deployment
 from resources.lake.store import LocalStore

@@ -10,7 +10,7 @@ from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS
 from assets.quality.schema import SCORED
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from tests.sample_project import FinishedProject, SampleProject, play
 
 PARTITION = "error_correction|sums-0000"

@@ -37,7 +37,7 @@ MATERIALISE = """
 import json, sys
 from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.demo import StepFailed, run_step
 from master_dagster.settings import Settings, load_deployment
 

@@ -10,7 +10,7 @@ from dagster import DagsterInstance
 
 from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_graph
 from tests.fake_endpoint import SeenRequest
 from tests.sample_project import SampleProject, play

@@ -24,7 +24,7 @@ from assets.framework.ui_metadata import table_markdown
 from assets.quality.configuration import CONFIGURATIONS
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from assets.training_sets.ablations import variants
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.settings import Settings, load_deployment
 from master_dagster.steps import StepFailed, run_step
 from resources.chat.profile import PROFILES

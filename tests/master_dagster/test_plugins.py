@@ -29,7 +29,7 @@ pytestmark = pytest.mark.end_to_end
 PROJECT = Path(__file__).parents[2]
 RUN = """
 from dagster import DagsterInstance
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_graph
 from master_dagster.settings import load_deployment
 deployment = load_deployment()

@@ -17,7 +17,7 @@ from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, Dag
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.steps import run_step
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.sample_project import SampleProject, play

@@ -28,7 +28,7 @@ from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.nightly import LONGEST_RUN, NIGHTLY, RECENT, failed_nights, partitions_in_progress
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.chat.service import ChatService
 from resources.identity import stable_hash

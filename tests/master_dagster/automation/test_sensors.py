@@ -18,7 +18,7 @@ from dagster import (
 from assets.framework.partitions import SHARDS
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.sensors import register_shards, release_sensor
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService
 from tests.sample_project import FinishedProject, SampleProject
