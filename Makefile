@@ -37,7 +37,7 @@ install-training: $(VENV)/.train ## install what training on this machine needs 
 lm-eval: $(VENV)/.lm-eval ## install what benchmarks of kind lm_eval need
 
 ui: setup ## open the Dagster UI on http://localhost:3000 (another port: make ui PORT=3100), with the daemon for schedules
-	@$(BIN)/python -m master_dagster.ui --port $(PORT)
+	@$(BIN)/python -m master_dagster ui --port $(PORT)
 
 test: $(VENV)/.dev $(VENV)/.audit .env ## run all tests (about twenty minutes on two cores)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -29,7 +29,7 @@ class Commands(TyperGroup):
             console.print("Stopped. The same command continues.", style="yellow")
             raise typer.Exit(130) from None
         except (ConfigurationError, StoreError, StepFailed) as error:
-            console.print(f"failed: {error}", style="red", markup=False, soft_wrap=True)
+            console.print(str(error), style="red", markup=False, soft_wrap=True)
             raise typer.Exit(1) from None
 
 
@@ -162,6 +162,17 @@ def run(yes: Yes = False) -> None:
     from master_dagster.cli.run import run
 
     run(yes)
+
+
+@app.command(epilog="Example: master-dagster ui --port 3100")
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 3000,
+    host: Annotated[str, typer.Option(help="The address to listen on. The UI has no log-in.")] = "127.0.0.1",
+) -> None:
+    """Open the Dagster UI, with the daemon for schedules, until Ctrl-C."""
+    from master_dagster.ui.serve import serve
+
+    serve(host, port)
 
 
 @app.command(epilog="Example: master-dagster publish")

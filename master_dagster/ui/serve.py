@@ -14,17 +14,17 @@ from dotenv import load_dotenv
 
 from master_dagster.settings_folder import ENCODING, settings_folder
 from master_dagster.ui.request_check import HOSTS_VARIABLE
+from resources.configuration import ConfigurationError
 
-DEFAULT_PORT = 3000
 WEBSERVER, CHECKED_WEBSERVER = "dagster_webserver", "master_dagster.ui.webserver"
 CODE_LOCATION = {"module_name": "master_dagster.definitions", "location_name": "master_dagster"}
 
 
-class CannotServe(Exception):
+class CannotServe(ConfigurationError):
     """The UI cannot be started. The message says why and what to do."""
 
 
-def serve(host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
+def serve(host: str, port: int) -> None:
     """Run the UI, the daemon and the code location until Ctrl-C or SIGTERM, which end all of them.
 
     Args:

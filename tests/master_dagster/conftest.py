@@ -92,5 +92,5 @@ def ui(served_project: SampleProject) -> Iterator[str]:
     # Not in this repository's folder, whose .env would take precedence over the environment.
     variables = {**served_project.environment, "DAGSTER_HOME": str(home), "MASTER_NIGHTLY_CRON": "* * * * *"}
     (home / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-    with served("master_dagster.ui", folder=home) as address:
+    with served("master_dagster", "ui", folder=home) as address:
         yield address

@@ -34,7 +34,7 @@ def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_run_fail
     shown = capsys.readouterr().out
     assert "No dialogue was accepted" in shown
     assert "Reasons of rejection, by number of dialogues: wrong_step 12" in shown
-    assert "failed: boost_qa failed" in shown
+    assert "boost_qa failed" in shown
 
 
 def test_without_a_terminal_each_step_prints_its_start_and_end_and_a_long_one_its_progress(

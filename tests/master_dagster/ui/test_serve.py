@@ -12,7 +12,7 @@ def test_a_busy_port_is_noticed_before_anything_starts(tmp_path: Path) -> None:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]
-        command = [sys.executable, "-m", "master_dagster.ui", "--port", str(port)]
+        command = [sys.executable, "-m", "master_dagster", "ui", "--port", str(port)]
         environment = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
         ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 1
