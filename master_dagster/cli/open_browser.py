@@ -58,7 +58,7 @@ def browser_folder(deployment: Deployment) -> str:
         )
     folder = BROWSERS.folder(browser_id(release))
     if BROWSERS.find(lake, folder) is None:
-        from master_dagster.definitions import build_definitions
+        from master_dagster.graph import build_definitions
 
         with DagsterInstance.get() as instance:
             run_step(build_definitions(deployment), instance, ["dialogue_browser"], None)

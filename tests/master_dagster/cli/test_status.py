@@ -8,7 +8,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
-from master_dagster.definitions import build_definitions
+from master_dagster.graph import build_definitions
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, this_process
 from tests.command_line import run_command, set_environment
 from tests.sample_project import FinishedProject, SampleProject
