@@ -28,9 +28,8 @@ def matching_partitions(lake: Lake, scenarios: Iterable[str], patterns: Sequence
         )
     found = [key for key in planned if not patterns or any(fnmatchcase(key, pattern) for pattern in patterns)]
     if not found:
-        raise ConfigurationError(
-            f"no planned partition matches {' or '.join(patterns)}; keys look like {planned[0]!r} and {planned[-1]!r}"
-        )
+        examples = " and ".join(map(repr, dict.fromkeys((planned[0], planned[-1]))))
+        raise ConfigurationError(f"no planned partition matches {' or '.join(patterns)}; keys look like {examples}")
     return found
 
 
@@ -65,10 +64,14 @@ def role_rows(estimate: Estimate) -> list[dict[str, str]]:
 
 def headline(estimate: Estimate) -> str:
     """The estimate in one sentence."""
+    if not estimate.partitions:
+        are_current = f"{_counted(estimate.current, 'partition')} {'is' if estimate.current == 1 else 'are'} current"
+        return f"nothing is due: {are_current}"
+    current = f" ({estimate.current:,} more {'is' if estimate.current == 1 else 'are'} current)"
     return (
-        f"{estimate.dialogues:,} dialogues in {estimate.partitions:,} partitions ({estimate.current:,} more are "
-        f"current): about {estimate.calls:,} calls, {estimate.tokens:,} tokens, ${estimate.cost:,.2f}, "
-        f"{_duration(estimate.hours)}"
+        f"{_counted(estimate.dialogues, 'dialogue')} in {_counted(estimate.partitions, 'partition')}"
+        f"{current if estimate.current else ''}: about {_counted(estimate.calls, 'call')}, {estimate.tokens:,} tokens, "
+        f"${estimate.cost:,.2f}, {_duration(estimate.hours)}"
     )
 
 
@@ -85,4 +88,8 @@ def calibration_line(calibration: CalibrationEstimate) -> str:
 
 
 def _duration(hours: float) -> str:
-    return f"{hours:,.1f} hours" if hours >= 2 else f"{max(1, round(60 * hours))} minutes"
+    return f"{hours:,.1f} hours" if hours >= 2 else _counted(max(1, round(60 * hours)), "minute")
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -71,7 +71,7 @@ def located_faults(error: ValidationError, model: type[BaseModel]) -> list[tuple
         where = ".".join(str(part) for part in fault["loc"]) or "(whole file)"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            message = unknown_key(str(fault["loc"][-1]), keys_at(model, fault["loc"][:-1]))
+            message = unknown_name("key", str(fault["loc"][-1]), keys_at(model, fault["loc"][:-1]))
         elif fault["type"] == "missing":
             message = "has to be given"
         elif fault["type"] == "union_tag_not_found":
@@ -89,11 +89,22 @@ def _lies_within(place: Place, other: Place) -> bool:
     return len(place) > len(other) and place[: len(other)] == other
 
 
-def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The message for an unknown key, with the most similar key and all known keys."""
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for an unknown name, with the most similar one and all known ones.
+
+    Args:
+        kind: what it would name, such as `key` or `speaker`.
+        name: the unknown name.
+        known: those that there are.
+    """
     known = list(known)
-    meant = get_close_matches(key, known, 1)
-    return f"there is no such key{f'; is {meant[0]} meant?' if meant else ''} (keys here: {', '.join(known)})"
+    return f"there is no such {kind}{meant(name, known)} ({kind}s here: {', '.join(known) or 'none'})"
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: `; is size meant?`, or nothing where no known one is similar."""
+    similar = get_close_matches(name, list(known), 1)
+    return f"; is {similar[0]} meant?" if similar else ""
 
 
 def keys_at(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:

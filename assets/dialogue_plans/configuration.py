@@ -13,7 +13,7 @@ from resources.configuration import (
     fault_list,
     load_configuration,
     shipped_or_path,
-    unknown_key,
+    unknown_name,
 )
 from resources.identity import stable_hash
 
@@ -85,7 +85,7 @@ class PlanRules(Configuration):
     def check_scenarios(self, scenarios: Scenarios) -> None:
         """Raise ConfigurationError if the rules name a scenario or a number that is not there, or share nothing."""
         faults = [
-            f"{key}.{name}: {unknown_key(name, scenarios)}"
+            f"{key}.{name}: {unknown_name('scenario', name, scenarios)}"
             for key, named in (("scenarios", self.scenarios), ("repetitions", self.repetitions))
             for name in named
             if name not in scenarios

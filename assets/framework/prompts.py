@@ -7,13 +7,13 @@ another message. A part that is one placeholder alone needs no fence: there the 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
 from resources.chat.calls import Message
-from resources.configuration import ConfigurationError, fault_list
+from resources.configuration import ConfigurationError, fault_list, meant
 from resources.identity import stable_hash
 
 _PART = re.compile(r"^\[([A-Za-z]+)\][ \t]*$", re.MULTILINE)
@@ -102,7 +102,7 @@ class PromptBook:
     ) -> None:
         faults: list[str] = []
         files = files or {name: [folder / f"{name}.txt" for folder in folders] for name in forms}
-        self._prompts = {name: _read(files[name], f"{name}.txt", form, faults) for name, form in forms.items()}
+        self._prompts = {name: _read(files[name], f"{name}.txt", form, faults, forms) for name, form in forms.items()}
         if faults:
             where = " and ".join(map(str, dict.fromkeys(folders)))
             raise ConfigurationError(
@@ -206,10 +206,13 @@ def _fill(template: str, values: Mapping[str, str], inline: frozenset[str]) -> s
     )
 
 
-def _read(files: Sequence[Path], file: str, form: PromptForm, faults: list[str]) -> Prompt:
+def _read(files: Sequence[Path], file: str, form: PromptForm, faults: list[str], names: Collection[str]) -> Prompt:
+    """A prompt from the first of `files` that exists; `names` are those of all prompts of the book."""
     path = next((path for path in files if path.exists()), None)
     if path is None:
-        faults.append(f"{file} is missing")
+        beside = {other.stem for path in files for other in path.parent.glob("*.txt")}
+        similar = meant(file.removesuffix(".txt"), sorted(beside - set(names)))
+        faults.append(f"{file} is missing{similar}")
         return Prompt()
     try:
         text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
@@ -245,6 +248,9 @@ def _faults(parts: tuple[tuple[str, str], ...], form: PromptForm) -> list[str]:
     faults += [f"part [{role}] is empty" if role else "is empty" for role, body in parts if not body]
     used = {found for _, body in parts for found in _PLACEHOLDER.findall(body)}
     known = ", ".join(f"{{{name}}}" for name in sorted(form.placeholders))
-    faults += [f"unknown placeholder {{{name}}}; there are {known}" for name in sorted(used - form.placeholders)]
+    faults += [
+        f"unknown placeholder {{{name}}}{meant(name, form.placeholders)} (there are {known})"
+        for name in sorted(used - form.placeholders)
+    ]
     faults += [f"placeholder {{{name}}} is not used, but must be" for name in sorted(form.required - used)]
     return faults

@@ -80,7 +80,7 @@ def calibrate(work: "CalibrationWork") -> Mapping[str, Any]:
         The metadata for the UI.
 
     Raises:
-        PartitionError: there is no accepted dialogue yet, or its seed is missing.
+        PartitionError: no dialogue is scored yet, or none was accepted, or its seed is missing.
         EndpointUnusable, BudgetSpent: the run has to stop. What was answered is in the journal.
     """
     if work.service.profile.judging == "rules_alone":
@@ -121,11 +121,17 @@ class CalibrationWork:
     def read(self, key: str) -> Sequence[Item]:
         """The items, in the order in which the judge is asked."""
         columns = ["dialogue_id", "shard", *STRATA, "accepted"]
-        accepted = read_scores(self.lake, current_partitions(self.lake, self._expected), columns).filter("accepted")
+        scored = read_scores(self.lake, current_partitions(self.lake, self._expected), columns)
+        accepted = scored.filter("accepted")
+        if scored.height and accepted.is_empty():
+            raise PartitionError(
+                f"each of the {scored.height:,} scored dialogues was rejected, so there is none to plant faults into; "
+                "see the rejection reasons with `master-dagster show --rejected`, then change models, prompts or rules"
+            )
         sample = evenly(accepted, STRATA, self.rules.calibration.dialogues, JUDGE_CALIBRATION.name)
         if sample.is_empty():
             raise PartitionError(
-                "there is no accepted dialogue in a current partition to plant faults into; materialise "
+                "there is no scored dialogue in a current partition to plant faults into; materialise "
                 "scenario_dialogues and scored_dialogues first"
             )
         return make_items(read_sample(self.lake, self.scenarios, sample))

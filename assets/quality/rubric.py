@@ -11,7 +11,7 @@ from typing import Any
 from assets.dialogues.questions import Question
 from assets.framework.scenarios.declaration import Say
 from assets.framework.scenarios.scenario import Scenario, Scenarios
-from resources.configuration import ConfigurationError, fault_list, unknown_key
+from resources.configuration import ConfigurationError, fault_list, unknown_name
 
 YES_NO = ("yes", "no")
 LONGEST_REASON = 1000  # characters
@@ -197,7 +197,7 @@ def check_rubrics(scenarios: Scenarios) -> None:
     """Raise ConfigurationError if a scenario's `rubric` names a finding that there is not, or that no step allows."""
     known = {finding.name: finding for finding in (*ABOUT_ANSWERS, *ABOUT_DIALOGUES)}
     faults = [
-        f"{name}.rubric: {finding!r}: {unknown_key(finding, known)}"
+        f"{name}.rubric: {finding!r}: {unknown_name('finding', finding, known)}"
         for name, scenario in scenarios.items()
         for finding in scenario.declaration.rubric
         if finding not in known

@@ -20,7 +20,7 @@ from resources.chat.budget import Budget
 from resources.chat.calls import BudgetSpent, EndpointUnusable, Usage
 from resources.chat.profile import Profile
 from resources.chat.service import ChatService, run_async
-from resources.configuration import ConfigurationError, unknown_key
+from resources.configuration import ConfigurationError, unknown_name
 from resources.embedder import open_embedder
 from resources.lake.tables import Lake
 from resources.scratch import scratch_folder
@@ -80,7 +80,7 @@ def chosen_scenarios(deployment: Deployment, scenario: str | None) -> list[str]:
         shares = deployment.plan_rules.scenario_shares(deployment.scenarios)
         return [name for name, share in shares.items() if share]
     if scenario not in deployment.scenarios:
-        raise ConfigurationError(f"--scenario {scenario}: {unknown_key(scenario, deployment.scenarios)}")
+        raise ConfigurationError(f"--scenario {scenario}: {unknown_name('scenario', scenario, deployment.scenarios)}")
     return [scenario]
 
 

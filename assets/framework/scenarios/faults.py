@@ -18,7 +18,7 @@ from assets.framework.scenarios.declaration import (
     ScenarioDeclaration,
     Turn,
 )
-from resources.configuration import Place, unknown_key
+from resources.configuration import Place, unknown_name
 
 Fault = tuple[Place, str]
 
@@ -91,9 +91,12 @@ def _speakers(declaration: ScenarioDeclaration) -> Iterator[Fault]:
             yield ("speakers", name), f"{name!r} and {other!r} are the same name but for capitals; rename one"
     for path, turn, _ in declaration.walk():
         if turn.speaker not in declaration.speakers:
-            yield (*path, "speaker"), f"speaker {turn.speaker!r}: {unknown_key(turn.speaker, declaration.speakers)}"
+            yield (
+                (*path, "speaker"),
+                f"speaker {turn.speaker!r}: {unknown_name('speaker', turn.speaker, declaration.speakers)}",
+            )
         if isinstance(turn, Say) and turn.role not in declaration.roles:
-            yield (*path, "role"), f"role {turn.role!r}: {unknown_key(turn.role, declaration.roles)}"
+            yield (*path, "role"), f"role {turn.role!r}: {unknown_name('role', turn.role, declaration.roles)}"
 
 
 def _prompts_of_two_forms(declaration: ScenarioDeclaration) -> Iterator[Fault]:
@@ -125,7 +128,7 @@ def _loops(declaration: ScenarioDeclaration) -> Iterator[Fault]:
         if isinstance(step.repeat, int) and not 1 <= step.repeat <= MOST_REPETITIONS:
             yield (*path, "repeat"), f"a loop runs 1 to {MOST_REPETITIONS} times, not {step.repeat}"
         elif isinstance(step.repeat, str) and step.repeat not in declaration.draws:
-            yield (*path, "repeat"), f"draw {step.repeat!r}: {unknown_key(step.repeat, declaration.draws)}"
+            yield (*path, "repeat"), f"draw {step.repeat!r}: {unknown_name('draw', step.repeat, declaration.draws)}"
         answering = {turn.speaker for turn in step.steps if isinstance(turn, Say) and turn.answers}
         if step.until_agree and len(set(step.until_agree)) == 1:
             yield (*path, "until_agree"), f"{step.until_agree[0]!r} always agrees with itself; name two speakers"
@@ -145,7 +148,7 @@ def _values(declaration: ScenarioDeclaration, path: Place, turn: Turn) -> Iterat
         for name in getattr(turn, key):
             if name not in GIVEN and name not in earlier:
                 known = [*GIVEN, *earlier]
-                yield (*path, key), f"{turn.say!r} sees {name!r}: {unknown_key(name, known)}"
+                yield (*path, key), f"{turn.say!r} sees {name!r}: {unknown_name('value', name, known)}"
     if turn.reviews:
         yield from _reference_to(earlier, (*path, "reviews"), turn.reviews)
     for index, variant in enumerate(turn.variants):
@@ -155,14 +158,17 @@ def _values(declaration: ScenarioDeclaration, path: Place, turn: Turn) -> Iterat
         for choice, value in (variant.when.chosen or {}).items():
             at = (*path, "variants", index, "when", "chosen", choice)
             if choice not in declaration.choices:
-                yield at, f"choice {choice!r}: {unknown_key(choice, declaration.choices)}"
+                yield at, f"choice {choice!r}: {unknown_name('choice', choice, declaration.choices)}"
             elif value not in declaration.choices[choice]:
-                yield at, f"choice {choice!r}, value {value!r}: {unknown_key(value, declaration.choices[choice])}"
+                yield (
+                    at,
+                    f"choice {choice!r}, value {value!r}: {unknown_name('value', value, declaration.choices[choice])}",
+                )
 
 
 def _reference_to(earlier: Mapping[str, Say], path: Place, name: str) -> Iterator[Fault]:
     if name not in earlier:
-        yield path, f"step {name!r}: {unknown_key(name, earlier)}"
+        yield path, f"step {name!r}: {unknown_name('step', name, earlier)}"
     elif not earlier[name].answers:
         yield path, f"step {name!r} has no `answers`, so it is neither right nor wrong"
 

@@ -28,7 +28,7 @@ from resources.configuration import (
     fault_list,
     keys_at,
     located_faults,
-    unknown_key,
+    unknown_name,
 )
 
 FILE_NAME = r"[a-z][a-z0-9_]{0,39}"  # it is part of partition keys and of paths in the lake
@@ -149,7 +149,7 @@ def _invalid_values(error: ValidationError) -> Iterator[Fault]:
         elif kinds[path] == "union_tag_invalid":
             message = "a loop inside of a loop; a loop has steps that begin with `pose` or `say`"
         elif kinds[path] == "extra_forbidden":
-            message = unknown_key(str(path[-1]), _known_keys(path[:-1]))
+            message = unknown_name("key", str(path[-1]), _known_keys(path[:-1]))
         elif kinds[path] == "missing" and path[-1] == "repeat":
             message = "a loop without an end: `repeat` has to say how often it runs at most"
         yield in_file, f"{'.'.join(map(str, in_file)) or '(whole file)'}: {message}"

@@ -1,4 +1,4 @@
--- description: The judge rejects planted faults more often than untouched dialogues.
+-- description: The judge rejects planted faults more often than untouched dialogues. Passes where no judge gave a verdict.
 -- severity: warn
 SELECT
     judge,

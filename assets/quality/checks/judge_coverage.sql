@@ -1,4 +1,5 @@
 -- description: In every partition the judge gave a valid verdict on enough of the dialogues that it was asked about.
+--   Passes where no judge was asked.
 -- parameters:
 --   limit: $quality_rules.judge.minimum_coverage
 --   tolerated: $quality_rules.judge.tolerated

@@ -1,4 +1,5 @@
 -- description: From 20 verdicts on, a judge does not give the same verdict on every dialogue.
+--   Passes where no judge gave a verdict.
 -- severity: warn
 -- parameters: {least: 20}
 --

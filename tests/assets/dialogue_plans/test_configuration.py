@@ -44,8 +44,8 @@ ONE_OF_THREE = {"error_correction": 0, "debate": 0, "analogy": 0}
     [
         ({}, []),
         ({"scenarios": {"debate": 3}, "repetitions": {"debate": {2: 1}}}, []),
-        ({"scenarios": {"debates": 1}}, ["scenarios.debates: there is no such key; is debate meant?"]),
-        ({"repetitions": {"debates": {1: 1}}}, ["repetitions.debates: there is no such key; is debate meant?"]),
+        ({"scenarios": {"debates": 1}}, ["scenarios.debates: there is no such scenario; is debate meant?"]),
+        ({"repetitions": {"debates": {1: 1}}}, ["repetitions.debates: there is no such scenario; is debate meant?"]),
         ({"repetitions": {"debate": {3: 1}}}, ["repetitions.debate: the scenario draws the numbers 1, 2"]),
         ({"repetitions": {"analogy": {1: 1}}}, ["repetitions.analogy: the scenario draws the numbers none"]),
         ({"repetitions": {"debate": {1: 0}}}, ["repetitions.debate: all shares are zero"]),

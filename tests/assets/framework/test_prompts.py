@@ -35,7 +35,11 @@ def book(folder: Path) -> PromptBook:
     ("name", "content", "fault"),
     [
         ("ask", None, "ask.txt is missing"),
-        ("ask", "[user]\nAnswer {qestion}.", "ask.txt: unknown placeholder {qestion}; there are {question}"),
+        (
+            "ask",
+            "[user]\nAnswer {qestion}.",
+            "ask.txt: unknown placeholder {qestion}; is question meant? (there are {question})",
+        ),
         ("ask", "[user]\nAnswer {qestion}.", "ask.txt: placeholder {question} is not used, but must be"),
         ("review", "[teacher]\n{question} {answer}\n[user]\n", "review.txt: unknown part [teacher]"),
         ("review", "[teacher]\n{question} {answer}\n[user]\n", "review.txt: part [user] is empty"),
@@ -62,6 +66,15 @@ def test_all_faults_are_named_at_once(folder: Path) -> None:
     (folder / "ask.txt").unlink()
     (folder / "say.txt").write_text("")
     with pytest.raises(ConfigurationError, match=r"(?s)ask\.txt is missing.*say\.txt: is empty"):
+        PromptBook([folder], FORMS)
+
+
+def test_a_file_of_a_similar_name_is_proposed_unless_it_is_another_prompt(folder: Path) -> None:
+    (folder / "review.txt").rename(folder / "reviews.txt")
+    with pytest.raises(ConfigurationError, match=r"review\.txt is missing; is reviews meant\?$"):
+        PromptBook([folder], FORMS)
+    (folder / "reviews.txt").rename(folder / "notes.txt")
+    with pytest.raises(ConfigurationError, match=r"review\.txt is missing$"):
         PromptBook([folder], FORMS)
 
 

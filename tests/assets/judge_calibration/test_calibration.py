@@ -73,8 +73,9 @@ def test_where_the_rules_decide_alone_one_sentence_says_so_and_no_model_is_asked
     assert judged.endpoint.chats == []
 
 
-def test_without_an_accepted_dialogue_the_message_says_what_to_do(judged: Any) -> None:
-    judged.tiny.change_every(accepted=False)
+def test_without_current_scores_the_message_says_what_to_do(judged: Any) -> None:
+    limits = judged.rules.limits.model_copy(update={"score": 0.9})
+    judged.rules = judged.rules.model_copy(update={"limits": limits})
     with pytest.raises(PartitionError, match="materialise scenario_dialogues and scored_dialogues first"):
         calibrate(judged.work)
 
@@ -97,3 +98,9 @@ def verdict_for_any(request: Any) -> str:
 def test_rules_that_prove_a_fault_are_recorded_beside_the_judge(judged: Any) -> None:
     items = calibrated(judged).items
     assert items.filter(pl.col("kind") == NONE).filter("rejected_by_rules").is_empty()
+
+
+def test_where_every_dialogue_was_rejected_the_message_says_so(judged: Any) -> None:
+    judged.tiny.change_every(accepted=False, reasons=("copied",))
+    with pytest.raises(PartitionError, match=r"each of the 8 scored dialogues was rejected.*show --rejected"):
+        calibrate(judged.work)

@@ -24,7 +24,7 @@ def test_the_estimate_covers_all_planned_partitions_by_role_and_calls_no_model(
 ) -> None:
     assert run_command("estimate") == 0
     shown = capsys.readouterr().out
-    assert "Profile project: 12 dialogues in 3 partitions (0 more are current)" in shown
+    assert "Profile project: 12 dialogues in 3 partitions: about" in shown
     assert re.search(r"strong_student \(strong_student\)\s+│\s+\d+\s+│\s+[\d,]+ \(assumed\)", shown)
     assert "at most 108 items made from 12 dialogues: about 122 calls" in shown
     assert planned.endpoint.requests == []
@@ -42,7 +42,7 @@ def test_the_estimate_as_json(planned: SampleProject, capsys: Output) -> None:
 
 def test_the_estimate_takes_patterns(planned: SampleProject, capsys: Output) -> None:
     assert run_command("estimate", "debate|*") == 0
-    assert "in 1 partitions" in capsys.readouterr().out
+    assert "in 1 partition: about" in capsys.readouterr().out
 
 
 def test_current_partitions_cost_nothing(
@@ -50,15 +50,16 @@ def test_current_partitions_cost_nothing(
 ) -> None:
     set_environment(finished.project, monkeypatch)
     assert run_command("estimate") == 0
-    assert "0 dialogues in 0 partitions (3 more are current): about 0 calls" in capsys.readouterr().out
+    assert "nothing is due: 3 partitions are current." in capsys.readouterr().out
 
 
 def test_a_pattern_that_matches_nothing_is_reported_with_examples_of_keys(
     planned: SampleProject, capsys: Output
 ) -> None:
     assert run_command("estimate", "debates|*") == 1
-    shown = capsys.readouterr().out
-    assert "no planned partition matches debates|*; keys look like 'error_correction|sums-0000'" in shown
+    assert (
+        "no planned partition matches debates|*; keys look like 'error_correction|sums-0000'" in capsys.readouterr().out
+    )
 
 
 def test_before_anything_is_planned_the_estimate_says_what_to_do(

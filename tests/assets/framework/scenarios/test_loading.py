@@ -75,7 +75,7 @@ CASES: Sequence[tuple[str, str, list[str]]] = [
     (
         "speaker: guide, role: coach",
         "speaker: gide, role: coach",
-        ["16: speaker 'gide': there is no such key; is guide"],
+        ["16: speaker 'gide': there is no such speaker; is guide meant? (speakers here: guide"],
     ),
     ("  learner: {side: gpt}", "  learner: {side: gpt}\n  other: {side: gpt}", ["5: speaker 'other' has no turn"]),
     (
@@ -135,7 +135,11 @@ CASES: Sequence[tuple[str, str, list[str]]] = [
         "speaker: guide, role: expert",
         ["11: the last turn is", "19: 'guide' follows 'guide'"],
     ),
-    ("repeat: rounds", "repeat: round", ["10: no loop is repeated 'rounds'", "14: draw 'round': there is no such key"]),
+    (
+        "repeat: rounds",
+        "repeat: round",
+        ["10: no loop is repeated 'rounds'", "14: draw 'round': there is no such draw; is rounds meant"],
+    ),
     ("repeat: rounds", "repeat: 0", ["10: no loop is repeated", "14: a loop runs 1 to 20 times, not 0"]),
     ("repeat: rounds", "repeat: 21", ["10: no loop is repeated", "14: a loop runs 1 to 20 times, not 21"]),
     ("  - repeat: rounds\n    steps:", "  - steps:", ["14: steps.2.repeat: a loop without an end"]),
@@ -163,12 +167,12 @@ CASES: Sequence[tuple[str, str, list[str]]] = [
     (
         "reviews: attempt",
         "variants: [{when: {chosen: {mood: calm}}, prompt: advice}]",
-        ["18: choice 'mood': there is no such key"],
+        ["18: choice 'mood': there is no such choice (choices here: none)"],
     ),
     ("roles:", "choices: {mood: {calm: 1}}\nroles:", ["5: no variant depends on the choice 'mood'"]),
     ("roles:", "choices: {mood: {calm: 0}}\nroles:", ["5: choices: mood: some share has to be positive"]),
     ("reviews: attempt", "reviews: hint", ["18: step 'hint' has no `answers`, so it is neither right nor wrong"]),
-    ("prompt: opening", "prompt: opening, praises: end", ["12: step 'end': there is no such key"]),
+    ("prompt: opening", "prompt: opening, praises: end", ["12: step 'end': there is no such step (steps here: none)"]),
     ("reviews: attempt", "variants: [{when: {right: hint}, prompt: end}]", ["18: step 'hint'", "18: end.txt wants"]),
     (
         "reviews: attempt",
