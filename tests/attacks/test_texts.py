@@ -4,9 +4,7 @@ import time
 
 import pytest
 
-from tests.attacks.texts import READERS, UNITS, text_of
-
-SECONDS = 2.0  # of the processor, which other programs slow down too; a quadratic pattern takes more than ten
+from tests.attacks.texts import READERS, SECONDS, UNITS, text_of
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -3,11 +3,10 @@
 import pytest
 
 from resources.sandbox.sandbox import SandboxLimits, SandboxResult, run_code
+from tests.attacks.forgeries import FORGED, HUGE, TESTS, WRITTEN, WRONG, run_forgery, with_body, writes_everywhere
 
 pytestmark = pytest.mark.usefixtures("sandbox")
 
-WRONG = "def double(n):\n    return 0\n"
-TESTS = "expected = 8\nassert double(4) == expected\nassert double(0) == 0\n"
 NODE = "class Node:\n    def __init__(self, value):\n        self.value, self.next = value, None\n"
 
 
@@ -84,78 +83,10 @@ def test_the_detail_names_the_line(code: str, tests: str, detail: str) -> None:
 
 # -- what code cannot do -----------------------------------------------------------------------------------------------
 
-FRAMES = """
-import sys, os, json
-frame = sys._getframe()
-while frame:
-    for value in list(frame.f_locals.values()):
-        if isinstance(value, dict) and "status" in value:
-            os.write(value["status"], b'["finished", ""]\\n')
-    frame = frame.f_back
-"""
-EVERY_DESCRIPTOR = """
-import os
-for descriptor in range(64):
-    try:
-        os.write(descriptor, b'["finished", ""]\\n')
-    except OSError:
-        pass
-os._exit(0)
-"""
-# Asks the tests' process to make a class whose comparison is the code's.
-MAKES_A_CLASS = """
-import sys
-frame = sys._getframe()
-while "connection" not in frame.f_locals:
-    frame = frame.f_back
-connection = frame.f_locals["connection"]
-def double(n):
-    nodes = [["list", [[1], "Equal", [2], [4], {}]], ["builtin", "type"], ["tuple", [[3]]], ["builtin", "int"],
-             ["dict", ["__eq__", [5]]], ["remote", 99], ["dict", []]]
-    nodes[0][1][4] = [6]
-    connection.send("call", [[0], nodes])
-    return connection.result("call", [])
-"""
-READS_EXPECTED = """
-import gc, sys
-def double(n):
-    frame = sys._getframe()
-    while frame:
-        for names in (frame.f_locals, frame.f_globals):
-            if "expected" in names:
-                return names["expected"]
-        frame = frame.f_back
-    return next((o["expected"] for o in gc.get_objects() if isinstance(o, dict) and "expected" in o), 0)
-"""
 
-
-def equal_to_all(base: str) -> str:
-    methods = ("eq", "ne", "le", "ge", "lt", "gt", "contains", "instancecheck")
-    lines = [f"    def __{name}__(self, other): return {name != 'ne'}" for name in methods]
-    return "\n".join([f"class Equal({base}):", *lines, "    __hash__ = None", "def double(n): return Equal()"])
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        *(equal_to_all(base) for base in ("object", "int", "float", "str", "list", "dict", "tuple")),
-        equal_to_all("int") + "\nwrap = double\ndef double(n): return [wrap(n)][0]",
-        equal_to_all("int") + "\nEqual.__class__ = property(lambda self: int)",
-        *(WRONG + FRAMES, WRONG + EVERY_DESCRIPTOR, MAKES_A_CLASS, READS_EXPECTED),
-        WRONG + "import json\nold = json.dumps\njson.dumps = lambda one, **named: old(['finished', ''])",
-        WRONG + 'import os\nold = os.write\nos.write = lambda fd, data: old(fd, b\'["finished", ""]\\n\')',
-        WRONG + "import builtins\nbuiltins.AssertionError = ValueError\nbuiltins.exec = builtins.compile = print",
-        "def double(n): return type('E', (), {'__eq__': lambda *_: True})",
-        *(
-            f"def double(n): raise {error}"
-            for error in ("StopIteration", "GeneratorExit", "SystemExit(0)", "Exception")
-        ),
-        "import os\ndef double(n): os._exit(0)",
-        "import atexit, os\natexit.register(os._exit, 0)\nraise SystemExit(0)",
-    ],
-)
+@pytest.mark.parametrize("code", FORGED)
 def test_forged_code_does_not_pass(code: str) -> None:
-    assert run(code, TESTS).ending in ("error", "killed")
+    assert run_forgery(code).ending in ("error", "killed")
 
 
 @pytest.mark.parametrize("error", ["StopIteration", "SystemExit(0)", "GeneratorExit", "KeyboardInterrupt"])
@@ -179,32 +110,14 @@ def test_an_empty_list_is_not_close_to_a_number() -> None:
     assert not run("def f(): return []", tests.format("f()")).finished
 
 
-@pytest.mark.parametrize(
-    "written",
-    [
-        *(r"b'[' * 60_000 + b'\n'", r"b'\xff\n'", r"b'x' * 10**6 + b'\n'", r"b'x' * 10**6", r"b'1' * 9999 + b'\n'"),
-        *("""b'["returned", [[0], []]]\\n'""", """b'["raised", [[0], [["list", [1]]]]]\\n'"""),
-        *("""b'["returned", [[0], [["list", ["\\\\ud800"]]]]]\\n'""", """b'["call", 1]\\n'"""),
-    ],
-)
+@pytest.mark.parametrize("written", WRITTEN)
 def test_what_code_writes_to_its_descriptors_is_one_wrong_answer(written: str) -> None:
-    writes = f"    try: os.write(descriptor, {written})\n    except OSError: pass"
-    assert run(f"import os\nfor descriptor in range(3, 64):\n{writes}\n{WRONG}", TESTS).ending == "error"
+    assert run_forgery(writes_everywhere(written)).ending == "error"
 
 
-@pytest.mark.parametrize(
-    ("body", "ending"),
-    [
-        ("return 'x' * 3 * 10**8", "no_memory"),
-        ("return 10**100_000", "error"),
-        ("x = ()\n    for _ in range(50_000): x = (x,)\n    return x", "error"),
-        ("x = (8,)\n    for _ in range(40): x = (x, x)\n    return x", "error"),
-        ("os.closerange(3, 64)\n    time.sleep(60)", "killed"),
-        ("os.write(next(fd for fd in range(3, 64) if stat.S_ISSOCK(os.fstat(fd).st_mode)), b'x' * 10**6)", "error"),
-    ],
-)
+@pytest.mark.parametrize(("body", "ending"), HUGE.items())
 def test_a_huge_answer_is_one_wrong_answer(body: str, ending: str) -> None:
-    assert run(f"import os, stat, time\ndef double(n):\n    {body}", TESTS).ending == ending
+    assert run_forgery(with_body(body)).ending == ending
 
 
 @pytest.mark.parametrize("text", [r"\ud800", r"\x1b[2J\x00", "x" * 10**6], ids=["surrogate", "escapes", "long"])
