@@ -51,6 +51,7 @@ class S3Proxy:
         self.behind = urlsplit(behind).netloc
         self.calls: list[Call] = []
         self.faults: list[_Fault] = []
+        self.ignores_conditions = False  # writes with If-Match or If-None-Match are forwarded without it
         self.lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
@@ -137,7 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Forward the request; status, headers and body of the answer."""
         proxy: S3Proxy = self.server.proxy  # type: ignore[attr-defined]
         connection = http.client.HTTPConnection(proxy.behind)
-        connection.request(self.command, self.path, self.sent, dict(self.headers.items()))
+        left_out = ("if-match", "if-none-match") if proxy.ignores_conditions else ()
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in left_out}
+        connection.request(self.command, self.path, self.sent, headers)
         answer = connection.getresponse()
         body = answer.read()
         connection.close()

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from functools import partial
 
 import typer
+from rich.table import Column
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from master_dagster.doctor.configuration import (
@@ -87,10 +89,13 @@ def without_secrets(findings: Iterable[Finding], set_up: SetUp) -> Iterator[Find
 
 
 def show(finding: Finding) -> None:
-    """Print a finding; further lines of its message are indented."""
-    line = Text(f"{finding.status:<8}", style=STYLES[finding.status])
-    line.append(f"{finding.check:<10} ", style="bold")
-    line.append(finding.message.replace("\n", f"\n{MARGIN}"), style="default")
-    if finding.remedy:
-        line.append(f"\n{MARGIN}→ {finding.remedy}", style="default")
-    console.print(line, soft_wrap=True)
+    """Print a finding; on a terminal, its lines are wrapped beside the name of the check."""
+    texts = [finding.message, *([f"→ {finding.remedy}"] if finding.remedy else [])]
+    status = Text(f"{finding.status:<8}", style=STYLES[finding.status]), Text(f"{finding.check:<10} ", style="bold")
+    if console.is_terminal:
+        grid = RichTable.grid(Column(width=8), Column(width=11), Column(overflow="fold"))
+        grid.add_row(*status, Text("\n".join(texts)))
+        console.print(grid)
+    else:
+        indented = "\n".join(texts).replace("\n", f"\n{MARGIN}")
+        console.print(Text.assemble(*status, indented), soft_wrap=True)

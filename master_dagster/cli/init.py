@@ -119,7 +119,7 @@ def _place(given: str, choice: SourceChoice) -> dict[str, Any]:
         return {"hub": {"id": str(path.absolute())} | _without_none(dataset)}
     if given.startswith("s3://"):
         return {"files": [given]} | _without_none({"rows_in": choice.rows_in, "encoding": choice.encoding})
-    if HUB_ID.fullmatch(given) and not path.exists() and not is_file_name:
+    if HUB_ID.fullmatch(given) and not path.parent.is_dir() and not is_file_name:
         return {"hub": {"id": given} | _without_none(dataset)}
     return {"files": [str(path.absolute())]} | _without_none({"rows_in": choice.rows_in, "encoding": choice.encoding})
 

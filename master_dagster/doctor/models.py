@@ -39,7 +39,8 @@ def check_models(set_up: SetUp) -> Iterator[Finding]:
         try:
             answer = run_async(ask(profile, roles[0]))
         except ERRORS as error:
-            yield Finding("models", "warning" if for_benchmarks else "fault", f"{shown}: {error}")
+            message = f"{shown}: {error}" if isinstance(error, CallFailed) else str(error)  # others name the model
+            yield Finding("models", "warning" if for_benchmarks else "fault", message)
         else:
             used = answer.prompt_tokens + answer.completion_tokens
             yield Finding("models", "ok", f"{shown} answers ({used} tokens)")

@@ -18,6 +18,7 @@ from resources.lake.tables import Lake
 from resources.model_servers.embedded.weights import require_libraries
 from tests.command_line import run_command
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
+from tests.s3_proxy import S3Proxy
 from tests.sample_project import question
 
 KEY = "sk-0123456789abcdef"
@@ -186,6 +187,17 @@ def test_shards_that_the_instance_does_not_know_are_registered(project: Path, ca
         (instance,) = [finding for finding in result["findings"] if finding["check"] == "instance"]
         assert code == 0
         assert ("1 were not registered and are now" in instance["message"]) == repaired
+
+
+@pytest.mark.parametrize(("ignored", "status"), [(False, "ok"), (True, "fault")])
+def test_a_lake_on_s3_needs_conditional_writes(
+    ignored: bool, status: str, project: Path, s3_root: str, s3_proxy: S3Proxy, capsys: Output
+) -> None:
+    s3_proxy.ignores_conditions = ignored
+    replace_in(".env", "MASTER_LAKE_ROOT=lake", f"MASTER_LAKE_ROOT={s3_root}")
+    code, result = diagnose(capsys, "--no-calls")
+    assert [finding["status"] for finding in result["findings"] if finding["check"] == "lake"] == [status]
+    assert code == ignored
 
 
 def test_a_full_disk(project: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
