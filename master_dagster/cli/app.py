@@ -20,15 +20,19 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the arguments name. An error with a message of ours ends it with exit code 1."""
-        from master_dagster.steps import StepFailed
-        from resources.lake.store import StoreError
-
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             console.print("Stopped. The same command continues.", style="yellow")
             raise typer.Exit(130) from None
-        except (ConfigurationError, StoreError, StepFailed) as error:
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            from master_dagster.steps import StepFailed  # not before: the help of a command imports no Dagster
+            from resources.lake.store import StoreError
+
+            if not isinstance(error, (ConfigurationError, StoreError, StepFailed)):
+                raise
             console.print(str(error), style="red", markup=False, soft_wrap=True)
             raise typer.Exit(1) from None
 

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -103,3 +105,13 @@ def test_before_anything_is_planned_no_prompt_can_be_shown(
     set_environment(project, monkeypatch)
     assert run_command("show-prompts") == 1
     assert "no dialogue is planned yet: materialise raw_seeds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["try", "--help"]])
+def test_help_imports_no_dagster(arguments: list[str]) -> None:
+    program = (
+        "import sys\nfrom master_dagster.cli.app import app\n"
+        "try: app(sys.argv[1:])\nexcept SystemExit: print('dagster' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.endswith("False\n")

@@ -69,6 +69,25 @@ def test_the_same_seeds_are_chosen_each_time(configured: SampleProject, capsys: 
     assert found[0] == found[1]
 
 
+def test_the_sources_take_turns(configured: SampleProject, capsys: Output) -> None:
+    seeds = yaml.safe_load((configured.folder / "seeds.yaml").read_text())
+    seeds["sources"].append(seeds["sources"][0] | {"name": "more_sums"})
+    (configured.folder / "seeds.yaml").write_text(yaml.safe_dump(seeds))
+    assert run_command("try", "-n", "4", "--scenario", "debate", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["dialogues"]
+    assert sorted(one["dialogue"]["source"] for one in found) == ["more_sums", "more_sums", "sums", "sums"]
+
+
+def test_two_seeds_are_enough(configured: SampleProject, capsys: Output) -> None:
+    configured.write_seeds(range(2))
+    assert run_command("try", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    tried = {one["dialogue"]["scenario"] for one in found["dialogues"]}
+    assert {"error_correction", "debate"} <= tried
+    assert tried | set(found["left_out"]) == set(SCENARIOS)
+    assert len({one["dialogue_id"] for one in found["dialogues"]}) == len(found["dialogues"])
+
+
 def test_scenarios_that_cannot_be_tried_are_named(configured: SampleProject, capsys: Output) -> None:
     assert run_command("try", "-n", "1") == 0
     shown = capsys.readouterr().out
