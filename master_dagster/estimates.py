@@ -7,6 +7,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.estimate import Estimate
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
+from assets.framework.ui_metadata import counted
 from assets.judge_calibration.estimate import CalibrationEstimate, estimate_calibration
 from assets.quality.configuration import QualityRules
 from assets.quality.estimate import dry_run
@@ -65,12 +66,12 @@ def role_rows(estimate: Estimate) -> list[dict[str, str]]:
 def headline(estimate: Estimate) -> str:
     """The estimate in one sentence."""
     if not estimate.partitions:
-        are_current = f"{_counted(estimate.current, 'partition')} {'is' if estimate.current == 1 else 'are'} current"
+        are_current = f"{counted(estimate.current, 'partition')} {'is' if estimate.current == 1 else 'are'} current"
         return f"nothing is due: {are_current}"
     current = f" ({estimate.current:,} more {'is' if estimate.current == 1 else 'are'} current)"
     return (
-        f"{_counted(estimate.dialogues, 'dialogue')} in {_counted(estimate.partitions, 'partition')}"
-        f"{current if estimate.current else ''}: about {_counted(estimate.calls, 'call')}, {estimate.tokens:,} tokens, "
+        f"{counted(estimate.dialogues, 'dialogue')} in {counted(estimate.partitions, 'partition')}"
+        f"{current if estimate.current else ''}: about {counted(estimate.calls, 'call')}, {estimate.tokens:,} tokens, "
         f"${estimate.cost:,.2f}, {_duration(estimate.hours)}"
     )
 
@@ -88,8 +89,4 @@ def calibration_line(calibration: CalibrationEstimate) -> str:
 
 
 def _duration(hours: float) -> str:
-    return f"{hours:,.1f} hours" if hours >= 2 else _counted(max(1, round(60 * hours)), "minute")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{hours:,.1f} hours" if hours >= 2 else counted(max(1, round(60 * hours)), "minute")

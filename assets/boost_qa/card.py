@@ -1,24 +1,22 @@
 """The dataset card: what is in a release, how it was made, what is not in it, how to load it."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
-import yaml
 
 from assets.boost_qa.configuration import ReleaseRules
+from assets.boost_qa.dataset_card import Table, card_header, card_table, how_to_load, splits_of, write_readme
 from assets.boost_qa.selection import Selection, query
 from assets.framework.check_files import query_rows
-from assets.framework.languages import ENGLISH, language_code
 from assets.framework.partitions import Split
+from assets.framework.scenarios.declaration import Say
 from assets.framework.scenarios.documentation import turns_table
-from assets.framework.scenarios.scenario import Scenarios
-from assets.framework.ui_metadata import COLOURS, new_figure, sample_markdown, table_markdown
+from assets.framework.scenarios.scenario import Scenario, Scenarios
+from assets.framework.ui_metadata import COLOURS, counted, new_figure, sample_markdown
 from assets.judge_calibration.calibration import Calibration
 from assets.judge_calibration.summary import calibration_text
 from assets.quality.judge import PAPER_ERROR_RATE
@@ -32,13 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = Path(__file__).parent / "card.md"
-# The licences of question-answer data that the hub accepts as `license` in a card's header.
-KNOWN_LICENCES = {
-    *("mit", "apache-2.0", "bsd-3-clause", "gpl-3.0", "odc-by", "unknown"),
-    *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-sa-3.0"),
-}
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-Table = list[dict[str, Any]]
+TAGS = ("synthetic", "multi-agent", "simulated-teaching")
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ def read_contents(connection: duckdb.DuckDBPyConnection, *, first: bool) -> Cont
     judges = table("SELECT DISTINCT judge_model AS model FROM taken_scores WHERE judge_model IS NOT NULL ORDER BY ALL")
     return Contents(
         rows=table(query("counts.sql")),
-        sources=table("SELECT source, domain, licence, count(*) AS rows FROM released GROUP BY ALL ORDER BY ALL"),
+        sources=table(query("sources.sql")),
         cast=table(query("cast.sql")),
         removed=table("SELECT decision, reason, count(*) AS dialogues FROM removed GROUP BY ALL ORDER BY 3 DESC, 1, 2"),
         changes=None if first else table(query("changes.sql")),
@@ -141,61 +133,43 @@ def write_card(
         languages: of its seeds.
     """
     profile, scenarios = expected.profile, expected.scenarios
-    splits = list(dict.fromkeys(row["split"] for row in contents.rows))
-    header = yaml.safe_dump(card_header(rules, contents, splits, languages), sort_keys=False, allow_unicode=True)
-    body = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    splits = splits_of(contents.rows)
+    names = scenario_names(contents.rows, scenarios)
+    weak_turns = any(_trains_weak_turns(scenarios[name]) for name in names if name in scenarios)
+    write_readme(
+        folder,
+        card_header(rules.pretty_name, contents.rows, contents.sources, languages, TAGS),
+        TEMPLATE,
         title=rules.pretty_name,
-        name=rules.name,
         id=release_id,
-        folder=path,
-        rows=f"{contents.total:,}",
-        splits=json.dumps(splits),
-        rows_table=_markdown(_by_split(contents.rows, splits, scenarios)),
-        sources_table=_markdown(contents.sources),
+        rows=counted(contents.total, "question-answer seed"),
+        loading=how_to_load(path, rules.name, splits, weak_turns=weak_turns),
+        rows_table=card_table(_by_split(contents.rows, splits, scenarios)),
+        sources_table=card_table(contents.sources),
         sample_scenario=scenarios.title(contents.sample["scenario"]),
         sample=_sample(contents.sample),
         scenarios=_scenarios(contents, scenarios),
-        titles=", ".join(scenarios.title(name) for name in scenario_names(contents.rows, scenarios)),
+        titles=", ".join(map(scenarios.title, names)),
         profile=profile.name,
         judge=", ".join(contents.judges) or "none",
-        cast_table=_markdown([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
+        cast_table=card_table([{**row, "prompt": row["prompt"] or "–"} for row in contents.cast]),
         judged=_judged(contents, profile),
         calibration=_calibration(contents, profile),
         doubtful=_doubtful(contents),
         signals=_signals(contents),
         coverage=_coverage(selection, rules),
-        removed_table=_markdown(contents.removed) if contents.removed else "None.",
+        removed_table=card_table(contents.removed) if contents.removed else "None.",
         screening=_screening(rules, questions_screened),
         changes=_changes(contents.changes),
     )
-    (folder / "README.md").write_text(f"---\n{header}---\n\n{body}", encoding="utf-8")
 
 
-def card_header(
-    rules: ReleaseRules, contents: Contents, splits: Sequence[str], languages: Sequence[str] = (ENGLISH,)
-) -> dict[str, Any]:
-    """The YAML header that the hub and `datasets.load_dataset(<folder>)` read. It lists only splits with rows."""
-    licences = sorted({str(row["licence"]).lower() for row in contents.sources})
-    unknown = [licence for licence in licences if licence not in KNOWN_LICENCES]
-    named = [licence for licence in licences if licence in KNOWN_LICENCES]
-    header: dict[str, Any] = {
-        "pretty_name": rules.pretty_name,
-        "language": sorted(language_code(language) for language in languages),
-        "license": [*named, "other"] if unknown else named,
-    }
-    if unknown:
-        header["license_name"] = ", ".join(unknown)
-    return header | {
-        "size_categories": [next((name for size, name in SIZES if contents.total < size), "n>1M")],
-        "task_categories": ["text-generation"],
-        "tags": ["instruction-tuning", "sharegpt", "synthetic", "multi-agent", "simulated-teaching"],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits],
-            }
-        ],
-    }
+def _trains_weak_turns(scenario: Scenario) -> bool:
+    """Whether a weak student's turn that another turn reviews carries loss."""
+    turns = [turn for _, turn, _ in scenario.declaration.walk() if isinstance(turn, Say)]
+    reviewed = {turn.reviews for turn in turns}
+    roles = scenario.declaration.roles
+    return any(turn.say in reviewed and roles[turn.role].weak and scenario.trains(turn.speaker) for turn in turns)
 
 
 def scenario_names(rows: Iterable[Mapping[str, Any]], scenarios: Scenarios) -> list[str]:
@@ -208,7 +182,7 @@ def _scenarios(contents: Contents, scenarios: Scenarios) -> str:
     """Each released scenario: its description and its turns, from its declaration."""
     return "\n\n".join(
         f"### {scenarios.title(name).capitalize()}\n\n{declared.declaration.description}\n\n"
-        + _markdown(turns_table(declared))
+        + card_table(turns_table(declared))
         if (declared := scenarios.get(name))
         else f"### {scenarios.title(name).capitalize()}\n\nThis scenario is no longer declared."
         for name in scenario_names(contents.rows, scenarios)
@@ -269,10 +243,6 @@ def _sample(row: Mapping[str, Any]) -> str:
     return sample.md_str or ""
 
 
-def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    return table_markdown(rows, limit=40).md_str or ""
-
-
 def _judged(contents: Contents, profile: Profile) -> str:
     if profile.judging == "rules_alone":
         return (
@@ -305,19 +275,20 @@ def _doubtful(contents: Contents) -> str:
         return ""
     return (
         "The judge finds the reference answers of these seeds wrong or contradictory; dialogues with such a "
-        "verdict are rejected, unless a manual decision accepts them:\n\n" + _markdown(contents.doubtful)
+        "verdict are rejected, unless a manual decision accepts them:\n\n" + card_table(contents.doubtful)
     )
 
 
 def _signals(contents: Contents) -> str:
     if not contents.signals:
         return ""
-    return "Further signals, by plug-ins, of the accepted dialogues:\n\n" + _markdown(contents.signals)
+    return "Further signals, by plug-ins, of the accepted dialogues:\n\n" + card_table(contents.signals)
 
 
 def _coverage(selection: Selection, rules: ReleaseRules) -> str:
     text = (
-        f"The release covers {selection.coverage:.1%} of {selection.planned:,} planned dialogues (the rules require "
+        f"The release covers {selection.coverage:.1%} of "
+        f"{counted(selection.planned, 'planned dialogue')} (the rules require "
         f"{rules.minimum_coverage:.0%})."
     )
     reasons: dict[str, int] = {}
@@ -337,7 +308,8 @@ def _screening(rules: ReleaseRules, questions: int) -> str:
         return near + " No benchmark is configured, so the release was not compared with any."
     names = ", ".join(benchmark.name for benchmark in rules.benchmarks)
     return near + (
-        f" Questions, reference answers and dialogues were compared with {questions:,} benchmark questions ({names}): "
+        f" Questions, reference answers and dialogues were compared with "
+        f"{counted(questions, 'benchmark question')} ({names}): "
         f"a dialogue with a run of {rules.contamination_words} words in common, or with the same question, is left out."
     )
 
@@ -345,4 +317,4 @@ def _screening(rules: ReleaseRules, questions: int) -> str:
 def _changes(changes: Table | None) -> str:
     if changes is None:
         return "This is the first release."
-    return _markdown(changes) if changes else "No dialogue changed; the rules or the settings did."
+    return card_table(changes) if changes else "No dialogue changed; the rules or the settings did."

@@ -21,7 +21,6 @@ from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, pl
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
 from assets.boost_qa.selection import Selection, open_partitions, select_partitions
-from assets.framework.partitions import partition_columns
 from assets.framework.publication import Manifest, Publication
 from assets.framework.scenarios.scenario import Scenarios
 from assets.judge_calibration.calibration import Calibration, find_calibration, judge_identity
@@ -29,7 +28,7 @@ from assets.judge_calibration.rates import error_figures
 from assets.judge_calibration.summary import interval_text
 from assets.quality.partition_status import Expected
 from assets.quality.schema import SIGNALS
-from assets.seeds.shards import shard_language
+from assets.seeds.shards import languages_of
 from resources.configuration import fault_list
 from resources.identity import stable_hash
 from resources.lake.published_folders import write_json
@@ -120,10 +119,10 @@ def make_release(
             identity = stable_hash(FORMAT, written.digest, removed_digest, configuration)[:16]
             contents = _stage_plots(connection, lake, staged, previous, expected.scenarios)
         write_json(staged / "dataset_info.json", dataset_info(rules.name, written.counts))
-        languages = {shard_language(lake, partition_columns(partition.key)["shard"]) for partition in selection.taken}
+        languages = languages_of(lake, (partition.key for partition in selection.taken))
         folder = RELEASES.folder(identity)
         contents = replace(contents, calibration=calibration)
-        write_card(staged, identity, folder, rules, expected, selection, contents, screen.questions, sorted(languages))
+        write_card(staged, identity, folder, rules, expected, selection, contents, screen.questions, languages)
         manifest = {
             "inputs": inputs,
             "name": rules.name,

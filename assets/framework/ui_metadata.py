@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW_COUNT = "dagster/partition_row_count"  # Dagster's own key
-MARKS = re.compile(r"[\\`*_{}\[\]#|~!$@]|(?<=:)//")
+# An underscore between letters or digits marks nothing: CommonMark's rules of left- and right-flanking delimiters.
+MARKS = re.compile(r"[\\`*{}\[\]#|~!$@]|_(?!(?<=[^\W_]_)[^\W_])|(?<=:)//")
+LONGEST_CELL = 120  # characters
 LIST_OR_HEADING = re.compile(r"^\s*(?:\d+(?=[.)](?:\s|$))|(?=[-+=](?:[\s=-]|$)))")  # up to the mark that makes it one
 # Okabe and Ito's palette: colour-blind readers can distinguish its colours too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
@@ -64,13 +66,18 @@ def escaped_line(line: str) -> str:
     return "&nbsp;" * (len(opened.expandtabs(4)) - len(text.expandtabs(4))) + text
 
 
-def table_markdown(rows: Sequence[Mapping[str, Any]], limit: int = 12) -> MarkdownMetadataValue:
-    """A small Markdown table; cells are escaped. Keep it to three short columns: the UI is narrow."""
+def table_markdown(
+    rows: Sequence[Mapping[str, Any]], limit: int = 12, longest: int = LONGEST_CELL
+) -> MarkdownMetadataValue:
+    """A small Markdown table; cells are escaped, and cut at `longest` characters.
+
+    Keep it to three short columns: the UI is narrow.
+    """
     if not rows:
         return MetadataValue.md("none")
     names = list(rows[0])
     lines = ["| " + " | ".join(names) + " |", "| " + " | ".join("---" for _ in names) + " |"]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows[:limit]]
+    lines += ["| " + " | ".join(_cell(row[name], longest) for name in names) + " |" for row in rows[:limit]]
     if len(rows) > limit:
         lines.append(f"\n… and {len(rows) - limit} more")
     return MetadataValue.md("\n".join(lines))
@@ -82,6 +89,11 @@ def counts_markdown(
     """A table of counts by name; `what` and `unit` are the headings of names and counts."""
     pairs = counts.items() if isinstance(counts, Mapping) else counts
     return table_markdown([{what: name, unit: count} for name, count in pairs])
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 seed`, `2,000 seeds`"""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def sample_markdown(*parts: tuple[str, str], limit: int = 800) -> MarkdownMetadataValue:
@@ -100,10 +112,10 @@ def gate_metadata(gate: Gate, reason: str) -> str:
     return gate if gate == "passed" else f"{gate}: {reason}"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, longest: int) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
-    return quoted(" ".join(str(value).split()), 120).removeprefix("> ")
+    return quoted(" ".join(str(value).split()), longest).removeprefix("> ")
 
 
 def picture(figure: "Figure", caption: str) -> MarkdownMetadataValue:

@@ -1,9 +1,10 @@
 """Which shards the lake holds, in canonical order."""
 
 import re
+from collections.abc import Iterable
 
 from assets.framework.languages import ENGLISH
-from assets.framework.partitions import source_of
+from assets.framework.partitions import partition_columns, source_of
 from assets.seeds.schema import SEEDS
 from resources.lake.tables import Lake
 
@@ -29,6 +30,11 @@ def source_shards(lake: Lake, source: str) -> list[str]:
 def shard_language(lake: Lake, shard: str) -> str:
     """The language of a written shard's seeds, `English` where its footer names none."""
     return str(lake.facts(SEEDS, {"source": source_of(shard), "shard": shard}).get("language", ENGLISH))
+
+
+def languages_of(lake: Lake, partitions: Iterable[str]) -> list[str]:
+    """The languages of the seeds of some partitions `<scenario>|<shard>`, sorted."""
+    return sorted({shard_language(lake, partition_columns(partition)["shard"]) for partition in partitions})
 
 
 def all_shards(lake: Lake) -> list[str]:

@@ -69,7 +69,9 @@ def make_ablation(lake: Lake, release: Release, variant: str, kept: Collection[s
             context.counts[record["scenario"] if is_kept else ORIGINAL] += 1
             yield {name: record[name] for name in RELEASE_ROW.columns} if is_kept else original_row(record["pair"])
 
-    return make_set(lake, release, variant, rows)
+    titles = ", ".join(name.replace("_", " ") for name in kept)
+    about = f"The dialogues of {titles}, and the original answers of the release's other seeds."
+    return make_set(lake, release, variant, about, rows)
 
 
 def _refuse_equal_sets(variant: str, kept: set[str], release: Release, found: set[str]) -> None:

@@ -30,4 +30,5 @@ def make_augmented(lake: Lake, release: Release, variant: str, rules: NoiseRules
             context.counts["unchanged" if noisy == row["conversations"] else "changed"] += 1
             yield {**row, "conversations": noisy, "scenario": variant}
 
-    return make_set(lake, release, variant, rows, {"noise": rules.model_dump(mode="json")})
+    about = "The seeds of the release with their original answers, both with character noise."
+    return make_set(lake, release, variant, about, rows, {"noise": rules.model_dump(mode="json")})

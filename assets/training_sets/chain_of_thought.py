@@ -129,7 +129,8 @@ def make_cot(lake: Lake, release: Release, profile: Profile, rules: ReasoningRul
             context.counts["reasoned" if answer else pair["reason"] or "unanswered"] += 1
             yield pair_row(pair, "cot", pair["question"], answer) if answer else original_row(pair)
 
-    return make_set(lake, release, "cot", rows, made_with)
+    about = f"The seeds of the release, each answered with a chain of thought by {made_with['model']}."
+    return make_set(lake, release, "cot", about, rows, made_with)
 
 
 @dataclass(slots=True)

@@ -143,7 +143,8 @@ def make_pooled(
                 yield original_row(pair)
 
     described = {"id": pool.id, "folder": pool.folder, "rows": len(pool.rows), "sources": pool.manifest["sources"]}
-    return make_set(lake, release, variant, rows, {"pool": described, **made_with})
+    about = f"Rows that were selected from a pool of {len(pool.rows):,} rows; validation and test are those of `ori`."
+    return make_set(lake, release, variant, about, rows, {"pool": described, **made_with})
 
 
 def make_sampled(lake: Lake, release: Release, variant: str, pool: Pool) -> TrainingSet:

@@ -1,6 +1,7 @@
 """The sets that a model is tuned on, all of one form: BOOST-QA itself, and the sets that it is compared with.
 
 training_sets/<variant>/<id>/manifest.json    which release; all but `boost_qa` also data/, jsonl/, dataset_info.json
+training_sets/<variant>/<id>/README.md        the card
 training_sets/<variant>/latest.json           which of them is the latest
 """
 
@@ -17,6 +18,8 @@ from assets.boost_qa.files import UNHASHED, Written, dataset_info, read_back_fau
 from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.framework.publication import Manifest, Publication
 from assets.seeds.schema import SEEDS
+from assets.seeds.shards import languages_of
+from assets.training_sets.card import write_release_card, write_set_card
 from resources.identity import stable_hash
 from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake
@@ -68,8 +71,9 @@ def make_boost_qa(lake: Lake, release: Release) -> TrainingSet:
     """The release itself as a training set: a manifest that points to it, without rows of its own."""
     run = TRAINING_SETS.begin(lake, "boost_qa")
     contents = {"points_to": release.folder, "rows_sha256": release.manifest["rows_sha256"]}
-    with run.temporary_folder() as empty:
-        return run.publish(empty, release.id, {**_of_release("boost_qa", release), **contents}, UNHASHED)
+    with run.temporary_folder() as staged:
+        write_release_card(staged, "boost_qa", release)
+        return run.publish(staged, release.id, {**_of_release("boost_qa", release), **contents}, UNHASHED)
 
 
 def make_ori(lake: Lake, release: Release) -> TrainingSet:
@@ -78,13 +82,15 @@ def make_ori(lake: Lake, release: Release) -> TrainingSet:
     Raises:
         TrainingSetError: a seed of the release is not in raw_seeds, or a row cannot be exported.
     """
-    return make_set(lake, release, "ori", lambda context: map(original_row, original_pairs(context)))
+    about = "The seeds of the release, each with its original answer instead of a dialogue."
+    return make_set(lake, release, "ori", about, lambda context: map(original_row, original_pairs(context)))
 
 
 def make_set(
     lake: Lake,
     release: Release,
     variant: str,
+    about: str,
     rows: Callable[[RowContext], Iterable[Row]],
     made_with: Mapping[str, Any] | None = None,
 ) -> TrainingSet:
@@ -94,6 +100,7 @@ def make_set(
         lake: where everything is read and written.
         release: whose seeds, splits and sizes it has.
         variant: a name of `assets.training_sets.ablations.variants`.
+        about: what it is, in one sentence for its card.
         rows: makes the rows, in their final order (see `write_splits`).
         made_with: what the rows depend on beside the release: rules, models, a pool.
 
@@ -118,6 +125,9 @@ def make_set(
         run.gate(_faults(staged, written, release), f"materialise training_sets for {variant!r} again")
         write_json(staged / "dataset_info.json", dataset_info(variant, written.counts))
         identity = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
+        folder = TRAINING_SETS.folder(identity, variant)
+        languages = languages_of(lake, (entry["partition"] for entry in release.manifest["lineage"]))
+        write_set_card(staged, variant, about, release, folder, languages)
         manifest = {
             **_of_release(variant, release),
             "points_to": None,

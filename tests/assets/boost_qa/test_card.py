@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from assets.boost_qa.card import Contents, card_header
-from assets.boost_qa.configuration import Benchmark, ReleaseRules
+from assets.boost_qa.configuration import Benchmark
+from assets.boost_qa.dataset_card import card_header
 from assets.boost_qa.release import Release
 from resources.identity import stable_hash
 from tests.tiny_lake import TinyLake
@@ -28,21 +28,8 @@ def card_of(tiny_lake: TinyLake, release: Release) -> str:
     ],
 )
 def test_the_header_has_each_licence_once_and_the_size(licences: list[str], rows: int, expected: Any) -> None:
-    contents = Contents(
-        rows=[{"split": "train", "scenario": "debate", "rows": rows}],
-        sources=[{"source": f"s{n}", "domain": "math", "licence": name, "rows": 1} for n, name in enumerate(licences)],
-        cast=[],
-        removed=[],
-        changes=None,
-        judges=(),
-        judged=0,
-        judged_wrong=0,
-        doubtful=[],
-        agreed=None,
-        tokens=0,
-        sample={},
-    )
-    header = card_header(ReleaseRules(), contents, ["train"])
+    sources = [{"source": f"s{n}", "domain": "math", "licence": name, "rows": 1} for n, name in enumerate(licences)]
+    header = card_header("BOOST-QA", [{"split": "train", "scenario": "debate", "rows": rows}], sources)
     assert {name: header[name] for name in expected} == expected
 
 
@@ -72,10 +59,10 @@ def test_the_card_says_what_changed_what_was_left_out_and_what_it_was_compared_w
     card = card_of(tiny_lake, tiny_lake.release(minimum_coverage=0.5, benchmarks=(benchmark,)))
     for expected in (
         "| not released any more: rejected | 1 |",
-        r"| rejected | too\_short | 1 |",
+        "| rejected | too_short | 1 |",
         "covers 75.0% of 8 planned dialogues",
         "Left out: 2 failed its gate.",
-        "compared with 1 benchmark questions (town_quiz)",
+        "compared with 1 benchmark question (town_quiz)",
     ):
         assert expected in card
     assert str(tmp_path) not in card
@@ -95,3 +82,23 @@ def test_every_plot_of_the_card_is_in_the_release(tiny_lake: TinyLake) -> None:
     drawn = {path.removeprefix(f"{release.folder}/") for path in release.files("plots/")}
     assert drawn == {"plots/scenarios.png", "plots/scores.png", "plots/words.png"}
     assert all(f"]({path})" in card_of(tiny_lake, release) for path in drawn)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "said"), [("error_correction", "the weak student's wrong answers included"), ("debate", None)]
+)
+def test_weak_students_are_named_only_where_there_are_any(tiny_lake: TinyLake, scenario: str, said: str | None) -> None:
+    for name, dialogue in tiny_lake.dialogues.items():
+        tiny_lake.change(name, accepted=dialogue.scenario == scenario)
+    card = card_of(tiny_lake, tiny_lake.release(minimum_rows=1))
+    assert ("weak student's" in card) == bool(said)
+    assert (said or "It computes loss on every `gpt` turn. The column") in card
+
+
+def test_a_small_card_is_in_words_and_has_no_holes(tiny_lake: TinyLake) -> None:
+    for name in tiny_lake.dialogues:
+        tiny_lake.change(name, accepted=name == "trains", reasons=() if name == "trains" else ("too_short",))
+    card = card_of(tiny_lake, tiny_lake.release())
+    assert "1 question-answer seed, each turned" in card
+    assert "\n\n\n" not in card
+    assert "\\_" not in card

@@ -18,9 +18,36 @@ LINEAGE = ["seed_id", "source", "domain", "split", "licence", "system"]
 
 
 def test_boost_qa_points_at_the_release_and_copies_nothing(maker: Any) -> None:
-    made = maker.make("boost_qa")
+    made, store = maker.make("boost_qa"), maker.tiny.lake.store
     assert made.files("data/") == maker.release.files("data/")
-    assert [file.path for file in maker.tiny.lake.store.list(made.folder)] == [f"{made.folder}/manifest.json"]
+    assert {file.path for file in store.list(made.folder)} == {
+        f"{made.folder}/{n}" for n in ("manifest.json", "README.md")
+    }
+    assert f'load_dataset("{maker.release.folder}")' in store.get(f"{made.folder}/README.md").decode()
+
+
+@pytest.mark.parametrize(
+    ("variant", "about"),
+    [
+        ("ori", "each with its original answer instead of a dialogue."),
+        ("random_aug", "with character noise."),
+        ("me_db", "The dialogues of error correction, debate, and the original answers"),
+    ],
+)
+def test_the_first_line_of_a_sets_card_loads_it(
+    maker: Any, variant: str, about: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    made, store = maker.make(variant), maker.tiny.lake.store
+    card = store.get(f"{made.folder}/README.md").decode()
+    assert about in " ".join(card.split())
+    assert card.index(f'load_dataset("{made.folder}")') < card.index("data_files=")
+    monkeypatch.chdir(store.root)
+    loaded = datasets.load_dataset(made.folder)
+    assert {split: rows.num_rows for split, rows in loaded.items()} == made.manifest["rows"]
 
 
 @pytest.mark.parametrize("variant", ["ori", *AUGMENTERS, *ABLATIONS])
