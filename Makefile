@@ -19,7 +19,7 @@ SBOM := build/sbom
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: .env help setup demo demo-train install-training lm-eval ui test check lint style lock docs docs-site bench sbom audit clean
+.PHONY: .env help setup demo demo-train install-training lm-eval ui test check lint style lock docs docs-site screenshots bench sbom audit clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ docs: $(VENV)/.dev ## write the generated pages of docs/: every setting, every c
 
 docs-site: $(VENV)/.docs ## build the documentation as a web site in site/; a dead link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+screenshots: $(VENV)/.dev ## make the pictures of docs/ from the UI that `make ui` shows meanwhile
+	@$(BIN)/python docs/images/screenshots.py http://127.0.0.1:$(PORT)
 
 bench: $(VENV)/.dev ## run the quick benchmarks; the long ones are in benchmarks/README.md
 	@$(BIN)/python -m benchmarks.quick
