@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from assets.dialogues.questions import Question
-from assets.quality.rules import REASONS
+from assets.quality.rules import REASONS, SET_ASIDE
 from master_dagster.terminal import console
 from resources.outside_text import clean_text
 
@@ -85,7 +85,8 @@ def verdict_lines(shown: ShownDialogue) -> Iterator[tuple[str, str]]:
         if dialogue["status_reason"]:
             yield "  set aside: ", dialogue["status_reason"]
         for code in scores["rejection_reasons"]:
-            yield f"  {code}: ", REASONS.get(code, "")
+            if code != SET_ASIDE or not dialogue["status_reason"]:
+                yield f"  {code}: ", REASONS.get(code, "")
         for code in scores["flags"]:
             if code not in scores["rejection_reasons"]:
                 yield f"  flag {code}: ", REASONS.get(code, "")

@@ -59,7 +59,7 @@ def try_seeds(count: int | None, max_usd: float, scenario: str | None, as_json: 
             service = ChatService(deployment.profile, lake.store, budget)
             rules, regenerations = deployment.quality_rules, GenerationConfig().regenerations
             run = PreviewRun(service, deployment.scenarios, deployment.prompts, rules, regenerations)
-            with waiting(f"Generating {len(preview.tasks)} dialogues …", quiet=as_json):
+            with waiting(f"Generating dialogues: {len(preview.tasks)} …", quiet=as_json):
                 usage = run_async(run.run(preview.tasks, folder.name, show))
     except KeyboardInterrupt:
         console.print("Stopped. Nothing of a try is kept.", style="yellow")

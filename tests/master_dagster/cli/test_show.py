@@ -135,6 +135,16 @@ def test_what_models_and_seeds_say_changes_no_terminal(lake: Lake, capsys: Outpu
     assert not set("\x1b\x07\x9b\u202e") & set(shown)
 
 
+def test_a_dialogue_that_was_set_aside_is_shown_with_the_reason_once(lake: Lake, capsys: Output) -> None:
+    best = best_dialogue(lake)
+    dialogue = {**best.dialogue, "status": "set_aside", "status_reason": "cut_off: turn 3"}
+    scores = {**(best.scores or {}), "accepted": False, "rejection_reasons": ["set_aside"]}
+    print_chat(ShownDialogue(dialogue, scores, best.questions))
+    shown = capsys.readouterr().out
+    assert "set aside: cut_off: turn 3" in shown
+    assert "set_aside" not in shown
+
+
 def test_the_end_of_a_run_shows_the_best_dialogue(lake: Lake, capsys: Output) -> None:
     show_best(lake)
     assert "The best accepted dialogue:" in capsys.readouterr().out
