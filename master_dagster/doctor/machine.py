@@ -14,6 +14,7 @@ from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.shards import all_shards
 from master_dagster.doctor.findings import Finding, SetUp
+from master_dagster.new_project import FILES
 from resources.lake.format import check_format
 from resources.lake.store import Store, StoreError
 from resources.model_servers.embedded.weights import (
@@ -91,7 +92,7 @@ def check_instance(set_up: SetUp) -> Iterator[Finding]:
         found = (
             f"{home} has no dagster.yaml: Dagster's defaults hold, and runs that call models do not wait for each other"
         )
-        yield Finding("instance", "warning", found, "copy infra/dagster.yaml into it")
+        yield Finding("instance", "warning", found, f"cp {FILES / 'dagster.yaml'} {home}")
     with DagsterInstance.get() as instance:
         try:
             shards = all_shards(set_up.lake) if set_up.lake else []
