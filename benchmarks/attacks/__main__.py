@@ -40,7 +40,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print a line of JSON")
     options = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())  # each refused answer is a warning
-    tallies = [KINDS[kind]() for kind in options.kinds or KINDS]
+    tallies = []
+    for kind in options.kinds or KINDS:
+        tallies.append(KINDS[kind]())
+        print(f"{kind}: {tallies[-1].withstood} of {tallies[-1].tried} withstood", file=sys.stderr, flush=True)
     if options.json:
         print(json.dumps([asdict(tally) | {"withstood": tally.withstood} for tally in tallies]))
     else:
