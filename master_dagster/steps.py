@@ -8,14 +8,32 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from dagster import DagsterInstance, Definitions
+from dagster import DagsterError, DagsterInstance, Definitions
 
 from assets.framework.partitions import FREE_VARIANTS, SHARDS
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.failures import first_cause
 from master_dagster.settings import Deployment
+from master_dagster.settings_folder import settings_folder
 from master_dagster.terminal import console
+from resources.configuration import ConfigurationError
 from resources.progress import report_progress_to
+
+
+def open_instance() -> DagsterInstance:
+    """The Dagster instance in DAGSTER_HOME, as a context manager.
+
+    Raises:
+        ConfigurationError: DAGSTER_HOME is not set or names no folder.
+    """
+    try:
+        return DagsterInstance.get()
+    except DagsterError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"Dagster's instance cannot be opened: {reason}\nWrite DAGSTER_HOME=<an absolute path of a folder> into "
+            f"{settings_folder() / '.env'}; `master-dagster doctor` checks the rest."
+        ) from None
 
 
 class StepFailed(Exception):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dagster import DagsterInstance
 from rich.table import Table as RichTable
 
 from assets.boost_qa.release import RELEASES
@@ -12,7 +11,7 @@ from assets.framework.partitions import UNTUNED
 from assets.training_sets.ablations import variants as all_variants
 from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, load_deployment
-from master_dagster.steps import run_step
+from master_dagster.steps import open_instance, run_step
 from master_dagster.terminal import confirm, console
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
@@ -46,7 +45,7 @@ def train(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
         markup=False,
     )
     confirm(yes)
-    with DagsterInstance.get() as instance:
+    with open_instance() as instance:
         for variant in variants:
             run_step(definitions, instance, ["training_sets"], [variant])
         for key in keys:
@@ -73,7 +72,7 @@ def evaluate(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
     console.print(f"Scoring {', '.join(keys)} with {names}.", markup=False)
     confirm(yes)
     definitions = build_definitions(deployment)
-    with DagsterInstance.get() as instance:
+    with open_instance() as instance:
         for key in keys:
             run_step(definitions, instance, ["benchmark_scores"], [key])
     console.print("Next:\n  master-dagster report    # whether BOOST-QA helped, as tables and a page")

@@ -4,12 +4,10 @@ import os
 import sys
 import webbrowser
 
-from dagster import DagsterInstance
-
 from assets.boost_qa.release import RELEASES
 from assets.dialogue_browser.publishing import BROWSERS, browser_id
 from master_dagster.settings import Deployment, load_deployment
-from master_dagster.steps import run_step
+from master_dagster.steps import open_instance, run_step
 from master_dagster.terminal import console
 from resources.configuration import ConfigurationError
 
@@ -60,6 +58,6 @@ def browser_folder(deployment: Deployment) -> str:
     if BROWSERS.find(lake, folder) is None:
         from master_dagster.graph import build_definitions
 
-        with DagsterInstance.get() as instance:
+        with open_instance() as instance:
             run_step(build_definitions(deployment), instance, ["dialogue_browser"], None)
     return folder

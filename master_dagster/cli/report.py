@@ -1,6 +1,5 @@
 """`report`: what the fine-tuned models' scores say, as tables and a page."""
 
-from dagster import DagsterInstance
 from rich.table import Table as RichTable
 
 from assets.report.findings import findings
@@ -8,7 +7,7 @@ from assets.report.formatting import COMPARED, between, find, percent, title
 from assets.report.making import REPORTS, Report
 from master_dagster.graph import build_definitions
 from master_dagster.settings import load_deployment
-from master_dagster.steps import run_step
+from master_dagster.steps import open_instance, run_step
 from master_dagster.terminal import console
 from resources.lake.tables import Lake
 
@@ -21,7 +20,7 @@ def report() -> None:
         StepFailed: names the first cause.
     """
     deployment = load_deployment()
-    with DagsterInstance.get() as instance:
+    with open_instance() as instance:
         run_step(build_definitions(deployment), instance, ["dialogue_browser", "experiment_report"], None)
     show_report(deployment.lake())
 

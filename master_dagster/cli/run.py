@@ -4,7 +4,6 @@ import time
 from collections import Counter
 
 import polars as pl
-from dagster import DagsterInstance
 from rich.table import Table as RichTable
 
 from assets.boost_qa.release import RELEASES
@@ -16,7 +15,8 @@ from master_dagster.cli.estimate import estimate_planned, show_estimate
 from master_dagster.cli.show import show_best
 from master_dagster.graph import build_definitions
 from master_dagster.settings import load_deployment
-from master_dagster.steps import materialise_plans, materialise_release, run_step
+from master_dagster.settings_folder import PROJECT, settings_folder
+from master_dagster.steps import materialise_plans, materialise_release, open_instance, run_step
 from master_dagster.terminal import confirm, console
 from resources.lake.tables import Lake
 
@@ -37,7 +37,7 @@ def run(yes: bool) -> None:
     deployment = load_deployment()
     definitions, lake, profile = build_definitions(deployment), deployment.lake(), deployment.profile
     console.print(f"Seeds {deployment.settings.seeds!r}, profile {profile.name!r}. {profile.description}", markup=False)
-    with DagsterInstance.get() as instance:
+    with open_instance() as instance:
         materialise_plans(deployment, definitions, instance)
         estimate, _ = estimate_planned(deployment)
         show_estimate(deployment, estimate)
@@ -93,7 +93,7 @@ def publish() -> None:
         StepFailed: names the first cause, such as a gate that did not pass.
     """
     deployment = load_deployment()
-    with DagsterInstance.get() as instance:
+    with open_instance() as instance:
         run_step(build_definitions(deployment), instance, ["boost_qa"], None)
     show_release(deployment.lake())
 
@@ -102,6 +102,6 @@ def show_release(lake: Lake) -> None:
     """Print where the latest release is and what can be done next."""
     where = lake.store.uri(RELEASES.latest(lake).folder)
     console.print(f"The release: {where}", soft_wrap=True, markup=False)
-    console.print("Next:\n  make ui    # the runs and every dialogue; the graph: http://localhost:3000/asset-groups")
-    load = f"import datasets; print(datasets.load_dataset('{where}'))"
-    console.print(f'  .venv/bin/python -c "{load}"', soft_wrap=True, markup=False)
+    ui = "make ui" if settings_folder() == PROJECT else "master-dagster ui"
+    console.print(f"Next:\n  {ui}    # the runs and every dialogue; the graph: http://localhost:3000/asset-groups")
+    console.print(f"  datasets.load_dataset('{where}')    # in Python", soft_wrap=True, markup=False)

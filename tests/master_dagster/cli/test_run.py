@@ -97,3 +97,13 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(
     assert "Stopped. The same command continues." in shown
     assert "Traceback" not in shown
     assert run_command("run", "--yes") == 0
+
+
+def test_without_an_instance_the_message_names_the_variable(
+    configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME")
+    assert run_command("run", "--yes") == 1
+    shown = capsys.readouterr().out
+    assert "Write DAGSTER_HOME=" in shown
+    assert "Traceback" not in shown
