@@ -8,7 +8,7 @@ from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release, make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.quality.configuration import JudgeRules
+from assets.quality.configuration import JudgeRules, load_quality_rules
 from assets.quality.partition_status import Expected
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
@@ -131,7 +131,7 @@ class TinyLake:
         members = [one for one in self.dialogues.values() if (one.scenario, one.shard) == (scenario, shard)]
         keys = {"scenario": scenario, "shard": shard}
         generated, judged = fingerprints or self.expected.fingerprints(self.plans_fingerprint(shard), "", scenario)
-        facts = {"profile": profile}
+        facts = {"profile": profile, "limits": load_quality_rules("standard").limits.model_dump(mode="json")}
         dialogues = DIALOGUES.frame(map(self._dialogue, members))
         written = self.lake.write(DIALOGUES, keys, dialogues, fingerprint=generated, facts=facts)
         scores = SCORED.frame(map(self._scores, members))

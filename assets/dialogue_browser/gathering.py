@@ -179,7 +179,10 @@ def reasons(row: Mapping[str, Any]) -> list[str]:
 
 
 def title(row: Mapping[str, Any]) -> str:
-    """The beginning of the question, on one line; empty if the seed was retracted."""
+    """The beginning of the question, on one line, in whole words; empty if the seed was retracted."""
     question = row["seed"]["question"] if row["seed"] else ""
     line = " ".join(question[: 4 * TITLE].split())
-    return line if len(line) <= TITLE else line[: TITLE - 1] + "…"
+    if len(line) <= TITLE:
+        return line
+    whole_words, _, _ = line[:TITLE].rpartition(" ")
+    return (whole_words or line[: TITLE - 1]) + "…"

@@ -17,11 +17,21 @@ from typing import Any
 
 from assets.boost_qa.release import Release
 from assets.dialogue_browser.files import data_file
-from assets.dialogue_browser.gathering import GROUP_ROWS, Row, gather_dialogues, released_partitions, title
+from assets.dialogue_browser.gathering import (
+    GROUP_ROWS,
+    ReleasedPartition,
+    Row,
+    gather_dialogues,
+    released_partitions,
+    title,
+)
 from assets.dialogue_browser.page import page_html
 from assets.dialogue_browser.schema import VERDICTS
 from assets.dialogue_plans.schema import SPLIT_NAMES
+from assets.dialogues.screening import REFUSED_REASONS
+from assets.dialogues.turn_loop import STATED_RESULT
 from assets.judge_calibration.summary import figures_text
+from assets.quality.rules import HARD_RULES, LOW_SCORE, NEAR_DUPLICATE, REASONS
 from assets.quality.schema import SCORED
 from resources.lake.tables import Lake
 from resources.scratch import scratch_folder
@@ -167,6 +177,8 @@ def write_browser(lake: Lake, release: Release, folder: Path, sizes: FileSizes =
         "made_at": release.manifest["made_at"],
         "profile": release.manifest["configuration"]["profile"],
         "judge_errors": figures_text(release.manifest.get("calibration", [])),
+        "reasons": explanations(lake, partitions),
+        "refusals": {**REFUSED_REASONS, STATED_RESULT: "it states the result, which its speaker must not"},
         "signals": {
             name: column.description for name, column in SCORED.schema.columns.items() if name not in NOT_SIGNALS
         },
@@ -174,6 +186,29 @@ def write_browser(lake: Lake, release: Release, folder: Path, sizes: FileSizes =
     _write(folder, "index", {**about, **index.content(), "pageStarts": starts, "titlesPerFile": sizes.titles})
     (folder / "index.html").write_bytes(page_html())
     return Written(len(index.ids), index.counts(), len(starts))
+
+
+def explanations(lake: Lake, partitions: Iterable[ReleasedPartition]) -> dict[str, dict[str, Any]]:
+    """Each rejection reason and flag by its code: `meaning`, the `signal` that it looks at, and its limit.
+
+    The limit is under `at_least` or `at_most`: a number, or one by domain. It is left out where the partitions were
+    scored by several limits, or by a version that did not store them.
+    """
+    stored = [lake.facts(SCORED, partition.scored.keys).get("limits") for partition in partitions]
+    limits = stored[0] if stored and all(one == stored[0] for one in stored) else None
+    found: dict[str, dict[str, Any]] = {code: {"meaning": meaning} for code, meaning in REASONS.items()}
+    found[LOW_SCORE] |= {"signal": "quality_score", "at_least": "score"}
+    found[NEAR_DUPLICATE]["signal"] = "near_duplicate_of"
+    for rule in HARD_RULES:
+        found[rule.code] |= {"signal": rule.signal, "at_least": rule.at_least, "at_most": rule.at_most}
+    return {
+        code: {
+            name: (limits or {}).get(value) if name in ("at_least", "at_most") else value
+            for name, value in one.items()
+            if value
+        }
+        for code, one in found.items()
+    }
 
 
 def _write(folder: Path, name: str, content: Any) -> None:

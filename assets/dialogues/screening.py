@@ -17,18 +17,19 @@ from assets.framework.language_detection import is_in_language
 from assets.framework.languages import ENGLISH
 from assets.framework.prompts import control_tokens
 
-REFUSED_REASONS = (
-    "empty",
-    "cut_off",
-    "filtered",
-    "control_tokens",
-    "prompt_marks",
-    "prompt_echo",
-    "other_speaker",
-    "repetition",
-    "refusal",
-    "not_english",
-)
+REFUSED_REASONS = {
+    "empty": "it says nothing",
+    "cut_off": "it was cut off by the token limit",
+    "filtered": "the server's content filter ended it",
+    "control_tokens": "it has tokens of a chat template that its seed does not have",
+    "prompt_marks": "it has the marks that prompts put around data",
+    "prompt_echo": "it repeats the instructions of its prompt",
+    "other_speaker": "it speaks for another speaker",
+    "repetition": "it repeats itself endlessly",
+    "refusal": "it declines the task",
+    "not_english": "it is not in its source's language",
+}
+"""Why an utterance is not used, with what each code means."""
 ECHOED_WORDS = 10  # in a row, of the instructions
 LONGEST = 100_000  # characters that are screened: longer utterances are cut off by any token limit
 

@@ -30,64 +30,111 @@ class HardRule:
 
     code: str
     meaning: str
+    signal: str  # the column of `scored_dialogues` that it looks at
     fails: Callable[[Signals, str, QualityRules], bool]  # of a dialogue's signals and domain
     rejects: bool = False
+    at_least: str = ""  # the limit that the signal has to reach, by its name in `SignalLimits`
+    at_most: str = ""  # the limit that the signal must not exceed
 
 
 HARD_RULES = (
     HardRule(
         STRUCTURE,
         "the speakers, ShareGPT roles or number of turns do not match the scenario",
+        "structure_ok",
         lambda s, d, r: not s.structure_ok,
         rejects=True,
     ),
-    HardRule("truncated", "an utterance was cut off by the token limit", lambda s, d, r: s.truncated, rejects=True),
-    HardRule("loop", "an utterance is an endless loop", lambda s, d, r: s.repetition >= 1, rejects=True),
-    HardRule("refused", "an utterance declines the task", lambda s, d, r: s.refused),
-    HardRule("not_english", "an utterance is not in its source's language", lambda s, d, r: not s.english),
-    HardRule("repetitive", "an utterance repeats itself", lambda s, d, r: s.repetition > r.limits.repetition),
+    HardRule(
+        "truncated",
+        "an utterance was cut off by the token limit",
+        "truncated",
+        lambda s, d, r: s.truncated,
+        rejects=True,
+    ),
+    HardRule("loop", "an utterance is an endless loop", "repetition", lambda s, d, r: s.repetition >= 1, rejects=True),
+    HardRule("refused", "an utterance declines the task", "refused", lambda s, d, r: s.refused),
+    HardRule("not_english", "an utterance is not in its source's language", "english", lambda s, d, r: not s.english),
+    HardRule(
+        "repetitive",
+        "an utterance repeats itself",
+        "repetition",
+        lambda s, d, r: s.repetition > r.limits.repetition,
+        at_most="repetition",
+    ),
     HardRule(
         "too_short",
         "the students' turns have fewer than minimum_words words",
+        "words",
         lambda s, d, r: s.words < r.limits.minimum_words,
+        at_least="minimum_words",
     ),
     HardRule(
         "too_long",
         "the students' turns have more than maximum_words words",
+        "words",
         lambda s, d, r: s.words > r.limits.maximum_words,
+        at_most="maximum_words",
     ),
-    HardRule("secrets", "there is a key or password in the text", lambda s, d, r: s.secrets > 0, rejects=True),
     HardRule(
-        "betrays_reference", "a speaker mentions the hidden reference answer", lambda s, d, r: s.betrays_reference
+        "secrets", "there is a key or password in the text", "secrets", lambda s, d, r: s.secrets > 0, rejects=True
     ),
-    HardRule("copied", "a speaker copies another", lambda s, d, r: s.copied_share > r.limits.copied_share),
+    HardRule(
+        "betrays_reference",
+        "a speaker mentions the hidden reference answer",
+        "betrays_reference",
+        lambda s, d, r: s.betrays_reference,
+    ),
+    HardRule(
+        "copied",
+        "a speaker copies another",
+        "copied_share",
+        lambda s, d, r: s.copied_share > r.limits.copied_share,
+        at_most="copied_share",
+    ),
     HardRule(
         "wrong_final_answer",
         "the last result is not the reference's",
+        "final_answer",
         lambda s, d, r: s.final_answer == "wrong",
         rejects=True,
     ),
-    HardRule("no_final_answer", "the reference's result is nowhere", lambda s, d, r: s.final_answer == "missing"),
+    HardRule(
+        "no_final_answer",
+        "the reference's result is nowhere",
+        "final_answer",
+        lambda s, d, r: s.final_answer == "missing",
+    ),
     HardRule(
         "off_reference",
         "the result cannot be compared, and the answer has too little of the reference",
+        "reference_overlap",
         lambda s, d, r: s.final_answer == "unknown" and s.reference_overlap < getattr(r.limits.reference_overlap, d),
+        at_least="reference_overlap",
     ),
     HardRule(
         "code_does_not_parse",
         "the task asks for code, and Python in the closing answer does not parse",
+        "code_parses",
         lambda s, d, r: s.code_parses is False and d == "code",
         rejects=True,
     ),
     HardRule(
         "example_does_not_parse",
         "Python in the closing answer to another task does not parse",
+        "code_parses",
         lambda s, d, r: s.code_parses is False and d != "code",
     ),
-    HardRule("gave_away_result", "a teacher stated the result first", lambda s, d, r: s.gave_away_result is True),
+    HardRule(
+        "gave_away_result",
+        "a teacher stated the result first",
+        "gave_away_result",
+        lambda s, d, r: s.gave_away_result is True,
+    ),
     HardRule(
         "false_claim",
         "the teacher called a right answer wrong or a wrong one right",
+        "false_claim",
         lambda s, d, r: s.false_claim is True,
     ),
 )

@@ -142,6 +142,7 @@ class DialogueScoring:
         facts = {
             "profile": self.service.profile.name,
             "rules": self.rules.name,
+            "limits": self.rules.limits.model_dump(mode="json"),
             "judging": self._judging_fingerprint(inputs.record),
             "judge_prompt": self.prompts.version(JUDGE),
             "usage": partition_usage(self.lake, SCORED, keys, usage, inputs.kept_share),

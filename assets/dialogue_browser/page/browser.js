@@ -404,7 +404,7 @@
   function refusedOf(refused) {
     if (!refused.length) return null;
     const boxes = refused.map((one) =>
-      element("div", { class: "box" }, element("p", { class: "small" }, named(one.reason)), spoken(one.text ?? "")),
+      element("div", { class: "box" }, element("p", { class: "small" }, named(one.reason) + (index.refusals[one.reason] ? `: ${index.refusals[one.reason]}` : "")), spoken(one.text ?? "")),
     );
     return folded(`${refused.length} refused by the screening`, boxes);
   }
@@ -418,12 +418,61 @@
     return said.length ? said : [element("p", { class: "small" }, "There is no text to show.")];
   }
 
+  const REFUSED = /^(?:\w+: )?turn (\d+), (\w+): refused (\w+(?:, \w+)*)$/;
+
+  /** `turn 2, weak_student: refused cut_off, cut_off` in words: how many attempts, and why. */
+  function inWords(text) {
+    const found = REFUSED.exec(text);
+    if (!found) return text;
+    const numbers = new Map();
+    for (const code of found[3].split(", ")) numbers.set(code, (numbers.get(code) ?? 0) + 1);
+    const counts = [...numbers].map(([code, number]) => `${number} × ${named(code)} (${index.refusals[code] ?? "no meaning known"})`);
+    return `Turn ${found[1]}, ${named(found[2])}: no attempt could be used. Refused: ${counts.join("; ")}.`;
+  }
+
+  // The turns that a reason is about, where the data says so.
+  const TURNS = {
+    truncated: (turns) => turns.filter((turn) => turn.finish_reason === "length"),
+    wrong_final_answer: (turns) => turns.filter((turn) => turn.final_answer === "wrong").slice(-1),
+  };
+
+  function limitOf(about, domain) {
+    for (const [name, words] of [["at_least", "at least"], ["at_most", "at most"]]) {
+      const limit = about[name]?.[domain] ?? about[name];
+      if (typeof limit === "number") return ` (limit: ${words} ${plain(limit)})`;
+    }
+    return "";
+  }
+
+  /** What a rejection reason or a flag means, with the value, the limit, the turns and what the judge said. */
+  function explained(code, row) {
+    const { scored, dialogue } = row;
+    const about = index.reasons[code];
+    if (!about) return null;
+    const value = about.signal ? scored[about.signal] : null;
+    const turns = dialogue?.turns ?? [];
+    const places = (TURNS[code]?.(turns) ?? []).map((turn) => `turn ${turns.indexOf(turn) + 1}, ${turn.speaker}`);
+    const judged = (scored.judge_findings ?? []).filter((found) => found.code === code && !found.good);
+    const parts = [
+      value === null || value === undefined ? null : `${named(about.signal)}: ${named(plain(value))}${limitOf(about, scored.domain)}`,
+      places.join("; "),
+      ...judged.map((found) => `${named(found.finding)}: ${named(found.value)}`),
+    ].filter(Boolean);
+    const said = about.meaning.replace(/\.$/, "");
+    return element("li", null, element("b", null, named(code)), `: ${said}${parts.length ? `. ${parts.join(". ")}` : ""}.`);
+  }
+
+  function explanations(codes, row) {
+    const lines = codes.map((code) => explained(code, row)).filter(Boolean);
+    return lines.length ? element("ul", { class: "why" }, lines) : null;
+  }
+
   function verdictOf(row) {
     const { scored, dialogue } = row;
     const why = row.reasons.map(named).join(", ");
-    const lines = [element("p", null, `${named(row.verdict)}${why && why !== named(row.verdict) ? `: ${why}` : ""}`)];
-    for (const words of new Set([row.detail, dialogue?.status_reason])) {
-      if (words) lines.push(element("p", { class: "quoted", dir: "auto" }, words));
+    const lines = [element("p", null, `${named(row.verdict)}${why && why !== named(row.verdict) ? `: ${why}` : ""}`), explanations(row.reasons, row)];
+    for (const words of new Set([row.detail, dialogue?.status_reason].filter(Boolean).map(inWords))) {
+      lines.push(element("p", { class: "quoted", dir: "auto" }, words));
     }
     if (scored.decided_by === "manual") lines.push(element("p", { class: "quoted", dir: "auto" }, `Manual decision: ${scored.decision_note ?? ""}`));
     if (scored.judge_status === "judged") {
@@ -433,9 +482,10 @@
       lines.push(element("p", null, scored.judge_status === "rules_alone" ? "The rules alone decided: the judge of this profile is too weak." : scored.judge_status === "not_asked" ? "The judge was not asked." : "The judge gave no valid verdict."));
     }
     if (scored.judge_reason) lines.push(element("p", { class: "quoted", dir: "auto" }, `“${scored.judge_reason}”`));
-    if (scored.flags?.length) lines.push(element("p", null, `Flags: ${scored.flags.map(named).join(", ")}.`));
+    const flags = (scored.flags ?? []).filter((code) => !row.reasons.includes(code));
+    if (flags.length) lines.push(element("p", null, `Flags: ${flags.map(named).join(", ")}.`), explanations(flags, row));
     if (scored.judge_findings?.length) lines.push(findingsOf(scored.judge_findings));
-    return element("section", { class: `verdict ${hue(row.verdict)}`, "aria-label": "Verdict" }, lines);
+    return element("section", { class: `verdict ${hue(row.verdict)}`, "aria-label": "Verdict" }, lines.filter(Boolean));
   }
 
   function findingsOf(findings) {
@@ -482,7 +532,7 @@
       ["Group of duplicates", plan ? searchFor(plan.representative) : null],
       ["Shard", scored.shard],
       ["Drawn scenario", plan && plan.drawn_scenario !== scored.scenario ? named(plan.drawn_scenario) : null],
-      ["Debate rounds", plan?.debate_rounds ?? null],
+      ["Drawn repetitions", plan?.repetitions ?? null],
       ["Generation", dialogue?.generation || null],
       ["Tokens", dialogue ? `${count(dialogue.prompt_tokens)} read, ${count(dialogue.completion_tokens)} written` : null],
     ].map(([name, value]) => [name, typeof value === "number" ? plain(value) : value]));
@@ -632,7 +682,7 @@
       ),
       index.judge_errors ? element("p", null, `How often the judge errs (95 % intervals in brackets): ${index.judge_errors}.`) : "",
       element("p", { class: "small" }, "Models wrote these texts. No person has checked them, unless a dialogue says so."),
-      element("p", { class: "small" }, keys.flatMap(([key, meaning]) => [element("kbd", null, key), ` ${meaning}   `])),
+      element("p", { class: "small keys" }, keys.flatMap(([key, meaning]) => [element("kbd", null, key), ` ${meaning}   `])),
     ];
   }
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -227,6 +228,55 @@ def test_verdict_reasons_and_lineage_are_shown(
     page.goto(f"{address}#dialogue={dialogues[name].dialogue_id}")
     for place, text in shown.items():
         expect(page.locator(place)).to_contain_text(text.format(seed_id=dialogues[name].seed_id))
+
+
+def changed_row(folder: Path, shown: TinyDialogue, **values: Any) -> str:
+    """The address of a dialogue after some values in its data file were replaced; those of a dict are merged."""
+    path = folder / "dialogues" / "00000.js"
+    rows = read_data_file(path.read_bytes())
+    (row,) = [one for one in rows if one["id"] == shown.dialogue_id]
+    for name, value in values.items():
+        row[name] = {**row[name], **value} if isinstance(value, dict) else value
+    path.write_bytes(data_file("dialogues/00000", rows))
+    return f"{(folder / 'index.html').as_uri()}#dialogue={shown.dialogue_id}"
+
+
+def test_reasons_and_flags_have_their_meaning_value_limit_and_turn(
+    dialogues: dict[str, TinyDialogue], own_folder: Path, page: Page
+) -> None:
+    moon = dialogues["moon"]
+    turn = {"speaker": "student", "side": "gpt", "text": "It is", "finish_reason": "length"}
+    scored = {"truncated": True, "flags": ["copied"], "copied_share": 0.62}
+    page.goto(changed_row(own_folder, moon, reasons=["truncated"], scored=scored, dialogue={"turns": [turn]}))
+    expect(page.locator(".verdict .why li")).to_have_text(
+        [
+            "truncated: an utterance was cut off by the token limit. truncated: yes. turn 1, student.",
+            "copied: a speaker copies another. copied share: 0.62 (limit: at most 0.5).",
+        ]
+    )
+
+
+def test_refused_attempts_are_counted_in_words(
+    dialogues: dict[str, TinyDialogue], own_folder: Path, page: Page
+) -> None:
+    said = "turn 2, weak_student: refused cut_off, cut_off, empty"
+    page.goto(changed_row(own_folder, dialogues["paint"], detail=said, dialogue={"status_reason": f"empty: {said}"}))
+    words = "2 × cut off (it was cut off by the token limit); 1 × empty (it says nothing)"
+    expect(page.locator(".verdict .quoted")).to_have_text(
+        f"Turn 2, weak student: no attempt could be used. Refused: {words}."
+    )
+
+
+def test_a_phones_first_page_shows_the_verdicts(address: str, page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(address)
+    box = page.locator(".overview").bounding_box()
+    assert box
+    assert box["y"] + box["height"] < 844
+    search = page.locator("#q").bounding_box()
+    assert search
+    assert search["y"] < 844
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 def test_the_keyboard_does_everything(address: str, page: Page) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from assets.dialogue_browser.files import read_data_file
-from assets.dialogue_browser.gathering import BrowserError, reasons, title
-from assets.dialogue_browser.writing import FileSizes, Written, write_browser
+from assets.dialogue_browser.gathering import BrowserError, reasons, released_partitions, title
+from assets.dialogue_browser.writing import FileSizes, Written, explanations, write_browser
 from assets.judge_calibration.rates import Rates, error_figures
+from assets.quality.schema import SCORED
 from tests.tiny_lake import TinyLake
 
 
@@ -137,4 +138,22 @@ def test_reasons_are_short_codes(verdict: str, reason: str | None, codes: list[s
 
 def test_a_title_is_one_short_line() -> None:
     assert title({"seed": {"question": "How many\n\tapples?"}}) == "How many apples?"
-    assert len(title({"seed": {"question": "why? " * 1000}})) == 120
+    assert title({"seed": {"question": "why now? " * 1000}}) == f"{'why now? ' * 12}why now?…"
+    assert len(title({"seed": {"question": "why" * 1000}})) == 120
+
+
+def test_reasons_have_their_limits_where_all_partitions_were_scored_by_the_same(
+    tiny_lake: TinyLake, folder: Path
+) -> None:
+    release = tiny_lake.release()
+    write_browser(tiny_lake.lake, release, folder)
+    reasons = read(folder, "index")["reasons"]
+    expected = {"meaning": "a speaker copies another", "signal": "copied_share", "at_most": 0.5}
+    assert reasons["copied"] == expected
+    assert reasons["off_reference"]["at_least"] == {"math": 0.5, "code": 0.5, "general": 0.5}
+    keys = {"scenario": "debate", "shard": "sums-0000"}
+    other = tiny_lake.lake.read(SCORED, [keys])
+    (record,) = [one for one in tiny_lake.lake.records(SCORED) if one.keys == keys]
+    tiny_lake.lake.write(SCORED, keys, other, fingerprint=record.fingerprint, facts={"limits": {"copied_share": 0.9}})
+    partitions = released_partitions(tiny_lake.lake, release)
+    assert explanations(tiny_lake.lake, partitions)["copied"].get("at_most") is None
