@@ -14,8 +14,9 @@ from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATU
 
 NOT_SCORED = "benchmark_scores was not made for them"
 OLDER_RELEASES = "tuned on different releases, and not compared with each other"
-NEEDS = {"cot": CHAIN_OF_THOUGHT_ANSWERS.name, "tagcos": GRADIENT_FEATURES.name}
-"""Assets that a variant's training set is made from, and that no command of ours makes."""
+PAID_INPUTS = {"cot": CHAIN_OF_THOUGHT_ANSWERS.name, "tagcos": GRADIENT_FEATURES.name}
+"""Assets that a variant's training set is made from, beside the release."""
+POOLED = "cot_collection"  # whose rows the comparison rules have to name
 
 
 def excluded_rows(inputs: ReportInputs) -> list[ReportRow]:
@@ -78,31 +79,30 @@ def _name(base: str, run: str, variant: str) -> str:
 
 
 def missing_with_commands(numbers: Numbers) -> list[ReportRow]:
-    """The rows of `missing_rows`, each with `commands` that make what it lists, and `needs`: assets to make before."""
+    """The rows of `missing_rows`, each with the `commands` that make what it lists, and a `note` on what they need."""
     return [_with_commands(row, numbers["partitions"]) for row in numbers["missing"]]
 
 
 def _with_commands(row: Row, partitions: Iterable[Row]) -> ReportRow:
-    base = row["what"].partition(" of ")[2]
+    base, is_trained = row["what"].partition(" of ")[2], row["why"] not in (NOT_SCORED, OLDER_RELEASES)
     scored = [(one["base"], one["variant"]) for one in partitions if one["of"] == base]
-    if row["why"] == OLDER_RELEASES:
-        names = scored
-    else:
-        runs = [name.rpartition("|") for name in row["which"]]
-        names = [(run or base, variant) for run, _, variant in runs]
-    variants: dict[str, list[str]] = {run: [] for run, _ in names}
-    for run, variant in names:
-        if variant != UNTUNED:  # which `evaluate` scores with any variant
-            variants[run].append(variant)
-    needs_training = row["why"] in (NOT_SCORED, OLDER_RELEASES)
-    commands = [
-        _command(step, run, chosen or [one for at, one in scored if at == run and one != UNTUNED])
-        for run, chosen in variants.items()
-        for step in ("train", "evaluate")
-        if step == "evaluate" or (needs_training and chosen)
-    ]
-    needs = {variant: NEEDS[variant] for _, variant in names if needs_training and variant in NEEDS}
-    return {**row, "commands": commands, "needs": needs}
+    listed = [name.rpartition("|") for name in row["which"]]
+    names = scored if row["why"] == OLDER_RELEASES else [(run or base, variant) for run, _, variant in listed]
+    commands: list[str] = []
+    for run in dict.fromkeys(run for run, _ in names):
+        variants = [variant for name, variant in names if name == run and variant != UNTUNED]
+        if is_trained:
+            commands.append(_command("evaluate", run, variants))
+            continue
+        alone = [variant for variant in variants if variant in (*PAID_INPUTS, POOLED)]
+        for group in ([variant for variant in variants if variant not in alone], *([variant] for variant in alone)):
+            commands += [f"dg launch --assets {PAID_INPUTS[variant]}" for variant in group if variant in PAID_INPUTS]
+            commands += [_command(step, run, group) for step in ("train", "evaluate") if group]
+        if not variants:  # `evaluate` scores the base model with any variant
+            commands.append(_command("evaluate", run, [one for at, one in scored if at == run and one != UNTUNED]))
+    pooled = not is_trained and POOLED in row["which"]
+    note = f"{POOLED} needs its rows named in the comparison rules (MASTER_COMPARISON_RULES) first." if pooled else ""
+    return {**row, "commands": commands, "note": note}
 
 
 def _command(step: str, base: str, variants: Iterable[str]) -> str:
