@@ -250,5 +250,6 @@ def shipped_or_path(value: str, folder: Path) -> Path:
     path = Path(value).expanduser()
     if path.is_file():
         return path
-    names = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-    raise ConfigurationError(f"{value!r} is neither a file nor one of the shipped names: {names}")
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
+    shipped_names = f"{', '.join(names)}{meant(value, names)}"
+    raise ConfigurationError(f"{value!r} is neither a file nor one of the shipped names: {shipped_names}")

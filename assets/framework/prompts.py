@@ -165,6 +165,7 @@ def load_prompt_set(name_or_folder: str, forms: Mapping[str, PromptForm], shippe
     if not folders and not Path(name_or_folder).expanduser().is_dir():
         raise ConfigurationError(
             f"{name_or_folder!r} is neither a folder of prompts nor one of the shipped names: {', '.join(names)}"
+            f"{meant(name_or_folder, names)}"
         )
     return PromptBook(folders or [Path(name_or_folder).expanduser()], forms)
 

@@ -121,11 +121,12 @@ def test_a_bare_name_means_the_shipped_file(tmp_path: Path) -> None:
     assert shipped_or_path("blue", tmp_path) == tmp_path / "blue.yaml"
 
 
-def test_an_unknown_name_lists_the_shipped_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "names"), [("green", "blue, red"), ("bleu", r"blue, red; is blue meant\?")])
+def test_an_unknown_name_lists_the_shipped_ones(tmp_path: Path, name: str, names: str) -> None:
     (tmp_path / "blue.yaml").touch()
     (tmp_path / "red.yaml").touch()
-    with pytest.raises(ConfigurationError, match="blue, red"):
-        shipped_or_path("green", tmp_path)
+    with pytest.raises(ConfigurationError, match=f"names: {names}$"):
+        shipped_or_path(name, tmp_path)
 
 
 class Row(Configuration):
