@@ -3,7 +3,14 @@
 from datetime import timedelta
 
 import pyarrow as pa
-from dagster import AssetSpec, Definitions, FreshnessPolicy, StaticPartitionsDefinition, in_process_executor
+from dagster import (
+    AssetSpec,
+    Definitions,
+    FreshnessPolicy,
+    StaticPartitionsDefinition,
+    in_process_executor,
+    map_asset_specs,
+)
 
 from assets.boost_qa import assets as boost_qa
 from assets.boost_qa import checks as boost_qa_checks
@@ -63,24 +70,25 @@ def build_definitions(deployment: Deployment) -> Definitions:
     variant_names = variants(deployment.scenarios)
     tuned = tunings((base.name for base in deployment.training.bases), variant_names)
     webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else None
-    definitions = Definitions(
-        assets=[
-            *seed_assets(sources(source_names)),
-            dialogue_plans.dialogue_plans,
-            backfilled_when_missing(dialogues.dialogues_asset(dialogue_keys), settings.nightly_cron),
-            backfilled_when_missing(quality.scores_asset(dialogue_keys), settings.nightly_cron),
-            judge_calibration,
-            boost_qa.boost_qa,
-            training_sets.chain_of_thought_answers,
-            training_sets.gradient_features,
-            training_sets.training_sets_asset(StaticPartitionsDefinition(variant_names)),
-            checkpoint_asset(tuned),
-            benchmark_asset(tuned),
-            experiment_report,
-            browser.dialogue_browser,
-            review.review_sample,
-            review.judge_agreement,
-        ],
+    assets = [
+        *seed_assets(sources(source_names)),
+        dialogue_plans.dialogue_plans,
+        backfilled_when_missing(dialogues.dialogues_asset(dialogue_keys), settings.nightly_cron),
+        backfilled_when_missing(quality.scores_asset(dialogue_keys), settings.nightly_cron),
+        judge_calibration,
+        boost_qa.boost_qa,
+        training_sets.chain_of_thought_answers,
+        training_sets.gradient_features,
+        training_sets.training_sets_asset(StaticPartitionsDefinition(variant_names)),
+        checkpoint_asset(tuned),
+        benchmark_asset(tuned),
+        experiment_report,
+        browser.dialogue_browser,
+        review.review_sample,
+        review.judge_agreement,
+    ]
+    return Definitions(
+        assets=map_asset_specs(lambda spec: labelled(spec, settings), assets),
         asset_checks=[
             *seeds_checks.CHECKS,
             *dialogue_plans_checks.CHECKS,
@@ -122,7 +130,6 @@ def build_definitions(deployment: Deployment) -> Definitions:
         # A step that needs its own process costs about three seconds, and every check is a step.
         executor=in_process_executor,
     )
-    return definitions.map_asset_specs(func=lambda spec: labelled(spec, settings))
 
 
 def labelled(spec: AssetSpec, settings: Settings) -> AssetSpec:

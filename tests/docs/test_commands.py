@@ -34,7 +34,7 @@ def commands() -> Iterator[tuple[str, str]]:
                     yield page.name, command
 
 
-@pytest.mark.parametrize(("page", "command"), commands())
+@pytest.mark.parametrize(("page", "command"), list(commands()))
 def test_a_command_exists_with_its_options(page: str, command: str) -> None:
     program, *arguments = shlex.split(command, comments=True)
     if program == "make":

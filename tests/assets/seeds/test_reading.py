@@ -136,10 +136,10 @@ def test_a_file_without_permission_is_named(
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("cut.jsonl.gz", gzip.compress(as_lines(ROWS * 100))[:-20]),
+        ("cut.jsonl.gz", gzip.compress(as_lines(ROWS * 100), mtime=0)[:-20]),
         ("cut.jsonl.zst", zstd(as_lines(ROWS * 100))[:-20]),
         ("cut.json.zst", zstd(json.dumps(ROWS * 100).encode())[:-1]),
-        ("damaged.jsonl.gz", gzip.compress(as_lines(ROWS * 100))[:40] + b"x" * 40),
+        ("damaged.jsonl.gz", gzip.compress(as_lines(ROWS * 100), mtime=0)[:40] + b"x" * 40),
         ("no.jsonl.gz", as_lines(ROWS)),
         ("no.jsonl.zst", as_lines(ROWS)),
         ("no.parquet", as_lines(ROWS)),
@@ -160,7 +160,7 @@ def test_a_corrupt_file_is_named(tmp_path: Path, configure: "Configure", name: s
             "a Git LFS pointer.*git lfs pull",
         ),
         ("a.jsonl", b"<!DOCTYPE html><html>", "a web page"),
-        ("a.jsonl", gzip.compress(as_lines(ROWS)), "compressed with gzip; let its name end with .gz"),
+        ("a.jsonl", gzip.compress(as_lines(ROWS), mtime=0), "compressed with gzip; let its name end with .gz"),
         ("a.csv", zstd(b"a,b"), "compressed with zstd"),
         ("a.csv", b"PK\x03\x04", "a zip archive or a spreadsheet"),
         ("a.json", b"PAR1", "a Parquet file"),
