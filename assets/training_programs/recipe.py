@@ -53,7 +53,9 @@ class Recipe(Configuration):
     max_gradient_norm: float = Field(default=1.0, gt=0, description="Gradients are clipped to this norm (ours).")
     lora: Lora = Field(default=Lora(), description="The adapter.")
     max_tokens: int = Field(
-        default=2048, ge=16, description="Longer conversations are cut at whole turns, or left out and counted (ours)."
+        default=2048,
+        ge=16,
+        description="Longer conversations are left out and counted (ours): cut, one could end with a wrong answer.",
     )
     packing: bool = Field(
         default=False,

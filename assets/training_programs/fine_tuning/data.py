@@ -27,7 +27,6 @@ class Tokenized:
 
     input_ids: list[list[int]] = field(default_factory=list)
     labels: list[list[int]] = field(default_factory=list)  # NO_LOSS where a token carries no loss
-    cut: int = 0  # conversations that lost turns at their end
     left_out: Counter[str] = field(default_factory=Counter)  # by reason
 
     @property
@@ -67,8 +66,8 @@ def read_rows(store: Store, files: Iterable[DataFile]) -> Iterator[Row]:
 def tokenize(rows: Iterable[Row], tokenizer: Any, max_tokens: int) -> Tokenized:
     """Token ids and labels of every conversation that fits and trains something.
 
-    One that is longer than `max_tokens` loses whole turns at its end, so that it ends with an assistant turn that
-    trains; where nothing is left it is left out.
+    One that is longer than `max_tokens` is left out. Without its last turns it could end with a wrong answer whose
+    correction is gone, and would train that.
 
     Args:
         rows: `conversations` [{from, value}], `system`, `trains` (a flag a turn).
@@ -87,16 +86,9 @@ def tokenize(rows: Iterable[Row], tokenizer: Any, max_tokens: int) -> Tokenized:
             result.left_out["control tokens in the text"] += 1
             continue
         ids, labels = _encode(messages, trains, tokenizer)
-        whole = len(messages)
-        while len(ids) > max_tokens:
-            messages, trains = _without_last_answer(messages, trains)
-            if not messages:
-                break
-            ids, labels = _encode(messages, trains, tokenizer)
-        if not messages:
+        if len(ids) > max_tokens:
             result.left_out["too long"] += 1
             continue
-        result.cut += len(messages) < whole
         result.input_ids.append(ids)
         result.labels.append(labels)
     return result
@@ -114,12 +106,6 @@ def _messages(row: Row) -> tuple[list[dict[str, str]], list[bool]]:
     turns = [{"role": ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
     flags = [flag and turn["role"] == "assistant" for turn, flag in zip(turns, row["trains"], strict=True)]
     return system + turns, [False] * len(system) + flags
-
-
-def _without_last_answer(messages: list[dict[str, str]], trains: list[bool]) -> tuple[list[dict[str, str]], list[bool]]:
-    """Up to the answer that trains before the last one; nothing where there is none."""
-    length = next((place + 1 for place in range(len(messages) - 2, -1, -1) if trains[place]), 0)
-    return messages[:length], trains[:length]
 
 
 def _encode(

@@ -102,7 +102,7 @@ def prepare(task: Task, scratch: Path, stop: Stop, reporter: Reporter) -> Prepar
     counts = _counts(splits)
     reporter.say(
         f"{counts['trained_conversations']} conversations of {counts['tokens_an_epoch']} tokens to train on, "
-        f"{sum(counts['left_out'].values())} left out, {counts['cut']} cut"
+        f"{sum(counts['left_out'].values())} left out{_named(splits['train'])}"
         + (f"; resuming from {resume.name}" if resume else "")
     )
     return Prepared(
@@ -113,11 +113,16 @@ def prepare(task: Task, scratch: Path, stop: Stop, reporter: Reporter) -> Prepar
 def _require_rows(specification: Specification, train: Tokenized) -> None:
     usable, minimum = len(train.input_ids), specification.recipe.minimum_rows
     if usable < minimum:
-        left_out = ", ".join(f"{count} {reason}" for reason, count in sorted(train.left_out.items()))
         raise TrainingProgramError(
             f"the train split of {specification.data.variant!r} ({specification.data.id}) has {usable} usable "
-            f"conversations, the recipe wants at least {minimum}" + (f" (left out: {left_out})" if left_out else "")
+            f"conversations, the recipe wants at least {minimum}; left out{_named(train) or ': none'}"
         )
+
+
+def _named(rows: Tokenized) -> str:
+    """The conversations that were left out, by reason; empty where there are none."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(rows.left_out.items()))
+    return f": {reasons}" if reasons else ""
 
 
 def _counts(splits: dict[str, Tokenized]) -> dict[str, Any]:
@@ -126,7 +131,6 @@ def _counts(splits: dict[str, Tokenized]) -> dict[str, Any]:
         "trained_conversations": len(train.input_ids),
         "validation_conversations": len(splits["validation"].input_ids),
         "left_out": dict(sorted(train.left_out.items())),
-        "cut": train.cut,
         "tokens_an_epoch": train.tokens,
         "trained_tokens": train.trained_tokens,
     }
@@ -279,7 +283,6 @@ def card(manifest: dict[str, Any]) -> str:
         release=manifest["training_set"]["release"],
         conversations=results["trained_conversations"],
         left_out=sum(results["left_out"].values()),
-        cut=results["cut"],
         tokens=results["tokens"],
         steps=manifest["global_step"],
         first_loss=f"{results['first_loss']:.4f}",

@@ -197,7 +197,7 @@ def make_trainer(
         activation_checkpointing_kwargs={"use_reentrant": False},
         bf16=precision.bf16,
         use_cpu=precision.cpu,
-        max_length=recipe.max_tokens if recipe.packing else None,  # else cut already, at whole turns
+        max_length=recipe.max_tokens if recipe.packing else None,  # else longer ones are left out already
         packing=recipe.packing,
         eval_packing=False,
         seed=recipe.seed,

@@ -22,7 +22,7 @@ class GradientModel(Configuration):
     )
     revision: str | None = Field(default=None, description="Hub only: commit, tag or branch.")
     template: str = Field(default="chatml", description="Chat template family, as for a base model that is tuned.")
-    max_tokens: int = Field(default=1024, ge=16, description="Longer conversations are cut at whole turns.")
+    max_tokens: int = Field(default=1024, ge=16, description="Longer conversations are left out.")
     warm_up_share: float = Field(default=0.05, gt=0, le=1, description="Share of the pool that the warm-up sees.")
     checkpoints: int = Field(
         default=3, ge=1, le=10, description="Epochs of the warm-up; gradients are taken after each (three: TAGCOS)."

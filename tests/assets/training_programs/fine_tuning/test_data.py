@@ -57,32 +57,15 @@ def test_a_conversation_that_trains_nothing_is_left_out(tokenizer: Any) -> None:
     assert (rows.input_ids, dict(rows.left_out)) == ([], {"nothing to train on": 1})
 
 
-def test_one_that_fits_exactly_stays_whole(tokenizer: Any) -> None:
-    rows = tokenize([conversation(*FOUR)], tokenizer, length(tokenizer, *FOUR))
+@pytest.mark.parametrize(
+    ("spare", "kept", "left_out"), [(0, 1, {}), (-1, 0, {"too long": 1})], ids=["fits", "too long"]
+)
+def test_a_conversation_that_does_not_fit_is_left_out_and_never_cut_to_a_wrong_answer(
+    tokenizer: Any, spare: int, kept: int, left_out: dict[str, int]
+) -> None:
+    rows = tokenize([conversation(*FOUR)], tokenizer, length(tokenizer, *FOUR) + spare)
 
-    assert (len(rows.input_ids), rows.cut) == (1, 0)
-
-
-def test_a_longer_one_is_cut_at_whole_turns(tokenizer: Any) -> None:
-    rows = tokenize([conversation(*FOUR)], tokenizer, length(tokenizer, *FOUR) - 1)
-
-    assert rows.cut == 1
-    assert trained(tokenizer, rows.labels[0]) == "Two is 2.<|im_end|>"
-
-
-def test_what_is_left_ends_with_an_answer_that_trains(tokenizer: Any) -> None:
-    six = (*FOUR, "And four?", "Four is 4.")
-    row = conversation(*six, trains=[False, True, False, False, False, True])
-
-    rows = tokenize([row], tokenizer, length(tokenizer, *six) - 1)
-
-    assert len(rows.input_ids[0]) == length(tokenizer, *six[:2])
-
-
-def test_one_of_which_nothing_fits_is_left_out(tokenizer: Any) -> None:
-    rows = tokenize([conversation(*FOUR)], tokenizer, 8)
-
-    assert dict(rows.left_out) == {"too long": 1}
+    assert (len(rows.input_ids), dict(rows.left_out)) == (kept, left_out)
 
 
 def test_text_that_holds_a_control_token_is_left_out(tokenizer: Any) -> None:
