@@ -52,6 +52,7 @@ class TinyDialogue:
     status: str = "complete"
     score: float = 0.9
     words: tuple[str, ...] | None = None  # what is said, turn by turn, instead of the usual
+    finals: tuple[str | None, ...] = (None,) * 9  # what was found of the final answer of each turn
 
     @property
     def seed_id(self) -> str:
@@ -171,6 +172,7 @@ class TinyLake:
     def _dialogue(self, one: TinyDialogue) -> dict[str, Any]:
         usual = (one.question, f"I think {one.name} makes one.", f"Look at {one.name} again.", f"So {one.answer}.")
         model = {"model": "SmolLM2-135M-Instruct", "temperature": 0.8, "prompt_version": "0123456789abcdef"}
+        turns = turn_rows(one.scenario, one.words or usual, **model, finish_reason="stop")
         return dialogue_row(
             one.dialogue_id,
             one.seed_id,
@@ -180,7 +182,7 @@ class TinyLake:
             partner_seed_id=self._seed_id(one.partner),
             status=one.status,
             status_reason=None if one.status == "complete" else "endless: the weak student repeats itself",
-            turns=turn_rows(one.scenario, one.words or usual, **model, finish_reason="stop"),
+            turns=[turn | {"final_answer": found} for turn, found in zip(turns, one.finals, strict=False)],
         )
 
     def _scores(self, one: TinyDialogue) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from assets.boost_qa.decontamination import BenchmarkScreen, Contamination
+from assets.boost_qa.configuration import Loss
+from assets.boost_qa.decontamination import BenchmarkScreen
 from assets.boost_qa.near_duplicates import DialogueQuestions, near_duplicates
 from assets.boost_qa.schema import REMOVED
 from assets.boost_qa.selection import query
@@ -54,7 +55,8 @@ def remove_unfit(connection: duckdb.DuckDBPyConnection, similarity: float) -> No
 def release_rows(
     connection: duckdb.DuckDBPyConnection,
     screen: BenchmarkScreen,
-    contaminated: list[Row],
+    loss: Loss,
+    left_out: list[Row],
     slice_rows: int = SLICE_ROWS,
 ) -> Iterator[Row]:
     """Every row of the release: train, validation, test, each by dialogue_id.
@@ -63,24 +65,33 @@ def release_rows(
         connection: after `remove_unfit`.
         screen: of the benchmarks. Question, reference answer and dialogue are screened, so that a set of the same
             seeds' original answers is screened too.
-        contaminated: gets the rows that share text with a benchmark, as rows of `REMOVED`.
+        loss: which turns carry loss.
+        left_out: gets the rows that share text with a benchmark or have no turn that carries loss, as rows of
+            `REMOVED`.
         slice_rows: how many rows are sorted in memory at once.
 
     Raises:
         AssemblyError: an accepted dialogue is not strictly alternating, has an empty turn, or lacks its seed.
     """
     for record in _in_order(connection, slice_rows):
-        row = sharegpt_row(record)
+        row = sharegpt_row(record, loss)
         texts = [record[name] for name in ("question", "answer", "partner_question", "partner_answer")]
         found = screen.find([*filter(None, texts), *(turn["value"] for turn in row["conversations"])])
         if found:
-            contaminated.append(_removed(row, found))
+            reason = f"{found.kind.replace('_', ' ')}: {found.words}"
+            left_out.append(_removed(row, "contaminated", found.benchmark, reason))
+        elif not any(row["trains"]):
+            left_out.append(_removed(row, "untrained", f"loss_{loss}", "no turn carries loss"))
         else:
             yield row
 
 
-def sharegpt_row(record: Mapping[str, Any]) -> Row:
+def sharegpt_row(record: Mapping[str, Any], loss: Loss) -> Row:
     """A dialogue joined with its seed (see `queries/rows.sql`) as a row of `RELEASE_ROW`.
+
+    Args:
+        record: the dialogue with its seed.
+        loss: which turns carry loss.
 
     Raises:
         AssemblyError: LLaMA-Factory would skip the row, or its dialogue or seed is missing.
@@ -97,7 +108,7 @@ def sharegpt_row(record: Mapping[str, Any]) -> Row:
         "id": record["dialogue_id"],
         "conversations": [{"from": turn["from"], "value": turn["value"]} for turn in turns],
         "system": record["system"] or "",
-        "trains": [turn["trains"] for turn in turns],
+        "trains": trained_turns([turn["trains"] for turn in turns], record["turns"], loss),
         **{name: record[name] for name in ("scenario", "source", "domain", "split", "seed_id", "partner_seed_id")},
         "licence": record["licence"],
         "quality_score": record["quality_score"],
@@ -106,6 +117,24 @@ def sharegpt_row(record: Mapping[str, Any]) -> Row:
     if fault:
         raise AssemblyError(f"{where} cannot be exported: {fault}; {_ADVICE}")
     return row
+
+
+def trained_turns(trains: Sequence[bool], turns: Sequence[Mapping[str, Any]], loss: Loss) -> list[bool]:
+    """Which turns carry loss, by the release rules.
+
+    Args:
+        trains: which ones do by their scenario.
+        turns: rows of the `turns` column, as many; `final_answer` is what was found of a student's answer.
+        loss: see `ReleaseRules`.
+    """
+    match loss:
+        case "all":
+            return list(trains)
+        case "final":
+            last = max((place for place, flag in enumerate(trains) if flag), default=-1)
+            return [place == last for place in range(len(trains))]
+        case "unless_wrong":
+            return [flag and turn["final_answer"] != "wrong" for flag, turn in zip(trains, turns, strict=True)]
 
 
 _ADVICE = "reject it in the manual decisions of the quality rules, or have it generated again"
@@ -165,19 +194,19 @@ def _in_order(connection: duckdb.DuckDBPyConnection, slice_rows: int) -> Iterato
                 yield from batch.to_pylist()
 
 
-def _removed(row: Row, found: Contamination) -> Row:
+def _removed(row: Row, decision: str, reason: str, detail: str) -> Row:
     return {
         "dialogue_id": row["id"],
         **{name: row[name] for name in ("seed_id", "partner_seed_id", "scenario", "source", "split")},
-        "decision": "contaminated",
-        "reason": found.benchmark,
-        "detail": f"{found.kind.replace('_', ' ')}: {found.words}",
+        "decision": decision,
+        "reason": reason,
+        "detail": detail,
         "accepted": True,
     }
 
 
-def removed_frame(connection: duckdb.DuckDBPyConnection, contaminated: Sequence[Row]) -> pl.DataFrame:
+def removed_frame(connection: duckdb.DuckDBPyConnection, left_out: Sequence[Row]) -> pl.DataFrame:
     """Everything that was removed, by dialogue_id; rows of `REMOVED`."""
     columns = {name: column.dtype.type for name, column in REMOVED.columns.items()}
     frame = pl.DataFrame(pl.from_arrow(connection.sql("FROM removed").to_arrow_table())).cast(columns)
-    return pl.concat([frame, pl.DataFrame(list(contaminated), schema=columns)]).sort("dialogue_id")
+    return pl.concat([frame, pl.DataFrame(list(left_out), schema=columns)]).sort("dialogue_id")

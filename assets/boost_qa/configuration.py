@@ -1,12 +1,16 @@
 """Release rules: what a BOOST-QA release must cover, what it is screened against, how large its files are."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from resources.configuration import Configuration, RelativeAddress, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
+
+
+Loss = Literal["all", "final", "unless_wrong"]
 
 
 class Benchmark(Configuration):
@@ -35,6 +39,11 @@ class ReleaseRules(Configuration):
     take_stale: bool = Field(
         default=False,
         description="Whether to take partitions of the same profile that other prompts or rules made.",
+    )
+    loss: Loss = Field(
+        default="all",
+        description="Which of the turns that a scenario trains carry loss: `all`; `final`, the last one only; or "
+        "`unless_wrong`, all whose final answer was not found to be wrong.",
     )
     minimum_rows: int = Field(
         default=1, ge=1, description="Smallest number of rows; a smaller release is not published."

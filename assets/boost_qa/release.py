@@ -144,7 +144,10 @@ def _configuration(
 ) -> dict[str, Any]:
     """What the release's id depends on beside its rows: files by their content, servers by their names."""
     return {
-        "rules": rules.model_dump(mode="json", exclude={"benchmarks"}, exclude_none=True),
+        # a default that older releases do not name
+        "rules": rules.model_dump(
+            mode="json", exclude={"benchmarks", *({"loss"} if rules.loss == "all" else ())}, exclude_none=True
+        ),
         "benchmarks": {"names": [benchmark.name for benchmark in rules.benchmarks], "content": screen.fingerprint},
         "profile": expected.profile.name,
         "roles": {
@@ -183,10 +186,10 @@ def _stage_rows(
     connection: duckdb.DuckDBPyConnection, staged: Path, rules: ReleaseRules, screen: BenchmarkScreen
 ) -> tuple[Written, pl.DataFrame]:
     """Write the released and the removed rows, and show them as views `released` and `removed`."""
-    contaminated: list[Row] = []
+    left_out: list[Row] = []
     remove_unfit(connection, rules.near_duplicate_similarity)
-    written = write_splits(release_rows(connection, screen, contaminated), staged, rules.shard_bytes)
-    removed = removed_frame(connection, contaminated)
+    written = write_splits(release_rows(connection, screen, rules.loss, left_out), staged, rules.shard_bytes)
+    removed = removed_frame(connection, left_out)
     _refuse_empty(written.counts, removed)
     pq.write_table(removed.to_arrow().cast(plain_schema(REMOVED)), staged / "removed.parquet", compression="zstd")
     connection.execute("DROP TABLE removed")

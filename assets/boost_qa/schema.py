@@ -38,7 +38,7 @@ RELEASE_ROW = pa.DataFrameSchema(
 
 RELEASED = Table(name="boost_qa", keys=(), schema=RELEASE_ROW)  # for the UI; the files are those of a release
 
-DECISIONS = ("rejected", "set_aside", "retracted", "near_duplicate", "contaminated")
+DECISIONS = ("rejected", "set_aside", "retracted", "near_duplicate", "contaminated", "untrained")
 
 REMOVED = pa.DataFrameSchema(
     {
@@ -52,7 +52,7 @@ REMOVED = pa.DataFrameSchema(
             pl.String,
             pa.Check.isin(DECISIONS),
             description="rejected by the quality rules, set_aside while it was made, retracted seed, near_duplicate of "
-            "a dialogue in an earlier split, contaminated by a benchmark.",
+            "a dialogue in an earlier split, contaminated by a benchmark, untrained because no turn carries loss.",
         ),
         "reason": text("Short code: the rules that it fails, why it was set aside, or the benchmark's name."),
         "detail": text("The reason in words.", nullable=True),

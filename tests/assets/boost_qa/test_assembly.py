@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.boost_qa.assembly import AssemblyError, conversation_fault, sharegpt_row
+from assets.boost_qa.assembly import AssemblyError, conversation_fault, sharegpt_row, trained_turns
+from assets.boost_qa.configuration import Loss
 from tests.tiny_lake import TinyLake
 
 MESSAGE = {"from": st.sampled_from(["human", "gpt", "system"]), "value": st.sampled_from(["", " ", "x"])}
@@ -59,7 +60,7 @@ RECORD: dict[str, Any] = {
 
 @pytest.mark.parametrize(("system", "expected"), [(None, ""), ("Be brief.", "Be brief.")])
 def test_a_dialogue_becomes_a_sharegpt_row(system: str | None, expected: str) -> None:
-    row = sharegpt_row({**RECORD, "system": system})
+    row = sharegpt_row({**RECORD, "system": system}, "all")
     assert [turn["from"] for turn in row["conversations"]] == ["human", "gpt", "human", "gpt"]
     assert row["conversations"][1] == {"from": "gpt", "value": "3"}
     assert row["trains"] == [False, True, False, True]
@@ -78,7 +79,7 @@ def test_a_dialogue_becomes_a_sharegpt_row(system: str | None, expected: str) ->
 )
 def test_what_llama_factory_would_skip_is_an_error_that_names_the_dialogue(changes: dict[str, Any], fault: str) -> None:
     with pytest.raises(AssemblyError, match=f"dialogue d1 .*{fault}"):
-        sharegpt_row({**RECORD, **changes})
+        sharegpt_row({**RECORD, **changes}, "all")
 
 
 def test_no_release_is_published_with_a_dialogue_that_would_be_skipped(tiny_lake: TinyLake) -> None:
@@ -86,3 +87,21 @@ def test_no_release_is_published_with_a_dialogue_that_would_be_skipped(tiny_lake
     with pytest.raises(AssemblyError, match=f"dialogue {tiny_lake.dialogues['apples'].dialogue_id} .* turn 2 is empty"):
         tiny_lake.release()
     assert tiny_lake.lake.store.list("boost_qa") == []
+
+
+@pytest.mark.parametrize(
+    ("found", "loss", "expected"),
+    [
+        ("wrong right", "all", [1, 3]),
+        ("wrong right", "final", [3]),
+        ("wrong right", "unless_wrong", [3]),
+        ("right right", "unless_wrong", [1, 3]),
+        ("unknown right", "unless_wrong", [1, 3]),
+        ("wrong wrong", "unless_wrong", []),
+    ],
+)
+def test_loss_falls_on_the_turns_that_the_release_rules_choose(found: str, loss: Loss, expected: list[int]) -> None:
+    answers = iter(found.split())
+    turns = [turn | {"final_answer": next(answers) if turn["side"] == "gpt" else None} for turn in TURNS]
+    trains = trained_turns([bool(turn["trains"]) for turn in turns], turns, loss)
+    assert [place for place, flag in enumerate(trains) if flag] == expected

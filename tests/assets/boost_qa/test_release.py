@@ -88,6 +88,18 @@ def test_a_near_duplicate_of_a_training_question_leaves_the_test_split(tiny_lake
     assert "apples" not in left
 
 
+def test_by_the_rules_wrong_answers_carry_no_loss_and_a_dialogue_without_any_is_left_out(tiny_lake: TinyLake) -> None:
+    tiny_lake.change("verbs", finals=(None, "wrong", None, "wrong"))
+    tiny_lake.change("apples", finals=(None, "wrong", None, "right"))
+    every = tiny_lake.release()
+    release = tiny_lake.release(loss="unless_wrong")
+    assert removed(tiny_lake, release)["verbs"] == ("untrained", "loss_unless_wrong")
+    trains = {row["id"]: row["trains"] for row in rows(tiny_lake, release).to_dicts()}
+    assert trains[tiny_lake.dialogues["apples"].dialogue_id] == [False, False, False, True]
+    assert "loss" not in every.manifest["configuration"]["rules"]  # as in releases of earlier versions
+    assert release.id != every.id
+
+
 @pytest.mark.parametrize("where", ["question", "answer", "words"])
 def test_a_benchmark_question_in_question_answer_or_dialogue_keeps_the_row_out(
     tiny_lake: TinyLake, tmp_path: Path, where: str
@@ -103,7 +115,7 @@ def test_rows_that_are_sorted_in_many_slices_are_in_the_same_order(tiny_lake: Ti
     def ids(slice_rows: int, name: str) -> list[str]:
         with open_partitions(tiny_lake.lake, selection, [], tmp_path / name) as connection:
             remove_unfit(connection, 0.8)
-            return [row["id"] for row in release_rows(connection, BenchmarkScreen([], 13), [], slice_rows)]
+            return [row["id"] for row in release_rows(connection, BenchmarkScreen([], 13), "all", [], slice_rows)]
 
     selection = select_partitions(tiny_lake.lake, ReleaseRules(), PROFILE, tiny_lake.expected, [])
     assert ids(2, "sliced") == ids(1000, "whole")
