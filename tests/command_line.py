@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from master_dagster.cli.app import app
+from master_dagster.terminal import console
 from tests.sample_project import SampleProject
 
 PROJECT = Path(__file__).parents[1]
@@ -31,8 +32,10 @@ def set_environment(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> 
     home = project.folder / "dagster_home"
     home.mkdir(exist_ok=True)
     shutil.copy(PROJECT / "infra" / "dagster.yaml", home / "dagster.yaml")
-    monkeypatch.chdir(project.folder)  # without the .env of this repository
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("MASTER_PROJECT", str(project.folder))  # without the .env of this repository
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "200")  # of other processes
+    monkeypatch.setattr(console, "_width", 200)
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)

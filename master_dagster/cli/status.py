@@ -26,6 +26,7 @@ from master_dagster.cli.estimate import estimate_planned, with_totals
 from master_dagster.estimates import headline
 from master_dagster.maintenance.dead_runs import as_utc, find_dead_runs
 from master_dagster.settings import Deployment, load_deployment
+from master_dagster.steps import open_instance
 from master_dagster.terminal import console, print_json
 from resources.lake.published_folders import LATEST
 from resources.lake.records import PartitionRecord
@@ -54,7 +55,7 @@ def print_status(as_json: bool) -> None:
     deployment = load_deployment()
     status = lake_status(deployment)
     if os.environ.get("DAGSTER_HOME"):
-        with DagsterInstance.get() as instance:
+        with open_instance() as instance:
             status |= {"runs": runs_status(instance, datetime.now(UTC))}
     estimate = estimate_planned(deployment)[0] if status["partitions"] else None
     if as_json:

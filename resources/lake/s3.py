@@ -123,7 +123,7 @@ class S3Store:
         try:
             client.head_bucket(Bucket=self.bucket)
         except (ClientError, BotoCoreError) as error:
-            if isinstance(error, BotoCoreError) and is_transient(error):
+            if isinstance(error, UNREACHABLE):  # a refused certificate among them, which no repetition changes
                 with self._explained("HeadBucket", ""):
                     raise
         finally:

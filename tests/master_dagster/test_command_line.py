@@ -1,6 +1,7 @@
 """`dagster asset materialize` in a process of its own."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -94,10 +95,10 @@ def test_a_command_that_is_interrupted_and_repeated_pays_for_no_answer_twice(
     assert " - DEBUG - " not in output
     for line in (
         "1 of 1 partitions are written; nothing is left",
-        "4 dialogues are accepted",
-        f"In {shell.folder}",
+        f"In {shell.project.folder}",
     ):
         assert line in output
+    assert re.search(r"(\d+) of \1 dialogues are accepted", output)
     assert not answered & set(requests_of(endpoint.chats[before:]))
     lake = shell.project.deployment.lake()
     assert [record.name for table in (DIALOGUES, SCORED) for record in lake.records(table)] == [PARTITION, PARTITION]

@@ -11,6 +11,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from master_dagster.cli.chat import ShownDialogue, print_chat
 from master_dagster.cli.show import best_dialogue, show_best
+from master_dagster.terminal import console
 from resources.lake.tables import Lake
 from tests.command_line import run_command, set_environment
 from tests.sample_project import FinishedProject, SampleProject
@@ -125,7 +126,10 @@ def test_scores_of_other_dialogues_are_not_shown(
     ],
     ids=["escape sequences", "markup", "direction and C1", "emoji codes"],
 )
-def test_what_models_and_seeds_say_changes_no_terminal(lake: Lake, capsys: Output, text: str, printed: str) -> None:
+def test_what_models_and_seeds_say_changes_no_terminal(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: Output, text: str, printed: str
+) -> None:
+    monkeypatch.setattr(console, "_width", 200)
     best = best_dialogue(lake)
     dialogue: dict[str, Any] = {**best.dialogue, "turns": [{**best.dialogue["turns"][0], "text": text}]}
     scores = {**(best.scores or {}), "judge_reason": text, "judge_model": text}
