@@ -25,7 +25,8 @@ def matching_partitions(lake: Lake, scenarios: Iterable[str], patterns: Sequence
     planned = [f"{scenario}|{plan.keys['shard']}" for scenario in scenarios for plan in lake.records(DIALOGUE_PLANS)]
     if not planned:
         raise ConfigurationError(
-            "no partition is planned yet: materialise raw_seeds, seed_embeddings and dialogue_plans"
+            "no partition is planned yet: materialise raw_seeds, seed_embeddings and dialogue_plans, or give "
+            "`master-dagster run`, which plans, shows the estimate and asks"
         )
     found = [key for key in planned if not patterns or any(fnmatchcase(key, pattern) for pattern in patterns)]
     if not found:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from dagster import DagsterError, DagsterInstance, Definitions
+from dagster import DagsterError, DagsterEventType, DagsterInstance, Definitions, ExecuteInProcessResult
 
 from assets.framework.partitions import FREE_VARIANTS, SHARDS
 from assets.seeds.mirror import mirror_shards
-from master_dagster.automation.failures import first_cause
+from master_dagster.automation.failures import first_cause, first_message
 from master_dagster.settings import Deployment
 from master_dagster.settings_folder import settings_folder
 from master_dagster.terminal import console
@@ -75,7 +75,7 @@ def run_step(
     seconds = time.monotonic() - started
     if not result.success:
         failures = [event for event in result.all_events if event.is_step_failure]
-        message = first_cause(failures[0]) if failures else "see the run in the UI"
+        message = first_cause(failures[0]) if failures else _run_error(result)
         if "DagsterExecutionInterruptedError" in message:
             raise KeyboardInterrupt
         raise StepFailed(f"{names} failed in run {result.run_id}:\n{message.strip()}")
@@ -86,6 +86,12 @@ def run_step(
         if not check.passed:
             line = f"       check {check.check_name} failed: {check.description or 'see the asset in the UI'}"
             console.print(line, style="yellow", markup=False, soft_wrap=True)
+
+
+def _run_error(result: ExecuteInProcessResult) -> str:
+    """Why a run failed before its first step, such as a resource that cannot be opened."""
+    ends = [event for event in result.all_events if event.event_type == DagsterEventType.RUN_FAILURE]
+    return first_message(ends[0].job_failure_data.error) if ends else "see the run in the UI"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from typing import Any
 
 from dagster import DagsterEvent, DagsterRun
 
@@ -56,10 +57,17 @@ def first_cause(failure: DagsterEvent) -> str:
     data = failure.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
-    error = data.error
+    return first_message(data.error)
+
+
+def first_message(error: Any) -> str:
+    """The message of the first error of a chain (a `SerializableErrorInfo`) that is not one of Dagster's wrappers.
+
+    Empty where there is none.
+    """
     while error and error.cause and (error.cls_name or "").startswith("Dagster"):
         error = error.cause
-    return error.message.strip() if error else ""
+    return str(error.message).strip() if error else ""
 
 
 def _partitions(run: DagsterRun) -> str:

@@ -64,7 +64,8 @@ def check_port(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         raise CannotServe(
-            f"The UI cannot listen on {host}:{port}: {error.strerror}. Choose another port: make ui PORT={port + 100}"
+            f"The UI cannot listen on {host}:{port}: {error.strerror}. Choose another port: "
+            f"master-dagster ui --port {port + 100}, or make ui PORT={port + 100}"
         ) from None
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+import yaml
 
 from resources import progress
 from tests.command_line import Terminal, run_command, set_environment
@@ -107,3 +108,15 @@ def test_without_an_instance_the_message_names_the_variable(
     shown = capsys.readouterr().out
     assert "Write DAGSTER_HOME=" in shown
     assert "Traceback" not in shown
+
+
+def test_a_run_that_fails_before_its_first_step_names_the_cause(
+    configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = yaml.safe_load((configured.folder / "profile.yaml").read_text())
+    profile["endpoints"]["vectors"] = {**profile["endpoints"]["fake"], "api_key_env": "KEY_OF_THE_EMBEDDER"}
+    profile["embedder"]["endpoint"] = "vectors"
+    (configured.folder / "profile.yaml").write_text(yaml.safe_dump(profile))
+    monkeypatch.delenv("KEY_OF_THE_EMBEDDER", raising=False)
+    assert run_command("run", "--yes") == 1
+    assert "KEY_OF_THE_EMBEDDER" in capsys.readouterr().out

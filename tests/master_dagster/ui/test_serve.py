@@ -18,5 +18,5 @@ def test_a_busy_port_is_noticed_before_anything_starts(tmp_path: Path) -> None:
     assert ended.returncode == 1
     (line,) = ended.stdout.splitlines()
     assert line.startswith(f"The UI cannot listen on 127.0.0.1:{port}: ")
-    assert line.endswith(f"Choose another port: make ui PORT={port + 100}")
+    assert line.endswith(f"make ui PORT={port + 100}")
     assert list(tmp_path.iterdir()) == []
