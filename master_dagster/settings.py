@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from dagster import DagsterInvalidDefinitionError, ScheduleDefinition
-from dotenv import load_dotenv
+from dagster import AssetSpec, DagsterInvalidDefinitionError, ScheduleDefinition
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -28,7 +27,7 @@ from assets.training_programs.recipe import Training, load_training
 from assets.training_sets.ablations import ablations
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
 from master_dagster.automation.due import NightlyLimits
-from master_dagster.settings_folder import ENCODING, settings_folder
+from master_dagster.settings_folder import load_dot_env, settings_folder
 from resources.chat.profile import Profile, load_profile
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 from resources.lake.store import S3Options
@@ -189,16 +188,23 @@ class Settings(BaseSettings):
     @classmethod
     def _owners_are_teams_or_addresses(cls, value: str) -> str:
         for owner in listed(value):
-            if not owner.startswith("team:") and "@" not in owner:
-                raise ValueError(f"{owner!r} should be `team:name` or an e-mail address")
+            try:
+                AssetSpec("any", owners=[owner])
+            except DagsterInvalidDefinitionError:
+                raise ValueError(f"{owner!r} should be `team:name` or an e-mail address") from None
         return value
 
     @field_validator("tags")
     @classmethod
     def _tags_have_values(cls, value: str) -> str:
         for tag in listed(value):
-            if not all(part.strip() for part in tag.partition("=")):
-                raise ValueError(f"{tag!r} should be name=value")
+            name, _, given = tag.partition("=")
+            try:
+                AssetSpec("any", tags={name.strip(): given.strip()})
+            except DagsterInvalidDefinitionError:
+                raise ValueError(f"{tag!r} should be name=value, of letters, digits, '-', '_' and '.'") from None
+            if not name.strip() or not given.strip():
+                raise ValueError(f"{tag!r} should be name=value, of letters, digits, '-', '_' and '.'")
         return value
 
     @property
@@ -262,7 +268,7 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: names every wrong setting, its value and what is allowed.
     """
-    load_dotenv(settings_folder() / ".env", encoding=ENCODING)
+    load_dot_env(settings_folder())
     messages = misspelled(os.environ)
     settings = None
     try:

@@ -1,6 +1,7 @@
 """Where the settings are. Apart from `settings`, which imports every stage."""
 
 import os
+import re
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -8,6 +9,7 @@ from dotenv import dotenv_values
 from resources.configuration import ConfigurationError
 
 PROJECT = Path(__file__).parents[1]
+SETTING = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:export\s+)?MASTER_", re.MULTILINE)
 ENCODING = "utf-8-sig"  # of `.env`: some editors begin a file with a byte order mark
 
 
@@ -30,13 +32,39 @@ def settings_folder() -> Path:
     return found or (PROJECT if (PROJECT / ".env").is_file() else here)
 
 
+def read_dot_env(folder: Path) -> dict[str, str | None]:
+    """The variables of a folder's `.env`; none where there is none.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not UTF-8.
+    """
+    dot_env = folder / ".env"
+    try:
+        return dotenv_values(dot_env, encoding=ENCODING)
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{dot_env} is not UTF-8: save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigurationError(f"{dot_env} cannot be read: {error.strerror}") from None
+
+
+def load_dot_env(folder: Path) -> None:
+    """Put the variables of a folder's `.env` into the environment, where those that are set take precedence.
+
+    Raises:
+        ConfigurationError: see `read_dot_env`.
+    """
+    for name, value in read_dot_env(folder).items():
+        if value is not None:
+            os.environ.setdefault(name, value)
+
+
 def _has_settings(dot_env: Path) -> bool:
     """Whether a `.env` is ours: in the folder of this code, or with settings. Other programs write such files too."""
     if dot_env.parent == PROJECT and dot_env.is_file():
         return True
     try:
-        return any(name.startswith("MASTER_") for name in dotenv_values(dot_env, encoding=ENCODING))
-    except (OSError, UnicodeDecodeError):
+        return bool(SETTING.search(dot_env.read_bytes()))
+    except OSError:
         return False
 
 
@@ -49,7 +77,7 @@ def check_dagster_home() -> None:
         ConfigurationError: names the folder and the variable.
     """
     dot_env = settings_folder() / ".env"
-    home = dotenv_values(dot_env, encoding=ENCODING).get("DAGSTER_HOME")
+    home = read_dot_env(dot_env.parent).get("DAGSTER_HOME")
     if home and "DAGSTER_HOME" not in os.environ and not dot_env.parent.samefile(Path.cwd()):
         raise ConfigurationError(
             f"Dagster does not read {dot_env} from this folder: give the command in {dot_env.parent}, or with the "

@@ -45,14 +45,14 @@ _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 120  # characters
 
 # Types of faults whose input is never shown: it may be a misplaced secret, and messages go to logs and metadata.
 NEVER_SHOWN = {"extra_forbidden", "missing"}
-MAY_HOLD_A_SECRET = re.compile("key|token(?!s)|secret|password|url", re.IGNORECASE)
+MAY_HOLD_A_SECRET = re.compile("key|token(?!s)|secret|password|url|webhook", re.IGNORECASE)
 
 
 def describe_faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One line per fault: `endpoints.openai.max_concurrency: Input should be greater than 0 (given: 0)`.
 
     The given value is left out where it may be a secret: under an unknown key, and under a name with key, token,
-    secret, password or url in it.
+    secret, password, url or webhook in it.
 
     Args:
         error: pydantic's error.

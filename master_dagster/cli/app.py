@@ -22,10 +22,10 @@ class Commands(TyperGroup):
         """Run the command that the arguments name. An error with a message of ours ends it with exit code 1."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):  # Abort: Ctrl-C at a question
             console.print("Stopped. The same command continues.", style="yellow")
             raise typer.Exit(130) from None
-        except (typer.Exit, typer.Abort):
+        except typer.Exit:
             raise
         except Exception as error:
             from master_dagster.steps import StepFailed  # not before: the help of a command imports no Dagster

@@ -4,6 +4,7 @@ from assets.dialogues.show_prompts import planned_tasks, shown_dialogue
 from master_dagster.settings import load_deployment
 from master_dagster.terminal import console
 from resources.configuration import ConfigurationError
+from resources.outside_text import clean_text
 
 
 def print_prompts(dialogues: int) -> None:
@@ -20,4 +21,4 @@ def print_prompts(dialogues: int) -> None:
         )
     for task in tasks:
         for text in shown_dialogue(deployment.scenarios, task):
-            console.print(f"{text}\n", markup=False, soft_wrap=True)
+            console.print(f"{clean_text(text)}\n", markup=False, soft_wrap=True)

@@ -23,6 +23,8 @@ from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError, unknown_name
 from resources.embedder import open_embedder
 from resources.lake.tables import Lake
+from resources.model_servers.embedded.lease import EmbeddedServerError
+from resources.model_servers.embedded.weights import EmbeddedModelMissing
 from resources.scratch import scratch_folder
 
 DIALOGUES = 5
@@ -59,15 +61,18 @@ def try_seeds(count: int | None, max_usd: float, scenario: str | None, as_json: 
             service = ChatService(deployment.profile, lake.store, budget)
             rules, regenerations = deployment.quality_rules, GenerationConfig().regenerations
             run = PreviewRun(service, deployment.scenarios, deployment.prompts, rules, regenerations)
+            unpriced = unpriced_models(deployment.profile, run.roles(preview.tasks))
+            if unpriced and not as_json:
+                warn_of_prices(unpriced)
             with waiting(f"Generating dialogues: {len(preview.tasks)} …", quiet=as_json):
                 usage = run_async(run.run(preview.tasks, folder.name, show))
     except KeyboardInterrupt:
         console.print("Stopped. Nothing of a try is kept.", style="yellow")
         raise typer.Exit(130) from None
     if as_json:
-        print_json(result_json(shown, preview, usage))
+        print_json(result_json(shown, preview, usage, unpriced))
     else:
-        show_result(shown, usage, unpriced_models(deployment.profile, run.roles(preview.tasks)))
+        show_result(shown, usage)
 
 
 def chosen_scenarios(deployment: Deployment, scenario: str | None) -> list[str]:
@@ -120,20 +125,30 @@ def errors_explained(shown: Sequence[ShownDialogue], count: int) -> Iterator[Non
     except BudgetSpent as error:
         reason = str(error).partition(";")[0]
         raise StepFailed(f"{reason} after {len(shown)} of {count} dialogues; raise --max-usd") from error
-    except (SeedsError, EmbeddingError, PlanError, EndpointUnusable) as error:
+    except (
+        SeedsError,
+        EmbeddingError,
+        PlanError,
+        EndpointUnusable,
+        EmbeddedModelMissing,
+        EmbeddedServerError,
+    ) as error:
         raise StepFailed(str(error)) from error
 
 
-def show_result(shown: Sequence[ShownDialogue], usage: Usage, unpriced: Sequence[str]) -> None:
+def show_result(shown: Sequence[ShownDialogue], usage: Usage) -> None:
     """Print how many dialogues were accepted, what they cost, and the next command."""
     accepted = sum(bool(one.scores and one.scores["accepted"]) for one in shown)
     tokens = usage.prompt_tokens + usage.completion_tokens
     cost = f"${usage.cost:,.4f}" if usage.cost else "$0.00"
     console.print(f"{accepted} of {len(shown)} accepted; {tokens:,} tokens, {cost}. Nothing was written to the lake.")
-    if unpriced:
-        line = f"The profile has no price for {', '.join(unpriced)}: these calls counted as $0, also for --max-usd."
-        console.print(line, style="yellow", markup=False, soft_wrap=True)
     console.print("Next: master-dagster run")
+
+
+def warn_of_prices(unpriced: Sequence[str]) -> None:
+    """Say that some models have no price, before they are called."""
+    line = f"The profile has no price for {', '.join(unpriced)}: their calls count as $0, also for --max-usd."
+    console.print(line, style="yellow", markup=False, soft_wrap=True)
 
 
 def unpriced_models(profile: Profile, roles: Sequence[str]) -> list[str]:
@@ -143,11 +158,14 @@ def unpriced_models(profile: Profile, roles: Sequence[str]) -> list[str]:
     return sorted(remote - set(profile.prices))
 
 
-def result_json(shown: Sequence[ShownDialogue], preview: Preview, usage: Usage) -> dict[str, Any]:
+def result_json(
+    shown: Sequence[ShownDialogue], preview: Preview, usage: Usage, unpriced: Sequence[str]
+) -> dict[str, Any]:
     """Everything that was made, for a program to read."""
     return {
         "dialogues": [one.as_json() for one in shown],
         "left_out": preview.left_out,
         "tokens": usage.prompt_tokens + usage.completion_tokens,
         "cost": usage.cost,
+        "models_without_price": list(unpriced),
     }

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from dotenv import load_dotenv
 
-from master_dagster.settings_folder import ENCODING, settings_folder
+from master_dagster.settings_folder import load_dot_env, settings_folder
 from master_dagster.ui.request_check import HOSTS_VARIABLE
 from resources.configuration import ConfigurationError
 
@@ -40,7 +39,7 @@ def serve(host: str, port: int) -> None:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts with & ignore SIGINT
     folder = settings_folder()
-    load_dotenv(folder / ".env", encoding=ENCODING)
+    load_dot_env(folder)
     names = [os.environ.get(HOSTS_VARIABLE, ""), f"[{host}]" if ":" in host else host]
     os.environ[HOSTS_VARIABLE] = ",".join(names)
     location = {"python_module": {**CODE_LOCATION, "working_directory": str(folder)}}

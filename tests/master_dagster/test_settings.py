@@ -310,7 +310,9 @@ def test_every_line_of_the_example_names_a_setting_and_is_valid(monkeypatch: pyt
     ("setting", "value", "message"),
     [
         ("MASTER_OWNERS", "team:nlp, anna", "'anna' should be `team:name` or an e-mail address"),
+        ("MASTER_OWNERS", "a@", "'a@' should be `team:name` or an e-mail address"),
         ("MASTER_TAGS", "nlp", "'nlp' should be name=value"),
+        ("MASTER_TAGS", "cost center=R&D", "'cost center=R&D' should be name=value"),
     ],
 )
 def test_owners_and_tags_that_dagster_would_refuse_are_reported(
@@ -330,3 +332,19 @@ def test_owners_tags_and_freshness_reach_the_assets(project: SampleProject) -> N
         assert list(asset.owners) == ["team:nlp", "anna@example.com"]
         assert asset.tags["cost-center"] == "nlp"
         assert (asset.freshness_policy is not None) == (key.path == ["boost_qa"])
+
+
+def test_a_webhook_is_a_secret_also_where_it_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_ALERT_WEBHOOK", "hooks.example.com/services/T0/SECRET")
+    with pytest.raises(
+        ConfigurationError, match="MASTER_ALERT_WEBHOOK: should be an http:// or https:// address"
+    ) as raised:
+        load_settings()
+    assert "SECRET" not in str(raised.value)
+
+
+def test_a_dot_env_that_is_not_utf_8_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_bytes("MASTER_LAKE_ROOT=Größe".encode("latin-1"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"\.env is not UTF-8: save it as UTF-8"):
+        load_settings()

@@ -57,7 +57,7 @@ def test_dialogues_are_printed_with_verdicts_and_nothing_reaches_the_lake(
     assert "wrong_step: the judge finds a wrong step" in shown
     assert "judge (judge): It does not add up." in shown
     assert "2 of 3 accepted" in shown
-    assert re.search("no price for .*, judge, .*: these calls counted as [$]0", shown)
+    assert re.search("no price for .*, judge, .*: their calls count as [$]0", shown)
     assert not (configured.folder / "lake").exists()
 
 
