@@ -13,8 +13,6 @@ from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 
-FILES = ("seeds", "profile", "scenarios", "prompts", "training", "trainer", "benchmarks", "served")
-
 
 class BoostQAScaffolder(Scaffolder):
     """Writes `defs.yaml` with the settings that nearly every project changes."""
@@ -48,15 +46,8 @@ def configured(settings: Mapping[str, Any], folder: Path) -> Deployment:
     if unknown := sorted(set(settings) - set(Settings.model_fields)):
         raise ConfigurationError(f"no setting is called {', '.join(unknown)}: see docs/configuration.md")
     try:
-        valid = Settings(**{name: in_project(folder, name, value) for name, value in settings.items()})
+        valid = Settings(**settings)
     except ValidationError as error:
         faults = describe_faults(error, Settings)
         raise ConfigurationError(fault_list("the settings are not valid:", faults)) from None
-    return load_deployment(valid)
-
-
-def in_project(folder: Path, name: str, value: Any) -> Any:
-    """A setting whose relative path starts at the project's folder; shipped names and other settings as they are."""
-    if (name == "lake_root" and "://" not in str(value)) or (name in FILES and (folder / str(value)).exists()):
-        return str(folder / str(value))
-    return value
+    return load_deployment(valid.in_folder(folder))

@@ -9,7 +9,7 @@ from dagster import ConfigurableResource, InitResourceContext, ResourceDependenc
 
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, end_dead_runs, this_process
 from master_dagster.maintenance.origin import add_origin
-from master_dagster.settings import Deployment, named_file
+from master_dagster.settings import Deployment
 from resources.chat.budget import Budget
 from resources.chat.profile import load_profile
 from resources.chat.service import ChatService
@@ -95,9 +95,9 @@ class JobLauncherResource(ConfigurableResource[JobLauncher]):
 def dagster_resources(deployment: Deployment) -> dict[str, Any]:
     """The resources of a deployment by name."""
     settings = deployment.settings
-    profile, s3 = named_file(settings.profile), settings.s3
+    profile, s3 = settings.profile, settings.s3
     lake = LakeResource(
-        root=settings.lake_address,
+        root=settings.lake_root,
         s3_endpoint_url=s3.endpoint_url,
         s3_encryption=s3.encryption,
         s3_kms_key=s3.kms_key,
@@ -111,7 +111,7 @@ def dagster_resources(deployment: Deployment) -> dict[str, Any]:
             lake=lake,
         ),
         "embedder": EmbedderResource(profile=profile),
-        "job_launcher": JobLauncherResource(trainer=named_file(settings.trainer), lake=lake),
+        "job_launcher": JobLauncherResource(trainer=settings.trainer, lake=lake),
         "seeds_configuration": deployment.seeds,
         "scenarios": deployment.scenarios,
         "prompts": deployment.prompts,

@@ -1,7 +1,7 @@
 """The settings of this deployment, from the environment and `.env`, and the configuration files that they name."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,12 +14,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
 from assets.dialogue_plans.configuration import PlanRules, load_plan_rules
-from assets.dialogues.load_scenarios import STANDARD, load_scenarios
+from assets.dialogues.load_scenarios import SETS, STANDARD, load_scenarios
 from assets.evaluation.configuration import BENCHMARK_KINDS, Benchmarks, load_benchmarks
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules, load_quality_rules
-from assets.quality.prompts import load_prompts
+from assets.quality.prompts import SHIPPED, load_prompts
 from assets.quality.rubric import check_rubrics
 from assets.quality.schema import SIGNALS
 from assets.seeds.configuration import SEED_SOURCES, SeedsConfiguration, load_seeds_configuration
@@ -40,17 +40,19 @@ Loaded = TypeVar("Loaded")
 PLUGIN_GROUPS: tuple[PluginGroup[Any], ...] = (SIGNALS, SEED_SOURCES, TRAINING_BACKENDS, BENCHMARK_KINDS)
 
 
-def _in_settings_folder(name_or_path: str) -> str:
-    """A relative path as absolute if another folder than the working directory has the settings; others as they are."""
-    folder = settings_folder()
-    path = Path(name_or_path).expanduser()
-    return name_or_path if folder == Path.cwd() or path.is_absolute() else str(folder / path)
-
-
-def named_file(name_or_path: str) -> str:
-    """The value of a setting that names a file: a path starts at `settings_folder`, a shipped name stays as it is."""
-    path = _in_settings_folder(name_or_path)
-    return path if Path(path).exists() else name_or_path
+FILES = (
+    "seeds",
+    "profile",
+    "plan_rules",
+    "quality_rules",
+    "release_rules",
+    "comparison_rules",
+    "training",
+    "trainer",
+    "benchmarks",
+    "served",
+)
+"""Settings that name a shipped configuration or the path of a YAML file."""
 
 
 def listed(value: str) -> list[str]:
@@ -229,10 +231,28 @@ class Settings(BaseSettings):
             raise ValueError("MASTER_DEPLOYMENT=aws needs MASTER_LAKE_ROOT=s3://bucket/prefix")
         return self
 
-    @property
-    def lake_address(self) -> str:
-        """The lake's folder or `s3://` address; a relative folder starts at `settings_folder`."""
-        return self.lake_root if "://" in self.lake_root else _in_settings_folder(self.lake_root)
+    def in_folder(self, folder: Path) -> Self:
+        """These settings with absolute paths where relative ones start at another folder than the working directory.
+
+        Shipped names stay as they are, also where the folder has a file or a folder of such a name.
+        """
+        if folder == Path.cwd():
+            return self
+
+        def absolute(value: str) -> str:
+            return str(folder / Path(value).expanduser())
+
+        def absolute_folder(value: str, shipped: Container[str]) -> str:
+            return absolute(value) if value not in shipped and Path(absolute(value)).is_dir() else value
+
+        given = {name: getattr(self, name) for name in FILES}
+        paths = {name: absolute(value) for name, value in given.items() if Path(absolute(value)).is_file()}
+        paths["scenarios"] = ",".join(absolute_folder(name, SETS) for name in listed(self.scenarios))
+        if self.prompts:
+            paths["prompts"] = absolute_folder(self.prompts, [path.name for path in SHIPPED.iterdir()])
+        if "://" not in self.lake_root:
+            paths["lake_root"] = absolute(self.lake_root)
+        return self.model_copy(update=paths)
 
     @property
     def s3(self) -> S3Options:
@@ -268,7 +288,8 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: names every wrong setting, its value and what is allowed.
     """
-    load_dot_env(settings_folder())
+    folder = settings_folder()
+    load_dot_env(folder)
     messages = misspelled(os.environ)
     settings = None
     try:
@@ -279,7 +300,7 @@ def load_settings() -> Settings:
             messages.append(message if setting.startswith("(") else f"MASTER_{setting.upper()}: {message}")
     if settings is None or messages:
         raise ConfigurationError(fault_list("settings (environment or .env) are not valid:", messages))
-    return settings
+    return settings.in_folder(folder)
 
 
 @dataclass(frozen=True)
@@ -302,7 +323,7 @@ class Deployment:
 
     def lake(self) -> Lake:
         """The lake of this deployment."""
-        return Lake.at(self.settings.lake_address, self.settings.s3)
+        return Lake.at(self.settings.lake_root, self.settings.s3)
 
     def check_keys(self) -> None:
         """Check the key of every model that generates or judges dialogues, before the first of them is asked.
@@ -332,17 +353,16 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
             return None
 
     def read(setting: str, load: Callable[[str], Loaded]) -> Loaded | None:
-        return read_named(f"MASTER_{setting.upper()}", named_file(getattr(settings, setting)), load)
+        return read_named(f"MASTER_{setting.upper()}", getattr(settings, setting), load)
 
     profile = None
     with suppress(ConfigurationError):  # read for its prompts; reported below, with the roles that it lacks
-        profile = load_profile(named_file(settings.profile))
-    prompt_set, named_by = named_file(settings.prompts) if settings.prompts else "", "MASTER_PROMPTS"
+        profile = load_profile(settings.profile)
+    prompt_set, named_by = settings.prompts or "", "MASTER_PROMPTS"
     if profile and not prompt_set:
         prompt_set, named_by = profile.prompts, "MASTER_PROFILE: prompts"
     prompts = read_named(named_by, prompt_set, load_prompts) if prompt_set else None
-    folders = ",".join(map(named_file, listed(settings.scenarios)))
-    scenarios = read_named("MASTER_SCENARIOS", folders, lambda names: load_scenarios(names, prompt_set or STANDARD))
+    scenarios = read("scenarios", lambda names: load_scenarios(names, prompt_set or STANDARD))
     plan_rules = read("plan_rules", load_plan_rules)
     benchmarks = read("benchmarks", load_benchmarks)
     needed = {role: f"scenario {one.title}" for one in (scenarios or {}).values() for role in one.roles}

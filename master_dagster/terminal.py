@@ -11,6 +11,7 @@ from rich.console import Console
 from resources.configuration import ConfigurationError
 
 console = Console(highlight=False)
+error_console = Console(highlight=False, stderr=True)  # not among the lines that a program reads
 
 
 def print_json(content: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from master_dagster.cli.app import app
-from master_dagster.terminal import console
+from master_dagster.terminal import console, error_console
 from tests.sample_project import SampleProject
 
 PROJECT = Path(__file__).parents[1]
@@ -36,6 +36,12 @@ def set_environment(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MASTER_PROJECT", str(project.folder))  # without the .env of this repository
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("COLUMNS", "200")  # of other processes
-    monkeypatch.setattr(console, "_width", 200)
+    for one in (console, error_console):
+        monkeypatch.setattr(one, "_width", 200)
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
+
+
+def output_of(capsys: pytest.CaptureFixture[str]) -> str:
+    """All that was printed since the last call, errors at the end."""
+    return "".join(capsys.readouterr())

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from master_dagster.terminal import console
+from master_dagster.terminal import error_console
 from resources.configuration import ConfigurationError
 
 EXIT_CODES = "Exit codes: 0 success; 1 a wrong setting or a failed run; 2 a wrong command line; 130 stopped by Ctrl-C."
@@ -23,9 +23,9 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, typer.Abort):  # Abort: Ctrl-C at a question
-            console.print("Stopped. The same command continues.", style="yellow")
+            error_console.print("Stopped. The same command continues.", style="yellow")
             raise typer.Exit(130) from None
-        except typer.Exit:
+        except typer.Exit:  # of --help too, which is to import no Dagster
             raise
         except Exception as error:
             from master_dagster.steps import StepFailed  # not before: the help of a command imports no Dagster
@@ -33,7 +33,7 @@ class Commands(TyperGroup):
 
             if not isinstance(error, (ConfigurationError, StoreError, StepFailed)):
                 raise
-            console.print(str(error), style="red", markup=False, soft_wrap=True)
+            error_console.print(str(error), style="red", markup=False, soft_wrap=True)
             raise typer.Exit(1) from None
 
 

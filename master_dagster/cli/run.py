@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from contextlib import suppress
 
 import polars as pl
 from rich.table import Table as RichTable
@@ -14,10 +15,12 @@ from assets.seeds.schema import SEEDS
 from master_dagster.cli.estimate import estimate_planned, show_estimate
 from master_dagster.cli.show import show_best
 from master_dagster.graph import build_definitions
-from master_dagster.settings import load_deployment
+from master_dagster.settings import Deployment, load_deployment
 from master_dagster.settings_folder import PROJECT, settings_folder
 from master_dagster.steps import materialise_plans, materialise_release, open_instance, run_step
 from master_dagster.terminal import confirm, console
+from resources.configuration import ConfigurationError
+from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 
 SHOWN_REASONS = 5
@@ -35,7 +38,7 @@ def run(yes: bool) -> None:
     """
     started = time.monotonic()
     deployment = load_deployment()
-    definitions, lake, profile = build_definitions(deployment), deployment.lake(), deployment.profile
+    definitions, profile = build_definitions(deployment), deployment.profile
     console.print(f"Seeds {deployment.settings.seeds!r}, profile {profile.name!r}. {profile.description}", markup=False)
     with open_instance() as instance:
         materialise_plans(deployment, definitions, instance)
@@ -46,12 +49,21 @@ def run(yes: bool) -> None:
             confirm(yes)
         try:
             materialise_release(deployment, definitions, instance)
-        finally:
-            if lake.records(SCORED):
-                console.print(summary(lake, deployment.scenarios, time.monotonic() - started))
-                show_reasons(lake)
-                show_best(lake)
-    show_release(lake)
+        except BaseException:
+            with suppress(ConfigurationError, StoreError):  # the cause of the failure is reported, not this one
+                show_dialogues(deployment, started)
+            raise
+    show_dialogues(deployment, started)
+    show_release(deployment.lake())
+
+
+def show_dialogues(deployment: Deployment, started: float) -> None:
+    """Print what became of the dialogues in the lake, and the best one; nothing where none is scored."""
+    lake = deployment.lake()
+    if lake.records(SCORED):
+        console.print(summary(lake, deployment.scenarios, time.monotonic() - started))
+        show_reasons(lake)
+        show_best(lake)
 
 
 def summary(lake: Lake, scenarios: Scenarios, seconds: float) -> RichTable:

@@ -16,6 +16,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.estimate import Estimate
 from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.framework.partition_run import shown_keys
 from assets.framework.usage_metadata import paid
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
 from assets.quality.schema import SCORED
@@ -33,7 +34,7 @@ from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake
 
 READERS = 16  # footers that are read at once
-SHOWN = 5  # reasons, partitions or runs
+SHOWN = 5  # reasons
 STATES = ("current", "missing", "stale", "failed")
 COUNTS = """
     SELECT scenario, count(*), count(*) FILTER (accepted) FROM scored_dialogues GROUP BY scenario
@@ -179,7 +180,7 @@ def show_status(deployment: Deployment, status: Status, estimate: Estimate | Non
     if reasons:
         line(f"Rejected most: {', '.join(f'{name} {number:,}' for name, number in reasons)}")
     if status["failed"]:
-        line(f"Failed: {_some(status['failed'])}. Their runs in the UI say why.", "red")
+        line(f"Failed: {shown_keys(status['failed'])}. Their runs in the UI say why.", "red")
     line(f"Spent on dialogues and verdicts: {status['spent']['tokens']:,} tokens, ${status['spent']['cost']:,.2f}")
     release: Mapping[str, Any] | None = status["release"]
     if release:
@@ -188,7 +189,7 @@ def show_status(deployment: Deployment, status: Status, estimate: Estimate | Non
     else:
         line("Release: none")
     for name in ("checkpoints", "scores"):
-        line(f"{name.capitalize()}: {_some(status[name]) or 'none'}")
+        line(f"{name.capitalize()}: {shown_keys(status[name]) or 'none'}")
     _show_runs(line, status.get("runs"))
     if estimate and estimate.partitions:
         line(f"Due: {headline(estimate)}")
@@ -214,16 +215,11 @@ def _show_runs(line: Any, runs: Status | None) -> None:
     if runs is None:
         line("Runs: DAGSTER_HOME is not set, so Dagster's runs are not known", "yellow")
         return
-    line(f"Runs in progress: {_some([one['run'] for one in runs['in_progress']]) or 'none'}")
+    line(f"Runs in progress: {shown_keys([one['run'] for one in runs['in_progress']]) or 'none'}")
     if runs["dead"]:
-        line(f"Runs whose process is gone: {_some(runs['dead'])}. The next run marks them as failed.", "yellow")
+        line(f"Runs whose process is gone: {shown_keys(runs['dead'])}. The next run marks them as failed.", "yellow")
     if runs["failed"]:
         line(
             f"Runs that failed within {RECENT.days} days: {len(runs['failed'])}, the latest {runs['failed'][0]}",
             "yellow",
         )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
-from master_dagster.settings import Deployment, Settings, load_deployment, load_settings, named_file
+from master_dagster.settings import Deployment, Settings, load_deployment, load_settings
 from master_dagster.settings_folder import settings_folder
 from resources.chat.profile import Profile, load_profile
 from resources.configuration import ConfigurationError
@@ -73,11 +73,11 @@ def read_set_up() -> SetUp:
     except ConfigurationError as error:
         deployment_error = str(error)
     with suppress(ConfigurationError):
-        profile = load_profile(named_file(settings.profile))
+        profile = load_profile(settings.profile)
     with suppress(ConfigurationError):
-        seeds = load_seeds_configuration(named_file(settings.seeds))
+        seeds = load_seeds_configuration(settings.seeds)
     with suppress(RuntimeError):  # the check of the lake reports it
-        lake = Lake.at(settings.lake_address, settings.s3)
+        lake = Lake.at(settings.lake_root, settings.s3)
     return SetUp(folder, settings, None, deployment, deployment_error, profile, seeds, lake)
 
 

@@ -15,6 +15,7 @@ from assets.seeds.mirror import mirror_shards
 from assets.seeds.shards import all_shards
 from master_dagster.doctor.findings import Finding, SetUp
 from master_dagster.new_project import FILES
+from master_dagster.settings_folder import read_dot_env
 from resources.lake.format import check_format
 from resources.lake.store import Store, StoreError
 from resources.model_servers.embedded.weights import (
@@ -38,7 +39,7 @@ def check_lake(set_up: SetUp) -> Iterator[Finding]:
     """Whether the lake has this version's format and can be read and written, conditionally too."""
     if set_up.settings is None:
         return
-    address = set_up.settings.lake_address
+    address = set_up.settings.lake_root
     if set_up.lake is None:
         yield Finding(
             "lake", "fault", f"{address} is no lake", "set MASTER_LAKE_ROOT to a folder or s3://bucket/prefix"
@@ -93,6 +94,14 @@ def check_instance(set_up: SetUp) -> Iterator[Finding]:
             f"{home} has no dagster.yaml: Dagster's defaults hold, and runs that call models do not wait for each other"
         )
         yield Finding("instance", "warning", found, f"cp {FILES / 'dagster.yaml'} {home}")
+    written = read_dot_env(set_up.folder).get("DAGSTER_HOME")
+    if written and not Path(written).is_relative_to(set_up.folder):
+        found = (
+            f"{dot_env} names the instance {written}, which is outside of its folder: was the folder moved or copied?"
+        )
+        yield Finding(
+            "instance", "warning", found, f"write DAGSTER_HOME={set_up.folder / '.dagster'} if it is not meant"
+        )
     with DagsterInstance.get() as instance:
         try:
             shards = all_shards(set_up.lake) if set_up.lake else []
@@ -106,8 +115,8 @@ def check_instance(set_up: SetUp) -> Iterator[Finding]:
 def check_disk(set_up: SetUp) -> Iterator[Finding]:
     """Whether there is space where runs write: lake, instance and temporary files."""
     places = [Path(os.environ.get("DAGSTER_HOME") or tempfile.gettempdir()), Path(tempfile.gettempdir())]
-    if set_up.settings and "://" not in set_up.settings.lake_address:
-        places.insert(0, Path(set_up.settings.lake_address).absolute())
+    if set_up.settings and "://" not in set_up.settings.lake_root:
+        places.insert(0, Path(set_up.settings.lake_root).absolute())
     by_device: dict[int, tuple[Path, int]] = {}
     for place in places:
         existing = next((folder for folder in (place, *place.parents) if folder.exists()), Path("/"))

@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from master_dagster.settings_folder import load_dot_env, settings_folder
+from master_dagster.settings_folder import PROJECT, load_dot_env, settings_folder
 from master_dagster.ui.request_check import HOSTS_VARIABLE
 from resources.configuration import ConfigurationError
 
 WEBSERVER, CHECKED_WEBSERVER = "dagster_webserver", "master_dagster.ui.webserver"
-CODE_LOCATION = {"module_name": "master_dagster.definitions", "location_name": "master_dagster"}
+LOCATION = "master_dagster"
 
 
 class CannotServe(ConfigurationError):
@@ -42,10 +42,12 @@ def serve(host: str, port: int) -> None:
     load_dot_env(folder)
     names = [os.environ.get(HOSTS_VARIABLE, ""), f"[{host}]" if ":" in host else host]
     os.environ[HOSTS_VARIABLE] = ",".join(names)
-    location = {"python_module": {**CODE_LOCATION, "working_directory": str(folder)}}
+    # A project that `init` made has definitions of its own, to which its owner may add assets.
+    module = "definitions" if folder != PROJECT and (folder / "definitions.py").is_file() else f"{LOCATION}.definitions"
+    location = {"module_name": module, "location_name": LOCATION, "working_directory": str(folder)}
     with tempfile.TemporaryDirectory() as temporary, _checked_webserver():
         workspace = Path(temporary) / "workspace.yaml"
-        workspace.write_text(yaml.safe_dump({"load_from": [location]}))
+        workspace.write_text(yaml.safe_dump({"load_from": [{"python_module": location}]}))
         options = ["--workspace", str(workspace), "--host", host, "--port", str(port)]
         dev_command.main(options, prog_name="dg dev", standalone_mode=False)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from assets.dialogues.load_scenarios import SHIPPED
+from assets.quality.configuration import CONFIGURATIONS as RULES
 from master_dagster.component import configured
 from resources.configuration import ConfigurationError
 from tests.sample_project import SampleProject
@@ -72,8 +75,19 @@ def test_a_scaffolded_component_adds_the_graph_to_a_project(team: Path) -> None:
 def test_settings_are_those_of_the_component_and_paths_start_at_the_project(project: SampleProject) -> None:
     settings = {"seeds": "seeds.yaml", "profile": "profile.yaml", "lake_root": "lake"}
     deployment = configured(settings, project.folder)
-    assert deployment.settings.lake_address == str(project.folder / "lake")
+    assert deployment.settings.lake_root == str(project.folder / "lake")
     assert (deployment.seeds.folder, deployment.profile.name) == (project.folder, "project")
+
+
+def test_every_kind_of_file_starts_at_the_project_and_a_shipped_name_stays(project: SampleProject) -> None:
+    shutil.copytree(SHIPPED, project.folder / "mine")
+    (project.folder / "demo").mkdir()
+    shutil.copy(RULES / "standard.yaml", project.folder / "rules.yaml")
+    settings = {"seeds": "demo", "scenarios": "mine", "quality_rules": "rules.yaml", "lake_root": "lake"}
+    deployment = configured(settings, project.folder)
+    assert deployment.settings.scenarios == str(project.folder / "mine")
+    assert deployment.settings.quality_rules == str(project.folder / "rules.yaml")
+    assert {source.name for source in deployment.seeds.sources} == {"demo_math", "demo_code", "demo_general"}
 
 
 @pytest.mark.parametrize(

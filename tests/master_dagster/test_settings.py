@@ -348,3 +348,14 @@ def test_a_dot_env_that_is_not_utf_8_is_one_message(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match=r"\.env is not UTF-8: save it as UTF-8"):
         load_settings()
+
+
+def test_in_a_subfolder_a_shipped_name_is_not_taken_for_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("MASTER_LAKE_ROOT=data\n")
+    for name in ("local", "laptop", "standard", "below"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    settings = load_deployment().settings
+    assert (settings.trainer, settings.scenarios, settings.lake_root) == ("local", "standard", str(tmp_path / "data"))

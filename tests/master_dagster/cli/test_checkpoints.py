@@ -13,7 +13,7 @@ from assets.boost_qa.release import RELEASES
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.partitions import FREE_VARIANTS, UNTUNED
 from assets.report.making import REPORTS
-from tests.command_line import run_command, set_environment
+from tests.command_line import output_of, run_command, set_environment
 from tests.sample_project import SampleProject
 from tests.tiny_model import make_tiny_model
 
@@ -54,8 +54,8 @@ def test_a_small_run_is_tuned_scored_and_reported_and_shows_nothing_about_the_me
     small: SampleProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in (["train", "--yes"], ["evaluate", "--yes"], ["report"]):
-        assert run_command(*command) == 0, capsys.readouterr().out
-    shown = capsys.readouterr().out
+        assert run_command(*command) == 0, output_of(capsys)
+    shown = output_of(capsys)
     lake = small.deployment.lake()
     scored = {record.keys["variant"]: record.keys for record in lake.records(BENCHMARK_SCORES)}
     assert set(scored) == {UNTUNED, *FREE_VARIANTS}
@@ -80,4 +80,4 @@ def test_what_cannot_start_is_one_message(
     small: SampleProject, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert run_command(*arguments) == 1
-    assert message in capsys.readouterr().out
+    assert message in output_of(capsys)

@@ -5,7 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from shutil import rmtree
+from shutil import move, rmtree
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +16,7 @@ from assets.seeds.intake import take_in
 from master_dagster.doctor import machine
 from resources.lake.tables import Lake
 from resources.model_servers.embedded.weights import require_libraries
-from tests.command_line import run_command
+from tests.command_line import output_of, run_command
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
 from tests.s3_proxy import S3Proxy
 from tests.sample_project import question
@@ -53,7 +53,7 @@ def diagnose(capsys: Output, *options: str) -> tuple[int, dict[str, Any]]:
     """The exit code and the JSON of `doctor`."""
     capsys.readouterr()
     code = run_command("doctor", "--json", *options)
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert KEY not in shown
     return code, json.loads(shown)
 
@@ -119,7 +119,11 @@ FAULTS: dict[str, tuple[Callable[[], Any], str, str, str]] = {
         lambda: replace_in(".env", "DAGSTER_HOME=", "# DAGSTER_HOME="), "instance", "fault", "is not set",
     ),
     "an instance by a relative path": (
-        lambda: replace_in(".env", f"DAGSTER_HOME={Path.cwd()}/", "DAGSTER_HOME="), "instance", "fault", "no absolute",
+        lambda: replace_in(".env", f'"{Path.cwd()}/.dagster', '".dagster'), "instance", "fault", "no absolute",
+    ),
+    "an instance outside of the folder": (
+        lambda: replace_in(".env", f"{Path.cwd()}/.dagster", str(Path(move(".dagster", "../elsewhere")).resolve())),
+        "instance", "warning", "was the folder moved or copied?",
     ),
     "an instance whose folder is missing": (lambda: rmtree(".dagster"), "instance", "fault", "which is no folder"),
     "an instance without configuration": (
@@ -220,7 +224,7 @@ def test_the_embedded_model_is_a_fault_only_where_it_is_used(
 def test_findings_are_lines_with_remedies(project: Path, capsys: Output) -> None:
     rmtree(".dagster")
     assert run_command("doctor", "--no-calls") == 1
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert f"fault   instance   DAGSTER_HOME names {project}/.dagster, which is no folder\n" in shown
     assert f"→ mkdir -p {project}/.dagster\n" in shown
     assert "A run would fail: 1 fault." in shown

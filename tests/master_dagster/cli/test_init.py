@@ -15,7 +15,7 @@ import yaml
 
 from assets.seeds.configuration import load_seeds_configuration
 from resources.chat.profile import load_profile
-from tests.command_line import PROJECT, Terminal, run_command
+from tests.command_line import PROJECT, Terminal, output_of, run_command
 from tests.fake_endpoint import FakeEndpoint
 from tests.sample_project import play, question
 
@@ -77,7 +77,7 @@ def test_fields_domain_and_language_are_found(
 ) -> None:
     given = (write_csv if name.endswith(".csv") else write_jsonl)(name, rows)
     assert run_command("init", "made", "--from", given, "--yes") == 0
-    assert f"{name}: {len(rows)} rows" in capsys.readouterr().out
+    assert f"{name}: {len(rows)} rows" in output_of(capsys)
     (source,) = load_seeds_configuration("made/seeds.yaml").sources
     found = source.model_dump(exclude_defaults=True)
     assert {key: found.get(key) for key in expected} == expected
@@ -134,7 +134,7 @@ def test_what_is_wrong_or_not_clear_is_one_message_and_nothing_is_written(
     if rows is not None:
         write_jsonl("seeds.jsonl", rows)
     assert run_command("init", "made", "--from", "seeds.jsonl", "--yes", *options) == 1
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert message in shown
     assert "sk-12" not in shown
     assert not Path("made").exists()
@@ -149,7 +149,7 @@ def test_an_option_settles_which_field_is_the_answer() -> None:
 def test_rows_that_cannot_be_used_are_reported(capsys: Output) -> None:
     given = write_jsonl("seeds.jsonl", [*SUMS, {"question": "Why?"}])
     assert run_command("init", "made", "--from", given, "--yes") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "1 of the first 13 rows cannot be used (1 missing_field). A run refuses a source" in shown
 
 
@@ -158,14 +158,14 @@ def test_no_file_is_overwritten(existing: str, capsys: Output) -> None:
     Path("made").mkdir()
     Path("made", existing).write_text("mine")
     assert run_command("init", "made", "--from", write_jsonl("sums.jsonl", SUMS), "--yes") == 1
-    assert f"has {existing} already, and init overwrites no file" in capsys.readouterr().out
+    assert f"has {existing} already, and init overwrites no file" in output_of(capsys)
     assert [file.name for file in Path("made").iterdir()] == [existing]
     assert Path("made", existing).read_text() == "mine"
 
 
 def test_without_yes_and_without_a_terminal_nothing_is_written(capsys: Output) -> None:
     assert run_command("init", "made", "--from", write_jsonl("sums.jsonl", SUMS)) == 1
-    assert "give --yes" in capsys.readouterr().out
+    assert "give --yes" in output_of(capsys)
     assert not Path("made").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import run_command, set_environment
+from tests.command_line import output_of, run_command, set_environment
 from tests.sample_project import FinishedProject, SampleProject
 
 pytestmark = pytest.mark.end_to_end
@@ -32,7 +32,7 @@ def test_the_page_of_the_latest_release(
 ) -> None:
     set_environment(finished.project, monkeypatch)
     assert run_command("open", *arguments) == 0
-    page = Path(capsys.readouterr().out.strip())
+    page = Path(output_of(capsys).strip())
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert opened == ([] if arguments else [page.as_uri()])
 
@@ -44,7 +44,7 @@ def test_a_page_that_is_missing_is_made_first(
     set_environment(finished_project, monkeypatch)
     calls = len(finished_project.endpoint.requests)
     assert run_command("open") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "done dialogue_browser" in shown
     assert [Path(shown.splitlines()[-1]).as_uri()] == opened
     assert len(finished_project.endpoint.requests) == calls
@@ -58,7 +58,7 @@ def test_without_a_display_the_path_is_printed(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("sys.platform", "linux")
     assert run_command("open") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "index.html" in shown
     assert "There is no display here" in shown
 
@@ -68,4 +68,4 @@ def test_without_a_release_it_says_what_to_do(
 ) -> None:
     set_environment(project, monkeypatch)
     assert run_command("open") == 1
-    assert "run `master-dagster run` first" in capsys.readouterr().out
+    assert "run `master-dagster run` first" in output_of(capsys)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from resources import progress
-from tests.command_line import Terminal, run_command, set_environment
+from tests.command_line import Terminal, output_of, run_command, set_environment
 from tests.fake_endpoint import SeenRequest
 from tests.sample_project import SampleProject, play
 from tests.stand_in_judge import answer_rubric
@@ -32,7 +32,7 @@ def test_where_every_dialogue_is_rejected_the_best_one_is_shown_and_the_run_fail
 
     configured.endpoint.answer_with(reject)
     assert run_command("run", "--yes") == 1
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "No dialogue was accepted" in shown
     assert "Reasons of rejection, by number of dialogues: wrong_step 12" in shown
     assert "boost_qa failed" in shown
@@ -57,7 +57,7 @@ def test_wrong_settings_are_one_message(
 ) -> None:
     monkeypatch.setenv("MASTER_PROFILE", "gigantic")
     assert run_command("run", "--yes") == 1
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "MASTER_PROFILE" in shown
     assert "hosted, laptop, paper" in shown
 
@@ -66,7 +66,7 @@ def test_without_yes_and_without_a_terminal_no_dialogue_is_generated(
     configured: SampleProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command("run") == 1
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "12 dialogues in 3 partitions" in shown
     assert "give --yes" in shown
     assert {request.path for request in configured.endpoint.requests} == {"/v1/embeddings"}
@@ -77,7 +77,7 @@ def test_the_question_before_dialogues_are_generated_is_answered_with_no(
 ) -> None:
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert run_command("run") == 0
-    assert "Stopped before the next step." in capsys.readouterr().out
+    assert "Stopped before the next step." in output_of(capsys)
     assert {request.path for request in configured.endpoint.requests} == {"/v1/embeddings"}
 
 
@@ -94,7 +94,7 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_continues(
 
     configured.endpoint.answer_with(interrupt)
     assert run_command("run", "--yes") == 130
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "Stopped. The same command continues." in shown
     assert "Traceback" not in shown
     assert run_command("run", "--yes") == 0
@@ -105,7 +105,7 @@ def test_without_an_instance_the_message_names_the_variable(
 ) -> None:
     monkeypatch.delenv("DAGSTER_HOME")
     assert run_command("run", "--yes") == 1
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "Write DAGSTER_HOME=" in shown
     assert "Traceback" not in shown
 
@@ -119,4 +119,4 @@ def test_a_run_that_fails_before_its_first_step_names_the_cause(
     (configured.folder / "profile.yaml").write_text(yaml.safe_dump(profile))
     monkeypatch.delenv("KEY_OF_THE_EMBEDDER", raising=False)
     assert run_command("run", "--yes") == 1
-    assert "KEY_OF_THE_EMBEDDER" in capsys.readouterr().out
+    assert "KEY_OF_THE_EMBEDDER" in output_of(capsys)

@@ -13,7 +13,7 @@ from master_dagster.cli.chat import ShownDialogue, print_chat
 from master_dagster.cli.show import best_dialogue, show_best
 from master_dagster.terminal import console
 from resources.lake.tables import Lake
-from tests.command_line import run_command, set_environment
+from tests.command_line import output_of, run_command, set_environment
 from tests.sample_project import FinishedProject, SampleProject
 
 pytestmark = pytest.mark.end_to_end
@@ -46,7 +46,7 @@ def reject(lake: Lake, score: float) -> str:
 def test_the_beginning_of_an_id_is_enough(lake: Lake, capsys: Output) -> None:
     row = lake.read(DIALOGUES).row(0, named=True)
     assert run_command("show", row["dialogue_id"][:8]) == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     for part in ("Question", "Reference answer", "carries loss", "accepted, score", "in release", row["dialogue_id"]):
         assert part in shown
     assert f"{row['scenario']}|{row['shard']}" in shown
@@ -67,7 +67,7 @@ def test_the_worst_rejected_dialogue_is_shown_with_its_reasons(
     set_environment(finished_project, monkeypatch)
     name = reject(finished_project.deployment.lake(), 0.25)
     assert run_command("show", "--rejected") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert name in shown
     assert "rejected, score 0.25" in shown
     assert "wrong_step: the judge finds a wrong step" in shown
@@ -86,7 +86,7 @@ def test_a_dialogue_that_is_not_there_is_one_message(
     lake: Lake, capsys: Output, arguments: list[str], message: str
 ) -> None:
     assert run_command("show", *arguments) == 1
-    assert message in capsys.readouterr().out
+    assert message in output_of(capsys)
 
 
 def test_a_beginning_that_several_ids_share_is_one_message(lake: Lake, capsys: Output) -> None:
@@ -94,14 +94,14 @@ def test_a_beginning_that_several_ids_share_is_one_message(lake: Lake, capsys: O
     digit, number = digits.most_common(1)[0]
     assert number > 1
     assert run_command("show", digit) == 1
-    assert f"several dialogues begin with {digit}: {digit}" in capsys.readouterr().out
+    assert f"several dialogues begin with {digit}: {digit}" in output_of(capsys)
 
 
 def test_an_empty_lake_is_one_message(project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     set_environment(project, monkeypatch)
     for arguments in ([], ["3f9a"]):
         assert run_command("show", *arguments) == 1
-        assert "run `master-dagster run`" in capsys.readouterr().out
+        assert "run `master-dagster run`" in output_of(capsys)
 
 
 def test_scores_of_other_dialogues_are_not_shown(
@@ -113,7 +113,7 @@ def test_scores_of_other_dialogues_are_not_shown(
     rows = lake.read(DIALOGUES, [record.keys]).with_columns(generation=pl.lit(1, pl.Int32))
     lake.write(DIALOGUES, record.keys, rows, fingerprint="other")
     assert run_command("show", str(rows["dialogue_id"][0])) == 0
-    assert "not judged" in capsys.readouterr().out
+    assert "not judged" in output_of(capsys)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_models_and_seeds_say_changes_no_terminal(
     dialogue: dict[str, Any] = {**best.dialogue, "turns": [{**best.dialogue["turns"][0], "text": text}]}
     scores = {**(best.scores or {}), "judge_reason": text, "judge_model": text}
     print_chat(ShownDialogue(dialogue, scores, best.questions))
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert shown.count(printed) == 3
     assert not set("\x1b\x07\x9b\u202e") & set(shown)
 
@@ -144,11 +144,11 @@ def test_a_dialogue_that_was_set_aside_is_shown_with_the_reason_once(lake: Lake,
     dialogue = {**best.dialogue, "status": "set_aside", "status_reason": "cut_off: turn 3"}
     scores = {**(best.scores or {}), "accepted": False, "rejection_reasons": ["set_aside"]}
     print_chat(ShownDialogue(dialogue, scores, best.questions))
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "set aside: cut_off: turn 3" in shown
     assert "set_aside" not in shown
 
 
 def test_the_end_of_a_run_shows_the_best_dialogue(lake: Lake, capsys: Output) -> None:
     show_best(lake)
-    assert "The best accepted dialogue:" in capsys.readouterr().out
+    assert "The best accepted dialogue:" in output_of(capsys)

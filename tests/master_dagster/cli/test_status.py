@@ -10,7 +10,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from master_dagster.graph import build_definitions
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, this_process
-from tests.command_line import run_command, set_environment
+from tests.command_line import output_of, run_command, set_environment
 from tests.sample_project import FinishedProject, SampleProject
 
 pytestmark = pytest.mark.end_to_end
@@ -53,7 +53,7 @@ def test_it_is_shown_with_the_next_command(
 ) -> None:
     set_environment(finished.project, monkeypatch)
     assert run_command("status") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     for part in ("Seeds of sums: 12", "error correction", "Spent on dialogues and verdicts", "Runs in progress: none"):
         assert part in shown
     assert shown.endswith("Next: master-dagster open\n")
@@ -65,7 +65,7 @@ def test_planned_partitions_are_due(
 ) -> None:
     set_environment(planned_project, monkeypatch)
     assert run_command("status") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "Due: 12 dialogues in 3 partitions" in shown
     assert "Release: none" in shown
     assert shown.endswith("Next: master-dagster run\n")
@@ -113,7 +113,7 @@ def test_runs_in_progress_dead_and_failed(
     assert [one["run"] for one in runs["in_progress"]] == names[:1]
     assert (runs["dead"], runs["failed"]) == (names[1:2], names[2:])
     assert run_command("status") == 0
-    assert f"Runs whose process is gone: {names[1]}" in capsys.readouterr().out
+    assert f"Runs whose process is gone: {names[1]}" in output_of(capsys)
 
 
 def test_without_an_instance_the_lake_is_shown(
@@ -122,4 +122,4 @@ def test_without_an_instance_the_lake_is_shown(
     set_environment(finished.project, monkeypatch)
     monkeypatch.delenv("DAGSTER_HOME")
     assert run_command("status") == 0
-    assert "DAGSTER_HOME is not set" in capsys.readouterr().out
+    assert "DAGSTER_HOME is not set" in output_of(capsys)

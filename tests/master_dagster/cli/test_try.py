@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.command_line import run_command, set_environment
+from tests.command_line import output_of, run_command, set_environment
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.sample_project import SampleProject, play
 from tests.stand_in_judge import answer_rubric
@@ -52,7 +52,7 @@ def test_dialogues_are_printed_with_verdicts_and_nothing_reaches_the_lake(
 
     configured.endpoint.answer_with(reject_debates)
     assert run_command("try", "-n", "3") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "debate · sums · rejected · " in shown
     assert "wrong_step: the judge finds a wrong step" in shown
     assert "judge (judge): It does not add up." in shown
@@ -90,7 +90,7 @@ def test_two_seeds_are_enough(configured: SampleProject, capsys: Output) -> None
 
 def test_scenarios_that_cannot_be_tried_are_named(configured: SampleProject, capsys: Output) -> None:
     assert run_command("try", "-n", "1") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "Not tried: debate: give -n 3 for one dialogue in each scenario." in shown
     assert "1 of 1 accepted" in shown
 
@@ -101,7 +101,7 @@ def test_an_analogy_without_a_similar_question_is_named(
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"min_similarity": 1.0}))
     monkeypatch.setenv("MASTER_PLAN_RULES", str(tmp_path / "rules.yaml"))
     assert run_command("try", "-n", "3") == 0
-    shown = capsys.readouterr().out
+    shown = output_of(capsys)
     assert "Not tried: analogy: none of the seeds that were read has a similar question (min_similarity 1)." in shown
 
 
@@ -117,13 +117,13 @@ def test_what_stops_a_try_is_one_message(
     configured: SampleProject, capsys: Output, arguments: list[str], message: str
 ) -> None:
     assert run_command("try", *arguments) == 1
-    assert message in capsys.readouterr().out
+    assert message in output_of(capsys)
 
 
 def test_a_file_that_is_missing_and_a_wrong_key_are_one_message(configured: SampleProject, capsys: Output) -> None:
     configured.endpoint.answer_with(lambda _: FakeEndpoint.fails(401, "Incorrect API key provided"))
     assert run_command("try") == 1
-    assert "Incorrect API key provided" in capsys.readouterr().out
+    assert "Incorrect API key provided" in output_of(capsys)
     (configured.folder / "sums.jsonl").unlink()
     assert run_command("try") == 1
-    assert "there is no such file" in capsys.readouterr().out
+    assert "there is no such file" in output_of(capsys)
