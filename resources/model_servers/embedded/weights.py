@@ -99,13 +99,13 @@ def _packaged_file(package: str, ending: str) -> Path:
     return found[0]
 
 
-def packaged_sentence_weights(package: str = SENTENCE_PACKAGE) -> Path:
+def packaged_sentence_weights() -> Path:
     """The weights of all-MiniLM-L6-v2 inside their package.
 
     Raises:
         EmbeddedModelMissing: the package is not installed.
     """
-    return _packaged_file(package, "model.safetensors")
+    return _packaged_file(SENTENCE_PACKAGE, "model.safetensors")
 
 
 def _sentence_weights(sha256: str) -> Path:
