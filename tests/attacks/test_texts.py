@@ -1,4 +1,4 @@
-"""No text of 100,000 characters takes a reader, a screen or a signal longer than a second of processor time."""
+"""No text of 100,000 characters takes a reader, a screen or a signal more than two seconds of processor time."""
 
 import time
 
@@ -8,7 +8,7 @@ from tests.attacks.texts import READERS, SECONDS, UNITS, text_of
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_every_reader_is_done_with_a_hostile_text_in_a_second(reader: str) -> None:
+def test_no_hostile_text_takes_a_reader_long(reader: str) -> None:
     slow = {}
     for unit in UNITS:
         text = text_of(unit)
