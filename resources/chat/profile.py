@@ -245,9 +245,7 @@ class Profile(Configuration):
             except ConfigurationError as error:
                 missing.append(str(error))
         if missing:
-            raise ConfigurationError(
-                fault_list(f"profile {self.name!r} cannot be used (set these in the environment or .env):", missing)
-            )
+            raise ConfigurationError(fault_list(f"profile {self.name!r} cannot be used:", missing))
 
 
 def _missing_roles(roles: Mapping[str, object], needed: Mapping[str, str]) -> list[str]:
