@@ -93,5 +93,15 @@ def partition_statuses(lake: Lake, expected: Expected) -> list[PartitionStatus]:
     return statuses
 
 
+def scores_of_dialogues(lake: Lake) -> list[PartitionRecord]:
+    """The scored partitions without those whose dialogues were generated again since. Reads the lake's index only."""
+    dialogues = _by_name(lake, DIALOGUES)
+    return [
+        scored
+        for scored in lake.records(SCORED)
+        if scored.name in dialogues and not was_made_from_others(scored, dialogues[scored.name])
+    ]
+
+
 def _by_name(lake: Lake, table: Table) -> Mapping[str, PartitionRecord]:
     return {record.name: record for record in lake.records(table)}

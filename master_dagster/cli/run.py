@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.scenarios.scenario import Scenarios
+from assets.quality.partition_status import scores_of_dialogues
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.cli.estimate import estimate_planned, show_estimate
@@ -60,16 +61,18 @@ def run(yes: bool) -> None:
 def show_dialogues(deployment: Deployment, started: float) -> None:
     """Print what became of the dialogues in the lake, and the best one; nothing where none is scored."""
     lake = deployment.lake()
-    if lake.records(SCORED):
-        console.print(summary(lake, deployment.scenarios, time.monotonic() - started))
-        show_reasons(lake)
+    if scored := [record.keys for record in scores_of_dialogues(lake)]:
+        scores = lake.read(SCORED, scored, ["dialogue_id", "accepted", "rejection_reasons"])
+        console.print(summary(lake, scores, deployment.scenarios, time.monotonic() - started))
+        show_reasons(scores)
         show_best(lake)
 
 
-def summary(lake: Lake, scenarios: Scenarios, seconds: float) -> RichTable:
-    """Counts of dialogues and tokens, one row per scenario and one for all."""
-    accepted = lake.read(SCORED, columns=["dialogue_id", "accepted"])
-    dialogues = lake.read(DIALOGUES).join(accepted, on="dialogue_id", how="left")
+def summary(lake: Lake, scores: pl.DataFrame, scenarios: Scenarios, seconds: float) -> RichTable:
+    """Counts of dialogues and tokens, one row per scenario and one for all; `scores` are rows of `scored_dialogues`."""
+    columns = ["dialogue_id", "scenario", "status", "prompt_tokens", "completion_tokens"]
+    accepted = scores.select("dialogue_id", "accepted")
+    dialogues = lake.read(DIALOGUES, columns=columns).join(accepted, on="dialogue_id", how="left")
     table = RichTable(
         title=f"{lake.read(SEEDS, columns=['seed_id']).height} seeds, {seconds:.0f} s", title_justify="left"
     )
@@ -89,9 +92,9 @@ def summary(lake: Lake, scenarios: Scenarios, seconds: float) -> RichTable:
     return table
 
 
-def show_reasons(lake: Lake) -> None:
-    """Print the most frequent reasons of rejection, each with its number of dialogues."""
-    reasons = Counter(lake.read(SCORED, columns=["rejection_reasons"])["rejection_reasons"].explode().drop_nulls())
+def show_reasons(scores: pl.DataFrame) -> None:
+    """Print the most frequent reasons of rejection in rows of `scored_dialogues`, each with its number of dialogues."""
+    reasons = Counter(scores["rejection_reasons"].explode().drop_nulls())
     shown = ", ".join(f"{name} {number}" for name, number in reasons.most_common(SHOWN_REASONS))
     if shown:
         console.print(f"Reasons of rejection, by number of dialogues: {shown}.", markup=False)

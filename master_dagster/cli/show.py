@@ -9,6 +9,7 @@ from assets.dialogues.questions import read_questions
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.currency import was_made_from_others
 from assets.framework.partitions import source_of
+from assets.quality.partition_status import scores_of_dialogues
 from assets.quality.schema import SCORED
 from assets.seeds.shards import source_shards
 from master_dagster.cli.chat import ShownDialogue, print_chat
@@ -19,11 +20,11 @@ from resources.lake.tables import Lake
 
 SHOWN_IDS = 5
 BEST = """
-    SELECT dialogue_id, scenario, shard FROM scored_dialogues
+    SELECT dialogue_id, scenario, shard FROM scores
     ORDER BY accepted DESC, quality_score DESC, dialogue_id LIMIT 1
 """
 WORST = """
-    SELECT dialogue_id, scenario, shard FROM scored_dialogues
+    SELECT dialogue_id, scenario, shard FROM scores
     WHERE NOT accepted ORDER BY status = 'set_aside', quality_score, dialogue_id LIMIT 1
 """
 WITH_PREFIX = """
@@ -125,7 +126,7 @@ def read_dialogue(lake: Lake, dialogue_id: str, scenario: str, shard: str) -> Sh
 
 
 def _ranked_first(lake: Lake, query: str, participle: str) -> ShownDialogue:
-    with lake.connect([SCORED]) as connection:
+    with lake.connect([SCORED], only={"scores": scores_of_dialogues(lake)}) as connection:
         found = connection.execute(query).fetchone()
     if found is None:
         raise ConfigurationError(_none_yet(lake, participle))

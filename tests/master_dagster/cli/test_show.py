@@ -12,6 +12,7 @@ from assets.quality.schema import SCORED
 from master_dagster.cli.chat import ShownDialogue, print_chat
 from master_dagster.cli.show import best_dialogue, show_best
 from master_dagster.terminal import console
+from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake
 from tests.command_line import output_of, run_command, set_environment
 from tests.sample_project import FinishedProject, SampleProject
@@ -104,16 +105,41 @@ def test_an_empty_lake_is_one_message(project: SampleProject, monkeypatch: pytes
         assert "run `master-dagster run`" in output_of(capsys)
 
 
+def generate_again(lake: Lake, record: PartitionRecord, kept: int | None = None) -> str:
+    """Write other dialogues, `kept` of those that were there, without scoring them. Returns the id of the first."""
+    rows = lake.read(DIALOGUES, [record.keys]).with_columns(generation=pl.lit(1, pl.Int32)).slice(0, kept)
+    lake.write(DIALOGUES, record.keys, rows, fingerprint="other")
+    return str(rows["dialogue_id"][0]) if rows.height else ""
+
+
 def test_scores_of_other_dialogues_are_not_shown(
     finished_project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     set_environment(finished_project, monkeypatch)
     lake = finished_project.deployment.lake()
-    record = lake.records(DIALOGUES)[0]
-    rows = lake.read(DIALOGUES, [record.keys]).with_columns(generation=pl.lit(1, pl.Int32))
-    lake.write(DIALOGUES, record.keys, rows, fingerprint="other")
-    assert run_command("show", str(rows["dialogue_id"][0])) == 0
+    name = generate_again(lake, lake.records(DIALOGUES)[0])
+    assert run_command("show", name) == 0
     assert "not judged" in output_of(capsys)
+
+
+def test_the_best_and_the_worst_are_among_the_dialogues_that_are_there(
+    finished_project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    set_environment(finished_project, monkeypatch)
+    lake = finished_project.deployment.lake()
+    reject(lake, 0.25)
+    rejected, *others = lake.records(SCORED)
+    best = lake.read(SCORED, [record.keys for record in others]).sort(
+        "quality_score", "dialogue_id", descending=[True, False]
+    )
+    generate_again(lake, rejected, kept=0)
+    assert best_dialogue(lake).dialogue["dialogue_id"] == best["dialogue_id"][0]
+    assert run_command("show", "--rejected") == 1
+    assert "is rejected yet" in output_of(capsys)
+    for record in others:
+        generate_again(lake, record)
+    assert run_command("show") == 1
+    assert "is scored yet" in output_of(capsys)
 
 
 @pytest.mark.parametrize(
