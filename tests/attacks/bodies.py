@@ -1,11 +1,19 @@
 """Answers of a server that is broken or hostile."""
 
+import asyncio
 import gzip
 import json
 import random
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import polars as pl
+
+from resources.chat.calls import CallFailed, Completion, EndpointUnusable
 from tests.fake_endpoint import Answer, FakeEndpoint
+from tests.resources.chat.conftest import ChatSetup
 
 _FRAGMENTS = (
     *(b"\\ud83d", b"\\u0000", b"\\u001b[31m", b"\xff", b"\x00", b"\xe2\x80\xae", b'"', b"\\", b"{", b"[" * 5000, b"}"),
@@ -56,3 +64,23 @@ def hostile_answers(number: int, seed: int = 0) -> Iterator[Answer]:
             if not body:
                 break
         yield Answer(draw.choice((200, 200, 200, 200, 400, 500)), body=bytes(body))
+
+
+def outcome_of(endpoint: FakeEndpoint, answer: Answer) -> Any:
+    """What the engine makes of a call to which the server gives this answer, however often it is asked."""
+    endpoint.answer_with(lambda request: answer)
+    with tempfile.TemporaryDirectory() as folder:
+        chat = ChatSetup(endpoint, Path(folder))
+        (found,) = asyncio.run(chat.answers(chat.engine(chat.profile(timeout_seconds=5.0)), chat.call()))
+    return found
+
+
+def is_sound(found: Any) -> bool:
+    """Whether it is an answer or a refusal of the call, and its words can be in a table."""
+    if isinstance(found, Completion):
+        words = [found.text, found.reasoning or ""]
+    elif isinstance(found, CallFailed | EndpointUnusable):
+        words = [str(found)]
+    else:
+        return False
+    return bool(pl.DataFrame({"words": words}).write_json()) and 0 <= getattr(found, "prompt_tokens", 0) < 2**31
