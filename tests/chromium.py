@@ -1,11 +1,11 @@
-"""Headless Chromium, for the tests that open Dagster's UI."""
+"""Headless Chromium, for the tests that open pages."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 IN_CHROMIUM = [
@@ -16,21 +16,22 @@ REBOUND = "rebound.example"  # resolves to this machine, as a domain of an attac
 
 
 @contextmanager
-def fresh_page() -> Iterator[Page]:
-    """A fresh page."""
+def started_chromium() -> Iterator[Browser]:
+    """The browser, until the context ends."""
+    options = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--disable-component-update",
-                f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
-            ],
+            executable_path=CHROMIUM, args=[*options, f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
         )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def fresh_page() -> Iterator[Page]:
+    """A fresh page of a browser of its own."""
+    with started_chromium() as browser:
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
         page.set_default_timeout(60_000)
         expect.set_options(timeout=60_000)
         yield page
-        browser.close()

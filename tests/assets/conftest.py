@@ -1,16 +1,15 @@
 """A tiny, consistent lake for the stages that come after the scores, and Chromium to open pages in."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.chromium import started_chromium
 from tests.tiny_lake import TinyLake, eight_seeds
 
-CHROMIUM = shutil.which("chromium")
 OWN = ("file://", "data:", "blob:file://", "http://127.0.0.1")
 
 
@@ -35,7 +34,7 @@ def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def tiny_lake(tmp_path: Path, no_pictures: None) -> TinyLake:
-    """Eight seeds taught, on this machine's disk."""
+    """Eight seeds with their dialogues, on this machine's disk."""
     return eight_seeds(str(tmp_path / "lake"))
 
 
@@ -48,13 +47,8 @@ def tiny_s3_lake(s3_root: str, no_pictures: None) -> TinyLake:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Headless Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
+    with started_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

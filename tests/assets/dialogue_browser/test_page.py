@@ -15,14 +15,10 @@ from playwright.sync_api import Browser, Page, expect
 from assets.dialogue_browser.files import data_file, read_data_file
 from assets.dialogue_browser.writing import FileSizes, write_browser
 from resources.lake.tables import Lake
+from tests.chromium import IN_CHROMIUM
 from tests.tiny_lake import TinyDialogue, TinyLake, eight_seeds
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        shutil.which("chromium") is None, reason="Chromium is not installed (Debian: apt-get install chromium)"
-    ),
-]
+pytestmark = IN_CHROMIUM
 
 
 @pytest.fixture(scope="module")

@@ -1,30 +1,16 @@
 """The report's page in a real browser without network: light, dark, on a phone."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from assets.dialogue_browser.publishing import make_browser
+from tests.chromium import IN_CHROMIUM
 
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
-
+pytestmark = IN_CHROMIUM
 
 Open = Callable[..., Page]
 
@@ -36,13 +22,13 @@ def faults() -> list[str]:
 
 
 @pytest.fixture
-def opened(browser: Browser, whole_page: str, faults: list[str], tmp_path: Path) -> Iterator[Open]:
+def opened(chromium: Browser, whole_page: str, faults: list[str], tmp_path: Path) -> Iterator[Open]:
     """Opens the page in a browser without network; the arguments are Playwright's, of a context."""
     (tmp_path / "report.html").write_text(whole_page, encoding="utf-8")
     contexts = []
 
     def show(address: str = (tmp_path / "report.html").as_uri(), **options: Any) -> Page:
-        contexts.append(browser.new_context(offline=True, **options))
+        contexts.append(chromium.new_context(offline=True, **options))
         page = contexts[-1].new_page()
         page.on("request", lambda request: faults.append(request.url) if request.url != address else None)
         page.on("console", lambda message: faults.append(message.text))
