@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pwd import getpwnam
+
+from tests.ui_process import free_port
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,11 @@ def running_postgres(programs: Path) -> Iterator[Postgres]:
     """A server with an empty data folder, ended afterwards."""
     # It refuses to run as root, and pytest's own folders are closed to other users.
     owner = "postgres" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="master-postgres-") as name, socket.socket() as free:
+    with tempfile.TemporaryDirectory(prefix="master-postgres-") as name:
         folder = Path(name)
         if owner:
             os.chown(folder, getpwnam(owner).pw_uid, -1)
-        free.bind(("127.0.0.1", 0))
-        server = Postgres(free.getsockname()[1], folder / "log")
-        free.close()
+        server = Postgres(free_port(), folder / "log")
 
         def run(program: str, *arguments: str) -> None:
             done = subprocess.run(
