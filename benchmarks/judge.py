@@ -1,4 +1,4 @@
-"""How well a profile's judge tells right answers from wrong ones, on the hand-made dialogues of judge_cases.yaml.
+"""How well a profile's judge separates right answers from wrong ones, on the hand-made dialogues of judge_cases.yaml.
 
     python -m benchmarks.judge                       the embedded model
     python -m benchmarks.judge --profile my.yaml     another judge

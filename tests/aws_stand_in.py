@@ -1,7 +1,7 @@
 """A stand-in for SageMaker, AWS Batch and CloudWatch Logs on loopback that runs the submitted jobs as real processes.
 
 It speaks the HTTP of the calls that we make, checks requests and answers against botocore's own service models, and can
-be told to behave as AWS does on a bad day: see `Fate` for one job, `AwsStandIn` for its answers.
+behave as AWS does on a bad day: see `Fate` for one job, `AwsStandIn` for its answers.
 """
 
 import contextlib
@@ -93,7 +93,7 @@ class StandInJob:
 
 
 class AwsStandIn:
-    """The services. What happens to the next submitted jobs is in `fates`; the rest is told by the other attributes."""
+    """The services. What happens to the next submitted jobs is in `fates`; the other attributes decide the rest."""
 
     def __init__(self, environment: Mapping[str, str], grace_seconds: float = 20) -> None:
         """

@@ -174,7 +174,7 @@ def aws_stand_in(s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def fake_endpoint() -> Iterator[FakeEndpoint]:
-    """A scriptable OpenAI-compatible server on loopback; see `FakeEndpoint` for what it can be told to do."""
+    """A scriptable OpenAI-compatible server on loopback; see `FakeEndpoint` for what it can do."""
     endpoint = FakeEndpoint()
     endpoint.start()
     try:

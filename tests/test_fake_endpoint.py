@@ -33,7 +33,7 @@ def test_it_records_what_it_was_asked(fake_endpoint: "FakeEndpoint", client: ope
     assert fake_endpoint.chats[0].headers["authorization"] == "Bearer k"
 
 
-def test_it_fails_as_told(fake_endpoint: "FakeEndpoint", client: openai.OpenAI) -> None:
+def test_it_fails_as_scripted(fake_endpoint: "FakeEndpoint", client: openai.OpenAI) -> None:
     fake_endpoint.script(fake_endpoint.fails(429, "slow down", headers={"Retry-After": "3"}))
     with pytest.raises(openai.RateLimitError, match="slow down") as caught:
         ask(client)

@@ -46,7 +46,7 @@ class Stack:
 def deploy(name: str, template: str, **parameters: str) -> Stack:
     client = boto3.client("cloudformation")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # moto tells of what it does not know
+        warnings.simplefilter("ignore")  # moto warns of what it does not know
         client.create_stack(
             StackName=name,
             TemplateBody=(FOLDER / template).read_text(),

@@ -1,4 +1,4 @@
-"""Helm values, Kubernetes manifests and docker compose: neither engine runs here, so the files are held together."""
+"""Helm values, Kubernetes manifests and docker compose: neither engine runs here, so the files are compared."""
 
 import re
 from pathlib import Path
@@ -124,8 +124,8 @@ def test_the_clusters_profile_is_the_papers_at_other_addresses() -> None:
 
 
 def test_as_many_runs_share_the_clusters_servers_as_the_pool_lets_through(values: Any) -> None:
-    (told,) = re.findall(r"concurrency set models (\d+)", (INFRA.parent / "docs" / "deploy-aws.md").read_text())
-    pool = max(int(told), values["concurrency"]["pools"]["defaultLimit"])
+    (documented,) = re.findall(r"concurrency set models (\d+)", (INFRA.parent / "docs" / "deploy-aws.md").read_text())
+    pool = max(int(documented), values["concurrency"]["pools"]["defaultLimit"])
     endpoints = load_profile(str(INFRA / "helm" / "profile.yaml")).endpoints
     assert [name for name, one in endpoints.items() if one.runs_at_once < pool] == []
 
@@ -222,11 +222,8 @@ def test_a_pod_meets_the_restricted_standard(name: str, values: Any) -> None:
 
 def test_what_cannot_change_its_image_can_write_temporary_files(values: Any) -> None:
     (code,) = values["dagster-user-deployments"]["deployments"]
-    for part in (
-        values["dagsterWebserver"],
-        values["dagsterDaemon"],
-        code,
-    ):  # runs get the volumes of the code location
+    # Runs get the volumes of the code location.
+    for part in (values["dagsterWebserver"], values["dagsterDaemon"], code):
         assert {"name": "scratch", "mountPath": "/tmp"} in part["volumeMounts"]
         assert {"name": "scratch", "emptyDir": {}} in part["volumes"]
 
