@@ -171,7 +171,8 @@ def plan_preview(
             plans[name].remove(row)
             rows.append(row)
             used |= {row["seed_id"], row["partner_seed_id"]}
-    left_out |= {name: f"give -n {len(chosen)} for one dialogue in each scenario" for name in chosen[count:]}
+    untried = [name for name in chosen if name not in {*left_out, *(row["scenario"] for row in rows)}]
+    left_out |= dict.fromkeys(untried, f"give -n {len(chosen)} for one dialogue in each scenario")
     return Preview(tuple(_task(lake, row) for row in rows), left_out)
 
 

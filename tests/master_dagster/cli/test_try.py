@@ -95,14 +95,16 @@ def test_scenarios_that_cannot_be_tried_are_named(configured: SampleProject, cap
     assert "1 of 1 accepted" in shown
 
 
+@pytest.mark.parametrize("count", ["2", "3"])
 def test_an_analogy_without_a_similar_question_is_named(
-    configured: SampleProject, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    configured: SampleProject, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: str
 ) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"min_similarity": 1.0}))
     monkeypatch.setenv("MASTER_PLAN_RULES", str(tmp_path / "rules.yaml"))
-    assert run_command("try", "-n", "3") == 0
+    assert run_command("try", "-n", count) == 0
     shown = output_of(capsys)
     assert "Not tried: analogy: none of the seeds that were read has a similar question (min_similarity 1)." in shown
+    assert "give -n" not in shown
 
 
 @pytest.mark.parametrize(
