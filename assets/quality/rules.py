@@ -37,6 +37,18 @@ class HardRule:
     at_most: str = ""  # the limit that the signal must not exceed
 
 
+def _at_least(code: str, meaning: str, signal: str, limit: str) -> HardRule:
+    """A flag on a signal that is below a limit."""
+    return HardRule(
+        code, meaning, signal, lambda s, d, r: getattr(s, signal) < getattr(r.limits, limit), at_least=limit
+    )
+
+
+def _at_most(code: str, meaning: str, signal: str, limit: str) -> HardRule:
+    """A flag on a signal that is above a limit."""
+    return HardRule(code, meaning, signal, lambda s, d, r: getattr(s, signal) > getattr(r.limits, limit), at_most=limit)
+
+
 HARD_RULES = (
     HardRule(
         STRUCTURE,
@@ -55,27 +67,9 @@ HARD_RULES = (
     HardRule("loop", "an utterance is an endless loop", "repetition", lambda s, d, r: s.repetition >= 1, rejects=True),
     HardRule("refused", "an utterance declines the task", "refused", lambda s, d, r: s.refused),
     HardRule("not_english", "an utterance is not in its source's language", "english", lambda s, d, r: not s.english),
-    HardRule(
-        "repetitive",
-        "an utterance repeats itself",
-        "repetition",
-        lambda s, d, r: s.repetition > r.limits.repetition,
-        at_most="repetition",
-    ),
-    HardRule(
-        "too_short",
-        "the students' turns have fewer than minimum_words words",
-        "words",
-        lambda s, d, r: s.words < r.limits.minimum_words,
-        at_least="minimum_words",
-    ),
-    HardRule(
-        "too_long",
-        "the students' turns have more than maximum_words words",
-        "words",
-        lambda s, d, r: s.words > r.limits.maximum_words,
-        at_most="maximum_words",
-    ),
+    _at_most("repetitive", "an utterance repeats itself", "repetition", "repetition"),
+    _at_least("too_short", "the students' turns have fewer than minimum_words words", "words", "minimum_words"),
+    _at_most("too_long", "the students' turns have more than maximum_words words", "words", "maximum_words"),
     HardRule(
         "secrets", "there is a key or password in the text", "secrets", lambda s, d, r: s.secrets > 0, rejects=True
     ),
@@ -85,13 +79,7 @@ HARD_RULES = (
         "betrays_reference",
         lambda s, d, r: s.betrays_reference,
     ),
-    HardRule(
-        "copied",
-        "a speaker copies another",
-        "copied_share",
-        lambda s, d, r: s.copied_share > r.limits.copied_share,
-        at_most="copied_share",
-    ),
+    _at_most("copied", "a speaker copies another", "copied_share", "copied_share"),
     HardRule(
         "wrong_final_answer",
         "the last result is not the reference's",
