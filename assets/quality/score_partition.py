@@ -26,14 +26,13 @@ from assets.quality.judge import Judgement, JudgeVerdict
 from assets.quality.prompts import JUDGE
 from assets.quality.schema import SCORED
 from assets.quality.score_dialogues import Judging, Screened, score_row, screen_dialogues, written_verdicts
-from assets.quality.summary import GATE_FAILED, scores_metadata
+from assets.quality.summary import GATE_FAILED, reasons_text, scores_metadata
 from resources.chat.engine import ChatEngine
 from resources.chat.service import ChatService
 from resources.chat.throughput import Throughput
 from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake
 
-SHOWN_REASONS = 5
 FEW_ACCEPTED, LEAST_DECIDED = 0.1, 10  # a share, and the dialogues from which on it means something
 
 
@@ -183,9 +182,8 @@ class DialogueScoring:
 
     def summary(self) -> str:
         """How many dialogues are accepted and why the others are not, in one sentence."""
-        reasons = ", ".join(f"{name} {count}" for name, count in self.reasons.most_common(SHOWN_REASONS))
         accepted = f"{self.accepted} of {self.decided} dialogues are accepted"
-        return f"{accepted}; rejected: {reasons}" if reasons else accepted
+        return f"{accepted}; rejected: {reasons_text(self.reasons)}" if self.reasons else accepted
 
     @property
     def nearly_all_rejected(self) -> bool:

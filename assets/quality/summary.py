@@ -28,6 +28,7 @@ from resources.chat.calls import Usage
 from resources.lake.records import Gate
 from resources.lake.tables import Lake
 
+SHOWN_REASONS = 5
 RULES_ALONE = "the rules alone: the profile says that its judge is too weak to decide"
 GATE_FAILED = (
     "the judge gave too few valid verdicts; read the column judge_reason, use a better judge, and materialise it again"
@@ -98,6 +99,11 @@ def error_rates(scores: pl.DataFrame) -> list[dict[str, object]]:
 
 def _rate(what: str, errors: int, of: int) -> dict[str, object]:
     return {"errors": what, "share": f"{errors / of:.1%}" if of else "none", "of": of}
+
+
+def reasons_text(reasons: Counter[str]) -> str:
+    """The most frequent rejection reasons, each with its number of dialogues: `loop 7, refused 2`."""
+    return ", ".join(f"{name} {count}" for name, count in reasons.most_common(SHOWN_REASONS))
 
 
 def _reasons(scores: pl.DataFrame) -> list[dict[str, object]]:

@@ -12,6 +12,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.partition_status import scores_of_dialogues
 from assets.quality.schema import SCORED
+from assets.quality.summary import reasons_text
 from assets.seeds.schema import SEEDS
 from master_dagster.cli.estimate import estimate_planned, show_estimate
 from master_dagster.cli.show import show_best
@@ -23,8 +24,6 @@ from master_dagster.terminal import confirm, console
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
-
-SHOWN_REASONS = 5
 
 
 def run(yes: bool) -> None:
@@ -95,9 +94,8 @@ def summary(lake: Lake, scores: pl.DataFrame, scenarios: Scenarios, seconds: flo
 def show_reasons(scores: pl.DataFrame) -> None:
     """Print the most frequent reasons of rejection in rows of `scored_dialogues`, each with its number of dialogues."""
     reasons = Counter(scores["rejection_reasons"].explode().drop_nulls())
-    shown = ", ".join(f"{name} {number}" for name, number in reasons.most_common(SHOWN_REASONS))
-    if shown:
-        console.print(f"Reasons of rejection, by number of dialogues: {shown}.", markup=False)
+    if reasons:
+        console.print(f"Reasons of rejection, by number of dialogues: {reasons_text(reasons)}.", markup=False)
 
 
 def publish() -> None:
