@@ -1,6 +1,6 @@
 """Making a release: staged, gated, then published as a folder that never changes.
 
-boost_qa/releases/<id>/    data/, jsonl/, plots/, removed.parquet, dataset_info.json, README.md, manifest.json
+boost_qa/releases/<id>/    data/, jsonl/, openai/, plots/, removed.parquet, dataset_info.json, README.md, manifest.json
 boost_qa/latest.json       which of them is the latest
 """
 
@@ -17,7 +17,8 @@ from assets.boost_qa.assembly import Row, release_rows, remove_unfit, removed_fr
 from assets.boost_qa.card import Contents, draw_plots, read_contents, write_card
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import BenchmarkScreen, open_screen
-from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, plain_schema, write_splits
+from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, write_splits
+from assets.boost_qa.forms import plain_schema
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
 from assets.boost_qa.selection import Selection, open_partitions, select_partitions
@@ -34,7 +35,7 @@ from resources.identity import stable_hash
 from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake
 
-FORMAT = 1
+FORMAT = 2
 HOME = "boost_qa"
 SHOWN = 8
 # The settings of a role in the manifest: no address, no key, no further fields of a request.

@@ -1,4 +1,4 @@
-"""A row of a BOOST-QA release, and of every training set: ShareGPT form with its lineage."""
+"""The rows of a BOOST-QA release (ShareGPT form) and of the training sets, with their lineage."""
 
 import pandera.polars as pa
 import polars as pl
@@ -8,6 +8,20 @@ from assets.seeds.schema import DOMAINS, text
 from resources.lake.tables import Table
 
 CONVERSATION = pl.List(pl.Struct({"from": pl.String, "value": pl.String}))
+MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
+
+SOURCE = {
+    "source": text("Source of the seed."),
+    "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
+    "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="train, validation or test."),
+    "seed_id": text("The seed of the dialogue."),
+}
+PARTNER = {
+    "partner_seed_id": text(
+        "The similar question, where the scenario has one; in JSONL empty elsewhere.", nullable=True
+    )
+}
+LICENCE = {"licence": text("Licence of the source.")}
 
 RELEASE_ROW = pa.DataFrameSchema(
     {
@@ -16,14 +30,9 @@ RELEASE_ROW = pa.DataFrameSchema(
         "system": text("System prompt of the seed; empty where there is none."),
         "trains": pa.Column(pl.List(pl.Boolean), description="For each turn, whether training on it computes loss."),
         "scenario": text("The scenario; original; or the training set that made the row."),
-        "source": text("Source of the seed."),
-        "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
-        "split": pa.Column(pl.String, pa.Check.isin(SPLIT_NAMES), description="train, validation or test."),
-        "seed_id": text("The seed of the dialogue."),
-        "partner_seed_id": text(
-            "The similar question, where the scenario has one; in JSONL empty elsewhere.", nullable=True
-        ),
-        "licence": text("Licence of the source."),
+        **SOURCE,
+        **PARTNER,
+        **LICENCE,
         "quality_score": pa.Column(
             pl.Float64,
             pa.Check.in_range(0, 1),
@@ -34,6 +43,67 @@ RELEASE_ROW = pa.DataFrameSchema(
     strict=True,
     unique=["id"],
     description="One conversation to train on.",
+)
+
+
+def _messages(description: str) -> pa.Column:
+    return pa.Column(MESSAGES, description=description)
+
+
+PROMPT = {
+    "prompt": _messages("The system prompt of the seed, where there is one, and the question, as messages."),
+}
+
+PREFERENCE_ROW = pa.DataFrameSchema(
+    {
+        "id": text("Hash of the dialogue and of the two turns."),
+        **PROMPT,
+        "chosen": _messages("The right answer, one assistant message."),
+        "rejected": _messages("The wrong answer, one assistant message."),
+        "chosen_role": text("The profile's role that gave the right answer."),
+        "rejected_role": text("The profile's role that gave the wrong answer."),
+        "dialogue_id": text("The dialogue of both."),
+        "scenario": text("Its scenario."),
+        **SOURCE,
+        **PARTNER,
+        **LICENCE,
+    },
+    strict=True,
+    unique=["id"],
+    description="A right and a wrong answer to one question, for preference tuning.",
+)
+
+LABELLED_ROW = pa.DataFrameSchema(
+    {
+        "id": text("Hash of the dialogue and of the turn."),
+        **PROMPT,
+        "completion": _messages("The answer, one assistant message."),
+        "label": pa.Column(pl.Boolean, description="Whether the answer is good."),
+        "dialogue_id": text("The dialogue of the answer."),
+        "scenario": text("Its scenario."),
+        **SOURCE,
+        **PARTNER,
+        **LICENCE,
+    },
+    strict=True,
+    unique=["id"],
+    description="An answer with a label, for KTO.",
+)
+
+CHECKERS = ("math", "label", "code")
+
+VERIFIABLE_ROW = pa.DataFrameSchema(
+    {
+        "id": text("seed_id."),
+        **PROMPT,
+        "reference_final": text("The result that an answer is compared with, or the tests that code has to pass."),
+        "checker": pa.Column(pl.String, pa.Check.isin(CHECKERS), description="How an answer is compared with it."),
+        **SOURCE,
+        **LICENCE,
+    },
+    strict=True,
+    unique=["id"],
+    description="A question whose answer a rule can check, for reinforcement learning.",
 )
 
 RELEASED = Table(name="boost_qa", keys=(), schema=RELEASE_ROW)  # for the UI; the files are those of a release

@@ -15,6 +15,7 @@ import duckdb
 
 from assets.boost_qa.assembly import Row, conversation_fault, stream
 from assets.boost_qa.files import UNHASHED, Written, dataset_info, read_back_faults, write_splits
+from assets.boost_qa.forms import CONVERSATION, RowForm
 from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.framework.publication import Manifest, Publication
 from assets.seeds.schema import SEEDS
@@ -70,7 +71,12 @@ TRAINING_SETS = Publication(HOME, "training set", FORMAT, _parse)
 def make_boost_qa(lake: Lake, release: Release) -> TrainingSet:
     """The release itself as a training set: a manifest that points to it, without rows of its own."""
     run = TRAINING_SETS.begin(lake, "boost_qa")
-    contents = {"points_to": release.folder, "rows_sha256": release.manifest["rows_sha256"]}
+    contents = {
+        "form": CONVERSATION.name,
+        "rows": release.manifest["rows"],
+        "points_to": release.folder,
+        "rows_sha256": release.manifest["rows_sha256"],
+    }
     with run.temporary_folder() as staged:
         write_release_card(staged, "boost_qa", release)
         return run.publish(staged, release.id, {**_of_release("boost_qa", release), **contents}, UNHASHED)
@@ -93,6 +99,9 @@ def make_set(
     about: str,
     rows: Callable[[RowContext], Iterable[Row]],
     made_with: Mapping[str, Any] | None = None,
+    *,
+    form: RowForm = CONVERSATION,
+    same_size: bool = True,
 ) -> TrainingSet:
     """Publish a set with rows of its own. The same release and `made_with` give the same set, made once.
 
@@ -103,6 +112,8 @@ def make_set(
         about: what it is, in one sentence for its card.
         rows: makes the rows, in their final order (see `write_splits`).
         made_with: what the rows depend on beside the release: rules, models, a pool.
+        form: of the rows.
+        same_size: whether it has to have as many rows as the release, so that models tuned on them can be compared.
 
     Raises:
         GatesFailed: the set does not have the release's size, or its files are damaged.
@@ -121,8 +132,9 @@ def make_set(
             connection.execute(f"SET temp_directory = '{scratch / 'spill'}'")
             create_release_views(connection, lake, release, "released")
             shard_bytes = release.manifest["configuration"]["rules"]["shard_bytes"]
-            written = write_splits(rows(RowContext(connection, counts)), staged, shard_bytes)
-        run.gate(_faults(staged, written, release), f"materialise training_sets for {variant!r} again")
+            written = write_splits(rows(RowContext(connection, counts)), staged, shard_bytes, form)
+        faults = read_back_faults(staged, written) + (_other_size(written, release) if same_size else [])
+        run.gate(faults, f"materialise training_sets for {variant!r} again")
         write_json(staged / "dataset_info.json", dataset_info(variant, written.counts))
         identity = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
         folder = TRAINING_SETS.folder(identity, variant)
@@ -130,6 +142,8 @@ def make_set(
         write_set_card(staged, variant, about, release, folder, languages)
         manifest = {
             **_of_release(variant, release),
+            "form": form.name,
+            "rows": written.counts,
             "points_to": None,
             "rows_sha256": written.digest,
             "inputs": inputs,
@@ -141,15 +155,14 @@ def make_set(
 
 def _of_release(variant: str, release: Release) -> Manifest:
     """What the manifest of every variant says about its release."""
-    return {"variant": variant, "release": release.id, "rows": release.manifest["rows"]}
+    return {"variant": variant, "release": release.id}
 
 
-def _faults(staged: Path, written: Written, release: Release) -> list[str]:
-    """The gates that a staged set fails: both formats have the rows that were written, as many as the release has."""
-    faults = read_back_faults(staged, written)
-    if written.counts != release.manifest["rows"]:
-        faults.append(f"it has {written.counts} rows where the release has {release.manifest['rows']}")
-    return faults
+def _other_size(written: Written, release: Release) -> list[str]:
+    """The gate that a staged set fails if it does not have as many rows as the release."""
+    if written.counts == release.manifest["rows"]:
+        return []
+    return [f"it has {written.counts} rows where the release has {release.manifest['rows']}"]
 
 
 def query(name: str) -> str:
