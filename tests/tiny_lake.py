@@ -52,6 +52,7 @@ class TinyDialogue:
     status: str = "complete"
     score: float = 0.9
     words: tuple[str, ...] | None = None  # what is said, turn by turn, instead of the usual
+    reference_final: str | None = None
     finals: tuple[str | None, ...] = (None,) * 9  # what was found of the final answer of each turn
 
     @property
@@ -151,6 +152,7 @@ class TinyLake:
             one.question,
             one.answer,
             system=one.system,
+            reference_final=one.reference_final,
             representative=self._seed_id(one.representative or one.name),
             licence=one.licence,
             origin_row=row,

@@ -98,8 +98,18 @@ VERIFIABLE_ROW = pa.DataFrameSchema(
         **PROMPT,
         "reference_final": text("The result that an answer is compared with, or the tests that code has to pass."),
         "checker": pa.Column(pl.String, pa.Check.isin(CHECKERS), description="How an answer is compared with it."),
+        "scenario": text("original: no dialogue is needed."),
         **SOURCE,
         **LICENCE,
+        "data_source": text("Source of the seed, where verl looks for it."),
+        "reward_model": pa.Column(
+            pl.Struct({"style": pl.String, "ground_truth": pl.String}),
+            description="`rule` and `reference_final`, where verl looks for them.",
+        ),
+        "extra_info": pa.Column(
+            pl.Struct({"index": pl.String, "checker": pl.String}),
+            description="`id` and `checker`, where verl looks for them.",
+        ),
     },
     strict=True,
     unique=["id"],

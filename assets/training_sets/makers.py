@@ -13,6 +13,7 @@ from assets.training_sets.configuration import ComparisonRules
 from assets.training_sets.pools import Pool, make_pool, make_sampled
 from assets.training_sets.tagcos import make_tagcos
 from assets.training_sets.variants import TrainingSet, TrainingSetError, make_boost_qa, make_ori
+from assets.training_sets.verifiable import make_verifiable
 from resources.chat.profile import Profile
 from resources.lake.tables import Lake
 
@@ -58,6 +59,8 @@ def make_variant(context: VariantContext, variant: str) -> TrainingSet:
             return make_boost_qa(lake, release)
         case "ori":
             return make_ori(lake, release)
+        case "rlvr":
+            return make_verifiable(lake, release, context.release_rules, context.retracted)
         case "cot":
             return make_cot(lake, release, context.profile, rules.cot)
         case "cot_collection":

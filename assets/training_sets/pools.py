@@ -85,8 +85,9 @@ def make_pool(
         TrainingSetError: the pool cannot be read, or has no usable row.
         ConfigurationError: the seeds configuration or a benchmark cannot be read.
     """
-    pairs, counts = _own_seeds(lake) if pool.pool is None else _read_sources(lake, pool.pool, pool.whole_sources)
-    kept = _usable_pairs(lake, release, pairs, rules, retracted, counts)
+    counts: Counter[str] = Counter()
+    pairs = own_seeds(lake) if pool.pool is None else _read_sources(lake, pool.pool, pool.whole_sources, counts)
+    kept = usable_pairs(lake, release, pairs, rules, retracted, counts)
     rows = [pair_row({**pair, "split": Split.TRAIN.value}, variant, pair["question"], pair["answer"]) for pair in kept]
     with scratch_folder("pool") as staged:
         written = write_splits(rows, staged, release.manifest["configuration"]["rules"]["shard_bytes"])
@@ -107,7 +108,7 @@ def make_pool(
     return Pool(identity, folder, manifest, rows)
 
 
-def _usable_pairs(
+def usable_pairs(
     lake: Lake,
     release: Release,
     pairs: Sequence[Row],
@@ -207,16 +208,16 @@ def pool_files(lake: Lake, made: TrainingSet) -> list[str]:
     return [file.path for file in lake.store.list(f"{pool['folder']}/data") if file.path.endswith(".parquet")]
 
 
-def _own_seeds(lake: Lake) -> tuple[list[Row], Counter[str]]:
+def own_seeds(lake: Lake) -> list[Row]:
+    """Every seed that its dialogue plan put into train; see `queries/training_seeds.sql`."""
     with lake.connect([SEEDS, DIALOGUE_PLANS]) as connection:
-        return list(stream(connection, query("training_seeds.sql"))), Counter()
+        return list(stream(connection, query("training_seeds.sql")))
 
 
-def _read_sources(lake: Lake, path: str, whole: bool) -> tuple[list[Row], Counter[str]]:
-    """The pairs of a seeds configuration, and how many rows were rejected for each reason; `whole` takes no sample."""
+def _read_sources(lake: Lake, path: str, whole: bool, counts: Counter[str]) -> list[Row]:
+    """The pairs of a seeds configuration; `counts` gets the rejected rows by reason; `whole` takes no sample."""
     configuration = load_seeds_configuration(path)
     pairs: dict[str, Row] = {}
-    counts: Counter[str] = Counter()
     for configured in configuration.sources:
         source = configured.model_copy(update={"sample": None}) if whole else configured
         try:
@@ -230,7 +231,7 @@ def _read_sources(lake: Lake, path: str, whole: bool) -> tuple[list[Row], Counte
                 f"the pool of {path}: {unusable} of {sampled.rows} rows of source {source.name!r} cannot be used "
                 f"({reasons or 'it is empty'}); correct them, or raise max_rejected_share there"
             )
-        counts += sampled.reasons
+        counts.update(sampled.reasons)
         for key, candidate in sampled.sample.kept.items():
             pairs[key] = {
                 "seed_id": key,
@@ -243,7 +244,7 @@ def _read_sources(lake: Lake, path: str, whole: bool) -> tuple[list[Row], Counte
                 "origin_file": candidate.origin_file,
                 "origin_row": candidate.origin_row,
             }
-    return list(pairs.values()), counts
+    return list(pairs.values())
 
 
 def _near_held_out(lake: Lake, release: Release, pairs: Sequence[Row]) -> set[str]:

@@ -7,7 +7,8 @@ SELECT
     seeds.licence,
     seeds.system,
     seeds.question,
-    seeds.answer
+    seeds.answer,
+    seeds.reference_final
 FROM released
 LEFT JOIN raw_seeds AS seeds USING (seed_id)
 ORDER BY list_position(['train', 'validation', 'test'], released.split), released.id

@@ -7,6 +7,7 @@ SELECT
     seeds.system,
     seeds.question,
     seeds.answer,
+    seeds.reference_final,
     seeds.origin_file,
     seeds.origin_row
 FROM raw_seeds AS seeds
