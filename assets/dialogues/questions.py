@@ -35,7 +35,10 @@ class Question:
 
     @property
     def in_full(self) -> str:
-        """What a model reads: the question below its system prompt. The dialogue itself shows `text` alone."""
+        """What a model reads: the question below its system prompt.
+
+        The dialogue shows `text` alone, as its row has the system prompt, but for a similar question with another one.
+        """
         return f"{self.system}\n\n{self.text}" if self.system else self.text
 
     @property

@@ -71,12 +71,12 @@ class _Play:
 
     def _turn(self, turn: Pose | Say) -> Steps:
         if isinstance(turn, Pose):
-            question = self._question(turn.pose)
+            posed = self._posed(turn.pose)
             # Texts without a model are English, so questions in other languages stand alone.
-            if turn.prompt is None or question.language != ENGLISH:
-                yield FixedTurn(turn.speaker, question.text, None)
+            if turn.prompt is None or self._question(turn.pose).language != ENGLISH:
+                yield FixedTurn(turn.speaker, posed, None)
                 return
-            text = self.scenario.prompts.utterance(turn.prompt, **{turn.pose: question.text})
+            text = self.scenario.prompts.utterance(turn.prompt, **{turn.pose: posed})
             yield FixedTurn(turn.speaker, text, turn.prompt)
             return
         text = yield ModelTurn(
@@ -90,7 +90,7 @@ class _Play:
             answers=self._question(turn.answers) if turn.answers else None,
             must_not_answer=self._question(turn.must_not_answer) if turn.must_not_answer else None,
             said_before="\n".join(text for _, text in self.said),
-            opening=self._question(turn.begins_with).text if turn.begins_with else "",
+            opening=self._posed(turn.begins_with) if turn.begins_with else "",
         )
         self.said.append((turn.speaker, text))
         self.texts[turn.say] = text
@@ -105,6 +105,11 @@ class _Play:
                 f"dialogue {self.task.dialogue_id}: its plan has no similar question, which {self.scenario.title} needs"
             )
         return self.task.similar
+
+    def _posed(self, asked: Asked) -> str:
+        """The question as a turn shows it: below its system prompt, if that is not the one that the row has."""
+        question = self._question(asked)
+        return question.text if question.system in (None, self.task.question.system) else question.in_full
 
     def _value(self, name: str, turn: Say) -> str:
         match name:

@@ -53,7 +53,7 @@ def print_chat(shown: ShownDialogue, note: str = "") -> None:
     accepted = bool(scores and scores["accepted"])
     body = Text()
     for number, question in enumerate(shown.questions):
-        _add(body, "Question" if number == 0 else "Similar question", question.text, style="bold")
+        _add(body, "Question" if number == 0 else "Similar question", question.in_full, style="bold")
         _add(body, "Reference answer", question.shown_reference, style="bold")
     for turn in dialogue["turns"]:
         details = ", ".join(filter(None, [turn["model"], "carries loss" if turn["trains"] else ""]))

@@ -174,6 +174,26 @@ def test_an_injection_stays_data_and_adds_no_message() -> None:
         assert not any("<|im_start|>" in text for text in rest)
 
 
+@pytest.mark.parametrize(
+    ("system", "shown"),
+    [("Answer in rhymes.", ""), ("Be brief.", "Be brief.\n\n"), (None, "")],
+    ids=["same", "other", "none"],
+)
+def test_a_similar_question_is_shown_with_a_system_prompt_that_its_row_does_not_have(
+    system: str | None, shown: str
+) -> None:
+    task = make_task("analogy")
+    assert task.similar is not None
+    task = replace(
+        task,
+        question=replace(task.question, system="Answer in rhymes."),
+        similar=replace(task.similar, system=system),
+    )
+    turns = run_task(task, ScriptedChat()).turns
+    assert turns[2]["text"].endswith(f"\n{shown}{task.similar.text}")
+    assert turns[0]["text"].startswith(task.question.text)
+
+
 def test_the_dialogue_shows_the_question_without_its_system_prompt() -> None:
     chat, task = ScriptedChat(), make_task("error_correction")
     task = replace(task, question=replace(task.question, system="Answer in rhymes."))
