@@ -94,7 +94,7 @@ def intake_metadata(lake: Lake, intake: Intake) -> dict[str, Any]:
         "beyond the sample": intake.beyond_sample,
         "retracted": intake.retracted,
         "rejected": intake.rejected,
-        "near-duplicates among the new": intake.duplicates,
+        "new with another representative": intake.duplicates,
         "new without a final answer": intake.without_final,
     }
     seeds = sum(record.rows for record in lake.records(SEEDS) if record.keys["source"] == intake.source)

@@ -122,8 +122,10 @@ class SourceConfiguration(Configuration):
         "changed rows are added to the known seeds. All rows, if not given.",
     )
     random_seed: int = Field(default=0, description="Another one draws another sample.")
-    multi_turn: Literal["first", "set_aside"] = Field(
-        default="first", description="Of a longer conversation take the first question and answer, or reject the row."
+    multi_turn: Literal["first", "all", "set_aside"] = Field(
+        default="first",
+        description="Of a longer conversation take the first question and answer, or every one, each below the "
+        "conversation before it, or reject the row.",
     )
     keep_system: bool = Field(default=True, description="Keep a row's system prompt, where it has one.")
 
@@ -190,7 +192,10 @@ class SeedsConfiguration(Configuration):
         default=0.05, ge=0, le=1, description="A reading fails when more of its rows than this cannot be used."
     )
     max_characters: int = Field(
-        default=16_000, ge=1, description="Longest question, answer or system prompt that is taken."
+        default=16_000,
+        ge=1,
+        description="Longest question, answer or system prompt that is taken. A question has the conversation before "
+        "it, where `multi_turn` is `all`, and an answer is without reasoning.",
     )
     duplicates: Duplicates = Duplicates()
     retractions: str | None = Field(

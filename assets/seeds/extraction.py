@@ -1,60 +1,84 @@
 """Reading the question and answer out of a row, or the reason why it has none."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from assets.seeds.configuration import Fields, SourceConfiguration
-from assets.seeds.messages import messages_pair
+from assets.seeds.messages import Exchange, exchanges, without_reasoning
 from assets.seeds.normalise import normalise
 from assets.seeds.rows import MISSING, RejectedRow, SourceRow, Unusable, beginning, field_value
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A question and its reference answer, normalised."""
+    """A question, in its context if it has one, and its reference answer, normalised."""
 
     system: str | None
     question: str
     answer: str
 
 
-def question_answer(row: SourceRow, source: SourceConfiguration, max_characters: int) -> Pair | RejectedRow:
-    """The question and answer of a row, from the source's fields or messages.
+HEADINGS = {"question": "Earlier question:", "answer": "Earlier answer:"}
+LAST_HEADING = "Question:"
 
-    Of several turns the first question that is followed by an answer is taken, with the system prompt before it.
+
+def question_answers(row: SourceRow, source: SourceConfiguration, max_characters: int) -> Iterator[Pair | RejectedRow]:
+    """The questions and answers of a row, from the source's fields or messages; one, but for `multi_turn: all`.
+
+    A pair that cannot be used ends its row: those before it are used, and the row is rejected once.
     """
     try:
-        system, question, answer = _texts(row, source)
-        texts = {"system": system or "", "question": question, "answer": answer}
-        for part, text in texts.items():
-            if len(text) > max_characters:
-                raise Unusable(
-                    "oversized", f"the {part} has {len(text):,} characters, more than {max_characters:,}: {text[:200]}"
-                )
-            texts[part] = normalise(text)
-        for part in ("question", "answer"):
-            if not texts[part]:
-                raise Unusable(f"empty_{part}", f"in {beginning(row.values)}")
+        for exchange in _exchanges(row, source):
+            yield _pair(exchange, row, source, max_characters)
     except Unusable as error:
-        return RejectedRow(row.origin_file, row.origin_row, error.reason, beginning(error.detail, 400))
-    return Pair((texts["system"] or None) if source.keep_system else None, texts["question"], texts["answer"])
+        yield RejectedRow(row.origin_file, row.origin_row, error.reason, beginning(error.detail, 400))
 
 
-def _texts(row: SourceRow, source: SourceConfiguration) -> tuple[str | None, str, str]:
-    """The system prompt, question and answer as they are in the row."""
+def _exchanges(row: SourceRow, source: SourceConfiguration) -> Iterator[Exchange]:
+    """System prompt, question and answer as they are in the row."""
     fields = source.fields
     if fields is None:
         conversation = field_value(row.values, source.conversations_field or "")
         if conversation is MISSING:
             raise Unusable("missing_field", f"no {source.conversations_field!r} in {beginning(row.values)}")
-        return messages_pair(conversation, source)
+        yield from exchanges(conversation, source)
+        return
     question = _joined(row, fields.question, None, headed=True)
     answer = _joined(row, fields.answer, fields)
     has_system = fields.system and field_value(row.values, fields.system) is not MISSING
-    return _joined(row, [fields.system], None) if fields.system and has_system else None, question, answer
+    yield Exchange(_joined(row, [fields.system], None) if fields.system and has_system else None, (), question, answer)
+
+
+def _pair(exchange: Exchange, row: SourceRow, source: SourceConfiguration, max_characters: int) -> Pair:
+    texts = {"system": exchange.system or "", "question": exchange.question, "answer": exchange.answer}
+    for part, text in texts.items():
+        if len(text) > max_characters:
+            raise Unusable(
+                "oversized", f"the {part} has {len(text):,} characters, more than {max_characters:,}: {text[:200]}"
+            )
+        texts[part] = normalise(text)
+    for part in ("question", "answer"):
+        if not texts[part]:
+            raise Unusable(f"empty_{part}", f"in {beginning(row.values)}")
+    question = texts["question"]
+    if exchange.earlier:
+        question = normalise(in_context(exchange.earlier, question))
+        if len(question) > max_characters:
+            raise Unusable(
+                "long_conversation",
+                f"from this question on, the conversation has more than {max_characters:,} characters: "
+                f"{texts['question'][:200]}",
+            )
+    return Pair((texts["system"] or None) if source.keep_system else None, question, texts["answer"])
+
+
+def in_context(earlier: Sequence[tuple[str, str]], question: str) -> str:
+    """A question below the conversation before it, each text with a heading on a line of its own."""
+    texts = [(HEADINGS[kind], text.strip()) for kind, text in earlier]
+    return "\n\n".join(f"{heading}\n{text}" for heading, text in [*texts, (LAST_HEADING, question)])
 
 
 def _joined(row: SourceRow, names: Sequence[str], answer: Fields | None, *, headed: bool = False) -> str:
@@ -88,7 +112,7 @@ def _text(value: Any, where: str, answer: Fields | None) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value
+        return without_reasoning(value) if answer else value
     if isinstance(value, list):
         texts = [text for element in value if (text := _text(element, where, answer)).strip()]
         choice = answer and answer.list_answer

@@ -10,7 +10,7 @@ from typing import Any
 from assets.answers.read import read_final
 from assets.framework.languages import detect_language
 from assets.seeds.configuration import CONVERSATIONS, Domain, SeedsConfiguration, SourceConfiguration
-from assets.seeds.extraction import Pair, question_answer
+from assets.seeds.extraction import Pair, question_answers
 from assets.seeds.hub import hub_rows
 from assets.seeds.messages import TEXT_KEYS
 from assets.seeds.reading import file_rows, find_files
@@ -176,8 +176,11 @@ def read_content(
 ) -> Content:
     """The questions and answers that a source's description finds in rows."""
     found = [
-        question_answer(row, source, configuration.max_characters) if isinstance(row, SourceRow) else row
+        one
         for row in rows
+        for one in (
+            question_answers(row, source, configuration.max_characters) if isinstance(row, SourceRow) else [row]
+        )
     ]
     rejected = [one for one in found if isinstance(one, RejectedRow)]
     pairs = [one for one in found if isinstance(one, Pair)]

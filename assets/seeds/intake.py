@@ -1,7 +1,7 @@
 """Reading a source: sampled seeds that the lake does not have become new shards. Written shards never change."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -15,7 +15,8 @@ from assets.framework.language_detection import is_in_language, likely_language
 from assets.framework.near_duplicates import group_near_duplicates
 from assets.framework.partitions import shard_name
 from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
-from assets.seeds.extraction import question_answer
+from assets.seeds.extraction import Pair, question_answers
+from assets.seeds.groups import join_conversations
 from assets.seeds.reading import read_rows
 from assets.seeds.rows import MISSING, RejectedRow, SeedsError, SourceRow, beginning, field_value
 from assets.seeds.sampling import Candidate, Sample, seed_id
@@ -28,7 +29,10 @@ FIELDS_PROBE = 1000  # if no row so far could be used, a configured field that n
 LANGUAGE_PROBE = 300  # seeds of a sample whose language is looked at; ids are hashes, so the first ones are random
 REJECTS_KEPT = 100_000  # most rows of the table of rejects; further ones are only counted
 PROGRESS_ROWS = 100_000
-BY_CHOICE = ("multi_turn",)  # reasons that the configuration asks for; they do not count as unusable rows
+BY_CHOICE = (
+    "multi_turn",
+    "long_conversation",
+)  # reasons that the configuration asks for; they do not count as unusable rows
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,14 @@ class SampledRows:
     """The sample of a source's rows, and the rows that were rejected."""
 
     sample: Sample
-    rows: int
+    rows: int  # each question and answer of a conversation counts
     rejects: list[RejectedRow]  # the first ones
     reasons: Counter[str]  # how many rows were rejected for each reason
+
+    @property
+    def unusable(self) -> int:
+        """Rejected rows without those that are rejected by choice."""
+        return self.reasons.total() - sum(self.reasons[reason] for reason in BY_CHOICE)
 
 
 @dataclass(frozen=True)
@@ -156,31 +165,35 @@ def sample_rows(
     reasons: Counter[str] = Counter()
     rejects: list[RejectedRow] = []
     missing, existing = set(source.wanted_fields), set[str]()
-    count = 0
-    for row in rows:
-        count += 1
+    counted = 0
+    for count, row in enumerate(rows, start=1):
         if isinstance(row, SourceRow):
             if missing:
                 missing = {name for name in missing if field_value(row.values, name) is MISSING}
                 existing.update(row.values)
             if count == FIELDS_PROBE and not sample.kept:
                 _check_fields(source, missing, existing)
-            pair = question_answer(row, source, max_characters)
+            found = list(question_answers(row, source, max_characters))
         else:
-            pair = row
-        if isinstance(pair, RejectedRow):
-            reasons[pair.reason] += 1
-            if len(rejects) < most_rejects:
-                rejects.append(pair)
-        else:
-            key = seed_id(source.name, pair.question, pair.answer)
-            sample.offer(Candidate(key, pair, row.origin_file, row.origin_row))
+            found = [row]
+        counted += len(found)
+        rejected = [one for one in found if isinstance(one, RejectedRow)]
+        reasons.update(one.reason for one in rejected)
+        rejects += rejected[: most_rejects - len(rejects)]
+        for candidate in _candidates([one for one in found if isinstance(one, Pair)], row, source.name):
+            sample.offer(candidate)
         if count % progress_rows == 0:
             report_progress(
                 f"{source.name}: {count:,} rows read, {len(sample.kept):,} in the sample, {reasons.total():,} rejected"
             )
     _check_fields(source, missing, existing)
-    return SampledRows(sample, count, rejects, reasons)
+    return SampledRows(sample, counted, rejects, reasons)
+
+
+def _candidates(pairs: Sequence[Pair], row: SourceRow | RejectedRow, source: str) -> Iterator[Candidate]:
+    keys = tuple(seed_id(source, pair.question, pair.answer) for pair in pairs)
+    for key, pair in zip(keys, pairs, strict=True):
+        yield Candidate(key, pair, row.origin_file, row.origin_row, keys if len(keys) > 1 else ())
 
 
 def _check_fields(source: SourceConfiguration, missing: set[str], existing: set[str]) -> None:
@@ -200,10 +213,9 @@ def _problem_of(sampled: SampledRows, source: SourceConfiguration, max_rejected_
         return (
             f"source {source.name!r}: none of its {sampled.rows:,} rows can be used ({reasons or 'it is empty'}){first}"
         )
-    unusable = sampled.reasons.total() - sum(sampled.reasons[reason] for reason in BY_CHOICE)
-    if unusable > max_rejected_share * sampled.rows:
+    if sampled.unusable > max_rejected_share * sampled.rows:
         return (
-            f"source {source.name!r}: {unusable:,} of {sampled.rows:,} rows cannot be used, more than "
+            f"source {source.name!r}: {sampled.unusable:,} of {sampled.rows:,} rows cannot be used, more than "
             f"max_rejected_share {max_rejected_share:g} allows ({reasons}){first}; correct them or raise the limit; "
             f"all are in the table {REJECTS.name}"
         )
@@ -257,7 +269,7 @@ def _write_shards(
     reading: int,
 ) -> dict[str, pl.DataFrame]:
     """Write new seeds to new shards. Returns the rows of each, by the shard's name."""
-    representatives = _representatives(lake, source.name, shards, new, configuration.duplicates)
+    representatives = _representatives(lake, source, shards, new, configuration.duplicates)
     first = 1 + max((shard_number(shard) for shard in shards), default=-1)
     written: dict[str, pl.DataFrame] = {}
     for start in range(0, len(new), configuration.shard_size):
@@ -269,20 +281,29 @@ def _write_shards(
 
 
 def _representatives(
-    lake: Lake, source: str, shards: list[str], new: list[Candidate], rules: Duplicates
+    lake: Lake, source: SourceConfiguration, shards: list[str], new: list[Candidate], rules: Duplicates
 ) -> dict[str, str]:
-    """The representative of each new seed's group of near-duplicates."""
+    """The representative of each new seed's group: near-duplicates, and the seeds of its conversation."""
+    conversations = {seed.seed_id: seed.conversation for seed in new if seed.conversation}
+    wanted = {name for names in conversations.values() for name in names}
+    of_conversations: dict[str, str] = {}
 
     def known() -> Iterator[tuple[str, str]]:
         for shard in shards:
-            seeds = lake.read(SEEDS, [{"source": source, "shard": shard}], ["seed_id", "representative", "question"])
-            own = seeds.filter(pl.col("seed_id") == pl.col("representative"))
-            yield from own.select("seed_id", "question").iter_rows()
+            keys = {"source": source.name, "shard": shard}
+            seeds = lake.read(SEEDS, [keys], ["seed_id", "representative", "question"])
+            of_conversations.update(
+                seeds.filter(pl.col("seed_id").is_in(wanted)).select("seed_id", "representative").iter_rows()
+            )
+            # The questions of a conversation are one group, and most of them are no near-duplicates of its first seed.
+            own = seeds if source.multi_turn == "all" else seeds.filter(pl.col("seed_id") == pl.col("representative"))
+            yield from own.select("representative", "question").iter_rows()
 
     if not new:
         return {}
     questions = ((seed.seed_id, seed.pair.question) for seed in new)
-    return group_near_duplicates(known(), questions, **rules.model_dump())
+    near = group_near_duplicates(known(), questions, **rules.model_dump())
+    return join_conversations(near, conversations, of_conversations) if conversations else near
 
 
 def _seed_rows(

@@ -15,6 +15,7 @@ class Candidate:
     pair: Pair
     origin_file: str
     origin_row: int
+    conversation: tuple[str, ...] = ()  # seed_ids of all pairs of its conversation, if it has several
 
 
 def seed_id(source: str, question: str, answer: str) -> str:

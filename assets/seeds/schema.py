@@ -26,10 +26,18 @@ SEEDS = Table(
             "reading": pa.Column(pl.Int32, pa.Check.ge(1), description="The reading of the source that added it."),
             "domain": pa.Column(pl.String, pa.Check.isin(DOMAINS), description="math, code or general."),
             "system": text("System prompt of the row, where there is one.", nullable=True),
-            "question": pa.Column(pl.String, pa.Check.str_length(min_value=1), description="What is asked."),
-            "answer": pa.Column(pl.String, pa.Check.str_length(min_value=1), description="The reference answer."),
+            "question": pa.Column(
+                pl.String,
+                pa.Check.str_length(min_value=1),
+                description="What is asked, below the conversation before it.",
+            ),
+            "answer": pa.Column(
+                pl.String, pa.Check.str_length(min_value=1), description="The reference answer, without reasoning."
+            ),
             "reference_final": text("Final answer in the reference answer, where one can be read.", nullable=True),
-            "representative": text("seed_id that represents the seed's group of near-duplicates."),
+            "representative": text(
+                "seed_id that represents its group: near-duplicates, and questions of its conversation."
+            ),
             "licence": text("Licence of the source."),
             "origin_file": text("File or hub id that the row came from."),
             "origin_row": pa.Column(pl.Int64, pa.Check.ge(0), description="Row in that file, from 0."),
@@ -64,7 +72,11 @@ READINGS = Table(
             "source": text("Name of the source."),
             "reading": pa.Column(pl.Int32, pa.Check.ge(1), description="Number of the reading, from 1."),
             "read_at": pa.Column(pl.Datetime("us", "UTC"), description="When it ended."),
-            "rows": pa.Column(pl.Int64, pa.Check.ge(0), description="Rows read: the sum of the next six columns."),
+            "rows": pa.Column(
+                pl.Int64,
+                pa.Check.ge(0),
+                description="Rows read, each pair of a conversation counted: the sum of the next six columns.",
+            ),
             "rejected": pa.Column(
                 pl.Int64, pa.Check.ge(0), description="Rows that cannot be used, see `seed_rejects`."
             ),

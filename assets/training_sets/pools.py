@@ -224,12 +224,11 @@ def _read_sources(lake: Lake, path: str, whole: bool, counts: Counter[str]) -> l
             sampled = sample_rows(read_rows(source, configuration, lake.s3), source, configuration.max_characters)
         except SeedsError as error:
             raise TrainingSetError(f"the pool of {path} cannot be read: {error}") from error
-        unusable = sampled.reasons.total()
-        if not sampled.sample.kept or unusable > configuration.max_rejected_share * sampled.rows:
+        if not sampled.sample.kept or sampled.unusable > configuration.max_rejected_share * sampled.rows:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sampled.reasons.most_common())
             raise TrainingSetError(
-                f"the pool of {path}: {unusable} of {sampled.rows} rows of source {source.name!r} cannot be used "
-                f"({reasons or 'it is empty'}); correct them, or raise max_rejected_share there"
+                f"the pool of {path}: {sampled.unusable} of {sampled.rows} rows of source {source.name!r} cannot be "
+                f"used ({reasons or 'it is empty'}); correct them, or raise max_rejected_share there"
             )
         counts.update(sampled.reasons)
         for key, candidate in sampled.sample.kept.items():

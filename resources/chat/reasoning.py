@@ -10,6 +10,11 @@ _OPENING_WITHIN = re.compile(_OPENING_MARK, re.IGNORECASE)
 _CLOSING = re.compile(
     rf"<[|｜]?/{_NAME}[|｜]?>|\[/{_NAME}\]|◁/{_NAME}▷|<\|(?:end_of_thought|end_thinking|inner_suffix)\|>", re.IGNORECASE
 )
+# Marks that are nothing else within an answer, as `<reason>` in XML and `[analysis]` in a template can be.
+_PLAIN_MARK = re.compile(
+    r"</?(?:seed:)?(?:think|thinking|thoughts?)>|(?-i:\[/?THINK\])|◁/?think▷|<\|(?:begin|end)_of_thought\|>",
+    re.IGNORECASE,
+)
 # Marks around the answer that some families put after the reasoning.
 _ANSWER_OPENING = re.compile(r"<(?:answer|response|\|(?:start_response|begin_of_solution)\|)>", re.IGNORECASE)
 _ANSWER_CLOSING = re.compile(r"<(?:/(?:answer|response)|\|(?:end_response|end_of_solution)\|)>\Z", re.IGNORECASE)
@@ -45,6 +50,11 @@ def split_reasoning(content: str) -> tuple[str | None, str]:
     if answer := _ANSWER_OPENING.match(text):
         text = _ANSWER_CLOSING.sub("", text[answer.end() :]).strip()
     return "\n\n".join(filter(None, thoughts)) or None, text
+
+
+def has_reasoning_marks(text: str) -> bool:
+    """Whether a text has a mark of the beginning or end of reasoning anywhere, code included."""
+    return _PLAIN_MARK.search(text) is not None
 
 
 def _split_channels(content: str) -> tuple[str | None, str]:

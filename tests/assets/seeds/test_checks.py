@@ -74,6 +74,7 @@ SEED_CASES: list[tuple[dict[str, Rows], set[str]]] = [
     ({"seed_readings": [line(rows=3, rejected=1)]}, {"rejected_share"}),
     ({"seed_readings": [line(rows=3, rejected=1), line(reading=2, held=2, added=0)]}, set()),  # the last one counts
     ({"raw_seeds": [seed(0), seed(1, representative=seed(0)["seed_id"])]}, {"near_duplicate_share"}),
+    ({"raw_seeds": [seed(0), seed(1, representative=seed(0)["seed_id"], origin_row=0)]}, set()),  # one conversation
     ({"raw_seeds": [seed(0), seed(1, reference_final=None)]}, {"final_answers_read"}),
 ]
 VECTOR_CASES: list[tuple[dict[str, Rows], set[str]]] = [

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from assets.seeds.extraction import Pair, question_answer
+from assets.seeds.extraction import Pair, question_answers
 from assets.seeds.rows import RejectedRow, SourceRow
 
 if TYPE_CHECKING:
@@ -24,7 +24,20 @@ def extract(configure: "Configure") -> Any:
     """Extract the pair of one row: extract({"question": …}, fields=…, …)."""
 
     def run(values: dict[str, Any], max_characters: int = 1000, **source: Any) -> Pair | RejectedRow:
-        return question_answer(SourceRow("sums.jsonl", 7, values), configure(source).sources[0], max_characters)
+        (found,) = question_answers(SourceRow("sums.jsonl", 7, values), configure(source).sources[0], max_characters)
+        return found
+
+    return run
+
+
+@pytest.fixture
+def extract_all(configure: "Configure") -> Any:
+    """Extract every pair of a conversation; a rejected row is given as its reason."""
+
+    def run(messages: Any, max_characters: int = 1000, **source: Any) -> list[Pair | str]:
+        configured = configure({"conversations": True, "multi_turn": "all"} | source).sources[0]
+        found = question_answers(SourceRow("chats.jsonl", 7, {"conversations": messages}), configured, max_characters)
+        return [one if isinstance(one, Pair) else one.reason for one in found]
 
     return run
 
@@ -171,6 +184,120 @@ def test_the_pair_of_a_conversation(extract: Any, messages: Any, source: dict[st
 
 def test_rows_of_several_turns_can_be_rejected(extract: Any) -> None:
     assert extract({"conversations": TWO_TURNS}, conversations=True, multi_turn="set_aside").reason == "multi_turn"
+
+
+# -- several turns -----------------------------------------------------------------------------------------------------
+
+ITALY = Pair(
+    "Be brief.", "Earlier question:\nCapital of France?\n\nEarlier answer:\nParis.\n\nQuestion:\nOf Italy?", "Rome."
+)
+TOOL = {"from": "tool", "value": "It rains."}
+
+
+def said(*texts: str) -> list[dict[str, str]]:
+    """Messages of a user (`?` at the end) and an assistant."""
+    return [{"role": "user" if text.endswith("?") else "assistant", "content": text} for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [
+        (TWO_TURNS, [PARIS, ITALY]),
+        (TWO_TURNS[:3], [PARIS]),
+        (TWO_TURNS[:4], [PARIS]),
+        ([TWO_TURNS[0], {"from": "gpt", "value": "Hello!"}, *TWO_TURNS[1:]], [PARIS, ITALY]),
+        ([TWO_TURNS[1], *TWO_TURNS[0:1], *TWO_TURNS[2:]], [Pair("Be brief.", ITALY.question, "Rome.")]),
+        (
+            [*TWO_TURNS[:2], TWO_TURNS[3], TWO_TURNS[4]],
+            [Pair("Be brief.", "Earlier question:\nCapital of France?\n\nQuestion:\nOf Italy?", "Rome.")],
+        ),
+        (
+            said("A?", "<think>x</think>1", "B?", "<think>y</think>2"),
+            [
+                Pair(None, "A?", "1"),
+                Pair(None, "Earlier question:\nA?\n\nEarlier answer:\n1\n\nQuestion:\nB?", "2"),
+            ],
+        ),
+        ([*TWO_TURNS[:3], TOOL, *TWO_TURNS[3:]], [PARIS, "unknown_role"]),
+        ([*TWO_TURNS, TOOL], [PARIS, ITALY]),
+        (said("A?", "1", "B?", "<think>2"), [Pair(None, "A?", "1"), "reasoning"]),
+        (said("A?", "1", "B?", " ", "C?", "3"), [Pair(None, "A?", "1"), "empty_answer"]),
+        (said("A?", "1" * 900, "B?" * 90, "2", "C?", "3"), [Pair(None, "A?", "1" * 900), "long_conversation"]),
+    ],
+    ids=[
+        "two pairs",
+        "one pair",
+        "a last question without an answer",
+        "a greeting",
+        "a system prompt within a pair",
+        "a question without an answer",
+        "reasoning",
+        "a message of an unknown role",
+        "an unknown role at the end",
+        "reasoning without an end",
+        "an empty answer",
+        "a long conversation",
+    ],
+)
+def test_every_pair_of_a_conversation_has_what_was_said_before_it(
+    extract_all: Any, messages: Any, found: list[Pair | str]
+) -> None:
+    assert extract_all(messages) == found
+
+
+# -- reasoning ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<think>6 * 7</think>\n\n42",
+        "6 * 7</think>42",
+        "<think>\n\n</think>\n\n42",
+        "<|begin_of_thought|>6 * 7<|end_of_thought|>\n\n<|begin_of_solution|>42<|end_of_solution|>",
+        "<think>6 * 7</think><answer>42</answer>",
+        ["<think>6 * 7</think>42", "<think>7 * 6</think>43"],
+    ],
+)
+def test_reasoning_is_no_part_of_the_reference_answer(extract: Any, answer: Any) -> None:
+    assert extract({"question": "6 * 7?", "answer": answer}, fields=FIRST) == Pair(None, "6 * 7?", "42")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "content": "<think>6 * 7</think>42"},
+        {"role": "assistant", "content": "42", "reasoning_content": "6 * 7"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "6 * 7"}, {"type": "text", "text": "42"}]},
+    ],
+)
+def test_reasoning_is_no_part_of_a_message(extract: Any, message: dict[str, Any]) -> None:
+    for between in ([], [{"role": "thinking", "content": "6 * 7"}]):
+        messages = [*said("6 * 7?"), *between, message]
+        assert extract({"conversations": messages}, conversations=True) == Pair(None, "6 * 7?", "42")
+
+
+def test_reasoning_does_not_count_for_the_longest_answer(extract: Any) -> None:
+    assert extract({"question": "6 * 7?", "answer": f"<think>{'6' * 2000}</think>42"}).answer == "42"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<think>6 * 7",
+        "<think>6 * 7</think>",
+        "42 <think>no</think>",
+        "<think>6</think>42<think>7</think>43",
+        "42 <think>",
+    ],
+)
+def test_reasoning_that_cannot_be_separated_rejects_the_row(extract: Any, answer: str) -> None:
+    assert extract({"question": "6 * 7?", "answer": answer}).reason == "reasoning"
+
+
+@pytest.mark.parametrize("answer", ["Dear [name], the [reason] is:", "Use `<reason>x</reason>` in XML.", "a < b"])
+def test_other_marks_stay_in_an_answer(extract: Any, answer: str) -> None:
+    assert extract({"question": "How?", "answer": answer}).answer == answer
 
 
 TREE = {"a": {"message": None, "children": ["b"]}, "b": {"message": {"author": {"role": "user"}}, "children": []}}

@@ -320,6 +320,64 @@ def test_the_counts_of_every_reading_add_up(lake: Lake, read_in: "Intakes") -> N
     assert lake.read(READINGS)["reading"].to_list() == [1, 2]
 
 
+# -- conversations -----------------------------------------------------------------------------------------------------
+
+CHATS = {"conversations": True, "multi_turn": "all", "domain": "general"}
+
+
+def chat(subject: str, turns: int) -> dict[str, Any]:
+    """A conversation about a subject, with as many questions."""
+    questions = [f"What is thing number {number} that people say of the {subject}?" for number in range(turns)]
+    answers = [f"They say that the {subject} is {number}." for number in range(turns)]
+    pairs = zip(questions, answers, strict=True)
+    return {
+        "conversations": [
+            {"from": who, "value": text} for pair in pairs for who, text in zip(("human", "gpt"), pair, strict=True)
+        ]
+    }
+
+
+def assert_one_group_each(lake: Lake) -> None:
+    """The seeds about one subject have one representative, those about different ones have different ones."""
+    groups = {
+        (question.rpartition(" ")[2], representative)
+        for question, representative in lake.read(SEEDS).select("question", "representative").iter_rows()
+    }
+    assert sorted(subject for subject, _ in groups) == ["bridge?", "hill?", "river?"]
+    assert len({representative for _, representative in groups}) == 3
+
+
+def test_all_questions_of_a_conversation_are_seeds_of_one_group(lake: Lake, read_in: "Intakes") -> None:
+    intake = read_in([chat("bridge", 4), chat("river", 3), chat("hill", 1)], CHATS)
+    assert (intake.rows, intake.added) == (8, 8)
+    assert_one_group_each(lake)
+
+
+@pytest.mark.parametrize(
+    ("source", "rows"),
+    [
+        ({"multi_turn": "first"}, [chat("bridge", 4), chat("river", 3)]),
+        ({"sample": 2}, [chat("river", 3), chat("bridge", 4)]),
+        ({}, [chat("bridge", 2), chat("river", 1)]),
+    ],
+    ids=["the first question before", "a smaller sample before", "shorter conversations before"],
+)
+def test_later_seeds_of_a_conversation_join_its_group(
+    lake: Lake, read_in: "Intakes", source: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
+    before = read_in(rows, CHATS | source)
+    after = read_in([chat("hill", 2), chat("bridge", 4), chat("river", 3)], CHATS)
+    assert (after.held, after.added) == (before.added, 9 - before.added)
+    assert_one_group_each(lake)
+
+
+def test_the_end_of_a_long_conversation_does_not_fail_the_reading(lake: Lake, read_in: "Intakes") -> None:
+    intake = read_in([chat("bridge", 40)], CHATS, max_rejected_share=0, max_characters=600)
+    assert intake.reasons == {"long_conversation": 1}
+    assert intake.added > 1
+    assert intake.rows == intake.added + 1
+
+
 # -- language ----------------------------------------------------------------------------------------------------------
 
 GERMAN = {
