@@ -14,7 +14,8 @@ from assets.seeds.extraction import Pair, question_answers
 from assets.seeds.hub import hub_rows
 from assets.seeds.messages import TEXT_KEYS
 from assets.seeds.reading import file_rows, find_files
-from assets.seeds.rows import ROLE_KEYS, ReadOptions, RejectedRow, SourceRow, field_value
+from assets.seeds.rows import ROLE_KEYS, ReadOptions, RejectedRow, SourceRow, beginning, field_value
+from resources.chat.reasoning import has_reasoning_marks
 
 READ_ROWS = 1000  # rows whose values are looked at
 COUNTED_ROWS = 100_000  # rows of files that are counted; a hub dataset is not read beyond READ_ROWS
@@ -38,6 +39,8 @@ ANSWER_NAMES = (
     "gpt",
 )
 SYSTEM_NAMES = ("system", "system_prompt")
+# Fields of rows or messages that have a model's reasoning, which is not read. Others end like these: `model_reasoning`.
+REASONING_NAMES = ("reasoning", "reasoning_content", "thinking", "thought", "thoughts", "cot", "chain_of_thought")
 
 _CODE_LINE = re.compile(
     r"[;{}]\s*$|^\s*(?:#!|//|</?\w+[^>]*>)|^\s*(?:import|from|def|class|return|for|if|while|else|function|const|let|var|"
@@ -216,3 +219,48 @@ def has_several_texts(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     """Whether some row has a list of several texts in a field, of which a source takes the first or joins them."""
     values = (field_value(row, name) for row in rows)
     return any(isinstance(value, list) and len(value) > 1 for value in values)
+
+
+def describe_forms(
+    rows: Rows, content: Content, source: SourceConfiguration, configuration: SeedsConfiguration
+) -> list[str]:
+    """Lines for a source's entry about forms that the rows have: several questions, system prompts, reasoning.
+
+    Each is a key with its present value and a comment on what else could be written, or a comment alone.
+
+    Args:
+        rows: the first rows.
+        content: what the source's description finds in them.
+        source: as described.
+        configuration: of the source.
+    """
+    single = read_content(rows.rows, source.model_copy(update={"multi_turn": "set_aside"}), configuration)
+    marked = sum(any(map(has_reasoning_marks, _answer_texts(row, source))) for row in rows.values)
+    systems = sum(pair.system is not None for pair in content.pairs)
+    fields = _reasoning_fields(rows.values, source)
+    several, read = single.reasons["multi_turn"], f"of the first {len(rows.rows):,} rows"
+    asks = ", in case it asks for the reasoning that is left out" if marked else ""
+    found = [
+        (several, f"multi_turn: first  # {several:,} {read} have several questions; all: each is a seed, below the "
+         "conversation before it; set_aside: these rows are rejected"),
+        (systems, f"keep_system: true  # {systems:,} {read} have a system prompt; false: it is left out{asks}"),
+        (marked, f"# {marked:,} {read} have reasoning in an answer, such as <think>…</think>; it is left out"),
+        (len(fields), f"# {beginning(', '.join(fields))}: reasoning of a model, which is not read"),
+    ]  # fmt: skip
+    return [line for count, line in found if count]
+
+
+def _answer_texts(row: Mapping[str, Any], source: SourceConfiguration) -> list[str]:
+    names = source.fields.answer if source.fields else [source.conversations_field or CONVERSATIONS]
+    return [str(value) for name in names if (value := field_value(row, name)) is not None]
+
+
+def _reasoning_fields(rows: Sequence[Mapping[str, Any]], source: SourceConfiguration) -> list[str]:
+    """The fields with a model's reasoning, of the rows or of the messages of conversations."""
+    if source.conversations_field is None:
+        names = [name for name in fields_with_values(rows) if name not in source.wanted_fields]
+    else:
+        conversations = [field_value(row, source.conversations_field) for row in rows]
+        messages = [one for conversation in conversations if _is_conversation(conversation) for one in conversation]
+        names = fields_with_values(messages)
+    return [name for name in names if _plain(name).endswith(REASONING_NAMES)]

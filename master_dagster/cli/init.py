@@ -14,6 +14,7 @@ from assets.seeds.configuration import Domain, SeedsConfiguration, SourceConfigu
 from assets.seeds.inspection import (
     Content,
     Rows,
+    describe_forms,
     fields_with_values,
     find_candidates,
     guess_domain,
@@ -163,7 +164,9 @@ def _entry(
     entry["language"] = choice.language or guess_language(content.pairs)
     entry["licence"] = choice.licence or NO_LICENCE
     entry["sample"] = choice.sample
-    entry["language"] = _configured(entry)[0].language
+    source, configuration = _configured(entry)
+    entry["language"] = source.language
+    entry["forms"] = describe_forms(rows, content, source, configuration)
     return entry, content
 
 
@@ -282,6 +285,11 @@ def _show_source(given: str, rows: Rows, entry: Mapping[str, Any], content: Cont
         lines = {"conversations": f"{entry['conversations']}, the first question and answer of each"}
     pair = content.pairs[0]
     lines |= {key: str(entry[key]) for key in ("domain", "language", "licence")}
+    lines |= (
+        {"found": "\n                ".join(line.partition("# ")[2] for line in entry["forms"])}
+        if entry["forms"]
+        else {}
+    )
     lines["example"] = f"{beginning(pair.question, EXAMPLE_CHARACTERS)}"
     lines[""] = f"→ {beginning(pair.answer, EXAMPLE_CHARACTERS)}"
     for key, value in lines.items():

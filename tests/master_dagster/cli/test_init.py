@@ -84,6 +84,66 @@ def test_fields_domain_and_language_are_found(
     assert (source.name, source.files) == (Path(name).stem, [name])
 
 
+def chat(*texts: str, **answer: str) -> dict[str, Any]:
+    """A conversation of a user and an assistant; keywords are further fields of the answers."""
+    roles = ({"role": "user"}, {"role": "assistant"} | answer)
+    return {"messages": [roles[place % 2] | {"content": text} for place, text in enumerate(texts)]}
+
+
+SYSTEM = {"messages": [{"role": "system", "content": "Think aloud."}, *chat("Why is it so?", "It is.")["messages"]]}
+THOUGHT = "<think>It may be so.</think>It is so."
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (
+            [chat("What is it?", "It is."), chat("Who?", "I.", "You?", "No.")],
+            ["multi_turn: first  # 1 of the first 2 rows"],
+        ),
+        ([chat("Why is it so?", THOUGHT)], ["# 1 of the first 1 rows have reasoning"]),
+        (
+            [chat("Why is it so?", "It is.", reasoning_content="It may be.")],
+            ["# reasoning_content: reasoning of a model"],
+        ),
+        ([SYSTEM], ["keep_system: true  # 1 of the first 1 rows have a system prompt; false: it is left out\n"]),
+        (
+            [
+                chat("What?", "That."),
+                {"messages": [SYSTEM["messages"][0], *chat("Why is it so?", THOUGHT)["messages"]]},
+            ],
+            ["false: it is left out, in case it asks for the reasoning that is left out\n", "have reasoning"],
+        ),
+        ([{"question": "Why is it so?", "answer": THOUGHT}], ["# 1 of the first 1 rows have reasoning"]),
+        (
+            [{"problem": "Why is it so?", "solution": "It is.", "deepseek_reasoning": "It may be."}],
+            ["# deepseek_reasoning: reasoning of a model"],
+        ),
+        ([{"question": "Why?", "answer": "So.", "system": "Be brief."}], ["keep_system: true"]),
+        (SUMS, []),
+    ],
+    ids=[
+        "several questions",
+        "marked reasoning in messages",
+        "a field of messages",
+        "system prompts",
+        "system prompts and reasoning",
+        "marked reasoning in a field",
+        "a field of rows",
+        "a field of system prompts",
+        "none",
+    ],
+)
+def test_the_forms_of_the_rows_are_described_beside_what_can_be_changed(
+    rows: list[dict[str, Any]], found: list[str], capsys: Output
+) -> None:
+    assert run_command("init", "made", "--from", write_jsonl("rows.jsonl", rows), "--yes") == 0
+    written = Path("made/seeds.yaml").read_text(encoding="utf-8")
+    assert [part for part in found if part not in written] == []
+    assert ("found" in output_of(capsys)) == bool(found)
+    load_seeds_configuration("made/seeds.yaml")
+
+
 def test_a_project_of_several_files_has_one_source_for_each() -> None:
     Path("data").mkdir()
     write_jsonl("data/a.jsonl", SUMS)
