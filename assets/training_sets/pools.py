@@ -242,15 +242,20 @@ def _read_sources(lake: Lake, path: str, whole: bool, counts: Counter[str]) -> l
                 "answer": candidate.pair.answer,
                 "origin_file": candidate.origin_file,
                 "origin_row": candidate.origin_row,
+                "conversation": candidate.conversation,
             }
     return list(pairs.values())
 
 
 def _near_held_out(lake: Lake, release: Release, pairs: Sequence[Row]) -> set[str]:
-    """seed_ids of the pairs whose question is a near-duplicate of one in the release's validation or test."""
+    """seed_ids of the pairs whose question is a near-duplicate of one in the release's validation or test.
+
+    All pairs of its conversation are among them.
+    """
     index = NearDuplicateIndex(release.manifest["configuration"]["rules"]["near_duplicate_similarity"])
     with lake.connect([SEEDS]) as connection:
         create_release_views(connection, lake, release, "released")
         for (question,) in connection.execute(query("held_out_questions.sql")).fetchall():
             index.add(question)
-    return {str(pair["seed_id"]) for pair in pairs if index.find(str(pair["question"]))}
+    near = {str(pair["seed_id"]) for pair in pairs if index.find(str(pair["question"]))}
+    return near | {str(pair["seed_id"]) for pair in pairs if not near.isdisjoint(pair.get("conversation", ()))}

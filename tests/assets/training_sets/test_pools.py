@@ -35,14 +35,14 @@ TRAINING = pl.col("split") == "train"
 def collection(maker: Any, tmp_path: Path) -> Any:
     """Lets cot_collection take some rows, by a seeds configuration."""
 
-    def use(rows: Sequence[dict[str, str]]) -> Any:
+    def use(rows: Sequence[dict[str, Any]], **form: Any) -> Any:
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         source = {
             "name": "cot_rows",
             "files": ["rows.jsonl"],
-            "fields": {"question": "source", "answer": ["rationale", "target"]},
             "domain": "general",
             "licence": "CC-BY-4.0",
+            **(form or {"fields": {"question": "source", "answer": ["rationale", "target"]}}),
         }
         (tmp_path / "pool.yaml").write_text(yaml.safe_dump({"sources": [source]}), encoding="utf-8")
         maker.change_rules("cot_collection", pool=str(tmp_path / "pool.yaml"))
@@ -87,6 +87,19 @@ def test_a_question_of_test_or_of_a_benchmark_never_comes_from_a_pool(collection
     manifest = json.loads(maker.tiny.lake.store.get(f"{folder}/manifest.json"))
     assert manifest["rows"] == 9
     assert manifest["left_out"] == {"near-duplicate of validation or test": 1, "contaminated by a benchmark": 1}
+
+
+def test_a_conversation_with_a_question_of_test_never_comes_from_a_pool(collection: Any) -> None:
+    asked = ["Name the past tense of the verb to swim.", "And of the verb to sing?", "And of the verb to go?"]
+    conversations = [[row["source"]] for row in ROWS] + [asked]
+    rows = [
+        {"conversations": [{"from": who, "value": text} for text in texts for who in ("human", "gpt")]}
+        for texts in conversations
+    ]
+    maker = collection(rows, conversations=True, multi_turn="all")
+    folder = maker.make("cot_collection").manifest["made_with"]["pool"]["folder"]
+    manifest = json.loads(maker.tiny.lake.store.get(f"{folder}/manifest.json"))
+    assert (manifest["rows"], manifest["left_out"]) == (10, {"near-duplicate of validation or test": 3})
 
 
 @pytest.mark.parametrize(
