@@ -54,6 +54,8 @@ class TinyDialogue:
     words: tuple[str, ...] | None = None  # what is said, turn by turn, instead of the usual
     reference_final: str | None = None
     finals: tuple[str | None, ...] = (None,) * 9  # what was found of the final answer of each turn
+    findings: tuple[dict[str, Any], ...] = ()  # of the judge
+    signals: dict[str, Any] = field(default_factory=dict)  # columns of the scores, instead of the usual
 
     @property
     def seed_id(self) -> str:
@@ -208,13 +210,14 @@ class TinyLake:
             "judge_status": "judged",
             "judge_correct": accepted,
             "judge_error_class": "none",
-            "judge_findings": [DOUBTFUL] if "doubtful_reference" in one.reasons else [],
+            "judge_findings": [DOUBTFUL] if "doubtful_reference" in one.reasons else list(one.findings),
             "flags": [],
             "judge_model": "SmolLM2-135M-Instruct",
             "quality_score": one.score,
             "accepted": accepted,
             "rejection_reasons": [] if accepted else list(one.reasons or ("judged_wrong",)),
             "decided_by": "rules",
+            **one.signals,
         }
         return {name: values[name] for name in SCORED.columns if name in values}
 

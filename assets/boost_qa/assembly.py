@@ -73,7 +73,8 @@ def release_rows(
     Raises:
         AssemblyError: an accepted dialogue is not strictly alternating, has an empty turn, or lacks its seed.
     """
-    for record in _in_order(connection, slice_rows):
+    taken = connection.execute("SELECT count(*) FROM taken_scores").fetchall()[0][0]
+    for record in in_order(connection, query("rows.sql"), taken, slice_rows):
         row = sharegpt_row(record, loss)
         texts = [record[name] for name in ("question", "answer", "partner_question", "partner_answer")]
         found = screen.find([*filter(None, texts), *(turn["value"] for turn in row["conversations"])])
@@ -164,16 +165,21 @@ def stream(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _in_order(connection: duckdb.DuckDBPyConnection, slice_rows: int) -> Iterator[Row]:
-    """Accepted dialogues with their seeds in the release's canonical order: split, then dialogue_id.
+def in_order(connection: duckdb.DuckDBPyConnection, sql: str, rows: int, slice_rows: int = SLICE_ROWS) -> Iterator[Row]:
+    """The rows of a query in the release's canonical order: split, then dialogue_id.
 
     Sorted in slices on disk, `slice_rows` in memory at a time: DuckDB's own sort keeps all texts in memory.
+
+    Args:
+        connection: not to be used for anything else until the first row is there.
+        sql: a query with the columns `split` and `dialogue_id`.
+        rows: about how many it returns.
+        slice_rows: how many rows are sorted in memory at once.
     """
-    taken = connection.execute("SELECT count(*) FROM taken_scores").fetchall()[0][0]
-    slices = min(MOST_SLICES, 1 + taken // slice_rows)
+    slices = min(MOST_SLICES, 1 + rows // slice_rows)
     with scratch_folder("boost_qa-slices") as folder, ExitStack() as files:
         written: dict[tuple[int, int], tuple[Path, pa.RecordBatchStreamWriter]] = {}
-        for batch in connection.sql(query("rows.sql")).to_arrow_reader(max(1, slice_rows // 2)):
+        for batch in connection.sql(sql).to_arrow_reader(max(1, slice_rows // 2)):
             indices: dict[tuple[int, int], list[int]] = {}
             sort_keys = zip(batch["split"].to_pylist(), batch["dialogue_id"].to_pylist(), strict=True)
             for index, (split, dialogue_id) in enumerate(sort_keys):
@@ -188,9 +194,9 @@ def _in_order(connection: duckdb.DuckDBPyConnection, slice_rows: int) -> Iterato
         files.close()
         for _, (path, _) in sorted(written.items()):
             with pa.ipc.open_stream(path) as reader:
-                rows = reader.read_all().sort_by("dialogue_id")
+                ordered = reader.read_all().sort_by("dialogue_id")
             path.unlink()
-            for batch in rows.to_batches(BATCH_ROWS):
+            for batch in ordered.to_batches(BATCH_ROWS):
                 yield from batch.to_pylist()
 
 

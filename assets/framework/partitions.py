@@ -34,6 +34,7 @@ PARTITION_TAG = "dagster/partition"
 VARIANTS = (
     "boost_qa",
     "ori",
+    "dpo",
     "random_aug",
     "spelling_aug",
     "cot",
@@ -41,8 +42,10 @@ VARIANTS = (
     "tagcos",
 )
 """Training sets of every deployment. An ablation for each choice of scenarios comes on top, see `ablations`."""
-FREE_VARIANTS = ("boost_qa", "ori")
-"""Training sets that call no model. The others serve comparisons, cost money, and are materialised by hand."""
+FREE_VARIANTS = ("boost_qa", "ori", "dpo")
+"""Training sets that call no model, first in `VARIANTS`. The others serve comparisons, and are materialised by hand."""
+TUNED_BY_DEFAULT = ("boost_qa", "ori")
+"""Training sets that the commands `train` and `evaluate` take where none is named."""
 UNTUNED = "untuned"
 
 shards = DynamicPartitionsDefinition(name=SHARDS)

@@ -34,7 +34,7 @@ from assets.training_sets.makers import VariantContext, make_variant
 from assets.training_sets.pools import make_pool
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 from assets.training_sets.summary import features_metadata, training_set_metadata
-from assets.training_sets.variants import HOME, TrainingSetError
+from assets.training_sets.variants import HOME, NothingToMake, TrainingSetError
 from resources.chat.calls import BudgetSpent, EndpointUnusable
 from resources.chat.service import ChatService
 from resources.configuration import ConfigurationError
@@ -45,6 +45,9 @@ from resources.training_jobs.backend import BackendError
 from resources.training_jobs.launcher import JobLauncher, TrainingFailed
 
 EVERY_SOURCE = AssetDep("raw_seeds", partition_mapping=AllPartitionMapping())
+EVERY_DIALOGUE = tuple(
+    AssetDep(name, partition_mapping=AllPartitionMapping()) for name in ("scenario_dialogues", "scored_dialogues")
+)
 
 
 @asset(
@@ -117,7 +120,7 @@ def training_sets_asset(partitions: StaticPartitionsDefinition) -> AssetsDefinit
     @asset(
         name=HOME,
         partitions_def=partitions,
-        deps=["boost_qa", EVERY_SOURCE, CHAIN_OF_THOUGHT_ANSWERS.name, GRADIENT_FEATURES.name],
+        deps=["boost_qa", EVERY_SOURCE, *EVERY_DIALOGUE, CHAIN_OF_THOUGHT_ANSWERS.name, GRADIENT_FEATURES.name],
         group_name="releases",
         kinds={"parquet", "huggingface"},
         code_version="2",
@@ -150,6 +153,9 @@ def training_sets_asset(partitions: StaticPartitionsDefinition) -> AssetsDefinit
                     outcomes.written[variant] = training_set_metadata(lake, make_variant(parts, variant))
                 except StoreUnreachable:  # this ends the run, whichever variant meets it
                     raise
+                except NothingToMake as nothing:
+                    context.log.warning(f"{nothing}; the one of an earlier release stays")
+                    outcomes.written[variant] = {"nothing to make": str(nothing)}
                 except (TrainingSetError, GatesFailed, ConfigurationError, StoreError) as error:
                     outcomes.failures[variant] = str(error)
 

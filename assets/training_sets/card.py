@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 
 from assets.boost_qa.dataset_card import card_header, card_table, how_to_load, splits_of, write_readme
+from assets.boost_qa.forms import RowForm
 from assets.boost_qa.release import Release, create_view
-from assets.boost_qa.schema import RELEASE_ROW
 from assets.boost_qa.selection import query
 from assets.framework.check_files import query_rows
 
@@ -15,7 +15,13 @@ TEMPLATE = Path(__file__).with_name("card.md")
 
 
 def write_set_card(
-    staged: Path, variant: str, about: str, release: Release, folder: str, languages: Sequence[str]
+    staged: Path,
+    variant: str,
+    about: str,
+    release: Release,
+    folder: str,
+    languages: Sequence[str],
+    form: RowForm,
 ) -> None:
     """Write `README.md` into a staged training set with rows of its own.
 
@@ -23,12 +29,13 @@ def write_set_card(
         staged: the set, with `data/*.parquet`.
         variant: its name.
         about: what it is, in one sentence.
-        release: whose size it has.
+        release: that it is made from.
         folder: where it will be, relative to the lake's root.
         languages: of its seeds.
+        form: of its rows.
     """
     with duckdb.connect() as connection:
-        create_view(connection, "released", RELEASE_ROW, map(str, sorted((staged / "data").glob("*.parquet"))))
+        create_view(connection, "released", form.schema, map(str, sorted((staged / "data").glob("*.parquet"))))
         rows, sources = (list(query_rows(connection, query(name))) for name in ("counts.sql", "sources.sql"))
     write_readme(
         staged,

@@ -40,6 +40,11 @@ class TrainingSetCheckRun(CheckRun):
 
     @cached_property
     def compared(self) -> dict[str, TrainingSet]:
+        """Those of the release, and of the size, that the variant `boost_qa` has; none where that is missing."""
+        return {variant: found for variant, found in self.current.items() if found.manifest.get("same_size", True)}
+
+    @cached_property
+    def current(self) -> dict[str, TrainingSet]:
         """Those of the release that the variant `boost_qa` is made of; none where that variant is missing."""
         if "boost_qa" not in self.sets:
             return {}
@@ -72,6 +77,7 @@ def _several_releases(run: TrainingSetCheckRun) -> list[dict[str, str]]:
     sizes = [
         {"variant": variant, "release": found.manifest["release"], "rows": str(found.manifest["rows"])}
         for variant, found in run.sets.items()
+        if found.manifest.get("same_size", True)
     ]
     return sizes if len({(size["release"], size["rows"]) for size in sizes}) > 1 else []
 

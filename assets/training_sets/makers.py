@@ -11,6 +11,7 @@ from assets.training_sets.augmented import AUGMENTERS, make_augmented
 from assets.training_sets.chain_of_thought import make_cot
 from assets.training_sets.configuration import ComparisonRules
 from assets.training_sets.pools import Pool, make_pool, make_sampled
+from assets.training_sets.preferences import make_preferences
 from assets.training_sets.tagcos import make_tagcos
 from assets.training_sets.variants import TrainingSet, TrainingSetError, make_boost_qa, make_ori
 from assets.training_sets.verifiable import make_verifiable
@@ -59,6 +60,8 @@ def make_variant(context: VariantContext, variant: str) -> TrainingSet:
             return make_boost_qa(lake, release)
         case "ori":
             return make_ori(lake, release)
+        case "dpo":
+            return make_preferences(lake, release, context.scenarios)
         case "rlvr":
             return make_verifiable(lake, release, context.release_rules, context.retracted)
         case "cot":

@@ -3,29 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import MetadataValue
+from dagster import MarkdownMetadataValue, MetadataValue
 
+from assets.boost_qa.assembly import stream
+from assets.boost_qa.forms import CONVERSATION, FORMS
 from assets.boost_qa.release import create_view
-from assets.boost_qa.schema import RELEASE_ROW
 from assets.boost_qa.summary import released_sample
 from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, sample_markdown, stored_at, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from assets.training_sets.gradient_features import Features
 from assets.training_sets.pools import Pool
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
-from assets.training_sets.variants import TrainingSet
+from assets.training_sets.variants import TrainingSet, query
 from resources.chat.calls import Usage
 from resources.lake.tables import Lake
 
 
 def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
     """What the UI shows of a training set."""
-    with lake.connect([]) as connection:
-        create_view(connection, "released", RELEASE_ROW, map(lake.store.uri, made.files("data/")))
-        sample = released_sample(connection)
     rows: dict[str, int] = made.manifest["rows"]
     return {
-        "sample": sample,
+        "sample": _sample(lake, made),
         "rows by split": counts_markdown("split", "rows", rows),
         ROW_COUNT: sum(rows.values()),
         "rows by kind": counts_markdown("kind", "rows", made.manifest.get("counts", {})),
@@ -34,6 +32,21 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
         "files": stored_at(lake.store, made.data_folder),
         "manifest": stored_at(lake.store, made.folder),
     }
+
+
+def _sample(lake: Lake, made: TrainingSet) -> MarkdownMetadataValue:
+    """A short row of a set, as its form has it."""
+    form = FORMS[made.manifest.get("form", CONVERSATION.name)]
+    with lake.connect([]) as connection:
+        create_view(connection, "released", form.schema, map(lake.store.uri, made.files("data/")))
+        if form == CONVERSATION:
+            return released_sample(connection)
+        row = next(stream(connection, query("short_row.sql")))
+    shown = [(name, row[name]) for name in ("prompt", "chosen", "rejected", "completion", "label") if name in row]
+    return sample_markdown(
+        *((name, value[-1]["content"] if isinstance(value, list) else str(value)) for name, value in shown),
+        *((("reference_final", row["reference_final"]),) if "reference_final" in row else ()),
+    )
 
 
 def answers_metadata(lake: Lake, keys: Mapping[str, str], usage: Usage | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The sets that a model is tuned on, all of one form: BOOST-QA itself, and the sets that it is compared with.
+"""The sets that a model is tuned on: BOOST-QA itself, what it is compared with, and what else its dialogues yield.
 
 training_sets/<variant>/<id>/manifest.json    which release; all but `boost_qa` also data/, jsonl/, dataset_info.json
 training_sets/<variant>/<id>/README.md        the card
@@ -6,7 +6,7 @@ training_sets/<variant>/latest.json           which of them is the latest
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,24 @@ from assets.seeds.shards import languages_of
 from assets.training_sets.card import write_release_card, write_set_card
 from resources.identity import stable_hash
 from resources.lake.published_folders import write_json
-from resources.lake.tables import Lake
+from resources.lake.tables import Lake, Table
 
 HOME = "training_sets"
 FORMAT = 2
 ORIGINAL = "original"  # in the column `scenario`: a seed's own question and answer
 QUERIES = Path(__file__).parent / "queries"
+CHANGED = "changed since the release"
+UNTRAINED = "no turn carries loss"
+LEFT_OUT = (CHANGED, UNTRAINED)
+"""In `counts` of a manifest: rows of the release that a set of its size leaves out."""
 
 
 class TrainingSetError(RuntimeError):
     """A training set cannot be made; nothing was published. The message says why and what to do."""
+
+
+class NothingToMake(TrainingSetError):
+    """The release has no row for a training set. This is a result, not a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,8 @@ class TrainingSet:
 class RowContext:
     """What the rows of a variant are made with."""
 
-    connection: duckdb.DuckDBPyConnection  # with the views `released` (the release's rows) and `raw_seeds`
+    # With views of the set's tables (`raw_seeds` by default), `released` (the release's rows) and `released_removed`.
+    connection: duckdb.DuckDBPyConnection
     counts: Counter[str]  # how many rows of each kind were made, for the manifest
 
 
@@ -102,6 +111,7 @@ def make_set(
     *,
     form: RowForm = CONVERSATION,
     same_size: bool = True,
+    tables: Sequence[Table] = (SEEDS,),
 ) -> TrainingSet:
     """Publish a set with rows of its own. The same release and `made_with` give the same set, made once.
 
@@ -114,8 +124,11 @@ def make_set(
         made_with: what the rows depend on beside the release: rules, models, a pool.
         form: of the rows.
         same_size: whether it has to have as many rows as the release, so that models tuned on them can be compared.
+            Rows that are counted as one of `LEFT_OUT` are excepted.
+        tables: that the rows are made of.
 
     Raises:
+        NothingToMake: there is no row.
         GatesFailed: the set does not have the release's size, or its files are damaged.
         TrainingSetError, and what `rows` raises.
     """
@@ -128,22 +141,25 @@ def make_set(
         staged = scratch / variant
         staged.mkdir()
         counts: Counter[str] = Counter()
-        with lake.connect([SEEDS]) as connection:
+        with lake.connect(tables) as connection:
             connection.execute(f"SET temp_directory = '{scratch / 'spill'}'")
             create_release_views(connection, lake, release, "released")
             shard_bytes = release.manifest["configuration"]["rules"]["shard_bytes"]
             written = write_splits(rows(RowContext(connection, counts)), staged, shard_bytes, form)
-        faults = read_back_faults(staged, written) + (_other_size(written, release) if same_size else [])
+        if not written.counts:
+            raise NothingToMake(_no_rows(variant, release, counts))
+        faults = read_back_faults(staged, written) + (_other_size(written, release, counts) if same_size else [])
         run.gate(faults, f"materialise training_sets for {variant!r} again")
         write_json(staged / "dataset_info.json", dataset_info(variant, written.counts))
         identity = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
         folder = TRAINING_SETS.folder(identity, variant)
         languages = languages_of(lake, (entry["partition"] for entry in release.manifest["lineage"]))
-        write_set_card(staged, variant, about, release, folder, languages)
+        write_set_card(staged, variant, about, release, folder, languages, form)
         manifest = {
             **_of_release(variant, release),
             "form": form.name,
             "rows": written.counts,
+            "same_size": same_size and written.counts == release.manifest["rows"],
             "points_to": None,
             "rows_sha256": written.digest,
             "inputs": inputs,
@@ -158,9 +174,17 @@ def _of_release(variant: str, release: Release) -> Manifest:
     return {"variant": variant, "release": release.id}
 
 
-def _other_size(written: Written, release: Release) -> list[str]:
-    """The gate that a staged set fails if it does not have as many rows as the release."""
-    if written.counts == release.manifest["rows"]:
+def _no_rows(variant: str, release: Release, counts: Mapping[str, int]) -> str:
+    left_out = ", ".join(f"{count} {why}" for why, count in counts.items())
+    return f"release {release.id} has no rows for {variant!r}" + (f" ({left_out})" if left_out else "")
+
+
+def _other_size(written: Written, release: Release, counts: Mapping[str, int]) -> list[str]:
+    """The gate that a staged set fails if it does not have as many rows as the release, but for those left out."""
+    left_out = sum(counts.get(why, 0) for why in LEFT_OUT)
+    if sum(written.counts.values()) + left_out == sum(release.manifest["rows"].values()) and (
+        left_out or written.counts == release.manifest["rows"]
+    ):
         return []
     return [f"it has {written.counts} rows where the release has {release.manifest['rows']}"]
 

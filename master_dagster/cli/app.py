@@ -190,19 +190,19 @@ def publish() -> None:
 @app.command(epilog="Example: master-dagster train --base smollm2-135m --variant boost_qa --variant ori")
 def train(base: Bases = None, variant: Variants = None, yes: Yes = False) -> None:
     """Fine-tune base models on the latest release and on what it is compared with."""
-    from assets.framework.partitions import FREE_VARIANTS
+    from assets.framework.partitions import TUNED_BY_DEFAULT
     from master_dagster.cli.checkpoints import train
 
-    train(base or [], variant or FREE_VARIANTS, yes)
+    train(base or [], variant or TUNED_BY_DEFAULT, yes)
 
 
 @app.command(epilog="Example: master-dagster evaluate --variant boost_qa")
 def evaluate(base: Bases = None, variant: Variants = None, yes: Yes = False) -> None:
     """Score the base models and their checkpoints with the configured benchmarks."""
-    from assets.framework.partitions import FREE_VARIANTS
+    from assets.framework.partitions import TUNED_BY_DEFAULT
     from master_dagster.cli.checkpoints import evaluate
 
-    evaluate(base or [], variant or FREE_VARIANTS, yes)
+    evaluate(base or [], variant or TUNED_BY_DEFAULT, yes)
 
 
 @app.command(epilog="Example: master-dagster report")

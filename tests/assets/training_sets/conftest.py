@@ -12,6 +12,7 @@ import pytest
 
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.release import Release
+from assets.framework.scenarios.scenario import Scenarios
 from assets.training_programs.gradients.specification import GradientModel
 from assets.training_sets.chain_of_thought import answer_seeds
 from assets.training_sets.configuration import ComparisonRules, CoresetRules
@@ -45,6 +46,7 @@ class VariantMaker:
     features: Callable[[int], Any] = lambda rows: np.eye(rows, DIMENSIONS) + 0.1
     jobs: list[TrainingJob] = field(default_factory=list)
     made_release: Release | None = None
+    scenarios: Scenarios = field(default_factory=lambda: SCENARIOS)
 
     @property
     def release(self) -> Release:
@@ -65,7 +67,7 @@ class VariantMaker:
         """What the variants are made with."""
         profile = self.chat.profile
         return VariantContext(
-            self.tiny.lake, self.release, SCENARIOS, self.rules, self.release_rules, self.retracted, profile
+            self.tiny.lake, self.release, self.scenarios, self.rules, self.release_rules, self.retracted, profile
         )
 
     def run(self, context: Any, job: TrainingJob) -> None:

@@ -18,6 +18,7 @@ from assets.seeds.configuration import load_seeds_configuration
 from assets.training_sets.ablations import variants
 from assets.training_sets.assets import chain_of_thought_answers, gradient_features, training_sets_asset
 from assets.training_sets.checks import CHECKS
+from assets.training_sets.variants import TRAINING_SETS
 from tests.shipped_scenarios import SCENARIOS
 
 VARIANTS = variants(SCENARIOS)
@@ -102,7 +103,7 @@ def test_one_range_makes_every_variant_but_those_that_cannot_be_made(
     message = failure(run(maker, instance, training_sets, partition_range(VARIANTS[0], VARIANTS[-1])))
     missing = {"cot_collection"} if paid_inputs else {"cot_collection", "cot", "tagcos"}
     assert instance.get_materialized_partitions(AssetKey("training_sets")) == set(VARIANTS) - missing
-    assert f"{len(missing)} of 13 partitions failed" in message
+    assert f"{len(missing)} of {len(VARIANTS)} partitions failed" in message
     assert "cot_collection: 'cot_collection' needs the CoT Collection's rows" in message
     assert ("materialise chain_of_thought_answers" in message) is not paid_inputs
     assert ("materialise gradient_features" in message) is not paid_inputs
@@ -138,3 +139,25 @@ def test_a_spent_budget_or_unusable_endpoint_fails_the_run_with_what_to_do(
     assert maker.release
     maker.endpoint.answer_with(lambda request: maker.endpoint.fails(401))
     assert "401" in failure(run(maker, instance, chain_of_thought_answers))
+
+
+def test_a_variant_without_rows_does_not_fail_the_run_and_the_one_before_stays(
+    maker: Any, instance: DagsterInstance
+) -> None:
+    maker.tiny.change("apples", finals=(None, "wrong", None, "right"))
+    before = maker.make("dpo")
+    maker.tiny.change("apples", finals=(None, "right", None, "right"))
+    result = run(maker, instance, training_sets, partition_range("boost_qa", "dpo"))
+    shown = metadata(result)
+    assert f"release {maker.release.id} has no rows for 'dpo'" in str(shown["dpo"]["nothing to make"].value)
+    assert shown["ori"]["dagster/partition_row_count"].value == 7
+    assert TRAINING_SETS.latest(maker.tiny.lake, "dpo") == before
+
+
+def test_a_set_of_another_form_is_shown_as_its_form_has_it(maker: Any, instance: DagsterInstance) -> None:
+    maker.tiny.change("apples", finals=(None, "wrong", None, "right"))
+    assert maker.release
+    result = run(maker, instance, training_sets, partition_range("boost_qa", "dpo"))
+    assert {evaluation.passed for evaluation in result.get_asset_check_evaluations()} == {True}
+    sample = metadata(result)["dpo"]["sample"].value
+    assert [heading in str(sample) for heading in ("**prompt**", "**chosen**", "So 7.", "**rejected**")] == [True] * 4

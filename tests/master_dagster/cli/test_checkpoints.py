@@ -11,7 +11,7 @@ import yaml
 
 from assets.boost_qa.release import RELEASES
 from assets.evaluation.schema import BENCHMARK_SCORES
-from assets.framework.partitions import FREE_VARIANTS, UNTUNED
+from assets.framework.partitions import TUNED_BY_DEFAULT, UNTUNED
 from assets.report.making import REPORTS
 from tests.command_line import output_of, run_command, set_environment
 from tests.sample_project import SampleProject
@@ -58,7 +58,7 @@ def test_a_small_run_is_tuned_scored_and_reported_and_shows_nothing_about_the_me
     shown = output_of(capsys)
     lake = small.deployment.lake()
     scored = {record.keys["variant"]: record.keys for record in lake.records(BENCHMARK_SCORES)}
-    assert set(scored) == {UNTUNED, *FREE_VARIANTS}
+    assert set(scored) == {UNTUNED, *TUNED_BY_DEFAULT}
     assert all(lake.read(BENCHMARK_SCORES, [keys])["accuracy"].to_list() == [1.0] for keys in scored.values())
     assert REPORTS.latest(lake).manifest["too_small"]
     assert "So small a run shows nothing about the method" in shown
