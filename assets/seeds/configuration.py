@@ -102,6 +102,10 @@ class SourceConfiguration(Configuration):
         "field `conversations` (`true`) or in the one named here.",
     )
     roles: Roles | None = Field(default=None, description="Of conversations: further names of who asks and answers.")
+    system: FieldName | None = Field(
+        default=None,
+        description="Of conversations: a field beside them with a system prompt, for those without a system message.",
+    )
     domain: Domain = Field(description="What the questions are about; it decides how answers are compared.")
     language: Annotated[str, AfterValidator(language_name)] = Field(
         default=ENGLISH,
@@ -152,6 +156,8 @@ class SourceConfiguration(Configuration):
             raise ValueError("give exactly one of `hub`, `files` and `plugin`")
         if (self.fields is None) == (self.conversations_field is None):
             raise ValueError("give exactly one of `fields` and `conversations`")
+        if self.fields is not None and self.system is not None:
+            raise ValueError("`system` is for conversations; write it under `fields`")
         return self
 
     @property
@@ -162,12 +168,18 @@ class SourceConfiguration(Configuration):
         return CONVERSATIONS if self.conversations else None
 
     @property
+    def system_field(self) -> str | None:
+        """The field that holds a system prompt, if one is named."""
+        return self.fields.system if self.fields else self.system
+
+    @property
     def wanted_fields(self) -> tuple[str, ...]:
         """Every field of a row that is read."""
         if self.fields is None:
-            return (self.conversations_field or CONVERSATIONS,)
-        system = [self.fields.system] if self.fields.system else []
-        return tuple(dict.fromkeys([*self.fields.question, *self.fields.answer, *system]))
+            names = [self.conversations_field or CONVERSATIONS]
+        else:
+            names = [*self.fields.question, *self.fields.answer]
+        return tuple(dict.fromkeys([*names, *([self.system_field] if self.system_field else [])]))
 
 
 class Duplicates(Configuration):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -39,17 +39,18 @@ def question_answers(row: SourceRow, source: SourceConfiguration, max_characters
 
 def _exchanges(row: SourceRow, source: SourceConfiguration) -> Iterator[Exchange]:
     """System prompt, question and answer as they are in the row."""
-    fields = source.fields
-    if fields is None:
-        conversation = field_value(row.values, source.conversations_field or "")
-        if conversation is MISSING:
-            raise Unusable("missing_field", f"no {source.conversations_field!r} in {beginning(row.values)}")
-        yield from exchanges(conversation, source)
+    name, fields = source.system_field, source.fields
+    system = _joined(row, [name], None) if name and field_value(row.values, name) is not MISSING else None
+    if fields is not None:
+        yield Exchange(
+            system, (), _joined(row, fields.question, None, headed=True), _joined(row, fields.answer, fields)
+        )
         return
-    question = _joined(row, fields.question, None, headed=True)
-    answer = _joined(row, fields.answer, fields)
-    has_system = fields.system and field_value(row.values, fields.system) is not MISSING
-    yield Exchange(_joined(row, [fields.system], None) if fields.system and has_system else None, (), question, answer)
+    conversation = field_value(row.values, source.conversations_field or "")
+    if conversation is MISSING:
+        raise Unusable("missing_field", f"no {source.conversations_field!r} in {beginning(row.values)}")
+    for exchange in exchanges(conversation, source):
+        yield replace(exchange, system=exchange.system or system)
 
 
 def _pair(exchange: Exchange, row: SourceRow, source: SourceConfiguration, max_characters: int) -> Pair:

@@ -190,6 +190,7 @@ def _fields(given: str, rows: Rows, choice: SourceChoice, yes: bool) -> dict[str
     if choice.conversations or (found.conversations and not choice.question and not choice.answer):
         named = [choice.conversations] if choice.conversations else []
         settled: dict[str, Any] = {"conversations": "".join(settle("conversations", named, found.conversations)[:1])}
+        settled |= {"system": found.systems[0]} if len(found.systems) == 1 else {}
     else:
         question = settle("question", choice.question, found.questions)
         contexts = [] if choice.question else [name for name in found.contexts if name not in question]
@@ -283,6 +284,7 @@ def _show_source(given: str, rows: Rows, entry: Mapping[str, Any], content: Cont
             lines["answer"] += ", the first of several"
     else:
         lines = {"conversations": f"{entry['conversations']}, the first question and answer of each"}
+        lines |= {"system": entry["system"]} if "system" in entry else {}
     pair = content.pairs[0]
     lines |= {key: str(entry[key]) for key in ("domain", "language", "licence")}
     lines |= (

@@ -58,6 +58,7 @@ def test_one_field_may_be_written_without_a_list(tmp_path: Path) -> None:
         ({"files": None}, "exactly one of `hub`, `files` and `plugin`"),
         ({"conversations": True}, "exactly one of `fields` and `conversations`"),
         ({"fields": None, "conversations": False}, "exactly one of `fields` and `conversations`"),
+        ({"system": "system"}, "`system` is for conversations; write it under `fields`"),
         ({"files": ["https://example.org/x.jsonl"]}, "neither a local path nor an s3:// address"),
         ({"domain": "poetry"}, "sources.0.domain"),
         ({"sample": 0}, "sources.0.sample"),

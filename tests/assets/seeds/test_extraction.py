@@ -162,6 +162,9 @@ def renamed(human: str, gpt: str) -> list[dict[str, str]]:
         (renamed("User", "chatgpt"), {}, PARIS),
         (renamed("prompter", "model"), {}, PARIS),
         (renamed("Patient", "Doctor"), {"roles": {"question": "patient", "answer": "doctor"}}, PARIS),
+        (TWO_TURNS, {"system": "system"}, PARIS),
+        (TWO_TURNS[1:], {"system": "system"}, Pair("Be kind.", "Capital of France?", "Paris.")),
+        (TWO_TURNS[1:], {"system": "none"}, Pair(None, "Capital of France?", "Paris.")),
         ([{"from": "gpt", "value": "Hello!"}, *TWO_TURNS[1:3]], {}, Pair(None, "Capital of France?", "Paris.")),
     ],
     ids=[
@@ -175,11 +178,15 @@ def renamed(human: str, gpt: str) -> list[dict[str, str]]:
         "User and chatgpt",
         "prompter and model",
         "configured roles",
+        "a system message and a field",
+        "a field with the system prompt",
+        "a row without the field",
         "after a greeting",
     ],
 )
 def test_the_pair_of_a_conversation(extract: Any, messages: Any, source: dict[str, Any], pair: Pair) -> None:
-    assert extract({"messages": messages}, conversations="messages", **source) == pair
+    row = {"messages": messages, "system": "Be kind."}
+    assert extract(row, conversations="messages", **source) == pair
 
 
 def test_rows_of_several_turns_can_be_rejected(extract: Any) -> None:

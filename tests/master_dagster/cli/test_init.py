@@ -106,6 +106,10 @@ THOUGHT = "<think>It may be so.</think>It is so."
             [chat("Why is it so?", "It is.", reasoning_content="It may be.")],
             ["# reasoning_content: reasoning of a model"],
         ),
+        (
+            [{"system": "Think aloud."} | chat("Why is it so?", "It is.")],
+            ["system: system", "keep_system: true  # 1 of"],
+        ),
         ([SYSTEM], ["keep_system: true  # 1 of the first 1 rows have a system prompt; false: it is left out\n"]),
         (
             [
@@ -126,6 +130,7 @@ THOUGHT = "<think>It may be so.</think>It is so."
         "several questions",
         "marked reasoning in messages",
         "a field of messages",
+        "a system prompt beside the messages",
         "system prompts",
         "system prompts and reasoning",
         "marked reasoning in a field",
