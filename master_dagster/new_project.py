@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from resources.chat.profile import PROFILES, Profile, RoleModel, load_profile
+from resources.chat.profile import PROFILES, Profile, load_profile
+from resources.chat.role_model import RoleModel
 from resources.configuration import ConfigurationError, validate
 
 FILES = Path(__file__).parent / "project_files"

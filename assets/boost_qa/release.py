@@ -39,7 +39,8 @@ FORMAT = 2
 HOME = "boost_qa"
 SHOWN = 8
 # The settings of a role in the manifest: no address, no key, no further fields of a request.
-ROLE_SETTINGS = {"endpoint", "model", "temperature", "max_tokens", "top_p", "seed"}
+LIMITS = {"max_tokens", "max_completion_tokens"}
+ROLE_SETTINGS = {"endpoint", "model", "temperature", "top_p", "seed", "reasoning", *LIMITS}
 
 
 class ReleaseRefused(RuntimeError):

@@ -74,7 +74,7 @@ class Estimate:
 def default_average(profile: Profile, role: str) -> CallAverage:
     """What is assumed of a role without measurements: 600 tokens read, 200 written (or the limit), one call in eight
     repeated, 30 tokens per second."""
-    written = min(200, profile.roles[role].max_tokens)
+    written = min(200, profile.roles[role].token_limit)
     return CallAverage(
         prompt_tokens=600, completion_tokens=written, calls=1.125, seconds=1 + written / 30, measured=False
     )
@@ -116,7 +116,7 @@ def estimate(
         calls = round(turns[role] * average.calls)
         price = profile.prices.get(cast.model)
         read, written = round(calls * average.prompt_tokens), round(calls * average.completion_tokens)
-        cost = (read * price.prompt + written * price.completion) / 1e6 if price else 0.0
+        cost = price.cost(read, written) if price else 0.0
         roles.append(RoleEstimate(role, cast.model, calls, read, written, cost, average.measured))
         load[cast.endpoint] += max(
             calls * average.seconds / endpoint.max_concurrency,

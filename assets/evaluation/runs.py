@@ -25,7 +25,8 @@ from assets.evaluation.scores import score_answers
 from assets.framework.partitions import UNTUNED
 from assets.training_programs.recipe import TEMPLATES, Training
 from resources.chat.calls import Usage
-from resources.chat.profile import ModelPrice, Profile, RoleModel
+from resources.chat.profile import Profile
+from resources.chat.role_model import ModelPrice, RoleModel
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.records import Gate
@@ -128,7 +129,7 @@ def benchmark_profile(
         seed=benchmark.seed,
     )
     roles = {**profile.roles, TESTED_ROLE: tested_model}
-    review_model = roles[exchange.reviewer].model_copy(update={"max_tokens": exchange.max_tokens})
+    review_model = roles[exchange.reviewer].limited_to(exchange.max_tokens)
     price: Mapping[str, ModelPrice] = {served.model: served.price} if served.price else {}
     return profile.model_copy(
         update={

@@ -63,7 +63,7 @@ def describe_answers(profile: Profile, rules: ReasoningRules) -> dict[str, Any]:
     return {
         "model": cast.model,
         "temperature": cast.temperature,
-        "max_tokens": cast.max_tokens,
+        "max_tokens": cast.token_limit,
         # the fields of a request may be secret, so the manifest has only their hash
         "sampling": stable_hash("sampling", sampling(profile, [rules.role]))[:16],
         "prompt": stable_hash("prompt", _prompt())[:16],

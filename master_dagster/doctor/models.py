@@ -68,7 +68,7 @@ async def ask(profile: Profile, role: str) -> Completion:
     quick = profile.model_copy(
         update={
             "endpoints": {model.endpoint: endpoint.model_copy(update=limits)},
-            "roles": {role: model.model_copy(update={"max_tokens": TOKENS})},
+            "roles": {role: model.limited_to(TOKENS)},
         }
     )
     with scratch_folder("doctor") as folder:

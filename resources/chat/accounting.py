@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from resources.chat.budget import Spending
 from resources.chat.calls import Completion, Usage
-from resources.chat.profile import ModelPrice
+from resources.chat.role_model import ModelPrice
 
 
 class UsageAccount:

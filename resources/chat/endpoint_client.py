@@ -12,8 +12,9 @@ from resources.chat.calls import Call, CallFailed, Completion, EndpointUnreachab
 from resources.chat.endpoint_share import EndpointShare
 from resources.chat.journal import ScopeJournal
 from resources.chat.limiter import Limiter
-from resources.chat.profile import Endpoint, RoleModel, read_key
+from resources.chat.profile import Endpoint, read_key
 from resources.chat.replies import AttemptFailed, FormatRefused, Reply, Throttled, UnusableReply, read_completion
+from resources.chat.role_model import RoleModel
 from resources.chat.serialisation import without_response_format
 from resources.chat.server_errors import raise_for_status, rate_limit_pause
 from resources.chat.transport import BODY_BYTES, Connection, shown_address
@@ -111,7 +112,7 @@ class EndpointClient:
 
     def expected_tokens(self, request: ChatRequest) -> float:
         """Tokens that a request will likely take, prompt and completion."""
-        completion = self._completion_tokens.get(request.call.role, float(request.role_model.max_tokens))
+        completion = self._completion_tokens.get(request.call.role, float(request.role_model.token_limit))
         return len(request.body) / 4 + completion
 
     def check_usable(self) -> None:
@@ -230,8 +231,9 @@ class EndpointClient:
             "quota_spent": "its account has nothing left to spend: top it up or use another",
             "redirected": f"put the address that it points to into {address}",
             "region_refused": "its provider does not serve this country or region: use an endpoint that does",
-            "refused_parameter": f"remove the parameter in {setting}.extra_body, where null removes a field: for "
-            "example {max_tokens: null, max_completion_tokens: 2048, temperature: null, top_p: null}",
+            "refused_parameter": f"change {setting}: null for temperature, top_p or seed leaves the field out, "
+            "max_completion_tokens takes the place of max_tokens, and reasoning is for reasoning models; a null in "
+            "extra_body leaves out any other field",
             "certificate": "put the certificate of the authority that signed it into a PEM file, and the path of that "
             "file into the environment variable SSL_CERT_FILE",
             "proxy": "name an HTTP proxy in that variable, or the endpoint's host in NO_PROXY",

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
+from resources.chat.role_model import ModelPrice, RoleModel
 from resources.configuration import (
     Configuration,
     ConfigurationError,
@@ -76,9 +77,7 @@ class Endpoint(Configuration):
     model_file: str | None = Field(default=None, description="Embedded only: a GGUF file; by default the included one.")
     extra_body: dict[str, object] = Field(
         default_factory=dict,
-        description="Further fields of every request, for servers that want them; null removes a field. Models that "
-        "refuse `max_tokens` and `temperature`, such as OpenAI's o-series, work with `{max_tokens: null, "
-        "max_completion_tokens: 4096, temperature: null, top_p: null}`.",
+        description="Further fields of every request, for servers that want them; null removes a field.",
     )
 
     @field_validator("api_key_env")
@@ -138,30 +137,6 @@ class Endpoint(Configuration):
         if self.kind == "openai" and self.model_file:
             raise ValueError("model_file is for endpoints of kind 'embedded'")
         return self
-
-
-class ModelPrice(Configuration):
-    """Price in US dollars per million tokens."""
-
-    prompt: float = Field(ge=0, description="Of what the model reads.")
-    completion: float = Field(ge=0, description="Of what it writes.")
-
-
-class RoleModel(Configuration):
-    """The model that plays a role, and how it is sampled."""
-
-    endpoint: str = Field(description="A key of `endpoints`.")
-    model: str = Field(min_length=1, description="The model's name at the endpoint.")
-    temperature: float = Field(ge=0, le=2, description="Sampling temperature; 0 takes the likeliest token.")
-    max_tokens: int = Field(ge=1, description="Limit of one utterance, in tokens.")
-    top_p: float = Field(default=1.0, gt=0, le=1, description="Nucleus sampling; 1 keeps every token.")
-    seed: int | None = Field(default=None, description="Sampling seed, for servers that honour it.")
-    structured_output: Literal["json_schema", "json_object", "none"] = Field(
-        default="json_schema", description="How the judge's JSON is requested; other roles ignore it."
-    )
-    extra_body: dict[str, object] = Field(
-        default_factory=dict, description="The same as the endpoint's `extra_body`, for this role's requests only."
-    )
 
 
 class EmbedderModel(Configuration):

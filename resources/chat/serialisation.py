@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from resources.chat.calls import Call, Completion, Message
-from resources.chat.profile import Endpoint, RoleModel
+from resources.chat.profile import Endpoint
 from resources.chat.replies import read_finish_reason
+from resources.chat.role_model import RoleModel
 from resources.outside_text import bounded_count, clean_text, parse_json
 
 
@@ -21,6 +22,11 @@ def request_body(call: Call, model: RoleModel, endpoint: Endpoint) -> bytes:
         "top_p": model.top_p,
         "max_tokens": model.max_tokens,
     }
+    if model.max_completion_tokens is not None:
+        body["max_completion_tokens"] = model.max_completion_tokens
+    if model.reasoning is not None:
+        effort = model.reasoning.effort
+        body[model.reasoning.field] = effort if model.reasoning.field == "reasoning_effort" else {"effort": effort}
     if model.seed is not None:
         body["seed"] = model.seed + call.regeneration
     if call.json_schema is not None and model.structured_output == "json_schema":
@@ -28,9 +34,8 @@ def request_body(call: Call, model: RoleModel, endpoint: Endpoint) -> bytes:
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     elif call.json_schema is not None and model.structured_output == "json_object":
         body["response_format"] = {"type": "json_object"}
-    extra = {**endpoint.extra_body, **model.extra_body}
-    if extra:
-        body = {name: value for name, value in {**body, **extra}.items() if value is not None}
+    fields = {**body, **endpoint.extra_body, **model.extra_body}
+    body = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(body, separators=(",", ":")).encode()
 
 

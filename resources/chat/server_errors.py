@@ -32,8 +32,14 @@ _FORMAT = re.compile(
     r"response_?format|json_?schema|json_?object|structured.?output|guided.?(json|decod)", re.IGNORECASE
 )
 _PARAMETER_CODE = re.compile(r"unsupported_(parameter|value)|unknown_parameter", re.IGNORECASE)
-_PARAMETER_MESSAGE = re.compile(r"unsupported (?:parameter|value): '(\w+)'", re.IGNORECASE)
-_SAMPLING = ("max_tokens", "temperature", "top_p", "seed")
+_PARAMETER_MESSAGE = re.compile(
+    r"unsupported (?:parameter|value): '(\w+)'"
+    r"|unrecognized request arguments? supplied: (\w+)"
+    r"|invalid json payload received\. unknown name \W?(\w+)"  # Gemini's
+    r"|`(\w+)` and `\w+` cannot both be specified",  # Anthropic's, of temperature and top_p
+    re.IGNORECASE,
+)
+_SETTINGS = ("max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "reasoning_effort", "reasoning")
 _WAIT_IN_WORDS = re.compile(
     r"(?:retry|try again|wait)\b[^.\d]{0,40}\b(?=\d)((?:\d+(?:\.\d+)?\s?(?:ms|[smhd])\w*\s?)+)", re.I
 )
@@ -116,7 +122,7 @@ def _raise_failure(status: int, said: _ServerError, reply: Reply, endpoint: str)
         raise UnusableReply("redirected", f"HTTP {status}, to {target}")
     if status in (400, 422) and (said.parameter == "response_format" or _FORMAT.search(said.message)):
         raise FormatRefused("bad_request", f"endpoint {endpoint!r}: {shown}")
-    if _refused_parameter(said) in _SAMPLING:
+    if _refused_parameter(said) in _SETTINGS:
         raise UnusableReply("refused_parameter", shown)
     overflow = status == 413 or _CONTEXT.search(both)
     raise CallFailed("context_overflow" if overflow else "bad_request", f"endpoint {endpoint!r}: {shown}")
@@ -133,7 +139,7 @@ def _refused_parameter(said: _ServerError) -> str:
     if _PARAMETER_CODE.search(said.codes) and said.parameter:
         return said.parameter
     named = _PARAMETER_MESSAGE.match(said.message)
-    return named[1] if named else ""
+    return next(filter(None, named.groups())) if named else ""
 
 
 def _error_within(body: Any) -> Any:

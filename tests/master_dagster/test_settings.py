@@ -250,7 +250,7 @@ def test_the_profile_names_the_prompts_unless_a_setting_does(settings: dict[str,
 
 
 def test_an_unknown_profile_is_reported_with_the_shipped_names() -> None:
-    message = "MASTER_PROFILE: 'desktop' is neither a file nor one of the shipped names: hosted, laptop, paper"
+    message = "MASTER_PROFILE: 'desktop' is neither a file nor one of the shipped names: anthropic, azure, "
     assert message in deployment_error(profile="desktop")
 
 

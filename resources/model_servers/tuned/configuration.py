@@ -5,7 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from resources.chat.profile import Endpoint, ModelPrice
+from resources.chat.profile import Endpoint
+from resources.chat.role_model import ModelPrice
 from resources.configuration import Configuration, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"

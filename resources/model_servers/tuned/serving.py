@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from resources.chat.profile import Endpoint, ModelPrice
+from resources.chat.profile import Endpoint
+from resources.chat.role_model import ModelPrice
 from resources.configuration import ConfigurationError
 from resources.lake.store import Store
 from resources.model_servers.tuned.configuration import Serving

@@ -12,8 +12,9 @@ from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS, dialogue_partitions
 from assets.seeds.configuration import Fields, SeedsConfiguration, SourceConfiguration
 from resources.chat.budget import Budget
-from resources.chat.profile import Endpoint, Profile, RoleModel
+from resources.chat.profile import Endpoint, Profile
 from resources.chat.retries import RetryPolicy
+from resources.chat.role_model import RoleModel
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint

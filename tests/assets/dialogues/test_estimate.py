@@ -11,7 +11,8 @@ from assets.dialogues.estimate import (
     measured_averages,
     turns_of_plans,
 )
-from resources.chat.profile import ModelPrice, Profile
+from resources.chat.profile import Profile
+from resources.chat.role_model import ModelPrice
 from resources.lake.tables import Lake
 from tests.shipped_scenarios import SCENARIOS
 

@@ -12,7 +12,8 @@ from assets.dialogues.generate import DialogueGeneration, GenerationRules
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partition_run import Outcomes, RunProgress, run_partitions
 from resources.chat.calls import BudgetSpent, CallFailed, EndpointUnusable
-from resources.chat.profile import Endpoint, Profile, RoleModel
+from resources.chat.profile import Endpoint, Profile
+from resources.chat.role_model import RoleModel
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 from tests.assets.dialogues.scripted import ScriptedChat

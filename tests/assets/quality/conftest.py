@@ -18,8 +18,9 @@ from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
 from assets.quality.score_partition import DialogueScoring
 from assets.seeds.schema import SEEDS
-from resources.chat.profile import Endpoint, ModelPrice, load_profile
+from resources.chat.profile import Endpoint, load_profile
 from resources.chat.retries import RetryPolicy
+from resources.chat.role_model import ModelPrice
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Lake

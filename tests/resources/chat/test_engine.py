@@ -272,7 +272,7 @@ def test_a_wrong_key_stops_the_run_with_what_to_do_and_without_the_key(
         ),
         (
             fails(400, "Unsupported parameter: 'max_tokens' is not supported with this model."),
-            r"refused_parameter.*roles\.strong_student\.extra_body.*max_completion_tokens",
+            r"refused_parameter.*change roles\.strong_student.*max_completion_tokens",
         ),
         (
             fails(403, "Country, region, or territory not supported", code="unsupported_country_region_territory"),

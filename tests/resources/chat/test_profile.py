@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from resources.chat.profile import PROFILES, Endpoint, load_profile, read_key
+from resources.chat.role_model import RoleModel
 from resources.configuration import ConfigurationError
 
 KEY = "sk-opensesame"
@@ -77,3 +78,42 @@ def test_a_value_that_is_no_key_is_refused_before_any_call(monkeypatch: pytest.M
     with pytest.raises(ConfigurationError, match=r"OPENAI_API_KEY, which holds quotation marks, spaces or") as caught:
         load_profile("hosted").check_keys(["judge"])
     assert KEY not in str(caught.value)
+
+
+ROLE: dict[str, Any] = {"endpoint": "hosted", "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"max_tokens": 9}, "needs a temperature"),
+        ({"temperature": 0}, "needs one of max_tokens and max_completion_tokens"),
+        ({"temperature": 0, "max_tokens": 9, "max_completion_tokens": 9}, "needs one of max_tokens and"),
+        ({"max_tokens": 9, "reasoning": {"effort": "some"}}, "reasoning.effort"),
+    ],
+)
+def test_a_role_needs_a_temperature_and_one_limit(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RoleModel.model_validate(ROLE | fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sampled", "limit"),
+    [
+        ({"temperature": 0.2, "max_tokens": 9}, (0.2, 1.0), 9),
+        ({"temperature": None, "top_p": None, "max_tokens": 9}, (None, None), 9),
+        ({"max_completion_tokens": 9, "reasoning": {"effort": "low"}}, (None, None), 9),
+        ({"temperature": 0.2, "top_p": 0.9, "max_tokens": 9, "reasoning": {"effort": "low"}}, (0.2, 0.9), 9),
+    ],
+)
+def test_a_reasoning_role_is_sampled_only_as_it_says(
+    fields: dict[str, Any], sampled: tuple[float | None, float | None], limit: int
+) -> None:
+    role = RoleModel.model_validate(ROLE | fields)
+    assert ((role.temperature, role.top_p), role.token_limit) == (sampled, limit)
+    assert role.limited_to(4).token_limit == 4
+
+
+def test_a_field_that_is_not_set_is_no_part_of_what_makes_dialogues_stale() -> None:
+    plain = RoleModel.model_validate(ROLE | {"temperature": 0, "max_tokens": 9}).model_dump(mode="json")
+    assert plain.keys().isdisjoint({"reasoning", "max_completion_tokens"})
