@@ -37,12 +37,14 @@ def give_final_answer(maker: Any, name: str, final: str) -> None:
 
 def test_every_seed_is_answered_and_the_model_never_sees_the_reference_answer(maker: Any) -> None:
     answer(maker, apples=DONE)
-    maker.tiny.change("capital", answer="Lutetia Parisiorum")
+    maker.tiny.change("capital", answer="Lutetia Parisiorum", system="Be brief.")
     rows = maker.rows("cot")
     assert rows["scenario"].unique().to_list() == ["cot"]
     assert {turns[1]["value"] for turns in rows["conversations"]} == {DONE}
     assert len(maker.endpoint.chats) == 7
     assert not any("Lutetia" in request.text for request in maker.endpoint.chats)
+    assert sum(request.last.startswith("Be brief.\n\n") for request in maker.endpoint.chats) == 1
+    assert maker.row("cot", "capital")["system"] == "Be brief."
 
 
 def test_a_wrong_final_answer_is_asked_for_again(maker: Any) -> None:

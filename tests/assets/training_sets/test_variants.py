@@ -52,8 +52,10 @@ def test_the_first_line_of_a_sets_card_loads_it(
 
 @pytest.mark.parametrize("variant", ["ori", *AUGMENTERS, *ABLATIONS])
 def test_every_variant_has_the_releases_seeds_in_its_splits_order_and_form(maker: Any, variant: str) -> None:
+    maker.tiny.change("paint", system="Be brief.")
     made, released = maker.rows(variant), maker.rows("boost_qa")
     assert made.select(LINEAGE).equals(released.select(LINEAGE))
+    assert "Be brief." in made["system"]
     assert made.schema == released.schema
 
 
