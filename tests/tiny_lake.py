@@ -53,6 +53,7 @@ class TinyDialogue:
     score: float = 0.9
     words: tuple[str, ...] | None = None  # what is said, turn by turn, instead of the usual
     reference_final: str | None = None
+    tests: str | None = None
     finals: tuple[str | None, ...] = (None,) * 9  # what was found of the final answer of each turn
     findings: tuple[dict[str, Any], ...] = ()  # of the judge
     signals: dict[str, Any] = field(default_factory=dict)  # columns of the scores, instead of the usual
@@ -155,6 +156,7 @@ class TinyLake:
             one.answer,
             system=one.system,
             reference_final=one.reference_final,
+            tests=one.tests,
             representative=self._seed_id(one.representative or one.name),
             licence=one.licence,
             origin_row=row,

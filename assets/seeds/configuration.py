@@ -60,6 +60,11 @@ class Fields(Configuration):
     )
     answer: FieldNames = Field(description="One field or a list of them; `a.b` is the field `b` within `a`.")
     system: FieldName | None = Field(default=None, description="The field of a system prompt, if rows have one.")
+    tests: FieldNames | None = Field(
+        default=None,
+        description="Of code: the fields of Python tests that a right answer passes, such as `assert add(1, 2) == 3`, "
+        "as text or a list of texts. The training set `rlvr` has them.",
+    )
     list_answer: Literal["first", "joined"] | None = Field(
         default=None,
         description="Where an answer is a list of several texts: take the first, or join them as lines. Without it, "
@@ -158,6 +163,8 @@ class SourceConfiguration(Configuration):
             raise ValueError("give exactly one of `fields` and `conversations`")
         if self.fields is not None and self.system is not None:
             raise ValueError("`system` is for conversations; write it under `fields`")
+        if self.fields and self.fields.tests and self.domain != "code":
+            raise ValueError(f"`fields.tests` are tests of code, and the domain is {self.domain}; write `domain: code`")
         return self
 
     @property
@@ -178,7 +185,7 @@ class SourceConfiguration(Configuration):
         if self.fields is None:
             names = [self.conversations_field or CONVERSATIONS]
         else:
-            names = [*self.fields.question, *self.fields.answer]
+            names = [*self.fields.question, *self.fields.answer, *(self.fields.tests or ())]
         return tuple(dict.fromkeys([*names, *([self.system_field] if self.system_field else [])]))
 
 

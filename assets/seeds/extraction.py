@@ -1,5 +1,6 @@
 """Reading the question and answer out of a row, or the reason why it has none."""
 
+import ast
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ class Pair:
     system: str | None
     question: str
     answer: str
+    tests: str | None = None  # of code, as Python
 
 
 HEADINGS = {"question": "Earlier question:", "answer": "Earlier answer:"}
@@ -73,7 +75,21 @@ def _pair(exchange: Exchange, row: SourceRow, source: SourceConfiguration, max_c
                 f"from this question on, the conversation has more than {max_characters:,} characters: "
                 f"{texts['question'][:200]}",
             )
-    return Pair((texts["system"] or None) if source.keep_system else None, question, texts["answer"])
+    system = (texts["system"] or None) if source.keep_system else None
+    return Pair(system, question, texts["answer"], _tests(row, source.fields))
+
+
+def _tests(row: SourceRow, fields: Fields | None) -> str | None:
+    """The tests of a row, where it has some."""
+    names = [name for name in (fields and fields.tests) or () if field_value(row.values, name) is not MISSING]
+    if not fields or not names:
+        return None
+    tests = normalise(_joined(row, names, fields.model_copy(update={"list_answer": "joined"})))
+    try:
+        ast.parse(tests)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Unusable("invalid_tests", f"the tests are no Python ({error}): {beginning(tests)}") from None
+    return tests or None
 
 
 def in_context(earlier: Sequence[tuple[str, str]], question: str) -> str:

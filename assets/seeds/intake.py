@@ -322,6 +322,7 @@ def _seed_rows(
                 "question": seed.pair.question,
                 "answer": seed.pair.answer,
                 "reference_final": read_final(seed.pair.answer, source.domain),
+                "tests": seed.pair.tests,
                 "representative": representatives[seed.seed_id],
                 "licence": source.licence,
                 "origin_file": seed.origin_file,

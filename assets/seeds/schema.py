@@ -35,6 +35,7 @@ SEEDS = Table(
                 pl.String, pa.Check.str_length(min_value=1), description="The reference answer, without reasoning."
             ),
             "reference_final": text("Final answer in the reference answer, where one can be read.", nullable=True),
+            "tests": text("Of code: Python tests that a right answer passes, where the row has some.", nullable=True),
             "representative": text(
                 "seed_id that represents its group: near-duplicates, and questions of its conversation."
             ),
@@ -46,6 +47,7 @@ SEEDS = Table(
         unique=["seed_id"],
         description="Question-answer pairs, normalised and pinned to shards. Only grows.",
     ),
+    extensible=True,
 )
 
 REJECTS = Table(

@@ -61,11 +61,13 @@ def make_verifiable(lake: Lake, release: Release, rules: ReleaseRules, retracted
 
 
 def checker_of(pair: Mapping[str, Any]) -> str | None:
-    """How an answer to a seed is compared with its result: `math` or `label`; None where no rule decides surely.
+    """How an answer to a seed is checked: `code`, `math` or `label`; None where no rule decides surely.
 
     Args:
-        pair: of a seed, with `domain` and `reference_final`.
+        pair: of a seed, with `domain`, `reference_final` and `tests`.
     """
+    if pair["tests"]:
+        return "code"
     reference = clean(pair["reference_final"] or "")
     if not reference:
         return None
@@ -77,15 +79,16 @@ def checker_of(pair: Mapping[str, Any]) -> str | None:
 
 def verifiable_row(pair: Mapping[str, Any], checker: str) -> Row:
     """A seed as a row of `VERIFIABLE_ROW`."""
+    reference = pair["tests"] if checker == "code" else pair["reference_final"]
     system = [{"role": "system", "content": pair["system"]}] if pair["system"] else []
     return {
         "id": pair["seed_id"],
         "prompt": [*system, {"role": "user", "content": pair["question"]}],
-        "reference_final": pair["reference_final"],
+        "reference_final": reference,
         "checker": checker,
         "scenario": ORIGINAL,
         **{name: pair[name] for name in ("source", "domain", "split", "seed_id", "licence")},
         "data_source": pair["source"],
-        "reward_model": {"style": "rule", "ground_truth": pair["reference_final"]},
+        "reward_model": {"style": "rule", "ground_truth": reference},
         "extra_info": {"index": pair["seed_id"], "checker": checker},
     }

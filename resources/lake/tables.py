@@ -41,7 +41,8 @@ class AlreadyWritten(RuntimeError):
 class Table:
     """A table of the lake: its name, the columns of its partition key, and its schema.
 
-    `extensible`: plug-ins add columns, so an earlier partition may lack some, which are read as null, or have others.
+    `extensible`: later versions or plug-ins add columns, so an earlier partition may lack some, which are read as null,
+    or have others.
     """
 
     name: str

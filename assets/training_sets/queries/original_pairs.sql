@@ -8,7 +8,8 @@ SELECT
     seeds.system,
     seeds.question,
     seeds.answer,
-    seeds.reference_final
+    seeds.reference_final,
+    seeds.tests
 FROM released
 LEFT JOIN raw_seeds AS seeds USING (seed_id)
 ORDER BY list_position(['train', 'validation', 'test'], released.split), released.id

@@ -8,6 +8,7 @@ SELECT
     seeds.question,
     seeds.answer,
     seeds.reference_final,
+    seeds.tests,
     seeds.origin_file,
     seeds.origin_row
 FROM raw_seeds AS seeds

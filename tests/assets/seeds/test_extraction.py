@@ -338,3 +338,33 @@ def test_a_conversation_of_an_unknown_form_is_named(extract: Any, conversations:
 )
 def test_a_conversation_without_a_pair_is_rejected(extract: Any, conversations: Any, reason: str) -> None:
     assert extract({"conversations": conversations}, conversations=True).reason == reason
+
+
+TESTED = {"fields": {"question": "text", "answer": "code", "tests": ["setup", "test_list"]}, "domain": "code"}
+ADD = {"text": "Add.", "code": "def add(a, b): return a + b"}
+
+
+@pytest.mark.parametrize(
+    ("values", "tests"),
+    [
+        (
+            {"test_list": ["assert add(1, 2) == 3", "assert add(0, 0) == 0"]},
+            "assert add(1, 2) == 3\nassert add(0, 0) == 0",
+        ),
+        ({"setup": "import math", "test_list": "assert add(1, 2) == 3"}, "import math\n\nassert add(1, 2) == 3"),
+        ({"setup": "", "test_list": []}, None),
+        ({}, None),
+    ],
+)
+def test_tests_of_code_are_read_where_a_row_has_them(extract: Any, values: dict[str, Any], tests: str | None) -> None:
+    assert extract(ADD | values, **TESTED).tests == tests
+
+
+def test_a_row_whose_tests_are_no_python_is_rejected(extract: Any) -> None:
+    found = extract(ADD | {"test_list": ["assert add(1, 2 == 3"]}, **TESTED)
+    assert (found.reason, "the tests are no Python" in found.detail) == ("invalid_tests", True)
+
+
+def test_tests_need_the_domain_code(configure: "Configure") -> None:
+    with pytest.raises(ValueError, match=r"`fields\.tests` are tests of code, and the domain is math"):
+        configure(TESTED | {"domain": "math"})

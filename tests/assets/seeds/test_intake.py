@@ -64,6 +64,7 @@ def test_a_row_becomes_a_seed_with_its_origin(lake: Lake, read_in: "Intakes") ->
         "question": "What is 5 + 5?",
         "answer": "Twice 5. The answer is 10.",
         "reference_final": "10",
+        "tests": None,
         "representative": sum_id(5),
         "licence": "CC0-1.0",
         "origin_file": "sums.jsonl",

@@ -28,7 +28,13 @@ from assets.training_sets.verifiable import checker_of
     ],
 )
 def test_numbers_formulas_and_labels_can_be_checked(reference: str | None, domain: str, expected: str | None) -> None:
-    assert checker_of({"reference_final": reference, "domain": domain}) == expected
+    assert checker_of({"reference_final": reference, "domain": domain, "tests": None}) == expected
+
+
+def test_code_with_tests_is_checked_by_them(maker: Any) -> None:
+    maker.tiny.change("loop", tests="assert count(5) == [1, 2, 3, 4, 5]")
+    (row,) = [row for row in rows_of(maker) if row["checker"] == "code"]
+    assert row["reference_final"] == row["reward_model"]["ground_truth"] == "assert count(5) == [1, 2, 3, 4, 5]"
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,14 @@ from assets.training_programs.recipe import BaseModel
 from assets.training_sets.verifiable import verifiable_row
 from master_dagster.rewards import answer_reward
 
-SEED: Mapping[str, Any] = {"system": None, "source": "sums", "domain": "math", "split": "train", "licence": "MIT"}
+SEED: Mapping[str, Any] = {
+    "system": None,
+    "source": "sums",
+    "domain": "math",
+    "split": "train",
+    "licence": "MIT",
+    "tests": None,
+}
 
 
 @pytest.mark.usefixtures("one_thread")
