@@ -15,7 +15,8 @@ PLOTTED_CALLS = 20  # fewer are not worth a picture
 BINS = 30
 PRICED = ("prompt_tokens", "completion_tokens", "cost")
 REPLAYED, KEPT = "replayed_", "kept_"  # what earlier runs paid: from the journal, and for rows that stay as they are
-SUMMED = ("calls", "replayed", *PRICED, *(f"{REPLAYED}{name}" for name in PRICED), "wait_seconds")
+TOKEN_PARTS = ("cached_tokens", "reasoning_tokens")
+SUMMED = ("calls", "replayed", *PRICED, *TOKEN_PARTS, *(f"{REPLAYED}{name}" for name in PRICED), "wait_seconds")
 DECIMALS = 12  # of dollars: sums of the same calls in another order are then the same number
 
 
@@ -103,10 +104,17 @@ def calls_metadata(
         "made": "now",
         "cost in US dollars": MetadataValue.float(float(usage.cost)),
         **({"paid before in US dollars": float(usage.replayed_cost)} if usage.replayed_cost else {}),
+        **({"prompt tokens from the provider's cache": hit_rate(usage)} if usage.cached_tokens else {}),
+        **({"reasoning tokens": usage.reasoning_tokens} if usage.reasoning_tokens else {}),
         "calls": counts_markdown("what", "calls", counts),
         "seconds per call": table_markdown(latencies),
     }
     return shown | ({"calls over time": _plot(usage)} if plotted and usage.calls >= PLOTTED_CALLS else {})
+
+
+def hit_rate(usage: Usage) -> str:
+    """The share of the prompt tokens that came from the provider's cache."""
+    return f"{usage.cached_tokens / usage.prompt_tokens:.0%}" if usage.prompt_tokens else "0%"
 
 
 def _plot(usage: Usage) -> MarkdownMetadataValue:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from resources.chat.budget import Spending
 from resources.chat.calls import Completion, Usage
 from resources.chat.role_model import ModelPrice
+from resources.chat.spending_log import SpendingLog
+
+TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
 
 
 class UsageAccount:
@@ -14,11 +17,15 @@ class UsageAccount:
     Args:
         prices: by model.
         spending: what the run has paid for; several accounts of a run share one.
+        log: where what is paid stays, whatever becomes of the answers.
         latency_sample: latencies kept per scope.
     """
 
-    def __init__(self, prices: Mapping[str, ModelPrice], spending: Spending, latency_sample: int) -> None:
+    def __init__(
+        self, prices: Mapping[str, ModelPrice], spending: Spending, log: SpendingLog, latency_sample: int
+    ) -> None:
         self.total = Usage()
+        self._log = log
         self._prices = prices
         self._spending = spending
         self._sample = latency_sample
@@ -36,11 +43,17 @@ class UsageAccount:
             for name, count in counts.items():
                 setattr(usage, name, getattr(usage, name) + count)
 
-    def pay(self, scope: str, model: str, prompt_tokens: int, completion_tokens: int) -> None:
-        """Count the tokens of an answer, whether or not it could be used."""
+    def pay_wasted(self, scope: str, role: str, model: str, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count a body that could not be used."""
+        self.add(scope, wasted=1)
         cost = self._cost(model, prompt_tokens, completion_tokens)
-        self.add(scope, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, cost=cost)
-        self._spending.tokens += prompt_tokens + completion_tokens
+        tokens = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+        self._pay(scope, role, model, tokens, cost, wasted=1)
+
+    def _pay(self, scope: str, role: str, model: str, tokens: Mapping[str, int], cost: float, **counts: int) -> None:
+        self.add(scope, cost=cost, **tokens)
+        self._log.add(scope, role, model, {"cost": cost, **tokens, **counts})
+        self._spending.tokens += tokens["prompt_tokens"] + tokens["completion_tokens"]
         self._spending.cost += cost
 
     def add_replayed(self, scope: str, key: bytes, model: str, completion: Completion) -> None:
@@ -53,7 +66,7 @@ class UsageAccount:
             scope,
             replayed_prompt_tokens=prompt_tokens,
             replayed_completion_tokens=completion_tokens,
-            replayed_cost=self._cost(model, prompt_tokens, completion_tokens),
+            replayed_cost=self._cost(model, prompt_tokens, completion_tokens, completion.cached_tokens),
         )
 
     def _is_first(self, scope: str, key: bytes) -> bool:
@@ -63,16 +76,18 @@ class UsageAccount:
         counted.add(key)
         return True
 
-    def _cost(self, model: str, prompt_tokens: int, completion_tokens: int) -> float:
+    def _cost(self, model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         price = self._prices.get(model)
-        return (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6 if price else 0.0
+        return price.cost(prompt_tokens, completion_tokens, cached_tokens=cached_tokens) if price else 0.0
 
     def add_completion(
-        self, scope: str, key: bytes, model: str, completion: Completion, latency: float, moment: float
+        self, scope: str, key: bytes, role: str, model: str, completion: Completion, latency: float, moment: float
     ) -> None:
         """Count a completion that took `latency` seconds and came in `moment` seconds after the engine's start."""
         self._is_first(scope, key)
-        self.pay(scope, model, completion.prompt_tokens, completion.completion_tokens)
+        tokens = {name: getattr(completion, name) for name in TOKENS}
+        cost = self._cost(model, completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens)
+        self._pay(scope, role, model, tokens, cost, calls=1)
         self.add(scope, calls=1, wait_seconds=latency)
         for usage in self._sums(scope):
             if len(usage.latencies) < self._sample:

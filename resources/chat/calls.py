@@ -40,6 +40,8 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     replayed: bool  # from the journal: nothing was paid now
+    cached_tokens: int = 0  # of the prompt, from the provider's cache
+    reasoning_tokens: int = 0  # of the completion, where the server counts them
 
 
 @dataclass(slots=True)
@@ -54,6 +56,8 @@ class Usage:
     replayed: int = 0  # completions taken from the journal
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0  # a part of the prompt tokens
+    reasoning_tokens: int = 0  # a part of the completion tokens
     cost: float = 0.0
     replayed_prompt_tokens: int = 0
     replayed_completion_tokens: int = 0

@@ -19,11 +19,12 @@ from resources.chat.limiter import RateLimitOutcome
 from resources.chat.profile import Profile
 from resources.chat.replies import AttemptFailed, Throttled
 from resources.chat.retries import RetryPolicy
-from resources.chat.scope_journals import OpenScope, ScopeJournals
+from resources.chat.scope_journals import OpenScope, ScopeJournals, run_in_daemon_thread
 from resources.chat.serialisation import decode_completion, encode_completion, journal_key, request_body
 from resources.chat.settings import EngineSettings
+from resources.chat.spending_log import SpendingLog
 from resources.configuration import ConfigurationError
-from resources.lake.store import Store
+from resources.lake.store import Store, StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class ChatEngine:
             `base_url`.
         budget: what may be spent. Calls in flight when it is reached still come in.
         spending: what counts against the budget; several engines of a run share one.
+        run: Dagster's run, for the record of what was paid.
         retries: how failed calls are sent again.
         settings: times and sizes.
         on_connect: called when an endpoint is first used, after its client library is imported. A program can freeze
@@ -57,6 +59,7 @@ class ChatEngine:
         address_of: Callable[[str], str] | None = None,
         budget: Budget | None = None,
         spending: Spending | None = None,
+        run: str | None = None,
         retries: RetryPolicy | None = None,
         settings: EngineSettings | None = None,
         on_connect: Callable[[], None] | None = None,
@@ -71,7 +74,9 @@ class ChatEngine:
         played = profile.roles if roles is None else roles
         self._slots = _process_slots(profile, played, self._settings.spare_descriptors)
         self._journals = ScopeJournals(store, self._settings)
-        self._account = UsageAccount(profile.prices, self._spending, self._settings.latency_sample)
+        self._log = SpendingLog(store, run or "")
+        self._account = UsageAccount(profile.prices, self._spending, self._log, self._settings.latency_sample)
+        self._saving: asyncio.Task[None] | None = None
         self._clients: dict[str, EndpointClient] = {}
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -81,6 +86,7 @@ class ChatEngine:
     async def __aenter__(self) -> Self:
         self._started = asyncio.get_running_loop().time()
         self._journals.start()
+        self._saving = asyncio.create_task(self._save_spending_regularly())
         return self
 
     async def __aexit__(
@@ -90,8 +96,24 @@ class ChatEngine:
         try:
             await self._journals.close(interrupted=interrupted)
         finally:
+            if self._saving:
+                self._saving.cancel()
+            await self._save_spending(self._settings.interrupted_seconds)
             for client in self._clients.values():
                 await client.close()
+
+    async def _save_spending_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.spending_seconds)
+            await self._save_spending()
+
+    async def _save_spending(self, seconds: float | None = None) -> None:
+        """Write what was paid. A lake that cannot be written now does not end the run: no answer depends on it."""
+        try:
+            async with asyncio.timeout(seconds):
+                await run_in_daemon_thread(self._log.save)
+        except (StoreError, TimeoutError) as error:
+            logger.warning("what was paid could not be recorded: %s", error or "the lake does not answer")
 
     @property
     def target_concurrency(self) -> int:
@@ -161,8 +183,9 @@ class ChatEngine:
             if isinstance(failure, Throttled):
                 self._account.add(request.scope, throttled=1)
             else:
-                self._account.add(request.scope, wasted=int(failure.wasted))
-                self._account.pay(request.scope, request.role_model.model, *failure.tokens)
+                if failure.wasted:
+                    call, model = request.call, request.role_model.model
+                    self._account.pay_wasted(request.scope, call.role, model, *failure.tokens)
 
         try:
             return await client.with_retries(self._retries, request.user, attempt, count)
@@ -194,7 +217,7 @@ class ChatEngine:
             used = completion.prompt_tokens + completion.completion_tokens
             model, latency = request.role_model.model, clock() - started
             self._account.add_completion(
-                request.scope, request.key, model, completion, latency, clock() - self._started
+                request.scope, request.key, request.call.role, model, completion, latency, clock() - self._started
             )
             request.journal.append(request.key, encode_completion(completion))
             return completion

@@ -151,13 +151,17 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
     if content is None and not reasoning and finish_reason not in ("length", "content_filter", "refusal"):
         raise _wasted("empty_message", "no content", reply, counts)
     thought, text = split_reasoning(content or "")
+    prompt_tokens = _count(counts.get("prompt_tokens"), prompt_characters)
+    completion_tokens = _count(counts.get("completion_tokens"), len(content or "") + len(reasoning))
     return Completion(
         text=text[:MAX_CHARACTERS],
         reasoning="\n\n".join(part for part in (reasoning, thought) if part)[:MAX_CHARACTERS] or None,
         finish_reason=finish_reason if len(text) <= MAX_CHARACTERS else "length",
-        prompt_tokens=_count(counts.get("prompt_tokens"), prompt_characters),
-        completion_tokens=_count(counts.get("completion_tokens"), len(content or "") + len(reasoning)),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
         replayed=False,
+        cached_tokens=min(prompt_tokens, _detail(counts, "prompt_tokens_details", "cached_tokens")),
+        reasoning_tokens=min(completion_tokens, _detail(counts, "completion_tokens_details", "reasoning_tokens")),
     )
 
 
@@ -173,6 +177,11 @@ def _text_of(content: Any) -> str | None:
         parts = [part.get("text") for part in texts]
         return "".join(part for part in parts if isinstance(part, str))
     return content if isinstance(content, str) else None
+
+
+def _detail(counts: Mapping[str, Any], details: str, name: str) -> int:
+    found = counts.get(details)
+    return (bounded_count(found.get(name)) or 0) if isinstance(found, dict) else 0
 
 
 def _count(given: Any, characters: int) -> int:

@@ -11,6 +11,8 @@ from resources.chat.replies import read_finish_reason
 from resources.chat.role_model import RoleModel
 from resources.outside_text import bounded_count, clean_text, parse_json
 
+TOKEN_PARTS = ("cached_tokens", "reasoning_tokens")  # fields of a completion that earlier versions did not have
+
 
 def request_body(call: Call, model: RoleModel, endpoint: Endpoint) -> bytes:
     """The JSON of one request, exactly as it is sent."""
@@ -68,6 +70,7 @@ def journal_key(endpoint: str, body: bytes, call: Call) -> bytes:
 
 def encode_completion(completion: Completion) -> bytes:
     """What the journal keeps of a completion: JSON text without line breaks."""
+    parts = {name: count for name in TOKEN_PARTS if (count := getattr(completion, name))}
     return json.dumps(
         {
             "text": completion.text,
@@ -75,6 +78,7 @@ def encode_completion(completion: Completion) -> bytes:
             "finish_reason": completion.finish_reason,
             "prompt_tokens": completion.prompt_tokens,
             "completion_tokens": completion.completion_tokens,
+            **parts,
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -99,6 +103,7 @@ def decode_completion(record: bytes) -> Completion | None:
             prompt_tokens=bounded_count(fields["prompt_tokens"]) or 0,
             completion_tokens=bounded_count(fields["completion_tokens"]) or 0,
             replayed=True,
+            **{name: bounded_count(fields.get(name)) or 0 for name in TOKEN_PARTS},
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

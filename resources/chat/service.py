@@ -83,6 +83,7 @@ class ChatService:
                 address_of=address_of,
                 budget=self._budget,
                 spending=_spending_of(run) if run else None,
+                run=run,
                 retries=self._retries,
                 on_connect=self._on_connect,
             ) as engine:

@@ -5,6 +5,7 @@ scenario_dialogues/scenario=debate/shard=x-0003/part.parquet    the rows; the fo
 _index/scenario_dialogues/scenario=debate/shard=x-0003/<when>~<fingerprint>~<gate>~<rows>~<content>~<made_from>.json
                                                         the same facts, for thousands of partitions in one listing
 _journal/…                                              completions that were paid for (resources.chat.journal)
+_spending/…                                             what was paid for them (resources.chat.spending_log)
 """
 
 import hashlib

@@ -19,6 +19,26 @@ def test_a_completion_is_read() -> None:
     assert (read.text, read.finish_reason, read.prompt_tokens, read.completion_tokens) == ("42", "stop", 7, 2)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "completion", "parts"),
+    [
+        ({"cached_tokens": 5}, {"reasoning_tokens": 1}, (5, 1)),
+        ({"cached_tokens": 99}, {"reasoning_tokens": 99}, (7, 2)),  # never more than there are
+        ({"cached_tokens": None}, {}, (0, 0)),
+        (None, "none", (0, 0)),
+    ],
+)
+def test_cached_and_reasoning_tokens_are_read(prompt: Any, completion: Any, parts: tuple[int, int]) -> None:
+    usage = {
+        "prompt_tokens": 7,
+        "completion_tokens": 2,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": completion,
+    }
+    read = read_completion(chat({"content": "42"}, usage=usage), 100)
+    assert (read.cached_tokens, read.reasoning_tokens) == parts
+
+
 @pytest.mark.parametrize("usage", [None, {}, "many", {"prompt_tokens": None, "completion_tokens": -1}])
 def test_tokens_that_the_server_does_not_count_are_estimated(usage: Any) -> None:
     read = read_completion(chat({"content": "x" * 8}, usage=usage), 100)

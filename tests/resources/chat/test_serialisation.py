@@ -90,7 +90,7 @@ def test_the_key_stays_as_it_is_from_version_to_version(chat: "ChatSetup") -> No
     )
 
 
-@given(st.builds(Completion, TEXTS, st.none() | TEXTS, FINISH_REASONS, TOKENS, TOKENS, st.just(True)))
+@given(st.builds(Completion, TEXTS, st.none() | TEXTS, FINISH_REASONS, TOKENS, TOKENS, st.just(True), TOKENS, TOKENS))
 def test_a_completion_that_is_kept_comes_back(completion: Completion) -> None:
     assert decode_completion(encode_completion(completion)) == completion
 
@@ -98,6 +98,13 @@ def test_a_completion_that_is_kept_comes_back(completion: Completion) -> None:
 @pytest.mark.parametrize("kept", [b"", b"[]", b"null", b'{"text": "42"}', b"\xff", b"[" * 100_000, UNFINISHED])
 def test_an_unreadable_record_is_none(kept: bytes) -> None:
     assert decode_completion(kept) is None
+
+
+def test_a_record_without_parts_of_the_tokens_is_as_an_earlier_version_wrote_it() -> None:
+    record = b'{"text":"42","reasoning":null,"finish_reason":"stop","prompt_tokens":7,"completion_tokens":2}'
+    read = decode_completion(record)
+    assert read == Completion("42", None, "stop", 7, 2, replayed=True)
+    assert encode_completion(read) == record
 
 
 def test_what_an_earlier_version_did_not_clean_is_cleaned() -> None:

@@ -1,0 +1,106 @@
+"""What was paid for completions, kept for good: one file per engine in the lake's `_spending/`.
+
+Partitions are written again and journals are deleted after a release. Money that was paid for answers that nobody uses
+any more stays here, at the prices of the moment at which it was paid.
+"""
+
+import json
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, date, datetime
+
+from resources.lake.store import Store
+from resources.outside_text import parse_json
+
+FOLDER = "_spending"
+READERS = 16  # files that are read at once
+
+
+@dataclass(slots=True)
+class Spent:
+    """What one role took on one day in one scope of a run, live or in batches. Cost is in US dollars.
+
+    Cached tokens are a part of the prompt tokens, reasoning tokens one of the completion tokens.
+    """
+
+    day: date  # in UTC
+    run: str  # of Dagster; empty outside of a run
+    scope: str  # `scenario_dialogues/debate|orca_math-0003`
+    role: str
+    model: str
+    batch: bool
+    calls: int = 0  # completions
+    wasted: int = 0  # bodies that were paid for and could not be used
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float = 0.0
+
+
+class SpendingLog:
+    """What one engine pays. Its file is written as a whole, again and again, so that a killed run loses little of it.
+
+    Args:
+        store: the lake.
+        run: Dagster's run, if there is one.
+    """
+
+    def __init__(self, store: Store, run: str = "") -> None:
+        self._store = store
+        self._run = run
+        self._rows: dict[tuple[date, str, str, str, bool], Spent] = {}
+        self._saving = threading.Lock()
+        self._path = f"{FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.json"
+        self.unsaved = False
+
+    def add(self, scope: str, role: str, model: str, counts: Mapping[str, float], *, batch: bool = False) -> None:
+        """Add to the fields of `Spent` that `counts` names."""
+        today = datetime.now(UTC).date()
+        row = self._rows.setdefault(
+            (today, scope, role, model, batch), Spent(today, self._run, scope, role, model, batch)
+        )
+        for name, count in counts.items():
+            setattr(row, name, getattr(row, name) + count)
+        self.unsaved = True
+
+    def save(self) -> None:
+        """Write what is new. Blocking.
+
+        Raises:
+            StoreError: the lake cannot be written.
+        """
+        with self._saving:
+            if self.unsaved:
+                self.unsaved = False
+                try:
+                    rows = [asdict(row) | {"day": row.day.isoformat()} for row in list(self._rows.values())]
+                    self._store.put(self._path, json.dumps({"rows": rows}, ensure_ascii=False).encode())
+                except BaseException:
+                    self.unsaved = True
+                    raise
+
+
+def read_spending(store: Store) -> list[Spent]:
+    """Everything that was paid, by the oldest engine first. Files that cannot be read are left out.
+
+    Raises:
+        StoreError: the lake cannot be read.
+    """
+    with ThreadPoolExecutor(READERS) as readers:
+        contents = readers.map(store.get, [file.path for file in store.list(FOLDER)])
+        return [row for content in contents for row in _rows(content)]
+
+
+def _rows(content: bytes) -> Iterator[Spent]:
+    names = {field.name for field in fields(Spent)}
+    try:
+        rows: Iterable[dict[str, object]] = parse_json(content)["rows"]
+        for row in rows:
+            known = {name: value for name, value in row.items() if name in names}
+            yield Spent(**known | {"day": date.fromisoformat(str(row["day"]))})  # type: ignore[arg-type]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return

@@ -1,0 +1,108 @@
+"""What was paid stays known, whatever becomes of the answers."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from resources.chat.calls import CallFailed
+from resources.chat.engine import ChatEngine
+from resources.chat.journal import delete_journal
+from resources.chat.spending_log import FOLDER, Spent, read_spending
+from resources.lake.store import LocalStore, StoreError
+from tests.fake_endpoint import FakeEndpoint
+
+if TYPE_CHECKING:
+    from tests.fake_endpoint import Answer
+    from tests.resources.chat.conftest import ChatSetup
+
+SCOPE = "scenario_dialogues/debate|demo-0000"
+PRICES = {"tiny": {"prompt": 1.0, "cached_prompt": 0.25, "completion": 2.0}}
+SUMS = ("calls", "wasted", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens")
+
+
+def answer(prompt: int, completion: int, cached: int = 0, reasoning: int = 0, text: str | None = "42") -> "Answer":
+    usage = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "prompt_tokens_details": {"cached_tokens": cached},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+    choice = {"message": {"content": text}, "finish_reason": "stop"}
+    return FakeEndpoint.sends(json.dumps({"choices": [choice], "usage": usage}))
+
+
+def paid(chat: "ChatSetup") -> list[Spent]:
+    return read_spending(LocalStore(chat.folder))
+
+
+def sums(row: Spent) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in SUMS)
+
+
+def test_each_role_has_a_row_with_tokens_and_money(chat: "ChatSetup") -> None:
+    chat.endpoint.script(answer(100, 20, cached=80, reasoning=15), answer(100, 20), answer(10, 4))
+    asked = [chat.call(sample="d0"), chat.call(sample="d1"), chat.call(sample="d2", role="judge")]
+    chat.ask_in_turn(*asked, engine=chat.engine(chat.profile(prices=PRICES), run="night"))
+    student, judge = sorted(paid(chat), key=lambda row: row.role, reverse=True)
+    assert (student.run, student.scope, student.role, student.model) == ("night", SCOPE, "strong_student", "tiny")
+    assert sums(student) == (2, 0, 200, 80, 40, 15)
+    assert student.cost == pytest.approx((120 * 1 + 80 * 0.25 + 40 * 2) / 1e6)
+    assert sums(judge) == (1, 0, 10, 0, 4, 0)
+
+
+def test_what_is_replayed_is_not_paid_again_and_a_deleted_journal_takes_nothing_away(chat: "ChatSetup") -> None:
+    chat.ask_one()
+    once = paid(chat)
+    chat.ask_one()
+    assert paid(chat) == once
+    delete_journal(LocalStore(chat.folder), SCOPE)
+    chat.ask_one()
+    assert sum(row.calls for row in paid(chat)) == 2
+
+
+def test_a_body_that_could_not_be_used_was_paid_for(chat: "ChatSetup") -> None:
+    chat.endpoint.script(answer(100, 0, text=None), answer(100, 20))
+    chat.ask_one()
+    (row,) = paid(chat)
+    assert sums(row) == (1, 1, 200, 0, 20, 0)
+
+
+def test_a_run_that_fails_is_recorded(chat: "ChatSetup") -> None:
+    chat.endpoint.script("42", FakeEndpoint.fails(400, "the prompt is too long"))
+    with pytest.raises(CallFailed):
+        chat.ask_in_turn(*chat.calls(2))
+    assert [row.calls for row in paid(chat)] == [1]
+
+
+class FullLake(LocalStore):
+    """A lake that takes no record of what was paid."""
+
+    def put(self, path: str, data: bytes) -> None:
+        if path.startswith(FOLDER):
+            raise StoreError("the lake is full")
+        super().put(path, data)
+
+
+def test_a_record_that_cannot_be_written_ends_no_run(chat: "ChatSetup", caplog: pytest.LogCaptureFixture) -> None:
+    assert chat.ask_one(chat.engine(store=FullLake(chat.folder))).text
+    assert "what was paid could not be recorded: the lake is full" in caplog.text
+
+
+def test_what_is_paid_is_written_while_the_run_goes_on(chat: "ChatSetup") -> None:
+    async def work(engine: ChatEngine) -> list[Spent]:
+        async with engine:
+            await engine.complete(chat.call(), scope=SCOPE)
+            await asyncio.sleep(60)
+            return paid(chat)
+
+    assert [row.calls for row in chat.hurry(work(chat.engine()))] == [1]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"rows": [{"day": "today"}]}', b'{"rows": [{"day": "2026-01-02"}]}'])
+def test_a_file_that_cannot_be_read_is_left_out(tmp_path: Path, content: bytes) -> None:
+    store = LocalStore(tmp_path)
+    store.put(f"{FOLDER}/x.json", content)
+    assert read_spending(store) == []
