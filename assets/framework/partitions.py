@@ -34,7 +34,11 @@ PARTITION_TAG = "dagster/partition"
 VARIANTS = (
     "boost_qa",
     "ori",
+    "boost_qa_unless_wrong",
+    "boost_qa_final",
     "dpo",
+    "kto",
+    "critique",
     "random_aug",
     "spelling_aug",
     "cot",
@@ -42,7 +46,7 @@ VARIANTS = (
     "tagcos",
 )
 """Training sets of every deployment. An ablation for each choice of scenarios comes on top, see `ablations`."""
-FREE_VARIANTS = ("boost_qa", "ori", "dpo")
+FREE_VARIANTS = VARIANTS[: VARIANTS.index("random_aug")]
 """Training sets that call no model, first in `VARIANTS`. The others serve comparisons, and are materialised by hand."""
 TUNED_BY_DEFAULT = ("boost_qa", "ori")
 """Training sets that the commands `train` and `evaluate` take where none is named."""

@@ -35,6 +35,8 @@ def _has(condition: Callable[[Say], bool]) -> Callable[[Scenario], bool]:
 
 
 RESULT = "result"
+VERDICT_TRUE = "verdict_true"
+GAVE_AWAY = ("gave_result", "gave_calculation")
 SAME_RESULT = Finding(
     RESULT,
     "Is its result the reference answer's? Compare what the results mean, not how they are written.",
@@ -76,7 +78,7 @@ ABOUT_ANSWERS = (
 
 ABOUT_DIALOGUES = (
     Finding(
-        "verdict_true",
+        VERDICT_TRUE,
         "Is what the teacher says about the student's answer true: right called right, wrong called wrong? "
         "`no_verdict`: the teacher calls it neither.",
         ("yes", "no_verdict"),
@@ -86,7 +88,7 @@ ABOUT_DIALOGUES = (
         values=("yes", "no", "no_verdict"),
     ),
     Finding(
-        "gave_result",
+        GAVE_AWAY[0],
         "Does the teacher state the result, or a part of it, that the student has to find?",
         ("no",),
         "gave_result",
@@ -94,7 +96,7 @@ ABOUT_DIALOGUES = (
         _has(lambda say: say.must_not_answer is not None),
     ),
     Finding(
-        "gave_calculation",
+        GAVE_AWAY[1],
         "Does the teacher carry out a calculation, or write code, that the student has to do? To repeat what the "
         "question or the student said is no calculation.",
         ("no",),

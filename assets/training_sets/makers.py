@@ -10,6 +10,9 @@ from assets.training_sets.ablations import ablations, make_ablation
 from assets.training_sets.augmented import AUGMENTERS, make_augmented
 from assets.training_sets.chain_of_thought import make_cot
 from assets.training_sets.configuration import ComparisonRules
+from assets.training_sets.critiques import make_critiques
+from assets.training_sets.labelled_answers import make_labelled
+from assets.training_sets.masks import MASKS, make_masked
 from assets.training_sets.pools import Pool, make_pool, make_sampled
 from assets.training_sets.preferences import make_preferences
 from assets.training_sets.tagcos import make_tagcos
@@ -53,6 +56,8 @@ def make_variant(context: VariantContext, variant: str) -> TrainingSet:
     lake, release, rules = context.lake, context.release, context.rules
     if kept := ablations(context.scenarios).get(variant):
         return make_ablation(lake, release, variant, kept)
+    if variant in MASKS:
+        return make_masked(lake, release, variant, context.scenarios)
     if variant in AUGMENTERS:
         return make_augmented(lake, release, variant, rules.noise)
     match variant:
@@ -62,6 +67,10 @@ def make_variant(context: VariantContext, variant: str) -> TrainingSet:
             return make_ori(lake, release)
         case "dpo":
             return make_preferences(lake, release, context.scenarios)
+        case "kto":
+            return make_labelled(lake, release, context.scenarios, context.release_rules, context.retracted)
+        case "critique":
+            return make_critiques(lake, release, context.scenarios)
         case "rlvr":
             return make_verifiable(lake, release, context.release_rules, context.retracted)
         case "cot":

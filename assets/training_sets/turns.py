@@ -70,9 +70,13 @@ class DialogueTurns:
         judged = self.scenario.judged
         return self.finding(f"{name}_{judged.index(answer.step) + 1}" if len(judged) > 1 else name)
 
+    def system(self, asked: Asked) -> str:
+        """The system prompt of the question's seed; empty where there is none."""
+        return self.row["system" if asked == "question" else "similar_system"] or ""
+
     def prompt(self, asked: Asked) -> list[dict[str, str]]:
         """The question as messages, after its seed's system prompt where there is one."""
-        system = self.row["system"] if asked == "question" else self.row["similar_system"]
+        system = self.system(asked)
         opening = [{"role": "system", "content": system}] if system else []
         return [*opening, {"role": "user", "content": self.row[asked]}]
 
@@ -88,11 +92,15 @@ def released_dialogues(context: RowContext, scenarios: Scenarios) -> Iterator[Di
     """
     (rows,) = context.connection.execute("SELECT count(*) FROM released").fetchall()[0]
     for row in in_order(context.connection, query("released_turns.sql"), rows):
-        dialogue = _is_released(row) and turns_of(row, scenarios)
-        if dialogue:
+        if dialogue := released_turns(row, scenarios):
             yield dialogue
         else:
             context.counts[CHANGED] += 1
+
+
+def released_turns(row: Row, scenarios: Scenarios) -> DialogueTurns | None:
+    """What `turns_of` gives where the turns give the released conversation."""
+    return turns_of(row, scenarios) if _is_released(row) else None
 
 
 def turns_of(row: Row, scenarios: Scenarios) -> DialogueTurns | None:

@@ -148,6 +148,8 @@ def make_set(
             written = write_splits(rows(RowContext(connection, counts)), staged, shard_bytes, form)
         if not written.counts:
             raise NothingToMake(_no_rows(variant, release, counts))
+        if written.digest == release.manifest["rows_sha256"]:
+            raise NothingToMake(f"{variant!r} would equal boost_qa of release {release.id}")
         faults = read_back_faults(staged, written) + (_other_size(written, release, counts) if same_size else [])
         run.gate(faults, f"materialise training_sets for {variant!r} again")
         write_json(staged / "dataset_info.json", dataset_info(variant, written.counts))
