@@ -26,7 +26,7 @@ from assets.quality.signals import final_answer, reference_overlap, repetition, 
 from assets.quality.teacher_claims import claim_of, false_claim, gave_away_result
 from assets.seeds.normalise import normalise
 from resources.chat.event_stream import read_events
-from resources.chat.reasoning import split_reasoning
+from resources.chat.reasoning import has_reasoning_marks, split_reasoning
 from resources.chat.redaction import Redactor
 from resources.outside_text import clean_line, clean_text, parse_json
 from tests.assets.quality.samples import CORRECTED, make_dialogue
@@ -89,6 +89,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "read_events": _refused(lambda text: read_events(text.encode("utf-8", "replace"))),
     "Redactor": Redactor(KEY).text,
     "split_reasoning": split_reasoning,
+    "has_reasoning_marks": has_reasoning_marks,
     "normalise": normalise,
     "disarmed": disarmed,
     "fenced": fenced,
