@@ -6,12 +6,18 @@ from pathlib import Path
 import duckdb
 
 from assets.boost_qa.dataset_card import card_header, card_table, how_to_load, splits_of, write_readme
-from assets.boost_qa.forms import RowForm
+from assets.boost_qa.forms import LABELLED, PREFERENCE, RowForm
 from assets.boost_qa.release import Release, create_view
 from assets.boost_qa.selection import query
 from assets.framework.check_files import query_rows
+from assets.training_sets.pair_statistics import MUCH_LONGER, pair_statistics
 
 TEMPLATE = Path(__file__).with_name("card.md")
+LABELS = "SELECT split, label, count(*) AS rows FROM released GROUP BY ALL ORDER BY ALL"
+COMPARED = (
+    "The training sets that BOOST-QA is compared with have the release's size and its held-out splits, so that models "
+    "tuned on them can be compared."
+)
 
 
 def write_set_card(
@@ -22,6 +28,8 @@ def write_set_card(
     folder: str,
     languages: Sequence[str],
     form: RowForm,
+    *,
+    same_size: bool,
 ) -> None:
     """Write `README.md` into a staged training set with rows of its own.
 
@@ -33,10 +41,12 @@ def write_set_card(
         folder: where it will be, relative to the lake's root.
         languages: of its seeds.
         form: of its rows.
+        same_size: whether it has the release's size and splits.
     """
     with duckdb.connect() as connection:
         create_view(connection, "released", form.schema, map(str, sorted((staged / "data").glob("*.parquet"))))
         rows, sources = (list(query_rows(connection, query(name))) for name in ("counts.sql", "sources.sql"))
+        more = _of_form(connection, form)
     write_readme(
         staged,
         card_header(_title(variant, release), rows, sources, languages),
@@ -46,8 +56,25 @@ def write_set_card(
         variant=variant,
         release=release.id,
         loading=how_to_load(folder, variant, splits_of(rows)),
-        contents=f"{card_table(rows)}\n\n{card_table(sources)}",
+        compared=COMPARED if same_size else "",
+        contents="\n\n".join([card_table(rows), card_table(sources), *more]),
     )
+
+
+def _of_form(connection: duckdb.DuckDBPyConnection, form: RowForm) -> list[str]:
+    """What the card says beside the numbers of rows."""
+    if form == PREFERENCE:
+        found = pair_statistics(connection)
+        shown = {
+            "a chosen answer is longer than a rejected one (AUC; 0.50 shows nothing)": f"{found['length_auc']:.2f}",
+            "answers whose role alone shows whether they are chosen (50% shows nothing)": f"{found['role_accuracy']:.0%}",
+            f"pairs with a chosen answer as long as {MUCH_LONGER} rejected ones": str(found["much_longer"]),
+        }
+        advice = "Select pairs by `chosen_role` and `rejected_role`; the roles of two debaters show nothing."
+        return [card_table([{"by what else": what, "number": number} for what, number in shown.items()]), advice]
+    if form == LABELLED:
+        return [card_table(list(query_rows(connection, LABELS)))]
+    return []
 
 
 def write_release_card(staged: Path, variant: str, release: Release) -> None:
@@ -61,6 +88,7 @@ def write_release_card(staged: Path, variant: str, release: Release) -> None:
         variant=variant,
         release=release.id,
         loading=how_to_load(release.folder, str(release.manifest["name"]), list(release.manifest["rows"])),
+        compared=COMPARED,
         contents=f"The rows of the release. Its card is `{release.folder}/README.md`.",
     )
 

@@ -1,7 +1,7 @@
 """Checks of the latest training sets, across the variants, and of what some of them are made of."""
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pyarrow as pa
 from dagster import AssetChecksDefinition, AssetCheckSeverity
 
 from assets.boost_qa.assembly import stream
-from assets.boost_qa.release import create_view
+from assets.boost_qa.forms import FORMS, PREFERENCE
+from assets.boost_qa.release import RELEASES, create_release_views, create_view
 from assets.boost_qa.schema import RELEASE_ROW
 from assets.framework.check_files import Check, sql_checks
 from assets.framework.checks import CheckRun, asset_checks, table_checks
@@ -19,18 +20,29 @@ from assets.seeds.schema import SEEDS
 from assets.training_sets.ablations import ablations, variants
 from assets.training_sets.augmented import AUGMENTERS
 from assets.training_sets.gradient_features import FEATURE_SETS
+from assets.training_sets.masks import MASKS
 from assets.training_sets.noise import keeps_spared
+from assets.training_sets.pair_statistics import FEWEST_PAIRS, MUCH_LONGER, pair_statistics
 from assets.training_sets.pools import pool_files
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 from assets.training_sets.variants import HOME, QUERIES, TRAINING_SETS, TrainingSet
 from resources.lake.tables import Lake
 
 FOLDER = Path(__file__).parent / "checks"
+HIGHEST_TELL = 0.8
+ADVICE = "Select pairs by chosen_role and rejected_role, such as those of two debaters, or shorten the chosen answers."
+DIALOGUE_ROWS = {
+    "dpo": "dialogue_id, prompt[-1].content AS question, chosen[1].content AS chosen, rejected[1].content AS rejected",
+    "kto": "dialogue_id, prompt[-1].content AS question, label",
+    "critique": "NULL AS dialogue_id, conversations[1].value AS question",
+}
+"""The columns of the view `dialogue_rows`, by variant."""
 
 
 class TrainingSetCheckRun(CheckRun):
     """The latest training set of every variant. The views hold those of `boost_qa`'s release: `sets` (rows with their
-    variant), `pools` (variant, seed_id), `ablations` (variant, scenario), `raw_seeds`."""
+    variant) where they have its size, `dialogue_rows` (see `DIALOGUE_ROWS`) of the others, `pools` (variant, seed_id),
+    `ablations` (variant, scenario), `raw_seeds`, and the release as `released` and `released_removed`."""
 
     @cached_property
     def sets(self) -> dict[str, TrainingSet]:
@@ -55,12 +67,28 @@ class TrainingSetCheckRun(CheckRun):
         """With the views."""
         connection = self.lake.connect([SEEDS])
         _create_views(connection, self.lake, self.compared)
+        _create_dialogue_rows(connection, self.lake, self.current)
         kept = [(variant, name) for variant, names in ablations(self.resources["scenarios"]).items() for name in names]
         columns = {"variant": [variant for variant, _ in kept], "scenario": [name for _, name in kept]}
         connection.register(
             "ablations", pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
         )
+        if boost_qa := self.sets.get("boost_qa"):
+            create_release_views(connection, self.lake, RELEASES.read(self.lake, boost_qa.data_folder), "released")
+        else:
+            create_release_views(connection, self.lake, None, "released")
         return connection
+
+    @cached_property
+    def pairs(self) -> dict[str, Any]:
+        """By what else than its content the right answer of a pair can be known; nothing of fewer than FEWEST_PAIRS."""
+        if "dpo" not in self.current:
+            return {}
+        with self.lake.connect([]) as connection:
+            files = self.current["dpo"].files("data/")
+            create_view(connection, "released", PREFERENCE.schema, map(self.lake.store.uri, files))
+            found = pair_statistics(connection)
+        return found if found["pairs"] >= FEWEST_PAIRS else {}
 
 
 def _wrong_files(run: TrainingSetCheckRun) -> list[dict[str, str]]:
@@ -86,7 +114,12 @@ def _same_rows(run: TrainingSetCheckRun) -> list[dict[str, str]]:
     variants: dict[str, list[str]] = {}
     for variant, found in run.compared.items():
         variants.setdefault(found.manifest["rows_sha256"], []).append(variant)
-    return [{"rows": digest[:16], "variants": ", ".join(names)} for digest, names in variants.items() if len(names) > 1]
+    # the two masks of a release may be one, such as where every answer but the last is wrong
+    return [
+        {"rows": digest[:16], "variants": ", ".join(names)}
+        for digest, names in variants.items()
+        if len(names) > 1 and not set(names) <= set(MASKS)
+    ]
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection, lake: Lake, sets: Mapping[str, TrainingSet]) -> None:
@@ -101,6 +134,30 @@ def _create_views(connection: duckdb.DuckDBPyConnection, lake: Lake, sets: Mappi
             pools.append(f"SELECT '{variant}', seed_id FROM pool_{variant}")  # noqa: S608
     connection.execute(f"CREATE VIEW sets AS {' UNION ALL '.join(parts)}")
     connection.execute(f"CREATE VIEW pools(variant, seed_id) AS {' UNION ALL '.join(pools)}")
+
+
+def _create_dialogue_rows(connection: duckdb.DuckDBPyConnection, lake: Lake, sets: Mapping[str, TrainingSet]) -> None:
+    """The view `dialogue_rows` over the sets that are made of the release's dialogues and are not compared with it."""
+    text = ("variant", "id", "dialogue_id", "split", "seed_id", "question", "chosen", "rejected")
+    columns_of_none = ", ".join(f"NULL::VARCHAR AS {name}" for name in text)
+    parts = [f"SELECT {columns_of_none}, NULL::BOOLEAN AS label WHERE false"]
+    for variant, columns in DIALOGUE_ROWS.items():
+        if found := sets.get(variant):
+            form = FORMS[found.manifest["form"]]
+            create_view(connection, f"rows_{variant}", form.schema, map(lake.store.uri, found.files("data/")))
+            parts.append(f"SELECT '{variant}' AS variant, id, split, seed_id, {columns} FROM rows_{variant}")  # noqa: S608
+    connection.execute(f"CREATE VIEW dialogue_rows AS {' UNION ALL BY NAME '.join(parts)}")
+
+
+def _tell(name: str, run: TrainingSetCheckRun) -> list[dict[str, Any]]:
+    """The share by which chosen answers can be known from rejected ones, where it is beyond the limit."""
+    share = run.pairs.get(name, 0.5)
+    return [] if 1 - HIGHEST_TELL <= share <= HIGHEST_TELL else [{name: round(share, 3), "pairs": run.pairs["pairs"]}]
+
+
+def _much_longer(run: TrainingSetCheckRun) -> list[dict[str, Any]]:
+    found = run.pairs.get("much_longer", 0)
+    return [{"pairs": found}] if found else []
 
 
 def _not_spared(run: TrainingSetCheckRun) -> list[dict[str, Any]]:
@@ -126,6 +183,28 @@ ALL_CHECKS: list[Check[TrainingSetCheckRun]] = [
         "All variants are of one release and of one size, so that models tuned on them can be compared.",
         _several_releases,
         AssetCheckSeverity.WARN,
+    ),
+    Check(
+        "length_tells",
+        f"The length of an answer does not show whether it is chosen: the AUC is from {1 - HIGHEST_TELL:.1f} to "
+        f"{HIGHEST_TELL}.",
+        partial(_tell, "length_auc"),
+        AssetCheckSeverity.WARN,
+        advice=ADVICE,
+    ),
+    Check(
+        "role_tells",
+        f"The role of an answer does not show whether it is chosen: it is right of {HIGHEST_TELL:.0%} at most.",
+        partial(_tell, "role_accuracy"),
+        AssetCheckSeverity.WARN,
+        advice=ADVICE,
+    ),
+    Check(
+        "long_chosen",
+        f"No chosen answer is as long as {MUCH_LONGER} rejected ones.",
+        _much_longer,
+        AssetCheckSeverity.WARN,
+        advice=ADVICE,
     ),
     Check("different", "No two variants have the same rows.", _same_rows),
     Check("noise_spares", "Noise left code, formulas, numbers and answers in [x] as they were.", _not_spared),

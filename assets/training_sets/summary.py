@@ -6,12 +6,13 @@ from typing import Any
 from dagster import MarkdownMetadataValue, MetadataValue
 
 from assets.boost_qa.assembly import stream
-from assets.boost_qa.forms import CONVERSATION, FORMS
+from assets.boost_qa.forms import CONVERSATION, FORMS, PREFERENCE
 from assets.boost_qa.release import create_view
 from assets.boost_qa.summary import released_sample
 from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, sample_markdown, stored_at, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from assets.training_sets.gradient_features import Features
+from assets.training_sets.pair_statistics import MUCH_LONGER, pair_statistics
 from assets.training_sets.pools import Pool
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
 from assets.training_sets.variants import TrainingSet, query
@@ -24,6 +25,7 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
     rows: dict[str, int] = made.manifest["rows"]
     return {
         "sample": _sample(lake, made),
+        **_pair_metadata(lake, made),
         "rows by split": counts_markdown("split", "rows", rows),
         ROW_COUNT: sum(rows.values()),
         "rows by kind": counts_markdown("kind", "rows", made.manifest.get("counts", {})),
@@ -31,6 +33,21 @@ def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:
         "release": made.manifest["release"],
         "files": stored_at(lake.store, made.data_folder),
         "manifest": stored_at(lake.store, made.folder),
+    }
+
+
+def _pair_metadata(lake: Lake, made: TrainingSet) -> dict[str, float]:
+    """By what else than its content a right answer can be known; nothing of sets that are no pairs."""
+    if made.manifest.get("form") != PREFERENCE.name:
+        return {}
+    with lake.connect([]) as connection:
+        create_view(connection, "released", PREFERENCE.schema, map(lake.store.uri, made.files("data/")))
+        found = pair_statistics(connection)
+    return {
+        "AUC of length": round(found["length_auc"], 3),
+        "accuracy of the role": round(found["role_accuracy"], 3),
+        "share of pairs with a longer chosen answer": round(found["chosen_longer"], 3),
+        f"pairs with a chosen answer as long as {MUCH_LONGER} rejected ones": found["much_longer"],
     }
 
 

@@ -156,12 +156,13 @@ def make_set(
         identity = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
         folder = TRAINING_SETS.folder(identity, variant)
         languages = languages_of(lake, (entry["partition"] for entry in release.manifest["lineage"]))
-        write_set_card(staged, variant, about, release, folder, languages, form)
+        same_size = same_size and written.counts == release.manifest["rows"]
+        write_set_card(staged, variant, about, release, folder, languages, form, same_size=same_size)
         manifest = {
             **_of_release(variant, release),
             "form": form.name,
             "rows": written.counts,
-            "same_size": same_size and written.counts == release.manifest["rows"],
+            "same_size": same_size,
             "points_to": None,
             "rows_sha256": written.digest,
             "inputs": inputs,

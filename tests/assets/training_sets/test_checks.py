@@ -18,8 +18,12 @@ from tests.tiny_lake import TinyLake, eight_seeds
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 
+CONFIRMED = tuple(
+    {"finding": name, "value": value, "good": True, "reason": "", "code": name, "agreed": True}
+    for name, value in (("verdict_true", "yes"), ("gave_result", "no"), ("gave_calculation", "no"))
+)
 RESOURCES = {"scenarios": SCENARIOS}
-MADE = ("boost_qa", "ori", "random_aug", "tagcos", "me_db")
+MADE = ("boost_qa", "ori", "boost_qa_unless_wrong", "dpo", "kto", "critique", "random_aug", "tagcos", "me_db")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, maker_of: Callable[[Tiny
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.boost_qa.release.draw_plots", lambda *_: None)
         maker = maker_of(tiny)
+        tiny.change("apples", finals=(None, "wrong", None, "right"), findings=CONFIRMED)
         for variant in MADE:
             maker.make(variant)
     return root
@@ -58,6 +63,11 @@ def answered(value: str) -> pl.Expr:
     return pl.concat_list(pl.col("conversations").list.head(1), turn.implode()).alias("conversations")
 
 
+def answer(text: str) -> pl.Expr:
+    """An assistant's message."""
+    return pl.struct(pl.lit("assistant").alias("role"), pl.lit(text).alias("content")).implode()
+
+
 def test_sets_of_one_release_pass_every_check_in_dagster(sets: TinyLake) -> None:
     with DagsterInstance.ephemeral() as instance:
         made, checks = asset(name=HOME)(lambda: None), CHECKS[0]
@@ -80,6 +90,15 @@ def test_sets_of_one_release_pass_every_check_in_dagster(sets: TinyLake) -> None
         ("split_leakage", "tagcos", lambda rows: pl.concat([rows, rows.head(1).with_columns(split=pl.lit("test"))])),
         ("lineage", "ori", lambda rows: rows.with_columns(seed_id=pl.lit("nobody"))),
         ("lineage", "tagcos", lambda rows: rows.with_columns(seed_id=pl.lit("nobody"))),
+        ("pairs_differ", "dpo", lambda rows: rows.with_columns(chosen=pl.col("rejected"))),
+        ("questions_in_one_split", "kto", lambda rows: pl.concat([rows, rows.with_columns(split=pl.lit("test"))])),
+        ("released_dialogues", "dpo", lambda rows: rows.with_columns(dialogue_id=pl.lit("nobody"))),
+        ("released_dialogues", "dpo", lambda rows: rows.with_columns(split=pl.lit("test"))),
+        ("released_dialogues", "kto", lambda rows: rows.with_columns(label=pl.lit(False))),
+        ("released_dialogues", "critique", lambda rows: rows.with_columns(seed_id=pl.lit("nobody"))),
+        ("length_tells", "dpo", lambda rows: pl.concat([rows] * 20)),
+        ("role_tells", "dpo", lambda rows: pl.concat([rows] * 20)),
+        ("long_chosen", "dpo", lambda rows: pl.concat([rows] * 20).with_columns(chosen=answer("so " * 100))),
         ("noise_spares", "random_aug", lambda rows: rows.with_columns(answered("nothing"))),
     ],
 )
@@ -106,6 +125,12 @@ def test_sets_of_two_releases_are_a_warning_and_are_not_compared(sets: TinyLake)
     found = results(sets)
     assert found["same_release"].severity is AssetCheckSeverity.WARN
     assert "same_seeds" not in found
+
+
+def test_a_variant_of_an_older_release_is_not_compared_with_the_new_one(sets: TinyLake) -> None:
+    sets.change("moon", accepted=True)
+    make_boost_qa(sets.lake, sets.release())
+    assert not {"released_dialogues", "questions_in_one_split"} & set(results(sets))
 
 
 def test_without_any_set_the_completeness_fails(tiny_lake: TinyLake) -> None:
