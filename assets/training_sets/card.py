@@ -67,7 +67,7 @@ def _of_form(connection: duckdb.DuckDBPyConnection, form: RowForm) -> list[str]:
         found = pair_statistics(connection)
         shown = {
             "a chosen answer is longer than a rejected one (AUC; 0.50 shows nothing)": f"{found['length_auc']:.2f}",
-            "answers whose role alone shows whether they are chosen (50% shows nothing)": f"{found['role_accuracy']:.0%}",
+            "answers whose role shows whether they are chosen (50% shows nothing)": f"{found['role_accuracy']:.0%}",
             f"pairs with a chosen answer as long as {MUCH_LONGER} rejected ones": str(found["much_longer"]),
         }
         advice = "Select pairs by `chosen_role` and `rejected_role`; the roles of two debaters show nothing."

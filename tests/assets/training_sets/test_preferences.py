@@ -118,7 +118,5 @@ def test_a_scenario_that_is_no_longer_declared_gives_no_pairs(maker: Any) -> Non
 def test_the_card_says_by_what_else_a_right_answer_can_be_known(maker: Any) -> None:
     maker.tiny.change("apples", finals=WRONG_FIRST)
     card = maker.tiny.lake.store.get(f"{maker.make('dpo').folder}/README.md").decode()
-    assert "answers whose role alone shows whether they are chosen (50% shows nothing) | 100% |" in card.replace(
-        "\\", ""
-    )
+    assert "answers whose role shows whether they are chosen (50% shows nothing) | 100% |" in card.replace("\\", "")
     assert "have the release's size" not in " ".join(card.split())
