@@ -7,6 +7,7 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from resources.chat.limiter import RateLimitOutcome
 from resources.chat.profile import Endpoint, Profile, read_key
 from resources.chat.replies import Reply, Throttled
 from resources.chat.retries import RetryPolicy
-from resources.chat.service import run_async
+from resources.chat.service import lease_server, run_async
 from resources.chat.settings import EngineSettings
 from resources.chat.transport import shown_address
 from resources.configuration import ConfigurationError
@@ -62,7 +63,7 @@ class EmbeddedEmbedder:
         self._batch_size = batch_size
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `Embedder`. Raises EmbeddedModelMissing, EmbeddedServerError, EndpointUnusable."""
+        """See `Embedder`. Raises EmbeddedModelMissing, ModelServerError, EndpointUnusable."""
         with lease_embedding_server() as base_url:
             root = base_url.removesuffix("/v1")
             parts = []
@@ -98,12 +99,12 @@ class EndpointEmbedder:
         Raises:
             ConfigurationError: the endpoint has no address, or its key is not set or cannot be sent.
         """
-        if not endpoint.base_url:
+        if endpoint.kind == "embedded":
             raise ConfigurationError(f"embedder: endpoint {endpoint_name!r} is embedded; use embedder kind 'embedded'")
         read_key(endpoint_name, endpoint)
         self._endpoint_name = endpoint_name
         self._endpoint = endpoint
-        self._address = endpoint.base_url
+        self._address = endpoint.base_url or ""  # "": of a server that is leased for each `embed`
         self._user = EndpointUser("embedder", model)
         self._batch_size = batch_size
         self._profile = profile
@@ -114,8 +115,14 @@ class EndpointEmbedder:
         return f"openai:{self._user.model}"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """See `Embedder`. Raises EndpointUnusable if there is no valid answer after the retries."""
-        return run_async(self._embed_all(texts)) if texts else _stacked([])
+        """See `Embedder`. Raises EndpointUnusable if there is no valid answer after the retries, ModelServerError."""
+        if not texts:
+            return _stacked([])
+        with (
+            nullcontext(self._endpoint.base_url) if self._endpoint.base_url else lease_server(self._endpoint) as address
+        ):
+            self._address = address
+            return run_async(self._embed_all(texts))
 
     async def _embed_all(self, texts: Sequence[str]) -> Vectors:
         slots = min(ENDPOINT_CONCURRENCY, machine_slots(self._endpoint))

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import settings
 from moto.server import ThreadedMotoServer
 
-from resources.model_servers.embedded.lease import ServerFiles, live_server
 from resources.model_servers.embedded.weights import CHAT_PACKAGE, SENTENCE_PACKAGE
+from resources.model_servers.lease import ServerFiles, live_server
 
 from .aws_stand_in import AwsStandIn
 from .fake_endpoint import FakeEndpoint

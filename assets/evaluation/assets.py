@@ -25,8 +25,8 @@ from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
-from resources.model_servers.embedded.lease import EmbeddedServerError
 from resources.model_servers.embedded.weights import EmbeddedModelMissing
+from resources.model_servers.lease import ModelServerError
 from resources.model_servers.tuned.configuration import Serving
 from resources.model_servers.tuned.merge_adapter import NotMergeable
 from resources.outside_text import without_links
@@ -36,7 +36,7 @@ from resources.sandbox.bubblewrap import NoSandbox
 STOPS_THE_RUN = (
     EndpointUnusable,
     BudgetSpent,
-    EmbeddedServerError,
+    ModelServerError,
     EmbeddedModelMissing,
     NoSandbox,
     ConfigurationError,

@@ -23,8 +23,8 @@ from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError, unknown_name
 from resources.embedder import open_embedder
 from resources.lake.tables import Lake
-from resources.model_servers.embedded.lease import EmbeddedServerError
 from resources.model_servers.embedded.weights import EmbeddedModelMissing
+from resources.model_servers.lease import ModelServerError
 from resources.scratch import scratch_folder
 
 DIALOGUES = 5
@@ -131,7 +131,7 @@ def errors_explained(shown: Sequence[ShownDialogue], count: int) -> Iterator[Non
         PlanError,
         EndpointUnusable,
         EmbeddedModelMissing,
-        EmbeddedServerError,
+        ModelServerError,
     ) as error:
         raise StepFailed(str(error)) from error
 

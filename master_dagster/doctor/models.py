@@ -10,8 +10,8 @@ from resources.chat.service import ChatService, run_async
 from resources.configuration import ConfigurationError
 from resources.embedder import open_embedder
 from resources.lake.store import LocalStore
-from resources.model_servers.embedded.lease import EmbeddedServerError
 from resources.model_servers.embedded.weights import EmbeddedModelMissing
+from resources.model_servers.lease import ModelServerError
 from resources.scratch import scratch_folder
 
 TOKENS = 16  # that an answer may have
@@ -19,7 +19,7 @@ SECONDS = 60.0  # for one call, and for which a busy endpoint is asked again
 RETRIES = RetryPolicy(attempts=2)
 QUESTION = "Answer with one word: which colour has the sky?"
 
-ERRORS = (CallFailed, EndpointUnusable, ConfigurationError, EmbeddedModelMissing, EmbeddedServerError)
+ERRORS = (CallFailed, EndpointUnusable, ConfigurationError, EmbeddedModelMissing, ModelServerError)
 
 
 def check_models(set_up: SetUp) -> Iterator[Finding]:
@@ -60,7 +60,7 @@ async def ask(profile: Profile, role: str) -> Completion:
 
     Raises:
         CallFailed, EndpointUnusable, ConfigurationError: there is none.
-        EmbeddedModelMissing, EmbeddedServerError: the embedded model cannot be used.
+        EmbeddedModelMissing, ModelServerError: the embedded model cannot be used.
     """
     model = profile.roles[role]
     endpoint = profile.endpoints[model.endpoint]

@@ -64,6 +64,7 @@ class EndpointClient:
         address: its base URL.
         slots: calls in flight that this process may have, were it alone on the machine.
         sharing_seconds: between two looks at the other processes that use the endpoint.
+        restart: where this project started the endpoint's server: starts it again, and gives its new address.
 
     Attributes:
         queue: where calls wait for a slot.
@@ -75,7 +76,14 @@ class EndpointClient:
     """
 
     def __init__(
-        self, profile: str, name: str, endpoint: Endpoint, address: str, slots: int, sharing_seconds: float
+        self,
+        profile: str,
+        name: str,
+        endpoint: Endpoint,
+        address: str,
+        slots: int,
+        sharing_seconds: float,
+        restart: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -88,6 +96,8 @@ class EndpointClient:
             self._connection = Connection(self.endpoint, address, read_key(name, self.endpoint))
         except UnusableReply as unusable:
             raise EndpointUnusable(self._mark_unusable(None, unusable.reason, unusable.detail)) from None
+        self._restart, self._restarting = restart, asyncio.Lock()
+        self._lost: Connection | None = None  # of the server that ended
         calls, tokens, machines = (
             self.endpoint.requests_per_minute,
             self.endpoint.tokens_per_minute,
@@ -109,6 +119,8 @@ class EndpointClient:
         self._sharing.cancel()
         self._share.close()
         await self._connection.close()
+        if self._lost:
+            await self._lost.close()
 
     def expected_tokens(self, request: ChatRequest) -> float:
         """Tokens that a request will likely take, prompt and completion."""
@@ -174,7 +186,7 @@ class EndpointClient:
             CallFailed, EndpointUnusable: it may not.
         """
         try:
-            reply = await self._connection.post(path, body, limit)
+            reply = await self._post_once(path, body, limit)
             self.answered_at = self._clock()
             if pause := rate_limit_pause(reply.headers, tokens):
                 self.queue.limiter.pause(self.answered_at, pause)
@@ -182,6 +194,21 @@ class EndpointClient:
         except UnusableReply as unusable:
             raise EndpointUnusable(self._mark_unusable(user, unusable.reason, unusable.detail)) from None
         return reply
+
+    async def _post_once(self, path: str, body: bytes, limit: int) -> Reply:
+        """Send one request. Where a server that this project started has ended, it is started again, once."""
+        connection = self._connection
+        try:
+            return await connection.post(path, body, limit)
+        except AttemptFailed as failed:
+            if failed.reason == "unreachable" and self._restart:
+                async with self._restarting:
+                    if self._connection is connection and self._lost is None:
+                        logger.warning("endpoint %r: its server has ended and is started again", self.name)
+                        address = await self._restart()
+                        self._lost = connection
+                        self._connection = Connection(self.endpoint, address, read_key(self.name, self.endpoint))
+            raise
 
     async def with_retries(
         self,

@@ -13,7 +13,7 @@ from typing import Self
 
 from resources.chat.accounting import UsageAccount
 from resources.chat.budget import Budget, Spending
-from resources.chat.calls import BudgetSpent, Call, Completion, Usage
+from resources.chat.calls import BudgetSpent, Call, Completion, EndpointUnusable, Usage
 from resources.chat.endpoint_client import ChatRequest, EndpointClient, machine_slots
 from resources.chat.limiter import RateLimitOutcome
 from resources.chat.profile import Profile
@@ -25,6 +25,7 @@ from resources.chat.settings import EngineSettings
 from resources.chat.spending_log import SpendingLog
 from resources.configuration import ConfigurationError
 from resources.lake.store import Store, StoreError
+from resources.model_servers.lease import ModelServerError
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class ChatEngine:
         self._log = SpendingLog(store, run or "")
         self._account = UsageAccount(profile.prices, self._spending, self._log, self._settings.latency_sample)
         self._saving: asyncio.Task[None] | None = None
-        self._clients: dict[str, EndpointClient] = {}
+        self._clients: dict[str, asyncio.Task[EndpointClient]] = {}
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -99,8 +100,11 @@ class ChatEngine:
             if self._saving:
                 self._saving.cancel()
             await self._save_spending(self._settings.interrupted_seconds)
-            for client in self._clients.values():
-                await client.close()
+            for connecting in self._clients.values():
+                connecting.cancel()  # a server that is being started; nothing where the client is there
+                await asyncio.wait([connecting])
+                if not connecting.cancelled() and connecting.exception() is None:
+                    await connecting.result().close()
 
     async def _save_spending_regularly(self) -> None:
         while True:
@@ -173,7 +177,7 @@ class ChatEngine:
 
     async def _retry(self, request: ChatRequest) -> Completion:
         """The completion, with as many attempts as the separate limits for failures and throttling allow."""
-        client = self._client(request.role_model.endpoint)
+        client = await self._client(request.role_model.endpoint)
 
         async def attempt(number: int) -> Completion:
             self._account.add(request.scope, retries=int(number > 0))
@@ -232,22 +236,40 @@ class ChatEngine:
                 outcome, latency=clock() - started, tokens_over=used - expected, retry_after=retry_after
             )
 
-    def _client(self, name: str) -> EndpointClient:
-        client = self._clients.get(name)
-        if client is None:
-            endpoint = self._profile.endpoints[name]
-            slots, seconds = self._slots.get(name) or machine_slots(endpoint), self._settings.sharing_seconds
-            client = self._clients[name] = EndpointClient(
-                self._profile.name, name, endpoint, self._address_of(name), slots, seconds
-            )
-            if self._on_connect:
-                self._on_connect()
+    async def _client(self, name: str) -> EndpointClient:
+        """The client of an endpoint. The first call makes it, which may take minutes; others wait for it."""
+        connecting = self._clients.get(name)
+        if connecting is None:
+            connecting = self._clients[name] = asyncio.create_task(self._connect(name))
+        return await asyncio.shield(connecting)
+
+    async def _connect(self, name: str) -> EndpointClient:
+        endpoint = self._profile.endpoints[name]
+        slots, seconds = self._slots.get(name) or machine_slots(endpoint), self._settings.sharing_seconds
+
+        async def find_address() -> str:
+            try:
+                return await run_in_daemon_thread(lambda: self._address_of(name))
+            except ModelServerError as error:
+                raise EndpointUnusable(f"endpoint {name!r} cannot be used: {error}") from error
+
+        client = EndpointClient(
+            self._profile.name,
+            name,
+            endpoint,
+            await find_address(),
+            slots,
+            seconds,
+            None if endpoint.base_url else find_address,
+        )
+        if self._on_connect:
+            self._on_connect()
         return client
 
     def _configured_address(self, name: str) -> str:
         address = self._profile.endpoints[name].base_url
         if address is None:
-            raise ConfigurationError(f"endpoint {name!r} is embedded: only a ChatService knows its address")
+            raise ConfigurationError(f"endpoint {name!r} has no base_url: only a ChatService starts its server")
         return address
 
 

@@ -29,6 +29,7 @@ from resources.configuration import (
     load_configuration,
     shipped_or_path,
 )
+from resources.model_servers.started.configuration import StartedServer
 
 _SECRET = re.compile(
     "key|token(?!s)|secret|passw|^pass$|auth|sig|cookie|^code$|^pat$", re.IGNORECASE
@@ -40,11 +41,17 @@ PROFILES = Path(__file__).parent / "profiles"
 class Endpoint(Configuration):
     """An OpenAI-compatible server, or the embedded one, with our own limits."""
 
-    kind: Literal["openai", "embedded"] = Field(
+    kind: Literal["openai", "embedded", "vllm", "llama_server"] = Field(
         default="openai",
-        description="`openai`: any OpenAI-compatible server; `embedded`: the one that is included.",
+        description="`openai`: any OpenAI-compatible server; `embedded`: the one that is included; `vllm` and "
+        "`llama_server`: started on this machine when it is first needed, as `server` says.",
     )
-    base_url: str | None = Field(default=None, description="Address up to and including `/v1`; unused when embedded.")
+    base_url: str | None = Field(
+        default=None, description="Kind `openai`: address up to and including `/v1`; others need none."
+    )
+    server: StartedServer | None = Field(
+        default=None, description="Kinds `vllm` and `llama_server`: what is started, and for how long it runs."
+    )
     api_key_env: str | None = Field(default=None, description="Name of the environment variable that holds the key.")
     key_header: str | None = Field(
         default=None,
@@ -134,8 +141,19 @@ class Endpoint(Configuration):
     def _address_fits_kind(self) -> Self:
         if self.kind == "openai" and not self.base_url:
             raise ValueError("an endpoint of kind 'openai' needs a base_url such as http://localhost:8000/v1")
-        if self.kind == "openai" and self.model_file:
+        if self.kind != "embedded" and self.model_file:
             raise ValueError("model_file is for endpoints of kind 'embedded'")
+        starts = self.kind in ("vllm", "llama_server")
+        if starts != (self.server is not None):
+            raise ValueError(
+                f"an endpoint of kind {self.kind!r} needs a server, such as {{model: Qwen/Qwen2.5-14B-Instruct}}"
+                if starts
+                else "server is for endpoints of kind 'vllm' or 'llama_server'"
+            )
+        if starts and self.base_url:
+            raise ValueError(f"an endpoint of kind {self.kind!r} has no base_url: its server runs on this machine")
+        if self.server is not None:
+            self.server.check_fits(self.kind)
         return self
 
 

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from resources.chat.journal import ScopeJournal
 from resources.chat.settings import EngineSettings
 from resources.lake.store import Store
 
 logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -138,21 +140,20 @@ class ScopeJournals:
             self._flushed.set()
 
 
-async def run_in_daemon_thread(work: Callable[[], None]) -> None:
-    """Run blocking work in a thread that, unlike those of `asyncio.to_thread`, blocks neither loop nor exit.
+async def run_in_daemon_thread(work: Callable[[], Result]) -> Result:
+    """What blocking work returns, in a thread that, unlike those of `asyncio.to_thread`, blocks neither loop nor exit.
 
-    Where the store does not answer, the work takes minutes; a person who presses Ctrl-C does not wait for it.
+    Where the store does not answer, or a server starts, the work takes minutes; a person who presses Ctrl-C does not
+    wait for it.
     """
-    done: Future[None] = Future()
+    done: Future[Result] = Future()
     done.set_running_or_notify_cancel()  # the work goes on when its caller is cancelled
 
     def run() -> None:
         try:
-            work()
+            done.set_result(work())
         except BaseException as error:
             done.set_exception(error)
-        else:
-            done.set_result(None)
 
     threading.Thread(target=run, daemon=True).start()
-    await asyncio.wrap_future(done)
+    return await asyncio.wrap_future(done)

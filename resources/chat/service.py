@@ -1,16 +1,17 @@
-"""What an asset gets to call models: an engine, with its embedded servers leased for as long as it lives."""
+"""What an asset gets to call models: an engine, with its model servers leased for as long as it lives."""
 
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, closing
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from resources.chat.budget import Budget, Spending
+from resources.chat.endpoint_client import machine_slots
 from resources.chat.engine import ChatEngine
-from resources.chat.profile import Endpoint, Profile
+from resources.chat.profile import Endpoint, Profile, read_key
 from resources.chat.retries import RetryPolicy
 from resources.lake.store import Store
 
@@ -18,11 +19,54 @@ Result = TypeVar("Result")
 Lease = Callable[[Endpoint], AbstractContextManager[str]]
 
 
-def lease_embedded(endpoint: Endpoint) -> AbstractContextManager[str]:
-    """Lease the embedded server for an endpoint of kind `embedded`; gives its base URL."""
+def lease_server(endpoint: Endpoint) -> AbstractContextManager[str]:
+    """Lease the server of an endpoint that has no address; gives its base URL."""
+    if endpoint.server is not None:
+        from resources.model_servers.started.servers import lease_started_server
+
+        key = read_key(endpoint.server.model, endpoint)
+        slots, context = machine_slots(endpoint), endpoint.context_tokens
+        return lease_started_server(endpoint.kind, endpoint.server, key, slots=slots, context_tokens=context)
     from resources.model_servers.embedded.servers import lease_chat_server
 
     return lease_chat_server(endpoint.model_file, endpoint.context_tokens, endpoint.max_concurrency)
+
+
+class ServerLeases:
+    """The leases of an engine on the servers of endpoints without an address. Its methods may be called in any thread.
+
+    Args:
+        endpoints: by name.
+        lease: leases the server of one.
+    """
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], lease: Lease) -> None:
+        self._endpoints = endpoints
+        self._lease = lease
+        self._lock = threading.Lock()
+        self._leases: dict[str, AbstractContextManager[str]] | None = {}
+
+    def address_of(self, name: str) -> str:
+        """The address of an endpoint. A second call leases its server again, which starts it where it has ended."""
+        endpoint = self._endpoints[name]
+        if endpoint.base_url:
+            return endpoint.base_url
+        lease = self._lease(endpoint)
+        address = lease.__enter__()
+        with self._lock:
+            before = lease if self._leases is None else self._leases.get(name)
+            if self._leases is not None:
+                self._leases[name] = lease
+        if before is not None:  # the ended server's, or this one where the engine was closed meanwhile
+            before.__exit__(None, None, None)
+        return address
+
+    def close(self) -> None:
+        """End every lease, also those that are being made."""
+        with self._lock:
+            leases, self._leases = self._leases or {}, None
+        for lease in leases.values():
+            lease.__exit__(None, None, None)
 
 
 class ChatService:
@@ -33,7 +77,7 @@ class ChatService:
         store: the lake, with the journals.
         budget: what each run may spend, over all its steps in this process.
         retries: how failed calls are sent again.
-        lease: leases an embedded server and gives its address.
+        lease: leases the server of an endpoint without address.
         on_connect: see `ChatEngine`.
     """
 
@@ -43,7 +87,7 @@ class ChatService:
         store: Store,
         budget: Budget | None = None,
         retries: RetryPolicy | None = None,
-        lease: Lease = lease_embedded,
+        lease: Lease = lease_server,
         on_connect: Callable[[], None] | None = None,
     ) -> None:
         self.profile = profile
@@ -59,7 +103,7 @@ class ChatService:
 
     @asynccontextmanager
     async def engine(self, roles: Sequence[str] | None = None, run: str | None = None) -> AsyncIterator[ChatEngine]:
-        """An engine for these roles. Embedded servers are leased when first called, so a replay starts none.
+        """An engine for these roles. Model servers are leased when first called, so a replay starts none.
 
         Args:
             roles: what will be played; by default every role of the profile.
@@ -70,17 +114,12 @@ class ChatService:
         """
         roles = tuple(self.profile.roles) if roles is None else roles
         self.profile.check_keys(roles)
-        with ExitStack() as leases:
-
-            def address_of(name: str) -> str:
-                endpoint = self.profile.endpoints[name]
-                return endpoint.base_url or leases.enter_context(self._lease(endpoint))
-
+        with closing(ServerLeases(self.profile.endpoints, self._lease)) as leases:
             async with ChatEngine(
                 self.profile,
                 self._store,
                 roles=roles,
-                address_of=address_of,
+                address_of=leases.address_of,
                 budget=self._budget,
                 spending=_spending_of(run) if run else None,
                 run=run,

@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from resources.model_servers.embedded.background import ListeningServer, serve_until_idle
-from resources.model_servers.embedded.lease import ServerFiles
+from resources.model_servers.background import ListeningServer, serve_until_idle
+from resources.model_servers.lease import ServerFiles
 
 SPIN_COUNT = "2000"  # a few microseconds; OpenMP's own default is some milliseconds
 

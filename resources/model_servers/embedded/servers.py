@@ -12,13 +12,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from resources.model_servers.embedded.lease import (
-    DEFAULT_TIMEOUTS,
-    EmbeddedServerError,
-    LeaseTimeouts,
-    ServerFiles,
-    lease,
-)
 from resources.model_servers.embedded.weights import (
     CHAT_MODEL,
     SENTENCE_MODEL,
@@ -26,6 +19,13 @@ from resources.model_servers.embedded.weights import (
     chat_model_file,
     require_libraries,
     sentence_model_file,
+)
+from resources.model_servers.lease import (
+    DEFAULT_TIMEOUTS,
+    LeaseTimeouts,
+    ModelServerError,
+    ServerFiles,
+    lease,
 )
 from resources.runtime_folder import NoRuntimeFolder, runtime_folder
 
@@ -73,7 +73,7 @@ def lease_chat_server(
 
     Raises:
         EmbeddedModelMissing: the model or the `local` extra is not installed.
-        EmbeddedServerError: the server cannot be used; the message names its log.
+        ModelServerError: the server cannot be used; the message names its log.
     """
     if model_file is None:
         model, alias = chat_model_file(), CHAT_MODEL
@@ -90,7 +90,7 @@ def lease_embedding_server(*, idle_seconds: float = IDLE_SECONDS) -> AbstractCon
 
     Raises:
         EmbeddedModelMissing: the model or the `local` extra is not installed.
-        EmbeddedServerError: the server cannot be used; the message names its log.
+        ModelServerError: the server cannot be used; the message names its log.
     """
     spec = ServerSpec(sentence_model_file(), SENTENCE_MODEL, SENTENCE_CONTEXT_TOKENS, SENTENCE_SLOTS, embedding=True)
     return lease_server(spec, idle_seconds=idle_seconds)
@@ -103,7 +103,7 @@ def lease_server(spec: ServerSpec, *, idle_seconds: float, timeouts: LeaseTimeou
     try:
         files = ServerFiles(runtime_folder(), spec.name)
     except NoRuntimeFolder as error:
-        raise EmbeddedServerError(str(error)) from error
+        raise ModelServerError(str(error)) from error
     program = [
         *("-m", "resources.model_servers.embedded.program", "--folder", str(files.folder), "--name", files.name),
         *("--idle-seconds", str(idle_seconds), *spec.arguments()),

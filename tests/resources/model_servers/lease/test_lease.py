@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.model_servers.embedded.background import lock_server_file
-from resources.model_servers.embedded.lease import EmbeddedServerError, LeaseTimeouts, ServerFiles, lease, live_server
+from resources.model_servers.background import lock_server_file
+from resources.model_servers.lease import LeaseTimeouts, ModelServerError, ServerFiles, lease, live_server
 
 HERE = Path(__file__).parent
 SECONDS = 30.0  # a test that waits longer for an event has failed
@@ -158,7 +158,7 @@ def test_the_state_file_of_a_dead_server_is_ignored_and_its_process_id_not_kille
 
 def test_a_server_that_cannot_start_is_reported_with_its_last_output_and_its_log(files: ServerFiles) -> None:
     with (
-        pytest.raises(EmbeddedServerError, match=r"ended while it was starting(.|\n)*the model is broken") as caught,
+        pytest.raises(ModelServerError, match=r"ended while it was starting(.|\n)*the model is broken") as caught,
         lease(files, tiny_server(files, "--fails", "the model is broken")),
     ):
         pass
@@ -168,7 +168,7 @@ def test_a_server_that_cannot_start_is_reported_with_its_last_output_and_its_log
 def test_a_server_that_is_not_ready_in_time_is_killed(files: ServerFiles, tmp_path: Path) -> None:
     never = tmp_path / "never"
     with (
-        pytest.raises(EmbeddedServerError, match="was not ready"),
+        pytest.raises(ModelServerError, match="was not ready"),
         lease(files, tiny_server(files, "--gate", str(never)), LeaseTimeouts(start=0.5)),
     ):
         pass

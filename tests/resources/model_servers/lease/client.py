@@ -6,7 +6,7 @@ Arguments: the folder, then the tiny server's own.
 import sys
 from pathlib import Path
 
-from resources.model_servers.embedded.lease import ServerFiles, lease
+from resources.model_servers.lease import ServerFiles, lease
 
 if __name__ == "__main__":
     program = [str(Path(__file__).with_name("tiny_server.py")), *sys.argv[1:]]

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, NoReturn, Protocol
 
-from resources.model_servers.embedded.lease import ServerFiles
+from resources.model_servers.lease import ServerFiles
 
 LOCK_SECONDS = 5.0  # a lock that is refused for this long belongs to a running server
 
 
 class ListeningServer(Protocol):
-    """A server that answers on its own threads; `GET /health` returns 200 when it is healthy."""
+    """A server that answers on threads or in a process of its own; `GET /health` returns 200 when it is healthy."""
 
     @property
     def listening_address(self) -> str:
@@ -26,19 +26,46 @@ class ListeningServer(Protocol):
         ...
 
 
-def serve_until_idle(files: ServerFiles, open_server: Callable[[], ListeningServer], idle_seconds: float) -> NoReturn:
+class ServerEnded(Exception):
+    """The process of a server ended by itself. The message is for the log."""
+
+
+def _nothing() -> None:
+    pass
+
+
+def serve_until_idle(
+    files: ServerFiles,
+    open_server: Callable[[], ListeningServer],
+    idle_seconds: float,
+    *,
+    check: Callable[[], None] = _nothing,
+    close: Callable[[], None] = _nothing,
+) -> NoReturn:
     """Detach from the starter, open the server, and end the process after `idle_seconds` without a client.
 
     Standard output is the starter's pipe: one line on it says that the server is ready. Standard error is the log.
     Call it before a thread is started.
+
+    Args:
+        files: what clients and server share.
+        open_server: returns when the server answers; raises ServerEnded where it does not start.
+        idle_seconds: without a client.
+        check: called regularly; raises ServerEnded where the server's process has ended.
+        close: called before this process ends, also when it ends by SIGTERM or an error.
     """
+
+    def leave(_number: int, _frame: object) -> NoReturn:
+        close()
+        os._exit(0)
+
     if os.fork():
         os._exit(0)  # so that the starter need not wait for the server's end
     os.chdir("/")
     starter = os.dup(1)
     os.dup2(2, 1)  # what the server prints goes to the log
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
     try:
         with files.server.open("a+") as state:
             lock_server_file(state)
@@ -51,12 +78,17 @@ def serve_until_idle(files: ServerFiles, open_server: Callable[[], ListeningServ
                 os.write(starter, b"serving\n")
             os.close(starter)
             with files.clients.open("a") as clients:
-                _wait_until_idle(files.clients, clients, idle_seconds)
+                _wait_until_idle(files.clients, clients, idle_seconds, check)
                 _write_state(state)
+                close()
                 os._exit(0)  # new clients wait for the lock until here; a normal exit hangs in llama.cpp's destructor
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        if isinstance(error, ServerEnded):
+            sys.stderr.write(f"{error}\n")
+        else:
+            traceback.print_exc()
         sys.stderr.flush()
+        close()
         os._exit(1)
 
 
@@ -79,10 +111,6 @@ def lock_server_file(state: IO[str], seconds: float = LOCK_SECONDS) -> None:
             time.sleep(0.001)
 
 
-def _leave(_number: int, _frame: object) -> NoReturn:
-    os._exit(0)
-
-
 def _write_state(state: IO[str], **content: object) -> None:
     state.seek(0)
     state.truncate()
@@ -90,12 +118,13 @@ def _write_state(state: IO[str], **content: object) -> None:
     state.flush()
 
 
-def _wait_until_idle(path: Path, clients: IO[str], idle_seconds: float) -> None:
+def _wait_until_idle(path: Path, clients: IO[str], idle_seconds: float, check: Callable[[], None]) -> None:
     """Return, with the clients' file locked exclusively, when no client has locked it for `idle_seconds`."""
     poll = min(0.5, idle_seconds / 4)
     idle_since: float | None = None
     while True:
         time.sleep(poll)
+        check()
         try:
             fcntl.flock(clients, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

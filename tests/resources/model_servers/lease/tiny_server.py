@@ -9,8 +9,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from resources.model_servers.embedded.background import serve_until_idle
-from resources.model_servers.embedded.lease import ServerFiles
+from resources.model_servers.background import serve_until_idle
+from resources.model_servers.lease import ServerFiles
 
 
 class Handler(BaseHTTPRequestHandler):

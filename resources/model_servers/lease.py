@@ -22,18 +22,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
 LOCK_POLL_SECONDS = 0.02
-PROJECT = Path(__file__).parents[3]  # `python -m` finds the program from here, also where the project is not installed
-LOG_BYTES = 1_000_000  # a longer log is renamed when the next server starts
+PROJECT = Path(__file__).parents[2]  # `python -m` finds the program from here, also where the project is not installed
+LOG_BYTES = 1_000_000  # a longer log is renamed when the next server starts; one older log is kept
+READ_BYTES = 100_000  # of the log, to explain a failed start
+SHOWN_LINES = 20
 
 
-class EmbeddedServerError(RuntimeError):
+class ModelServerError(RuntimeError):
     """The background server cannot be used. The message says why and where its log is."""
 
 
@@ -43,6 +45,7 @@ class ServerFiles:
 
     folder: Path
     name: str
+    title: str = "the embedded server"  # in messages
 
     @property
     def clients(self) -> Path:
@@ -70,6 +73,7 @@ class LeaseTimeouts:
 
 
 DEFAULT_TIMEOUTS = LeaseTimeouts()
+Explain = Callable[[str], str]  # what to do about a failed start, from what the server printed; "" where unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +85,34 @@ class LiveServer:
 
 
 @contextlib.contextmanager
-def lease(files: ServerFiles, program: Sequence[str], timeouts: LeaseTimeouts = DEFAULT_TIMEOUTS) -> Iterator[str]:
+def lease(
+    files: ServerFiles,
+    program: Sequence[str],
+    timeouts: LeaseTimeouts = DEFAULT_TIMEOUTS,
+    environment: Mapping[str, str] | None = None,
+    explain: Explain = lambda printed: "",
+) -> Iterator[str]:
     """Lease the server of `files`; start it with `program` if it is not running. Yields its address.
 
     Args:
         files: what clients and server share; one name per server.
         program: arguments after `python`; the program calls
-            `resources.model_servers.embedded.background.serve_until_idle`.
+            `resources.model_servers.background.serve_until_idle`.
         timeouts: how long to wait.
+        environment: of the program; by default this process's.
+        explain: what to do about a start that failed, from what the server printed.
 
     Yields:
         `http://127.0.0.1:<port>`, which answers until the context ends.
 
     Raises:
-        EmbeddedServerError: the server did not start, did not become healthy, or cannot be replaced.
+        ModelServerError: the server did not start, did not become healthy, or cannot be replaced.
     """
     with files.clients.open("a") as clients:
         _lock(clients, fcntl.LOCK_SH, timeouts.start, files)
         with files.starting.open("a") as starting:
             _lock(starting, fcntl.LOCK_EX, 3 * timeouts.start, files)
-            address = _healthy_address(files, timeouts) or _start(files, program, timeouts)
+            address = _healthy_address(files, timeouts) or _start(files, program, timeouts, environment, explain)
         yield address
 
 
@@ -127,7 +139,7 @@ def _lock(file: IO[str], operation: int, seconds: float, files: ServerFiles) -> 
             fcntl.flock(file, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise EmbeddedServerError(
+                raise ModelServerError(
                     f"waited {seconds:.0f} s for {file.name}, which another process has locked; see {files.log}"
                 ) from None
             time.sleep(LOCK_POLL_SECONDS)
@@ -162,18 +174,23 @@ def _is_healthy(address: str, seconds: float) -> bool:
 def _kill(files: ServerFiles, pid: int) -> None:
     if pid:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.killpg(os.getpgid(pid), signal.SIGKILL)  # with what it started
     deadline = time.monotonic() + 10
     while live_server(files):
         if time.monotonic() > deadline:
-            raise EmbeddedServerError(
-                f"the embedded server (process {pid}) does not answer and cannot be killed: end it by hand; "
-                f"see {files.log}"
+            raise ModelServerError(
+                f"{files.title} (process {pid}) does not answer and cannot be killed: end it by hand; see {files.log}"
             )
         time.sleep(LOCK_POLL_SECONDS)
 
 
-def _start(files: ServerFiles, program: Sequence[str], timeouts: LeaseTimeouts) -> str:
+def _start(
+    files: ServerFiles,
+    program: Sequence[str],
+    timeouts: LeaseTimeouts,
+    environment: Mapping[str, str] | None,
+    explain: Explain,
+) -> str:
     if files.log.exists() and files.log.stat().st_size > LOG_BYTES:
         files.log.replace(files.log.with_suffix(".log.1"))
     with files.log.open("ab") as log:
@@ -181,6 +198,7 @@ def _start(files: ServerFiles, program: Sequence[str], timeouts: LeaseTimeouts) 
         process = subprocess.Popen(
             [sys.executable, *program],
             cwd=PROJECT,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -197,8 +215,11 @@ def _start(files: ServerFiles, program: Sequence[str], timeouts: LeaseTimeouts) 
     if address := _healthy_address(files, timeouts):
         return address
     what = "ended while it was starting" if ready is not None else f"was not ready after {timeouts.start:.0f} s"
-    raise EmbeddedServerError(
-        f"the embedded server {what}. Its last output:\n{_tail(files.log, begun)}\nLog: {files.log}"
+    printed = _printed(files.log, begun)
+    shown = "\n".join(f"  {line}" for line in printed.splitlines()[-SHOWN_LINES:]) or "  (none)"
+    advice = explain(printed)
+    raise ModelServerError(
+        f"{files.title} {what}{advice and f': {advice}'}. Its last output:\n{shown}\nLog: {files.log}"
     )
 
 
@@ -208,8 +229,8 @@ def _first_line(pipe: IO[bytes], seconds: float) -> bytes | None:
     return pipe.readline() if readable else None
 
 
-def _tail(log: Path, begun: int, lines: int = 20) -> str:
+def _printed(log: Path, begun: int) -> str:
+    """What the server printed since a position of its log, the end of it."""
     with log.open("rb") as file:
-        file.seek(begun)
-        printed = file.read().decode("utf-8", errors="replace").strip().splitlines()
-    return "\n".join(f"  {line}" for line in printed[-lines:]) or "  (none)"
+        file.seek(max(begun if log.stat().st_size >= begun else 0, log.stat().st_size - READ_BYTES))
+        return file.read().decode("utf-8", errors="replace").strip()
