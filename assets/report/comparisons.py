@@ -20,6 +20,7 @@ from assets.report.scored_answers import (
     seed_columns,
 )
 from assets.training_sets.ablations import ablations
+from assets.training_sets.masks import MASKS
 
 AveragedBenchmarks = Mapping[str, Sequence[str]]  # by base
 
@@ -54,6 +55,16 @@ def by_scenario(inputs: ReportInputs, scored: ScoredAnswers, averaged: AveragedB
         if comparable(inputs, base, OURS, variant)
     )
     return [{**row, "added": [name for name in inputs.scenarios if name not in kept[row["against"]]]} for row in made]
+
+
+def by_mask(inputs: ReportInputs, scored: ScoredAnswers, averaged: AveragedBenchmarks) -> list[ReportRow]:
+    """The average with loss on fewer turns of BOOST-QA against that with its own loss."""
+    return _corrected(
+        _compared_averages(scored, base, variant, OURS, averaged[base])
+        for base in inputs.bases
+        for variant in MASKS
+        if comparable(inputs, base, variant, OURS)
+    )
 
 
 def by_exchange(scored: ScoredAnswers) -> list[ReportRow]:

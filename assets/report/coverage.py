@@ -7,13 +7,17 @@ import polars as pl
 
 from assets.evaluation.schema import REASONS
 from assets.framework.partitions import UNTUNED
-from assets.report.formatting import Numbers, Row
+from assets.report.formatting import BASELINES, COMPARED, OTHER_FORMS, Numbers, Row
 from assets.report.inputs import ReportInputs
 from assets.report.scored_answers import ReportRow
+from assets.training_sets.ablations import ablations
+from assets.training_sets.masks import MASKS
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 
 NOT_SCORED = "benchmark_scores was not made for them"
+OPTIONAL = "optional: score them to compare"
 OLDER_RELEASES = "tuned on different releases, and not compared with each other"
+NOT_TRAINED = (NOT_SCORED, OPTIONAL, OLDER_RELEASES)
 PAID_INPUTS = {"cot": CHAIN_OF_THOUGHT_ANSWERS.name, "tagcos": GRADIENT_FEATURES.name}
 """Assets that a variant's training set is made from, beside the release."""
 POOLED = "cot_collection"  # whose rows the comparison rules have to name
@@ -53,11 +57,9 @@ def missing_rows(inputs: ReportInputs) -> list[ReportRow]:
         what = f"scores of {base}"
         scored = {_name(base, row["base"], row["variant"]): row for row in inputs.partitions if row["of"] == base}
         variants = {row["variant"] for row in scored.values()}
-        add(
-            what,
-            [variant for variant in inputs.variants if variant not in variants],
-            NOT_SCORED,
-        )
+        add(what, [variant for variant in COMPARED if variant not in variants], NOT_SCORED)
+        for topic, group in _optional(inputs).items():
+            add(what, [variant for variant in group if variant not in variants], f"{OPTIONAL} {topic}")
         add(
             what,
             [name for name, row in scored.items() if not row["newest_checkpoint"]],
@@ -73,6 +75,17 @@ def missing_rows(inputs: ReportInputs) -> list[ReportRow]:
     return rows
 
 
+def _optional(inputs: ReportInputs) -> dict[str, list[str]]:
+    """Further training sets by what they show. One that was not made may have no rows, unless it has to be paid for."""
+    made = [variant for variant in (*MASKS, *OTHER_FORMS) if variant in inputs.training_sets]
+    return {
+        "which turns should carry loss": [variant for variant in made if variant in MASKS],
+        "preference pairs, labelled answers and critiques": [variant for variant in made if variant in OTHER_FORMS],
+        "other ways to use the same seeds": [variant for variant in BASELINES if variant in inputs.variants],
+        "which scenario helped": list(ablations(inputs.scenarios)),
+    }
+
+
 def _name(base: str, run: str, variant: str) -> str:
     """What was scored: the variant, with the base's own name where that is another training seed."""
     return variant if run == base else f"{run}|{variant}"
@@ -84,7 +97,7 @@ def missing_with_commands(numbers: Numbers) -> list[ReportRow]:
 
 
 def _with_commands(row: Row, partitions: Iterable[Row]) -> ReportRow:
-    base, is_trained = row["what"].partition(" of ")[2], row["why"] not in (NOT_SCORED, OLDER_RELEASES)
+    base, is_trained = row["what"].partition(" of ")[2], not row["why"].startswith(NOT_TRAINED)
     scored = [(one["base"], one["variant"]) for one in partitions if one["of"] == base]
     listed = [name.rpartition("|") for name in row["which"]]
     names = scored if row["why"] == OLDER_RELEASES else [(run or base, variant) for run, _, variant in listed]

@@ -10,12 +10,16 @@ from typing import Any
 from assets.evaluation.statistics import FEWEST_SOURCES
 from assets.framework.partitions import UNTUNED
 from assets.report.scored_answers import OURS, SEEDS
+from assets.training_sets.masks import MASKS
 
 NOTHING = "–"
 FEW = "†"  # marks intervals that take questions as independent although they share sources
 BASELINES = ("random_aug", "spelling_aug", "tagcos", "cot_collection", "cot")
+OTHER_FORMS = ("dpo", "kto", "critique")
 COMPARED = (UNTUNED, SEEDS, OURS)
 BASELINE_ROWS = (UNTUNED, SEEDS, *BASELINES, OURS)
+MASK_ROWS = (SEEDS, *MASKS, OURS)
+OTHER_ROWS = (SEEDS, OURS, *OTHER_FORMS)
 TITLES = {
     UNTUNED: "untuned",
     SEEDS: "original answers",
@@ -25,6 +29,11 @@ TITLES = {
     "tagcos": "TAGCOS",
     "cot_collection": "CoT Collection",
     "cot": "CoT prompting",
+    "boost_qa_unless_wrong": "BOOST-QA, loss unless wrong",
+    "boost_qa_final": "BOOST-QA, loss on the last turn",
+    "dpo": "preference pairs (DPO)",
+    "kto": "labelled answers (KTO)",
+    "critique": "critiques",
 }
 
 Row = Mapping[str, Any]

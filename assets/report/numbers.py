@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assets.report.accuracy import average_rows, averaged_benchmarks, score_rows
-from assets.report.comparisons import by_benchmark, by_exchange, by_scenario, by_variant
+from assets.report.comparisons import by_benchmark, by_exchange, by_mask, by_scenario, by_variant
 from assets.report.coverage import excluded_rows, missing_rows
 from assets.report.dialogue_numbers import cost_rows, error_rows, release_facts
 from assets.report.inputs import ReportInputs
@@ -42,6 +42,7 @@ def compute(inputs: ReportInputs, published: Published) -> ReportRow:
         "by_benchmark": by_benchmark(inputs, scored),
         "by_variant": by_variant(inputs, scored, averaged),
         "scenarios": by_scenario(inputs, scored, averaged),
+        "masks": by_mask(inputs, scored, averaged),
         "exchange": by_exchange(scored),
         "length_benchmarks": length_benchmarks,
         "lengths": length_rows(length_answers),

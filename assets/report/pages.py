@@ -27,6 +27,9 @@ from assets.report.data_tables import (
 from assets.report.findings import findings
 from assets.report.formatting import (
     BASELINE_ROWS,
+    MASK_ROWS,
+    OTHER_FORMS,
+    OTHER_ROWS,
     TITLES,
     Numbers,
     ReportTable,
@@ -36,9 +39,11 @@ from assets.report.formatting import (
 )
 from assets.report.plots import averages_plot, benchmarks_plot, lengths_plot
 from assets.report.score_tables import (
+    averages_of,
     detail_table,
     exchange_table,
     further_table,
+    mask_table,
     paper_table,
     pass_table,
     scenario_table,
@@ -46,6 +51,7 @@ from assets.report.score_tables import (
     variant_table,
 )
 from assets.report.scored_answers import OURS, SEEDS
+from assets.training_sets.masks import MASKS
 from resources.configuration import read_yaml
 from resources.identity import stable_hash
 
@@ -161,6 +167,15 @@ def sections(numbers: Numbers, examples: Sequence[Row], *, with_plots: bool) -> 
             ),
             *(scenario_table(numbers, base) for base in bases),
         ],
+        "masks": [
+            table
+            for base in bases
+            for table in (
+                averages_of(numbers, base, MASK_ROWS, MASKS, "Average accuracy"),
+                mask_table(numbers, base),
+            )
+        ],
+        "other_forms": [averages_of(numbers, base, OTHER_ROWS, OTHER_FORMS, "Average accuracy") for base in bases],
         "exchange": [exchange_table(numbers)],
         "lengths": [length_table(numbers), *(bin_table(numbers, base) for base in bases)],
         "errors": [error_table(numbers)] if has_release else [],

@@ -13,6 +13,7 @@ from assets.framework.ui_metadata import COLOURS
 from assets.report.formatting import (
     BASELINES,
     COMPARED,
+    OTHER_FORMS,
     TITLES,
     Numbers,
     Row,
@@ -22,6 +23,7 @@ from assets.report.formatting import (
     title,
 )
 from assets.report.scored_answers import OURS, SEEDS
+from assets.training_sets.masks import MASKS
 
 if TYPE_CHECKING:  # loaded when something is drawn: it is a sixth of the code location's loading
     from matplotlib.axes import Axes
@@ -109,7 +111,7 @@ def benchmarks_plot(numbers: Numbers, base: str) -> str | None:
 def averages_plot(numbers: Numbers, base: str) -> str | None:
     """Averages of every variant that was scored, with intervals and the paper's figures; None where there is none."""
     rows = [row for row in numbers["averages"] if row["base"] == base and row["average"] is not None]
-    order = [*(UNTUNED, SEEDS), *BASELINES, *numbers["ablations"], OURS]
+    order = [*(UNTUNED, SEEDS), *BASELINES, *numbers["ablations"], *OTHER_FORMS, *MASKS, OURS]
     shown = [variant for variant in order if find(rows, variant=variant)]
     if len(shown) < 2:
         return None

@@ -1,6 +1,6 @@
 """The report's tables of accuracy, differences and tests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from assets.report.formatting import (
     COMPARED,
@@ -145,6 +145,14 @@ def variant_table(numbers: Numbers, base: str, variants: Sequence[str], caption:
     return report_table(f"{caption}, {base}, in percent", columns, map(row, variants))
 
 
+def averages_of(
+    numbers: Numbers, base: str, variants: Sequence[str], needed: Collection[str], caption: str
+) -> ReportTable | None:
+    """What `variant_table` gives of the variants that were scored; None where none of the `needed` ones was."""
+    scored = [variant for variant in variants if find(numbers["averages"], base=base, variant=variant)]
+    return variant_table(numbers, base, scored, caption) if set(scored) & set(needed) else None
+
+
 def detail_table(numbers: Numbers, base: str, variants: Sequence[str]) -> ReportTable | None:
     """Accuracy of variants on each of the paper's benchmarks, the paper's below ours; None where none was asked."""
     paper, beside = numbers["paper"]["figures"][base], numbers["paper"]["beside"][base]
@@ -178,6 +186,17 @@ def scenario_table(numbers: Numbers, base: str) -> ReportTable | None:
     ]
     caption = f"What scenarios add to the others, {base}: all of them against those without the added ones, in points"
     return report_table(caption, ("added", "to", "difference", "p, corrected"), rows, ["to"]) if rows else None
+
+
+def mask_table(numbers: Numbers, base: str) -> ReportTable | None:
+    """Masks of BOOST-QA against its own loss; None without any."""
+    rows = [
+        (title(numbers, row["variant"]), difference_cell(row), p_value(row["p_holm"]))
+        for row in numbers["masks"]
+        if row["base"] == base
+    ]
+    caption = f"Loss on fewer turns against BOOST-QA, {base}, in points"
+    return report_table(caption, ("tuned on", "− BOOST-QA", "p, corrected"), rows) if rows else None
 
 
 def tests_table(numbers: Numbers) -> ReportTable | None:

@@ -8,6 +8,7 @@ import pytest
 
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.framework.scenarios.scenario import Scenarios
+from assets.report.coverage import NOT_SCORED
 from assets.report.findings import too_small
 from assets.report.formatting import title
 from assets.report.inputs import NO_SEEDS, NothingScored, read_inputs
@@ -166,7 +167,7 @@ def test_a_partition_whose_gate_failed_is_left_out_and_listed(marks: Any) -> Non
     numbers = numbers_of(marks)
     assert {row["variant"] for row in numbers["scores"]} == {"untuned"}
     assert f"{BASE}|ori: its gate failed" in str(numbers["excluded"])
-    assert "boost_qa" in found(numbers["missing"], what=f"scores of {BASE}")["which"]
+    assert "boost_qa" in found(numbers["missing"], what=f"scores of {BASE}", why=NOT_SCORED)["which"]
 
 
 def test_an_average_needs_every_benchmark(marks: Any) -> None:

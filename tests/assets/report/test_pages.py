@@ -9,10 +9,11 @@ from assets.report.checks import active_content
 from assets.report.coverage import NOT_SCORED, OLDER_RELEASES, missing_with_commands
 from assets.report.findings import findings
 from assets.report.formatting import p_value, points, title
-from assets.report.inputs import ordered_variants
 from assets.report.making import make_report
 from assets.report.published import load_published
 from assets.training_sets.ablations import ablations
+from assets.training_sets.masks import make_masked
+from assets.training_sets.preferences import make_preferences
 from tests.assets.report.conftest import COLUMNS
 from tests.shipped_scenarios import SCENARIOS
 
@@ -127,9 +128,10 @@ def test_what_is_missing_has_its_commands(marks: Any) -> None:
     marks.answer("untuned", "words", [True, False])
     report = marks.report()
     page, text = marks.page(report), marks.lake.store.get(f"{report.folder}/report.md").decode()
-    others = ("untuned", "ori", "cot", "cot_collection", "tagcos")
-    options = " ".join(f"--variant {name}" for name in ordered_variants(SCENARIOS) if name not in others)
+    options = " ".join(f"--variant {name}" for name in ablations(SCENARIOS))
     for command in (
+        "master-dagster train --base smollm2-135m --variant boost_qa",
+        "master-dagster train --base smollm2-135m --variant random_aug --variant spelling_aug",
         f"master-dagster train --base smollm2-135m {options}",
         f"master-dagster evaluate --base smollm2-135m {options}",
         "dg launch --assets gradient_features",
@@ -139,6 +141,30 @@ def test_what_is_missing_has_its_commands(marks: Any) -> None:
         assert re.search(rf"[>\n]{command}[<\n]", page)
         assert f"`{command}`" in text
     assert "cot_collection needs its rows named in the comparison rules" in page
+    assert page.count("optional: score them to compare") == 2
+    assert "--variant dpo" not in page  # no such set was made
+
+
+def test_sets_that_were_made_of_the_same_dialogues_are_offered(marks: Any) -> None:
+    for name in ("apples", "paint"):
+        marks.tiny.change(name, finals=(None, "wrong", None, "right"))
+    make_preferences(marks.lake, marks.release, SCENARIOS)
+    make_masked(marks.lake, marks.release, "boost_qa_final", SCENARIOS)
+    marks.answer("ori", "sums", [True, False])
+    page = marks.page(marks.report())
+    for variant in ("dpo", "boost_qa_final"):
+        assert f"master-dagster train --base smollm2-135m --variant {variant}" in page
+    assert "Which turns carry loss" not in page
+
+
+def test_masks_and_other_forms_have_sections_of_their_own(marks: Any) -> None:
+    for variant, right in (("ori", 4), ("boost_qa", 10), ("boost_qa_final", 6), ("dpo", 8)):
+        marks.answer(variant, "sums", [True] * right + [False] * (12 - right))
+    page = marks.page(marks.report())
+    assert "<h2" in page and "Which turns carry loss" in page
+    assert '<th scope="row">BOOST-QA, loss on the last turn</th><td>−33.3' in page
+    assert "Preference pairs, labelled answers and critiques" in page
+    assert "labelled answers (KTO)" not in page
 
 
 @pytest.mark.parametrize(
