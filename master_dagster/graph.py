@@ -35,6 +35,7 @@ from assets.review import assets as review
 from assets.review import checks as review_checks
 from assets.seeds import checks as seeds_checks
 from assets.seeds.assets import seed_assets
+from assets.spending.assets import spending
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
 from assets.training_sets.ablations import variants
@@ -50,6 +51,7 @@ from master_dagster.automation.sensors import (
 from master_dagster.jobs import (
     calibrate_judge,
     comparison_inputs,
+    daily_spending,
     dialogues_and_scores,
     estimate_cost,
     mirror_lake,
@@ -86,6 +88,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
         browser.dialogue_browser,
         review.review_sample,
         review.judge_agreement,
+        spending,
     ]
     return Definitions(
         assets=map_asset_specs(lambda spec: labelled(spec, settings), assets),
@@ -116,6 +119,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             delete_leftovers,
         ],
         schedules=[
+            daily_spending,
             nightly_schedule(settings.nightly_cron, settings.nightly_limits, settings.nightly_range),
             weekly_cleanup(on=settings.deployment == "aws"),  # no lifecycle rule of S3 covers what it deletes
         ],

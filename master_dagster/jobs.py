@@ -1,6 +1,15 @@
 """The named jobs: dialogues and scores, releases, the estimate, regeneration, and Dagster's record of the lake."""
 
-from dagster import AssetSelection, Config, OpExecutionContext, ResourceParam, define_asset_job, job, op
+from dagster import (
+    AssetSelection,
+    Config,
+    OpExecutionContext,
+    ResourceParam,
+    ScheduleDefinition,
+    define_asset_job,
+    job,
+    op,
+)
 from pydantic import Field
 
 from assets.framework.prompts import PromptBook
@@ -46,6 +55,13 @@ comparison_inputs = define_asset_job(
     "comparison_inputs",
     selection=AssetSelection.assets("chain_of_thought_answers", "gradient_features"),
     description="What the training sets `cot` and `tagcos` read: asks models, and launches a training job.",
+)
+
+daily_spending = ScheduleDefinition(
+    name="daily_spending",
+    target=AssetSelection.assets("spending"),
+    cron_schedule="0 6 * * *",
+    description="Writes what was paid so far and what it bought, every morning. Calls no model.",
 )
 
 

@@ -1,10 +1,8 @@
 """`status`: what is done, due, failed and spent."""
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +12,13 @@ from rich.table import Table as RichTable
 from assets.boost_qa.release import RELEASES
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.estimate import Estimate
-from assets.dialogues.schema import DIALOGUES
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.partition_run import shown_keys
-from assets.framework.usage_metadata import paid
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.schema import REJECTS, SEEDS
+from assets.spending.spending import read_rows
+from assets.spending.summary import totals
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from master_dagster.automation.nightly import IN_PROGRESS, RECENT
 from master_dagster.cli.estimate import estimate_planned, with_totals
@@ -30,10 +28,8 @@ from master_dagster.settings import Deployment, load_deployment
 from master_dagster.steps import open_instance
 from master_dagster.terminal import console, print_json
 from resources.lake.published_folders import LATEST
-from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake
 
-READERS = 16  # footers that are read at once
 SHOWN = 5  # reasons
 STATES = ("current", "missing", "stale", "failed")
 COUNTS = """
@@ -66,7 +62,7 @@ def print_status(as_json: bool) -> None:
 
 
 def lake_status(deployment: Deployment) -> dict[str, Any]:
-    """What the lake has, as plain data. Reads its index, the footers of dialogues and scores, and two columns."""
+    """What the lake has, as plain data. Reads its index, footers, and some columns."""
     lake = deployment.lake()
     expected = expected_fingerprints(
         deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
@@ -79,7 +75,7 @@ def lake_status(deployment: Deployment) -> dict[str, Any]:
         "partitions": partitions_status(statuses, deployment.scenarios),
         "failed": [one.key for one in statuses if one.why == "failed"],
         **dialogues_status(lake),
-        "spent": spent(lake),
+        "spent": totals(read_rows(lake)),
         "release": {
             "id": release.id,
             "made_at": release.manifest["made_at"],
@@ -133,20 +129,6 @@ def dialogues_status(lake: Lake) -> dict[str, Any]:
     }
 
 
-def spent(lake: Lake) -> dict[str, Any]:
-    """Tokens and US dollars of the dialogues and verdicts in the lake, whichever run paid for them."""
-
-    def usage(record: PartitionRecord) -> Mapping[str, Any]:
-        table = DIALOGUES if record.table == DIALOGUES.name else SCORED
-        found: Mapping[str, Any] = lake.facts(table, record.keys).get("usage", {})
-        return found
-
-    with ThreadPoolExecutor(READERS) as readers:
-        usages = list(readers.map(usage, [*lake.records(DIALOGUES), *lake.records(SCORED)]))
-    tokens = sum(paid(one, name) for one in usages for name in ("prompt_tokens", "completion_tokens"))
-    return {"tokens": round(tokens), "cost": math.fsum(paid(one, "cost") for one in usages)}
-
-
 def runs_status(instance: DagsterInstance, now: datetime) -> dict[str, Any]:
     """Dagster's runs in progress, those whose process is gone, and those that failed within seven days."""
     dead = {run.run_id for run in find_dead_runs(instance, now)}
@@ -181,7 +163,7 @@ def show_status(deployment: Deployment, status: Status, estimate: Estimate | Non
         line(f"Rejected most: {', '.join(f'{name} {number:,}' for name, number in reasons)}")
     if status["failed"]:
         line(f"Failed: {shown_keys(status['failed'])}. Their runs in the UI say why.", "red")
-    line(f"Spent on dialogues and verdicts: {status['spent']['tokens']:,} tokens, ${status['spent']['cost']:,.2f}")
+    line(f"Spent: {spent_text(status['spent'])}")
     release: Mapping[str, Any] | None = status["release"]
     if release:
         rows = ", ".join(f"{number:,} {split}" for split, number in release["rows"].items())
@@ -197,6 +179,19 @@ def show_status(deployment: Deployment, status: Status, estimate: Estimate | Non
         line("Next: master-dagster run")
     else:
         line("Next: master-dagster open")
+
+
+def spent_text(spent: Status) -> str:
+    """Everything that was paid for models, the price of an accepted dialogue, and the provider's cache."""
+    each, cached = spent["cost_per_accepted"], spent["cached_share"]
+    return ", ".join(
+        [
+            f"{spent['tokens']:,} tokens",
+            f"${spent['cost']:,.2f}",
+            *([f"${each:,.4f} per accepted dialogue"] if each else []),
+            *([f"{cached:.0%} of the prompt tokens from the provider's cache"] if cached else []),
+        ]
+    )
 
 
 def scenarios_table(deployment: Deployment, status: Status) -> RichTable:

@@ -28,6 +28,7 @@ from assets.quality.schema import SCORED
 from assets.report.schema import REPORT_SCORES
 from assets.review.schema import REVIEW_SAMPLE
 from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
+from assets.spending.schema import SPENDING
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS, GRADIENT_FEATURES
 from assets.training_sets.variants import HOME as TRAINING_SETS
@@ -99,7 +100,8 @@ def _everything(lake: Lake) -> Iterator[tuple[str, list[Materialised]]]:
     for table in (
         CHAIN_OF_THOUGHT_ANSWERS,
         JUDGE_CALIBRATION,
-    ):  # one per release or judge; the assets have no partitions
+        SPENDING,
+    ):  # one per release, judge or day; the assets have no partitions
         newest = sorted(lake.records(table), key=lambda record: record.written_at)[-1:]
         yield table.name, [_made(record, None) for record in newest]
     for asset, dimensions in PUBLISHED.items():

@@ -48,6 +48,11 @@ ASSETS = {  # name: (group, partitions, upstream)
     "dialogue_browser": ("releases", "none", "boost_qa scored_dialogues"),
     "review_sample": ("dialogues", "none", "scored_dialogues"),
     "judge_agreement": ("dialogues", "none", "review_sample scored_dialogues"),
+    "spending": (
+        "operations",
+        "none",
+        "benchmark_scores chain_of_thought_answers judge_calibration scenario_dialogues scored_dialogues",
+    ),
 }
 CHECKS = {  # name of the asset: names of its checks
     "benchmark_scores": "answered_once failed_share labels_within_options reasons_given scores_reproducible "
@@ -57,6 +62,7 @@ CHECKS = {  # name of the asset: names of its checks
     "checkpoints": "adapter_loads all_steps claimed_release complete learned",
     "dialogue_browser": "complete counts_reconcile every_dialogue_once",
     "judge_agreement": "",
+    "spending": "",
     "review_sample": "complete",
     "experiment_report": "complete current loads_nothing numbers_reproducible",
     "dialogue_plans": "duplicates_in_one_split first_or_second one_plan_per_seed partner_fits repetitions_drawn "
@@ -147,7 +153,7 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
         "delete_leftovers",
     }
     schedules = {schedule.name: schedule.description for schedule in repository.schedule_defs}
-    assert set(schedules) == {"nightly_partitions", "weekly_cleanup"}
+    assert set(schedules) == {"daily_spending", "nightly_partitions", "weekly_cleanup"}
     sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
     assert set(sensors) == {
         "release_when_enough",

@@ -113,3 +113,16 @@ def test_worked_examples_are_no_instructions(prompt_set: str) -> None:
         "explaining_teacher", **dict.fromkeys(prompts.placeholders("explaining_teacher"), "DATA")
     )
     assert prompts.instructions("explaining_teacher").split() == system.content.replace("DATA", "").split()
+
+
+@pytest.mark.parametrize(("prompt_set", "scenario", "prompt"), SHIPPED_PROMPTS)
+def test_the_constant_part_comes_first_so_that_the_providers_cache_has_it(
+    prompt_set: str, scenario: str, prompt: str
+) -> None:
+    prompts = SETS[prompt_set][scenario].prompts
+    texts = [
+        prompts.render(prompt, **dict.fromkeys(prompts.placeholders(prompt), data) | {"language": "", "speaker": ""})
+        for data in ("one dialogue", "another")
+    ]
+    assert texts[0][0].role == "system"
+    assert texts[0][0] == texts[1][0]

@@ -10,6 +10,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
 from master_dagster.graph import build_definitions
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, this_process
+from resources.chat.spending_log import read_spending
 from tests.command_line import output_of, run_command, set_environment
 from tests.sample_project import FinishedProject, SampleProject
 
@@ -40,6 +41,9 @@ def test_a_finished_lake(finished: FinishedProject, monkeypatch: pytest.MonkeyPa
     assert status["rejection_reasons"] == {}
     assert status["spent"]["tokens"] > 0
     assert status["spent"]["cost"] > 0
+    recorded = read_spending(lake.store)
+    assert sum(one.prompt_tokens + one.completion_tokens for one in recorded) == status["spent"]["tokens"]
+    assert "judge" in {one.role for one in recorded} and all(one.run for one in recorded)
     assert sum(status["release"]["rows"].values()) == 12
     assert (status["checkpoints"], status["scores"]) == (
         [f"{finished.project.deployment.training.bases[0].name}|untuned"],
@@ -54,7 +58,7 @@ def test_it_is_shown_with_the_next_command(
     set_environment(finished.project, monkeypatch)
     assert run_command("status") == 0
     shown = output_of(capsys)
-    for part in ("Seeds of sums: 12", "error correction", "Spent on dialogues and verdicts", "Runs in progress: none"):
+    for part in ("Seeds of sums: 12", "error correction", "Spent: ", "Runs in progress: none"):
         assert part in shown
     assert shown.endswith("Next: master-dagster open\n")
     assert "Due: " not in shown

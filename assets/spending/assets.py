@@ -1,0 +1,37 @@
+"""The asset `spending`: what was paid for models, and what it bought."""
+
+from typing import Any
+
+from dagster import AllPartitionMapping, AssetDep, AssetExecutionContext, MaterializeResult, ResourceParam, asset
+
+from assets.framework.run_report import report_store_errors
+from assets.framework.ui_metadata import column_schema
+from assets.spending.schema import SPENDING
+from assets.spending.spending import write_spending
+from assets.spending.summary import spending_metadata
+from resources.lake.tables import Lake
+
+
+@asset(
+    name=SPENDING.name,
+    deps=[
+        *(
+            AssetDep(name, partition_mapping=AllPartitionMapping())
+            for name in ("scenario_dialogues", "scored_dialogues", "benchmark_scores")
+        ),
+        "judge_calibration",
+        "chain_of_thought_answers",
+    ],
+    group_name="operations",
+    kinds={"polars", "parquet"},
+    code_version="1",
+    metadata=column_schema(SPENDING),
+    description="Tokens and US dollars by day, run, stage, scenario, source, role and model, live and in batches, with "
+    "the price of an accepted dialogue and of a benchmark point. Counts what was paid for discarded answers too. Calls "
+    "no model.",
+)
+def spending(context: AssetExecutionContext, lake: ResourceParam[Lake]) -> MaterializeResult[Any]:
+    """Write the days that are new or changed."""
+    with report_store_errors(context):
+        rows = write_spending(lake)
+        return MaterializeResult(metadata=spending_metadata(lake, rows))

@@ -1,0 +1,191 @@
+"""What was paid and what it bought, over a tiny lake."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from dagster import build_asset_context
+
+from assets.dialogues.schema import DIALOGUES
+from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
+from assets.judge_calibration.schema import JUDGE_CALIBRATION
+from assets.spending.assets import spending
+from assets.spending.schema import SPENDING
+from assets.spending.spending import read_rows, write_spending
+from assets.spending.summary import price_of_points, spending_metadata, totals
+from resources.chat.spending_log import FOLDER
+from resources.lake.records import PartitionRecord
+from resources.lake.tables import Lake, Table
+from tests.tiny_lake import TinyDialogue, TinyLake
+
+CORRECTION = "error_correction"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinyLake:
+    """Two debates, one of them accepted, and an error correction."""
+    lake = TinyLake(Lake.at(str(tmp_path / "lake")))
+    lake.add(
+        TinyDialogue("one", "1 + 1?", "2", "debate"),
+        TinyDialogue("two", "2 + 2?", "4", "debate", accepted=False, reasons=("wrong_final_answer",)),
+        TinyDialogue("three", "3 + 3?", "6", CORRECTION),
+    )
+    return lake
+
+
+def pay(tiny: TinyLake, *rows: dict[str, Any]) -> None:
+    """Record what an engine paid; each row is what differs from a completion of the judge."""
+    usual = {"day": "2026-01-02", "run": "night", "scope": "scored_dialogues/debate|sums-0000", "role": "judge"}
+    usual |= {"model": "big", "batch": False, "calls": 1, "prompt_tokens": 100, "completion_tokens": 10, "cost": 0.5}
+    content = json.dumps({"rows": [{**usual, **row} for row in rows]}).encode()
+    tiny.lake.store.put(f"{FOLDER}/{len(tiny.lake.store.list(FOLDER))}.json", content)
+
+
+def footer(tiny: TinyLake, table: Table, usage: dict[str, Any]) -> PartitionRecord:
+    """Write the first partition of a table again, with this usage in its footer."""
+    record = tiny.lake.records(table)[0]
+    frame = tiny.lake.read(table, [record.keys])
+    return tiny.lake.write(table, record.keys, frame, fingerprint=record.fingerprint, facts={"usage": usage})
+
+
+def sums(rows: pl.DataFrame, **where: str) -> tuple[int, float]:
+    """Tokens and US dollars of the rows with these values."""
+    chosen = rows.filter(**where)
+    return int(chosen["prompt_tokens"].sum() + chosen["completion_tokens"].sum()), sum(chosen["cost"])
+
+
+def test_what_was_paid_is_found_by_each_column(tiny: TinyLake) -> None:
+    pay(
+        tiny,
+        {},
+        {"role": "debater_a", "model": "small", "scope": "scenario_dialogues/debate|sums-0000", "cost": 0.1},
+        {"scope": "scored_dialogues/error_correction|sums-0000", "batch": True, "cost": 0.25, "day": "2026-01-03"},
+        {"scope": "judge_calibration/0123", "run": "morning"},
+        {"scope": "benchmark_answers/smollm|untuned/MATH", "role": "tested", "model": "tuned", "cost": 0.0},
+        {"scope": "training_sets/cot", "role": "strong_student"},
+    )
+    rows = read_rows(tiny.lake)
+    for column, expected in {
+        "stage": {
+            "scored_dialogues": (220, 0.75),
+            "scenario_dialogues": (110, 0.1),
+            "judge_calibration": (110, 0.5),
+            "benchmark_answers": (110, 0.0),
+            "chain_of_thought_answers": (110, 0.5),
+        },
+        "scenario": {"debate": (220, 0.6), "error_correction": (110, 0.25), "": (330, 1.0)},
+        "source": {"sums": (330, 0.85), "": (330, 1.0)},
+        "mode": {"live": (550, 1.6), "batch": (110, 0.25)},
+        "day": {"2026-01-02": (550, 1.6), "2026-01-03": (110, 0.25)},
+        "run": {"night": (550, 1.35), "morning": (110, 0.5)},
+        "role": {"debater_a": (110, 0.1), "tested": (110, 0.0), "strong_student": (110, 0.5), "judge": (330, 1.25)},
+    }.items():
+        found = {value: sums(rows, **{column: value}) for value in expected}
+        assert found == {value: (tokens, pytest.approx(cost)) for value, (tokens, cost) in expected.items()}, column
+
+
+def test_accepted_dialogues_are_counted_once_and_priced_with_the_rejected_ones(tiny: TinyLake) -> None:
+    pay(tiny, {"cached_tokens": 50}, {"scope": "scenario_dialogues/debate|sums-0000"}, {"scope": "judge_calibration/1"})
+    rows = read_rows(tiny.lake)
+    assert dict(rows.group_by("scenario").agg(pl.col("accepted").sum()).filter(pl.col("accepted") > 0).rows()) == {
+        "debate": 1,
+        CORRECTION: 1,
+    }
+    found = totals(rows)
+    assert (found["tokens"], found["cost"], found["accepted"]) == (330, 1.5, 2)
+    assert found["cost_per_accepted"] == pytest.approx(0.5)  # of dialogues and verdicts, without the calibration
+    assert found["cached_share"] == pytest.approx(50 / 300)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "usage", "expected"),
+    [
+        (0, {"prompt_tokens": 70, "completion_tokens": 30, "cost": 1.0}, (100, 1.0)),  # of an earlier version
+        (0, {"prompt_tokens": 40, "replayed_prompt_tokens": 40, "kept_prompt_tokens": 20, "cost": 1.0}, (100, 1.0)),
+        (60, {"prompt_tokens": 100, "completion_tokens": 0, "cost": 1.0}, (100, 0.3 + 0.4)),  # a run was killed
+        (100, {"prompt_tokens": 100, "cost": 7.0}, (100, 0.3)),  # the price has changed since
+        (100, {"prompt_tokens": 60, "cost": 0.2}, (100, 0.3)),  # answers were discarded since
+    ],
+)
+def test_what_only_a_footer_knows_is_added_once(
+    tiny: TinyLake, recorded: int, usage: dict[str, Any], expected: tuple[int, float]
+) -> None:
+    record = footer(tiny, DIALOGUES, usage)
+    if recorded:
+        scope = f"{DIALOGUES.name}/{record.name}"
+        pay(tiny, {"scope": scope, "prompt_tokens": recorded, "completion_tokens": 0, "cost": 0.3})
+    tokens, cost = sums(read_rows(tiny.lake))
+    assert (tokens, cost) == (expected[0], pytest.approx(expected[1]))
+
+
+def test_benchmarks_and_calibrations_of_an_earlier_version_are_counted(tiny: TinyLake) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "cost": 0.5}
+    for table, keys, facts in (
+        (BENCHMARK_ANSWERS, {"base": "b", "variant": "untuned"}, {"usage": {"MATH": usage, "ARC": usage}}),
+        (JUDGE_CALIBRATION, {"judge": "j"}, {"usage": usage}),
+    ):
+        tiny.lake.write(table, keys, table.empty(), fingerprint="x", facts=facts)
+    rows = read_rows(tiny.lake)
+    assert sums(rows, stage="benchmark_answers") == (30, 1.0)
+    assert sums(rows, stage="judge_calibration") == (15, 0.5)
+
+
+def test_a_day_is_written_again_only_where_it_changed(tiny: TinyLake) -> None:
+    pay(tiny, {}, {"day": "2026-01-03"})
+    write_spending(tiny.lake)
+    first = {record.keys["day"]: record.written_at for record in tiny.lake.records(SPENDING)}
+    pay(tiny, {"day": "2026-01-03"})
+    write_spending(tiny.lake)
+    second = {record.keys["day"]: record.written_at for record in tiny.lake.records(SPENDING)}
+    assert [day for day in second if second[day] != first[day]] == ["2026-01-03"]
+    assert sums(tiny.lake.read(SPENDING)) == (330, 1.5)
+
+
+def test_a_day_that_lost_its_rows_is_emptied(tiny: TinyLake) -> None:
+    write_spending(tiny.lake)
+    tiny.change("one", accepted=False)
+    tiny.change("three", accepted=False)
+    write_spending(tiny.lake)
+    assert tiny.lake.read(SPENDING).height == 0
+
+
+@pytest.mark.parametrize(
+    ("untuned", "tuned", "expected"),
+    [
+        (0.25, 0.5, [("b", "+25.0", "4.00")]),
+        (0.5, 0.25, [("b", "-25.0", "–")]),
+        (0.5, None, []),
+    ],
+)
+def test_the_price_of_a_point_is_that_of_what_tuning_gains(
+    tiny: TinyLake, untuned: float, tuned: float | None, expected: list[tuple[str, str, str]]
+) -> None:
+    for variant, accuracy in {"untuned": untuned, "boost_qa": tuned}.items():
+        if accuracy is not None:
+            empty = {name: 0 if dtype.is_numeric() else "" for name, dtype in BENCHMARK_SCORES.columns.items()}
+            row = empty | {"base": "b", "variant": variant, "benchmark": "MATH", "stage": "plain"}
+            row |= {"accuracy": accuracy, "accuracy_by": "Wilson", "pass_at": []}
+            keys = {"base": "b", "variant": variant}
+            tiny.lake.write(BENCHMARK_SCORES, keys, BENCHMARK_SCORES.frame([row]), fingerprint="x")
+    assert [tuple(row.values()) for row in price_of_points(tiny.lake, 100.0)] == expected
+
+
+@pytest.mark.parametrize("cost", [0.5, 0.0])
+def test_the_asset_shows_tables_and_a_plot(tiny: TinyLake, cost: float) -> None:
+    pay(tiny, {"cost": cost}, {"cost": cost, "scope": "scenario_dialogues/debate|sums-0000", "role": "debater_a"})
+    result = spending(context=build_asset_context(), lake=tiny.lake)
+    metadata = result.metadata
+    assert metadata["US dollars"].value == 2 * cost
+    assert metadata["accepted dialogues"] == 2
+    assert "| judge, big | 110 |" in metadata["by role"].value
+    unit = "US dollars" if cost else "tokens"
+    assert metadata["by day"].value.startswith(f"![{unit} per day")
+
+
+def test_a_lake_without_any_payment_has_no_plot(tmp_path: Path) -> None:
+    lake = Lake.at(str(tmp_path))
+    rows = read_rows(lake)
+    assert rows.height == 0
+    assert "by day" not in spending_metadata(lake, rows)
