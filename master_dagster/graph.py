@@ -39,6 +39,7 @@ from assets.spending.assets import spending
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
 from assets.training_sets.ablations import variants
+from master_dagster.automation.batches import batches_sensor
 from master_dagster.automation.nightly import nightly_schedule
 from master_dagster.automation.sensors import (
     backfill_sensor,
@@ -129,6 +130,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             dead_runs,
             register_shards,
             backfill_sensor(),
+            batches_sensor(deployment.profile, settings.nightly_range),
         ],
         resources=dagster_resources(deployment),
         # A step that needs its own process costs about three seconds, and every check is a step.

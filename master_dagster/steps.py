@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from dagster import DagsterError, DagsterEventType, DagsterInstance, Definitions, ExecuteInProcessResult
 
 from assets.framework.partitions import FREE_VARIANTS, SHARDS
+from assets.framework.run_report import WAITING_TAG
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.failures import first_cause, first_message
+from master_dagster.batches import batches_line, open_batches, wait_for_batch
 from master_dagster.settings import Deployment
 from master_dagster.settings_folder import settings_folder
 from master_dagster.terminal import console
+from resources.chat.calls import EndpointUnusable
 from resources.configuration import ConfigurationError
 from resources.progress import report_progress_to
 
@@ -42,8 +45,8 @@ class StepFailed(Exception):
 
 def run_step(
     definitions: Definitions, instance: DagsterInstance, assets: Sequence[str], keys: Sequence[str] | None
-) -> None:
-    """Materialise assets and run their checks, in one run.
+) -> bool:
+    """Materialise assets and run their checks, in one run. Returns whether partitions wait for batches.
 
     Args:
         definitions: the code location.
@@ -79,13 +82,17 @@ def run_step(
         if "DagsterExecutionInterruptedError" in message:
             raise KeyboardInterrupt
         raise StepFailed(f"{names} failed in run {result.run_id}:\n{message.strip()}")
+    run = instance.get_run_by_id(result.run_id)
+    waits = run is not None and WAITING_TAG in run.tags
     checks = result.get_asset_check_evaluations()
     passed = sum(check.passed for check in checks)
-    console.print(f"  [green]done[/] {names:<36} {seconds:6.1f} s   {passed} of {len(checks)} checks passed")
+    word = "[yellow]waits[/]" if waits else "[green]done[/]"
+    console.print(f"  {word} {names:<36} {seconds:6.1f} s   {passed} of {len(checks)} checks passed")
     for check in checks:
         if not check.passed:
             line = f"       check {check.check_name} failed: {check.description or 'see the asset in the UI'}"
             console.print(line, style="yellow", markup=False, soft_wrap=True)
+    return waits
 
 
 def _run_error(result: ExecuteInProcessResult) -> str:
@@ -121,12 +128,39 @@ def materialise_plans(deployment: Deployment, definitions: Definitions, instance
 
 
 def materialise_release(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:
-    """Generate and score the planned dialogues of every scenario, and make a release."""
+    """Generate and score the planned dialogues of every scenario, and make a release.
+
+    Where roles are played in batches, it waits for them: after each one, the next run goes on.
+
+    Raises:
+        StepFailed: names the step and the first cause.
+    """
     scenarios = list(deployment.scenarios)
     shards = instance.get_dynamic_partitions(SHARDS)
     ends = [f"{scenarios[0]}|{shards[0]}", f"{scenarios[-1]}|{shards[-1]}"]
-    run_step(definitions, instance, ["scenario_dialogues", "scored_dialogues"], ends)
+    while run_step(definitions, instance, ["scenario_dialogues", "scored_dialogues"], ends):
+        await_batch(deployment)
     run_step(definitions, instance, ["boost_qa"], None)
+
+
+def await_batch(deployment: Deployment) -> None:
+    """Say which batches are open, and wait until one of them ends.
+
+    Raises:
+        StepFailed: a provider refuses to say what became of its batches.
+    """
+    if not (rows := open_batches(deployment.lake().store)):
+        return
+    console.print(
+        f"  {batches_line(rows)}. Ctrl-C ends the waiting, not the batches; the same command goes on.",
+        markup=False,
+        soft_wrap=True,
+    )
+    try:
+        with progress_shown("the batches"):
+            wait_for_batch(deployment)
+    except EndpointUnusable as error:
+        raise StepFailed(str(error)) from None
 
 
 def materialise_graph(deployment: Deployment, definitions: Definitions, instance: DagsterInstance) -> None:

@@ -120,6 +120,12 @@ class FakeEndpoint:
         """Let `rule` answer every chat request without a queued answer. It runs on the server's thread."""
         self._rule = rule
 
+    def answer_to(self, body: dict[str, Any]) -> Answer:
+        """What the rule answers to a request that did not come over the network. It is not counted."""
+        seen = SeenRequest("/v1/chat/completions", body, {}, len(self.requests), 0)
+        given = self._rule(seen)
+        return self.says(given) if isinstance(given, str) else given
+
     @staticmethod
     def says(
         text: str | None,

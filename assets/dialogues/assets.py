@@ -1,5 +1,7 @@
 """The asset `scenario_dialogues`: every dialogue plan becomes a dialogue."""
 
+from collections.abc import Iterator
+
 from dagster import (
     AllPartitionMapping,
     AssetDep,
@@ -7,6 +9,7 @@ from dagster import (
     AssetsDefinition,
     BackfillPolicy,
     Config,
+    MaterializeResult,
     MultiPartitionsDefinition,
     MultiToSingleDimensionPartitionMapping,
     ResourceParam,
@@ -58,6 +61,7 @@ def dialogues_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
         "plans, prompts and models stays as it is; a completion that was paid for is never paid for again.",
         code_version="1",
         backfill_policy=BackfillPolicy.single_run(),
+        output_required=False,  # where partitions wait for a batch, see `report_outcomes`
         pool="models",  # see infra/dagster.yaml
         metadata=column_schema(DIALOGUES),
     )
@@ -68,7 +72,7 @@ def dialogues_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
         chat: ResourceParam[ChatService],
         scenarios: ResourceParam[Scenarios],
         seeds_configuration: ResourceParam[SeedsConfiguration],
-    ) -> None:
+    ) -> Iterator[MaterializeResult[None]]:
         """Generate the dialogues of this run's partitions; write each partition as soon as it is done."""
         retracted = load_retractions(seeds_configuration, lake.s3)
         rules = GenerationRules(**config.model_dump())
@@ -80,5 +84,7 @@ def dialogues_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
             work = DialogueGeneration(lake, chat, scenarios, rules, retracted, outcomes.keys, shown, context.run.run_id)
             run_async(run_partitions(work, outcomes, address=lake.store.uri(DIALOGUES.name)))
             context.log.info(f"{shown.done} dialogues, {work.set_aside} set aside; {work.throughput.describe_total()}")
+        if not outcomes.waiting:
+            yield MaterializeResult()
 
     return scenario_dialogues

@@ -8,7 +8,7 @@ from resources.identity import stable_hash
 
 # Raise it when the columns or the steps change in a way that old dialogues should not be mixed with new ones.
 SCHEMA_VERSION = 2
-NOT_THE_ANSWER = {"structured_output"}  # role settings that do not reach an utterance
+NOT_THE_ANSWER = {"structured_output", "mode"}  # role settings that do not reach an utterance
 
 
 def dialogue_fingerprint(

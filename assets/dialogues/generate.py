@@ -15,11 +15,11 @@ from assets.dialogues.schema import DIALOGUES
 from assets.dialogues.summary import dialogues_metadata
 from assets.dialogues.task import DialogueTask
 from assets.dialogues.turn_loop import Dialogue, TurnLoop
-from assets.framework.partition_run import RunProgress, Written, gather_results
+from assets.framework.partition_run import PartitionWaits, RunProgress, Written, gather_results
 from assets.framework.partitions import partition_columns
 from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.usage_metadata import partition_usage
-from resources.chat.calls import BudgetSpent, EndpointUnusable, Usage
+from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnusable, Usage
 from resources.chat.engine import ChatEngine
 from resources.chat.service import ChatService
 from resources.chat.throughput import Throughput
@@ -77,30 +77,40 @@ class DialogueGeneration:
         """A chat engine, and slots for as many dialogues as keep it busy."""
         names = {partition_columns(key)["scenario"] for key in self.keys}
         roles = [role for name, scenario in self.scenarios.items() if name in names for role in scenario.roles]
-        async with self.service.engine(roles, self.run_id) as self.chat:
+        async with self.service.engine(roles, self.run_id, batches=True) as self.chat:
             self.throughput = Throughput(self.chat.total)
             self.progress.words, self.progress.calls = self.throughput.describe, self.throughput.answered
             yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
 
     async def run(self, key: str, inputs: PartitionInputs, slots: asyncio.Semaphore) -> list[Row]:
-        """The partition's rows in order of seed_id: those that are kept, and a new one for every other task."""
+        """The partition's rows in order of seed_id: those that are kept, and a new one for every other task.
+
+        Raises:
+            PartitionWaits: some dialogues wait for a batch.
+        """
         turn_loop = TurnLoop(self.chat, self.scenarios, self.service.profile, self.rules.regenerations)
         waiting = [task for task in inputs.tasks if task.dialogue_id not in inputs.kept]
         set_aside = 0
         calls = sum(self.scenarios[task.scenario].calls(task.repetitions).total() for task in waiting)
         with self.progress.partition(key, len(waiting), calls) as one_more:
 
-            async def generate(task: DialogueTask) -> Row:
+            async def generate(task: DialogueTask) -> Row | None:
                 nonlocal set_aside
-                async with slots:
-                    row = (await generate_dialogue(task, turn_loop, scope_of(key))).row()
+                try:
+                    async with slots:
+                        row = (await generate_dialogue(task, turn_loop, scope_of(key))).row()
+                except AwaitingBatch:
+                    return None
                 if row["status"] == "set_aside":
                     set_aside += 1
                     self.set_aside += 1
                 one_more(f"{set_aside} set aside" if set_aside else "")
                 return row
 
-            made = await gather_results(generate(task) for task in waiting)
+            found = await gather_results(generate(task) for task in waiting)
+        made = [row for row in found if row is not None]
+        if len(made) < len(found):
+            raise PartitionWaits(await self.chat.submit(scope_of(key)))
         rows = {**inputs.kept, **{row["dialogue_id"]: row for row in made}}
         return [rows[task.dialogue_id] for task in inputs.tasks]
 
@@ -125,7 +135,7 @@ async def generate_dialogue(task: DialogueTask, turn_loop: TurnLoop, scope: str)
     """Run the turns of one task. A bug that one task meets sets that dialogue aside, and the run goes on."""
     try:
         return await turn_loop.run(task, scope)
-    except (BudgetSpent, EndpointUnusable, StoreError):
+    except (AwaitingBatch, BudgetSpent, EndpointUnusable, StoreError):
         raise
     except Exception as error:
         logger.exception("dialogue %s of %s was set aside because of a fault", task.dialogue_id, scope)

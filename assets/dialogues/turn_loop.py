@@ -89,6 +89,7 @@ class TurnLoop:
             scope: whose journal and usage the calls go on, see `Chat.complete`.
 
         Raises:
+            AwaitingBatch: a later run continues the dialogue.
             EndpointUnusable, BudgetSpent: the run is to stop; this says nothing about the task.
         """
         dialogue = Dialogue(task, self.scenarios[task.scenario])

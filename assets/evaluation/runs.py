@@ -160,7 +160,9 @@ def fingerprint_of(evaluation: Evaluation, questions: list[QuestionSet], tested:
         for found in questions
     ]
     judge, reviewer = (
-        profile.roles[role].model_dump(mode="json", exclude={"endpoint"}) if role in benchmarks.roles_needed else None
+        profile.roles[role].model_dump(mode="json", exclude={"endpoint", "mode"})
+        if role in benchmarks.roles_needed
+        else None
         for role in (BENCHMARK_JUDGE_ROLE, benchmarks.exchange.reviewer)
     )
     settings = benchmarks.model_dump(mode="json", include={"exchange", "judging", "sandbox", "maximum_failed"})

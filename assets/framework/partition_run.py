@@ -30,6 +30,10 @@ class PartitionError(Exception):
     """One partition cannot be made. The message says what is missing and what to do; the run continues with others."""
 
 
+class PartitionWaits(Exception):
+    """One partition waits for something that a later run finds. The message says for what; the run continues."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a partition's writing reports."""
@@ -47,6 +51,7 @@ class Outcomes:
     current: set[str] = field(default_factory=set)  # of the written ones: they were there, and nothing was done
     gate_failures: dict[str, str] = field(default_factory=dict)  # written, but the gate failed: why
     failures: dict[str, str] = field(default_factory=dict)  # not made: why
+    waiting: dict[str, str] = field(default_factory=dict)  # not made yet: what for
 
     def add(self, key: str, written: Written) -> None:
         """Note a partition that is written."""
@@ -56,8 +61,10 @@ class Outcomes:
 
     def summary(self) -> str:
         """How many partitions are written, how many of them were there before, and which are left, in one sentence."""
-        left = [key for key in self.keys if key not in self.written and key not in self.failures]
+        done = {*self.written, *self.failures, *self.waiting}
+        left = [key for key in self.keys if key not in done]
         rest = f"left: {shown_keys(left)}" if left else "nothing is left"
+        rest = f"{len(self.waiting)} wait; {rest}" if self.waiting else rest
         before = f" ({len(self.current)} of them before this run)" if self.current else ""
         return f"{len(self.written)} of {len(self.keys)} partitions are written{before}; {rest}"
 
@@ -88,7 +95,11 @@ class PartitionWork(Protocol[Inputs, Made]):
         ...
 
     async def run(self, key: str, inputs: Inputs, slots: asyncio.Semaphore) -> Made:
-        """Make the partition. Every unit of work starts at once and waits for a slot: `async with slots`."""
+        """Make the partition. Every unit of work starts at once and waits for a slot: `async with slots`.
+
+        Raises:
+            PartitionWaits: a later run continues it.
+        """
         ...
 
     def write(self, key: str, inputs: Inputs, made: Made) -> Written:
@@ -178,7 +189,11 @@ async def _make(
             outcomes.add(key, await asyncio.to_thread(work.write, key, inputs, made))
 
     with _noted_failure(key, outcomes, fails):
-        made = await work.run(key, inputs, slots)
+        try:
+            made = await work.run(key, inputs, slots)
+        except PartitionWaits as waits:
+            outcomes.waiting[key] = str(waits)
+            return
         writing = asyncio.create_task(write(made))
         try:
             await asyncio.shield(writing)

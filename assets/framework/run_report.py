@@ -25,6 +25,8 @@ from resources.outside_text import without_links
 
 RETRY_SECONDS = (60, 300, 900)  # before the second, third and fourth try
 OUTAGE_TAG = "master/outage"
+WAITING_TAG, WAITS_FOR_BATCHES = "master/waiting", "batches"  # of runs with partitions that wait
+WAITS = "waits"
 UNATTENDED_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/backfill")
 
 
@@ -33,6 +35,9 @@ def report_outcomes(
     context: AssetExecutionContext, *ends_run: type[Exception], retry_seconds: tuple[float, ...] = RETRY_SECONDS
 ) -> Iterator[Outcomes]:
     """Report the partitions of a run to Dagster: each one that is written, also where others fail or the run is ended.
+
+    Where partitions wait (`Outcomes.waiting`), the asset must yield no output: Dagster would take every partition of
+    the run as materialised, and make those of the assets that follow.
 
     Args:
         context: of the asset's run.
@@ -67,6 +72,11 @@ def report_outcomes(
         if not isinstance(error, Failure):
             context.log.warning(outcomes.summary())
         raise
+    if outcomes.waiting:
+        _report_written(context, outcomes)
+        context.instance.add_run_tags(context.run.run_id, {WAITING_TAG: WAITS_FOR_BATCHES})
+        context.log.info(f"{outcomes.summary()}\n{_by_reason(outcomes.waiting)}")
+        return
     for key, metadata in outcomes.written.items():
         context.add_asset_metadata(metadata, partition_key=key)
     rows = sum(metadata.get(ROW_COUNT, 0) for metadata in outcomes.written.values())
@@ -136,8 +146,10 @@ def _by_reason(failed: Mapping[str, str]) -> str:
 def _report_written(context: AssetExecutionContext, outcomes: Outcomes) -> None:
     """Log an event for each written partition: Dagster records no metadata of a run that fails.
 
-    Partitions whose gate failed are observed, not materialised.
+    Partitions whose gate failed, and those that wait, are observed, not materialised.
     """
+    for key, words in outcomes.waiting.items():
+        context.log_event(AssetObservation(asset_key=context.asset_key, partition=key, metadata={WAITS: words}))
     for key, metadata in outcomes.written.items():
         event = AssetObservation if key in outcomes.gate_failures else AssetMaterialization
         context.log_event(event(asset_key=context.asset_key, partition=key, metadata=metadata))

@@ -1,5 +1,7 @@
 """The asset `scored_dialogues`: every dialogue with its signals, the verdict of the judge, and the decision."""
 
+from collections.abc import Iterator
+
 from dagster import (
     AllPartitionMapping,
     AssetDep,
@@ -7,6 +9,7 @@ from dagster import (
     AssetsDefinition,
     BackfillPolicy,
     IdentityPartitionMapping,
+    MaterializeResult,
     MultiPartitionsDefinition,
     MultiToSingleDimensionPartitionMapping,
     ResourceParam,
@@ -49,6 +52,7 @@ def scores_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
         "the rejected ones stay, with their reasons. Manual decisions override the rules.",
         code_version="1",
         backfill_policy=BackfillPolicy.single_run(),
+        output_required=False,  # where partitions wait for a batch, see `report_outcomes`
         pool="models",  # see infra/dagster.yaml
         metadata=column_schema(SCORED),
     )
@@ -59,7 +63,7 @@ def scores_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
         scenarios: ResourceParam[Scenarios],
         prompts: ResourceParam[PromptBook],
         quality_rules: ResourceParam[QualityRules],
-    ) -> None:
+    ) -> Iterator[MaterializeResult[None]]:
         """Score the partitions of this run; write each partition as soon as its last verdict is there."""
         with (
             report_outcomes(context, EndpointUnusable, BudgetSpent, ConfigurationError) as outcomes,
@@ -73,5 +77,7 @@ def scores_asset(partitions: MultiPartitionsDefinition) -> AssetsDefinition:
             context.log.info(work.summary())
             if work.nearly_all_rejected:
                 context.log.warning(NEARLY_ALL_REJECTED)
+        if not outcomes.waiting:
+            yield MaterializeResult()
 
     return scored_dialogues

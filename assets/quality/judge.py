@@ -14,7 +14,7 @@ from assets.framework.scenarios.declaration import Turn as Step
 from assets.quality.inputs import DialogueInput, Turn
 from assets.quality.prompts import JUDGE
 from assets.quality.rubric import Finding, Judged, questions_text, read_findings, rubric_of, verdict_schema
-from resources.chat.calls import Call, CallFailed, Chat, Message
+from resources.chat.calls import AwaitingBatch, Call, CallFailed, Chat, Message
 
 JUDGE_ROLE = "judge"
 TURN_NAME = "judge"
@@ -182,11 +182,15 @@ async def judge(
         rule: of a jury: a fault is found by most of its judges, or (`unanimous`) every judge has to find none.
 
     Raises:
+        AwaitingBatch: a later run has the verdict.
         EndpointUnusable, BudgetSpent: the run is to stop.
     """
-    judgements = await asyncio.gather(
-        *(_one_judge(chat, prompts, dialogue, flags, role, regenerations, scope) for role in jury)
-    )
+    asked = [_one_judge(chat, prompts, dialogue, flags, role, regenerations, scope) for role in jury]
+    answered = await asyncio.gather(*asked, return_exceptions=True)  # each judge asks, also where another one waits
+    errors = [one for one in answered if isinstance(one, BaseException)]
+    if errors:
+        raise next((one for one in errors if not isinstance(one, AwaitingBatch)), errors[0])
+    judgements = [one for one in answered if isinstance(one, Judgement)]
     failed = next((one for one in judgements if one.verdict is None), None)
     if failed:
         return failed

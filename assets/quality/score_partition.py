@@ -12,7 +12,7 @@ import polars as pl
 from assets.dialogues.questions import PartnerQuestions
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.currency import was_made_from_others, why_not_current
-from assets.framework.partition_run import PartitionError, RunProgress, Written, gather_results
+from assets.framework.partition_run import PartitionError, PartitionWaits, RunProgress, Written, gather_results
 from assets.framework.partitions import partition_columns
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
@@ -27,6 +27,7 @@ from assets.quality.prompts import JUDGE
 from assets.quality.schema import SCORED
 from assets.quality.score_dialogues import Judging, Screened, score_row, screen_dialogues, written_verdicts
 from assets.quality.summary import GATE_FAILED, reasons_text, scores_metadata
+from resources.chat.calls import AwaitingBatch
 from resources.chat.engine import ChatEngine
 from resources.chat.service import ChatService
 from resources.chat.throughput import Throughput
@@ -110,24 +111,36 @@ class DialogueScoring:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[asyncio.Semaphore]:
         """A chat engine for the judge, and slots for as many dialogues as keep it busy."""
-        async with self.service.engine([] if self.rules_alone else self.rules.judge.jury, self.run_id) as self.chat:
+        async with self.service.engine(
+            [] if self.rules_alone else self.rules.judge.jury, self.run_id, batches=True
+        ) as self.chat:
             throughput = Throughput(self.chat.total)
             self.progress.words = lambda: self._accepted_so_far() + throughput.describe()
             yield asyncio.Semaphore(max(1, self.chat.target_concurrency))
 
     async def run(self, key: str, inputs: ScoringInputs, slots: asyncio.Semaphore) -> pl.DataFrame:
-        """The partition's scores, one row per dialogue. The judge reads only the dialogues that may be accepted."""
+        """The partition's scores, one row per dialogue. The judge reads only the dialogues that may be accepted.
+
+        Raises:
+            PartitionWaits: some verdicts wait for a batch.
+        """
         judging = Judging(self.chat, self.prompts, self.rules.judge, self.rules_alone)
         judge_model = ", ".join(self.service.profile.roles[role].model for role in self.rules.judge.jury)
         with self.progress.partition(key, len(inputs.screened)) as one_more:
 
-            async def judgement_of(one: Screened) -> Judgement:
+            async def judgement_of(one: Screened) -> Judgement | None:
                 known = inputs.verdicts.get(one.dialogue.dialogue_id)
-                judgement = Judgement("judged", known) if known else await judging.judge(one, _scope(key), slots)
+                try:
+                    judgement = Judgement("judged", known) if known else await judging.judge(one, _scope(key), slots)
+                except AwaitingBatch:
+                    return None
                 one_more()
                 return judgement
 
-            judgements = await gather_results(map(judgement_of, inputs.screened))
+            found = await gather_results(map(judgement_of, inputs.screened))
+        judgements = [judgement for judgement in found if judgement is not None]
+        if len(judgements) < len(found):
+            raise PartitionWaits(await self.chat.submit(_scope(key)))
         made = zip(inputs.rows, inputs.screened, judgements, strict=True)
         scores = SCORED.frame(
             [score_row(row, one, judgement, judge_model, self.rules, self.decisions) for row, one, judgement in made]

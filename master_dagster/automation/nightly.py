@@ -21,7 +21,7 @@ from dagster import (
 
 from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogues.estimate import measured_averages
-from assets.framework.partitions import SHARDS, dialogue_partitions
+from assets.framework.partitions import PARTITION_TAG, SHARDS, dialogue_partitions
 from assets.framework.prompts import PromptBook
 from assets.framework.run_report import OUTAGE_TAG
 from assets.framework.scenarios.scenario import Scenarios
@@ -32,6 +32,7 @@ from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.due import Averages, NightlyLimits, PlannedRun, choose_partitions, plan_runs
 from master_dagster.jobs import dialogues_and_scores
 from master_dagster.maintenance.dead_runs import as_utc, end_dead_runs
+from resources.chat.batches.ledger import all_ledgers
 from resources.chat.profile import Profile
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
@@ -53,6 +54,7 @@ IN_PROGRESS = [
 # is updated when its status changes, so a run this old may still be alive: two runs then make its partitions, and the
 # later one pays only for answers that the journal does not hold.
 LONGEST_RUN = timedelta(hours=24)
+LONGEST_BATCH = timedelta(hours=25)
 RECENT = timedelta(days=7)  # older failures do not count
 
 
@@ -90,7 +92,7 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
         now = datetime.now(UTC)
         choice = choose_partitions(
             partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules)),
-            partitions_in_progress(instance, scenarios, now),
+            partitions_in_progress(instance, scenarios, now) | partitions_awaiting_batches(lake, now),
             failed_nights(instance, scenarios, now),
             recent_averages(lake, chat.profile, scenarios, plan_rules, quality_rules) if limits.need_expenses else None,
             limits,
@@ -102,7 +104,7 @@ def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDef
         runs = plan_runs(choice.chosen, instance.get_dynamic_partitions(SHARDS), most)
         for run in runs:
             context.log.info(f"Launched: {_name(run)} ({run.reasons})")
-        return [_request(run, tick) for run in runs]
+        return [run_request(run, f"{tick.isoformat()} {_name(run)}") for run in runs]
 
     return nightly_partitions
 
@@ -131,8 +133,17 @@ def partitions_in_progress(instance: DagsterInstance, scenarios: Scenarios, now:
     for record in instance.get_run_records(RunsFilter(statuses=IN_PROGRESS)):
         run = record.dagster_run
         if run.status is not DagsterRunStatus.STARTED or abs(now - as_utc(record.update_timestamp)) <= LONGEST_RUN:
-            keys.update(_partitions_of(run, instance, scenarios))
+            keys.update(partitions_of(run, instance, scenarios))
     return keys
+
+
+def partitions_awaiting_batches(lake: Lake, now: datetime) -> set[str]:
+    """Keys of the partitions with batches that may still be under way at their provider, which is not asked."""
+    return {
+        ledger.partition
+        for ledger in all_ledgers(lake.store)
+        if any(now - batch.submitted_at < LONGEST_BATCH for batch in ledger.open)
+    }
 
 
 def failed_nights(instance: DagsterInstance, scenarios: Scenarios, now: datetime) -> Counter[str]:
@@ -146,17 +157,17 @@ def failed_nights(instance: DagsterInstance, scenarios: Scenarios, now: datetime
     )
     for run in instance.get_runs(failed):
         if OUTAGE_TAG not in run.tags:
-            for key in _partitions_of(run, instance, scenarios):
+            for key in partitions_of(run, instance, scenarios):
                 nights[key].add(run.tags.get(TICK_TAG, run.run_id))
     return Counter({key: len(ticks) for key, ticks in nights.items()})
 
 
-def _partitions_of(run: DagsterRun, instance: DagsterInstance, scenarios: Scenarios) -> set[str]:
+def partitions_of(run: DagsterRun, instance: DagsterInstance, scenarios: Scenarios) -> set[str]:
     """Keys of the partitions of dialogues that a run makes; none where it makes something else.
 
     A range whose shards are no longer in the lake has none: such a run makes nothing.
     """
-    single, start, end = (run.tags.get(name, "") for name in ("dagster/partition", RANGE_START, RANGE_END))
+    single, start, end = (run.tags.get(name, "") for name in (PARTITION_TAG, RANGE_START, RANGE_END))
     if _is_dialogue_partition(single, scenarios):
         return {single}
     if not (_is_dialogue_partition(start, scenarios) and _is_dialogue_partition(end, scenarios)):
@@ -174,16 +185,17 @@ def _is_dialogue_partition(key: str, scenarios: Scenarios) -> bool:
     return bool(separator) and scenario in scenarios
 
 
-def _request(run: PlannedRun, tick: datetime) -> RunRequest:
+def run_request(run: PlannedRun, key: str) -> RunRequest:
+    """The request for a planned run; `key` is its run key."""
     first, last = run.keys[0], run.keys[-1]
-    key, tags = f"{tick.isoformat()} {_name(run)}", {DUE_TAG: run.reasons}
+    tags = {DUE_TAG: run.reasons}
     if first == last:
-        return RunRequest(key, partition_key=first, tags=tags)
+        return RunRequest(key, tags={**tags, PARTITION_TAG: first})  # a sensor cannot resolve a dynamic partition's key
     return RunRequest(key, tags={**tags, PARTITIONS_TAG: _name(run), RANGE_START: first, RANGE_END: last})
 
 
 def _own_tags(run: DagsterRun) -> Mapping[str, str]:
-    names = (DUE_TAG, PARTITIONS_TAG, "dagster/partition", RANGE_START, RANGE_END)
+    names = (DUE_TAG, PARTITIONS_TAG, PARTITION_TAG, RANGE_START, RANGE_END)
     return {name: run.tags[name] for name in names if name in run.tags}
 
 

@@ -21,6 +21,7 @@ from assets.spending.spending import read_rows
 from assets.spending.summary import totals
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from master_dagster.automation.nightly import IN_PROGRESS, RECENT
+from master_dagster.batches import batches_line, open_batches
 from master_dagster.cli.estimate import estimate_planned, with_totals
 from master_dagster.estimates import headline
 from master_dagster.maintenance.dead_runs import as_utc, find_dead_runs
@@ -76,6 +77,7 @@ def lake_status(deployment: Deployment) -> dict[str, Any]:
         "failed": [one.key for one in statuses if one.why == "failed"],
         **dialogues_status(lake),
         "spent": totals(read_rows(lake)),
+        "batches": open_batches(lake.store),
         "release": {
             "id": release.id,
             "made_at": release.manifest["made_at"],
@@ -164,6 +166,8 @@ def show_status(deployment: Deployment, status: Status, estimate: Estimate | Non
     if status["failed"]:
         line(f"Failed: {shown_keys(status['failed'])}. Their runs in the UI say why.", "red")
     line(f"Spent: {spent_text(status['spent'])}")
+    if status["batches"]:
+        line(f"Batches: {batches_line(status['batches'])}")
     release: Mapping[str, Any] | None = status["release"]
     if release:
         rows = ", ".join(f"{number:,} {split}" for split, number in release["rows"].items())

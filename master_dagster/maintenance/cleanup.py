@@ -29,6 +29,7 @@ from assets.report.making import HOME as REPORT
 from assets.review.schema import REVIEW_SAMPLE
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.variants import HOME as TRAINING_SETS
+from resources.chat.batches.ledger import delete_ledger
 from resources.chat.journal import delete_journal
 from resources.chat.service import ChatService
 from resources.lake.published_folders import MANIFEST
@@ -67,7 +68,9 @@ def delete_journals(lake: Lake, expected: Expected, before: datetime) -> int:
         if status.why or scored is None or (status.key, scored.fingerprint) not in released:
             continue
         if scored.written_at < before:
-            deleted += sum(delete_journal(lake.store, f"{table.name}/{status.key}") for table in (DIALOGUES, SCORED))
+            for scope in (f"{table.name}/{status.key}" for table in (DIALOGUES, SCORED)):
+                deleted += delete_journal(lake.store, scope)
+                delete_ledger(lake.store, scope)
     return deleted
 
 

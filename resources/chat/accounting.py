@@ -58,7 +58,7 @@ class UsageAccount:
 
     def add_replayed(self, scope: str, key: bytes, model: str, completion: Completion) -> None:
         """Count a completion from the journal, and what it took unless the sums include it already."""
-        self.add(scope, replayed=1)
+        self.add(scope, replayed=1, batched=int(completion.batch))
         if not self._is_first(scope, key):
             return
         prompt_tokens, completion_tokens = completion.prompt_tokens, completion.completion_tokens
@@ -66,7 +66,9 @@ class UsageAccount:
             scope,
             replayed_prompt_tokens=prompt_tokens,
             replayed_completion_tokens=completion_tokens,
-            replayed_cost=self._cost(model, prompt_tokens, completion_tokens, completion.cached_tokens),
+            replayed_cost=self._cost(
+                model, prompt_tokens, completion_tokens, completion.cached_tokens, batch=completion.batch
+            ),
         )
 
     def _is_first(self, scope: str, key: bytes) -> bool:
@@ -76,9 +78,12 @@ class UsageAccount:
         counted.add(key)
         return True
 
-    def _cost(self, model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
-        price = self._prices.get(model)
-        return price.cost(prompt_tokens, completion_tokens, cached_tokens=cached_tokens) if price else 0.0
+    def _cost(
+        self, model: str, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0, *, batch: bool = False
+    ) -> float:
+        if price := self._prices.get(model):
+            return price.cost(prompt_tokens, completion_tokens, cached_tokens=cached_tokens, batch=batch)
+        return 0.0
 
     def add_completion(
         self, scope: str, key: bytes, role: str, model: str, completion: Completion, latency: float, moment: float

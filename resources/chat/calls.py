@@ -42,6 +42,7 @@ class Completion:
     replayed: bool  # from the journal: nothing was paid now
     cached_tokens: int = 0  # of the prompt, from the provider's cache
     reasoning_tokens: int = 0  # of the completion, where the server counts them
+    batch: bool = False  # answered in a provider's batch, at the price of batches
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Usage:
 
     calls: int = 0  # completions that were paid for
     replayed: int = 0  # completions taken from the journal
+    batched: int = 0  # of the replayed ones, those that were answered in a provider's batch
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0  # a part of the prompt tokens
@@ -95,6 +97,10 @@ class EndpointUnreachable(EndpointUnusable):
     """The endpoint did not answer several attempts. It may later."""
 
 
+class AwaitingBatch(Exception):
+    """This call goes into a provider's batch: its dialogue is continued by a later run. The run goes on."""
+
+
 class BudgetSpent(Exception):
     """The run's budget in tokens or money is spent. Every usable answer that was paid for is in the journal."""
 
@@ -116,6 +122,7 @@ class Chat(Protocol):
 
         Raises:
             CallFailed: set the dialogue aside.
+            AwaitingBatch: leave the dialogue to a later run; only where the engine was opened with batches.
             EndpointUnusable, BudgetSpent: stop the run and keep what it has.
         """
         ...

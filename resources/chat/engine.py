@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from resources.chat.accounting import UsageAccount
+from resources.chat.batches.waves import Waves
 from resources.chat.budget import Budget, Spending
 from resources.chat.calls import BudgetSpent, Call, Completion, EndpointUnusable, Usage
 from resources.chat.endpoint_client import ChatRequest, EndpointClient, machine_slots
@@ -44,6 +45,7 @@ class ChatEngine:
         run: Dagster's run, for the record of what was paid.
         retries: how failed calls are sent again.
         settings: times and sizes.
+        batches: let calls of roles of mode `batch` wait for a provider's batch, see `submit`; else they are asked live.
         on_connect: called when an endpoint is first used, after its client library is imported. A program can freeze
             there what is loaded (`gc.freeze`), so that garbage collections take less time.
 
@@ -63,6 +65,7 @@ class ChatEngine:
         run: str | None = None,
         retries: RetryPolicy | None = None,
         settings: EngineSettings | None = None,
+        batches: bool = False,
         on_connect: Callable[[], None] | None = None,
     ) -> None:
         self._on_connect = on_connect
@@ -74,7 +77,12 @@ class ChatEngine:
         self._retries = retries or RetryPolicy()
         played = profile.roles if roles is None else roles
         self._slots = _process_slots(profile, played, self._settings.spare_descriptors)
-        self._journals = ScopeJournals(store, self._settings)
+        self._waves = Waves(profile, store, self._budget, self._spending, run or "") if batches else None
+        self._journals = (
+            ScopeJournals(store, self._settings, self._waves.open)
+            if self._waves
+            else ScopeJournals(store, self._settings)
+        )
         self._log = SpendingLog(store, run or "")
         self._account = UsageAccount(profile.prices, self._spending, self._log, self._settings.latency_sample)
         self._saving: asyncio.Task[None] | None = None
@@ -105,6 +113,8 @@ class ChatEngine:
                 await asyncio.wait([connecting])
                 if not connecting.cancelled() and connecting.exception() is None:
                     await connecting.result().close()
+        if kind is None and self._waves and self._waves.budget_spent:
+            raise self._waves.budget_spent
 
     async def _save_spending_regularly(self) -> None:
         while True:
@@ -138,6 +148,7 @@ class ChatEngine:
         """See `Chat.complete`. A second call of the same key waits for the first and takes its answer.
 
         Raises:
+            AwaitingBatch: the call goes into a batch; see `submit`.
             StoreError: the journal cannot be written; nothing more is paid for.
         """
         role_model = self._profile.roles[call.role]
@@ -154,9 +165,22 @@ class ChatEngine:
             if kept is not None and (replayed := decode_completion(kept)) is not None:
                 self._account.add_replayed(scope, key, role_model.model, replayed)
                 return replayed
-            return await self._obtain(ChatRequest(call, role_model, scope, body, key, opened.journal), opened)
+            request = ChatRequest(call, role_model, scope, body, key, opened.journal)
+            if self._waves:
+                self._waves.check(request)
+            return await self._obtain(request, opened)
         finally:
             opened.users -= 1
+
+    async def submit(self, scope: str) -> str:
+        """Submit the calls of a scope that wait for a batch, once no more are made; says what it waits for.
+
+        Raises:
+            EndpointUnusable, StoreError: the provider does not take the batches, or the lake cannot be written.
+        """
+        assert self._waves is not None  # noqa: S101 - nothing waits without batches
+        self._account.take(scope)  # what this run paid is replayed by the run that writes the partition
+        return await asyncio.to_thread(self._waves.submit, scope)
 
     async def _obtain(self, request: ChatRequest, opened: OpenScope) -> Completion:
         """The completion from the endpoint, announced to calls of the same key while it is obtained."""

@@ -25,13 +25,17 @@ SUFFIXES = (".jsonl", ".journal")  # a later format would have a name such as .j
 OUTAGE_SECONDS = 300.0
 
 
-def scope_folder(scope: str) -> str:
-    """The folder of a scope's journal: `scenario_dialogues/debate|orca_math-0003` has
-    `_journal/scenario_dialogues/debate/orca_math-0003`."""
+def scope_path(scope: str) -> str:
+    """A scope as a path: `scenario_dialogues/debate|orca_math-0003` is `scenario_dialogues/debate/orca_math-0003`."""
     parts = [quote(part, safe=" =+@") for part in scope.replace("|", "/").split("/")]
     if not all(part and not part.startswith(".") for part in parts):
         raise ValueError(f"{scope!r} is not a scope: its parts between / and | must not be empty or start with a dot")
-    return "/".join([FOLDER, *parts])
+    return "/".join(parts)
+
+
+def scope_folder(scope: str) -> str:
+    """The folder of a scope's journal, such as `_journal/scenario_dialogues/debate/orca_math-0003`."""
+    return f"{FOLDER}/{scope_path(scope)}"
 
 
 class _LocalFile:

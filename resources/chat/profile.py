@@ -38,6 +38,26 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 PROFILES = Path(__file__).parent / "profiles"
 
 
+class BatchLimits(Configuration):
+    """How batches of an endpoint are cut and for how long they are tried. The defaults are OpenAI's limits."""
+
+    requests: int = Field(default=50_000, ge=1, description="Most requests of one batch.")
+    bytes: int = Field(default=200_000_000, ge=1, description="Most bytes of a batch's file.")
+    queued_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most prompt tokens of one model in open batches, at four characters per token; what is over waits "
+        "until a batch ends. A queue that the provider refuses as full is waited for without it too.",
+    )
+    completion_window: str = Field(default="24h", pattern=r"^[0-9]+[hd]$", description="How long a batch may take.")
+    live_after_hours: float = Field(
+        default=72.0,
+        ge=0,
+        description="A call that failed in a batch is asked live once it was first submitted so many hours ago; "
+        "before, in the next batch, three times at most.",
+    )
+
+
 class Endpoint(Configuration):
     """An OpenAI-compatible server, or the embedded one, with our own limits."""
 
@@ -82,6 +102,7 @@ class Endpoint(Configuration):
         description="`false` for models without a system role: the text then begins the first user message.",
     )
     model_file: str | None = Field(default=None, description="Embedded only: a GGUF file; by default the included one.")
+    batches: BatchLimits = Field(default=BatchLimits(), description="Limits of batches, for roles of mode `batch`.")
     extra_body: dict[str, object] = Field(
         default_factory=dict,
         description="Further fields of every request, for servers that want them; null removes a field.",
@@ -254,11 +275,23 @@ def _missing_parts(data: Mapping[str, Any], needed: Mapping[str, str]) -> list[s
     if _value_of(data.get("embedder"), "kind") == "openai":
         users["embedder"] = _value_of(data["embedder"], "endpoint") or ""
     known = ", ".join(sorted(map(str, endpoints)))
-    return _missing_roles(roles, needed) + [
+    without_batches = [
+        f"roles.{role}.mode: endpoint {_value_of(model, 'endpoint')!r} has no batches: they need a server with "
+        "/v1/files and /v1/batches, of kind `openai` and not at an address of an Azure deployment; use `live`"
+        for role, model in roles.items()
+        if _value_of(model, "mode") == "batch" and _has_no_batches(endpoints.get(_value_of(model, "endpoint")))
+    ]
+    unknown = [
         f"{user}.endpoint: unknown endpoint {endpoint!r}; known: {known}"
         for user, endpoint in users.items()
         if isinstance(endpoint, str) and endpoint not in endpoints
     ]
+    return [*without_batches, *_missing_roles(roles, needed), *unknown]
+
+
+def _has_no_batches(endpoint: object) -> bool:
+    address = str(_value_of(endpoint, "base_url"))
+    return _value_of(endpoint, "kind") not in (None, "openai") or "/openai/deployments/" in address
 
 
 def _value_of(entry: object, name: str) -> object:

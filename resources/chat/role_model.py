@@ -8,6 +8,10 @@ from pydantic import Field, model_validator
 from resources.configuration import Configuration
 
 
+def _is_live(value: object) -> bool:
+    return value == "live"
+
+
 def _is_none(value: object) -> bool:
     return value is None  # a field of a later version: it enters identities only where it is set
 
@@ -50,6 +54,12 @@ class RoleModel(Configuration):
 
     endpoint: str = Field(description="A key of `endpoints`.")
     model: str = Field(min_length=1, description="The model's name at the endpoint.")
+    mode: Literal["live", "batch"] = Field(
+        default="live",
+        exclude_if=_is_live,
+        description="`batch`: dialogues and verdicts ask this role in the provider's batches, at their price, and wait "
+        "for the answers. Other stages ask it live.",
+    )
     temperature: float | None = Field(
         default=None,
         ge=0,

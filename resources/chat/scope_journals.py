@@ -27,10 +27,19 @@ class OpenScope:
 
 
 class ScopeJournals:
-    """Opens journals, saves them regularly where the store is remote, and closes those no longer in use."""
+    """Opens journals, saves them regularly where the store is remote, and closes those no longer in use.
 
-    def __init__(self, store: Store, settings: EngineSettings) -> None:
+    Args:
+        store: the lake.
+        settings: times and sizes.
+        before_loading: called with a scope, in a thread, before its journal is read.
+    """
+
+    def __init__(
+        self, store: Store, settings: EngineSettings, before_loading: Callable[[str], None] = lambda scope: None
+    ) -> None:
         self._store = store
+        self._before_loading = before_loading
         self._settings = settings
         self._scopes: dict[str, OpenScope] = {}
         self._flushing = asyncio.Lock()
@@ -60,7 +69,7 @@ class ScopeJournals:
             await opened.loaded.wait()
         opened = self._scopes[scope] = OpenScope(ScopeJournal(self._store, scope, self._settings.outage_seconds))
         try:
-            await run_in_daemon_thread(opened.journal.load)
+            await run_in_daemon_thread(lambda: self._load(scope, opened.journal))
         except BaseException:
             del self._scopes[scope]
             raise
@@ -69,6 +78,10 @@ class ScopeJournals:
         if opened.journal.damaged:
             logger.warning("%s: %d damaged journal records were skipped", scope, opened.journal.damaged)
         return opened
+
+    def _load(self, scope: str, journal: ScopeJournal) -> None:
+        self._before_loading(scope)
+        journal.load()
 
     async def wait_for_room(self, journal: ScopeJournal) -> None:
         """Wait while too many answers are only in memory.

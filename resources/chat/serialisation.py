@@ -71,6 +71,7 @@ def journal_key(endpoint: str, body: bytes, call: Call) -> bytes:
 def encode_completion(completion: Completion) -> bytes:
     """What the journal keeps of a completion: JSON text without line breaks."""
     parts = {name: count for name in TOKEN_PARTS if (count := getattr(completion, name))}
+    batch = {"batch": True} if completion.batch else {}
     return json.dumps(
         {
             "text": completion.text,
@@ -79,6 +80,7 @@ def encode_completion(completion: Completion) -> bytes:
             "prompt_tokens": completion.prompt_tokens,
             "completion_tokens": completion.completion_tokens,
             **parts,
+            **batch,
         },
         ensure_ascii=False,
         separators=(",", ":"),
@@ -104,6 +106,7 @@ def decode_completion(record: bytes) -> Completion | None:
             completion_tokens=bounded_count(fields["completion_tokens"]) or 0,
             replayed=True,
             **{name: bounded_count(fields.get(name)) or 0 for name in TOKEN_PARTS},
+            batch=fields.get("batch") is True,
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

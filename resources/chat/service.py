@@ -102,12 +102,15 @@ class ChatService:
         return ChatService(profile, self._store, self._budget, self._retries, self._lease, self._on_connect)
 
     @asynccontextmanager
-    async def engine(self, roles: Sequence[str] | None = None, run: str | None = None) -> AsyncIterator[ChatEngine]:
+    async def engine(
+        self, roles: Sequence[str] | None = None, run: str | None = None, *, batches: bool = False
+    ) -> AsyncIterator[ChatEngine]:
         """An engine for these roles. Model servers are leased when first called, so a replay starts none.
 
         Args:
             roles: what will be played; by default every role of the profile.
             run: whose budget it draws on; without one the engine has a budget of its own.
+            batches: the caller lets work wait for batches, see `ChatEngine`.
 
         Raises:
             ConfigurationError: keys that these roles need are not set; the message names them all.
@@ -124,6 +127,7 @@ class ChatService:
                 spending=_spending_of(run) if run else None,
                 run=run,
                 retries=self._retries,
+                batches=batches,
                 on_connect=self._on_connect,
             ) as engine:
                 yield engine

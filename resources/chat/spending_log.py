@@ -47,14 +47,15 @@ class SpendingLog:
     Args:
         store: the lake.
         run: Dagster's run, if there is one.
+        name: of the file, where it is to replace one that was written before; by default it is a new one.
     """
 
-    def __init__(self, store: Store, run: str = "") -> None:
+    def __init__(self, store: Store, run: str = "", name: str | None = None) -> None:
         self._store = store
         self._run = run
         self._rows: dict[tuple[date, str, str, str, bool], Spent] = {}
         self._saving = threading.Lock()
-        self._path = f"{FOLDER}/{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.json"
+        self._path = f"{FOLDER}/{name or f'{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}'}.json"
         self.unsaved = False
 
     def add(self, scope: str, role: str, model: str, counts: Mapping[str, float], *, batch: bool = False) -> None:

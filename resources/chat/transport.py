@@ -6,7 +6,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -60,22 +60,14 @@ class Connection:
         )
         self._timeout = endpoint.timeout_seconds
         self._redactor = Redactor(key)
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip", **endpoint.headers}
-        header = endpoint.key_header or (AZURE_HEADER if AZURE_PATH in parts.path else None)
-        if key and header:
-            headers[header] = key
-        elif key:
-            headers["Authorization"] = f"Bearer {key}"
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
         self._client = openai.DefaultAioHttpClient(
-            headers=headers,
+            headers=headers | request_headers(endpoint, parts, key),
             limits=httpx2.Limits(
                 max_connections=endpoint.max_concurrency, max_keepalive_connections=endpoint.max_concurrency
             ),
             timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
-            follow_redirects=False,
-            trust_env=False,  # its own reading of the environment knows no loopback
-            proxy=_proxy(parts),
-            verify=_certificates() if parts.scheme == "https" else False,  # loading takes a tenth of a second
+            **client_options(parts),
         )
 
     async def post(self, path: str, body: bytes, limit: int = BODY_BYTES) -> Reply:
@@ -110,6 +102,28 @@ class Connection:
     async def close(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+
+
+def request_headers(endpoint: Endpoint, parts: SplitResult, key: str | None) -> dict[str, str]:
+    """The headers of the profile, and the key in the header that the endpoint takes it in."""
+    header = endpoint.key_header or (AZURE_HEADER if AZURE_PATH in parts.path else None)
+    if key is None:
+        return dict(endpoint.headers)
+    return endpoint.headers | ({header: key} if header else {"Authorization": f"Bearer {key}"})
+
+
+def client_options(parts: SplitResult) -> dict[str, Any]:
+    """How clients of an address connect.
+
+    Raises:
+        UnusableReply: the proxy or the certificate file that the environment names cannot be used.
+    """
+    return {
+        "follow_redirects": False,
+        "trust_env": False,  # the library's own reading of the environment knows no loopback
+        "proxy": _proxy(parts),
+        "verify": _certificates() if parts.scheme == "https" else False,  # loading takes a tenth of a second
+    }
 
 
 async def _bounded_body(response: "httpx2.Response", limit: int) -> bytes:

@@ -157,6 +157,7 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
     sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
     assert set(sensors) == {
         "release_when_enough",
+        "continue_after_batches",
         "report_failures",
         "end_dead_runs",
         "register_shards",

@@ -122,8 +122,8 @@ class Night:
 
     def keys(self, request: RunRequest) -> list[str]:
         """Keys of the partitions of a requested run, as Dagster resolves them."""
-        if request.partition_key:
-            return [request.partition_key]
+        if single := request.tags.get("dagster/partition"):
+            return [single]
         ends = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
         return list(
             dialogue_partitions(NAMES).get_partition_keys_in_range(
@@ -185,7 +185,7 @@ def test_missing_failed_and_stale_partitions_are_launched_and_current_ones_are_n
     night.make("analogy|sums-0001", gate="failed")
     night.make("error_correction|sums-0001", stale=True)
     requests, _ = night.tick()
-    assert {request.partition_key: request.tags["master/due"] for request in requests} == {
+    assert {request.tags["dagster/partition"]: request.tags["master/due"] for request in requests} == {
         "debate|sums-0000": "1 missing",
         "analogy|sums-0001": "1 failed",
         "error_correction|sums-0001": "1 stale",
@@ -310,7 +310,7 @@ def test_an_interrupted_tick_requests_its_own_runs_again_and_no_others(night: Ni
     night.plan(0)
     (first, *_), _ = night.tick(partitions=1)
     tick = {"scheduled_execution_time": FIRST_NIGHT.isoformat(), "run_key": str(first.run_key)}
-    night.add_run(DagsterRunStatus.STARTED, partition=str(first.partition_key), schedule_name=NIGHTLY, **tick)
+    night.add_run(DagsterRunStatus.STARTED, partition=first.tags["dagster/partition"], schedule_name=NIGHTLY, **tick)
     assert [request.run_key for request in night.tick()[0]] == [first.run_key]
 
 

@@ -1,0 +1,64 @@
+"""Open batches for people: what is open and since when, and a wait until one of them ends."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assets.framework.ui_metadata import counted
+from master_dagster.settings import Deployment
+from resources.chat.batches.collection import ended_batches
+from resources.chat.batches.ledger import Ledger, all_ledgers
+from resources.chat.calls import EndpointUnreachable
+from resources.lake.store import Store
+
+POLL_SECONDS = 30.0
+
+
+def open_batches(store: Store) -> list[dict[str, Any]]:
+    """One row per open batch of a lake, the oldest first: id, scope, endpoint, model, requests, since, reserved."""
+    rows = [
+        {
+            "batch": batch.id,
+            "scope": ledger.scope,
+            "endpoint": batch.endpoint,
+            "model": batch.model,
+            "requests": len(batch.requests),
+            "since": batch.submitted_at.isoformat(timespec="seconds"),
+            "at_most": batch.reserved_cost,
+        }
+        for ledger in all_ledgers(store)
+        for batch in ledger.open
+    ]
+    return sorted(rows, key=lambda row: str(row["since"]))
+
+
+def batches_line(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The open batches in one sentence: `2 batches with 500 requests are open, the oldest since … (at most $1.20)`."""
+    requests, cost = sum(row["requests"] for row in rows), sum(row["at_most"] for row in rows)
+    batches = counted(len(rows), "batch").replace("batchs", "batches")
+    since = str(rows[0]["since"])[:16].replace("T", " ")
+    return (
+        f"{batches} with {counted(requests, 'request')} {'is' if len(rows) == 1 else 'are'} open, the oldest since "
+        f"{since} UTC (at most ${cost:,.2f})"
+    )
+
+
+def wait_for_batch(deployment: Deployment) -> None:
+    """Wait until one of the open batches of the profile's endpoints ends; nothing where none is open.
+
+    Raises:
+        EndpointUnusable: a provider refuses to say what became of its batches.
+    """
+    store, profile = deployment.lake().store, deployment.profile
+    ledgers = [ledger for ledger in all_ledgers(store) if _concerns(ledger, deployment)]
+    while ledgers:
+        try:
+            if ended_batches(profile, store, ledgers):
+                return
+        except EndpointUnreachable:
+            pass  # a batch takes hours: the next look may reach it
+        time.sleep(POLL_SECONDS)
+
+
+def _concerns(ledger: Ledger, deployment: Deployment) -> bool:
+    return any(batch.endpoint in deployment.profile.endpoints for batch in ledger.open)

@@ -1,0 +1,177 @@
+"""The answers of ended batches, on their way from the provider into the journal."""
+
+import logging
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from resources.chat.accounting import TOKENS
+from resources.chat.batches.ledger import (
+    Batch,
+    Failed,
+    Ledger,
+    change_ledger,
+    now,
+    only_process,
+    queued_tokens,
+    read_ledger,
+    removing,
+    setting_id,
+)
+from resources.chat.batches.provider import BatchProvider, SeenBatch
+from resources.chat.calls import CallFailed
+from resources.chat.journal import ScopeJournal
+from resources.chat.profile import Profile
+from resources.chat.replies import AttemptFailed, Reply, Throttled, UnusableReply, read_completion
+from resources.chat.serialisation import encode_completion
+from resources.chat.server_errors import raise_for_status
+from resources.chat.spending_log import SpendingLog
+from resources.lake.store import Store
+
+SETTLE_SECONDS = 15.0  # in which a batch whose creation was sent shows up at its provider
+OTHER_HOST = timedelta(hours=1)  # after which a process of another machine is no longer about to create its batch
+
+logger = logging.getLogger(__name__)
+
+
+def collect(profile: Profile, store: Store, scope: str) -> Ledger:
+    """Read the answers of ended batches into the journal of the scope, and return the ledger of what is left.
+
+    An answer whose key the journal has already is ignored. What ended without an answer is asked again. Batches of
+    endpoints that the profile does not have stay as they are.
+
+    Raises:
+        EndpointUnreachable, EndpointUnusable: a provider does not say what became of its batches.
+        StoreError: the lake cannot be read or written.
+    """
+    if not read_ledger(store, scope).open:
+        return read_ledger(store, scope)
+    with only_process(store, scope):
+        ledger = read_ledger(store, scope)
+        journal = ScopeJournal(store, scope)
+        journal.load()
+        for name, batches in _by_endpoint(profile, ledger.open).items():
+            with BatchProvider(name, profile.endpoints[name]) as provider:
+                seen = provider.find(batches)
+                for batch in batches:
+                    state = seen.get(batch.mark)
+                    if state is None and _never_created(batch):
+                        logger.warning("%s: a batch of %d requests was never created", scope, len(batch.requests))
+                        change_ledger(store, scope, removing(batch.mark))
+                    elif state and state.ended:
+                        queued = queued_tokens(store) if state.queue_full else Counter()
+                        alone = queued[name, batch.model] <= batch.prompt_tokens
+                        change = _Collection(profile, batch, state, journal).read(provider, store, scope, alone=alone)
+                        change_ledger(store, scope, change)
+                    elif state and batch.id is None:
+                        change_ledger(store, scope, setting_id(batch.mark, state.id))
+        return read_ledger(store, scope)
+
+
+def ended_batches(profile: Profile, store: Store, ledgers: Sequence[Ledger]) -> set[str]:
+    """The marks of open batches that ended at their providers, or were never created. Collects nothing.
+
+    Raises:
+        EndpointUnreachable, EndpointUnusable: a provider does not answer.
+    """
+    ended: set[str] = set()
+    for name, batches in _by_endpoint(profile, [batch for ledger in ledgers for batch in ledger.open]).items():
+        with BatchProvider(name, profile.endpoints[name]) as provider:
+            seen = provider.find(batches)
+        for batch in batches:
+            state = seen.get(batch.mark)
+            if state.ended if state else _never_created(batch):
+                ended.add(batch.mark)
+    return ended
+
+
+class _Collection:
+    """The answers of one ended batch on their way into the journal and the record of what was paid."""
+
+    def __init__(self, profile: Profile, batch: Batch, seen: SeenBatch, journal: ScopeJournal) -> None:
+        self._prices, self._batch, self._seen, self._journal = profile.prices, batch, seen, journal
+        self._refused: set[str] = set()
+
+    def read(self, provider: BatchProvider, store: Store, scope: str, *, alone: bool) -> Callable[[Ledger], None]:
+        """Journal every usable answer; returns the change of the ledger. All is in the lake then.
+
+        Where other batches filled the queue, so that this one is not `alone`, its refusal is no try of its requests.
+        """
+        # Reading the batch again writes the same file again, so that nothing counts twice.
+        log = SpendingLog(store, self._batch.run, name=f"batch-{self._batch.mark}")
+        seen: set[str] = set()
+        for line in provider.replies(self._seen):
+            if line.reply is not None and line.key in self._batch.requests and line.key not in seen:
+                seen.add(line.key)
+                role = self._batch.requests[line.key].role
+                log.add(scope, role, self._batch.model, self._read_line(line.key, line.reply), batch=True)
+        self._journal.close()
+        log.save()
+        refused = self._refused
+        left = {key for key in self._batch.requests if not self._journal.get(bytes.fromhex(key))}
+        if left:
+            logger.warning(
+                "batch %s is %s: %d of %d requests have no answer and are asked again%s",
+                self._seen.id,
+                self._seen.status,
+                len(left),
+                len(self._batch.requests),
+                f" ({self._seen.errors})" if self._seen.errors else "",
+            )
+        counted = alone or not self._seen.queue_full
+        return lambda ledger: self._settle(ledger, left, refused, counted)
+
+    def _read_line(self, name: str, reply: Reply) -> dict[str, float]:
+        """Journal one answer, unless the journal has one to the same request; what it took, as fields of `Spent`."""
+        key = bytes.fromhex(name)
+        try:
+            raise_for_status(reply, self._batch.endpoint)
+            completion = read_completion(reply, self._batch.requests[name].characters)
+        except (CallFailed, UnusableReply):
+            self._refused.add(name)
+            return {}
+        except Throttled:
+            return {}
+        except AttemptFailed as failed:
+            prompt, written = failed.tokens
+            took = {"prompt_tokens": prompt, "completion_tokens": written, "wasted": int(failed.wasted)}
+            return took | {"cost": self._cost(prompt, written)}
+        if not self._journal.get(key):
+            self._journal.append(key, encode_completion(replace(completion, batch=True)))
+        took = {field: getattr(completion, field) for field in TOKENS}
+        cost = self._cost(completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens)
+        return took | {"calls": 1, "cost": cost}
+
+    def _cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        price = self._prices.get(self._batch.model)
+        return price.cost(prompt_tokens, completion_tokens, cached_tokens=cached_tokens, batch=True) if price else 0.0
+
+    def _settle(self, ledger: Ledger, left: set[str], refused: set[str], counted: bool) -> None:
+        removing(self._batch.mark)(ledger)
+        ledger.queue_full = self._seen.queue_full
+        for key in left:
+            failed = ledger.failed.setdefault(key, Failed(since=self._batch.submitted_at))
+            failed.tries += counted
+            failed.refused |= key in refused
+        for key in self._batch.requests.keys() - left:
+            ledger.failed.pop(key, None)
+
+
+def _never_created(batch: Batch) -> bool:
+    """Whether a batch that its provider does not know will not be created any more. Call it as the only process."""
+    age = now() - batch.submitted_at
+    return batch.id is None and age >= (
+        timedelta(seconds=SETTLE_SECONDS) if batch.host == platform.node() else OTHER_HOST
+    )
+
+
+def _by_endpoint(profile: Profile, batches: Sequence[Batch]) -> dict[str, list[Batch]]:
+    found: defaultdict[str, list[Batch]] = defaultdict(list)
+    for batch in batches:
+        if batch.endpoint in profile.endpoints:
+            found[batch.endpoint].append(batch)
+        else:
+            logger.warning("batch %s is of endpoint %r, which the profile does not have", batch.id, batch.endpoint)
+    return dict(found)

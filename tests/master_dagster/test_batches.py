@@ -1,0 +1,145 @@
+"""The graph with roles in batches: the same release as live, waiting partitions, and the sensor that continues them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster import AssetKey, DagsterInstance, RunRequest, build_sensor_context
+
+from assets.framework.run_report import WAITING_TAG
+from assets.seeds.mirror import mirror_shards
+from master_dagster import batches as master_batches
+from master_dagster.automation.batches import batches_sensor
+from master_dagster.automation.nightly import partitions_awaiting_batches
+from master_dagster.batches import batches_line, open_batches
+from master_dagster.graph import build_definitions
+from master_dagster.steps import materialise_plans, materialise_release, run_step
+from resources.chat.batches import collection
+from resources.chat.batches.ledger import all_ledgers, now
+from resources.chat.service import ChatService
+from resources.lake.published_folders import read_latest
+from tests.batch_server import BatchServer
+from tests.sample_project import FinishedProject, SampleProject
+from tests.shipped_scenarios import NAMES
+
+SHARD = "sums-0000"
+KEYS = [f"{name}|{SHARD}" for name in NAMES]
+BOTH = ["scenario_dialogues", "scored_dialogues"]
+
+
+@pytest.fixture
+def server(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServer]:
+    monkeypatch.setattr(master_batches, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(collection, "SETTLE_SECONDS", 0.0)
+    server = BatchServer(project.endpoint)
+    server.start()
+    yield server
+    server.stop()
+
+
+def in_batches(project: SampleProject, server: BatchServer, *live: str) -> SampleProject:
+    """The project with every role but these in batches of the server."""
+    path = Path(project.settings.profile)
+    profile = yaml.safe_load(path.read_text())
+    profile["endpoints"]["hosted"] = profile["endpoints"]["fake"]
+    profile["endpoints"]["fake"] = {"base_url": server.base_url}
+    profile["embedder"]["endpoint"] = "hosted"
+    for name, role in profile["roles"].items():
+        role["mode"] = "live" if name in live else "batch"
+    path.write_text(yaml.safe_dump(profile))
+    return replace(project, settings=project.settings)
+
+
+def step(project: SampleProject, instance: DagsterInstance, assets: Sequence[str] = BOTH) -> bool:
+    return run_step(build_definitions(project.deployment), instance, assets, [KEYS[0], KEYS[-1]])
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("live", [(), ("weak_student", "debater_a", "debater_b")], ids=["all", "mixed"])
+def test_the_graph_in_batches_ends_in_the_release_of_live_calls(
+    live: tuple[str, ...],
+    finished: FinishedProject,
+    project: SampleProject,
+    server: BatchServer,
+    instance: DagsterInstance,
+) -> None:
+    deployment = in_batches(project, server, *live).deployment
+    definitions = build_definitions(deployment)
+    materialise_plans(deployment, definitions, instance)
+    materialise_release(deployment, definitions, instance)
+    ours, theirs = (
+        read_latest(lake.store, "boost_qa") for lake in (deployment.lake(), finished.project.deployment.lake())
+    )
+    assert ours
+    assert theirs
+    assert ours["id"] == theirs["id"]
+    assert set(server.requests.values()) == {1}
+    assert {body["model"] for body in server.live} <= set(live)
+
+
+def test_a_waiting_partition_is_observed_and_not_materialised_and_nothing_follows_it(
+    planned_project: SampleProject, server: BatchServer, instance: DagsterInstance
+) -> None:
+    project = in_batches(planned_project, server)
+    mirror_shards(project.deployment.lake(), instance)
+    assert step(project, instance)
+    (run,) = instance.get_runs()
+    assert (run.is_success, run.tags[WAITING_TAG]) == (True, "batches")
+    assert instance.get_materialized_partitions(AssetKey("scenario_dialogues")) == set()
+    assert instance.get_materialized_partitions(AssetKey("scored_dialogues")) == set()
+    observed = instance.fetch_observations(AssetKey("scenario_dialogues"), limit=10).records
+    words = {
+        str(one.partition_key): str(one.asset_observation.metadata["waits"].value)
+        for one in observed
+        if one.asset_observation
+    }
+    assert set(words) == set(KEYS)
+    assert all(text.startswith("waits for") and "in 1 batch since" in text for text in words.values())
+    rows = open_batches(project.deployment.lake().store)
+    assert batches_line(rows).startswith(f"{len(rows)} batches with 12 requests are open, the oldest since 20")
+    assert partitions_awaiting_batches(project.deployment.lake(), now()) == set(KEYS)
+
+
+def tick(project: SampleProject, instance: DagsterInstance) -> list[RunRequest] | str:
+    ours = project.deployment
+    resources: dict[str, Any] = {
+        "lake": ours.lake(),
+        "chat": ChatService(ours.profile, ours.lake().store),
+        "scenarios": ours.scenarios,
+        "prompts": ours.prompts,
+        "quality_rules": ours.quality_rules,
+    }
+    repository = build_definitions(ours).get_repository_def()
+    with build_sensor_context(instance=instance, resources=resources, repository_def=repository) as context:
+        result = batches_sensor(ours.profile, 10).evaluate_tick(context)
+    return list(result.run_requests or []) or str(result.skip_message)
+
+
+def test_the_sensor_launches_partitions_whose_batches_ended_once_for_each_state(
+    planned_project: SampleProject, server: BatchServer, instance: DagsterInstance
+) -> None:
+    project = in_batches(planned_project, server)
+    mirror_shards(project.deployment.lake(), instance)
+    assert "none can go on" in str(tick(project, instance))
+    server.plan = ("in_progress", "in_progress", "completed")
+    step(project, instance)
+    assert str(tick(project, instance)).startswith("3 partitions wait for batches")
+    while isinstance(launched := tick(project, instance), str):
+        pass
+    again = tick(project, instance)
+    assert [one.run_key for one in launched] == [one.run_key for one in again if not isinstance(one, str)]
+    assert {one.tags["dagster/partition"] for one in launched} == set(KEYS)
+    step(project, instance)
+    assert str(tick(project, instance)).startswith("3 partitions wait")
+    assert len(all_ledgers(project.deployment.lake().store)) == 3
+
+
+@pytest.mark.parametrize(("live", "status"), [((), "RUNNING"), (("all",), "STOPPED")])
+def test_the_sensor_is_on_where_a_role_is_in_batches(
+    live: tuple[str, ...], status: str, project: SampleProject, server: BatchServer
+) -> None:
+    profile = project.deployment.profile if live else in_batches(project, server).deployment.profile
+    assert batches_sensor(profile, 10).default_status.value == status

@@ -1,0 +1,217 @@
+"""Calls of a role in batches are submitted once, collected once, and asked again where they have no answer."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from resources.chat.batches.ledger import change_ledger
+from resources.chat.batches.waves import Wanted, split_wave
+from resources.chat.budget import Budget
+from resources.chat.calls import BudgetSpent, EndpointUnusable
+from resources.chat.journal import ScopeJournal
+from resources.chat.profile import BatchLimits
+from tests.resources.chat.batches.conftest import SCOPE
+
+if TYPE_CHECKING:
+    from tests.resources.chat.batches.conftest import WavesSetup
+
+LIST, CREATE, UPLOAD = ("GET", "/batches"), ("POST", "/batches"), ("POST", "/files")
+
+
+def calls(waves: "WavesSetup", number: int = 4) -> list[Any]:
+    return [waves.call(one) for one in range(number)]
+
+
+def test_a_wave_is_submitted_collected_and_replayed(waves: "WavesSetup") -> None:
+    asked = calls(waves)
+    assert waves.run(*asked) == [None] * 4
+    assert waves.server.bodies()[0]["messages"] == [{"role": "user", "content": "What is 0 + 0?"}]
+    answers = waves.run_until_done(*asked)
+    assert [one.text for one in answers] == [f"A complete answer to: What is {n} + {n}?" for n in range(4)]
+    assert set(waves.server.requests.values()) == {1}
+    assert (waves.server.live, waves.ledger.open, waves.ledger.failed) == ([], [], {})
+
+
+def test_answers_of_batches_are_counted_at_the_price_of_batches(waves: "WavesSetup") -> None:
+    waves.run_until_done(*calls(waves, 2))
+    usage = waves.usage
+    assert (usage.calls, usage.replayed, usage.batched) == (0, 2, 2)
+    assert usage.replayed_cost == 2 * (10 + 5) * 0.5
+
+
+def test_live_roles_are_answered_while_others_wait(waves: "WavesSetup") -> None:
+    live, batched = waves.run(waves.call(role="weak_student"), waves.call(1))
+    assert live is not None
+    assert batched is None
+    assert len(waves.server.live) == 1
+
+
+@pytest.mark.parametrize("again", [1, 3])
+def test_open_batches_are_not_submitted_again(waves: "WavesSetup", again: int) -> None:
+    waves.server.plan = ("in_progress",) * 20
+    for _ in range(1 + again):
+        assert waves.run(*calls(waves)) == [None] * 4
+    assert len(waves.server.batches) == 1
+    assert waves.run(waves.call(), profile=waves.profile({"mode": "live"})) == [None]
+
+
+@pytest.mark.parametrize(
+    ("what", "submissions"),
+    [(CREATE, 1), (UPLOAD, 1), (LIST, 1), (("GET", "/files/file-1/content"), 1)],
+    ids=["create", "upload", "list", "answers"],
+)
+def test_a_lost_response_leads_to_no_second_submission(
+    waves: "WavesSetup", what: tuple[str, str], submissions: int
+) -> None:
+    waves.server.lose.append(what)
+    waves.run_until_done(*calls(waves))
+    assert waves.server.lose == []
+    assert set(waves.server.requests.values()) == {submissions}
+    assert set(waves.server.answered.values()) == {1}
+
+
+@pytest.mark.parametrize("status", ["expired", "cancelled"])
+def test_what_ended_without_an_answer_goes_into_the_next_batch(waves: "WavesSetup", status: str) -> None:
+    waves.server.plan = (status,)
+    waves.run(*calls(waves))
+    waves.server.plan = ("completed",)
+    assert len(waves.run_until_done(*calls(waves))) == 4
+    assert waves.server.live == []
+    assert set(waves.server.answered.values()) == {1}
+    assert sorted(waves.server.requests.values()) == [1, 1, 2, 2]
+
+
+def test_a_batch_cancelled_by_hand_is_asked_again(waves: "WavesSetup") -> None:
+    waves.server.plan = ("in_progress",) * 20
+    waves.run(*calls(waves))
+    waves.server.cancel()
+    waves.server.plan = ("completed",)
+    waves.run_until_done(*calls(waves))
+    assert set(waves.server.answered.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("line", "live"),
+    [
+        ({"response": {"status_code": 400, "body": {"error": {"message": "bad request", "code": "bad"}}}}, 1),
+        ({"response": {"status_code": 500, "body": {"error": {"message": "oops", "code": "server_error"}}}}, 0),
+        ({"response": {"status_code": 200, "body": {"choices": []}}}, 0),
+        ({"error": {"code": "x", "message": "y"}}, 0),
+    ],
+    ids=["refused", "server error", "no answer", "not executed"],
+)
+def test_a_request_that_fails_is_asked_in_the_next_batch_and_a_refused_one_live(
+    waves: "WavesSetup", line: dict[str, Any], live: int
+) -> None:
+    waves.server.fate = lambda _, place: line if place == 1 else None
+    waves.run(*calls(waves))
+    waves.server.fate = None
+    waves.run_until_done(*calls(waves))
+    assert len(waves.server.live) == live
+    assert set(waves.server.requests.values()) == ({1} if live else {1, 2})
+
+
+def test_what_three_batches_do_not_answer_is_asked_live(waves: "WavesSetup") -> None:
+    waves.server.plan = ("expired",)
+    waves.server.fate = lambda *_: {"error": {"code": "batch_expired", "message": "late"}}
+    assert waves.run_until_done(waves.call()) != []
+    assert (len(waves.server.batches), len(waves.server.live)) == (3, 1)
+
+
+def test_past_the_deadline_what_failed_is_asked_live(waves: "WavesSetup") -> None:
+    waves.server.plan = ("expired",)
+    profile = waves.profile(live_after_hours=48)
+    waves.run(*calls(waves), profile=profile)
+
+    def make_old(ledger: Any) -> None:
+        for batch in ledger.open:
+            batch.submitted_at -= timedelta(hours=49)
+
+    change_ledger(waves.store, SCOPE, make_old)
+    waves.run_until_done(*calls(waves), profile=profile)
+    assert (len(waves.server.batches), len(waves.server.live)) == (1, 2)
+
+
+@pytest.mark.parametrize("queued", [None, 100], ids=["learned", "configured"])
+def test_a_full_queue_is_waited_for(waves: "WavesSetup", queued: int | None) -> None:
+    other = "scenario_dialogues/debate|demo-0001"
+    profile = waves.profile(queued_tokens=queued)
+    waves.server.plan = ("in_progress",) * 50
+    waves.run(*calls(waves, 2), profile=profile)
+    if queued is None:
+        waves.server.plan, waves.server.errors = ("failed",), ({"code": "token_limit_exceeded", "message": "full"},)
+    mine = [waves.call(number) for number in (7, 8)]
+    for _ in range(3):
+        assert waves.run(*mine, profile=profile, scope=other) == [None, None]
+    assert len(waves.server.batches) == (2 if queued is None else 1)
+    waves.server.cancel()
+    waves.server.plan, waves.server.errors = ("completed",), ()
+    waves.run(*calls(waves, 2), profile=waves.profile({"mode": "live"}))  # nothing is open then
+    waves.run_until_done(*mine, profile=profile, scope=other)
+    assert len(waves.server.live) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "sizes"),
+    [
+        ({"requests": 3}, [3, 3, 1]),
+        ({"bytes": 220}, [2, 2, 2, 1]),
+        ({"bytes": 1}, [1] * 7),
+        ({"queued_tokens": 10}, [5, 2]),
+        ({}, [7]),
+    ],
+)
+def test_a_wave_is_split_by_the_limits_of_the_provider(limits: dict[str, int], sizes: list[int]) -> None:
+    wanted = [Wanted(f"{number}", "judge", "hosted", "tiny", b'{"a": 1}', 0.0) for number in range(7)]
+    assert [len(chunk) for chunk in split_wave(wanted, BatchLimits(**limits))] == sizes
+
+
+def test_each_part_of_a_wave_is_a_batch_of_its_own(waves: "WavesSetup") -> None:
+    profile = waves.profile(requests=3)
+    waves.run(*calls(waves, 7), profile=profile)
+    assert [len(batch.requests) for batch in waves.ledger.open] == [3, 3, 1]
+    waves.run_until_done(*calls(waves, 7), profile=profile)
+
+
+def test_a_budget_counts_what_is_submitted(waves: "WavesSetup") -> None:
+    asked = calls(waves, 6)
+    reserved = 64  # at least the longest answer
+    with pytest.raises(BudgetSpent):
+        waves.run(*asked, budget=Budget(tokens=3 * reserved))
+    assert len(waves.server.requests) in (2, 3)
+    while len(waves.server.requests) < 6:
+        try:
+            waves.run(*asked, budget=Budget(tokens=3 * reserved))
+        except BudgetSpent:
+            continue
+    waves.run_until_done(*asked)
+    assert set(waves.server.requests.values()) == {1}
+
+
+def test_an_answer_to_what_the_journal_has_is_ignored(waves: "WavesSetup") -> None:
+    waves.run(*calls(waves, 1))
+    (key,) = waves.ledger.submitted
+    journal = ScopeJournal(waves.store, SCOPE)
+    journal.load()
+    kept = b'{"text":"kept","finish_reason":"stop","prompt_tokens":1,"completion_tokens":1}'
+    journal.append(bytes.fromhex(key), kept)
+    journal.close()
+    waves.server.plan = ("completed",)
+    (answer,) = waves.run_until_done(waves.call())
+    assert answer.text == "kept"
+
+
+def test_a_provider_that_refuses_batches_is_named_without_the_key(
+    waves: "WavesSetup", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret-12345")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-other")
+    waves.server.refuse[UPLOAD] = (401, "Incorrect API key provided: sk-secret-12345")
+    profile = waves.profile()
+    hosted = profile.endpoints["hosted"].model_copy(update={"api_key_env": "SOME_KEY", "headers": {"X-Title": "t"}})
+    with pytest.raises(EndpointUnusable, match=r"refuses batches \(HTTP 401.*\[key\]"):
+        waves.run(waves.call(), profile=profile.model_copy(update={"endpoints": {"hosted": hosted}}))
+    sent = waves.server.headers[-1]
+    assert (sent["authorization"], sent["x-title"]) == ("Bearer sk-secret-12345", "t")
+    assert "openai-organization" not in sent
