@@ -25,6 +25,8 @@ from assets.dialogues import checks as dialogues_checks
 from assets.evaluation import checks as evaluation_checks
 from assets.evaluation.assets import benchmark_asset
 from assets.framework.partitions import dialogue_partitions, sources, tunings
+from assets.hub_publication.assets import hub_assets
+from assets.hub_publication.checks import hub_checks
 from assets.judge_calibration import checks as calibration_checks
 from assets.judge_calibration.assets import judge_calibration
 from assets.quality import assets as quality
@@ -84,6 +86,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
         training_sets.gradient_features,
         training_sets.training_sets_asset(StaticPartitionsDefinition(variant_names)),
         checkpoint_asset(tuned),
+        *hub_assets(settings.hub, tuned),
         benchmark_asset(tuned),
         experiment_report,
         browser.dialogue_browser,
@@ -106,6 +109,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
             *report_checks.CHECKS,
             *browser_checks.CHECKS,
             *review_checks.CHECKS,
+            *hub_checks(settings.hub),
         ],
         jobs=[
             dialogues_and_scores,

@@ -122,4 +122,5 @@ def dagster_resources(deployment: Deployment) -> dict[str, Any]:
         "training": deployment.training,
         "benchmarks": deployment.benchmarks,
         "serving": deployment.served,
+        "hub": settings.hub,
     }

@@ -18,6 +18,7 @@ from assets.dialogues.load_scenarios import SETS, STANDARD, load_scenarios
 from assets.evaluation.configuration import BENCHMARK_KINDS, Benchmarks, load_benchmarks
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
+from assets.hub_publication.configuration import HUB_ID, HubConfiguration
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.prompts import SHIPPED, load_prompts
 from assets.quality.rubric import check_rubrics
@@ -160,6 +161,22 @@ class Settings(BaseSettings):
         gt=0,
         description="Hours after which the UI calls the latest release late: the freshness policy of `boost_qa`.",
     )
+    hub_repository: str | None = Field(
+        default=None,
+        description="Dataset repository on the Hugging Face hub for releases: `namespace/name`. It switches on "
+        "the asset `published_release` ([Publish on the hub](hub.md)); the token is read from `HF_TOKEN`.",
+    )
+    hub_model_prefix: str | None = Field(
+        default=None,
+        description="Model repositories for adapters: `namespace/name`, to which `-<base>-<variant>` is added. It "
+        "switches on the asset `published_adapters`.",
+    )
+    hub_private: bool = Field(default=True, description="Whether a repository that is created is private.")
+    hub_delete_withdrawn: bool = Field(
+        default=False,
+        description="Whether a release that withdraws rows of retracted seeds also deletes the history of the dataset "
+        "repository: its earlier commits, tags and large files. It cannot be undone.",
+    )
     ui_hosts: str = Field(
         default="",
         description="Host names, separated by commas, under which browsers open the UI beside localhost. Requests with "
@@ -177,6 +194,13 @@ class Settings(BaseSettings):
             ScheduleDefinition(job_name="any", cron_schedule=value)
         except DagsterInvalidDefinitionError:
             raise ValueError("should be a cron expression of five fields, such as '0 2 * * *'") from None
+        return value
+
+    @field_validator("hub_repository", "hub_model_prefix")
+    @classmethod
+    def _repository_has_a_namespace(cls, value: str | None) -> str | None:
+        if value is not None and not HUB_ID.fullmatch(value):
+            raise ValueError("should be namespace/name, of letters, digits, '-', '_' and '.'")
         return value
 
     @field_validator("alert_webhook")
@@ -223,6 +247,16 @@ class Settings(BaseSettings):
     def nightly_limits(self) -> NightlyLimits:
         """The limits of one nightly tick."""
         return NightlyLimits(self.nightly_partitions, self.nightly_tokens, self.nightly_usd, self.nightly_tries)
+
+    @property
+    def hub(self) -> HubConfiguration:
+        """The repositories on the Hugging Face hub."""
+        return HubConfiguration(
+            repository=self.hub_repository,
+            model_prefix=self.hub_model_prefix,
+            private=self.hub_private,
+            delete_withdrawn=self.hub_delete_withdrawn,
+        )
 
     @model_validator(mode="after")
     def _storage_fits(self) -> Self:

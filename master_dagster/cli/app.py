@@ -179,12 +179,16 @@ def ui(
     serve(host, port)
 
 
-@app.command(epilog="Example: master-dagster publish")
-def publish() -> None:
+@app.command(epilog="Examples: master-dagster publish;  master-dagster publish --hub")
+def publish(
+    hub: Annotated[
+        bool, typer.Option("--hub", help="Push the release to the Hugging Face hub too, to MASTER_HUB_REPOSITORY.")
+    ] = False,
+) -> None:
     """Make a release of the accepted dialogues that exist."""
     from master_dagster.cli.run import publish
 
-    publish()
+    publish(hub)
 
 
 @app.command(epilog="Example: master-dagster train --base smollm2-135m --variant boost_qa --variant ori")

@@ -10,6 +10,7 @@ from rich.table import Table as RichTable
 from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.scenarios.scenario import Scenarios
+from assets.hub_publication.configuration import PUBLISHED_RELEASE
 from assets.quality.partition_status import scores_of_dialogues
 from assets.quality.schema import SCORED
 from assets.quality.summary import reasons_text
@@ -22,6 +23,7 @@ from master_dagster.settings_folder import PROJECT, settings_folder
 from master_dagster.steps import materialise_plans, materialise_release, open_instance, run_step
 from master_dagster.terminal import confirm, console
 from resources.configuration import ConfigurationError
+from resources.hub import hub_address
 from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 
@@ -98,17 +100,25 @@ def show_reasons(scores: pl.DataFrame) -> None:
         console.print(f"Reasons of rejection, by number of dialogues: {reasons_text(reasons)}.", markup=False)
 
 
-def publish() -> None:
+def publish(hub: bool) -> None:
     """Make a release of the accepted dialogues that exist, and print where it is.
 
+    Args:
+        hub: push it to the Hugging Face hub too.
+
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: a setting is wrong, or none names a repository on the hub.
         StepFailed: names the first cause, such as a gate that did not pass.
     """
     deployment = load_deployment()
+    repository = deployment.settings.hub_repository
+    if hub and not repository:
+        raise ConfigurationError("--hub: no repository is named; set MASTER_HUB_REPOSITORY=namespace/name")
     with open_instance() as instance:
-        run_step(build_definitions(deployment), instance, ["boost_qa"], None)
+        run_step(build_definitions(deployment), instance, ["boost_qa", *([PUBLISHED_RELEASE] if hub else [])], None)
     show_release(deployment.lake())
+    if hub:
+        console.print(f"On the hub: {hub_address()}/datasets/{repository}", soft_wrap=True, markup=False)
 
 
 def show_release(lake: Lake) -> None:

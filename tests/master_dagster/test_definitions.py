@@ -175,5 +175,25 @@ def test_leftovers_are_deleted_weekly_by_default_where_the_lake_is_on_s3(
     assert schedule.default_status.value == status
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "found"),
+    [
+        ("published_release", {"hub_repository": "team/data"}, ("releases", "none", "boost_qa", "complete")),
+        ("published_adapters", {"hub_model_prefix": "team/model"}, ("training", "base and variant", "checkpoints", "")),
+    ],
+)
+def test_an_asset_of_the_hub_exists_where_its_repository_is_named(
+    name: str, settings: dict[str, str], found: tuple[str, ...]
+) -> None:
+    made, key = build_definitions(load_deployment(Settings(_env_file=None, **settings))), AssetKey(name)
+    assert {one.to_user_string() for one in made.resolve_asset_graph().get_all_asset_keys()} == {*ASSETS, name}
+    spec, definition = made.resolve_assets_def(name).specs_by_key[key], made.resolve_assets_def(name)
+    upstream = " ".join(dependency.asset_key.to_user_string() for dependency in spec.deps)
+    checks = " ".join(check.name for check in made.resolve_asset_graph().get_check_keys_for_assets({key}))
+    assert (spec.group_name, partitions(definition.partitions_def), upstream, checks) == found
+    assert all([spec.description, spec.owners, spec.kinds, spec.code_version])
+    Definitions.validate_loadable(made)
+
+
 def test_everything_can_be_loaded_and_bound() -> None:
     Definitions.validate_loadable(definitions())

@@ -300,7 +300,7 @@ def test_every_line_of_the_example_names_a_setting_and_is_valid(monkeypatch: pyt
         line[1:] for line in (PROJECT / ".env.example").read_text().splitlines() if line[:1] == "#" and "=" in line
     ]
     for name, _, value in (line.partition("=") for line in lines if not line.startswith(" ")):
-        assert name == "OPENAI_API_KEY" or name.removeprefix("MASTER_").lower() in Settings.model_fields
+        assert name in ("OPENAI_API_KEY", "HF_TOKEN") or name.removeprefix("MASTER_").lower() in Settings.model_fields
         if value:
             monkeypatch.setenv(name, value)
     assert Settings(_env_file=None).asset_tags == {"cost-center": "nlp"}  # type: ignore[call-arg]

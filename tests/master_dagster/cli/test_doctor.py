@@ -18,6 +18,7 @@ from resources.lake.tables import Lake
 from resources.model_servers.embedded.weights import require_libraries
 from tests.command_line import output_of, run_command
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
+from tests.hub_server import HubServer
 from tests.s3_proxy import S3Proxy
 from tests.sample_project import question
 
@@ -228,3 +229,25 @@ def test_findings_are_lines_with_remedies(project: Path, capsys: Output) -> None
     assert f"fault   instance   DAGSTER_HOME names {project}/.dagster, which is no folder\n" in shown
     assert f"→ mkdir -p {project}/.dagster\n" in shown
     assert "A run would fail: 1 fault." in shown
+
+
+@pytest.mark.parametrize(
+    ("token", "endpoint", "status", "message"),
+    [
+        (None, None, "fault", "HF_TOKEN is not set"),
+        ("hf_only_reads", None, "fault", "can only read"),
+        ("hf_writes_here", "http://127.0.0.1:9", "fault", "the connection to http://127.0.0.1:9 failed"),
+        ("hf_writes_here", None, "ok", "accepts the token of ann"),
+    ],
+)
+def test_the_hub_is_asked_where_a_repository_is_named(
+    token: str | None, endpoint: str | None, status: str, message: str, project: Path, capsys: Output
+) -> None:
+    server = HubServer()
+    os.environ["MASTER_HUB_REPOSITORY"] = "team/boost-qa"
+    os.environ.pop("HF_TOKEN", None)
+    os.environ |= {"HF_ENDPOINT": endpoint or server.address, **({"HF_TOKEN": token} if token else {})}
+    _, result = diagnose(capsys)
+    server.stop()
+    (finding,) = [finding for finding in result["findings"] if finding["check"] == "hub"]
+    assert (finding["status"], message in finding["message"]) == (status, True)

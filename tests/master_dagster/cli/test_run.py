@@ -120,3 +120,10 @@ def test_a_run_that_fails_before_its_first_step_names_the_cause(
     monkeypatch.delenv("KEY_OF_THE_EMBEDDER", raising=False)
     assert run_command("run", "--yes") == 1
     assert "KEY_OF_THE_EMBEDDER" in output_of(capsys)
+
+
+def test_publish_to_the_hub_without_a_repository_names_the_setting(
+    configured: SampleProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command("publish", "--hub") == 1
+    assert "set MASTER_HUB_REPOSITORY=namespace/name" in output_of(capsys)
