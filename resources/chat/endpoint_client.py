@@ -17,6 +17,7 @@ from resources.chat.replies import AttemptFailed, FormatRefused, Reply, Throttle
 from resources.chat.role_model import RoleModel
 from resources.chat.serialisation import without_response_format
 from resources.chat.server_errors import raise_for_status, rate_limit_pause
+from resources.chat.telemetry import open_telemetry
 from resources.chat.transport import BODY_BYTES, Connection, shown_address
 from resources.runtime_folder import NoRuntimeFolder
 
@@ -90,6 +91,7 @@ class EndpointClient:
         self.answered_at: float | None = None
         self._profile = profile
         self._address = shown_address(address)
+        self._telemetry = open_telemetry()
         self._slots = slots
         self._clock = asyncio.get_running_loop().time
         try:
@@ -119,6 +121,8 @@ class EndpointClient:
         self._sharing.cancel()
         self._share.close()
         await self._connection.close()
+        if self._telemetry:
+            await self._telemetry.flush()
         if self._lost:
             await self._lost.close()
 
@@ -144,6 +148,12 @@ class EndpointClient:
             Throttled, AttemptFailed: it may be sent again.
             CallFailed, EndpointUnusable: it may not.
         """
+        if self._telemetry is None:
+            return await self._send(request)
+        role, scope, model = request.call.role, request.scope, request.role_model
+        return await self._telemetry.observe(self._address, role, scope, model, lambda: self._send(request))
+
+    async def _send(self, request: ChatRequest) -> Completion:
         model, tokens = request.role_model.model, self.expected_tokens(request)
         body = without_response_format(request.body) if model in self._refuses_format else request.body
         try:
