@@ -22,13 +22,18 @@ from resources.lake.store import Store
 from resources.training_jobs.job import ATTEMPT, FOLDER, LAKE_ROOT, SPECIFICATION, attempt_folder
 
 PROJECT = Path(__file__).parents[1]
-ROW = pa.schema(
-    {
-        "conversations": pa.list_(pa.struct({"from": pa.string(), "value": pa.string()})),
-        "system": pa.string(),
-        "trains": pa.list_(pa.bool_()),
-    }
-)
+MESSAGES = pa.list_(pa.struct({"role": pa.string(), "content": pa.string()}))
+SCHEMAS = {
+    "conversation": pa.schema(
+        {
+            "conversations": pa.list_(pa.struct({"from": pa.string(), "value": pa.string()})),
+            "system": pa.string(),
+            "trains": pa.list_(pa.bool_()),
+        }
+    ),
+    "preference": pa.schema(dict.fromkeys(("prompt", "chosen", "rejected"), MESSAGES)),
+    "labelled": pa.schema({"prompt": MESSAGES, "completion": MESSAGES, "label": pa.bool_()}),
+}
 RECIPE = {
     "learning_rate": 1e-2,
     "batch_size": 2,
@@ -46,6 +51,36 @@ def conversation(*texts: str, trains: Sequence[bool] | None = None, system: str 
     turns = [{"from": ("human", "gpt")[place % 2], "value": text} for place, text in enumerate(texts)]
     flags = [turn["from"] == "gpt" for turn in turns] if trains is None else list(trains)
     return {"conversations": turns, "system": system, "trains": flags}
+
+
+def pair(question: str, chosen: str, rejected: str) -> Row:
+    """A preference pair."""
+    answers = {
+        name: [{"role": "assistant", "content": text}] for name, text in (("chosen", chosen), ("rejected", rejected))
+    }
+    return {"prompt": [{"role": "user", "content": question}], **answers}
+
+
+def labelled(question: str, answer: str, *, good: bool) -> Row:
+    """An answer with its label."""
+    completion = [{"role": "assistant", "content": answer}]
+    return {"prompt": [{"role": "user", "content": question}], "completion": completion, "label": good}
+
+
+def pairs(first: int, count: int) -> list[Row]:
+    """Easy pairs."""
+    return [
+        pair(f"What is {number} plus one?", f"{number} plus one is {number + 1}.", f"It is {number}.")
+        for number in range(first, first + count)
+    ]
+
+
+def labelled_answers(first: int, count: int) -> list[Row]:
+    """Easy answers, good and bad by turns."""
+    return [
+        labelled(f"What is {number} plus one?", f"It is {number + number % 2}.", good=bool(number % 2))
+        for number in range(first, first + count)
+    ]
 
 
 def sums(first: int, count: int) -> list[Row]:
@@ -72,13 +107,15 @@ class Workplace:
         train: Sequence[Row],
         validation: Sequence[Row] = (),
         base: BaseModel | None = None,
+        form: str = "conversation",
         **recipe: Any,
     ) -> Specification:
         """Write data and specification; recipe keys as in the YAML file."""
         splits = {"train": train, "validation": validation}
-        files = {split: (self._write(split, rows),) for split, rows in splits.items() if rows}
+        files = {split: (self._write(split, rows, form),) for split, rows in splits.items() if rows}
         data = TrainingData(
             variant="ori",
+            form=form,
             id=hashlib.sha256(json.dumps(splits, default=list).encode()).hexdigest()[:16],
             release="release",
             rows={split: len(rows) for split, rows in splits.items() if rows},
@@ -88,9 +125,9 @@ class Workplace:
         self.store.put(f"{specification.folder}/{SPECIFICATION}", json_bytes(specification.model_dump(mode="json")))
         return specification
 
-    def _write(self, split: str, rows: Sequence[Row]) -> DataFile:
+    def _write(self, split: str, rows: Sequence[Row], form: str) -> DataFile:
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=ROW), sink)
+        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS[form]), sink)
         data = sink.getvalue().to_pybytes()
         digest = hashlib.sha256(data).hexdigest()
         path = f"training_sets/ori/{digest[:8]}/data/{split}-00000.parquet"

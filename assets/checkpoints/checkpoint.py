@@ -8,11 +8,12 @@ from typing import Any
 import polars as pl
 from pandera.errors import SchemaErrors
 
+from assets.boost_qa.forms import CONVERSATION, LABELLED, PREFERENCE, VERIFIABLE
 from assets.checkpoints.schema import METRICS
 from assets.framework.partitions import UNTUNED
 from assets.framework.publication import Manifest, Publication, PublicationRun, wrong_files
 from assets.training_programs import fine_tuning
-from assets.training_programs.recipe import BaseModel, Recipe, Training
+from assets.training_programs.recipe import BaseModel, Method, Recipe, Training
 from assets.training_programs.specification import (
     FORMAT,
     HOME,
@@ -27,6 +28,13 @@ from resources.lake.tables import Lake
 from resources.training_jobs.job import TrainingJob
 
 USED_SPLITS = ("train", "validation")
+FORM_OF: Mapping[Method, str] = {"sft": CONVERSATION.name, "dpo": PREFERENCE.name, "kto": LABELLED.name}
+ROWS = {
+    CONVERSATION.name: "conversations",
+    PREFERENCE.name: "preference pairs",
+    LABELLED.name: "labelled answers",
+    VERIFIABLE.name: "verifiable questions",
+}
 
 
 class CheckpointError(RuntimeError):
@@ -66,15 +74,16 @@ def specification_for(lake: Lake, training: Training, base: BaseModel, variant: 
         CheckpointError: it has too few rows, or its files are not what its manifest says.
     """
     made = TRAINING_SETS.latest(lake, variant)
-    data = training_data(made)
-    refuse_few_rows(data, training.recipe)
+    data, recipe = training_data(made), training.recipe_of(base.name, variant)
+    refuse_other_form(data, recipe)
+    refuse_few_rows(data, recipe)
     wrong = wrong_files(lake, made.data_folder, [file for split in USED_SPLITS for file in _files_of(made, split)])
     if wrong:
         named = ", ".join(f"{fault['file']} {fault['fault']}" for fault in wrong[:5])
         raise CheckpointError(
             f"the training set {variant!r} ({data.id}) in {made.data_folder} is damaged: {named}; restore these files"
         )
-    return specify(base, variant, training.recipe_of(base.name), data, image)
+    return specify(base, variant, recipe, data, image)
 
 
 def training_data(made: TrainingSet) -> TrainingData:
@@ -89,7 +98,12 @@ def training_data(made: TrainingSet) -> TrainingData:
         if rows.get(split)
     }
     return TrainingData(
-        variant=made.variant, id=made.id, release=made.manifest["release"], rows=dict(rows), files=files
+        variant=made.variant,
+        form=made.manifest.get("form", CONVERSATION.name),
+        id=made.id,
+        release=made.manifest["release"],
+        rows=dict(rows),
+        files=files,
     )
 
 
@@ -97,13 +111,29 @@ def _files_of(made: TrainingSet, split: str) -> list[Mapping[str, Any]]:
     return [file for file in made.data_files if file["path"].startswith(f"data/{split}-")]
 
 
+def refuse_other_form(data: TrainingData, recipe: Recipe) -> None:
+    """Raise CheckpointError where the recipe's method cannot train on such rows."""
+    methods = {form: method for method, form in FORM_OF.items()}
+    if data.form == FORM_OF[recipe.method]:
+        return
+    advice = (
+        f"set variants.{data.variant}.method to {methods[data.form]} in the training file"
+        if data.form in methods
+        else "it is for reinforcement learning with another trainer: docs/train-on-it.md"
+    )
+    raise CheckpointError(
+        f"the recipe of {data.variant!r} has method {recipe.method}, which trains on {ROWS[FORM_OF[recipe.method]]}; "
+        f"the training set has {ROWS[data.form]}: {advice}"
+    )
+
+
 def refuse_few_rows(data: TrainingData, recipe: Recipe) -> None:
     """Raise CheckpointError where there is too little to train on."""
     count = data.rows.get("train", 0)
     if count < recipe.minimum_rows:
         raise CheckpointError(
-            f"the training set {data.variant!r} of release {data.release} has {count} conversations to train on, the "
-            f"recipe wants at least {recipe.minimum_rows}; release more dialogues, or lower recipe.minimum_rows"
+            f"the training set {data.variant!r} of release {data.release} has {count} {ROWS[data.form]} to train on, "
+            f"the recipe wants at least {recipe.minimum_rows}; release more dialogues, or lower minimum_rows"
         )
 
 

@@ -3,16 +3,18 @@
 No Dagster here: the program that runs where the GPU is reads the same models.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from resources.configuration import Configuration, load_configuration, shipped_or_path
+from resources.configuration import Configuration, describe_faults, load_configuration, shipped_or_path
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 TEMPLATES = Path(__file__).parent / "fine_tuning" / "templates"
 EMBEDDED = "embedded"
+Method = Literal["sft", "dpo", "kto"]
 ALIKE_OVER_SEEDS = ("model", "revision", "template", "context_tokens")
 
 
@@ -33,8 +35,18 @@ class Lora(Configuration):
 
 
 class Recipe(Configuration):
-    """Supervised fine-tuning with LoRA. Defaults are the paper's where it gives any (METHOD: fine-tuning)."""
+    """How a model is tuned. Defaults are the paper's where it gives any (METHOD: fine-tuning)."""
 
+    method: Method = Field(
+        default="sft",
+        description="`sft`: supervised fine-tuning on conversations (paper). `dpo`: preference pairs, as the training "
+        "set `dpo` has them. `kto`: answers labelled good or bad, as `kto` has them.",
+    )
+    beta: float = Field(
+        default=0.1, gt=0, description="Of `dpo` and `kto`: how strongly the base model holds the tuned one (ours)."
+    )
+    desirable_weight: float = Field(default=1.0, gt=0, description="Of `kto`: weight of good answers (ours).")
+    undesirable_weight: float = Field(default=1.0, gt=0, description="Of `kto`: weight of bad answers (ours).")
     epochs: float = Field(default=2, gt=0, description="Times through the training split (paper).")
     learning_rate: float = Field(default=1e-4, gt=0, lt=1, description="Peak learning rate (paper).")
     batch_size: int = Field(default=2, ge=1, description="Conversations in one forward pass on one device (paper).")
@@ -51,7 +63,12 @@ class Recipe(Configuration):
     optimizer: Literal["adamw_torch", "adamw_torch_fused"] = Field(default="adamw_torch", description="AdamW (paper).")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's weight decay (ours).")
     max_gradient_norm: float = Field(default=1.0, gt=0, description="Gradients are clipped to this norm (ours).")
-    lora: Lora = Field(default=Lora(), description="The adapter.")
+    lora: Lora | None = Field(
+        default=Lora(), description="The adapter; `null` tunes all weights, which takes about eight times the memory."
+    )
+    quantization: Literal["nf4"] | None = Field(
+        default=None, description="`nf4`: the base model in 4 bits under the adapter (QLoRA); needs a GPU of NVIDIA."
+    )
     max_tokens: int = Field(
         default=2048,
         ge=16,
@@ -80,12 +97,25 @@ class Recipe(Configuration):
         return self.effective_batch // (self.batch_size * self.processes)
 
     @model_validator(mode="after")
-    def _batches_divide(self) -> Self:
-        if self.effective_batch % (self.batch_size * self.processes):
-            raise ValueError(
-                f"effective_batch {self.effective_batch} should be a multiple of batch_size × processes "
-                f"({self.batch_size} × {self.processes})"
-            )
+    def _fits(self) -> Self:
+        whole = self.batch_size * self.processes
+        faults = {
+            f"effective_batch {self.effective_batch} should be a multiple of batch_size × processes "
+            f"({self.batch_size} × {self.processes})": self.effective_batch % whole,
+            f"packing joins conversations, and method {self.method} has none: set it to false": self.packing
+            and self.method != "sft",
+            "method kto compares the answers of one batch: set batch_size to 2 or more": self.method == "kto"
+            and self.batch_size < 2,
+            "quantization keeps the base model in 4 bits, which only an adapter can tune: set lora": self.quantization
+            and self.lora is None,
+            "merge adds the adapter to the base model's weights, which quantization rounds: set one of them alone": (
+                self.quantization and self.merge
+            ),
+            "merge adds an adapter to the base model, and lora is null: set it to false": self.merge
+            and self.lora is None,
+        }
+        if found := [fault for fault, present in faults.items() if present]:
+            raise ValueError("; ".join(found))
         return self
 
 
@@ -130,6 +160,11 @@ class Training(Configuration):
 
     bases: tuple[ConfiguredBase, ...] = Field(description="Base models, one partition each.")
     recipe: Recipe = Field(default=Recipe(), description="How each of them is tuned.")
+    variants: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="The keys of the recipe that differ for a training set, by its name: "
+        "`dpo: {method: dpo, learning_rate: 5.0e-6}`.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -141,10 +176,24 @@ class Training(Configuration):
             for base in self.bases
             if self.recipe.max_tokens > base.context_tokens
         ]
+        faults += self._variant_faults()
         faults += self._seed_faults()
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _variant_faults(self) -> list[str]:
+        longest = min((base.context_tokens for base in self.bases), default=0)
+        faults = []
+        for variant, changes in self.variants.items():
+            try:
+                recipe = changed(self.recipe, changes)
+            except ValidationError as error:
+                faults += [f"variants.{variant}.{fault}" for fault in describe_faults(error, Recipe)]
+                continue
+            if longest and recipe.max_tokens > longest:
+                faults.append(f"variants.{variant}.max_tokens {recipe.max_tokens} is more than a base model takes")
+        return faults
 
     def _seed_faults(self) -> list[str]:
         by_name = {base.name: base for base in self.bases}
@@ -178,10 +227,16 @@ class Training(Configuration):
         found = {base.name: base for base in self.bases}[name]
         return BaseModel.model_validate(found.model_dump(include=set(BaseModel.model_fields)))
 
-    def recipe_of(self, name: str) -> Recipe:
-        """The recipe with the seed of the base model of that name. Raises KeyError."""
+    def recipe_of(self, name: str, variant: str) -> Recipe:
+        """The recipe for a training set, with the seed of the base model of that name. Raises KeyError."""
         found = {base.name: base for base in self.bases}[name]
-        return self.recipe.model_copy(update={"seed": self._seed(found)})
+        seed = {} if found.seed is None else {"seed": found.seed}
+        return changed(self.recipe, self.variants.get(variant, {}) | seed)
+
+
+def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """A recipe with some keys changed. Raises ValidationError."""
+    return Recipe.model_validate({**recipe.model_dump(), **changes})
 
 
 def load_training(name_or_path: str) -> Training:

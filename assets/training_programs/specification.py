@@ -2,6 +2,7 @@
 
 checkpoints/<base>/<variant>/<id>/    specification.json, attempts/, progress/ (resources.training_jobs.job); at the end
     adapter/               adapter_model.safetensors, adapter_config.json
+    model/                 instead of it, where all weights were tuned: the model's safetensors and config.json
     tokenizer/             with the chat template that it was trained with
     merged/                only if asked: the base with the adapter merged into it
     trainer_state.json     steps, losses
@@ -23,6 +24,8 @@ from resources.identity import stable_hash
 
 HOME = "checkpoints"
 FORMAT = 1
+# Settings that older jobs do not name: with their default they are no part of an id.
+LATER = ("method", "beta", "desirable_weight", "undesirable_weight", "quantization")
 
 
 class DataFile(Configuration):
@@ -34,9 +37,10 @@ class DataFile(Configuration):
 
 
 class TrainingData(Configuration):
-    """The rows to train on, of the form of `assets.boost_qa.schema.RELEASE_ROW`: `conversations` and `trains`."""
+    """The rows to train on, of one of `assets.boost_qa.forms.FORMS`."""
 
     variant: str
+    form: str = "conversation"
     id: str
     release: str  # the id of the release that it was made from
     rows: dict[str, int]  # of each split that is not empty
@@ -68,9 +72,10 @@ class Specification(Configuration):
 
 def specify(base: BaseModel, variant: str, recipe: Recipe, data: TrainingData, image: str) -> Specification:
     """The job that tunes `base` on `data`; the same arguments give the same id, on every machine."""
+    defaults = {name for name in LATER if getattr(recipe, name) == Recipe.model_fields[name].default}
     parts: Mapping[str, Any] = {
         "base": base.model_dump(mode="json", exclude={"name", "context_tokens"}),
-        "recipe": recipe.model_dump(mode="json", exclude={"save_steps", "evaluate_steps", "minimum_rows"}),
+        "recipe": recipe.model_dump(mode="json", exclude={"save_steps", "evaluate_steps", "minimum_rows", *defaults}),
         "variant": variant,
         "data": [data.id, data.release],
         "image": image,

@@ -146,11 +146,15 @@ def load_tokenizer(weights: Weights) -> Any:
     return tokenizer
 
 
-def load_model(weights: Weights, *, bf16: bool, attention: str) -> Any:
-    """Its weights, in bf16 or fp32, on the CPU. Raises TrainingProgramError where they cannot be loaded."""
+def load_model(weights: Weights, *, bf16: bool, attention: str, nf4: bool = False) -> Any:
+    """Its weights, in bf16 or fp32, on the CPU, or in 4 bits on the GPU.
+
+    Raises:
+        TrainingProgramError: they cannot be loaded.
+    """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GgufConfig
 
     # Blocks that stay packed cannot be trained on.
     gguf: dict[str, Any] = (
@@ -158,9 +162,19 @@ def load_model(weights: Weights, *, bf16: bool, attention: str) -> Any:
         if weights.gguf_file
         else {}
     )
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    quantized: dict[str, Any] = {}
+    if nf4:
+        four_bits = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+        quantized = {"quantization_config": four_bits, "device_map": {"": torch.cuda.current_device()}}
     try:
         return AutoModelForCausalLM.from_pretrained(
-            weights.folder, dtype=torch.bfloat16 if bf16 else torch.float32, attn_implementation=attention, **gguf
+            weights.folder, dtype=dtype, attn_implementation=attention, **gguf, **quantized
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise TrainingProgramError(f"the base model cannot be loaded: {error}") from error

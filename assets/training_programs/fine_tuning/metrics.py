@@ -36,7 +36,11 @@ ROW = (
     "tokens_per_second",
     "memory_bytes",
     "mfu",
+    "reward_margin",
+    "reward_accuracy",
 )
+# What TRL logs of preference pairs and labelled answers, and how metrics.jsonl names it.
+REWARDS = {"rewards/margins": "reward_margin", "rewards/accuracies": "reward_accuracy"}
 
 
 class NotFinite(TrainingProgramError):
@@ -171,6 +175,7 @@ class MetricsCallback(TrainerCallback):
             "waiting_seconds": round(self._waiting + self._before.get("waiting_seconds", 0), 3),
             "seconds": round(time.monotonic() - self._started + self._before.get("seconds", 0), 3),
             "seconds_to_first_step": round(self._first_step or 0, 3),
+            **{name: entry[logged] for logged, name in REWARDS.items() if logged in entry},
         }
 
     def _tell(self, entry: Mapping[str, Any], state: TrainerState) -> None:
@@ -225,4 +230,5 @@ def results_of(history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "tokens_per_second": round(speeds, 2),
         "peak_memory_bytes": max(entry["memory_bytes"] for entry in steps),
         "mfu": round(sum(mfus) / len(mfus), 4) if mfus else None,
+        **{name: last[name] for name in REWARDS.values() if name in last},
     }

@@ -84,24 +84,25 @@ def prepare(task: Task, scratch: Path, stop: Stop, reporter: Reporter) -> Prepar
     stop.look()
     tokenizer = load_tokenizer(weights)
     set_chat_template(tokenizer, base.template)
+    files, form = specification.data.files, specification.data.form
     splits = {
-        split: tokenize(read_rows(task.store, specification.data.files.get(split, ())), tokenizer, recipe.max_tokens)
+        split: tokenize(read_rows(task.store, files.get(split, ()), form), tokenizer, recipe.max_tokens, form)
         for split in ("train", "validation")
     }
     _require_rows(specification, splits["train"])
-    if not splits["validation"].input_ids:
+    if not splits["validation"].rows:
         reporter.say("there are no validation rows: training without validation loss")
-    from assets.training_programs.fine_tuning.training import as_dataset
+    from datasets import Dataset
 
     for split, rows in splits.items():
-        if rows.input_ids:
-            as_dataset(rows).save_to_disk(str(scratch / split))
+        if rows.rows:
+            Dataset.from_list(rows.rows).save_to_disk(str(scratch / split))
     tokenizer.save_pretrained(scratch / "tokenizer")
     stop.look()
     resume = saving.resume(task.store, task.folder, weights.identity, scratch / "resume", reporter.say)
     counts = _counts(splits)
     reporter.say(
-        f"{counts['trained_conversations']} conversations of {counts['tokens_an_epoch']} tokens to train on, "
+        f"{counts['trained_conversations']} rows of {counts['tokens_an_epoch']} tokens to train on, "
         f"{sum(counts['left_out'].values())} left out{_named(splits['train'])}"
         + (f"; resuming from {resume.name}" if resume else "")
     )
@@ -111,11 +112,11 @@ def prepare(task: Task, scratch: Path, stop: Stop, reporter: Reporter) -> Prepar
 
 
 def _require_rows(specification: Specification, train: Tokenized) -> None:
-    usable, minimum = len(train.input_ids), specification.recipe.minimum_rows
+    usable, minimum = len(train.rows), specification.recipe.minimum_rows
     if usable < minimum:
         raise TrainingProgramError(
             f"the train split of {specification.data.variant!r} ({specification.data.id}) has {usable} usable "
-            f"conversations, the recipe wants at least {minimum}; left out{_named(train) or ': none'}"
+            f"rows, the recipe wants at least {minimum}; left out{_named(train) or ': none'}"
         )
 
 
@@ -128,8 +129,8 @@ def _named(rows: Tokenized) -> str:
 def _counts(splits: dict[str, Tokenized]) -> dict[str, Any]:
     train = splits["train"]
     return {
-        "trained_conversations": len(train.input_ids),
-        "validation_conversations": len(splits["validation"].input_ids),
+        "trained_conversations": len(train.rows),
+        "validation_conversations": len(splits["validation"].rows),
         "left_out": dict(sorted(train.left_out.items())),
         "tokens_an_epoch": train.tokens,
         "trained_tokens": train.trained_tokens,
@@ -149,7 +150,7 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
     rows = load_from_disk(str(scratch / "train"))
     validation = load_from_disk(str(scratch / "validation")) if (scratch / "validation").exists() else None
     tokenizer = AutoTokenizer.from_pretrained(scratch / "tokenizer")
-    model = training.make_model(prepared.weights, recipe, precision)
+    model = training.make_base(prepared.weights, recipe, precision)
     training.refuse_unknown_tokens(model, rows)
     untrained = training.untrained_tokens(model, tokenizer, specification.base.template)
     if untrained:
@@ -160,19 +161,20 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
     stop.look()
     if heartbeat:
         heartbeat.state = "training"
+    trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, precision, scratch / "run")
     peak = metrics.peak_of_device(metrics.device_name())
+    lengths = [len(row[name]) for name in ("input_ids", "rejected_ids") if name in rows.column_names for row in rows]
     effort = metrics.ModelFlops(
-        metrics.flops_per_token(model, [len(ids) for ids in rows["input_ids"]]),
-        peak * task.processes if peak else None,
+        metrics.flops_per_token(training.model_of(trainer), lengths), peak * task.processes if peak else None
     )
-    callbacks = [
+    for callback in (
         training.StopCallback(stop),
         training.CheckpointCallback(
             task.store if task.first else None, task.folder, prepared.weights.identity, reporter
         ),
         metrics.MetricsCallback(reporter, heartbeat, effort, task.started),
-    ]
-    trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, precision, scratch / "run", callbacks)
+    ):
+        trainer.add_callback(callback)
     state = training.train(trainer, Path(prepared.resume) if prepared.resume else None)
     if state.global_step < state.max_steps:
         stop.look()
@@ -185,8 +187,15 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
     if heartbeat:
         heartbeat.state = "publishing"
     staged = scratch / "staged"
-    _stage_adapter(scratch / "final", staged / "adapter", specification)
-    model = training.with_adapter(training.bare_base(trainer, prepared.weights, recipe, precision), staged / "adapter")
+    if recipe.lora is None:
+        shutil.copytree(
+            scratch / "final", staged / "model", ignore=shutil.ignore_patterns("training_args.bin", "README.md")
+        )
+        model = training.saved_model(staged / "model", recipe, trainer, precision)
+    else:
+        _stage_adapter(scratch / "final", staged / "adapter", specification)
+        base = training.bare_base(trainer, prepared.weights, recipe, precision)
+        model = training.with_adapter(base, staged / "adapter")
     losses = {"reference_loss": reference, "reloaded_loss": training.mean_loss(model, rows, precision)}
     if recipe.merge:
         training.merge(model, staged / "merged")

@@ -1,6 +1,8 @@
-"""Supervised fine-tuning of an adapter with TRL and PEFT, the same in every process."""
+"""Tuning with TRL and PEFT by the recipe's method, the same in every process."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +12,31 @@ import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from transformers import (
+    AutoModelForCausalLM,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+from trl.trainer.base_config import _BaseConfig as TrlConfig
+from trl.trainer.base_trainer import _BaseTrainer as TrlTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.kto_config import KTOConfig
+from trl.trainer.kto_trainer import KTOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from assets.training_programs.fine_tuning import saving
 from assets.training_programs.fine_tuning.base_models import Weights, load_model
-from assets.training_programs.fine_tuning.data import NO_LOSS, Tokenized
+from assets.training_programs.fine_tuning.data import NO_LOSS
 from assets.training_programs.fine_tuning.errors import Stop, TrainingProgramError
 from assets.training_programs.fine_tuning.pipes import Reporter
 from assets.training_programs.fine_tuning.templates import FAMILIES
-from assets.training_programs.recipe import Recipe
+from assets.training_programs.recipe import Method, Recipe
 from resources.lake.store import Store
 
 UNTRAINED = 0.1  # of the median norm of an embedding
@@ -46,6 +62,8 @@ def choose_precision(recipe: Recipe) -> Precision:
     if recipe.precision == "bf16" and not has_bf16:
         device = torch.cuda.get_device_name() if cuda else "the CPU"
         raise TrainingProgramError(f"recipe.precision is bf16, which {device} does not compute; set it to auto or fp32")
+    if recipe.quantization:
+        refuse_quantization(cuda)
     if recipe.attention == "flash_attention_2":
         from transformers.utils.import_utils import is_flash_attn_2_available
 
@@ -54,6 +72,18 @@ def choose_precision(recipe: Recipe) -> Precision:
                 "recipe.attention is flash_attention_2, which is not installed here; set it to sdpa"
             )
     return Precision(cpu=not cuda, bf16=recipe.precision != "fp32" and has_bf16)
+
+
+def refuse_quantization(cuda: bool) -> None:
+    """Raise TrainingProgramError where 4-bit weights cannot be trained under an adapter."""
+    if not cuda:
+        raise TrainingProgramError("recipe.quantization is nf4, which takes a GPU of NVIDIA; set it to null")
+    from transformers.utils.import_utils import is_bitsandbytes_available
+
+    if not is_bitsandbytes_available():
+        raise TrainingProgramError(
+            "recipe.quantization is nf4, which the package bitsandbytes computes; install master-dagster[quantization]"
+        )
 
 
 class CheckpointCallback(TrainerCallback):
@@ -104,36 +134,60 @@ class StopCallback(TrainerCallback):
                 self._stop.ask(int(code), "another process was asked to end")
 
 
-def make_model(weights: Weights, recipe: Recipe, precision: Precision) -> Any:
-    """The base model with a fresh adapter, the same for the same seed.
+def make_base(weights: Weights, recipe: Recipe, precision: Precision) -> Any:
+    """The base model, without an adapter.
 
     Raises:
-        TrainingProgramError: it cannot be loaded, or lacks what the recipe names.
+        TrainingProgramError: it cannot be loaded, or does not take sequences as long as the recipe's.
     """
-    model = load_model(weights, bf16=precision.bf16, attention=recipe.attention)
+    nf4 = recipe.quantization == "nf4"
+    model = load_model(weights, bf16=precision.bf16, attention=recipe.attention, nf4=nf4)
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if longest and recipe.max_tokens > longest:
         raise TrainingProgramError(
             f"recipe.max_tokens {recipe.max_tokens} is more than the base model takes ({longest})"
         )
+    return model
+
+
+def make_model(weights: Weights, recipe: Recipe, precision: Precision) -> Any:
+    """The base model with a fresh adapter, as TRL's trainers make it. Raises as `make_base` does."""
+    model, adapter = make_base(weights, recipe, precision), _adapter(recipe)
+    set_seed(recipe.seed)
+    with _targets_fit():
+        return peft.get_peft_model(model, adapter) if adapter else model
+
+
+@contextmanager
+def _targets_fit() -> Iterator[None]:
+    """Raise TrainingProgramError where the model lacks the modules that `lora.targets` names."""
+    try:
+        yield
+    except ValueError as error:
+        if "target modules" not in str(error).lower():
+            raise
+        raise TrainingProgramError(f"recipe.lora.targets does not fit the base model: {error}") from error
+
+
+def _adapter(recipe: Recipe) -> peft.LoraConfig | None:
+    """The adapter of a recipe; TRL makes it, the same for the same seed."""
+    if recipe.lora is None:
+        return None
     targets = recipe.lora.targets
-    adapter = peft.LoraConfig(
+    return peft.LoraConfig(
         r=recipe.lora.rank,
         lora_alpha=recipe.lora.alpha,
         lora_dropout=recipe.lora.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
     )
-    set_seed(recipe.seed)
-    try:
-        return peft.get_peft_model(model, adapter)
-    except ValueError as error:
-        raise TrainingProgramError(f"recipe.lora.targets does not fit the base model: {error}") from error
 
 
 def refuse_unknown_tokens(model: Any, rows: Dataset) -> None:
     """Raise TrainingProgramError where the tokenizer produces tokens without an embedding in the model."""
-    highest, known = pc.max(pc.list_flatten(rows.data.column("input_ids"))).as_py(), _embeddings(model).shape[0]
+    columns = {"input_ids", "rejected_ids"} & set(rows.column_names)
+    highest = max(pc.max(pc.list_flatten(rows.data.column(name))).as_py() for name in columns)
+    known = _embeddings(model).shape[0]
     if highest >= known:
         raise TrainingProgramError(
             f"the base model has {known} tokens, its tokenizer produces number {highest}: use the model's own tokenizer"
@@ -159,6 +213,13 @@ def _embeddings(model: Any) -> torch.Tensor:
     return weights
 
 
+TRAINERS: dict[Method, tuple[type[TrlTrainer], type[TrlConfig]]] = {
+    "sft": (SFTTrainer, SFTConfig),
+    "dpo": (DPOTrainer, DPOConfig),
+    "kto": (KTOTrainer, KTOConfig),
+}
+
+
 def make_trainer(
     model: Any,
     tokenizer: Any,
@@ -167,21 +228,25 @@ def make_trainer(
     recipe: Recipe,
     precision: Precision,
     folder: Path,
-    callbacks: list[TrainerCallback],
-) -> SFTTrainer:
-    """TRL's trainer, set up as the recipe says.
+) -> TrlTrainer:
+    """TRL's trainer of the recipe's method, with a fresh adapter on the model if the recipe has one.
+
+    The reference of `dpo` and `kto` is the model with its adapter off; without an adapter TRL keeps a second copy.
 
     Args:
-        model: with its adapter.
+        model: the base model.
         tokenizer: for the padding.
-        train: `input_ids` and `labels`.
+        train: rows of `data.tokenize`.
         validation: likewise; None where there is none.
         recipe: see there.
         precision: see there.
         folder: of this machine, for checkpoints.
-        callbacks: in the order in which they are called.
+
+    Raises:
+        TrainingProgramError: the model lacks what the recipe names.
     """
-    arguments = SFTConfig(
+    trainer_class, configuration_class = TRAINERS[recipe.method]
+    arguments = configuration_class(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
@@ -197,9 +262,6 @@ def make_trainer(
         activation_checkpointing_kwargs={"use_reentrant": False},
         bf16=precision.bf16,
         use_cpu=precision.cpu,
-        max_length=recipe.max_tokens if recipe.packing else None,  # else longer ones are left out already
-        packing=recipe.packing,
-        eval_packing=False,
         seed=recipe.seed,
         logging_steps=1,
         logging_nan_inf_filter=False,  # transformers would replace a loss that is NaN by an average
@@ -211,20 +273,41 @@ def make_trainer(
         ddp_find_unused_parameters=False,
         report_to="none",
         disable_tqdm=True,
+        **_of_method(recipe),
     )
-    trainer = SFTTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=train,
-        eval_dataset=validation,
-        processing_class=tokenizer,
-        callbacks=callbacks,
-    )
+    with _targets_fit():
+        trainer = trainer_class(
+            model=model,
+            args=arguments,
+            train_dataset=train,
+            eval_dataset=validation,
+            processing_class=tokenizer,
+            peft_config=_adapter(recipe),
+        )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def train(trainer: SFTTrainer, resume: Path | None) -> TrainerState:
+def model_of(trainer: TrlTrainer) -> torch.nn.Module:
+    """The model that a trainer trains, with its adapter."""
+    model: torch.nn.Module = trainer.model  # type: ignore[assignment]
+    return model
+
+
+def _of_method(recipe: Recipe) -> dict[str, Any]:
+    """The settings that only the trainer of the recipe's method has. Rows that are too long are left out already."""
+    weights = {"desirable_weight": recipe.desirable_weight, "undesirable_weight": recipe.undesirable_weight}
+    match recipe.method:
+        case "sft":
+            longest = recipe.max_tokens if recipe.packing else None
+            return {"max_length": longest, "packing": recipe.packing, "eval_packing": False}
+        case "dpo":
+            return {"max_length": None, "beta": recipe.beta}
+        case "kto":
+            return {"max_length": None, "beta": recipe.beta, **weights}
+
+
+def train(trainer: TrlTrainer, resume: Path | None) -> TrainerState:
     """Train to the last step, or until the job is asked to end.
 
     Args:
@@ -235,7 +318,7 @@ def train(trainer: SFTTrainer, resume: Path | None) -> TrainerState:
         The trainer's state; training is complete where `global_step` is `max_steps`.
     """
     if resume is not None and _is_last(resume):
-        peft.set_peft_model_state_dict(trainer.model, load_file(resume / "adapter_model.safetensors"))
+        _load_weights(trainer.model, resume)
         trainer.state = TrainerState.load_from_json(str(resume / "trainer_state.json"))
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -246,15 +329,21 @@ def train(trainer: SFTTrainer, resume: Path | None) -> TrainerState:
     return state
 
 
+def _load_weights(model: Any, folder: Path) -> None:
+    """Set a model's weights, or its adapter's, to those that were saved."""
+    if isinstance(model, peft.PeftModel):
+        peft.set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
+        return
+    saved: dict[str, torch.Tensor] = {}
+    for file in folder.glob("model*.safetensors"):
+        saved |= load_file(file)
+    model.load_state_dict(saved, strict=False)  # tied weights are saved once
+
+
 def _is_last(checkpoint: Path) -> bool:
     """Whether training was over when it was saved: transformers would take one more step."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     return bool(state["global_step"] >= state["max_steps"])
-
-
-def as_dataset(rows: Tokenized) -> Dataset:
-    """Columns `input_ids` and `labels`."""
-    return Dataset.from_dict({"input_ids": rows.input_ids, "labels": rows.labels})
 
 
 def mean_loss(model: Any, rows: Dataset, precision: Precision) -> float:
@@ -273,16 +362,23 @@ def mean_loss(model: Any, rows: Dataset, precision: Precision) -> float:
     return total / max(1, count)
 
 
-def bare_base(trainer: SFTTrainer, weights: Weights, recipe: Recipe, precision: Precision) -> Any:
+def bare_base(trainer: TrlTrainer, weights: Weights, recipe: Recipe, precision: Precision) -> Any:
     """The base model without its adapter, whole in this process."""
     if trainer.is_fsdp_enabled:
-        return load_model(weights, bf16=precision.bf16, attention=recipe.attention).to(trainer.args.device)
+        return make_base(weights, recipe, precision).to(trainer.args.device)
     return trainer.accelerator.unwrap_model(trainer.model).unload()
 
 
 def with_adapter(base: Any, adapter: Path) -> Any:
     """A base model with a saved adapter loaded onto it."""
     return peft.PeftModel.from_pretrained(base, str(adapter))
+
+
+def saved_model(folder: Path, recipe: Recipe, trainer: TrlTrainer, precision: Precision) -> Any:
+    """A model whose weights were all tuned, loaded from where it was saved."""
+    dtype = torch.bfloat16 if precision.bf16 else torch.float32
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=recipe.attention)
+    return model.to(trainer.args.device)
 
 
 def merge(model: Any, folder: Path) -> None:

@@ -116,7 +116,9 @@ def _tokenized(
     left_out: dict[str, int] = {}
     for row in read_rows(store, data.files):
         found = tokenize([row], tokenizer, settings.max_tokens)
-        examples.append((found.input_ids[0], found.labels[0]) if found.input_ids else None)
+        examples.extend((row["input_ids"], row["labels"]) for row in found.rows)
+        if not found.rows:
+            examples.append(None)
         for reason in found.left_out:
             left_out[reason] = left_out.get(reason, 0) + 1
     if len(examples) != data.rows:

@@ -55,7 +55,7 @@ AGAIN = BASE | {"name": "tiny-seed1", "seed_of": "tiny", "seed": 1}
 
 def test_a_base_model_can_be_tuned_again_with_another_seed(tmp_path: Path) -> None:
     training = load(tmp_path, bases=[BASE, AGAIN], recipe={"seed": 7})
-    assert [training.recipe_of(name).seed for name in ("tiny", "tiny-seed1")] == [7, 1]
+    assert [training.recipe_of(name, "ori").seed for name in ("tiny", "tiny-seed1")] == [7, 1]
     assert training.seed_of == {"tiny-seed1": "tiny"}
 
 

@@ -182,8 +182,8 @@ USELESS = [conversation("Hello", "Hi", trains=[False, False])] * 9
 @pytest.mark.parametrize(
     ("train", "recipe", "message"),
     [
-        ([], {}, "has 0 usable conversations"),
-        ([*sums(0, 3), *USELESS], {}, "has 3 usable conversations, the recipe wants at least 4; left out: 9 nothing"),
+        ([], {}, "has 0 usable rows"),
+        ([*sums(0, 3), *USELESS], {}, "has 3 usable rows, the recipe wants at least 4; left out: 9 nothing"),
         (sums(0, 12), {"processes": 2}, "torchrun --nproc_per_node 2"),
         (sums(0, 12), {"precision": "bf16"}, "recipe.precision is bf16"),
         (sums(0, 12), {"lora": {"targets": ["no_such_module"]}}, "recipe.lora.targets"),

@@ -50,10 +50,13 @@ def test_every_template_has_its_family() -> None:
 def test_answers_and_ends_of_turns_carry_loss(family: str, tokenizer: Any) -> None:
     row = conversation("What is 2+2?", "It is 4.", "And one more?", "Five,\nI think.", system="Be brief.")
 
-    (labels,) = tokenize([row], tokenizer, 1000).labels
+    (found,) = tokenize([row], tokenizer, 1000).rows
 
     end = FAMILIES[family].end
-    assert [text.strip() for text in trained_texts(tokenizer, labels)] == [f"It is 4.{end}", f"Five,\nI think.{end}"]
+    assert [text.strip() for text in trained_texts(tokenizer, found["labels"])] == [
+        f"It is 4.{end}",
+        f"Five,\nI think.{end}",
+    ]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
@@ -62,8 +65,8 @@ def test_whatever_is_said_the_answers_alone_carry_loss(family: str, tokenizer: A
     rows = tokenize([conversation(*texts)], tokenizer, 10_000)
 
     end = FAMILIES[family].end
-    for labels in rows.labels:
-        assert [text.strip() for text in trained_texts(tokenizer, labels)] == [
+    for row in rows.rows:
+        assert [text.strip() for text in trained_texts(tokenizer, row["labels"])] == [
             text.strip() + end for text in texts[1::2]
         ]
 
@@ -80,7 +83,7 @@ def test_a_prompt_begins_as_the_conversation_does(tokenizer: Any) -> None:
 def test_fewer_turns_are_the_beginning_of_more(tokenizer: Any) -> None:
     texts = ("Hi", "Hello", "How are you?", "Well.")
 
-    short, long = (tokenize([conversation(*texts[:count])], tokenizer, 1000).input_ids[0] for count in (2, 4))
+    short, long = (tokenize([conversation(*texts[:count])], tokenizer, 1000).rows[0]["input_ids"] for count in (2, 4))
 
     assert long[: len(short)] == short
 
@@ -100,6 +103,6 @@ def test_the_embedded_model_s_own_tokenizer_marks_the_answers() -> None:
     tokenizer = load_tokenizer(Weights(str(file.parent), file.name, ""))
     set_chat_template(tokenizer, "chatml")
 
-    (labels,) = tokenize([conversation("What is 2+2?", "It is 4.", "Sure?", "Yes: 2+2=4.")], tokenizer, 1000).labels
+    (found,) = tokenize([conversation("What is 2+2?", "It is 4.", "Sure?", "Yes: 2+2=4.")], tokenizer, 1000).rows
 
-    assert trained_texts(tokenizer, labels) == ["It is 4.<|im_end|>", "Yes: 2+2=4.<|im_end|>"]
+    assert trained_texts(tokenizer, found["labels"]) == ["It is 4.<|im_end|>", "Yes: 2+2=4.<|im_end|>"]
