@@ -40,7 +40,7 @@ from assets.seeds.assets import seed_assets
 from assets.spending.assets import spending
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
-from assets.training_sets.ablations import variants
+from assets.training_sets.ablations import tuned_variants, variants
 from master_dagster.automation.batches import batches_sensor
 from master_dagster.automation.nightly import nightly_schedule
 from master_dagster.automation.sensors import (
@@ -73,7 +73,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
     settings = deployment.settings
     dialogue_keys = dialogue_partitions(deployment.scenarios)
     variant_names = variants(deployment.scenarios)
-    tuned = tunings((base.name for base in deployment.training.bases), variant_names)
+    tuned = tunings((base.name for base in deployment.training.bases), tuned_variants(deployment.scenarios))
     webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else None
     assets = [
         *seed_assets(sources(source_names)),

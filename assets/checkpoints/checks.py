@@ -13,7 +13,7 @@ from assets.framework.checks import CheckRun, NothingToCheck, asset_checks
 from assets.framework.partitions import UNTUNED
 from assets.framework.publication import wrong_files
 from assets.training_programs.specification import HOME
-from assets.training_sets.ablations import variants
+from assets.training_sets.ablations import tuned_variants
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.lake.published_folders import MANIFEST
 from resources.lake.tables import Lake
@@ -113,7 +113,7 @@ class CheckpointCheckRun(CheckRun):
         found = [
             checkpoint
             for base in self.resources["training"].bases
-            for variant in (UNTUNED, *variants(self.resources["scenarios"]))
+            for variant in (UNTUNED, *tuned_variants(self.resources["scenarios"]))
             if self.keys is None or f"{base.name}|{variant}" in self.keys
             if (checkpoint := CHECKPOINTS.find_latest(self.lake, base.name, variant))
         ]

@@ -39,6 +39,7 @@ VARIANTS = (
     "dpo",
     "kto",
     "critique",
+    "rlvr",
     "random_aug",
     "spelling_aug",
     "cot",
@@ -48,6 +49,8 @@ VARIANTS = (
 """Training sets of every deployment. An ablation for each choice of scenarios comes on top, see `ablations`."""
 FREE_VARIANTS = VARIANTS[: VARIANTS.index("random_aug")]
 """Training sets that call no model, first in `VARIANTS`. The others serve comparisons, and are materialised by hand."""
+NOT_TUNED = ("rlvr",)
+"""Training sets for other trainers, and so no partitions of `checkpoints`."""
 TUNED_BY_DEFAULT = ("boost_qa", "ori")
 """Training sets that the commands `train` and `evaluate` take where none is named."""
 UNTUNED = "untuned"

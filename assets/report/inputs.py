@@ -19,7 +19,7 @@ from assets.framework.partitions import UNTUNED, partition_columns
 from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.usage_metadata import paid, payers
 from assets.quality.schema import SCORED
-from assets.training_sets.ablations import variants
+from assets.training_sets.ablations import tuned_variants, variants
 from assets.training_sets.variants import TRAINING_SETS
 from resources.identity import draw
 from resources.lake.tables import Lake
@@ -87,7 +87,7 @@ class ReportInputs:
 
 def ordered_variants(scenarios: Scenarios) -> tuple[str, ...]:
     """`untuned`, what is compared first, then the other training sets of a deployment."""
-    return (UNTUNED, *reversed(PAIR), *(variant for variant in variants(scenarios) if variant not in PAIR))
+    return (UNTUNED, *reversed(PAIR), *(variant for variant in tuned_variants(scenarios) if variant not in PAIR))
 
 
 def read_inputs(

@@ -11,7 +11,7 @@ from itertools import combinations
 from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.release import Release
 from assets.boost_qa.schema import RELEASE_ROW
-from assets.framework.partitions import UNTUNED, VARIANTS
+from assets.framework.partitions import NOT_TUNED, UNTUNED, VARIANTS
 from assets.framework.scenarios.scenario import Scenarios
 from assets.training_sets.variants import (
     ORIGINAL,
@@ -52,6 +52,11 @@ def ablations(scenarios: Scenarios) -> dict[str, tuple[str, ...]]:
 def variants(scenarios: Scenarios) -> tuple[str, ...]:
     """Every training set of a deployment. Raises as `ablations` does."""
     return (*VARIANTS, *ablations(scenarios))
+
+
+def tuned_variants(scenarios: Scenarios) -> tuple[str, ...]:
+    """The training sets that base models are tuned on. Raises as `ablations` does."""
+    return tuple(variant for variant in variants(scenarios) if variant not in NOT_TUNED)
 
 
 def make_ablation(lake: Lake, release: Release, variant: str, kept: Collection[str]) -> TrainingSet:

@@ -7,17 +7,44 @@ from dagster import MarkdownMetadataValue, MetadataValue
 
 from assets.boost_qa.assembly import stream
 from assets.boost_qa.forms import CONVERSATION, FORMS, PREFERENCE
-from assets.boost_qa.release import create_view
+from assets.boost_qa.release import Release, create_view
 from assets.boost_qa.summary import released_sample
-from assets.framework.ui_metadata import ROW_COUNT, counts_markdown, sample_markdown, stored_at, table_markdown
+from assets.framework.ui_metadata import ROW_COUNT, counted, counts_markdown, sample_markdown, stored_at, table_markdown
 from assets.framework.usage_metadata import calls_metadata
 from assets.training_sets.gradient_features import Features
 from assets.training_sets.pair_statistics import MUCH_LONGER, pair_statistics
 from assets.training_sets.pools import Pool
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
-from assets.training_sets.variants import TrainingSet, query
+from assets.training_sets.variants import TRAINING_SETS, TrainingSet, query
 from resources.chat.calls import Usage
 from resources.lake.tables import Lake
+
+OTHER_FORMS = {
+    "dpo": "preference pair",
+    "kto": "labelled answer",
+    "critique": "critique",
+    "rlvr": "verifiable question",
+}
+"""What a row is of the sets that are not compared with the release row by row, by variant."""
+
+
+def rows_of_other_forms(lake: Lake, release: Release) -> dict[str, int]:
+    """Rows of a release's sets of `OTHER_FORMS`, by variant: 0 where there is nothing to make one of.
+
+    Empty where the release's training sets were not made.
+    """
+    found = {variant: TRAINING_SETS.find_latest(lake, variant) for variant in ("boost_qa", *OTHER_FORMS)}
+    made = {
+        variant: sum(one.manifest["rows"].values())
+        for variant, one in found.items()
+        if one and one.manifest["release"] == release.id
+    }
+    return {variant: made.get(variant, 0) for variant in OTHER_FORMS} if made else {}
+
+
+def other_forms_text(rows: Mapping[str, int]) -> str:
+    """`12 preference pairs (dpo), 1 critique (critique)`, of `rows_of_other_forms`."""
+    return ", ".join(f"{counted(number, OTHER_FORMS[variant])} ({variant})" for variant, number in rows.items())
 
 
 def training_set_metadata(lake: Lake, made: TrainingSet) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from assets.boost_qa.forms import VERIFIABLE
 from assets.boost_qa.release import Release
 from assets.framework.partitions import Split
 from assets.training_sets.pools import own_seeds, usable_pairs
-from assets.training_sets.variants import ORIGINAL, RowContext, TrainingSet, TrainingSetError, make_set, original_pairs
+from assets.training_sets.variants import ORIGINAL, NothingToMake, RowContext, TrainingSet, make_set, original_pairs
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 
@@ -36,14 +36,14 @@ def make_verifiable(lake: Lake, release: Release, rules: ReleaseRules, retracted
         retracted: seeds that were taken down.
 
     Raises:
-        TrainingSetError: no question can be checked.
+        NothingToMake: no question can be checked.
         ConfigurationError: a benchmark cannot be read.
     """
     counts: Counter[str] = Counter()
     pairs = [pair for pair in own_seeds(lake) if checker_of(pair)]
     train = usable_pairs(lake, release, pairs, rules, retracted, counts)
     if not train:
-        raise TrainingSetError(
+        raise NothingToMake(
             "no training seed has a result that a rule can check: a number, a formula, the label of an option, or tests"
         )
 

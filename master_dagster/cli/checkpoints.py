@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 from assets.boost_qa.release import RELEASES
 from assets.checkpoints.checkpoint import CHECKPOINTS
 from assets.framework.partitions import UNTUNED
-from assets.training_sets.ablations import variants as all_variants
+from assets.training_sets.ablations import tuned_variants
 from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, load_deployment
 from master_dagster.steps import open_instance, run_step
@@ -87,7 +87,7 @@ def tunings(deployment: Deployment, bases: Sequence[str], variants: Sequence[str
     known = [base.name for base in deployment.training.bases]
     for what, given, allowed in (
         ("base model", bases, known),
-        ("training set", variants, all_variants(deployment.scenarios)),
+        ("training set", variants, tuned_variants(deployment.scenarios)),
     ):
         if unknown := [name for name in given if name not in allowed]:
             raise ConfigurationError(f"no {what} is called {', '.join(unknown)}; there are {', '.join(allowed)}")

@@ -9,12 +9,14 @@ from rich.table import Table as RichTable
 
 from assets.boost_qa.release import RELEASES
 from assets.dialogues.schema import DIALOGUES
+from assets.framework.partitions import FREE_VARIANTS
 from assets.framework.scenarios.scenario import Scenarios
 from assets.hub_publication.configuration import PUBLISHED_RELEASE
 from assets.quality.partition_status import scores_of_dialogues
 from assets.quality.schema import SCORED
 from assets.quality.summary import reasons_text
 from assets.seeds.schema import SEEDS
+from assets.training_sets.summary import other_forms_text, rows_of_other_forms
 from master_dagster.cli.estimate import estimate_planned, show_estimate
 from master_dagster.cli.show import show_best
 from master_dagster.graph import build_definitions
@@ -51,6 +53,7 @@ def run(yes: bool) -> None:
             confirm(yes)
         try:
             materialise_release(deployment, definitions, instance)
+            run_step(definitions, instance, ["training_sets"], FREE_VARIANTS)
         except BaseException:
             with suppress(ConfigurationError, StoreError):  # the cause of the failure is reported, not this one
                 show_dialogues(deployment, started)
@@ -122,9 +125,12 @@ def publish(hub: bool) -> None:
 
 
 def show_release(lake: Lake) -> None:
-    """Print where the latest release is and what can be done next."""
-    where = lake.store.uri(RELEASES.latest(lake).folder)
+    """Print where the latest release is, what else its dialogues and seeds give, and what can be done next."""
+    release = RELEASES.latest(lake)
+    where = lake.store.uri(release.folder)
     console.print(f"The release: {where}", soft_wrap=True, markup=False)
+    if made := rows_of_other_forms(lake, release):
+        console.print(f"It gives {other_forms_text(made)}.", soft_wrap=True, markup=False)
     ui = "make ui" if settings_folder() == PROJECT else "master-dagster ui"
     console.print(f"Next:\n  {ui}    # the runs and every dialogue; the graph: http://localhost:3000/asset-groups")
     console.print(f"  datasets.load_dataset('{where}')    # in Python", soft_wrap=True, markup=False)

@@ -20,6 +20,7 @@ from assets.seeds.schema import REJECTS, SEEDS
 from assets.spending.spending import read_rows
 from assets.spending.summary import totals
 from assets.training_programs.specification import HOME as CHECKPOINTS
+from assets.training_sets.summary import other_forms_text, rows_of_other_forms
 from master_dagster.automation.nightly import IN_PROGRESS, RECENT
 from master_dagster.batches import batches_line, open_batches
 from master_dagster.cli.estimate import estimate_planned, with_totals
@@ -86,6 +87,7 @@ def lake_status(deployment: Deployment) -> dict[str, Any]:
         }
         if release
         else None,
+        "training_sets": rows_of_other_forms(lake, release) if release else {},
         "checkpoints": [
             "|".join(file.path.split("/")[1:-1])
             for file in lake.store.list(CHECKPOINTS)
@@ -174,6 +176,8 @@ def show_status(deployment: Deployment, status: Status, estimate: Estimate | Non
         line(f"Release {release['id']}, {release['made_at'][:16].replace('T', ' ')} UTC, {rows}: {release['folder']}")
     else:
         line("Release: none")
+    if status["training_sets"]:
+        line(f"Training sets beside its conversations: {other_forms_text(status['training_sets'])}")
     for name in ("checkpoints", "scores"):
         line(f"{name.capitalize()}: {shown_keys(status[name]) or 'none'}")
     _show_runs(line, status.get("runs"))

@@ -32,8 +32,8 @@ ASSETS = {  # name: (group, partitions, upstream)
     "boost_qa": ("releases", "none", "dialogue_plans judge_calibration raw_seeds scenario_dialogues scored_dialogues"),
     "training_sets": (
         "releases",
-        "boost_qa ori boost_qa_unless_wrong boost_qa_final dpo kto critique random_aug spelling_aug cot cot_collection "
-        "tagcos me db ep me_db me_ep db_ep",
+        "boost_qa ori boost_qa_unless_wrong boost_qa_final dpo kto critique rlvr random_aug spelling_aug cot "
+        "cot_collection tagcos me db ep me_db me_ep db_ep",
         "boost_qa chain_of_thought_answers gradient_features raw_seeds scenario_dialogues scored_dialogues",
     ),
     "chain_of_thought_answers": ("releases", "none", "boost_qa raw_seeds"),

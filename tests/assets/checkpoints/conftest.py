@@ -16,7 +16,7 @@ from assets.checkpoints.assets import checkpoint_asset
 from assets.checkpoints.checks import CHECKS
 from assets.framework.partitions import tunings
 from assets.training_programs.recipe import Training, load_training
-from assets.training_sets.ablations import variants
+from assets.training_sets.ablations import tuned_variants
 from assets.training_sets.variants import make_boost_qa, make_ori
 from resources.lake.published_folders import publish, write_json
 from resources.lake.tables import Lake
@@ -126,7 +126,7 @@ def run(trainer: ScriptedLauncher, training: Training) -> Callable[[str], Execut
         base = training.bases[0].name
         with DagsterInstance.ephemeral() as instance:
             return materialize(
-                [checkpoint_asset(tunings([base], variants(SCENARIOS))), *CHECKS],
+                [checkpoint_asset(tunings([base], tuned_variants(SCENARIOS))), *CHECKS],
                 instance=instance,
                 partition_key=f"{base}|{variant}",
                 resources={"lake": trainer.lake, "training": training, "scenarios": SCENARIOS, "job_launcher": trainer},

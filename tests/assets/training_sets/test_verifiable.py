@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assets.boost_qa.configuration import Benchmark, ReleaseRules
-from assets.training_sets.variants import TrainingSetError
+from assets.training_sets.variants import NothingToMake
 from assets.training_sets.verifiable import checker_of
 
 
@@ -84,5 +84,5 @@ def test_new_seeds_give_a_new_set_of_the_same_release(maker: Any) -> None:
 
 def test_without_a_question_that_can_be_checked_nothing_is_published(maker: Any) -> None:
     maker.tiny.change_every(reference_final=None)
-    with pytest.raises(TrainingSetError, match="no training seed has a result that a rule can check"):
+    with pytest.raises(NothingToMake, match="no training seed has a result that a rule can check"):
         maker.make("rlvr")

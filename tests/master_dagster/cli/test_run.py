@@ -1,6 +1,7 @@
 """`master-dagster run`, which is also `make demo`."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -45,7 +46,9 @@ def test_without_a_terminal_each_step_prints_its_start_and_end_and_a_long_one_it
         monkeypatch.setattr(progress, name, 0)  # otherwise once a minute
     assert run_command("run", "--yes") == 0
     lines = [line.strip() for line in capfd.readouterr().out.splitlines()]
+    assert any(re.match(r"It gives \d+ preference pairs \(dpo\), \d+ labelled answers", line) for line in lines)
     steps = ["raw_seeds, seed_embeddings", "dialogue_plans", "scenario_dialogues, scored_dialogues", "boost_qa"]
+    steps.append("training_sets")
     for step in steps:
         start = next(number for number, line in enumerate(lines) if line.startswith(step) and line.endswith("…"))
         end = next(number for number, line in enumerate(lines) if line.startswith(f"done {step}"))

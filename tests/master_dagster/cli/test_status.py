@@ -45,6 +45,13 @@ def test_a_finished_lake(finished: FinishedProject, monkeypatch: pytest.MonkeyPa
     assert sum(one.prompt_tokens + one.completion_tokens for one in recorded) == status["spent"]["tokens"]
     assert "judge" in {one.role for one in recorded} and all(one.run for one in recorded)
     assert sum(status["release"]["rows"].values()) == 12
+    scored = {name: one["scored"] for name, one in status["dialogues"].items()}
+    assert status["training_sets"].pop("dpo") > scored["debate"]
+    assert status["training_sets"] == {
+        "kto": 12 + scored["analogy"],  # an analogy closes with two answers
+        "critique": scored["error_correction"],
+        "rlvr": 12,
+    }
     assert (status["checkpoints"], status["scores"]) == (
         [f"{finished.project.deployment.training.bases[0].name}|untuned"],
         [],
@@ -58,7 +65,13 @@ def test_it_is_shown_with_the_next_command(
     set_environment(finished.project, monkeypatch)
     assert run_command("status") == 0
     shown = output_of(capsys)
-    for part in ("Seeds of sums: 12", "error correction", "Spent: ", "Runs in progress: none"):
+    for part in (
+        "Seeds of sums: 12",
+        "error correction",
+        "Spent: ",
+        "Runs in progress: none",
+        "verifiable questions (rlvr)",
+    ):
         assert part in shown
     assert shown.endswith("Next: master-dagster open\n")
     assert "Due: " not in shown
