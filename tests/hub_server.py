@@ -148,7 +148,7 @@ class Request:
         self.http.send_response(status)
         if status >= 400:
             self.http.send_header("X-Error-Message", content["error"])
-            self.http.close_connection = True  # the body of the request may not have been read
+            self.http.send_header("Connection", "close")  # the body of the request may not have been read
         for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
             if value:
                 self.http.send_header(name, value)

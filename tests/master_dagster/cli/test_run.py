@@ -10,6 +10,7 @@ import yaml
 from resources import progress
 from tests.command_line import Terminal, output_of, run_command, set_environment
 from tests.fake_endpoint import SeenRequest
+from tests.hub_server import HubServer
 from tests.sample_project import SampleProject, play
 from tests.stand_in_judge import answer_rubric
 
@@ -125,8 +126,17 @@ def test_a_run_that_fails_before_its_first_step_names_the_cause(
     assert "KEY_OF_THE_EMBEDDER" in output_of(capsys)
 
 
-def test_publish_to_the_hub_without_a_repository_names_the_setting(
-    configured: SampleProject, capsys: pytest.CaptureFixture[str]
+def test_publish_pushes_the_release_to_the_hub_where_a_repository_is_named(
+    configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert run_command("run", "--yes") == 0
     assert run_command("publish", "--hub") == 1
     assert "set MASTER_HUB_REPOSITORY=namespace/name" in output_of(capsys)
+    server = HubServer()
+    hub = {"MASTER_HUB_REPOSITORY": "team/own", "HF_TOKEN": "hf_writes_here", "HF_ENDPOINT": server.address}
+    for name, value in hub.items():
+        monkeypatch.setenv(name, value)
+    assert run_command("publish", "--hub") == 0
+    server.stop()
+    assert f"On the hub: {server.address}/datasets/team/own" in output_of(capsys)
+    assert len(server.repositories["dataset", "team/own"].tags) == 1
