@@ -77,7 +77,7 @@ lock: $(VENV)/.dev ## resolve the hashed requirement files again
 	@$(COMPILE) requirements/build.in -o requirements/build.txt
 	@$(COMPILE) pyproject.toml -o requirements/base.txt
 	@$(COMPILE) pyproject.toml --extra local -o requirements/local.txt
-	@$(COMPILE) pyproject.toml --extra aws -o requirements/aws.txt
+	@$(COMPILE) pyproject.toml --extra aws --extra telemetry -o requirements/aws.txt
 	@$(COMPILE) pyproject.toml --extra local --extra train -o requirements/train.txt
 	@$(COMPILE) pyproject.toml --extra local --extra lm-eval -o requirements/lm-eval.txt
 	@$(COMPILE) pyproject.toml --extra local --extra telemetry -o requirements/telemetry.txt

@@ -50,11 +50,19 @@ def spending_metadata(lake: Lake, rows: pl.DataFrame) -> dict[str, Any]:
     }
     if sums["cost_per_accepted"] is not None:
         shown["US dollars per accepted dialogue"] = MetadataValue.float(sums["cost_per_accepted"])
+    if free := unpriced(rows):
+        shown["models without a price"] = ", ".join(free)
     if points := price_of_points(lake, total_cost(dataset_rows(rows))):
         shown["US dollars per benchmark point"] = table_markdown(points)
     if rows.filter(TOKENS > 0).height:
         shown["by day"] = daily_plot(rows)
     return shown
+
+
+def unpriced(rows: pl.DataFrame) -> list[str]:
+    """Models that took tokens and no money: their profile has no price for them."""
+    sums = rows.filter((TOKENS > 0) & (pl.col("model") != "")).group_by("model").agg(pl.col("cost").sum())
+    return sorted(sums.filter(pl.col("cost") == 0)["model"])
 
 
 def by(rows: pl.DataFrame, names: Sequence[str], *, order: bool = True) -> MarkdownMetadataValue:

@@ -180,6 +180,7 @@ def test_the_asset_shows_tables_and_a_plot(tiny: TinyLake, cost: float) -> None:
     assert metadata["US dollars"].value == 2 * cost
     assert metadata["accepted dialogues"] == 2
     assert "| judge, big | 110 |" in metadata["by role"].value
+    assert metadata.get("models without a price") == (None if cost else "big")
     unit = "US dollars" if cost else "tokens"
     assert metadata["by day"].value.startswith(f"![{unit} per day")
 
