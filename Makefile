@@ -19,7 +19,7 @@ SBOM := build/sbom
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: .env help setup demo demo-train install-training lm-eval telemetry ui test check lint style lock docs docs-site screenshots bench sbom audit clean
+.PHONY: .env help setup demo demo-train install-training lm-eval telemetry ui test test-consumers check lint style lock docs docs-site screenshots bench sbom audit clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,15 @@ ui: setup ## open the Dagster UI on http://localhost:3000 (another port: make ui
 
 test: $(VENV)/.dev $(VENV)/.audit .env ## run all tests (about twenty minutes on two cores)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Without their dependencies, but for what their loaders of data import; torch and the rest are those of the project.
+CONSUMERS := llamafactory==0.9.5 axolotl==0.19.0 verl==0.9.1 transformers==5.5.4 tokenizers==0.22.2 huggingface_hub==1.33.0 \
+	addict==2.4.0 ray==2.60.0 tensordict==0.15.3 omegaconf==2.4.0 antlr4-python3-runtime==4.9.3 hydra-core==1.3.8 codetiming==1.4.0 \
+	msgpack==1.2.4 jsonschema==4.26.0 pyvers==0.2.3 torchaudio==2.11.1
+
+test-consumers: $(VENV)/.dev .env ## read small sets with the loaders of axolotl, LLaMA-Factory and verl (installs 400 MB into build/consumers)
+	@$(UV) pip install --quiet --python $(BIN)/python --target build/consumers --no-deps $(CONSUMERS)
+	@PYTHONPATH=build/consumers:. MASTER_TEST_CONSUMERS=1 $(BIN)/python -m pytest tests/consumers
 
 check: lint ## check style and types, then run the fast tests (no torch, browser, embedded model, S3 server or whole graph)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "$(FAST)" $(addprefix --ignore=,$(TORCH_TESTS))

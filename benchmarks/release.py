@@ -1,11 +1,11 @@
-"""A release of many dialogues: seconds, peak memory, and throughput beside a plain write to the same disk.
+"""A release of many dialogues, with exports and without: seconds, peak memory, beside a plain write to the same disk.
 
     python -m benchmarks.release --dialogues 200000
     python -m benchmarks.release --dialogues 1000000 --folder /mnt/lake
 
 Makes up a lake of accepted partitions in shards of 9,999 seeds, then publishes it through the function that the asset
-`boost_qa` calls: selection, near-duplicates, assembly, validation, both file formats, gates, card, manifest. The lake
-is made in one process and released in another, whose peak memory is read.
+`boost_qa` calls: selection, near-duplicates, assembly, validation, all file formats, gates, card, manifest. The lake
+is made in one process and each release in another, whose peak memory is read.
 """
 
 import argparse
@@ -24,11 +24,12 @@ from typing import Any
 import pyarrow as pa
 
 from assets.boost_qa.configuration import ReleaseRules
+from assets.boost_qa.forms import CONVERSATION
 from assets.boost_qa.release import make_release
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.schema import DIALOGUES
-from assets.quality.configuration import JudgeRules
+from assets.quality.configuration import JudgeRules, load_quality_rules
 from assets.quality.partition_status import Expected
 from assets.quality.prompts import load_prompts
 from assets.quality.schema import SCORED
@@ -40,6 +41,7 @@ from resources.lake.tables import Lake
 
 SHARD = 9_999
 PROFILE = "laptop"
+LIMITS = load_quality_rules("standard").limits.model_dump(mode="json")
 SCENARIOS = load_scenarios()
 NAMES = list(SCENARIOS)
 EXPECTED = Expected(
@@ -63,13 +65,13 @@ def make_lake(root: str, count: int) -> None:
         plans = stable_hash("plans", shard)
         lake.write(DIALOGUE_PLANS, {"shard": shard}, DIALOGUE_PLANS.frame(_plans(members, shard)), fingerprint=plans)
         for scenario in SCENARIOS:
-            numbers = [number for number in members if _scenario(number) is scenario]
+            numbers = [number for number in members if _scenario(number) == scenario]
             dialogues, judged = EXPECTED.fingerprints(plans, "", scenario)
-            keys, facts = {"scenario": scenario.value, "shard": shard}, {"profile": PROFILE}
+            keys, facts = {"scenario": scenario, "shard": shard}, {"profile": PROFILE, "limits": LIMITS}
             rows = [_dialogue(number, shard, questions[number], draw.choices(speeches, k=8)) for number in numbers]
-            lake.write(DIALOGUES, keys, DIALOGUES.frame(rows), fingerprint=dialogues, facts=facts)
+            written = lake.write(DIALOGUES, keys, DIALOGUES.frame(rows), fingerprint=dialogues, facts=facts)
             scores = SCORED.frame([_scores(number, shard) for number in numbers])
-            lake.write(SCORED, keys, scores, fingerprint=judged, facts=facts)
+            lake.write(SCORED, keys, scores, fingerprint=judged, facts=facts, made_from=written)
 
 
 def _scenario(number: int) -> str:
@@ -170,6 +172,8 @@ def _scores(number: int, shard: str) -> dict[str, Any]:
         "judge_status": "judged",
         "judge_correct": True,
         "judge_error_class": "none",
+        "judge_findings": [],
+        "flags": [],
         "judge_model": "synthetic",
         "quality_score": 0.9,
         "accepted": True,
@@ -179,9 +183,11 @@ def _scores(number: int, shard: str) -> dict[str, Any]:
     return {name: values[name] for name in SCORED.columns if name in values}
 
 
-def release(root: str, measurements: Path) -> None:
-    """Publish, and write what it took."""
+def release(root: str, measurements: Path, exports: bool) -> None:
+    """Publish, with the exports of the form or without, and write what it took."""
     pa.set_memory_pool(pa.system_memory_pool())  # as master_dagster.definitions does
+    if not exports:
+        object.__setattr__(CONVERSATION, "exports", {})
     started = time.perf_counter()
     lake = Lake.at(root)
     made = make_release(lake, ReleaseRules(), EXPECTED, ())
@@ -219,28 +225,36 @@ def in_a_process_of_its_own(work: Any, *arguments: Any) -> None:
 
 
 def main() -> None:
-    """Print what the release took."""
+    """Print what each release took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dialogues", type=int, default=200_000)
     parser.add_argument("--folder", type=Path, help="where to write; a temporary folder by default")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=options.folder))
+    measured = {}
     try:
         started = time.perf_counter()
         in_a_process_of_its_own(make_lake, str(folder / "lake"), options.dialogues)
         print(f"lake written in {time.perf_counter() - started:.0f} s")
-        in_a_process_of_its_own(release, str(folder / "lake"), folder / "measurements.json")
-        measurements = json.loads((folder / "measurements.json").read_text())
-        plain = plain_write(folder, measurements["bytes"])
+        for exports in (False, True):
+            root = folder / f"lake-{exports}"
+            shutil.copytree(folder / "lake", root)
+            in_a_process_of_its_own(release, str(root), folder / "measurements.json", exports)
+            measured[exports] = json.loads((folder / "measurements.json").read_text())
+            shutil.rmtree(root)
+        plain = plain_write(folder, measured[True]["bytes"])
     finally:
         shutil.rmtree(folder)
-    megabytes = measurements["bytes"] / 1e6
-    print(
-        f"released {measurements['rows']:,} rows, {megabytes:,.0f} MB, in {measurements['seconds']:.0f} s "
-        f"({measurements['cpu_seconds']:.0f} s of CPU): {measurements['rows'] / measurements['seconds']:,.0f} rows/s, "
-        f"{megabytes / measurements['seconds']:.1f} MB/s; peak {measurements['peak_megabytes']:,.0f} MB"
-    )
-    print(f"a plain write of as many bytes: {plain:.1f} s, {megabytes / plain:,.0f} MB/s")
+    for exports, found in measured.items():
+        rate = found["rows"] / found["cpu_seconds"]
+        print(
+            f"{'with' if exports else 'without'} exports: {found['rows']:,} rows, {found['bytes'] / 1e6:,.0f} MB, in "
+            f"{found['seconds']:.0f} s ({found['cpu_seconds']:.0f} s of CPU): {rate:,.0f} rows per second of CPU; "
+            f"peak {found['peak_megabytes']:,.0f} MB"
+        )
+    ratios = {name: measured[True][name] / measured[False][name] for name in ("cpu_seconds", "bytes", "peak_megabytes")}
+    print("with exports by without: " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items()))
+    print(f"a plain write of as many bytes: {plain:.1f} s, {measured[True]['bytes'] / 1e6 / plain:,.0f} MB/s")
 
 
 if __name__ == "__main__":

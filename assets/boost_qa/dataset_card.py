@@ -9,10 +9,12 @@ from typing import Any
 
 import yaml
 
+from assets.boost_qa.forms import CONVERSATION, RowForm
 from assets.framework.languages import ENGLISH, language_code
 from assets.framework.ui_metadata import table_markdown
 
 LOADING = Path(__file__).parent / "loading.md"
+PROGRAMS = Path(__file__).parent / "programs"  # how other programs read the rows, by form
 # The licences of question-answer data that the hub accepts as `license` in a card's header.
 KNOWN_LICENCES = {
     *("mit", "apache-2.0", "bsd-3-clause", "gpl-3.0", "odc-by", "unknown"),
@@ -24,9 +26,16 @@ Table = list[dict[str, Any]]
 
 
 def card_header(
-    title: str, rows: Table, sources: Table, languages: Sequence[str] = (ENGLISH,), tags: Sequence[str] = ()
+    title: str,
+    rows: Table,
+    sources: Table,
+    languages: Sequence[str] = (ENGLISH,),
+    tags: Sequence[str] = (),
+    form: RowForm = CONVERSATION,
 ) -> dict[str, Any]:
     """The YAML header that the hub and `datasets.load_dataset(<folder>)` read. It lists only splits with rows.
+
+    `datasets` reads all configurations of a folder by the format of the first, so only Parquet is listed.
 
     Args:
         title: of the data set.
@@ -34,6 +43,7 @@ def card_header(
         sources: each with a `licence`.
         languages: of the seeds.
         tags: for the hub.
+        form: of the rows.
     """
     licences = sorted({str(row["licence"]).lower() for row in sources})
     unknown = [licence for licence in licences if licence not in KNOWN_LICENCES]
@@ -49,14 +59,21 @@ def card_header(
     return header | {
         "size_categories": [next((name for size, name in SIZES if total < size), "n>1M")],
         "task_categories": ["text-generation"],
-        "tags": ["instruction-tuning", "sharegpt", *tags],
+        "tags": ["instruction-tuning", *(["sharegpt"] if form == CONVERSATION else []), *tags],
         "configs": [
             {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in splits_of(rows)],
+                "config_name": name,
+                "data_files": [{"split": split, "path": path.format(split)} for split in splits_of(rows)],
             }
+            for name, path in _configurations(form).items()
         ],
     }
+
+
+def _configurations(form: RowForm) -> dict[str, str]:
+    """The Parquet files of each configuration that `datasets` loads, `{}` for the split."""
+    exports = {name: f"{name}/{{}}.parquet" for name, export in form.exports.items() if export.arrow}
+    return {"default": "data/{}-*.parquet", **exports}
 
 
 def splits_of(rows: Table) -> list[str]:
@@ -64,21 +81,26 @@ def splits_of(rows: Table) -> list[str]:
     return list(dict.fromkeys(row["split"] for row in rows))
 
 
-def how_to_load(folder: str, name: str, splits: Sequence[str], *, weak_turns: bool = False) -> str:
-    """The card's section on loading the rows with `datasets`, TRL and LLaMA-Factory.
+def how_to_load(
+    folder: str, name: str, splits: Sequence[str], form: RowForm = CONVERSATION, *, weak_turns: bool = False
+) -> str:
+    """The card's section on loading the rows with `datasets` and with the programs that read the form.
 
     Args:
         folder: of the files, relative to the lake's root.
         name: in `dataset_info.json`.
         splits: those with rows.
+        form: of the rows.
         weak_turns: whether some turns that carry loss are of a weak student.
     """
-    return Template(LOADING.read_text(encoding="utf-8")).substitute(
-        folder=folder,
-        name=name,
-        splits=json.dumps(splits),
-        weak_turns=", as the paper does, the weak student's wrong answers included" if weak_turns else "",
-    )
+    values = {
+        "folder": folder,
+        "name": name,
+        "splits": json.dumps(splits),
+        "weak_turns": ", as the paper does, the weak student's wrong answers included" if weak_turns else "",
+    }
+    programs = Template((PROGRAMS / f"{form.name}.md").read_text(encoding="utf-8")).substitute(values)
+    return Template(LOADING.read_text(encoding="utf-8")).substitute(values, programs=programs)
 
 
 def card_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -2,25 +2,25 @@
 
 data/train-00000-of-00002.parquet   sharded by size; plain list<struct<from, value>>
 jsonl/train.jsonl                   the same rows, one per line, without null: see `RowForm.not_null`
-<export>/train.jsonl                the same rows as another program reads them: see `RowForm.exports`
-dataset_info.json                   what LLaMA-Factory reads
+<export>/train.jsonl, train.parquet the same rows as other programs read them: see `RowForm.exports`
+dataset_info.json                   what LLaMA-Factory reads, where it can read the form
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.boost_qa.forms import CONVERSATION, Row, RowForm
+from resources.lake.published_folders import write_json
 
 GROUP_ROWS = 2000
 UNHASHED = ("README.md", "plots/")  # prefixes of the paths of files that a release's id does not cover
@@ -33,6 +33,7 @@ class Written:
     counts: dict[str, int]  # rows of each split; a split without rows has no files and is not listed
     digest: str  # sha256 of all rows in order, independent of the file format
     form: RowForm
+    exports: dict[str, str] = field(default_factory=dict)  # folder/split -> sha256 of the lines of an export
 
 
 class RowsDigest:
@@ -50,8 +51,11 @@ class RowsDigest:
         return self._digest.hexdigest()
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _line(row: Row) -> str:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return _encode(row) + "\n"
 
 
 def write_splits(
@@ -70,12 +74,46 @@ def write_splits(
         form: of the rows.
         group_rows: rows in memory at once, and in one Parquet row group.
     """
-    digest, counts = RowsDigest(), {}
+    digest = RowsDigest()
+    written = Written({}, "", form)
     for name in ("data", "jsonl", *form.exports):
         (folder / name).mkdir()
     for split, members in groupby(rows, key=itemgetter("split")):
-        counts[split] = _write_split(members, split, folder, shard_bytes, form, group_rows, digest)
-    return Written(counts, digest.hexdigest(), form)
+        with ExitStack() as stack:
+            exports = [stack.enter_context(ExportWriter(folder, name, split, form)) for name in form.exports]
+            written.counts[split] = _write_split(members, split, folder, shard_bytes, form, group_rows, digest, exports)
+            written.exports.update({f"{export.name}/{split}": export.hexdigest() for export in exports})
+    return replace(written, digest=digest.hexdigest())
+
+
+class ExportWriter(AbstractContextManager["ExportWriter"]):
+    """Writes the files of one export and one split."""
+
+    def __init__(self, folder: Path, name: str, split: str, form: RowForm) -> None:
+        self.name = name
+        self._export = form.exports[name]
+        self._digest = hashlib.sha256()
+        self._lines = (folder / f"{name}/{split}.jsonl").open("wb")
+        arrow = self._export.arrow
+        self._table = pq.ParquetWriter(folder / f"{name}/{split}.parquet", arrow, compression="zstd") if arrow else None
+
+    def add(self, rows: list[Row]) -> None:
+        """Write rows; they are one row group of Parquet."""
+        lines = list(map(self._export.line, rows))
+        encoded = "".join(map(_line, lines)).encode()
+        self._digest.update(encoded)
+        self._lines.write(encoded)
+        if self._table:
+            self._table.write_table(pa.Table.from_pylist(lines, schema=self._export.arrow))
+
+    def hexdigest(self) -> str:
+        """sha256 of the lines: 64 hex digits."""
+        return self._digest.hexdigest()
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        if self._table:
+            self._table.close()
 
 
 def _write_split(
@@ -86,23 +124,20 @@ def _write_split(
     form: RowForm,
     group_rows: int,
     digest: RowsDigest,
+    exports: list[ExportWriter],
 ) -> int:
     count = 0
     parts: list[Path] = []
     writer: pq.ParquetWriter | None = None
-    with ExitStack() as stack:
-        lines = {
-            name: stack.enter_context((folder / f"{name}/{split}.jsonl").open("w", encoding="utf-8", newline="\n"))
-            for name in ("jsonl", *form.exports)
-        }
+    with (folder / f"jsonl/{split}.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
         try:
             while group := list(islice(rows, group_rows)):
                 for row in group:
                     digest.add(row)
                     nulls = {name: value for name, value in form.not_null.items() if row[name] is None}
-                    lines["jsonl"].write(_line({**row, **nulls}))
-                    for name, export in form.exports.items():
-                        lines[name].write(_line(export(row)))
+                    lines.write(_line({**row, **nulls}))
+                for export in exports:
+                    export.add(group)
                 table = pa.Table.from_pylist(group, schema=form.arrow)
                 form.schema.validate(pl.DataFrame(pl.from_arrow(table)), lazy=True)
                 if writer is None:
@@ -155,40 +190,56 @@ def read_back_faults(folder: Path, written: Written, parquet_rows: Iterable[Row]
         written: what `write_splits` returned.
         parquet_rows: `read_splits` of the folder, if the caller looks at the rows too.
     """
-    exports = {
-        (name, split): hashlib.sha256() for name in written.form.exports for split in written.counts
-    }  # of the lines that the rows, read back, give
     formats = {
-        "Parquet": _exported(parquet_rows or read_splits(folder, written.counts), written.form, exports),
+        "Parquet": parquet_rows or read_splits(folder, written.counts),
         "JSONL": read_lines(folder, written.counts, written.form),
     }
     wrong = [name for name, rows in formats.items() if digest_of(rows) != (written.digest, written.counts)]
-    for (name, split), expected in exports.items():
-        with (folder / f"{name}/{split}.jsonl").open("rb") as file:
-            if hashlib.file_digest(file, "sha256").digest() != expected.digest():
-                wrong.append(f"{name}/{split}")
+    wrong += [
+        path
+        for name, digest in written.exports.items()
+        for path, lines in _exported(folder, name, written.form)
+        if _sha256(lines) != digest
+    ]
     return [f"the {name} files, read back, do not have the rows that were written" for name in wrong]
 
 
-def _exported(rows: Iterable[Row], form: RowForm, digests: Mapping[tuple[str, str], "hashlib._Hash"]) -> Iterator[Row]:
-    """The rows; the digests, by export and split, get the lines that they give."""
-    for row in rows:
-        for name, export in form.exports.items():
-            digests[name, row["split"]].update(_line(export(row)).encode())
-        yield row
+def _exported(folder: Path, name: str, form: RowForm) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """The files of an export, `name` of folder and split, each with its lines."""
+    with (folder / f"{name}.jsonl").open("rb") as lines:
+        yield f"{name}.jsonl", lines
+    if form.exports[name.partition("/")[0]].arrow:
+        with pq.ParquetFile(folder / f"{name}.parquet") as file:
+            batches = (batch.to_pylist() for batch in file.iter_batches(GROUP_ROWS))
+            yield f"{name}.parquet", (_line(row).encode() for batch in batches for row in batch)
 
 
-def dataset_info(name: str, counts: Mapping[str, int]) -> dict[str, Any]:
-    """LLaMA-Factory's description of the JSONL files: one dataset per split, `<name>` for training.
+def _sha256(lines: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line)
+    return digest.hexdigest()
 
-    LLaMA-Factory reads every local file as its split `train`, so no split is named here.
+
+def write_dataset_info(folder: Path, name: str, written: Written) -> None:
+    """Write LLaMA-Factory's description of the files, if it can read the form: one dataset per split.
+
+    The training split's is `name`, another's `<name>_<split>`. LLaMA-Factory reads every local file as its split
+    `train`, so no split is named here.
     """
-    form = {
-        "formatting": "sharegpt",
-        "columns": {"messages": "conversations", "system": "system"},
-        "tags": {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"},
-    }
-    return {
-        name if split == "train" else f"{name}_{split}": {"file_name": f"jsonl/{split}.jsonl", **form}
-        for split in counts
-    }
+    form = written.form
+    if form.llama_factory:
+        described = {
+            dataset_name(name, split): {
+                "file_name": f"{form.llama_factory_folder}/{split}.jsonl",
+                "formatting": "sharegpt",
+                **form.llama_factory,
+            }
+            for split in written.counts
+        }
+        write_json(folder / "dataset_info.json", described)
+
+
+def dataset_name(name: str, split: str) -> str:
+    """A split's name in `dataset_info.json`."""
+    return name if split == "train" else f"{name}_{split}"

@@ -1,4 +1,4 @@
-"""The forms that the rows of a release or a training set can have, and the JSON lines in which they also leave."""
+"""The forms that the rows of a release or a training set can have, and the files that they leave as besides."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,18 @@ import polars as pl
 import pyarrow as pa
 from pandera.polars import DataFrameSchema
 
-from assets.boost_qa.messages import openai_line
+from assets.boost_qa.messages import labelled_line, messages_line, openai_line, preference_line
 from assets.boost_qa.schema import LABELLED_ROW, PREFERENCE_ROW, RELEASE_ROW, VERIFIABLE_ROW
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Export:
+    """The rows of a form as other programs read them: `<folder>/<split>.jsonl`, and Parquet where it has a schema."""
+
+    line: Callable[[Row], Row]
+    arrow: pa.Schema | None = None  # of `<folder>/<split>.parquet`
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,9 @@ class RowForm:
     # What JSONL has in place of null. Readers infer a column's type from its values: a column that is null throughout
     # one file would have another type there than in the others, and `datasets.load_dataset` would refuse them together.
     not_null: Mapping[str, Any] = field(default_factory=dict)
-    exports: Mapping[str, Callable[[Row], Row]] = field(default_factory=dict)  # folder -> how a line of it is made
+    exports: Mapping[str, Export] = field(default_factory=dict)  # by folder
+    llama_factory: Mapping[str, Any] = field(default_factory=dict)  # how LLaMA-Factory reads `llama_factory_folder`
+    llama_factory_folder: str = "messages"
 
     @cached_property
     def arrow(self) -> pa.Schema:
@@ -50,11 +60,54 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
     return dtype
 
 
+MESSAGE = [("role", pa.string()), ("content", pa.string())]
+ID = ("id", pa.string())
+PLAIN = pa.list_(pa.struct(MESSAGE))
+FLAGGED = pa.list_(pa.struct([*MESSAGE, ("train", pa.bool_())]))
+ROLE_TAGS = {
+    **{"role_tag": "role", "content_tag": "content"},
+    **{"user_tag": "user", "assistant_tag": "assistant", "system_tag": "system"},
+}
+
 CONVERSATION = RowForm(
-    "conversation", RELEASE_ROW, {"partner_seed_id": "", "quality_score": -1.0}, {"openai": openai_line}
+    "conversation",
+    RELEASE_ROW,
+    {"partner_seed_id": "", "quality_score": -1.0},
+    {
+        "messages": Export(
+            messages_line, pa.schema([ID, ("messages", FLAGGED), ("message_loss_mask", pa.list_(pa.int64()))])
+        ),
+        "openai": Export(openai_line),
+    },
+    {
+        "columns": {"messages": "conversations", "system": "system"},
+        "tags": {"role_tag": "from", "content_tag": "value", "user_tag": "human", "assistant_tag": "gpt"},
+    },
+    "jsonl",
 )
-PREFERENCE = RowForm("preference", PREFERENCE_ROW, {"partner_seed_id": ""})
-LABELLED = RowForm("labelled", LABELLED_ROW, {"partner_seed_id": ""})
+PREFERENCE = RowForm(
+    "preference",
+    PREFERENCE_ROW,
+    {"partner_seed_id": ""},
+    {
+        "messages": Export(
+            preference_line,
+            pa.schema([ID, ("messages", PLAIN), *((name, pa.struct(MESSAGE)) for name in ("chosen", "rejected"))]),
+        )
+    },
+    {
+        "ranking": True,
+        "columns": {"messages": "messages", "chosen": "chosen", "rejected": "rejected"},
+        "tags": ROLE_TAGS,
+    },
+)
+LABELLED = RowForm(
+    "labelled",
+    LABELLED_ROW,
+    {"partner_seed_id": ""},
+    {"messages": Export(labelled_line, pa.schema([ID, ("completion", PLAIN), ("label", pa.bool_())]))},
+    {"columns": {"messages": "completion", "kto_tag": "label"}, "tags": ROLE_TAGS},
+)
 VERIFIABLE = RowForm("verifiable", VERIFIABLE_ROW)
 
 FORMS: Mapping[str, RowForm] = {form.name: form for form in (CONVERSATION, PREFERENCE, LABELLED, VERIFIABLE)}

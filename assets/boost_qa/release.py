@@ -1,6 +1,7 @@
 """Making a release: staged, gated, then published as a folder that never changes.
 
-boost_qa/releases/<id>/    data/, jsonl/, openai/, plots/, removed.parquet, dataset_info.json, README.md, manifest.json
+boost_qa/releases/<id>/    data/, jsonl/, messages/, openai/, dataset_info.json (see `assets.boost_qa.files`), plots/,
+                           removed.parquet, README.md, manifest.json
 boost_qa/latest.json       which of them is the latest
 """
 
@@ -17,7 +18,7 @@ from assets.boost_qa.assembly import Row, release_rows, remove_unfit, removed_fr
 from assets.boost_qa.card import Contents, draw_plots, read_contents, write_card
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import BenchmarkScreen, open_screen
-from assets.boost_qa.files import UNHASHED, Written, dataset_info, digest_of, write_splits
+from assets.boost_qa.files import UNHASHED, Written, digest_of, write_dataset_info, write_splits
 from assets.boost_qa.forms import plain_schema
 from assets.boost_qa.gates import gate_faults
 from assets.boost_qa.schema import RELEASE_ROW, REMOVED
@@ -32,7 +33,6 @@ from assets.quality.schema import SIGNALS
 from assets.seeds.shards import languages_of
 from resources.configuration import fault_list
 from resources.identity import stable_hash
-from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake
 
 FORMAT = 2
@@ -120,7 +120,7 @@ def make_release(
             removed_digest, _ = digest_of(removed.iter_rows(named=True))
             identity = stable_hash(FORMAT, written.digest, removed_digest, configuration)[:16]
             contents = _stage_plots(connection, lake, staged, previous, expected.scenarios)
-        write_json(staged / "dataset_info.json", dataset_info(rules.name, written.counts))
+        write_dataset_info(staged, rules.name, written)
         languages = languages_of(lake, (partition.key for partition in selection.taken))
         folder = RELEASES.folder(identity)
         contents = replace(contents, calibration=calibration)

@@ -49,13 +49,13 @@ def write_set_card(
         more = _of_form(connection, form)
     write_readme(
         staged,
-        card_header(_title(variant, release), rows, sources, languages),
+        card_header(_title(variant, release), rows, sources, languages, form=form),
         TEMPLATE,
         title=_title(variant, release),
         about=about,
         variant=variant,
         release=release.id,
-        loading=how_to_load(folder, variant, splits_of(rows)),
+        loading=how_to_load(folder, variant, splits_of(rows), form),
         compared=COMPARED if same_size else "",
         contents="\n\n".join([card_table(rows), card_table(sources), *more]),
     )

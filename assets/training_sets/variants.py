@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from assets.boost_qa.assembly import Row, conversation_fault, stream
-from assets.boost_qa.files import UNHASHED, Written, dataset_info, read_back_faults, write_splits
+from assets.boost_qa.files import UNHASHED, Written, read_back_faults, write_dataset_info, write_splits
 from assets.boost_qa.forms import CONVERSATION, RowForm
 from assets.boost_qa.release import RELEASES, Release, create_release_views
 from assets.framework.publication import Manifest, Publication
@@ -22,7 +22,6 @@ from assets.seeds.schema import SEEDS
 from assets.seeds.shards import languages_of
 from assets.training_sets.card import write_release_card, write_set_card
 from resources.identity import stable_hash
-from resources.lake.published_folders import write_json
 from resources.lake.tables import Lake, Table
 
 HOME = "training_sets"
@@ -152,7 +151,7 @@ def make_set(
             raise NothingToMake(f"{variant!r} would equal boost_qa of release {release.id}")
         faults = read_back_faults(staged, written) + (_other_size(written, release, counts) if same_size else [])
         run.gate(faults, f"materialise training_sets for {variant!r} again")
-        write_json(staged / "dataset_info.json", dataset_info(variant, written.counts))
+        write_dataset_info(staged, variant, written)
         identity = stable_hash(variant, FORMAT, written.digest, release.id, made_with or {})[:16]
         folder = TRAINING_SETS.folder(identity, variant)
         languages = languages_of(lake, (entry["partition"] for entry in release.manifest["lineage"]))

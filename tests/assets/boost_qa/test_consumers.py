@@ -207,8 +207,9 @@ def test_the_cards_snippets_load_a_release_and_make_trls_messages(
     release = tiny_lake.release()
     monkeypatch.chdir(tiny_lake.lake.store.root)
     messages = run_snippets(Path(release.folder) / "README.md")["messages"]
-    assert messages["train"].column_names == ["messages"]
-    assert messages["test"][0]["messages"][0] == {"role": "system", "content": "Answer in one word."}
+    assert messages["train"].column_names == ["id", "messages", "message_loss_mask"]
+    system = {"role": "system", "content": "Answer in one word.", "train": False}
+    assert messages["test"][0]["messages"][0] == system
     assert all(turn["content"] for split in messages.values() for row in split for turn in row["messages"])
     row = messages["train"][0]
     make: Any = PreTrainedTokenizerFast

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Value
 
-from assets.boost_qa.files import dataset_info, digest_of, read_lines, read_splits, write_splits
+from assets.boost_qa.files import digest_of, read_lines, read_splits, write_splits
 
 
 def rows(count: int, split: str = "train") -> Iterator[dict[str, Any]]:
@@ -79,11 +79,3 @@ def test_parquet_has_plain_types(tmp_path: Path) -> None:
     write_splits(rows(1), tmp_path, shard_bytes=10**9)
     schema = pq.read_schema(tmp_path / "data/train-00000-of-00001.parquet")
     assert str(schema.field("conversations").type) == "list<element: struct<from: string, value: string>>"
-
-
-def test_llama_factory_finds_each_split_under_its_own_name() -> None:
-    info = dataset_info("boost_qa", {"train": 5, "test": 1})
-    assert {name: entry["file_name"] for name, entry in info.items()} == {
-        "boost_qa": "jsonl/train.jsonl",
-        "boost_qa_test": "jsonl/test.jsonl",
-    }
