@@ -153,6 +153,8 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
     thought, text = split_reasoning(content or "")
     prompt_tokens = _count(counts.get("prompt_tokens"), prompt_characters)
     completion_tokens = _count(counts.get("completion_tokens"), len(content or "") + len(reasoning))
+    cached = _detail(counts, "prompt_tokens_details", "cached_tokens")
+    cached = cached or bounded_count(counts.get("prompt_cache_hit_tokens")) or 0  # DeepSeek's
     return Completion(
         text=text[:MAX_CHARACTERS],
         reasoning="\n\n".join(part for part in (reasoning, thought) if part)[:MAX_CHARACTERS] or None,
@@ -160,7 +162,7 @@ def read_completion(reply: Reply, prompt_characters: int) -> Completion:
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         replayed=False,
-        cached_tokens=min(prompt_tokens, _detail(counts, "prompt_tokens_details", "cached_tokens")),
+        cached_tokens=min(prompt_tokens, cached),
         reasoning_tokens=min(completion_tokens, _detail(counts, "completion_tokens_details", "reasoning_tokens")),
     )
 

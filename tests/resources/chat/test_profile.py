@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from resources.chat.profile import PROFILES, Endpoint, load_profile, read_key
-from resources.chat.role_model import RoleModel
+from resources.chat.role_model import ModelPrice, RoleModel
 from resources.configuration import ConfigurationError
 
 KEY = "sk-opensesame"
@@ -117,3 +117,18 @@ def test_a_reasoning_role_is_sampled_only_as_it_says(
 def test_a_field_that_is_not_set_is_no_part_of_what_makes_dialogues_stale() -> None:
     plain = RoleModel.model_validate(ROLE | {"temperature": 0, "max_tokens": 9}).model_dump(mode="json")
     assert plain.keys().isdisjoint({"reasoning", "max_completion_tokens"})
+
+
+@pytest.mark.parametrize(
+    ("price", "tokens", "dollars"),
+    [
+        ({}, {}, 3.0),
+        ({}, {"cached_tokens": 500_000}, 3.0),  # without a price of its own
+        ({"cached_prompt": 0.25}, {"cached_tokens": 800_000}, 0.2 + 0.2 + 2.0),
+        ({}, {"batch": True}, 1.5),
+        ({"batch": 0.25, "cached_prompt": 0.0}, {"batch": True, "cached_tokens": 1_000_000}, 0.5),
+    ],
+)
+def test_the_price_of_cached_and_batch_tokens(price: dict[str, float], tokens: dict[str, Any], dollars: float) -> None:
+    model = ModelPrice.model_validate({"prompt": 1.0, "completion": 2.0} | price)
+    assert model.cost(1_000_000, 1_000_000, **tokens) == pytest.approx(dollars)

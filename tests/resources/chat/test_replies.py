@@ -39,6 +39,11 @@ def test_cached_and_reasoning_tokens_are_read(prompt: Any, completion: Any, part
     assert (read.cached_tokens, read.reasoning_tokens) == parts
 
 
+def test_cached_tokens_are_read_in_deepseeks_words() -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 2, "prompt_cache_hit_tokens": 5}
+    assert read_completion(chat({"content": "42"}, usage=usage), 100).cached_tokens == 5
+
+
 @pytest.mark.parametrize("usage", [None, {}, "many", {"prompt_tokens": None, "completion_tokens": -1}])
 def test_tokens_that_the_server_does_not_count_are_estimated(usage: Any) -> None:
     read = read_completion(chat({"content": "x" * 8}, usage=usage), 100)
