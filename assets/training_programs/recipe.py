@@ -176,11 +176,20 @@ class Training(Configuration):
             for base in self.bases
             if self.recipe.max_tokens > base.context_tokens
         ]
+        faults += self._quantization_faults("recipe") if self.recipe.quantization else []
         faults += self._variant_faults()
         faults += self._seed_faults()
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _quantization_faults(self, where: str) -> list[str]:
+        return [
+            f"{where}.quantization is set, and {base.name} is `embedded`, whose file cannot be loaded in 4 bits: set "
+            "it to null, or name another model"
+            for base in self.bases
+            if base.model == EMBEDDED
+        ]
 
     def _variant_faults(self) -> list[str]:
         longest = min((base.context_tokens for base in self.bases), default=0)
@@ -193,6 +202,8 @@ class Training(Configuration):
                 continue
             if longest and recipe.max_tokens > longest:
                 faults.append(f"variants.{variant}.max_tokens {recipe.max_tokens} is more than a base model takes")
+            if recipe.quantization and not self.recipe.quantization:
+                faults += self._quantization_faults(f"variants.{variant}")
         return faults
 
     def _seed_faults(self) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,7 @@ def make_trainer(
 ) -> TrlTrainer:
     """TRL's trainer of the recipe's method, with a fresh adapter on the model if the recipe has one.
 
-    The reference of `dpo` and `kto` is the model with its adapter off; without an adapter TRL keeps a second copy.
+    The reference of `dpo` and `kto` is the model with its adapter off; without an adapter it is a second copy.
 
     Args:
         model: the base model.
@@ -275,6 +276,9 @@ def make_trainer(
         disable_tqdm=True,
         **_of_method(recipe),
     )
+    needs_reference = recipe.method != "sft" and recipe.lora is None
+    # TRL would load it by the model's name, which it cannot where the model is in a GGUF file
+    reference = {"ref_model": deepcopy(model)} if needs_reference else {}
     with _targets_fit():
         trainer = trainer_class(
             model=model,
@@ -283,6 +287,7 @@ def make_trainer(
             eval_dataset=validation,
             processing_class=tokenizer,
             peft_config=_adapter(recipe),
+            **reference,
         )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -89,3 +89,15 @@ def test_two_base_models_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_file_without_base_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="at least one model"):
         load(tmp_path, bases=[])
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        ({"recipe": {"quantization": "nf4"}}, "recipe"),
+        ({"variants": {"ori": {"quantization": "nf4"}}}, "variants.ori"),
+    ],
+)
+def test_the_embedded_model_in_four_bits_is_refused(tmp_path: Path, content: dict[str, object], where: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{where}.quantization is set, and tiny is `embedded`"):
+        load(tmp_path, bases=[BASE | {"model": "embedded"}], **content)

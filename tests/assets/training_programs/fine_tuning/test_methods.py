@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,9 @@ CASES = {
     "dpo": PAIRED,
     "kto": Case("labelled", labelled_answers(0, 12), labelled_answers(20, 4), {"method": "kto"}),
     "all weights": Case("conversation", sums(0, 12), sums(20, 3), {"lora": None}),
+    "kto of all weights": Case(
+        "labelled", labelled_answers(0, 12), labelled_answers(20, 4), {"method": "kto", "lora": None}
+    ),
     "dpo of all weights": Case("preference", pairs(0, 12), pairs(20, 3), {"method": "dpo", "lora": None}),
 }
 
@@ -88,3 +92,28 @@ def test_four_bits_without_a_gpu_are_refused(workplace: Workplace) -> None:
     assert workplace.run(specification) == BAD_INPUT
 
     assert "quantization is nf4, which takes a GPU" in workplace.failure(specification)["message"]
+
+
+@pytest.mark.parametrize("name", ["dpo of all weights", "kto of all weights"])
+def test_the_reference_is_a_copy_where_the_model_s_folder_cannot_be_loaded(
+    workplace: Workplace, name: str, tmp_path: Path
+) -> None:
+    from datasets import Dataset
+
+    from assets.training_programs.fine_tuning import base_models, templates, training
+    from assets.training_programs.fine_tuning.data import tokenize
+
+    case = CASES[name]
+    recipe = ask(workplace, case).recipe
+    weights = base_models.fetch(workplace.base, tmp_path)
+    tokenizer = base_models.load_tokenizer(weights)
+    templates.set_chat_template(tokenizer, workplace.base.template)
+    rows = Dataset.from_list(tokenize(case.train, tokenizer, recipe.max_tokens, case.form).rows)
+    precision = training.choose_precision(recipe)
+    model = training.make_base(weights, recipe, precision)
+    model.config.name_or_path = "nowhere"  # as the folder of a GGUF file, which transformers does not load
+
+    trainer = training.make_trainer(model, tokenizer, rows, None, recipe, precision, tmp_path / "run")
+
+    assert trainer.ref_model is not model
+    assert not trainer.ref_model.training
