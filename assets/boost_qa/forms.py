@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 from pandera.polars import DataFrameSchema
 
-from assets.boost_qa.messages import labelled_line, messages_line, openai_line, preference_line
+from assets.boost_qa.messages import labelled_line, messages_line, openai_line, preference_line, weighted_line
 from assets.boost_qa.schema import LABELLED_ROW, PREFERENCE_ROW, RELEASE_ROW, VERIFIABLE_ROW
 
 Row = dict[str, Any]
@@ -78,6 +78,7 @@ CONVERSATION = RowForm(
             messages_line, pa.schema([ID, ("messages", FLAGGED), ("message_loss_mask", pa.list_(pa.int64()))])
         ),
         "openai": Export(openai_line),
+        "llamafactory": Export(weighted_line),
     },
     {
         "columns": {"messages": "conversations", "system": "system"},

@@ -36,6 +36,20 @@ def openai_line(row: Mapping[str, Any]) -> Line:
     }
 
 
+def weighted_line(row: Mapping[str, Any]) -> Line:
+    """A conversation as LLaMA-Factory's new trainer (`USE_V1=1`) reads it: `loss_weight` 0 or 1 in each message."""
+    return {
+        "messages": [
+            {
+                "role": message["role"],
+                "content": [{"type": "text", "value": message["content"]}],
+                "loss_weight": float(trains),
+            }
+            for message, trains in messages_of(row)
+        ]
+    }
+
+
 def preference_line(row: Mapping[str, Any]) -> Line:
     """A row of `PREFERENCE_ROW` as LLaMA-Factory and axolotl read it: each answer is one message, not a list."""
     (chosen,), (rejected,) = row["chosen"], row["rejected"]

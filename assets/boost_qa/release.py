@@ -1,7 +1,7 @@
 """Making a release: staged, gated, then published as a folder that never changes.
 
-boost_qa/releases/<id>/    data/, jsonl/, messages/, openai/, dataset_info.json (see `assets.boost_qa.files`), plots/,
-                           removed.parquet, README.md, manifest.json
+boost_qa/releases/<id>/    data/, jsonl/, messages/, openai/, llamafactory/, dataset_info.json (see
+                           `assets.boost_qa.files`), plots/, removed.parquet, README.md, manifest.json
 boost_qa/latest.json       which of them is the latest
 """
 

@@ -54,11 +54,11 @@ def folder(tmp_path: Path, form: str) -> Path:
     return made
 
 
-def card_lines(folder: Path, form: str, program: str) -> dict[str, Any]:
-    """The YAML that the card shows for a program."""
+def card_lines(folder: Path, form: str, program: str, place: int = 0) -> dict[str, Any]:
+    """The YAML that the card shows for a program; `place`: which of its blocks."""
     text = how_to_load(str(folder), "sums", ["train", "test"], FORMS[form])
-    (block,) = re.findall(rf"\*\*{program}\*\*[^`]*(?:`[^`\n]+`[^`]*)*```yaml\n(.*?)```", text, re.DOTALL)
-    return dict(yaml.safe_load(block))
+    section = re.split(r"^\*\*", text.partition(f"\n**{program}**")[2], flags=re.MULTILINE)[0]
+    return dict(yaml.safe_load(re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)[place]))
 
 
 def trained(tokenizer: Any, ids: Any, keep: Any) -> str:
@@ -164,6 +164,22 @@ def test_llama_factory_reads_preferences_and_labels(folder: Path, form: str, tok
             assert trained(tokenizer, ids, [label != NO_LOSS for label in labels]) == f"{text}<|im_end|>"
 
 
+@pytest.mark.parametrize("form", ["conversation"], indirect=True)
+def test_the_new_trainer_of_llama_factory_trains_the_flagged_messages_alone(
+    folder: Path, form: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+    from llamafactory.v1.core.data_engine import DataEngine
+    from llamafactory.v1.core.utils.rendering import Renderer
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    lines = card_lines(folder, form, "LLaMA-Factory", place=1)
+    engine, renderer = DataEngine(lines["train_dataset"]), Renderer(lines["template"], tokenizer)
+    rendered = [renderer.render_messages(engine[place]["messages"]) for place in range(2)]
+    found = [trained(tokenizer, row["input_ids"], row["loss_weights"]) for row in rendered]
+    assert found == [f"<|im_start|>assistant\n{right}" for right in RIGHT]
+
+
 # -- verl --------------------------------------------------------------------------------------------------------------
 
 
@@ -195,3 +211,30 @@ def test_verl_trains_every_assistant_message_or_the_flagged_ones(
     found = [trained(tokenizer, dataset[place]["input_ids"], dataset[place]["loss_mask"]) for place in range(2)]
     first = "" if flagged else "0<|im_end|>\n"
     assert found == [first + right for right in RIGHT]
+
+
+@pytest.mark.parametrize("form", ["verifiable"], indirect=True)
+def test_verl_rewards_answers_to_the_questions_of_a_verifiable_set(
+    folder: Path, tmp_path: Path, tokenizer: Any
+) -> None:
+    from omegaconf import OmegaConf
+    from verl.trainer.ppo.reward import get_custom_reward_fn
+    from verl.utils.dataset.rl_dataset import RLHFDataset
+
+    page = (PROJECT / "docs/train-on-it.md").read_text(encoding="utf-8")
+    reward = get_custom_reward_fn(OmegaConf.from_dotlist(re.findall(r"reward\.custom_reward_function\.\S+", page)))
+    assert reward
+    options = OmegaConf.create({"cache_dir": str(tmp_path / "cache"), "filter_overlong_prompts": False})
+    files = [str(folder / "data/train-00000-of-00001.parquet")]
+    row = RLHFDataset(data_files=files, tokenizer=tokenizer, config=options)[1]
+    assert row["raw_prompt"][-1] == {"role": "user", "content": "1+1?"}
+    scores = [
+        reward(
+            data_source=row["data_source"],
+            solution_str=f"The answer is {number}.",
+            ground_truth=row["reward_model"]["ground_truth"],
+            extra_info=row["extra_info"],
+        )
+        for number in (2, 7)
+    ]
+    assert scores == [1.0, 0.0]

@@ -86,7 +86,7 @@ def test_the_lines_of_a_conversation_flag_the_messages_that_carry_loss(tmp_path:
     written(tmp_path / "set", "conversation")
     lines = {
         name: json.loads((tmp_path / f"set/{name}/train.jsonl").read_text(encoding="utf-8").splitlines()[1])
-        for name in ("messages", "openai")
+        for name in ("messages", "openai", "llamafactory")
     }
     assert lines["messages"] == {
         "id": "train1",
@@ -99,6 +99,8 @@ def test_the_lines_of_a_conversation_flag_the_messages_that_carry_loss(tmp_path:
         ],
         "message_loss_mask": [0, 0, 0, 0, 1],
     }
+    assert [message["loss_weight"] for message in lines["llamafactory"]["messages"]] == [0, 0, 0, 0, 1]
+    assert lines["llamafactory"]["messages"][1]["content"] == [{"type": "text", "value": "1+1?"}]
     # OpenAI's schema has `weight` on assistant messages alone, and no key that it does not know.
     assert lines["openai"] == {
         "messages": [
