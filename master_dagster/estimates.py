@@ -56,7 +56,7 @@ def role_rows(estimate: Estimate) -> list[dict[str, str]]:
     """One row per role, for a table: role and model, calls, tokens."""
     return [
         {
-            "role": f"{role.role} ({role.model})",
+            "role": f"{role.role} ({role.model}{', in batches' if role.mode == 'batch' else ''})",
             "calls": f"{role.calls:,}",
             "tokens": f"{role.prompt_tokens + role.completion_tokens:,}{'' if role.measured else ' (assumed)'}",
         }
@@ -73,8 +73,17 @@ def headline(estimate: Estimate) -> str:
     return (
         f"{counted(estimate.dialogues, 'dialogue')} in {counted(estimate.partitions, 'partition')}"
         f"{current if estimate.current else ''}: about {counted(estimate.calls, 'call')}, {estimate.tokens:,} tokens, "
-        f"${estimate.cost:,.2f}, {_duration(estimate.hours)}"
+        f"{_prices(estimate)}, {_duration(estimate.hours)}"
+        f"{' for the live calls, and up to a day for each turn in batches' if estimate.in_batches else ''}"
     )
+
+
+def _prices(estimate: Estimate) -> str:
+    """The price, and that of the other way: `$6.00 ($12.00 if all calls were live)`."""
+    shown = f"${estimate.cost:,.2f}"
+    if estimate.in_batches:
+        return f"{shown} (${estimate.live_cost:,.2f} if all calls were live)"
+    return f"{shown} (${estimate.batch_cost:,.2f} in batches)" if estimate.batch_cost < estimate.cost else shown
 
 
 def calibration_line(calibration: CalibrationEstimate) -> str:

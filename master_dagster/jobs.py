@@ -96,6 +96,8 @@ def estimate_partitions(
             "calls": estimate.calls,
             "tokens": estimate.tokens,
             "US dollars": estimate.cost,
+            "US dollars, all live": estimate.live_cost,
+            "US dollars, all in batches": estimate.batch_cost,
             "hours": estimate.hours,
             "roles": table_markdown(role_rows(estimate)),
             "calibration": calibration_line(calibration),

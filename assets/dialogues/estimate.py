@@ -8,6 +8,7 @@ takes less than this says. `assets.quality.estimate` counts the turns of whole p
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import duckdb
 import polars as pl
@@ -41,7 +42,10 @@ class RoleEstimate:
     calls: int
     prompt_tokens: int
     completion_tokens: int
-    cost: float  # US dollars, by the profile's prices
+    cost: float  # US dollars, by the profile's prices and the role's mode
+    live_cost: float  # where every call is live
+    batch_cost: float  # where every call goes in batches
+    mode: Literal["live", "batch"]
     measured: bool  # False: by the defaults
 
 
@@ -53,7 +57,7 @@ class Estimate:
     current: int  # partitions that would take nothing
     dialogues: int  # that are to be generated
     roles: tuple[RoleEstimate, ...]
-    hours: float  # of the busiest endpoint, at its concurrency and its limits
+    hours: float  # of the live calls of the busiest endpoint, at its concurrency and its limits
 
     @property
     def calls(self) -> int:
@@ -69,6 +73,21 @@ class Estimate:
     def cost(self) -> float:
         """US dollars, by the profile's prices; models without a price cost nothing."""
         return sum(role.cost for role in self.roles)
+
+    @property
+    def live_cost(self) -> float:
+        """US dollars where every call is live."""
+        return sum(role.live_cost for role in self.roles)
+
+    @property
+    def batch_cost(self) -> float:
+        """US dollars where every call goes in batches."""
+        return sum(role.batch_cost for role in self.roles)
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether some calls go in batches, which take up to a day per turn."""
+        return any(role.mode == "batch" for role in self.roles)
 
 
 def default_average(profile: Profile, role: str) -> CallAverage:
@@ -97,6 +116,7 @@ def estimate(
     dialogues: int = 0,
     partitions: int = 0,
     current: int = 0,
+    batches: bool = True,
 ) -> Estimate:
     """What these turns would take.
 
@@ -105,6 +125,7 @@ def estimate(
         profile: which models play the roles, at what price and under which limits.
         averages: what is known of each role; the defaults stand in for the others.
         dialogues, partitions, current: taken over into the result.
+        batches: whether roles of mode `batch` go in batches, as in dialogues and verdicts; other stages ask live.
     """
     roles, load = [], dict.fromkeys(profile.endpoints, 0.0)
     for role in profile.roles:
@@ -116,8 +137,14 @@ def estimate(
         calls = round(turns[role] * average.calls)
         price = profile.prices.get(cast.model)
         read, written = round(calls * average.prompt_tokens), round(calls * average.completion_tokens)
-        cost = price.cost(read, written) if price else 0.0
-        roles.append(RoleEstimate(role, cast.model, calls, read, written, cost, average.measured))
+        live, batch = (price.cost(read, written, batch=batch) if price else 0.0 for batch in (False, True))
+        mode = cast.mode if batches else "live"
+        cost = batch if mode == "batch" else live
+        roles.append(
+            RoleEstimate(role, cast.model, calls, read, written, cost, live, batch, mode, measured=average.measured)
+        )
+        if mode == "batch":
+            continue
         load[cast.endpoint] += max(
             calls * average.seconds / endpoint.max_concurrency,
             60 * calls / endpoint.requests_per_minute if endpoint.requests_per_minute else 0.0,

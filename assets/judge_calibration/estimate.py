@@ -48,4 +48,6 @@ def estimate_calibration(
     dialogues = min(rules.calibration.dialogues, there) if needed else 0
     items = dialogues * (1 + len(KINDS))
     turns = judge_calls(profile, rules.judge, items)
-    return CalibrationEstimate(dialogues, items, estimate(turns, profile, measured_averages(lake, profile)))
+    return CalibrationEstimate(
+        dialogues, items, estimate(turns, profile, measured_averages(lake, profile), batches=False)
+    )

@@ -47,7 +47,8 @@ def estimate_planned(deployment: Deployment, patterns: Sequence[str] = ()) -> tu
 
 def with_totals(estimate: Estimate) -> dict[str, Any]:
     """An estimate with its sums, for JSON."""
-    return asdict(estimate) | {"calls": estimate.calls, "tokens": estimate.tokens, "cost": estimate.cost}
+    names = ("calls", "tokens", "cost", "live_cost", "batch_cost")
+    return asdict(estimate) | {name: getattr(estimate, name) for name in names}
 
 
 def show_estimate(deployment: Deployment, estimate: Estimate) -> None:

@@ -1,11 +1,13 @@
 """The estimate in words."""
 
+import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.estimate import Estimate
+from assets.dialogues.estimate import Estimate, RoleEstimate
 from master_dagster.estimates import headline, matching_partitions
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
@@ -22,6 +24,18 @@ from resources.lake.tables import Lake
 )
 def test_the_headline_counts_in_words(partitions: int, current: int, dialogues: int, shown: str) -> None:
     assert headline(Estimate(partitions, current, dialogues, (), 0.0)) == shown
+
+
+@pytest.mark.parametrize(
+    ("mode", "cost", "prices"),
+    [
+        ("live", 2.0, r"\$2.00 \(\$1.00 in batches\), 1 minute$"),
+        ("batch", 1.0, r"\$1.00 \(\$2.00 if all calls were live\), 1 minute for the live calls, and up to a day"),
+    ],
+)
+def test_the_headline_has_both_prices(mode: Literal["live", "batch"], cost: float, prices: str) -> None:
+    role = RoleEstimate("judge", "tiny", 1, 1, 1, cost, 2.0, 1.0, mode, measured=True)
+    assert re.search(prices, headline(Estimate(1, 0, 1, (role,), 0.0)))
 
 
 def test_a_wrong_pattern_shows_the_one_planned_key_once(tmp_path: Path) -> None:

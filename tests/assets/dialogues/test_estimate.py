@@ -45,6 +45,20 @@ def test_calls_tokens_money_and_hours_follow_from_turns(profile: Profile) -> Non
     assert found.hours == pytest.approx(14 * 2.0 / 4 / 3600)  # four slots
 
 
+def test_a_role_in_batches_costs_their_price_and_none_of_the_live_hours(profile: Profile) -> None:
+    debater = profile.roles["debater_a"].model_copy(update={"mode": "batch"})
+    priced = profile.model_copy(
+        update={
+            "prices": {"SmolLM2-135M-Instruct": ModelPrice(prompt=1.0, completion=4.0)},
+            "roles": profile.roles | {"debater_a": debater},
+        }
+    )
+    found, live = estimate(TURNS, priced, EVERY_ROLE), estimate(TURNS, priced, EVERY_ROLE, batches=False)
+    assert live.cost == found.live_cost == 2 * found.batch_cost
+    assert found.cost == pytest.approx((8 / 2 + 6) * (100 * 1.0 + 50 * 4.0) / 1e6)
+    assert found.hours == pytest.approx(6 * 2.0 / 4 / 3600)
+
+
 @pytest.mark.parametrize(
     ("limit", "minutes"), [({"requests_per_minute": 1}, 14), ({"tokens_per_minute": 150}, 14), ({}, 14 * 2 / 4 / 60)]
 )

@@ -14,6 +14,7 @@ from resources.chat.calls import AwaitingBatch, Call, CallFailed, Completion, Me
 from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile
 from resources.chat.retries import RetryPolicy
+from resources.chat.spending_log import Spent, read_spending
 from resources.lake.store import LocalStore
 from tests.batch_server import BatchServer
 from tests.fake_endpoint import FakeEndpoint
@@ -80,6 +81,11 @@ class WavesSetup:
             if None not in found:
                 return [one for one in found if one is not None]
         raise AssertionError(f"not done after {runs} runs: {self.ledger}")
+
+    @property
+    def spent(self) -> list[Spent]:
+        """What was paid, as the lake records it."""
+        return read_spending(self.store)
 
     @property
     def ledger(self) -> Ledger:
