@@ -59,14 +59,14 @@ def _run(kind: str, *, s3: bool) -> Tally:
         stack.callback(endpoint.stop)
         project = found_project(Path(stack.enter_context(tempfile.TemporaryDirectory())), endpoint)
         endpoint.answer_with(lambda request: FakeEndpoint.says(play(request), delay=LATENCY))
-        _start(_with_lake(project, f"{root}/undisturbed")).communicate()
+        start(_with_lake(project, f"{root}/undisturbed")).communicate()
         calls = _calls(endpoint)
         expected = _content(_with_lake(project, f"{root}/undisturbed"))
         for number in range(ROUNDS):
             disturbed = _with_lake(project, f"{root}/{number}")
             endpoint.requests.clear()
             killed = sum(_killed(disturbed, draw, calls.total()) for _ in range(KILLS))
-            output, _ = _start(disturbed).communicate()
+            output, _ = start(disturbed).communicate()
             same = _content(disturbed) == expected
             for _ in range(killed):
                 tally.count(same, f"lake {number}: {_content(disturbed)} instead of {expected}\n{output[-500:]}")
@@ -80,10 +80,11 @@ def _with_lake(project: SampleProject, root: str) -> SampleProject:
     return SampleProject(project.folder, settings, project.endpoint)
 
 
-def _start(project: SampleProject) -> "subprocess.Popen[str]":
+def start(project: SampleProject, first: str = "") -> "subprocess.Popen[str]":
+    """A process that makes the graph up to a release, after the lines of `first`."""
     settings = json.dumps(project.settings.model_dump(mode="json", exclude_unset=True))
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, settings],
+        [sys.executable, "-c", first + PROGRAM, settings],
         cwd=PROJECT,
         env=dict(os.environ),
         stdout=subprocess.PIPE,
@@ -96,7 +97,7 @@ def _killed(project: SampleProject, draw: random.Random, calls: int) -> bool:
     """Start a run and kill it up to some seconds after a random one of its calls. Returns whether it still ran."""
     before = len(project.endpoint.chats)
     wanted = before + draw.randint(1, max(1, calls - before))
-    process = _start(project)
+    process = start(project)
     while process.poll() is None and len(project.endpoint.chats) < min(wanted, calls):
         time.sleep(0.05)
     time.sleep(draw.uniform(0, SECONDS_LATER))

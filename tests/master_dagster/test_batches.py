@@ -1,12 +1,9 @@
 """The graph with roles in batches: the same release as live, waiting partitions, and the sensor that continues them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from dagster import AssetKey, DagsterInstance, RunRequest, build_sensor_context
 
 from assets.framework.run_report import WAITING_TAG
@@ -21,6 +18,7 @@ from resources.chat.batches import collection
 from resources.chat.batches.ledger import all_ledgers, now
 from resources.chat.service import ChatService
 from resources.lake.published_folders import read_latest
+from tests.batch_project import put_in_batches
 from tests.batch_server import BatchServer
 from tests.sample_project import FinishedProject, SampleProject
 from tests.shipped_scenarios import NAMES
@@ -40,19 +38,6 @@ def server(project: SampleProject, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     server.stop()
 
 
-def in_batches(project: SampleProject, server: BatchServer, *live: str) -> SampleProject:
-    """The project with every role but these in batches of the server."""
-    path = Path(project.settings.profile)
-    profile = yaml.safe_load(path.read_text())
-    profile["endpoints"]["hosted"] = profile["endpoints"]["fake"]
-    profile["endpoints"]["fake"] = {"base_url": server.base_url}
-    profile["embedder"]["endpoint"] = "hosted"
-    for name, role in profile["roles"].items():
-        role["mode"] = "live" if name in live else "batch"
-    path.write_text(yaml.safe_dump(profile))
-    return replace(project, settings=project.settings)
-
-
 def step(project: SampleProject, instance: DagsterInstance, assets: Sequence[str] = BOTH) -> bool:
     return run_step(build_definitions(project.deployment), instance, assets, [KEYS[0], KEYS[-1]])
 
@@ -66,7 +51,7 @@ def test_the_graph_in_batches_ends_in_the_release_of_live_calls(
     server: BatchServer,
     instance: DagsterInstance,
 ) -> None:
-    deployment = in_batches(project, server, *live).deployment
+    deployment = put_in_batches(project, server, *live).deployment
     definitions = build_definitions(deployment)
     materialise_plans(deployment, definitions, instance)
     materialise_release(deployment, definitions, instance)
@@ -83,7 +68,7 @@ def test_the_graph_in_batches_ends_in_the_release_of_live_calls(
 def test_a_waiting_partition_is_observed_and_not_materialised_and_nothing_follows_it(
     planned_project: SampleProject, server: BatchServer, instance: DagsterInstance
 ) -> None:
-    project = in_batches(planned_project, server)
+    project = put_in_batches(planned_project, server)
     mirror_shards(project.deployment.lake(), instance)
     assert step(project, instance)
     (run,) = instance.get_runs()
@@ -121,7 +106,7 @@ def tick(project: SampleProject, instance: DagsterInstance) -> list[RunRequest] 
 def test_the_sensor_launches_partitions_whose_batches_ended_once_for_each_state(
     planned_project: SampleProject, server: BatchServer, instance: DagsterInstance
 ) -> None:
-    project = in_batches(planned_project, server)
+    project = put_in_batches(planned_project, server)
     mirror_shards(project.deployment.lake(), instance)
     assert "none can go on" in str(tick(project, instance))
     server.plan = ("in_progress", "in_progress", "completed")
@@ -141,5 +126,5 @@ def test_the_sensor_launches_partitions_whose_batches_ended_once_for_each_state(
 def test_the_sensor_is_on_where_a_role_is_in_batches(
     live: tuple[str, ...], status: str, project: SampleProject, server: BatchServer
 ) -> None:
-    profile = project.deployment.profile if live else in_batches(project, server).deployment.profile
+    profile = project.deployment.profile if live else put_in_batches(project, server).deployment.profile
     assert batches_sensor(profile, 10).default_status.value == status

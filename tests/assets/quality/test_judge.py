@@ -13,7 +13,7 @@ from assets.quality.inputs import DialogueInput
 from assets.quality.judge import REMINDER, Judgement, as_transcript, combine, judge, judge_messages, read_verdict
 from assets.quality.prompts import load_prompts
 from assets.quality.rubric import FINDINGS, Finding, check_rubrics, rubric_of, verdict_schema
-from resources.chat.calls import CallFailed, EndpointUnusable
+from resources.chat.calls import AwaitingBatch, CallFailed, EndpointUnusable
 from resources.configuration import ConfigurationError
 from tests.assets.dialogues.scripted import ScriptedChat, completion
 from tests.assets.quality.samples import MARBLES, corrected, make_dialogue
@@ -168,6 +168,13 @@ def test_each_judge_of_a_jury_is_asked_and_needs_a_valid_verdict(second: str, st
     chat = ScriptedChat(lambda call: second if call.role == "other" else RIGHT)
     judging = judge(chat, PROMPTS, make_dialogue(), regenerations=0, scope="x", jury=("judge", "other"))
     assert asyncio.run(judging).status == status
+    assert [call.role for call in chat.calls] == ["judge", "other"]
+
+
+def test_each_judge_of_a_jury_asks_also_where_the_first_waits_for_a_batch() -> None:
+    chat = ScriptedChat(lambda call: AwaitingBatch() if call.role == "judge" else RIGHT)
+    with pytest.raises(AwaitingBatch):
+        asyncio.run(judge(chat, PROMPTS, make_dialogue(), regenerations=0, scope="x", jury=("judge", "other")))
     assert [call.role for call in chat.calls] == ["judge", "other"]
 
 

@@ -54,6 +54,29 @@ def test_a_wrong_setting_is_refused_with_what_to_do_and_without_a_key(
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "mode", "refused"),
+    [
+        ({"kind": "embedded", "base_url": None}, "batch", True),
+        ({"base_url": "https://me.openai.azure.com/openai/deployments/gpt"}, "batch", True),
+        ({"kind": "embedded", "base_url": None}, "live", False),
+        ({}, "batch", False),
+    ],
+)
+def test_batches_need_an_endpoint_that_has_them_and_all_faults_are_named_at_once(
+    tmp_path: Path, endpoint: dict[str, Any], mode: str, refused: bool
+) -> None:
+    content = yaml.safe_load((PROFILES / "hosted.yaml").read_text())
+    content["endpoints"]["hosted"].update(endpoint)
+    content["roles"]["judge"]["mode"] = mode
+    content["roles"]["weak_student"]["mode"] = "sometimes"
+    file = tmp_path / "profile.yaml"
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigurationError, match="sometimes") as caught:
+        load_profile(str(file))
+    assert ("roles.judge.mode: endpoint 'hosted' has no batches" in str(caught.value)) == refused
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "http://localhost:8000/v1",

@@ -59,12 +59,15 @@ class WavesSetup:
         """One run over a scope: the completion of each call, or None where it waits, and then the submission."""
         return asyncio.run(self._run(calls, profile or self.profile(), budget, scope))
 
+    def engine(self, profile: Profile | None = None, budget: Budget | None = None) -> ChatEngine:
+        """An engine that lets calls wait for batches and tries failed ones again at once."""
+        retries = RetryPolicy(first_wait=0.0)
+        return ChatEngine(profile or self.profile(), self.store, budget=budget, retries=retries, batches=True)
+
     async def _run(
         self, calls: tuple[Call, ...], profile: Profile, budget: Budget | None, scope: str
     ) -> list[Completion | None]:
-        async with ChatEngine(
-            profile, self.store, budget=budget, retries=RetryPolicy(first_wait=0.0), batches=True
-        ) as engine:
+        async with self.engine(profile, budget) as engine:
             found = await asyncio.gather(*(engine.complete(one, scope=scope) for one in calls), return_exceptions=True)
             if any(isinstance(one, AwaitingBatch) for one in found):
                 await engine.submit(scope)

@@ -1,5 +1,6 @@
 """Calls of a role in batches are submitted once, collected once, and asked again where they have no answer."""
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import pytest
 from resources.chat.batches.ledger import change_ledger
 from resources.chat.batches.waves import Wanted, split_wave
 from resources.chat.budget import Budget
-from resources.chat.calls import BudgetSpent, EndpointUnusable
+from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnusable
 from resources.chat.journal import ScopeJournal
 from resources.chat.profile import BatchLimits
 from tests.resources.chat.batches.conftest import SCOPE
@@ -69,6 +70,34 @@ def test_a_lost_response_leads_to_no_second_submission(
     assert waves.server.lose == []
     assert set(waves.server.requests.values()) == {submissions}
     assert set(waves.server.answered.values()) == {1}
+
+
+def test_two_runs_at_once_submit_each_call_once(waves: "WavesSetup") -> None:
+    async def both() -> None:
+        async with waves.engine() as one, waves.engine() as other:
+            for engine in (one, other):
+                for call in calls(waves):
+                    with pytest.raises(AwaitingBatch):
+                        await engine.complete(call, scope=SCOPE)
+            await asyncio.gather(one.submit(SCOPE), other.submit(SCOPE))
+
+    asyncio.run(both())
+    assert (len(waves.server.batches), set(waves.server.requests.values())) == (1, {1})
+
+
+def test_a_run_that_looked_before_another_one_collected_submits_nothing_again(waves: "WavesSetup") -> None:
+    waves.server.plan = ("completed",)
+
+    async def late() -> str:
+        async with waves.engine() as engine:
+            for call in calls(waves):
+                with pytest.raises(AwaitingBatch):
+                    await engine.complete(call, scope=SCOPE)
+            await asyncio.to_thread(waves.run_until_done, *calls(waves))
+            return await engine.submit(SCOPE)
+
+    assert asyncio.run(late()) == "waits for nothing"
+    assert set(waves.server.requests.values()) == {1}
 
 
 @pytest.mark.parametrize("status", ["expired", "cancelled"])
