@@ -53,6 +53,8 @@ NOT_TUNED = ("rlvr",)
 """Training sets for other trainers, and so no partitions of `checkpoints`."""
 TUNED_BY_DEFAULT = ("boost_qa", "ori")
 """Training sets that the commands `train` and `evaluate` take where none is named."""
+TUNED_WHERE_POSSIBLE = ("dpo",)
+"""Those that they take too, where the release and the recipe allow it."""
 UNTUNED = "untuned"
 
 shards = DynamicPartitionsDefinition(name=SHARDS)

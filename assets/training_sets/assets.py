@@ -126,11 +126,13 @@ def training_sets_asset(partitions: StaticPartitionsDefinition) -> AssetsDefinit
         code_version="2",
         backfill_policy=BackfillPolicy.single_run(),
         metadata=column_schema(RELEASED),
-        description="What models are tuned on, of the latest release, all of one form, size and splits: `boost_qa` "
-        "points to it; `ori` has the same seeds with their original answers, `random_aug` and `spelling_aug` these "
-        "with character noise, `cot` a chain of thought for each; an ablation has the dialogues of one scenario or of "
-        "all but one, and the other seeds with their original answers; `tagcos` and `cot_collection` are selected "
-        "from a pool of their own.",
+        description="What models are tuned on, of the latest release. Of its size and splits: `boost_qa` points to it; "
+        "`boost_qa_unless_wrong` and `boost_qa_final` have loss on fewer of its turns; `ori` has the same seeds with "
+        "their original answers, `random_aug` and `spelling_aug` these with character noise, `cot` a chain of thought "
+        "for each; an ablation has the dialogues of one scenario or of all but one, and the other seeds with their "
+        "original answers; `tagcos` and `cot_collection` are selected from a pool of their own. Of other forms: `dpo` "
+        "has pairs of a right and a wrong answer, `kto` answers with a label, `critique` reviews of wrong answers, "
+        "`rlvr` questions whose answers a rule can check.",
     )
     def training_sets(
         context: AssetExecutionContext,

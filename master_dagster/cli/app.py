@@ -60,7 +60,10 @@ Bases = Annotated[
 ]
 Variants = Annotated[
     list[str] | None,
-    typer.Option(help="A training set; repeat for several; boost_qa and ori by default.", show_default=False),
+    typer.Option(
+        help="A training set; repeat for several; boost_qa, ori and, where possible, dpo by default.",
+        show_default=False,
+    ),
 ]
 
 
@@ -194,19 +197,17 @@ def publish(
 @app.command(epilog="Example: master-dagster train --base smollm2-135m --variant boost_qa --variant ori")
 def train(base: Bases = None, variant: Variants = None, yes: Yes = False) -> None:
     """Fine-tune base models on the latest release and on what it is compared with."""
-    from assets.framework.partitions import TUNED_BY_DEFAULT
     from master_dagster.cli.checkpoints import train
 
-    train(base or [], variant or TUNED_BY_DEFAULT, yes)
+    train(base or [], variant or [], yes)
 
 
 @app.command(epilog="Example: master-dagster evaluate --variant boost_qa")
 def evaluate(base: Bases = None, variant: Variants = None, yes: Yes = False) -> None:
     """Score the base models and their checkpoints with the configured benchmarks."""
-    from assets.framework.partitions import TUNED_BY_DEFAULT
     from master_dagster.cli.checkpoints import evaluate
 
-    evaluate(base or [], variant or TUNED_BY_DEFAULT, yes)
+    evaluate(base or [], variant or [], yes)
 
 
 @app.command(epilog="Example: master-dagster report")

@@ -5,10 +5,17 @@ from dataclasses import replace
 
 from rich.table import Table as RichTable
 
-from assets.boost_qa.release import RELEASES
-from assets.checkpoints.checkpoint import CHECKPOINTS
-from assets.framework.partitions import UNTUNED
+from assets.boost_qa.release import RELEASES, Release
+from assets.checkpoints.checkpoint import (
+    CHECKPOINTS,
+    CheckpointError,
+    refuse_few_rows,
+    refuse_other_form,
+    training_data,
+)
+from assets.framework.partitions import TUNED_BY_DEFAULT, TUNED_WHERE_POSSIBLE, UNTUNED
 from assets.training_sets.ablations import tuned_variants
+from assets.training_sets.variants import TRAINING_SETS
 from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, load_deployment
 from master_dagster.steps import open_instance, run_step
@@ -29,7 +36,7 @@ def train(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
 
     Args:
         bases: names of base models; all configured ones where it is empty.
-        variants: names of training sets.
+        variants: names of training sets; `TUNED_BY_DEFAULT` and, where possible, others where it is empty.
         yes: do not ask before training starts.
 
     Raises:
@@ -37,7 +44,8 @@ def train(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
         StepFailed: names the step and the first cause.
     """
     deployment = load_deployment()
-    keys = tunings(deployment, bases, variants)
+    named = variants or (*TUNED_BY_DEFAULT, *TUNED_WHERE_POSSIBLE)
+    keys = tunings(deployment, bases, named)
     lake, definitions = deployment.lake(), build_definitions(deployment)
     release = RELEASES.latest(lake)
     console.print(
@@ -46,8 +54,10 @@ def train(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
     )
     confirm(yes)
     with open_instance() as instance:
-        for variant in variants:
+        for variant in named:
             run_step(definitions, instance, ["training_sets"], [variant])
+        if not variants:
+            keys = possible(deployment, keys, release)
         for key in keys:
             run_step(definitions, instance, ["checkpoints"], [key])
     console.print(results_table(lake, keys))
@@ -67,7 +77,9 @@ def evaluate(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
         StepFailed: names the step and the first cause.
     """
     deployment = without_code_benchmarks(load_deployment())
-    keys = tunings(deployment, bases, variants)
+    keys = tunings(deployment, bases, variants or (*TUNED_BY_DEFAULT, *TUNED_WHERE_POSSIBLE))
+    if not variants:
+        keys = [key for key in keys if _is_expected(deployment.lake(), *key.split("|"))]
     names = ", ".join(benchmark.name for benchmark in deployment.benchmarks.benchmarks)
     console.print(f"Scoring {', '.join(keys)} with {names}.", markup=False)
     confirm(yes)
@@ -76,6 +88,38 @@ def evaluate(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
         for key in keys:
             run_step(definitions, instance, ["benchmark_scores"], [key])
     console.print("Next:\n  master-dagster report    # whether BOOST-QA helped, as tables and a page")
+
+
+def _is_expected(lake: Lake, base: str, variant: str) -> bool:
+    """Whether `train` without names makes this checkpoint, or made it."""
+    return variant not in TUNED_WHERE_POSSIBLE or CHECKPOINTS.find_latest(lake, base, variant) is not None
+
+
+def possible(deployment: Deployment, keys: Sequence[str], release: Release) -> list[str]:
+    """The keys without those of `TUNED_WHERE_POSSIBLE` that cannot be tuned; says why, one line for each."""
+    found = []
+    for key in keys:
+        base, variant = key.split("|")
+        fault = why_not(deployment, base, variant, release) if variant in TUNED_WHERE_POSSIBLE else None
+        if fault:
+            console.print(f"  {key} is left out: {fault}", style="yellow", markup=False, soft_wrap=True)
+        else:
+            found.append(key)
+    return found
+
+
+def why_not(deployment: Deployment, base: str, variant: str, release: Release) -> str | None:
+    """Why a base model cannot be tuned on a variant of a release; None where it can."""
+    made = TRAINING_SETS.find_latest(deployment.lake(), variant)
+    if made is None or made.manifest["release"] != release.id:
+        return f"release {release.id} has no rows for it"
+    data, recipe = training_data(made), deployment.training.recipe_of(base, variant)
+    try:
+        refuse_other_form(data, recipe)
+        refuse_few_rows(data, recipe)
+    except CheckpointError as error:
+        return str(error)
+    return None
 
 
 def tunings(deployment: Deployment, bases: Sequence[str], variants: Sequence[str]) -> list[str]:

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+import yaml
 
-from assets.framework.scenarios.scenario import Scenarios
+from assets.framework.scenarios.declaration import ScenarioDeclaration
+from assets.framework.scenarios.scenario import Scenario, Scenarios
+from assets.training_sets.preferences import answer_pairs
+from assets.training_sets.turns import turns_of
 from assets.training_sets.variants import NothingToMake
 from tests.shipped_scenarios import SCENARIOS
 
@@ -120,3 +124,34 @@ def test_the_card_says_by_what_else_a_right_answer_can_be_known(maker: Any) -> N
     card = maker.tiny.lake.store.get(f"{maker.make('dpo').folder}/README.md").decode()
     assert "answers whose role shows whether they are chosen (50% shows nothing) | 100% |" in card.replace("\\", "")
     assert "have the release's size" not in " ".join(card.split())
+
+
+OWN = """
+description: A beginner guesses, and a mentor answers; the names are a user's.
+speakers: {asker: {side: human}, beginner: {side: gpt}, friend: {side: human}, mentor: {side: gpt}}
+roles: {guesser: {weak: true}, peer: {weak: true}, expert: {}}
+steps:
+  - {pose: question, speaker: asker}
+  - {say: guess, speaker: beginner, role: guesser, prompt: guess, sees: [question], answers: question}
+  - {say: objection, speaker: friend, role: peer, prompt: guess, sees: [question], answers: question}
+  - {say: solution, speaker: mentor, role: expert, prompt: guess, sees: [question], answers: question, judged: true}
+"""
+
+
+def test_the_steps_of_a_users_own_scenario_say_which_answers_are_a_pair() -> None:
+    declaration = ScenarioDeclaration.model_validate(yaml.safe_load(OWN))
+    scenario = Scenario("own", declaration, SCENARIOS["debate"].prompts)
+    said = [
+        ("asker", None, "2 + 2?", None),
+        ("beginner", "guesser", "5", "wrong"),
+        ("friend", "peer", "4", "right"),
+        ("mentor", "expert", "It is 4.", "right"),
+    ]
+    turns = [dict(zip(("speaker", "role", "text", "final_answer"), one, strict=True)) for one in said]
+    row = {"scenario": "own", "question": "2 + 2?", "turns": turns, "judge_findings": [], "judge_status": "judged"}
+    dialogue = turns_of(row, Scenarios([scenario]))
+    assert dialogue is not None
+    assert [(chosen.text, rejected.text) for chosen, rejected in answer_pairs(dialogue)] == [
+        ("It is 4.", "5"),
+        ("4", "5"),
+    ]

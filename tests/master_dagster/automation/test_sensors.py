@@ -15,7 +15,7 @@ from dagster import (
     evaluate_automation_conditions,
 )
 
-from assets.framework.partitions import SHARDS
+from assets.framework.partitions import FREE_VARIANTS, SHARDS
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.sensors import register_shards, release_sensor
 from master_dagster.graph import build_definitions
@@ -122,7 +122,7 @@ def test_a_release_that_failed_is_not_launched_again_for_the_same_partitions(
     assert "was launched for the same partitions and its status is failure" in str(evaluate(unreleased, instance))
 
 
-def test_the_launched_run_makes_the_release_and_two_training_sets(
+def test_the_launched_run_makes_the_release_and_the_free_training_sets(
     unreleased: SampleProject, instance: DagsterInstance
 ) -> None:
     request = evaluate(unreleased, instance)
@@ -130,7 +130,7 @@ def test_the_launched_run_makes_the_release_and_two_training_sets(
     job = build_definitions(unreleased.deployment).resolve_job_def("release")
     assert job.execute_in_process(instance=instance, tags=request.tags).success
     assert instance.get_latest_materialization_event(AssetKey("boost_qa"))
-    assert instance.get_materialized_partitions(AssetKey("training_sets")) == {"boost_qa", "ori"}
+    assert instance.get_materialized_partitions(AssetKey("training_sets")) == set(FREE_VARIANTS)
 
 
 def requested(definitions: Definitions, instance: DagsterInstance) -> dict[str, set[str]]:

@@ -65,6 +65,7 @@ def test_a_small_run_is_tuned_scored_and_reported_and_shows_nothing_about_the_me
     assert re.search(r"\d\.\d{3} → \d\.\d{3}", shown)
     assert "not which model is better" in shown  # the caption of the losses
     assert RELEASES.latest(lake).id in shown
+    assert "tiny|dpo is left out: the recipe of 'dpo' has method sft" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(
