@@ -1,6 +1,7 @@
 """Checkpoints in the lake: the training jobs that make them, and their results."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ from resources.training_jobs.job import TrainingJob
 
 USED_SPLITS = ("train", "validation")
 FORM_OF: Mapping[Method, str] = {"sft": CONVERSATION.name, "dpo": PREFERENCE.name, "kto": LABELLED.name}
+ADAPTER, MODEL = "adapter", "model"
 ROWS = {
     CONVERSATION.name: "conversations",
     PREFERENCE.name: "preference pairs",
@@ -56,6 +58,13 @@ class Checkpoint:
         """Measurements of the training job; empty for `untuned`."""
         found: Mapping[str, Any] = self.manifest.get("results") or {}
         return found
+
+    @property
+    def weights(self) -> str | None:
+        """The folder of what was tuned: ADAPTER, or MODEL where all weights were; None for `untuned`."""
+        if self.variant == UNTUNED:
+            return None
+        return ADAPTER if self.manifest["recipe"]["lora"] else MODEL
 
 
 def _parse(lake: Lake, folder: str, manifest: Manifest) -> Checkpoint:
@@ -125,6 +134,15 @@ def refuse_other_form(data: TrainingData, recipe: Recipe) -> None:
         f"the recipe of {data.variant!r} has method {recipe.method}, which trains on {ROWS[FORM_OF[recipe.method]]}; "
         f"the training set has {ROWS[data.form]}: {advice}"
     )
+
+
+def refuse_without_gpu(recipe: Recipe, backend: str) -> None:
+    """Raise CheckpointError where the recipe takes a GPU and jobs run on this machine, which has none."""
+    if recipe.quantization and backend == "local" and shutil.which("nvidia-smi") is None:
+        raise CheckpointError(
+            f"the recipe's quantization is {recipe.quantization}, which takes a GPU of NVIDIA, and this machine has "
+            "none; set it to null, or set MASTER_TRAINER to a backend with a GPU"
+        )
 
 
 def refuse_few_rows(data: TrainingData, recipe: Recipe) -> None:

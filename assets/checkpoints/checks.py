@@ -7,7 +7,7 @@ from functools import cached_property
 
 from dagster import AssetChecksDefinition
 
-from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint, CheckpointError, metrics
+from assets.checkpoints.checkpoint import ADAPTER, CHECKPOINTS, MODEL, Checkpoint, CheckpointError, metrics
 from assets.framework.check_files import Check, OffendingRow
 from assets.framework.checks import CheckRun, NothingToCheck, asset_checks
 from assets.framework.partitions import UNTUNED
@@ -19,6 +19,7 @@ from resources.lake.published_folders import MANIFEST
 from resources.lake.tables import Lake
 
 ADAPTER_FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
+NEEDED = {ADAPTER: ADAPTER_FILES, MODEL: ("model/config.json",), None: ()}
 Faults = list[str]
 
 
@@ -26,10 +27,8 @@ def incomplete(lake: Lake, checkpoint: Checkpoint) -> Faults:
     """Files that are missing or are not what the manifest says."""
     files = checkpoint.manifest["files"]
     faults = [f"{fault['file']} {fault['fault']}" for fault in wrong_files(lake, checkpoint.folder, files)]
-    if checkpoint.variant != UNTUNED:
-        listed = {file["path"] for file in files}
-        faults += [f"{path} is not listed" for path in ADAPTER_FILES if path not in listed]
-    return faults
+    listed = {file["path"] for file in files}
+    return faults + [f"{path} is not listed" for path in NEEDED[checkpoint.weights] if path not in listed]
 
 
 def unfinished(lake: Lake, checkpoint: Checkpoint) -> Faults:
@@ -45,14 +44,14 @@ def unfinished(lake: Lake, checkpoint: Checkpoint) -> Faults:
 
 
 def unloadable(lake: Lake, checkpoint: Checkpoint) -> Faults:
-    """An adapter that the trainer did not load onto its base again, or that scored otherwise when loaded."""
+    """An adapter or model that the trainer did not load again, or that scored otherwise when loaded."""
     reloaded = checkpoint.results.get("reloaded_loss")
     trained = checkpoint.results.get("reference_loss")
     if reloaded is None or trained is None:
-        return ["the trainer did not load the adapter again"]
+        return ["the trainer did not load it again"]
     if not math.isclose(reloaded, trained, rel_tol=1e-2, abs_tol=1e-3):
         return [f"loss {reloaded:.4f} when loaded again, {trained:.4f} when trained"]
-    return misshapen(lake, checkpoint)
+    return misshapen(lake, checkpoint) if checkpoint.weights == ADAPTER else []
 
 
 def misshapen(lake: Lake, checkpoint: Checkpoint) -> Faults:

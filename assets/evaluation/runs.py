@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from assets.checkpoints.checkpoint import CHECKPOINTS, Checkpoint
+from assets.checkpoints.checkpoint import ADAPTER, CHECKPOINTS, MODEL, Checkpoint
 from assets.evaluation.configuration import (
     BENCHMARK_JUDGE_ROLE,
     REVIEW_ROLE,
@@ -22,7 +22,6 @@ from assets.evaluation.prompting import PROMPTS, prompts_version
 from assets.evaluation.questions import QuestionSet, read_plugin_questions, read_questions
 from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.evaluation.scores import score_answers
-from assets.framework.partitions import UNTUNED
 from assets.training_programs.recipe import TEMPLATES, Training
 from resources.chat.calls import Usage
 from resources.chat.profile import Profile
@@ -99,8 +98,9 @@ def model_under_test(lake: Lake, training: Training, base: str, variant: str) ->
         base_model=configured.model,
         variant=variant,
         checkpoint=checkpoint.id,
-        adapter=None if variant == UNTUNED else f"{checkpoint.folder}/adapter",
+        adapter=f"{checkpoint.folder}/{ADAPTER}" if checkpoint.weights == ADAPTER else None,
         template=trained_template(lake, checkpoint, configured.template),
+        weights=f"{checkpoint.folder}/{MODEL}" if checkpoint.weights == MODEL else None,
     )
 
 

@@ -36,13 +36,15 @@ def adapter_card(card: str, manifest: Mapping[str, Any], repository: str, datase
     base = manifest["base"]["model"]
     if HUB_ID.fullmatch(base):
         made.data["base_model"] = base
-        made.data["base_model_relation"] = "adapter"
+        made.data["base_model_relation"] = "adapter" if manifest["recipe"]["lora"] else "finetune"
     if dataset and manifest["variant"] not in WITHOUT_DIALOGUES:
         made.data["datasets"] = [dataset]
+    loader, base_first = ("PeftModel", "base, ") if manifest["recipe"]["lora"] else ("AutoModelForCausalLM", "")
+    call = f'{loader}.from_pretrained({base_first}"{repository}", revision="{manifest["id"]}")'
     return _below_title(
         str(made),
-        f'On the hub: `PeftModel.from_pretrained(base, "{repository}", revision="{manifest["id"]}")` loads this '
-        "adapter; the tokenizer's files are beside it. Paths further down are those of the lake that it was made in.",
+        f"On the hub: `{call}` loads it; the tokenizer's files are beside it. Paths further down are those of the lake "
+        "that it was made in.",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from assets.boost_qa.gates import GATES
 from assets.boost_qa.release import RELEASES, Release, create_release_views
-from assets.checkpoints.checkpoint import CHECKPOINTS
+from assets.checkpoints.checkpoint import ADAPTER, CHECKPOINTS, MODEL
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.check_files import OpenConnection
 from assets.framework.publication import Manifest, wrong_files
@@ -128,9 +128,9 @@ def _folder_push(
 
 
 def _adapter_path(path: str) -> str | None:
-    """PEFT and transformers look for an adapter and its tokenizer in the folder of the repository itself."""
+    """PEFT and transformers look for an adapter, a model and its tokenizer in the folder of the repository itself."""
     folder, _, name = path.partition("/")
-    if folder not in ("adapter", "tokenizer"):
+    if folder not in (ADAPTER, MODEL, "tokenizer"):
         return path
     return None if name == README else name
 

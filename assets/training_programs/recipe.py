@@ -3,13 +3,21 @@
 No Dagster here: the program that runs where the GPU is reads the same models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from resources.configuration import Configuration, describe_faults, load_configuration, shipped_or_path
+from resources.configuration import (
+    Configuration,
+    ConfigurationError,
+    describe_faults,
+    fault_list,
+    load_configuration,
+    shipped_or_path,
+    unknown_name,
+)
 
 CONFIGURATIONS = Path(__file__).parent / "configurations"
 TEMPLATES = Path(__file__).parent / "fine_tuning" / "templates"
@@ -243,6 +251,13 @@ class Training(Configuration):
         found = {base.name: base for base in self.bases}[name]
         seed = {} if found.seed is None else {"seed": found.seed}
         return changed(self.recipe, self.variants.get(variant, {}) | seed)
+
+
+def check_variants(training: Training, known: Collection[str]) -> None:
+    """Raise ConfigurationError where `variants` names a training set that there is not."""
+    if unknown := [name for name in training.variants if name not in known]:
+        faults = (f"variants.{name}: {unknown_name('training set', name, known)}" for name in unknown)
+        raise ConfigurationError(fault_list("the training configuration is not valid:", faults))
 
 
 def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:

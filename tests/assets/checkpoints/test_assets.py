@@ -85,6 +85,23 @@ def test_too_few_rows_start_nothing(run: Run, trainer: Any, training: Training) 
     assert trainer.taken == []
 
 
+def test_a_method_that_does_not_fit_the_set_starts_nothing(run: Run, trainer: Any, training: Training) -> None:
+    object.__setattr__(training.recipe, "method", "dpo")
+    found = error(run("boost_qa"))
+    assert "the recipe of 'boost_qa' has method dpo, which trains on preference pairs" in found
+    assert "the training set has conversations: set variants.boost_qa.method to sft in the training file" in found
+    assert trainer.taken == []
+
+
+def test_four_bits_start_nothing_on_a_machine_without_a_gpu(
+    run: Run, trainer: Any, training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    object.__setattr__(training.recipe, "quantization", "nf4")
+    assert "quantization is nf4, which takes a GPU" in error(run("boost_qa"))
+    assert trainer.taken == []
+
+
 @pytest.mark.parametrize("harm", ["missing", "changed"])
 def test_damaged_rows_start_nothing(run: Run, trainer: Any, sets: TinyLake, harm: str) -> None:
     (file,) = sets.release().files("data/train-")

@@ -53,7 +53,7 @@ def publish_checkpoint(tiny_lake: TinyLake, staged: Path, variant: str, base: st
         (staged / path).parent.mkdir(exist_ok=True, parents=True)
         (staged / path).write_text(text)
     write_json(staged / "metrics.json", {})
-    manifest = {"base": {"model": base}, "variant": variant}
+    manifest = {"base": {"model": base}, "variant": variant, "recipe": {"lora": {"rank": 8}}}
     CHECKPOINTS.begin(tiny_lake.lake, "small", variant).publish(staged, "0123456789abcdef", manifest)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assets.training_programs.recipe import BaseModel, Recipe, Training, load_training
+from assets.training_programs.recipe import BaseModel, Lora, Recipe, Training, check_variants, load_training
 from resources.configuration import ConfigurationError
 
 BASE = {"name": "tiny", "model": "here/tiny", "template": "chatml", "context_tokens": 2048}
@@ -101,3 +101,45 @@ def test_a_file_without_base_models_is_refused(tmp_path: Path) -> None:
 def test_the_embedded_model_in_four_bits_is_refused(tmp_path: Path, content: dict[str, object], where: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{where}.quantization is set, and tiny is `embedded`"):
         load(tmp_path, bases=[BASE | {"model": "embedded"}], **content)
+
+
+def test_a_training_set_can_have_a_recipe_of_its_own(tmp_path: Path) -> None:
+    changes = {"dpo": {"method": "dpo", "learning_rate": 5e-6, "lora": {"rank": 16}}}
+    training = load(tmp_path, bases=[BASE], recipe={"epochs": 3}, variants=changes)
+    ours, theirs = training.recipe_of("tiny", "boost_qa"), training.recipe_of("tiny", "dpo")
+    assert (ours.method, ours.epochs, ours.learning_rate, ours.lora) == ("sft", 3, 1e-4, Lora())
+    assert (theirs.method, theirs.epochs, theirs.learning_rate, theirs.lora) == ("dpo", 3, 5e-6, Lora(rank=16))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"method": "grpo"}, "variants.dpo.method"),
+        ({"betta": 0.1}, "variants.dpo.betta"),
+        ({"method": "dpo", "packing": True}, "packing joins conversations, and method dpo has none"),
+        ({"method": "kto", "batch_size": 1}, "method kto compares the answers of one batch"),
+        ({"quantization": "nf4", "lora": None}, "only an adapter can tune"),
+        ({"quantization": "nf4", "merge": True}, "which quantization rounds"),
+        ({"lora": None, "merge": True}, "merge adds an adapter to the base model, and lora is null"),
+        ({"max_tokens": 4096}, "variants.dpo.max_tokens 4096"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_together_is_refused_when_it_is_read(
+    tmp_path: Path, changes: dict[str, object], named: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load(tmp_path, bases=[BASE], variants={"dpo": changes})
+    assert named in str(error.value)
+
+
+def test_a_recipe_of_an_unknown_training_set_is_refused(tmp_path: Path) -> None:
+    training = load(tmp_path, bases=[BASE], variants={"dpoo": {"method": "dpo"}})
+    with pytest.raises(ConfigurationError, match=r"variants\.dpoo: there is no such training set; is dpo meant"):
+        check_variants(training, ["boost_qa", "dpo"])
+
+
+def test_the_shipped_recipes_of_pairs_and_labelled_answers_have_their_methods() -> None:
+    for name in ("laptop", "paper"):
+        training = load_training(name)
+        base = training.bases[0].name
+        assert [training.recipe_of(base, method).method for method in ("dpo", "kto")] == ["dpo", "kto"]

@@ -22,6 +22,9 @@ def specified(**changes: Any) -> Specification:
     [
         {"recipe": Recipe(learning_rate=1e-3)},
         {"recipe": Recipe(seed=1)},
+        {"recipe": Recipe(method="dpo")},
+        {"recipe": Recipe(beta=0.2)},
+        {"recipe": Recipe(lora=None)},
         {"data": DATA.model_copy(update={"release": "another"})},
         {"image": "another"},
         {"base": BASE.model_copy(update={"revision": "abc"})},
@@ -38,3 +41,7 @@ def test_how_often_it_is_saved_does_not_change_the_job() -> None:
 def test_the_job_s_name_is_one_that_every_place_takes() -> None:
     assert re.fullmatch("[a-z0-9](-?[a-z0-9])*", specified().job_name)
     assert len(specified().job_name) <= 55
+
+
+def test_settings_that_older_jobs_do_not_name_leave_their_ids_as_they_were() -> None:
+    assert specified().id == "246b4ff1041d0113"

@@ -33,6 +33,7 @@ class Answers:
 
     llama_cpp: tuple[list[str], list[str]]
     transformers: tuple[list[str], list[str]]
+    whole: list[str]  # by llama.cpp with all weights replaced by those of the tuned model
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,13 @@ def answers(tmp_path_factory: pytest.TempPathFactory, embedded_folders: None) ->
         lease_chat_server(str(file), 256, 1, idle_seconds=0.5) as address,
     ):
         tuned = [answered(address, question) for question in QUESTIONS]
-    return Answers((before[0], tuned), (before[1], after))
+    learner.merge_and_unload().save_pretrained(str(root / "whole"))
+    with (
+        merged_model(store, None, TEMPLATE, "whole", "whole") as file,
+        lease_chat_server(str(file), 256, 1, idle_seconds=0.5) as address,
+    ):
+        whole = [answered(address, question) for question in QUESTIONS]
+    return Answers((before[0], tuned), (before[1], after), whole)
 
 
 def transformers_model() -> Any:
@@ -173,3 +180,7 @@ def test_an_adapter_that_is_not_plain_lora_is_refused(tmp_path: Path, change: di
 def test_a_served_template_has_no_generation_tags() -> None:
     assert "generation -%}" not in served_template(TEMPLATE)
     assert "add_generation_prompt" in served_template(TEMPLATE)
+
+
+def test_a_model_whose_weights_were_all_tuned_answers_as_the_same_adapter_does(answers: Answers) -> None:
+    assert answers.whole == answers.llama_cpp[1]
