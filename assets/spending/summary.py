@@ -43,7 +43,7 @@ def spending_metadata(lake: Lake, rows: pl.DataFrame) -> dict[str, Any]:
         "by role": by(rows, ["role", "model"]),
         "by scenario": price_table(rows, "scenario"),
         "by source": price_table(rows, "source"),
-        "by run": by(rows.sort("day", descending=True), ["run"], order=False),
+        "by run": by(rows.sort("day", descending=True).with_columns(pl.col("run").str.head(8)), ["run"], order=False),
         "live and batch": by(rows, ["mode"]),
         "prompt tokens from the provider's cache": f"{sums['cached_share'] or 0:.0%}",
         ROW_COUNT: rows.height,
