@@ -16,6 +16,7 @@ from resources.chat.profile import Endpoint, Profile
 from resources.chat.retries import RetryPolicy
 from resources.chat.role_model import RoleModel
 from resources.chat.service import ChatService
+from resources.chat.spending_log import read_spending
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint
 from tests.shipped_scenarios import SCENARIOS
@@ -188,6 +189,20 @@ def test_a_spent_budget_ends_the_run_and_what_it_paid_for_is_not_paid_again(proj
     project.budget = None
     assert project.run(SECOND).success
     assert len(project.endpoint.chats) == 16
+
+
+def test_every_answer_is_recorded_as_paid_once_whatever_becomes_of_it(project: SampleProject) -> None:
+    project.run(FIRST)
+    project.budget = Budget(tokens=50)
+    project.run(SECOND)  # it ends before the partition is written
+    project.budget = None
+    project.run(SECOND)
+    project.lake.write(DIALOGUES, KEYS, project.lake.read(DIALOGUES, [KEYS]), fingerprint="of other prompts")
+    rows = read_spending(project.lake.store)
+    assert sum(row.calls for row in rows) == len(project.endpoint.chats)
+    assert sum(row.prompt_tokens + row.completion_tokens for row in rows) == 15 * len(project.endpoint.chats)
+    assert len({row.run for row in rows}) == 3
+    assert {row.role for row in rows} == set(SCENARIOS["debate"].roles)
 
 
 def test_a_wrong_key_ends_the_run_at_once(project: SampleProject) -> None:
