@@ -15,6 +15,7 @@ from resources.model_servers.lease import ModelServerError
 from resources.scratch import scratch_folder
 
 TOKENS = 16  # that an answer may have
+REASONING_TOKENS = 1024  # that a reasoning model's thoughts and its answer may have
 SECONDS = 60.0  # for one call, and for which a busy endpoint is asked again
 RETRIES = RetryPolicy(attempts=2)
 QUESTION = "Answer with one word: which colour has the sky?"
@@ -68,7 +69,7 @@ async def ask(profile: Profile, role: str) -> Completion:
     quick = profile.model_copy(
         update={
             "endpoints": {model.endpoint: endpoint.model_copy(update=limits)},
-            "roles": {role: model.limited_to(TOKENS)},
+            "roles": {role: model.limited_to(REASONING_TOKENS if model.reasoning else TOKENS)},
         }
     )
     with scratch_folder("doctor") as folder:
