@@ -1,7 +1,8 @@
 """Asking a model the questions of a benchmark: one row per answer, graded as the benchmark's kind says."""
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -26,11 +27,12 @@ from assets.evaluation.grading import (
     read_judge_mark,
     run_tests,
 )
-from assets.evaluation.lm_eval import grade_task
+from assets.evaluation.lm_eval import NOTHING, grade_task
 from assets.evaluation.prompting import as_text, filled, prompt_hash, question_messages
 from assets.evaluation.questions import QuestionSet
 from assets.framework.partition_run import gather_results
 from resources.chat.calls import Call, CallFailed, Chat, Completion, Message
+from resources.chat.log_probabilities import LogProbability
 
 AnswerRow = dict[str, Any]
 
@@ -106,6 +108,8 @@ async def answer_benchmark(run: BenchmarkRun) -> list[AnswerRow]:
 
 async def _answer_task(run: BenchmarkRun) -> list[AnswerRow]:
     """The rows of a task of lm-eval, which asks through this project's engine and grades."""
+    if run.questions.task is not None and run.questions.task.pairs:
+        return await _score_task(run, run.questions.task.pairs)
     questions = {as_text(question.messages): question for question in run.questions.questions}
     answers: dict[str, Completion | CallFailed] = {}
 
@@ -130,6 +134,50 @@ async def _answer_task(run: BenchmarkRun) -> list[AnswerRow]:
         else:
             rows.append(_row(run, asked, given, grades[question.item_id]))
     return rows
+
+
+async def _score_task(run: BenchmarkRun, pairs: Mapping[str, Sequence[tuple[str, str]]]) -> list[AnswerRow]:
+    """The rows of a task of lm-eval that compares the log-probabilities of continuations.
+
+    Args:
+        run: the benchmark and what is needed to ask it.
+        pairs: the contexts and continuations of each question, by item_id.
+    """
+    owners = {pair: one for one in reversed(run.questions.questions) for pair in pairs[one.item_id]}
+    scored: dict[tuple[str, str], Completion | CallFailed] = {}
+
+    async def score(messages: tuple[Message, ...], request: Mapping[str, Any]) -> str:
+        pair = (messages[0].content, request["continuation"])
+        call = Call(TESTED_ROLE, messages, owners[pair].item_id, "log-probability", continuation=pair[1])
+        try:
+            scored[pair] = completion = await run.chat.complete(call, scope=run.scope)
+        except CallFailed as failure:
+            scored[pair] = failure
+            return NOTHING.as_text()
+        return completion.text
+
+    grades = await grade_task(run.questions, score)
+    rows = []
+    for question in run.questions.questions:
+        run.count_answer()
+        asked = _Asked(question, 0, "plain", question.messages)
+        found = [(pair[1], scored[pair]) for pair in pairs[question.item_id]]
+        failed = next((one for _, one in found if isinstance(one, CallFailed)), None)
+        if failed is not None:
+            rows.append(_failed(run, asked, "not_answered", failed))
+        else:
+            answers = [(text, one) for text, one in found if isinstance(one, Completion)]
+            rows.append(_row(run, asked, _compared(answers), grades[question.item_id]))
+    return rows
+
+
+def _compared(answers: Sequence[tuple[str, Completion]]) -> Completion:
+    """Scored continuations as one answer: a line for each, with its log-probability."""
+    lines = [
+        f"{LogProbability.read(one.text).total:.4f} {json.dumps(text, ensure_ascii=False)}" for text, one in answers
+    ]
+    read = sum(one.prompt_tokens for _, one in answers)
+    return replace(answers[0][1], text="\n".join(lines), prompt_tokens=read)
 
 
 async def _ask(run: BenchmarkRun, question: BenchmarkQuestion, sample: int) -> list[AnswerRow]:

@@ -79,7 +79,13 @@ class LmEvalTask(Configuration):
 
     task: str = Field(
         min_length=1,
-        description="Its name there: a task, group or tag whose answers are generated (`generate_until`).",
+        description="Its name there: a task, group or tag.",
+    )
+    log_probabilities: bool = Field(
+        default=False,
+        description="The task compares log-probabilities of given continuations (`output_type: multiple_choice` or "
+        "`loglikelihood`), such as `arc_easy`: texts are sent without a chat template to a server that reports them "
+        "(vLLM, llama.cpp, the embedded one). By default answers are generated (`generate_until`), as chat.",
     )
     include_path: RelativeAddress | None = Field(
         default=None, description="A folder with task files of your own, relative to this file; its code is run."

@@ -1,9 +1,10 @@
 """Benchmarks of kind `lm_eval`: lm-eval's own command writes the prompts, reads the answers and grades them.
 
-The command runs in a process of its own and asks a relay on loopback (`--model local-chat-completions`). The relay
-passes each request to this project's chat engine, so calls are journalled, limited, counted and redacted as those of
-any other benchmark, and lm-eval sees neither key nor address. The samples that it logs become rows of
-`benchmark_answers`. A first run, in which the relay answers nothing, reads the questions before anything is spent.
+The command runs in a process of its own and asks a relay on loopback: for chat completions (`--model
+local-chat-completions`), or for log-probabilities of continuations (`lm_eval_program`). The relay passes each request
+to this project's chat engine, so calls are journalled, limited, counted and redacted as those of other benchmarks, and
+lm-eval sees neither key nor address. The samples that it logs become rows of `benchmark_answers`. A first run, in which
+the relay answers nothing, reads the questions before anything is spent.
 
 lm-eval is an extra (`make lm-eval`).
 """
@@ -22,11 +23,14 @@ from assets.evaluation.grading import Grade
 from assets.evaluation.lm_eval_command import REPLACED, Answer, LmEvalReport, LmEvalStopped, Sample, run_command
 from assets.evaluation.questions import LoadedTask, QuestionSet, UnparsedRow, sampled, wanted_rows
 from resources.chat.calls import Message
+from resources.chat.log_probabilities import LogProbability
 from resources.chat.service import run_async
 from resources.configuration import ConfigurationError
 from resources.identity import stable_hash
 from resources.lake.store import DEFAULT_S3, S3Options
 
+NOTHING = LogProbability(0.0, False, 0)  # stands for what is not asked
+NOT_GENERATED = "Loglikelihood is not supported for chat completions"  # in lm-eval's message
 INVALID = "[invalid]"  # what a regex filter returns where it finds nothing, unless the task says otherwise
 NOT_HASHED = ("metadata", "custom_dataset", "dataset_path", "dataset_name", "dataset_kwargs")  # where a task's rows are
 
@@ -52,10 +56,13 @@ def read_task(benchmark: LmEvalBenchmark, s3: S3Options = DEFAULT_S3) -> Questio
         "rows": rows,
         "shot_rows": shot_rows,
         "shots": benchmark.shots if "shots" in benchmark.model_fields_set else None,
+        "log_probabilities": benchmark.lm_eval.log_probabilities,
     }
     requests: list[Mapping[str, Any]] = []
 
     async def answer_nothing(_: tuple[Message, ...], request: Mapping[str, Any]) -> str:
+        if "continuation" in request:
+            return NOTHING.as_text()
         requests.append(request)
         return ""
 
@@ -64,13 +71,14 @@ def read_task(benchmark: LmEvalBenchmark, s3: S3Options = DEFAULT_S3) -> Questio
         if rows is not None and not shot_rows:
             refuse_asked_rows_as_shots(report)
         metric, filtered = metric_and_filter(benchmark, report)
+        refuse_empty_contexts(report)
     except (LmEvalStopped, ConfigurationError) as error:
-        raise ConfigurationError(f"{where}: {error}") from None
-    own = {
-        "shots": max(report.results["n-shot"].values()),
-        "temperature": max(float(request.get("temperature") or 0) for request in requests),
-        "max_tokens": max(int(request["max_tokens"]) for request in requests),
-    }
+        advice = ": set lm_eval.log_probabilities: true" if NOT_GENERATED in str(error) else ""
+        raise ConfigurationError(f"{where}: {error}{advice}") from None
+    own: dict[str, float] = {"shots": max(report.results["n-shot"].values()), "temperature": 0.0}
+    if requests:
+        own["temperature"] = max(float(request.get("temperature") or 0) for request in requests)
+        own["max_tokens"] = max(int(request["max_tokens"]) for request in requests)
     asked = benchmark.model_copy(
         update={name: value for name, value in own.items() if name not in benchmark.model_fields_set}
     )
@@ -82,8 +90,12 @@ def read_task(benchmark: LmEvalBenchmark, s3: S3Options = DEFAULT_S3) -> Questio
         "metric": metric,
         "filter": filtered,
     }
-    questions = sampled(asked, [_question(sample, len(report.results["configs"]) > 1) for sample in report.samples])
-    return QuestionSet(asked, questions, (), tuple(unparsed), LoadedTask(order, facts))
+    several = len(report.results["configs"]) > 1
+    questions = sampled(asked, [_question(sample, several) for sample in report.samples])
+    pairs = {_item_id(sample, several): sample.pairs for sample in report.samples if sample.pairs}
+    if pairs:
+        facts["continuations"] = stable_hash(sorted(pairs.items()))[:16]
+    return QuestionSet(asked, questions, (), tuple(unparsed), LoadedTask(order, facts, pairs))
 
 
 def refuse_asked_rows_as_shots(report: LmEvalReport) -> None:
@@ -100,12 +112,26 @@ def refuse_asked_rows_as_shots(report: LmEvalReport) -> None:
             )
 
 
+def refuse_empty_contexts(report: LmEvalReport) -> None:
+    """Refuse a task with a continuation of nothing: the log-probability of its first token is not reported.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    for sample in report.samples:
+        if any(not context.strip() for context, _ in sample.pairs):
+            raise ConfigurationError(
+                f"question {sample.document} of task {sample.task!r} has a continuation without a context, whose "
+                "log-probability servers do not report: choose another task"
+            )
+
+
 async def grade_task(questions: QuestionSet, answer: Answer) -> dict[str, Grade]:
     """Have lm-eval ask the drawn questions and grade the answers.
 
     Args:
         questions: as `read_task` returns them.
-        answer: called for each question; what it returns is the model's answer.
+        answer: called for each question, or for each continuation of one; returns the model's answer.
 
     Returns:
         The grade of each question, by item_id.
@@ -115,8 +141,12 @@ async def grade_task(questions: QuestionSet, answer: Answer) -> dict[str, Grade]
     """
     assert questions.task is not None  # noqa: S101 - of kind lm_eval
     drawn = {question.messages for question in questions.questions}
+    pairs = {pair for one in questions.questions for pair in questions.task.pairs.get(one.item_id, ())}
 
     async def answer_drawn(messages: tuple[Message, ...], request: Mapping[str, Any]) -> str:
+        if "continuation" in request:
+            wanted = (messages[0].content, request["continuation"]) in pairs
+            return await answer(messages, request) if wanted else NOTHING.as_text()
         return await answer(messages, request) if messages in drawn else ""
 
     # All questions, for lm-eval draws the examples of one after those of the one before.
@@ -192,10 +222,10 @@ def metric_and_filter(benchmark: LmEvalBenchmark, report: LmEvalReport) -> tuple
 
 
 def _grade(sample: Sample, metric: str, filtered: str, fallbacks: Mapping[str, set[str]]) -> Grade:
-    extracted = sample.filtered[filtered]
+    extracted = None if sample.pairs else sample.filtered[filtered]
     if _is_right(sample.metrics[metric, filtered], metric):
         return Grade("right", None, extracted, "metric")
-    if not extracted or extracted in fallbacks.get(sample.task, {INVALID}):
+    if not sample.pairs and (not extracted or extracted in fallbacks.get(sample.task, {INVALID})):
         return Grade("unreadable", "no_match", None, "metric")
     return Grade("wrong", "metric_wrong", extracted, "metric")
 

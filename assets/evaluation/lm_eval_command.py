@@ -23,11 +23,14 @@ from resources.scratch import scratch_folder
 
 LONGEST_SECONDS = 24 * 3600.0  # of one run of the command; it may download rows and wait for a slow model
 AT_ONCE = 256  # requests that lm-eval has open; the engine's own limits hold
+PROGRAM = Path(__file__).with_name("lm_eval_program.py")
+COMPLETIONS, LOG_PROBABILITIES = "/v1/chat/completions", "/log_probabilities"  # paths of the relay
 REPLACED = "_with_rows"  # ends the name of a task whose rows are replaced
 LAST_ERROR = re.compile(r"^(?:\w+\.)*(?P<error>\w*(?:Error|Exception|Undefined\w*)): (?P<message>.+)", re.MULTILINE)
 SHOWN_ERROR = 500  # characters
 
-Answer = Callable[[tuple[Message, ...], Mapping[str, Any]], Awaitable[str]]  # of messages and lm-eval's request
+# Of messages and lm-eval's request. A request with a `continuation` asks for its `LogProbability` as text.
+Answer = Callable[[tuple[Message, ...], Mapping[str, Any]], Awaitable[str]]
 
 
 class LmEvalStopped(RuntimeError):
@@ -41,9 +44,10 @@ class Sample:
     task: str
     document: int
     reference: str
-    messages: tuple[Message, ...]
+    messages: tuple[Message, ...]  # of the first request
     filtered: Mapping[str, str | None]  # by filter: what it read in the answer
     metrics: Mapping[tuple[str, str], Any]  # by metric and filter
+    pairs: tuple[tuple[str, str], ...] = ()  # contexts and continuations, where log-probabilities are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,8 @@ async def run_command(order: Mapping[str, Any], answer: Answer, seconds: float =
     """Run `lm-eval run` once, with `answer` behind its endpoint. Its process group is ended, however this ends.
 
     Args:
-        order: the task, its folder, the rows that replace its own, and the number of shots.
+        order: the task, its folder, the rows that replace its own, the number of shots, and whether it compares
+            log-probabilities.
         answer: answers a request.
         seconds: longest time.
 
@@ -70,7 +75,8 @@ async def run_command(order: Mapping[str, Any], answer: Answer, seconds: float =
     with scratch_folder("lm-eval") as folder:
         task = _task_files(order, folder)
         async with _relay(answer) as (address, stopped):
-            arguments = _arguments(order, task, folder, address)
+            program = [str(PROGRAM)] if order["log_probabilities"] else ["-m", "lm_eval"]
+            arguments = [*program, "run", *_arguments(order, task, folder, address)]
             command: asyncio.Future[Any] = asyncio.ensure_future(_run(arguments, folder / "errors.txt", seconds))
             try:
                 await asyncio.wait((command, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -86,12 +92,17 @@ async def run_command(order: Mapping[str, Any], answer: Answer, seconds: float =
 
 def _arguments(order: Mapping[str, Any], task: str, folder: Path, address: str) -> list[str]:
     include = folder / "tasks" if order["rows"] is not None else order["include_path"]
-    arguments = [
-        *("--model", "local-chat-completions", "--tasks", task, "--batch_size", "1"),
-        *("--model_args", f"base_url={address},model=tested,num_concurrent={AT_ONCE},max_retries=1,timeout=86400"),
-        *("--apply_chat_template", "--fewshot_as_multiturn", "true"),
-        *("--log_samples", "--output_path", str(folder / "out")),
-    ]
+    arguments = ["--tasks", task, "--batch_size", "1", "--log_samples", "--output_path", str(folder / "out")]
+    if order["log_probabilities"]:
+        url = f"{address}{LOG_PROBABILITIES}"
+        arguments += ["--model", "relay", "--model_args", f"base_url={url},num_concurrent={AT_ONCE}"]
+    else:
+        url = f"{address}{COMPLETIONS}"
+        arguments += [
+            *("--model", "local-chat-completions"),
+            *("--model_args", f"base_url={url},model=tested,num_concurrent={AT_ONCE},max_retries=1,timeout=86400"),
+            *("--apply_chat_template", "--fewshot_as_multiturn", "true"),
+        ]
     if include is not None:
         arguments += ["--include_path", str(include)]
     if order["shots"] is not None:
@@ -102,7 +113,7 @@ def _arguments(order: Mapping[str, Any], task: str, folder: Path, address: str) 
 async def _run(arguments: Sequence[str], errors: Path, seconds: float) -> None:
     with errors.open("wb") as written:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "lm_eval", "run", *arguments),
+            *(sys.executable, "-P", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=written,
             stderr=written,
@@ -134,30 +145,40 @@ def _failure(code: int, errors: Path) -> ConfigurationError | LmEvalStopped:
 
 @asynccontextmanager
 async def _relay(answer: Answer) -> AsyncIterator[tuple[str, "asyncio.Future[Any]"]]:
-    """An OpenAI-compatible endpoint on loopback: the address of its chat completions, and the error that ends it."""
+    """A server on loopback for chat completions and log-probabilities: its address, and the error that ends it."""
     stopped: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    async def complete(request: web.Request) -> web.Response:
-        body = await request.json()
+    async def answered(messages: tuple[Message, ...], body: Mapping[str, Any]) -> str:
         try:
-            text = await answer(tuple(Message(one["role"], one["content"]) for one in body["messages"]), body)
+            return await answer(messages, body)
         except Exception as error:  # whatever ends an evaluation: a spent budget, an unusable endpoint
             if not stopped.done():
                 stopped.set_result(error)
             raise web.HTTPServiceUnavailable from error
+
+    async def complete(request: web.Request) -> web.Response:
+        body = await request.json()
+        text = await answered(tuple(Message(one["role"], one["content"]) for one in body["messages"]), body)
         for stop in body.get("stop") or ():  # as a server would
             text = text.split(stop, 1)[0] if stop else text
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         return web.json_response({"choices": [choice]})
 
+    async def score(request: web.Request) -> web.Response:
+        body = await request.json()
+        return web.Response(
+            text=await answered((Message("user", body["context"]),), body), content_type="application/json"
+        )
+
     application = web.Application(client_max_size=2**26)
-    application.router.add_post("/v1/chat/completions", complete)
+    application.router.add_post(COMPLETIONS, complete)
+    application.router.add_post(LOG_PROBABILITIES, score)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
-        yield f"http://127.0.0.1:{port}/v1/chat/completions", stopped
+        yield f"http://127.0.0.1:{port}", stopped
     finally:
         await runner.cleanup()
 
@@ -231,8 +252,14 @@ def _read_report(folder: Path) -> LmEvalReport:
 
 
 def _sample(task: str, document: int, lines: Sequence[Mapping[str, Any]]) -> Sample:
-    asked = lines[0]["arguments"]["gen_args_0"]["arg_0"]
-    messages = json.loads(asked[0] if isinstance(asked, list) else asked)
+    requests = list(lines[0]["arguments"].values())  # a generated answer has one, compared continuations have several
+    asked, further = requests[0]["arg_0"], requests[0].get("arg_1")
+    pairs: tuple[tuple[str, str], ...] = ()
+    if isinstance(further, str):  # else it is how to generate
+        pairs = tuple((one["arg_0"], one["arg_1"]) for one in requests)
+        messages = [{"role": "user", "content": asked}]
+    else:
+        messages = json.loads(asked[0] if isinstance(asked, list) else asked)
     return Sample(
         task,
         document,
@@ -240,6 +267,7 @@ def _sample(task: str, document: int, lines: Sequence[Mapping[str, Any]]) -> Sam
         tuple(Message(one["role"], one["content"]) for one in messages),
         {line["filter"]: _text(_first(line["filtered_resps"])) for line in lines},
         {(metric, line["filter"]): line[metric] for line in lines for metric in line["metrics"]},
+        pairs,
     )
 
 

@@ -51,6 +51,8 @@ class LoadedTask:
 
     order: Mapping[str, Any]  # what loads it again
     facts: Mapping[str, Any]  # its name, versions and hash, lm-eval's version, the metric and the filter
+    # By item_id, the contexts and continuations whose log-probabilities are compared; empty where answers are generated
+    pairs: Mapping[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)

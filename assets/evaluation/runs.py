@@ -101,6 +101,7 @@ def model_under_test(lake: Lake, training: Training, base: str, variant: str) ->
         adapter=f"{checkpoint.folder}/{ADAPTER}" if checkpoint.weights == ADAPTER else None,
         template=trained_template(lake, checkpoint, configured.template),
         weights=f"{checkpoint.folder}/{MODEL}" if checkpoint.weights == MODEL else None,
+        revision=configured.revision,
     )
 
 

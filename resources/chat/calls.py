@@ -28,6 +28,7 @@ class Call:
     turn: str  # the position in the dialogue, such as "2-weak_student"
     regeneration: int = 0
     json_schema: Mapping[str, Any] | None = None  # ask for an object that fits it
+    continuation: str | None = None  # ask for its log-probability after the only message: see `log_probabilities`
 
 
 @dataclass(frozen=True, slots=True)

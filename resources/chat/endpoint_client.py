@@ -1,10 +1,11 @@
 """One endpoint in use, for completions and embeddings: its connection, the queue before it, what its failures mean."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from resources.chat import retries
 from resources.chat.call_queue import CallQueue
@@ -12,6 +13,7 @@ from resources.chat.calls import Call, CallFailed, Completion, EndpointUnreachab
 from resources.chat.endpoint_share import EndpointShare
 from resources.chat.journal import ScopeJournal
 from resources.chat.limiter import Limiter
+from resources.chat.log_probabilities import TOKENIZE, score_continuation
 from resources.chat.profile import Endpoint, read_key
 from resources.chat.replies import AttemptFailed, FormatRefused, Reply, Throttled, UnusableReply, read_completion
 from resources.chat.role_model import RoleModel
@@ -154,6 +156,8 @@ class EndpointClient:
         return await self._telemetry.observe(self._address, role, scope, model, lambda: self._send(request))
 
     async def _send(self, request: ChatRequest) -> Completion:
+        if request.call.continuation is not None:
+            return await self._score(request, request.call.continuation)
         model, tokens = request.role_model.model, self.expected_tokens(request)
         body = without_response_format(request.body) if model in self._refuses_format else request.body
         try:
@@ -169,6 +173,22 @@ class EndpointClient:
         mean = self._completion_tokens.get(role, float(used))
         self._completion_tokens[role] = mean + 0.1 * (used - mean)
         return completion
+
+    async def _score(self, request: ChatRequest, continuation: str) -> Completion:
+        """The log-probability of a continuation, as the text of a completion."""
+
+        async def post(path: str, fields: Mapping[str, Any]) -> Reply:
+            body = json.dumps(fields, separators=(",", ":")).encode()
+            if path != TOKENIZE:
+                return await self.post(path, body, request.user, len(body) / 4)
+            reply = await self._post_once(path, body, BODY_BYTES)
+            if reply.status in (404, 405, 501):
+                raise EndpointUnusable(self._mark_unusable(request.user, "no_log_probabilities", reply.shown))
+            raise_for_status(reply, self.name)
+            return reply
+
+        context = request.call.messages[0].content
+        return await score_continuation(post, request.role_model.model, context, continuation)
 
     def _remember_refused_format(self, user: EndpointUser, refused: FormatRefused) -> None:
         if user.model not in self._refuses_format:
@@ -271,6 +291,8 @@ class EndpointClient:
             "refused_parameter": f"change {setting}: null for temperature, top_p or seed leaves the field out, "
             "max_completion_tokens takes the place of max_tokens, and reasoning is for reasoning models; a null in "
             "extra_body leaves out any other field",
+            "no_log_probabilities": "log-probabilities need /tokenize, which it has not: use vLLM or llama.cpp's "
+            "server for this benchmark",
             "certificate": "put the certificate of the authority that signed it into a PEM file, and the path of that "
             "file into the environment variable SSL_CERT_FILE",
             "proxy": "name an HTTP proxy in that variable, or the endpoint's host in NO_PROXY",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resources.chat.calls import Call, Completion, Message
+from resources.chat.log_probabilities import scoring_fields
 from resources.chat.profile import Endpoint
 from resources.chat.replies import read_finish_reason
 from resources.chat.role_model import RoleModel
@@ -15,7 +16,10 @@ TOKEN_PARTS = ("cached_tokens", "reasoning_tokens")  # fields of a completion th
 
 
 def request_body(call: Call, model: RoleModel, endpoint: Endpoint) -> bytes:
-    """The JSON of one request, exactly as it is sent."""
+    """The JSON of one request, exactly as it is sent; that of a log-probability is sent in the server's own form."""
+    if call.continuation is not None:
+        scoring = scoring_fields(model.model, call.messages[0].content, call.continuation)
+        return json.dumps(scoring, separators=(",", ":")).encode()
     messages = call.messages if endpoint.system_role else fold_system(call.messages)
     body: dict[str, Any] = {
         "model": model.model,

@@ -8,6 +8,8 @@ Training programs write such folders without Dagster. Assets use `assets.framewo
 
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -98,6 +100,37 @@ def _put_file(store: Store, folder: str, staged: Path, file: File, unhashed: tup
         data = store.get(target)
         return File(file.path, len(data), hashlib.sha256(data).hexdigest())
     return file
+
+
+def copy_verified(store: Store, folder: str, part: str, target: Path) -> None:
+    """Copy a part of a published folder to this machine; what is there already, with the right hash, stays.
+
+    Args:
+        store: where the folder is.
+        folder: its path in the store.
+        part: a folder in it, such as `adapter`.
+        target: the local folder for the part's files.
+
+    Raises:
+        ValueError: a file is not the one that the manifest lists.
+        FileNotFoundError: a file, or the manifest, is not there.
+    """
+    manifest = json.loads(store.get(f"{folder}/{MANIFEST}"))
+    for file in (File(**one) for one in manifest["files"] if one["path"].startswith(f"{part}/")):
+        copy = target / file.path.removeprefix(f"{part}/")
+        if copy.is_file() and _sha256(copy) == file.sha256:
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            store.open(f"{folder}/{file.path}") as source,
+            tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as staged,
+        ):
+            shutil.copyfileobj(source, staged)
+        found = Path(staged.name)
+        if _sha256(found) != file.sha256:
+            found.unlink()
+            raise ValueError(f"{store.uri(folder)}/{file.path} is damaged: it is not the file that {MANIFEST} lists")
+        found.replace(copy)
 
 
 def read_latest(store: Store, home: str) -> dict[str, Any] | None:

@@ -113,7 +113,7 @@ def _vllm(server: StartedServer) -> list[str]:
     folder = Path(server.model).expanduser()
     return [
         *("serve", str(folder.absolute()) if folder.is_dir() else server.model),
-        *("--served-model-name", server.model, "--host", "127.0.0.1", "--port", PORT),
+        *("--served-model-name", server.served_as or server.model, "--host", "127.0.0.1", "--port", PORT),
         *("--tensor-parallel-size", str(server.gpus), "--disable-uvicorn-access-log"),
         *(("--enable-lora", "--max-lora-rank", str(server.max_lora_rank)) if server.max_lora_rank else ()),
     ]

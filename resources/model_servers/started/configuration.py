@@ -16,6 +16,7 @@ FIELD_OF_ARGUMENT = {
         "--api-key": "api_key_env of the endpoint: arguments are seen by every user of the machine",
         "--tensor-parallel-size": "gpus",
         "-tp": "gpus",
+        "--served-model-name": "served_as",
         "--enable-lora": "max_lora_rank",
         "--max-lora-rank": "max_lora_rank",
         "--lora-modules": "adapters",
@@ -80,6 +81,7 @@ class StartedServer(ServerSettings):
     model: str = Field(
         min_length=1, description="`vllm`: a hub id or a folder. `llama_server`: the path of a GGUF file."
     )
+    served_as: str | None = Field(default=None, description="`vllm`: its name at the server; by default `model`.")
     adapters: dict[str, str] = Field(
         default_factory=dict,
         description="`vllm`: LoRA adapters that are loaded by name: the name, as `model` of a role, and its folder.",

@@ -54,6 +54,7 @@ class Board:
     budget: Budget | None = None
     roles: tuple[str, ...] = ("mentor", "benchmark_judge")  # of the profile
     price: dict[str, float] | None = None  # of the model under test
+    serving: dict[str, Any] | None = None  # of the model under test; by default the fake endpoint
     update: Update = lambda done, total, detail="", parts=tuple, share=None: None
 
     def add(self, benchmark: dict[str, Any], rows: list[Any], **values: Any) -> None:
@@ -83,7 +84,8 @@ class Board:
         """All of it."""
         retries = RetryPolicy(attempts=2, first_wait=0.001)
         endpoint = {"base_url": self.endpoint.base_url}
-        serving = Serving.model_validate({"kind": "endpoint", "endpoint": endpoint, "price": self.price})
+        at_endpoint = {"kind": "endpoint", "endpoint": endpoint, "price": self.price}
+        serving = Serving.model_validate(self.serving or at_endpoint)
         configuration = {"name": "small", "benchmarks": self.benchmarks, **self.more}
         return Evaluation(
             self.lake,

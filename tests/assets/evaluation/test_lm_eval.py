@@ -128,12 +128,56 @@ def test_another_filter_grades_again_and_asks_nothing_again(
     assert len(fake_endpoint.chats) == 2
 
 
+CHOICES = {
+    "output_type": "multiple_choice",
+    "doc_to_text": "{{sum}} =",
+    "doc_to_choice": ["2", "4", "seven"],
+    "doc_to_target": "{{['2', '4', '6', '8', '10', '12'].index(answer)}}",
+    "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+    "filter_list": None,
+    "generation_kwargs": None,
+    "num_fewshot": 0,
+}
+
+
+@pytest.mark.embedded
+def test_a_task_that_compares_log_probabilities_is_scored_by_the_embedded_server_and_asked_once(
+    board: Any, tasks: Path, configure: Configure, embedded_folders: None
+) -> None:
+    write(tasks, **CHOICES)
+    configure(rows=SUMS[:2], lm_eval={"log_probabilities": True})
+    board.serving = {"kind": "local"}
+    made = board.evaluate()
+    rows = sorted(made.answers.to_dicts(), key=lambda row: int(row["item_id"]))
+    for row in rows:
+        numbers, texts = zip(*(line.split(" ", 1) for line in row["output"].splitlines()), strict=True)
+        assert texts == ('" 2"', '" 4"', '" seven"')
+        likeliest = max(range(3), key=lambda index: float(numbers[index]))
+        assert row["verdict"] == ("right" if str(likeliest) == row["reference"] else "wrong")
+        assert (row["prompt"], row["extracted"], row["completion_tokens"]) == (row["prompt"], None, 0)
+        assert float(numbers[2]) < max(map(float, numbers[:2])) < 0
+    assert made.usage["sums"].calls == 6
+    configure(rows=SUMS[:2], lm_eval={"log_probabilities": True, "metric": "acc_norm"})
+    again = board.evaluate()
+    assert (again.usage["sums"].calls, again.usage["sums"].replayed) == (0, 6)
+
+
+def test_a_server_that_does_not_tokenize_is_named(
+    board: Any, tasks: Path, configure: Configure, fake_endpoint: FakeEndpoint
+) -> None:
+    write(tasks, **CHOICES)
+    configure(rows=SUMS[:2], lm_eval={"log_probabilities": True})
+    with pytest.raises(EndpointUnusable, match="log-probabilities need /tokenize, which it has not"):
+        board.evaluate()
+
+
 def test_a_command_that_hangs_is_ended() -> None:
     async def hang(*_: object) -> str:
         await asyncio.sleep(60)
         return ""
 
     order = {"task": "sums", "include_path": None, "rows": None, "shot_rows": None, "shots": None}
+    order["log_probabilities"] = False
     with pytest.raises(LmEvalStopped, match=r"lm-eval took longer than 0\.2 s"):
         asyncio.run(run_command(order, hang, seconds=0.2))
 
@@ -202,7 +246,13 @@ def test_a_shipped_task_takes_rows_from_elsewhere(tmp_path: Path) -> None:
         (
             {"output_type": "multiple_choice", "doc_to_choice": ["0", "2"], "doc_to_target": 1},
             {},
-            "Loglikelihood is not supported for chat completions",
+            "set lm_eval.log_probabilities: true",
+        ),
+        ({}, {"lm_eval": {"log_probabilities": True}}, "leave out lm_eval.log_probabilities"),
+        (
+            {"output_type": "loglikelihood", "doc_to_text": "", "metric_list": [{"metric": "acc"}]},
+            {"lm_eval": {"log_probabilities": True}, "shots": 0},
+            "continuation without a context",
         ),
         ({"unsafe_code": True}, {}, "confirm_run_unsafe_code"),
         ({"doc_to_text": "{{no_such_field}}"}, {}, "'no_such_field' is undefined"),

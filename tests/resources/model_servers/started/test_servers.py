@@ -24,7 +24,7 @@ from resources.model_servers.started.usage import read_usage
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from tests.resources.model_servers.started.conftest import StandIn
+    from tests.resources.model_servers.conftest import StandIn
 
 HASTE = RetryPolicy(attempts=4, first_wait=0.01)
 

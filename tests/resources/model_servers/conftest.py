@@ -16,7 +16,7 @@ from resources.model_servers.lease import ServerFiles, live_server
 from resources.model_servers.started.configuration import StartedServer
 from tests.waiting import until
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "started"
 MODEL = "some/model"
 
 
