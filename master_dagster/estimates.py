@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.dialogues.estimate import Estimate
+from assets.dialogues.estimate import Estimate, ServerEstimate
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.framework.ui_metadata import counted
@@ -75,6 +75,18 @@ def headline(estimate: Estimate) -> str:
         f"{current if estimate.current else ''}: about {counted(estimate.calls, 'call')}, {estimate.tokens:,} tokens, "
         f"{_prices(estimate)}, {_duration(estimate.hours)}"
         f"{' for the live calls, and up to a day for each turn in batches' if estimate.in_batches else ''}"
+    )
+
+
+def server_line(server: ServerEstimate) -> str:
+    """What a server that is started would take, in one sentence."""
+    start = (
+        f"{server.startup_seconds:.0f} s to start, as the last time" if server.startup_seconds else "its first start"
+    )
+    cost = f", ${server.cost:,.2f}" if server.cost else ""
+    return (
+        f"the server of {server.model} (endpoint {server.endpoint}) runs {_duration(server.hours)}{cost}, with "
+        f"{start}, and {server.idle_seconds:.0f} s until it is stopped"
     )
 
 

@@ -24,6 +24,7 @@ from master_dagster.estimates import (
     matching_partitions,
     planned_estimates,
     role_rows,
+    server_line,
 )
 from master_dagster.maintenance.dead_runs import end_dead_runs
 from master_dagster.maintenance.record import record_lake
@@ -100,6 +101,7 @@ def estimate_partitions(
             "US dollars, all in batches": estimate.batch_cost,
             "hours": estimate.hours,
             "roles": table_markdown(role_rows(estimate)),
+            "servers": "; ".join(map(server_line, estimate.servers)) or "none is started",
             "calibration": calibration_line(calibration),
         }
     )

@@ -18,6 +18,7 @@ from assets.framework.scenarios.scenario import Scenarios
 from resources.chat.profile import Profile
 from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake
+from resources.model_servers.started.usage import read_usage, usage_name
 
 MEASURED_PARTITIONS = 20  # of each scenario, the newest ones
 
@@ -50,6 +51,18 @@ class RoleEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerEstimate:
+    """What a server that is started on this machine would take."""
+
+    endpoint: str
+    model: str
+    hours: float  # with its start, and the time until it is stopped
+    startup_seconds: float  # of its last start here; 0 where it never ran
+    idle_seconds: float
+    cost: float  # US dollars, where its machine has a price per hour
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """What the partitions would take together."""
 
@@ -57,7 +70,8 @@ class Estimate:
     current: int  # partitions that would take nothing
     dialogues: int  # that are to be generated
     roles: tuple[RoleEstimate, ...]
-    hours: float  # of the live calls of the busiest endpoint, at its concurrency and its limits
+    hours: float  # of the live calls of the busiest endpoint, at its concurrency and its limits, with its start
+    servers: tuple[ServerEstimate, ...] = ()  # those that are started on this machine
 
     @property
     def calls(self) -> int:
@@ -71,18 +85,23 @@ class Estimate:
 
     @property
     def cost(self) -> float:
-        """US dollars, by the profile's prices; models without a price cost nothing."""
-        return sum(role.cost for role in self.roles)
+        """US dollars, by the profile's prices; models and machines without a price cost nothing."""
+        return sum(role.cost for role in self.roles) + self.server_cost
+
+    @property
+    def server_cost(self) -> float:
+        """US dollars for the hours of machines with a price."""
+        return sum(server.cost for server in self.servers)
 
     @property
     def live_cost(self) -> float:
         """US dollars where every call is live."""
-        return sum(role.live_cost for role in self.roles)
+        return sum(role.live_cost for role in self.roles) + self.server_cost
 
     @property
     def batch_cost(self) -> float:
         """US dollars where every call goes in batches."""
-        return sum(role.batch_cost for role in self.roles)
+        return sum(role.batch_cost for role in self.roles) + self.server_cost
 
     @property
     def in_batches(self) -> bool:
@@ -150,7 +169,23 @@ def estimate(
             60 * calls / endpoint.requests_per_minute if endpoint.requests_per_minute else 0.0,
             60 * (read + written) / endpoint.tokens_per_minute if endpoint.tokens_per_minute else 0.0,
         )
-    return Estimate(partitions, current, dialogues, tuple(roles), max(load.values()) / 3600)
+    servers = _estimate_servers(profile, load)
+    hours = max(load.values()) / 3600
+    return Estimate(partitions, current, dialogues, tuple(roles), hours, servers)
+
+
+def _estimate_servers(profile: Profile, load: dict[str, float]) -> tuple[ServerEstimate, ...]:
+    """The servers that would be started; adds the time that each takes to start to the load in seconds."""
+    found = []
+    for name, endpoint in profile.endpoints.items():
+        server = endpoint.server
+        if server is not None and load[name]:
+            startup = read_usage(usage_name(endpoint.kind, server)).startup_seconds
+            load[name] += startup
+            hours = (load[name] + server.idle_seconds) / 3600
+            cost = hours * (server.price_per_hour or 0.0)
+            found.append(ServerEstimate(name, server.model, hours, startup, server.idle_seconds, cost))
+    return tuple(found)
 
 
 def measured_averages(lake: Lake, profile: Profile) -> dict[str, CallAverage]:

@@ -20,7 +20,7 @@ from master_dagster.doctor.configuration import (
 )
 from master_dagster.doctor.findings import Check, Finding, SetUp, read_set_up, run_checks
 from master_dagster.doctor.hub import check_hub
-from master_dagster.doctor.machine import check_disk, check_extras, check_instance, check_lake
+from master_dagster.doctor.machine import check_disk, check_extras, check_instance, check_lake, check_servers
 from master_dagster.doctor.models import check_embedder, check_models
 from master_dagster.terminal import console, print_json
 from resources.chat.redaction import Redactor
@@ -68,6 +68,7 @@ def find(set_up: SetUp, calls: bool) -> Iterator[Finding]:
         ("instance", check_instance),
         ("disk", check_disk),
         ("extras", check_extras),
+        ("servers", check_servers),
         ("hub", partial(check_hub, calls=calls)),
     ]
     if calls:

@@ -8,7 +8,7 @@ from rich.table import Table as RichTable
 
 from assets.dialogues.estimate import Estimate
 from assets.judge_calibration.estimate import CalibrationEstimate
-from master_dagster.estimates import calibration_line, headline, planned_estimates, role_rows
+from master_dagster.estimates import calibration_line, headline, planned_estimates, role_rows, server_line
 from master_dagster.settings import Deployment, load_deployment
 from master_dagster.terminal import console, print_json
 
@@ -54,6 +54,8 @@ def with_totals(estimate: Estimate) -> dict[str, Any]:
 def show_estimate(deployment: Deployment, estimate: Estimate) -> None:
     """Print the estimate in one sentence and, where calls are due, a table of the roles."""
     console.print(f"Profile {deployment.profile.name}: {headline(estimate)}.", markup=False, soft_wrap=True)
+    for server in estimate.servers:
+        console.print(f"In this, {server_line(server)}.", markup=False, soft_wrap=True)
     if estimate.roles:
         table = RichTable("role", "calls", "tokens")
         for row in role_rows(estimate):

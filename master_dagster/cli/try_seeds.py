@@ -152,9 +152,9 @@ def warn_of_prices(unpriced: Sequence[str]) -> None:
 
 
 def unpriced_models(profile: Profile, roles: Sequence[str]) -> list[str]:
-    """The models of these roles, other than embedded ones, for which the profile has no price."""
+    """The models of these roles, other than those that run on this machine, for which the profile has no price."""
     models = [profile.roles[role] for role in roles]
-    remote = {model.model for model in models if profile.endpoints[model.endpoint].kind != "embedded"}
+    remote = {model.model for model in models if profile.endpoints[model.endpoint].kind == "openai"}
     return sorted(remote - set(profile.prices))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +25,8 @@ from resources.model_servers.embedded.weights import (
     packaged_sentence_weights,
     require_libraries,
 )
+from resources.model_servers.lease import ModelServerError
+from resources.model_servers.started.commands import build_command
 from resources.sandbox.bubblewrap import NoSandbox
 from resources.sandbox.sandbox import require_sandbox
 
@@ -127,6 +130,40 @@ def check_disk(set_up: SetUp) -> Iterator[Finding]:
             yield Finding("disk", "fault" if free < LEAST_SPACE else "warning", found, "free some space")
         else:
             yield Finding("disk", "ok", found)
+
+
+def check_servers(set_up: SetUp) -> Iterator[Finding]:
+    """Whether the servers that the profile starts on this machine are installed, and whether it has their GPUs."""
+    endpoints = set_up.profile.endpoints if set_up.profile else {}
+    gpus = visible_gpus()
+    for name, endpoint in endpoints.items():
+        if endpoint.server is None:
+            continue
+        shown = f"endpoint {name!r} ({endpoint.kind}, {endpoint.server.model})"
+        for variable in endpoint.server.environment:
+            if variable not in os.environ:
+                yield Finding("servers", "warning", f"{shown}: {variable} is not set, which its server is to get")
+        try:
+            command = build_command(endpoint.kind, endpoint.server, None, slots=1, context_tokens=1)
+        except ModelServerError as error:
+            yield Finding("servers", "fault", f"{shown}: {error}")
+            continue
+        if endpoint.kind == "vllm" and gpus < endpoint.server.gpus:
+            found = f"{shown} needs {endpoint.server.gpus} GPUs, and nvidia-smi shows {gpus}"
+            yield Finding("servers", "fault", found, "lower server.gpus, or use a machine with more GPUs")
+        elif endpoint.kind == "llama_server" and not Path(endpoint.server.model).expanduser().is_file():
+            yield Finding("servers", "fault", f"{shown}: there is no such file", "correct server.model")
+        else:
+            yield Finding("servers", "ok", f"{shown}: {command.arguments[0]} is there, {gpus} GPUs are visible")
+
+
+def visible_gpus() -> int:
+    """How many GPUs `nvidia-smi` lists; 0 without it."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
 
 
 def check_extras(set_up: SetUp) -> Iterator[Finding]:

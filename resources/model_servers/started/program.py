@@ -156,7 +156,7 @@ class ChildServer:
         now = time.time()
         first = self._recorded == self._begun
         record_usage(
-            self._options.name,
+            self._options.usage_name,
             self._options.title,
             starts=int(first),
             startup_seconds=self._startup_seconds,
@@ -191,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="resources.model_servers.started.program", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="folder of the files that clients and server share")
     parser.add_argument("--name", required=True, help="name of these files")
+    parser.add_argument("--usage-name", required=True, help="name under which its use is recorded")
     parser.add_argument("--title", required=True, help="how messages name the server")
     parser.add_argument("--idle-seconds", type=float, required=True, help="end after this time without a client")
     parser.add_argument("--port", type=int, default=0, help="its port; 0: a free one")

@@ -12,6 +12,7 @@ from pathlib import Path
 from resources.model_servers.lease import LeaseTimeouts, ModelServerError, ServerFiles, lease
 from resources.model_servers.started.commands import ServerCommand, build_command, explain_failure
 from resources.model_servers.started.configuration import StartedServer
+from resources.model_servers.started.usage import usage_name
 from resources.outside_text import clean_line
 from resources.runtime_folder import NoRuntimeFolder, runtime_folder
 
@@ -46,7 +47,8 @@ def lease_started_server(
         raise ModelServerError(str(error)) from error
     program = [
         *("-m", "resources.model_servers.started.program", "--folder", str(files.folder), "--name", name),
-        *("--title", title, "--idle-seconds", str(server.idle_seconds), "--port", str(server.port or 0)),
+        *("--usage-name", usage_name(kind, server), "--title", title),
+        *("--idle-seconds", str(server.idle_seconds), "--port", str(server.port or 0)),
         *("--price-per-hour", json.dumps(server.price_per_hour), "--key-variable", command.key_variable),
         *(f"--secret={variable}" for variable in command.secrets),
         *("--", *command.arguments),

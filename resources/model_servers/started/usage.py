@@ -1,11 +1,13 @@
 """How long started servers ran on this machine and how long they take to start, in the user's cache folder."""
 
+import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from resources.model_servers.embedded.weights import cache_folder
+from resources.model_servers.started.configuration import StartedServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ def read_usage(name: str) -> ServerUsage:
         return ServerUsage(**json.loads(_file(name).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return ServerUsage()
+
+
+def usage_name(kind: str, server: StartedServer) -> str:
+    """The name under which a server's use is recorded: of its kind, model, GPUs and arguments."""
+    facts = json.dumps([kind, server.model, server.gpus, server.arguments])
+    return f"{kind}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
 
 
 def _file(name: str) -> Path:

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,8 @@ from assets.dialogues.estimate import (
 from resources.chat.profile import Profile
 from resources.chat.role_model import ModelPrice
 from resources.lake.tables import Lake
+from resources.model_servers.started.configuration import StartedServer
+from resources.model_servers.started.usage import record_usage, usage_name
 from tests.shipped_scenarios import SCENARIOS
 
 AVERAGE = CallAverage(prompt_tokens=100, completion_tokens=50, calls=1.0, seconds=2.0, measured=True)
@@ -43,6 +46,22 @@ def test_calls_tokens_money_and_hours_follow_from_turns(profile: Profile) -> Non
     assert (found.calls, found.tokens) == (14, 14 * 150)
     assert found.cost == pytest.approx(14 * (100 * 1.0 + 50 * 4.0) / 1e6)
     assert found.hours == pytest.approx(14 * 2.0 / 4 / 3600)  # four slots
+
+
+def test_the_hours_of_a_server_that_is_started_count_with_its_start_and_idle_time(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    server = StartedServer(model="some/model", idle_seconds=300, price_per_hour=36.0)
+    endpoint = profile.endpoints["embedded"].model_copy(update={"kind": "vllm", "server": server})
+    started = profile.model_copy(update={"endpoints": {"embedded": endpoint}})
+    name = usage_name("vllm", server)
+    record_usage(name, "", starts=1, startup_seconds=93.0, running_seconds=500.0, price_per_hour=None)
+    found = estimate(TURNS, started, EVERY_ROLE)
+    serving = 14 * 2.0 / 4
+    assert found.hours == pytest.approx((93 + serving) / 3600)
+    assert found.cost == found.server_cost == pytest.approx((93 + serving + 300) / 100)
+    assert estimate(Counter(), started, EVERY_ROLE).servers == ()
 
 
 def test_a_role_in_batches_costs_their_price_and_none_of_the_live_hours(profile: Profile) -> None:

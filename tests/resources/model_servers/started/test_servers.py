@@ -1,6 +1,5 @@
 """The life of a started server, with an executable that behaves like vLLM: vLLM itself needs a GPU."""
 
-import contextlib
 import json
 import os
 import signal
@@ -20,7 +19,7 @@ from resources.chat.service import ChatService, run_async
 from resources.lake.store import LocalStore
 from resources.model_servers.lease import ModelServerError, live_server
 from resources.model_servers.started.servers import lease_started_server
-from resources.model_servers.started.usage import read_usage
+from resources.model_servers.started.usage import read_usage, usage_name
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -186,11 +185,11 @@ def test_an_adapter_that_is_refused_is_named(stand_in: "StandIn", tmp_path: Path
 
 
 def test_what_it_used_is_recorded_with_its_price(stand_in: "StandIn") -> None:
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(lease_started_server("vllm", stand_in.server(price_per_hour=3600)))
-        (files,) = stand_in.live
+    server = stand_in.server(price_per_hour=3600)
+    with lease_started_server("vllm", server):
+        pass
     until(stand_in.has_ended)
-    usage = read_usage(files.name)
+    usage = read_usage(usage_name("vllm", server))
     assert usage.starts == 1
     assert 0 < usage.startup_seconds <= usage.running_seconds
     assert usage.cost == pytest.approx(usage.running_seconds)
