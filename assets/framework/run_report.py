@@ -74,8 +74,7 @@ def report_outcomes(
         raise
     if outcomes.waiting:
         _report_written(context, outcomes)
-        context.instance.add_run_tags(context.run.run_id, {WAITING_TAG: WAITS_FOR_BATCHES})
-        context.log.info(f"{outcomes.summary()}\n{_by_reason(outcomes.waiting)}")
+        context.log.info(without_links(f"{outcomes.summary()}\n{_by_reason(outcomes.waiting)}"))
         return
     for key, metadata in outcomes.written.items():
         context.add_asset_metadata(metadata, partition_key=key)
@@ -148,6 +147,8 @@ def _report_written(context: AssetExecutionContext, outcomes: Outcomes) -> None:
 
     Partitions whose gate failed, and those that wait, are observed, not materialised.
     """
+    if outcomes.waiting:
+        context.instance.add_run_tags(context.run.run_id, {WAITING_TAG: WAITS_FOR_BATCHES})
     for key, words in outcomes.waiting.items():
         context.log_event(AssetObservation(asset_key=context.asset_key, partition=key, metadata={WAITS: words}))
     for key, metadata in outcomes.written.items():

@@ -118,7 +118,7 @@ class BatchProvider:
                 input_file_id=file,
                 metadata={MARK: mark},
             )
-            return str(batch.id)
+            return self._clean(batch.id)
 
     def find(self, batches: Sequence[Batch]) -> dict[str, SeenBatch]:
         """By mark, those of these batches that the provider knows."""
@@ -171,7 +171,11 @@ class BatchProvider:
         problems: list[Any] = list((batch.errors and batch.errors.data) or [])
         errors = "; ".join(f"{one.code}: {one.message}" for one in problems)
         files = tuple(file for file in (batch.output_file_id, batch.error_file_id) if file)
-        return SeenBatch(str(batch.id), str(batch.status), files, clean_line(self._redactor.text(errors)))
+        return SeenBatch(self._clean(batch.id), self._clean(batch.status), files, self._clean(errors))
+
+    def _clean(self, said: object) -> str:
+        """What a provider said, on one line and without the key."""
+        return clean_line(self._redactor.text(str(said)))
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -182,7 +186,7 @@ class BatchProvider:
         try:
             yield
         except openai.APIStatusError as error:
-            said = f"HTTP {error.status_code}: {clean_line(self._redactor.text(str(error.message)))}"
+            said = f"HTTP {error.status_code}: {self._clean(error.message)}"
             if error.status_code in (408, 409, 425, 429) or error.status_code >= 500:
                 raise EndpointUnreachable(f"{self._where} takes no batches at the moment: {said}") from None
             raise EndpointUnusable(

@@ -15,7 +15,7 @@ from resources.chat.engine import ChatEngine
 from resources.chat.profile import Profile
 from resources.chat.retries import RetryPolicy
 from resources.chat.spending_log import Spent, read_spending
-from resources.lake.store import LocalStore
+from resources.lake.store import LocalStore, Store
 from tests.batch_server import BatchServer
 from tests.fake_endpoint import FakeEndpoint
 
@@ -27,7 +27,7 @@ class WavesSetup:
 
     def __init__(self, server: BatchServer, folder: Path) -> None:
         self.server = server
-        self.store = LocalStore(folder)
+        self.store: Store = LocalStore(folder)
         self.usage: Any = None
 
     def profile(self, role: dict[str, Any] | None = None, **limits: Any) -> Profile:

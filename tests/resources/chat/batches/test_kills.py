@@ -58,7 +58,7 @@ asyncio.run(main())
 
 
 def start(waves: "WavesSetup", kill_at: str = "") -> "subprocess.Popen[str]":
-    given = [waves.profile().model_dump_json(), str(waves.store.folder), kill_at]
+    given = [waves.profile().model_dump_json(), waves.store.root, kill_at]
     return subprocess.Popen([sys.executable, "-c", PROGRAM, *given], cwd=PROJECT, text=True, stderr=subprocess.PIPE)
 
 

@@ -12,6 +12,7 @@ from resources.chat.budget import Budget
 from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnusable
 from resources.chat.journal import ScopeJournal
 from resources.chat.profile import BatchLimits
+from resources.lake.opening import open_store
 from tests.resources.chat.batches.conftest import SCOPE
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ def test_a_wave_is_submitted_collected_and_replayed(waves: "WavesSetup") -> None
     assert [one.text for one in answers] == [f"A complete answer to: What is {n} + {n}?" for n in range(4)]
     assert set(waves.server.requests.values()) == {1}
     assert (waves.server.live, waves.ledger.open, waves.ledger.failed) == ([], [], {})
+
+
+def test_a_wave_of_a_lake_on_s3(waves: "WavesSetup", s3_root: str) -> None:
+    waves.store = open_store(s3_root)
+    waves.server.lose.append(CREATE)
+    waves.run_until_done(*calls(waves))
+    assert set(waves.server.requests.values()) == {1}
+    assert sum(row.calls for row in waves.spent) == 4
 
 
 def test_answers_of_batches_are_counted_at_the_price_of_batches(waves: "WavesSetup") -> None:
@@ -229,6 +238,23 @@ def test_an_answer_to_what_the_journal_has_is_ignored(waves: "WavesSetup") -> No
     waves.server.plan = ("completed",)
     (answer,) = waves.run_until_done(waves.call())
     assert answer.text == "kept"
+
+
+LINES = [
+    b"not JSON",
+    b"[" * 100_000,
+    b'{"custom_id": 7, "response": {"status_code": 200}}',
+    b'{"custom_id": "' + b"0" * 64 + b'", "response": {"status_code": 200, "body": {"choices": []}}}',
+    b'{"custom_id": "../../etc", "response": 3}',
+    b'"' + b"x" * 5 * 2**20 + b'"',
+]
+
+
+@pytest.mark.parametrize("line", LINES, ids=["no JSON", "deep", "a number", "another's", "a path", "long"])
+def test_lines_that_answer_nothing_are_left_out(waves: "WavesSetup", line: bytes) -> None:
+    waves.server.rubbish = line + b"\n"
+    assert len(waves.run_until_done(*calls(waves))) == 4
+    assert set(waves.server.requests.values()) == {1}
 
 
 def test_a_provider_that_refuses_batches_is_named_without_the_key(
