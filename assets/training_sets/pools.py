@@ -1,6 +1,6 @@
 """Pools: questions and answers beside the release's seeds, which some sets take their training rows from.
 
-training_sets/<variant>/pool-<id>/    data/ and jsonl/ as a training set has them, all in split train;
+training_sets/<variant>/pool-<id>/    data/ and jsonl/ as a training set has them, without exports, all in split train;
                                       lineage.parquet: where each row was read; manifest.json
 
 A pool has nothing in common with the release's validation and test, or with a benchmark. It is in memory while it is
@@ -9,7 +9,7 @@ made: `sample` in its seeds configuration limits it.
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from assets.boost_qa.assembly import Row, stream
 from assets.boost_qa.configuration import ReleaseRules
 from assets.boost_qa.decontamination import open_screen
 from assets.boost_qa.files import write_splits
+from assets.boost_qa.forms import CONVERSATION
 from assets.boost_qa.release import Release, create_release_views
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.framework.near_duplicates import NearDuplicateIndex
@@ -90,7 +91,8 @@ def make_pool(
     kept = usable_pairs(lake, release, pairs, rules, retracted, counts)
     rows = [pair_row({**pair, "split": Split.TRAIN.value}, variant, pair["question"], pair["answer"]) for pair in kept]
     with scratch_folder("pool") as staged:
-        written = write_splits(rows, staged, release.manifest["configuration"]["rules"]["shard_bytes"])
+        shard_bytes = release.manifest["configuration"]["rules"]["shard_bytes"]
+        written = write_splits(rows, staged, shard_bytes, replace(CONVERSATION, exports={}))
         lineage = [{name: pair[name] for name in LINEAGE} for pair in kept]
         pq.write_table(pa.Table.from_pylist(lineage), staged / "lineage.parquet", compression="zstd")
         identity = stable_hash("pool", FORMAT, written.digest)[:16]

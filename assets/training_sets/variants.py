@@ -1,6 +1,7 @@
 """The sets that a model is tuned on: BOOST-QA itself, what it is compared with, and what else its dialogues yield.
 
-training_sets/<variant>/<id>/manifest.json    which release; all but `boost_qa` also data/, jsonl/, dataset_info.json
+training_sets/<variant>/<id>/manifest.json    which release; all but `boost_qa` also have the files of
+                                              `assets.boost_qa.files`
 training_sets/<variant>/<id>/README.md        the card
 training_sets/<variant>/latest.json           which of them is the latest
 """
