@@ -95,6 +95,7 @@ def calls_metadata(
     counts = {
         "paid for now": usage.calls,
         "from the journal": usage.replayed,
+        **({"of these, in batches": usage.batched} if usage.batched else {}),
         "retried": usage.retries,
         "refused for a time": usage.throttled,
         "wasted": usage.wasted,

@@ -25,11 +25,12 @@ from resources.chat.batches.ledger import (
     only_process,
     queued_tokens,
     read_ledger,
+    removing,
     setting_id,
 )
 from resources.chat.batches.provider import BatchProvider
 from resources.chat.budget import Budget, Spending
-from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnreachable
+from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnreachable, EndpointUnusable
 from resources.chat.endpoint_client import ChatRequest
 from resources.chat.journal import ScopeJournal
 from resources.chat.profile import BatchLimits, Profile
@@ -137,7 +138,7 @@ class Waves:
             StoreError: the lake cannot be written.
         """
         opened = self._scopes[scope]
-        with self._submitting, only_process(self._store, scope):
+        with only_process(self._store, scope):
             if opened.wanted:
                 self._submit(scope, list(opened.wanted.values()))
                 opened.wanted.clear()
@@ -160,17 +161,33 @@ class Waves:
             ledger.queue_full = ledger.queue_full and ledger.postponed > 0
             ledger.open += mine
 
-        change_ledger(self._store, scope, add)
-        for batch in mine:
-            with BatchProvider(batch.endpoint, self._profile.endpoints[batch.endpoint]) as provider:
-                file = provider.upload(batch.mark, (bodies[key].line for key in batch.requests))
-                try:
-                    created = provider.create(batch.mark, file)
-                except EndpointUnreachable as error:
-                    logger.warning("%s: %s; a later run looks whether the batch was created", scope, error)
-                    continue
-            change_ledger(self._store, scope, setting_id(batch.mark, created))
-            logger.info("%s: batch %s with %d requests is submitted", scope, created, len(batch.requests))
+        with self._submitting:
+            change_ledger(self._store, scope, add)
+        left = list(mine)
+        try:
+            while left:
+                self._create(scope, left[0], [bodies[key].line for key in left[0].requests])
+                del left[0]
+        except EndpointUnusable:
+            for batch in left:
+                change_ledger(self._store, scope, removing(batch.mark))
+            raise
+
+    def _create(self, scope: str, batch: Batch, lines: Sequence[bytes]) -> None:
+        """Upload and create a batch. Where the provider's last answer is lost, it stays without an id in the ledger.
+
+        Raises:
+            EndpointUnusable: it was not created.
+        """
+        with BatchProvider(batch.endpoint, self._profile.endpoints[batch.endpoint]) as provider:
+            file = provider.upload(batch.mark, lines)
+            try:
+                created = provider.create(batch.mark, file)
+            except EndpointUnreachable as error:
+                logger.warning("%s: %s; a later run looks whether the batch was created", scope, error)
+                return
+        change_ledger(self._store, scope, setting_id(batch.mark, created))
+        logger.info("%s: batch %s with %d requests is submitted", scope, created, len(batch.requests))
 
     def _split(self, wanted: Sequence[Wanted]) -> Iterator[Batch]:
         """Batches of one endpoint and model each, within the limits of their provider."""

@@ -257,16 +257,18 @@ def test_lines_that_answer_nothing_are_left_out(waves: "WavesSetup", line: bytes
     assert set(waves.server.requests.values()) == {1}
 
 
+@pytest.mark.parametrize("what", [UPLOAD, CREATE], ids=["upload", "create"])
 def test_a_provider_that_refuses_batches_is_named_without_the_key(
-    waves: "WavesSetup", monkeypatch: pytest.MonkeyPatch
+    waves: "WavesSetup", monkeypatch: pytest.MonkeyPatch, what: tuple[str, str]
 ) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-secret-12345")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-other")
-    waves.server.refuse[UPLOAD] = (401, "Incorrect API key provided: sk-secret-12345")
+    waves.server.refuse[what] = (401, "Incorrect API key provided: sk-secret-12345")
     profile = waves.profile()
     hosted = profile.endpoints["hosted"].model_copy(update={"api_key_env": "SOME_KEY", "headers": {"X-Title": "t"}})
     with pytest.raises(EndpointUnusable, match=r"refuses batches \(HTTP 401.*\[key\]"):
         waves.run(waves.call(), profile=profile.model_copy(update={"endpoints": {"hosted": hosted}}))
+    assert waves.ledger.open == []  # nothing is looked for that was never created
     sent = waves.server.headers[-1]
     assert (sent["authorization"], sent["x-title"]) == ("Bearer sk-secret-12345", "t")
     assert "openai-organization" not in sent
