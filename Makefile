@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
 PORT ?= 3000
-FAST := not (browser or embedded or s3 or torch or end_to_end or slow)
+FAST := not (consumers or browser or embedded or s3 or torch or end_to_end or slow)
 TORCH_TESTS := tests/assets/training_programs/fine_tuning tests/assets/training_programs/gradients # importing torch takes seconds
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 # Wheels only: no code of a package runs while it is installed. The three without a wheel, and this project itself, are
@@ -51,7 +51,7 @@ CONSUMERS := llamafactory==0.9.5 axolotl==0.19.0 verl==0.9.1 transformers==5.5.4
 
 test-consumers: $(VENV)/.dev .env ## read small sets with the loaders of axolotl, LLaMA-Factory and verl (installs 400 MB into build/consumers)
 	@$(UV) pip install --quiet --python $(BIN)/python --target build/consumers --no-deps $(CONSUMERS)
-	@PYTHONPATH=build/consumers:. MASTER_TEST_CONSUMERS=1 $(BIN)/python -m pytest tests/consumers
+	@PYTHONPATH=build/consumers:. $(BIN)/python -m pytest -m consumers tests/consumers
 
 check: lint ## check style and types, then run the fast tests (no torch, browser, embedded model, S3 server or whole graph)
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "$(FAST)" $(addprefix --ignore=,$(TORCH_TESTS))

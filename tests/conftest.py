@@ -28,10 +28,6 @@ settings.load_profile("ours")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# The programs that read our files are large, and want versions of their own: `make test-consumers` installs them.
-collect_ignore = [] if os.environ.get("MASTER_TEST_CONSUMERS") == "1" else ["consumers"]
-
-
 def wrongly_skipped(config: pytest.Config) -> list[str]:
     """Tests and modules that were skipped where nothing may be (.ci/run), each with its reason."""
     if os.environ.get("MASTER_TESTS_SKIP_NOTHING") != "1":

@@ -17,6 +17,7 @@ from assets.boost_qa.forms import FORMS
 from tests.assets.boost_qa.form_rows import rows
 from tests.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.consumers
 PROJECT = Path(__file__).parents[2]
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"

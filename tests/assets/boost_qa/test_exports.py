@@ -149,15 +149,21 @@ def tokenizer(tmp_path: Path) -> Any:
     return made
 
 
-def trainer(name: str, tokenizer: Any, folder: Path, rows: Any) -> Any:
+def trainer(name: str, tokenizer: Any, folder: Path, rows: Any, **more: Any) -> Any:
     """A trainer of TRL over rows, on a tiny model."""
     import trl
 
-    options = {"output_dir": str(folder / "out"), "use_cpu": True, "report_to": "none", "max_length": 256}
+    options = {"output_dir": str(folder / "out"), "use_cpu": True, "report_to": "none", "max_length": 256, **more}
     configuration = getattr(trl, f"{name}Config")(**options)
     return getattr(trl, f"{name}Trainer")(
         str(folder / "model"), args=configuration, train_dataset=rows, processing_class=tokenizer
     )
+
+
+def trained(made: Any, rows: Any, tokenizer: Any) -> list[str]:
+    """The text of each row that a trainer computes loss on."""
+    labels = [made.data_collator([row])["labels"] for row in rows]
+    return [tokenizer.decode(label[label != NO_LOSS].tolist()).strip() for label in labels]
 
 
 def documented_rows(folder: Path, tokenizer: Any) -> Any:
@@ -174,12 +180,20 @@ def test_trls_loss_falls_on_the_flagged_messages_as_our_trainers(tmp_path: Path,
     written(tmp_path / "set", "conversation")
     dataset = documented_rows(tmp_path / "set", tokenizer)
     made = trainer("SFT", tokenizer, tmp_path, dataset)
-    labels = [label[label != NO_LOSS].tolist() for label in (made.data_collator([row])["labels"] for row in dataset)]
     ours = [row for row in rows("conversation") if row["split"] == "train"]
     kept = [[label for label in one["labels"] if label != NO_LOSS] for one in tokenize(ours, tokenizer, 256).rows]
-    texts, expected = ([tokenizer.decode(one).strip() for one in some] for some in (labels, kept))
-    assert texts == expected
+    texts = trained(made, dataset, tokenizer)
+    assert texts == [tokenizer.decode(one).strip() for one in kept]
     assert texts[0] == "Sorry: 1 & é<|im_end|>"
+
+
+@pytest.mark.torch
+def test_trls_loss_on_assistants_falls_on_every_assistant_message(tmp_path: Path, load: Load, tokenizer: Any) -> None:
+    written(tmp_path / "set", "conversation")
+    messages = load(str(tmp_path / "set"), "messages")["train"]
+    made = trainer("SFT", tokenizer, tmp_path, messages, assistant_only_loss=True)
+    (first, *_) = trained(made, made.train_dataset, tokenizer)
+    assert first.split("<|im_end|>") == ["0", "Sorry: 1 & é", ""]
 
 
 @pytest.mark.torch
