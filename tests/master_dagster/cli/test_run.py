@@ -7,7 +7,10 @@ import signal
 import pytest
 import yaml
 
+from master_dagster import batches
 from resources import progress
+from tests.batch_project import put_in_batches
+from tests.batch_server import BatchServer
 from tests.command_line import Terminal, output_of, run_command, set_environment
 from tests.fake_endpoint import SeenRequest
 from tests.hub_server import HubServer
@@ -54,6 +57,23 @@ def test_without_a_terminal_each_step_prints_its_start_and_end_and_a_long_one_it
         start = next(number for number, line in enumerate(lines) if line.startswith(step) and line.endswith("…"))
         end = next(number for number, line in enumerate(lines) if line.startswith(f"done {step}"))
         assert (end > start + 1) == step.startswith("scenario_dialogues")
+
+
+def test_with_roles_in_batches_it_waits_for_them_and_goes_on_to_the_release(
+    configured: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(batches, "POLL_SECONDS", 0.05)
+    server = BatchServer(configured.endpoint)
+    server.start()
+    put_in_batches(configured, server)
+    assert run_command("run", "--yes") == 0
+    server.stop()
+    shown = output_of(capsys)
+    assert "if all calls were live), 1 minute for the live calls, and up to a day for each turn in batches" in shown
+    assert "waits scenario_dialogues, scored_dialogues" in shown
+    assert "3 batches with 12 requests are open, the oldest since" in shown
+    assert "The release: " in shown
+    assert server.live == []
 
 
 def test_wrong_settings_are_one_message(
