@@ -156,7 +156,8 @@ def estimate(
         calls = round(turns[role] * average.calls)
         price = profile.prices.get(cast.model)
         read, written = round(calls * average.prompt_tokens), round(calls * average.completion_tokens)
-        live, batch = (price.cost(read, written, batch=batch) if price else 0.0 for batch in (False, True))
+        live = price.cost(read, written) if price else 0.0
+        batch = price.cost(read, written, batch=True) if price and endpoint.kind == "openai" else live
         mode = cast.mode if batches else "live"
         cost = batch if mode == "batch" else live
         roles.append(

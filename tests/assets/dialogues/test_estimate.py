@@ -66,8 +66,10 @@ def test_the_hours_of_a_server_that_is_started_count_with_its_start_and_idle_tim
 
 def test_a_role_in_batches_costs_their_price_and_none_of_the_live_hours(profile: Profile) -> None:
     debater = profile.roles["debater_a"].model_copy(update={"mode": "batch"})
+    hosted = profile.endpoints["embedded"].model_copy(update={"kind": "openai"})
     priced = profile.model_copy(
         update={
+            "endpoints": {"embedded": hosted},
             "prices": {"SmolLM2-135M-Instruct": ModelPrice(prompt=1.0, completion=4.0)},
             "roles": profile.roles | {"debater_a": debater},
         }
