@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from dagster import DagsterInstance
 
+from assets.framework.ui_metadata import counted
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.shards import all_shards
 from master_dagster.doctor.findings import Finding, SetUp
@@ -27,6 +28,7 @@ from resources.model_servers.embedded.weights import (
 )
 from resources.model_servers.lease import ModelServerError
 from resources.model_servers.started.commands import build_command
+from resources.model_servers.started.usage import ServerUsage, read_usage, usage_name
 from resources.sandbox.bubblewrap import NoSandbox
 from resources.sandbox.sandbox import require_sandbox
 
@@ -154,7 +156,19 @@ def check_servers(set_up: SetUp) -> Iterator[Finding]:
         elif endpoint.kind == "llama_server" and not Path(endpoint.server.model).expanduser().is_file():
             yield Finding("servers", "fault", f"{shown}: there is no such file", "correct server.model")
         else:
-            yield Finding("servers", "ok", f"{shown}: {command.arguments[0]} is there, {gpus} GPUs are visible")
+            used = describe_usage(read_usage(usage_name(endpoint.kind, endpoint.server)))
+            yield Finding("servers", "ok", f"{shown}: {command.arguments[0]} is there, {gpus} GPUs are visible{used}")
+
+
+def describe_usage(usage: ServerUsage) -> str:
+    """What a server has used on this machine so far, as the end of a sentence; "" where it never ran."""
+    if not usage.starts:
+        return ""
+    cost = f", ${usage.cost:,.2f}" if usage.cost else ""
+    return (
+        f"; {counted(usage.starts, 'start')} so far, the last took {usage.startup_seconds:.0f} s; "
+        f"{usage.running_seconds / 3600:.1f} hours{cost}"
+    )
 
 
 def visible_gpus() -> int:
