@@ -137,10 +137,10 @@ def check_disk(set_up: SetUp) -> Iterator[Finding]:
 def check_servers(set_up: SetUp) -> Iterator[Finding]:
     """Whether the servers that the profile starts on this machine are installed, and whether it has their GPUs."""
     endpoints = set_up.profile.endpoints if set_up.profile else {}
-    gpus = visible_gpus()
-    for name, endpoint in endpoints.items():
-        if endpoint.server is None:
-            continue
+    started = {name: endpoint for name, endpoint in endpoints.items() if endpoint.server is not None}
+    gpus = visible_gpus() if started else 0
+    for name, endpoint in started.items():
+        assert endpoint.server is not None  # noqa: S101 - for the type checker
         shown = f"endpoint {name!r} ({endpoint.kind}, {endpoint.server.model})"
         for variable in endpoint.server.environment:
             if variable not in os.environ:
