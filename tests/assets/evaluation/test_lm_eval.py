@@ -250,7 +250,7 @@ def test_a_shipped_task_takes_rows_from_elsewhere(tmp_path: Path) -> None:
         ),
         ({}, {"lm_eval": {"log_probabilities": True}}, "leave out lm_eval.log_probabilities"),
         (
-            {"output_type": "loglikelihood", "doc_to_text": "", "metric_list": [{"metric": "acc"}]},
+            {**CHOICES, "doc_to_text": ""},
             {"lm_eval": {"log_probabilities": True}, "shots": 0},
             "continuation without a context",
         ),
