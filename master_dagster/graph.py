@@ -43,15 +43,16 @@ from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
 from assets.training_sets.ablations import tuned_variants, variants
 from master_dagster.automation.batches import batches_sensor
-from master_dagster.automation.nightly import nightly_schedule
+from master_dagster.automation.releases import release_sensor
+from master_dagster.automation.schedule import nightly_schedule, tonight_asset
 from master_dagster.automation.sensors import (
     backfill_sensor,
     backfilled_when_missing,
     dead_runs,
     failure_sensor,
     register_shards,
-    release_sensor,
 )
+from master_dagster.automation.sources import sources_sensor
 from master_dagster.jobs import (
     calibrate_judge,
     comparison_inputs,
@@ -59,7 +60,9 @@ from master_dagster.jobs import (
     dialogues_and_scores,
     estimate_cost,
     mirror_lake,
+    plan_dialogues,
     publish,
+    read_seeds,
     regenerate_rejected,
     release,
 )
@@ -96,6 +99,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
         review.review_sample,
         review.judge_agreement,
         spending,
+        tonight_asset(deployment),
     ]
     return Definitions(
         assets=map_asset_specs(lambda spec: labelled(spec, settings), assets),
@@ -118,6 +122,8 @@ def build_definitions(deployment: Deployment) -> Definitions:
             dialogues_and_scores,
             publish,
             release,
+            read_seeds,
+            plan_dialogues,
             calibrate_judge,
             comparison_inputs,
             estimate_cost,
@@ -128,10 +134,11 @@ def build_definitions(deployment: Deployment) -> Definitions:
         ],
         schedules=[
             daily_spending,
-            nightly_schedule(settings.nightly_cron, settings.nightly_limits, settings.nightly_range),
+            nightly_schedule(deployment),
             weekly_cleanup(on=settings.deployment == "aws"),  # no lifecycle rule of S3 covers what it deletes
         ],
         sensors=[
+            sources_sensor(),
             release_sensor(settings.release_after),
             failure_sensor(webhook),
             dead_runs,

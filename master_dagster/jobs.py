@@ -31,6 +31,16 @@ from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 
+read_seeds = define_asset_job(
+    "read_seeds",
+    selection=AssetSelection.assets("raw_seeds", "seed_embeddings"),
+    description="Reads the chosen sources, adds their new seeds and embeds them.",
+)
+plan_dialogues = define_asset_job(
+    "plan_dialogues",
+    selection=AssetSelection.assets("dialogue_plans"),
+    description="Plans the dialogues of the chosen shards. Calls no model.",
+)
 dialogues_and_scores = define_asset_job(
     "dialogues_and_scores",
     selection=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),

@@ -4,7 +4,7 @@ The turns are counted from the plans of those partitions that are due; see `asse
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -15,7 +15,7 @@ from assets.dialogues.estimate import CallAverage, Estimate, estimate, measured_
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenario, Scenarios
 from assets.quality.configuration import JudgeRules, QualityRules
-from assets.quality.partition_status import expected_fingerprints, partition_statuses
+from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
 from resources.chat.profile import Profile
 from resources.lake.tables import Lake
 
@@ -42,6 +42,20 @@ def dry_run(
     expected = expected_fingerprints(profile, scenarios, prompts, rules)
     statuses = [status for status in partition_statuses(lake, expected) if status.key in wanted]
     due = [status for status in statuses if status.why]
+    averages = measured_averages(lake, profile)
+    return estimate_due(lake, due, scenarios, profile, rules, averages, current=len(statuses) - len(due))
+
+
+def estimate_due(
+    lake: Lake,
+    due: Sequence[PartitionStatus],
+    scenarios: Scenarios,
+    profile: Profile,
+    rules: QualityRules,
+    averages: Mapping[str, CallAverage],
+    current: int = 0,
+) -> Estimate:
+    """The same of partitions that are due; `averages` is what is known of each role, `current` goes into the result."""
     to_generate = [{"scenario": one.scenario, "shard": one.shard} for one in due if not one.scores_only]
     frame = pl.DataFrame(to_generate, schema={"scenario": pl.String, "shard": pl.String}, orient="row")
     plans = lake.read(
@@ -53,10 +67,10 @@ def dry_run(
     return estimate(
         turns_of_plans(plans, scenarios) + judge_calls(profile, rules.judge, to_judge),
         profile,
-        measured_averages(lake, profile),
+        averages,
         dialogues=plans.height,
         partitions=len(due),
-        current=len(statuses) - len(due),
+        current=current,
     )
 
 

@@ -17,7 +17,7 @@ def hub_rows(hub: HubDataset, wanted: tuple[str, ...], folder: Path) -> Iterator
     Raises:
         SeedsError: it cannot be opened or read.
     """
-    local = folder / hub.id if hub.id.startswith((".", "/")) else None
+    local = local_folder(hub, folder)
     saved = local is not None and any((local / name).is_file() for name in ("state.json", "dataset_dict.json"))
     try:
         dataset = _saved_split(str(local), hub.split) if saved else _split(str(local or hub.id), hub)
@@ -37,6 +37,11 @@ def hub_rows(hub: HubDataset, wanted: tuple[str, ...], folder: Path) -> Iterator
             f"hub dataset {hub.id!r} (config {hub.config or 'default'}, split {hub.split}) cannot be read: "
             f"{type(error).__name__}: {beginning(str(error), 400)}; {advice}"
         ) from error
+
+
+def local_folder(hub: HubDataset, folder: Path) -> Path | None:
+    """Where a dataset is that is a folder, which is relative to `folder`; None where it is on the hub."""
+    return folder / hub.id if hub.id.startswith((".", "/")) else None
 
 
 def _split(path: str, hub: HubDataset) -> Any:

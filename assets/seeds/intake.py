@@ -17,6 +17,7 @@ from assets.framework.partitions import shard_name
 from assets.seeds.configuration import Duplicates, SeedsConfiguration, SourceConfiguration
 from assets.seeds.extraction import Pair, question_answers
 from assets.seeds.groups import join_conversations
+from assets.seeds.listing import LISTING, known_listing
 from assets.seeds.reading import read_rows
 from assets.seeds.rows import MISSING, RejectedRow, SeedsError, SourceRow, beginning, field_value
 from assets.seeds.sampling import Candidate, Sample, seed_id
@@ -99,6 +100,7 @@ def take_in(
             language; no shard was written.
     """
     source = configuration.source(name)
+    listing = known_listing(source, configuration, lake.s3) if most_rows is None else None  # before it is read
     rows = islice(read_rows(source, configuration, lake.s3), most_rows)
     sampled = sample_rows(rows, source, configuration.max_characters, report_progress)
     problem = _problem_of(sampled, source, configuration.max_rejected_share)
@@ -126,7 +128,7 @@ def take_in(
         "added": len(new),
     }
     line = counts | {"reading": reading, "rejected": sampled.reasons.total(), "shard_size": configuration.shard_size}
-    _record_reading(lake, name, readings, line)
+    _record_reading(lake, name, readings, line, listing)
     return Intake(
         source=name,
         reading=reading,
@@ -254,10 +256,11 @@ def _write_rejects(lake: Lake, name: str, sampled: SampledRows, *, failed: bool)
     )
 
 
-def _record_reading(lake: Lake, name: str, readings: pl.DataFrame, line: dict[str, Any]) -> None:
+def _record_reading(lake: Lake, name: str, readings: pl.DataFrame, line: dict[str, Any], listing: str | None) -> None:
     """Add a line to `seed_readings`."""
-    new = READINGS.frame([line | {"source": name, "read_at": datetime.now(UTC)}])
-    lake.write(READINGS, {"source": name}, pl.concat([readings, new]), fingerprint=stable_hash(name, line["reading"]))
+    rows = pl.concat([readings, READINGS.frame([line | {"source": name, "read_at": datetime.now(UTC)}])])
+    fingerprint = stable_hash(name, line["reading"])
+    lake.write(READINGS, {"source": name}, rows, fingerprint=fingerprint, facts={LISTING: listing})
 
 
 def _write_shards(

@@ -5,7 +5,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -79,13 +79,27 @@ def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = DE
     Raises:
         SeedsError: there is none, or one is of an unknown format.
     """
+    found = list(list_files(given, configuration, s3))
+    if configuration.address(given).startswith("s3://"):
+        return [(f"s3://{file}", _as_text(f"s3://{file}")) for file in found]
+    if Path(given).expanduser().is_absolute():
+        return [(file, _as_text(file)) for file in found]
+    return [(file, _as_text(Path(os.path.relpath(file, configuration.folder)).as_posix())) for file in found]
+
+
+def list_files(
+    given: str, configuration: SeedsConfiguration, s3: S3Options = DEFAULT_S3
+) -> dict[str, Mapping[str, Any]]:
+    """The files of a path, glob or s3:// address, sorted, with the facts of `fsspec`, such as size and mtime or ETag.
+
+    Raises:
+        SeedsError: there is none, or one is of an unknown format.
+    """
     address = configuration.address(given)
     with _errors_explained(address):
         system, path = _file_system(address, s3)
-        found = [path] if system.isfile(path) else []
-        found = found or sorted(
-            file for file, facts in system.glob(path, detail=True).items() if facts["type"] == "file"
-        )
+        listed = {path: system.info(path)} if system.isfile(path) else system.glob(path, detail=True)
+        found = {file: listed[file] for file in sorted(listed) if listed[file]["type"] == "file"}
         is_folder = not found and system.isdir(path)
     if is_folder:
         raise SeedsError(
@@ -100,11 +114,7 @@ def find_files(given: str, configuration: SeedsConfiguration, s3: S3Options = DE
                 f"{file}: the name has no known ending; "
                 f"known: {', '.join(FORMATS)}, each also with {' or '.join(COMPRESSIONS)}"
             )
-    if address.startswith("s3://"):
-        return [(f"s3://{file}", _as_text(f"s3://{file}")) for file in found]
-    if Path(given).expanduser().is_absolute():
-        return [(file, _as_text(file)) for file in found]
-    return [(file, _as_text(Path(os.path.relpath(file, configuration.folder)).as_posix())) for file in found]
+    return found
 
 
 def _as_text(path: str) -> str:

@@ -1,40 +1,33 @@
-"""The nightly schedule: launches the partitions that are due, and logs what it skipped and why."""
+"""What the nightly schedule launches, which runs are in progress, and which partitions failed on earlier nights."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from dagster import (
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
-    DefaultScheduleStatus,
     PartitionKeyRange,
-    ResourceParam,
     RunRequest,
     RunsFilter,
-    ScheduleDefinition,
-    ScheduleEvaluationContext,
-    SkipReason,
-    schedule,
 )
 
 from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogues.estimate import measured_averages
-from assets.framework.partitions import PARTITION_TAG, SHARDS, dialogue_partitions
-from assets.framework.prompts import PromptBook
+from assets.framework.partitions import PARTITION_TAG, dialogue_partitions
 from assets.framework.run_report import OUTAGE_TAG
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
 from assets.quality.estimate import dialogue_expenses
-from assets.quality.partition_status import expected_fingerprints, partition_statuses
-from assets.seeds.mirror import mirror_shards
-from master_dagster.automation.due import Averages, NightlyLimits, PlannedRun, choose_partitions, plan_runs
-from master_dagster.jobs import dialogues_and_scores
-from master_dagster.maintenance.dead_runs import as_utc, end_dead_runs
+from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
+from assets.seeds.mirror import mirrored_shards
+from master_dagster.automation.due import Averages, NightlyChoice, PlannedRun, choose_partitions, plan_runs
+from master_dagster.maintenance.dead_runs import as_utc, find_dead_runs
+from master_dagster.settings import Deployment
 from resources.chat.batches.ledger import all_ledgers
 from resources.chat.profile import Profile
-from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 
 NIGHTLY = "nightly_partitions"
@@ -58,55 +51,29 @@ LONGEST_BATCH = timedelta(hours=25)
 RECENT = timedelta(days=7)  # older failures do not count
 
 
-def nightly_schedule(cron: str, limits: NightlyLimits, most: int) -> ScheduleDefinition:
-    """The schedule that launches due partitions within `limits`, at most `most` in one run. Off by default."""
+@dataclass(frozen=True, slots=True)
+class NightlyPlan:
+    """What a tick launches and skips, and the status of every planned partition."""
 
-    @schedule(
-        name=NIGHTLY,
-        job=dialogues_and_scores,
-        cron_schedule=cron,
-        default_status=DefaultScheduleStatus.STOPPED,
-        description="Launches partitions that are missing, failed or stale. The log of a tick lists which partitions "
-        "it launched, and which it skipped and why.",
+    statuses: Sequence[PartitionStatus]
+    choice: NightlyChoice
+    runs: Sequence[PlannedRun]
+
+
+def plan_partitions(deployment: Deployment, lake: Lake, instance: DagsterInstance, now: datetime) -> NightlyPlan:
+    """What the nightly schedule launches now. Writes nothing."""
+    profile, scenarios, rules = deployment.profile, deployment.scenarios, deployment.quality_rules
+    limits = deployment.settings.nightly_limits
+    statuses = partition_statuses(lake, expected_fingerprints(profile, scenarios, deployment.prompts, rules))
+    choice = choose_partitions(
+        statuses,
+        partitions_in_progress(instance, scenarios, now) | partitions_awaiting_batches(lake, now),
+        failed_nights(instance, scenarios, now),
+        recent_averages(lake, profile, scenarios, deployment.plan_rules, rules) if limits.need_expenses else None,
+        limits,
     )
-    def nightly_partitions(
-        context: ScheduleEvaluationContext,
-        lake: ResourceParam[Lake],
-        chat: ResourceParam[ChatService],
-        scenarios: ResourceParam[Scenarios],
-        prompts: ResourceParam[PromptBook],
-        quality_rules: ResourceParam[QualityRules],
-        plan_rules: ResourceParam[PlanRules],
-    ) -> list[RunRequest] | SkipReason:
-        instance, tick = context.instance, context.scheduled_execution_time
-        if launched := runs_of_tick(instance, tick):
-            context.log.info(
-                f"This tick launched {len(launched)} runs before it was interrupted; it launches no others."
-            )
-            return [RunRequest(run.tags["dagster/run_key"], tags=_own_tags(run)) for run in launched]
-        end_dead_runs(instance)
-        mirror_shards(lake, instance)
-        # The queue learns of a pool when it first launches one of its runs, and does not limit the runs beside that
-        # one.
-        instance.event_log_storage.initialize_concurrency_limit_to_default("models")
-        now = datetime.now(UTC)
-        choice = choose_partitions(
-            partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules)),
-            partitions_in_progress(instance, scenarios, now) | partitions_awaiting_batches(lake, now),
-            failed_nights(instance, scenarios, now),
-            recent_averages(lake, chat.profile, scenarios, plan_rules, quality_rules) if limits.need_expenses else None,
-            limits,
-        )
-        for line in choice.summary.splitlines():
-            context.log.info(line)
-        if not choice.chosen:
-            return SkipReason(choice.summary)
-        runs = plan_runs(choice.chosen, instance.get_dynamic_partitions(SHARDS), most)
-        for run in runs:
-            context.log.info(f"Launched: {_name(run)} ({run.reasons})")
-        return [run_request(run, f"{tick.isoformat()} {_name(run)}") for run in runs]
-
-    return nightly_partitions
+    shards = mirrored_shards(lake, instance)
+    return NightlyPlan(statuses, choice, plan_runs(choice.chosen, shards, deployment.settings.nightly_range))
 
 
 def recent_averages(
@@ -127,11 +94,14 @@ def partitions_in_progress(instance: DagsterInstance, scenarios: Scenarios, now:
     """Keys of the partitions that queued and running runs make, single partitions and ranges.
 
     A run that started more than `LONGEST_RUN` before `now`, with no change since, counts as dead. So does one whose
-    last change is as far in the future: a clock was wrong.
+    last change is as far in the future: a clock was wrong. So does one whose process is gone.
     """
     keys: set[str] = set()
+    dead = {run.run_id for run in find_dead_runs(instance, now)}
     for record in instance.get_run_records(RunsFilter(statuses=IN_PROGRESS)):
         run = record.dagster_run
+        if run.run_id in dead:
+            continue
         if run.status is not DagsterRunStatus.STARTED or abs(now - as_utc(record.update_timestamp)) <= LONGEST_RUN:
             keys.update(partitions_of(run, instance, scenarios))
     return keys
@@ -191,13 +161,13 @@ def run_request(run: PlannedRun, key: str) -> RunRequest:
     tags = {DUE_TAG: run.reasons}
     if first == last:
         return RunRequest(key, tags={**tags, PARTITION_TAG: first})  # a sensor cannot resolve a dynamic partition's key
-    return RunRequest(key, tags={**tags, PARTITIONS_TAG: _name(run), RANGE_START: first, RANGE_END: last})
+    return RunRequest(key, tags={**tags, PARTITIONS_TAG: name_of(run), RANGE_START: first, RANGE_END: last})
 
 
-def _own_tags(run: DagsterRun) -> Mapping[str, str]:
+def own_tags(run: DagsterRun) -> Mapping[str, str]:
     names = (DUE_TAG, PARTITIONS_TAG, PARTITION_TAG, RANGE_START, RANGE_END)
     return {name: run.tags[name] for name in names if name in run.tags}
 
 
-def _name(run: PlannedRun) -> str:
+def name_of(run: PlannedRun) -> str:
     return run.keys[0] if len(run.keys) == 1 else f"{run.keys[0]} ... {run.keys[-1]}"

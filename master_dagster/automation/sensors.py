@@ -1,7 +1,5 @@
-"""The sensors: releases, failed and dead runs, the shards of the lake, and backfills of missing partitions."""
+"""The sensors: failed and dead runs, the shards of the lake, and backfills of missing partitions."""
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from dagster import (
@@ -13,7 +11,6 @@ from dagster import (
     ResourceParam,
     RunFailureSensorContext,
     RunRequest,
-    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
@@ -21,76 +18,13 @@ from dagster import (
     sensor,
 )
 
-from assets.boost_qa.release import RELEASES
 from assets.framework.partition_run import shown_keys
-from assets.framework.partitions import FREE_VARIANTS
-from assets.framework.prompts import PromptBook
-from assets.framework.scenarios.scenario import Scenarios
-from assets.quality.configuration import QualityRules
-from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.failures import failure_message, post_alert
-from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, RANGE_END, RANGE_START, partitions_in_progress
-from master_dagster.jobs import mirror_lake, publish, release
+from master_dagster.automation.nightly import DUE_TAG
+from master_dagster.jobs import mirror_lake
 from master_dagster.maintenance.dead_runs import end_dead_runs
-from resources.chat.service import ChatService
-from resources.identity import stable_hash
 from resources.lake.tables import Lake
-
-
-def release_sensor(after: int) -> SensorDefinition:
-    """Launches `release` when at least `after` current partitions are not in the latest release.
-
-    It counts partitions, which one listing of the lake's index shows; the number of accepted dialogues of a partition
-    is in its file.
-    """
-
-    @sensor(
-        name="release_when_enough",
-        job=release,
-        minimum_interval_seconds=600,
-        default_status=DefaultSensorStatus.STOPPED,
-        description=f"Launches the job `release` when {after} partitions are new and no partition is in progress.",
-    )
-    def release_when_enough(
-        context: SensorEvaluationContext,
-        lake: ResourceParam[Lake],
-        chat: ResourceParam[ChatService],
-        scenarios: ResourceParam[Scenarios],
-        prompts: ResourceParam[PromptBook],
-        quality_rules: ResourceParam[QualityRules],
-    ) -> RunRequest | SkipReason:
-        instance = context.instance
-        if in_progress := partitions_in_progress(instance, scenarios, datetime.now(UTC)):
-            return SkipReason(f"{len(in_progress)} partitions are in progress; a release waits for them")
-        for job in (release.name, publish.name):
-            if runs := instance.get_runs(RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=1):
-                return SkipReason(f"run {runs[0].run_id} makes a release")
-        statuses = partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules))
-        current = [status for status in statuses if status.why is None]
-        new, latest = _new_since_release(lake, current)
-        if len(new) < after:
-            return SkipReason(f"{len(new)} partitions are new since {latest}; a release needs {after}")
-        key = stable_hash("release", sorted((one.key, one.scored.fingerprint) for one in current if one.scored))
-        if launched := instance.get_runs(RunsFilter(tags={"dagster/run_key": key}), limit=1):
-            return SkipReason(
-                f"{len(new)} partitions are new since {latest}, but run {launched[0].run_id} was launched for the same "
-                f"partitions and its status is {launched[0].status.value.lower()}: fix what it reports, then launch "
-                f"the job `{release.name}` by hand"
-            )
-        why = f"{len(new)} new partitions since {latest}"
-        context.log.info(why)
-        return RunRequest(key, tags={DUE_TAG: why, RANGE_START: FREE_VARIANTS[0], RANGE_END: FREE_VARIANTS[-1]})
-
-    return release_when_enough
-
-
-def _new_since_release(lake: Lake, current: Iterable[PartitionStatus]) -> tuple[list[PartitionStatus], str]:
-    newest = RELEASES.find_latest(lake)
-    if newest is None:
-        return list(current), "the beginning, as there is no release"
-    taken = {(row["partition"], row["scores"]) for row in newest.manifest["lineage"]}
-    return [one for one in current if one.scored and (one.key, one.scored.fingerprint) not in taken], newest.folder
 
 
 def failure_sensor(webhook: str | None) -> SensorDefinition:

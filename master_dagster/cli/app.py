@@ -270,6 +270,17 @@ def status(as_json: AsJson = False) -> None:
     print_status(as_json)
 
 
+@app.command(epilog="Example: master-dagster night --json")
+def night(as_json: AsJson = False) -> None:
+    """Show what the next night would do from the sources to the scores, why, and what it costs live and in batches.
+
+    Launches and writes nothing, and calls no model.
+    """
+    from master_dagster.cli.night import print_night
+
+    print_night(as_json)
+
+
 @app.command("open", epilog="Example: master-dagster open")
 def open_browser(
     print_only: Annotated[bool, typer.Option("--print", help="Print the page's path and open nothing.")] = False,

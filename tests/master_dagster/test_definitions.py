@@ -48,6 +48,7 @@ ASSETS = {  # name: (group, partitions, upstream)
     "dialogue_browser": ("releases", "none", "boost_qa scored_dialogues"),
     "review_sample": ("dialogues", "none", "scored_dialogues"),
     "judge_agreement": ("dialogues", "none", "review_sample scored_dialogues"),
+    "tonight": ("operations", "none", ""),
     "spending": (
         "operations",
         "none",
@@ -63,6 +64,7 @@ CHECKS = {  # name of the asset: names of its checks
     "dialogue_browser": "complete counts_reconcile every_dialogue_once",
     "judge_agreement": "",
     "spending": "",
+    "tonight": "",
     "review_sample": "complete",
     "experiment_report": "complete current loads_nothing numbers_reproducible",
     "dialogue_plans": "duplicates_in_one_split first_or_second one_plan_per_seed partner_fits repetitions_drawn "
@@ -144,6 +146,8 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
         "dialogues_and_scores",
         "publish",
         "release",
+        "read_seeds",
+        "plan_dialogues",
         "calibrate_judge",
         "comparison_inputs",
         "estimate_cost",
@@ -157,6 +161,7 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
     sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
     assert set(sensors) == {
         "release_when_enough",
+        "read_changed_sources",
         "continue_after_batches",
         "report_failures",
         "end_dead_runs",

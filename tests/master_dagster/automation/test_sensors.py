@@ -17,7 +17,8 @@ from dagster import (
 
 from assets.framework.partitions import FREE_VARIANTS, SHARDS
 from assets.seeds.mirror import mirror_shards
-from master_dagster.automation.sensors import register_shards, release_sensor
+from master_dagster.automation.releases import release_sensor
+from master_dagster.automation.sensors import register_shards
 from master_dagster.graph import build_definitions
 from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService
@@ -36,6 +37,7 @@ def definitions(planned_project: SampleProject) -> Definitions:
     ("name", "status"),
     [
         ("release_when_enough", DefaultSensorStatus.STOPPED),
+        ("read_changed_sources", DefaultSensorStatus.STOPPED),
         ("backfill_missing_partitions", DefaultSensorStatus.STOPPED),
         ("report_failures", DefaultSensorStatus.RUNNING),
         ("end_dead_runs", DefaultSensorStatus.RUNNING),

@@ -1,0 +1,49 @@
+"""`night`: what the next night would do."""
+
+from datetime import UTC, datetime
+
+from rich.table import Table as RichTable
+
+from master_dagster.automation.tonight import Tonight, shown_rows, tonight
+from master_dagster.settings import load_deployment
+from master_dagster.steps import open_instance
+from master_dagster.terminal import console, print_json
+
+NUMBERS = ("dialogues", "calls", "$ live", "$ in batches", "minutes")
+
+
+def print_night(as_json: bool) -> None:
+    """Print what the schedules and sensors would launch tonight, and what is due by hand. Launches and writes nothing.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or DAGSTER_HOME names no folder.
+    """
+    deployment = load_deployment()
+    with open_instance() as instance:
+        night = tonight(deployment, deployment.lake(), instance, datetime.now(UTC))
+    if as_json:
+        print_json(night.as_json())
+    else:
+        show_night(night)
+
+
+def show_night(night: Tonight) -> None:
+    """Print the table and its sums."""
+    rows = shown_rows(night)
+    if not rows:
+        console.print("Nothing is due.")
+        return
+    table = RichTable()
+    for name in rows[0]:
+        table.add_column(name, justify="right" if name in NUMBERS else "left")
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+    totals = night.totals
+    console.print(
+        f"Together: {totals['dialogues']:,} dialogues, {totals['calls']:,} calls, ${totals['live_cost']:,.2f} live or "
+        f"${totals['batch_cost']:,.2f} in batches. What is (off) is not launched until you switch it on under "
+        "Automation in the UI.",
+        markup=False,
+        soft_wrap=True,
+    )
