@@ -10,6 +10,7 @@ from assets.seeds.hub import local_folder
 from assets.seeds.reading import list_files
 from assets.seeds.rows import SeedsError, beginning
 from assets.seeds.schema import READINGS
+from resources.hub import hub_address
 from resources.identity import stable_hash
 from resources.lake.store import DEFAULT_S3, S3Options
 from resources.lake.tables import Lake
@@ -79,7 +80,9 @@ def _hub_commit(hub: HubDataset) -> str:
     from huggingface_hub import HfApi
 
     try:
-        return str(HfApi().dataset_info(hub.id, revision=hub.revision, timeout=SECONDS_TO_WAIT).sha)
+        return str(
+            HfApi(endpoint=hub_address()).dataset_info(hub.id, revision=hub.revision, timeout=SECONDS_TO_WAIT).sha
+        )
     except Exception as error:  # the hub and the network raise many types
         raise SeedsError(
             f"hub dataset {hub.id!r}: its commit is not known: {type(error).__name__}: {beginning(str(error), 400)}; "

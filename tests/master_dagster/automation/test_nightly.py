@@ -1,7 +1,7 @@
 """The nightly schedule, which ticks with a Dagster instance of its own and a lake of empty partitions."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from dagster import (
+    AssetKey,
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
@@ -28,6 +29,7 @@ from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.nightly import LONGEST_RUN, NIGHTLY, RECENT, failed_nights, partitions_in_progress
+from master_dagster.automation.tonight import NightStep, tonight
 from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.chat.service import ChatService
@@ -116,6 +118,13 @@ class Night:
             result = self.schedule(**limits).evaluate_tick(context)
         return list(result.run_requests or []), result.skip_message
 
+    def shown(self, **limits: float) -> Sequence[NightStep]:
+        """The steps that the night shows, with `nightly_` settings as given."""
+        update = {f"nightly_{name}": value for name, value in limits.items()}
+        settings = self.deployment.settings.model_copy(update=update)
+        deployment = replace(self.deployment, settings=settings)
+        return tonight(deployment, deployment.lake(), self.instance, datetime.now(UTC)).steps
+
     def launched(self, **limits: float) -> list[str]:
         """Keys of the partitions that a tick launches, in order, each in a run of its own."""
         return [key for request in self.tick(range=1, **limits)[0] for key in self.keys(request)]
@@ -190,6 +199,22 @@ def test_missing_failed_and_stale_partitions_are_launched_and_current_ones_are_n
         "analogy|sums-0001": "1 failed",
         "error_correction|sums-0001": "1 stale",
     }
+
+
+@pytest.mark.parametrize("limits", [{}, {"partitions": 2}, {"range": 1}, {"tokens": 10_000}])
+def test_what_the_night_shows_is_what_its_tick_launches(night: Night, limits: dict[str, float]) -> None:
+    night.plan(0, 1, rows=3)
+    night.make("analogy|sums-0001", gate="failed")
+    night.make("error_correction|sums-0001", stale=True)
+    shown = night.shown(**limits)
+    assert [one.run_id for one in night.instance.get_runs()] == []
+    requests, _ = night.tick(**limits)
+    assert requests
+    assert [sorted(one.partitions) for one in shown if one.launched_by == NIGHTLY] == [
+        sorted(night.keys(request)) for request in requests
+    ]
+    recorded = night.instance.get_latest_materialization_event(AssetKey("tonight"))
+    assert recorded is not None
 
 
 def test_partitions_are_launched_by_the_age_of_their_plans_within_the_limit(night: Night) -> None:
