@@ -33,7 +33,7 @@ STEPS = [
     for when in ("before", "after")
 ]
 PLAN = ("validating", "in_progress", "completed")
-IMPATIENT = """
+SHORT_WAITS = """
 from master_dagster import batches
 from resources.chat.batches import collection
 batches.POLL_SECONDS, collection.SETTLE_SECONDS = 0.05, 0.0
@@ -60,7 +60,7 @@ class Killer:
 
 def run(project: SampleProject, killer: Killer | None = None, step: tuple[str, str] | None = None) -> int:
     """One run in a process of its own; its exit status, which is -9 where it was killed."""
-    process = start(project, IMPATIENT)
+    process = start(project, SHORT_WAITS)
     if killer:
         killer.process, killer.step = process, step
     process.communicate()

@@ -34,7 +34,7 @@ class BatchServer:
     Attributes:
         plan: the statuses that each new batch goes through, one for each look at it.
         fate: gives for a request of a batch the line of the error file; None lets it be answered.
-        rubbish: what the file of answers begins with.
+        unreadable: what the file of answers begins with.
         lose: methods and paths of requests that are carried out, but whose connection is cut instead of an answer.
         refuse: an HTTP status and message per method and path.
         before, after: called with method and path before a request is carried out, and before its answer is sent.
@@ -47,7 +47,7 @@ class BatchServer:
     plan: tuple[str, ...] = STAGES
     fate: Fate | None = None
     errors: tuple[dict[str, str], ...] = ()
-    rubbish: bytes = b""
+    unreadable: bytes = b""
     lose: list[Cut] = field(default_factory=list)
     refuse: dict[Cut, tuple[int, str]] = field(default_factory=dict)
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -240,4 +240,4 @@ class BatchServer:
             if lines:
                 batch.fields[name] = f"file-{len(self.files)}"
                 content = "\n".join(map(json.dumps, reversed(lines))).encode()
-                self.files[batch.fields[name]] = self.rubbish + content
+                self.files[batch.fields[name]] = self.unreadable + content

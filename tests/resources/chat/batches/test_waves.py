@@ -252,7 +252,7 @@ LINES = [
 
 @pytest.mark.parametrize("line", LINES, ids=["no JSON", "deep", "a number", "another's", "a path", "long"])
 def test_lines_that_answer_nothing_are_left_out(waves: "WavesSetup", line: bytes) -> None:
-    waves.server.rubbish = line + b"\n"
+    waves.server.unreadable = line + b"\n"
     assert len(waves.run_until_done(*calls(waves))) == 4
     assert set(waves.server.requests.values()) == {1}
 
