@@ -23,7 +23,7 @@ from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.listing import source_listing, why_changed
 from assets.seeds.mirror import mirror_shards, mirrored_shards
 from assets.seeds.rows import SeedsError
-from assets.seeds.schema import EMBEDDINGS, READINGS
+from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
 from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, RANGE_END, RANGE_START
 from master_dagster.jobs import plan_dialogues, read_seeds
 from resources.identity import stable_hash
@@ -44,13 +44,16 @@ class SourceChange:
 
 def source_changes(lake: Lake, seeds: SeedsConfiguration) -> Iterator[SourceChange]:
     """Every source, compared with its last reading. Lists files and asks the hub; reads none of their rows."""
+    embedded = {record.name for record in lake.records(EMBEDDINGS)}
+    without = {record.keys["source"] for record in lake.records(SEEDS) if record.name not in embedded}
     for source in seeds.sources:
         try:
             listing = source_listing(source, seeds, lake.s3)
         except SeedsError as error:
             yield SourceChange(source.name, None, problem=str(error))
         else:
-            yield SourceChange(source.name, listing, why_changed(lake, source.name, listing))
+            unembedded = "it has seeds without embeddings" if source.name in without else None
+            yield SourceChange(source.name, listing, why_changed(lake, source.name, listing) or unembedded)
 
 
 def unplanned_shards(lake: Lake, seeds: SeedsConfiguration) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance, RunRequest, build_sensor_context
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
+from assets.seeds.intake import take_in
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.sources import sources_sensor
 from master_dagster.graph import build_definitions
@@ -70,6 +71,16 @@ def test_a_file_that_grows_between_two_ticks_waits_for_the_next(watched: Watched
         watched.project.write_seeds(range(rows))
         assert watched.tick() == "source 'sums' is read if it is unchanged at the next tick"
     assert watched.launched().job_name == "read_seeds"
+
+
+def test_seeds_whose_embedding_failed_are_embedded_by_another_run(watched: Watched) -> None:
+    watched.tick()
+    ours = watched.project.deployment
+    take_in(ours.lake(), ours.seeds, "sums")
+    request = watched.launched()
+    assert request.tags["master/due"] == "it has seeds without embeddings"
+    watched.execute(request)
+    assert watched.launched().job_name == "plan_dialogues"
 
 
 def test_a_reading_is_launched_once_for_the_same_files(watched: Watched) -> None:
