@@ -44,8 +44,8 @@ class Reasoning(Configuration):
     )
     field: Literal["reasoning_effort", "reasoning"] = Field(
         default="reasoning_effort",
-        description="The request's field: `reasoning_effort` as in OpenAI's API, or `reasoning` with a key `effort`, as in "
-        "OpenRouter's.",
+        description="The request's field: `reasoning_effort` as in OpenAI's API, or `reasoning` with a key `effort` as "
+        "in OpenRouter's.",
     )
 
 
