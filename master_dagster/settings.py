@@ -18,7 +18,7 @@ from assets.dialogues.load_scenarios import SETS, STANDARD, load_scenarios
 from assets.evaluation.configuration import BENCHMARK_KINDS, Benchmarks, load_benchmarks
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
-from assets.hub_publication.configuration import HUB_ID, HubConfiguration
+from assets.hub_publication.configuration import HubConfiguration
 from assets.quality.configuration import QualityRules, load_quality_rules
 from assets.quality.prompts import SHIPPED, load_prompts
 from assets.quality.rubric import check_rubrics
@@ -198,9 +198,14 @@ class Settings(BaseSettings):
 
     @field_validator("hub_repository", "hub_model_prefix")
     @classmethod
-    def _repository_has_a_namespace(cls, value: str | None) -> str | None:
-        if value is not None and not HUB_ID.fullmatch(value):
-            raise ValueError("should be namespace/name, of letters, digits, '-', '_' and '.'")
+    def _repository_is_valid(cls, value: str | None) -> str | None:
+        if value is not None:
+            # 0.1 s, only where a repository is named
+            from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+            if value.count("/") != 1:
+                raise ValueError("should be namespace/name")
+            validate_repo_id(value)
         return value
 
     @field_validator("alert_webhook")

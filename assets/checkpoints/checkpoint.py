@@ -140,7 +140,7 @@ def refuse_without_gpu(recipe: Recipe, backend: str) -> None:
     """Raise CheckpointError where the recipe takes a GPU and jobs run on this machine, which has none."""
     if recipe.quantization and backend == "local" and shutil.which("nvidia-smi") is None:
         raise CheckpointError(
-            f"the recipe's quantization is {recipe.quantization}, which takes a GPU of NVIDIA, and this machine has "
+            f"the recipe's quantization is {recipe.quantization}, which needs an NVIDIA GPU, and this machine has "
             "none; set it to null, or set MASTER_TRAINER to a backend with a GPU"
         )
 

@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from assets.hub_publication.configuration import HUB_ID
 from resources.hub import HubError, Kind
 
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # namespace/name
 # Comparison sets that have no row of the dataset.
 WITHOUT_DIALOGUES = frozenset({"ori", "random_aug", "spelling_aug", "cot", "cot_collection", "tagcos"})
 

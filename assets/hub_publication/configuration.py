@@ -1,10 +1,7 @@
 """Where releases and adapters are pushed, from the settings MASTER_HUB_…."""
 
-import re
-
 from resources.configuration import Configuration
 
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # namespace/name
 PUBLISHED_RELEASE, PUBLISHED_ADAPTERS = "published_release", "published_adapters"  # the names of the assets
 
 

@@ -78,7 +78,7 @@ def push_release(lake: Lake, hub: HubConfiguration, retracted: frozenset[str]) -
     push = release_push(lake, release, hub.repository)
     repository = HubRepository(Hub(), hub.repository, "dataset")
     content = _open(repository, push, hub.private)
-    withdrawn = hub.delete_withdrawn and _held_retracted(lake, content, release, retracted)
+    withdrawn = hub.delete_withdrawn and _had_retracted(lake, content, release, retracted)
     return _push(repository, push, content, withdrawn)
 
 
@@ -186,15 +186,15 @@ def _open(repository: HubRepository, push: Push, private: bool) -> Content:
     kind = content.manifest.get("kind") if content.manifest is not None else None
     foreign = sorted(content.files.keys() - HUB_FILES)
     if kind != push.home and (foreign or len(content.titles) > 1):
-        held = f"it holds {', '.join(foreign[:SHOWN])}" if foreign else f"it has {len(content.titles)} commits"
+        found = f"it has {', '.join(foreign[:SHOWN])}" if foreign else f"it has {len(content.titles)} commits"
         raise HubError(
-            f"{repository.url} was not made by this asset ({held}, and no manifest.json of kind {push.home!r}), so "
+            f"{repository.url} was not made by this asset ({found}, and no manifest.json of kind {push.home!r}), so "
             "nothing was pushed; name a new or an empty repository"
         )
     return content
 
 
-def _held_retracted(lake: Lake, content: Content, release: Release, retracted: frozenset[str]) -> bool:
+def _had_retracted(lake: Lake, content: Content, release: Release, retracted: frozenset[str]) -> bool:
     """Whether an earlier release of the repository has rows of retracted seeds.
 
     The earlier ones are those in the titles of its commits and in its tags. One that the lake has no more may have any.

@@ -51,7 +51,7 @@ class Recipe(Configuration):
         "set `dpo` has them. `kto`: answers labelled good or bad, as `kto` has them.",
     )
     beta: float = Field(
-        default=0.1, gt=0, description="Of `dpo` and `kto`: how strongly the base model holds the tuned one (ours)."
+        default=0.1, gt=0, description="Of `dpo` and `kto`: how close the tuned model stays to the base model (ours)."
     )
     desirable_weight: float = Field(default=1.0, gt=0, description="Of `kto`: weight of good answers (ours).")
     undesirable_weight: float = Field(default=1.0, gt=0, description="Of `kto`: weight of bad answers (ours).")
@@ -75,7 +75,7 @@ class Recipe(Configuration):
         default=Lora(), description="The adapter; `null` tunes all weights, which takes about eight times the memory."
     )
     quantization: Literal["nf4"] | None = Field(
-        default=None, description="`nf4`: the base model in 4 bits under the adapter (QLoRA); needs a GPU of NVIDIA."
+        default=None, description="`nf4`: the base model in 4 bits under the adapter (QLoRA); needs an NVIDIA GPU."
     )
     max_tokens: int = Field(
         default=2048,

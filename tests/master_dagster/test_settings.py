@@ -154,6 +154,8 @@ def test_a_key_in_dot_env_reaches_the_environment_and_overrides_nothing(
         ({"S3_ENCRYPTION": "rot13"}, ["MASTER_S3_ENCRYPTION: Input should be 'AES256' or 'aws:kms'"]),
         ({"S3_ENDPOINT_URL": "store:9000"}, ["MASTER_S3_ENDPOINT_URL should look like https://host"]),
         ({"S3_ENDPOINT_URL": "http://ann:topsecret@store"}, ["MASTER_S3_ENDPOINT_URL must not hold credentials"]),
+        ({"HUB_REPOSITORY": "data"}, ["MASTER_HUB_REPOSITORY: should be namespace/name"]),
+        ({"HUB_MODEL_PREFIX": "my--team/data"}, ["MASTER_HUB_MODEL_PREFIX: Cannot have -- or .. in repo_id"]),
         ({"LESSON_RULES": "mine.yaml"}, ["MASTER_LESSON_RULES is now called MASTER_PLAN_RULES: rename it"]),
         ({"LAKEROOT": "s3://x"}, ["MASTER_LAKEROOT is not a setting; do you mean MASTER_LAKE_ROOT?"]),
     ],

@@ -78,7 +78,7 @@ def choose_precision(recipe: Recipe) -> Precision:
 def refuse_quantization(cuda: bool) -> None:
     """Raise TrainingProgramError where 4-bit weights cannot be trained under an adapter."""
     if not cuda:
-        raise TrainingProgramError("recipe.quantization is nf4, which takes a GPU of NVIDIA; set it to null")
+        raise TrainingProgramError("recipe.quantization is nf4, which needs an NVIDIA GPU; set it to null")
     from transformers.utils.import_utils import is_bitsandbytes_available
 
     if not is_bitsandbytes_available():

@@ -98,7 +98,7 @@ def test_four_bits_start_nothing_on_a_machine_without_a_gpu(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     object.__setattr__(training.recipe, "quantization", "nf4")
-    assert "quantization is nf4, which takes a GPU" in error(run("boost_qa"))
+    assert "quantization is nf4, which needs an NVIDIA GPU" in error(run("boost_qa"))
     assert trainer.taken == []
 
 

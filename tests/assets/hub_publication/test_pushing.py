@@ -210,9 +210,9 @@ def test_a_repository_of_another_namespace_that_exists_is_refused(
 @pytest.mark.parametrize(
     ("files", "commits", "held"),
     [
-        ({"data.csv": b"a,b"}, 0, "it holds data.csv"),
-        ({"manifest.json": b'{"kind": "another"}'}, 0, "it holds manifest.json"),
-        ({"manifest.json": b"no json"}, 0, "it holds manifest.json"),
+        ({"data.csv": b"a,b"}, 0, "it has data.csv"),
+        ({"manifest.json": b'{"kind": "another"}'}, 0, "it has manifest.json"),
+        ({"manifest.json": b"no json"}, 0, "it has manifest.json"),
         ({}, 1, "it has 2 commits"),
     ],
 )

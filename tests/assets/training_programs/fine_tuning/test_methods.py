@@ -91,7 +91,7 @@ def test_four_bits_without_a_gpu_are_refused(workplace: Workplace) -> None:
 
     assert workplace.run(specification) == BAD_INPUT
 
-    assert "quantization is nf4, which takes a GPU" in workplace.failure(specification)["message"]
+    assert "quantization is nf4, which needs an NVIDIA GPU" in workplace.failure(specification)["message"]
 
 
 @pytest.mark.parametrize("name", ["dpo of all weights", "kto of all weights"])
