@@ -3,7 +3,7 @@
 `pip install master-dagster` is all that a trainer needs to import this module; it loads neither Dagster nor torch.
 
 TRL:   `GRPOTrainer(model, reward_funcs=answer_reward, train_dataset=load_dataset(folder, split="train"), …)`
-verl:  `custom_reward_function.path=<this file> custom_reward_function.name=compute_score`
+verl:  `reward.custom_reward_function.path=pkg://master_dagster.rewards`, with `….name=compute_score`
 
 An answer gets 1 where a rule finds it right, else 0: an answer that no rule can decide earns nothing. Code runs only in
 the sandbox. Every function blocks; a comparison of formulas takes up to seconds, code up to `SandboxLimits.seconds`.
@@ -53,7 +53,7 @@ def answer_reward(
 def compute_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any] | None = None, **_: Any
 ) -> float:
-    """The reward of one answer, as verl's `custom_reward_function` wants it. Raises as `answer_reward` does.
+    """The reward of one answer, as verl's `reward.custom_reward_function` wants it. Raises as `answer_reward` does.
 
     Args:
         data_source: not used.
@@ -61,7 +61,7 @@ def compute_score(
         ground_truth: the row's `reference_final`.
         extra_info: has the row's `checker`.
     """
-    return answer_reward([solution_str], [ground_truth], [(extra_info or {}).get("checker", "math")])[0]
+    return answer_reward([solution_str], [ground_truth], [(extra_info or {}).get("checker", "")])[0]
 
 
 def reward(completion: Completion, reference_final: str, checker: str) -> float:

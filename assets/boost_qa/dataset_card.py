@@ -97,7 +97,7 @@ def how_to_load(
         "folder": folder,
         "name": name,
         "splits": json.dumps(splits),
-        "weak_turns": ", as the paper does, the weak student's wrong answers included" if weak_turns else "",
+        "weak_turns": " (as the paper does, the weak student's wrong answers included)" if weak_turns else "",
     }
     programs = Template((PROGRAMS / f"{form.name}.md").read_text(encoding="utf-8")).substitute(values)
     return Template(LOADING.read_text(encoding="utf-8")).substitute(values, programs=programs)

@@ -66,12 +66,12 @@ def _of_form(connection: duckdb.DuckDBPyConnection, form: RowForm) -> list[str]:
     if form == PREFERENCE:
         found = pair_statistics(connection)
         shown = {
-            "a chosen answer is longer than a rejected one (AUC; 0.50 shows nothing)": f"{found['length_auc']:.2f}",
-            "answers whose role shows whether they are chosen (50% shows nothing)": f"{found['role_accuracy']:.0%}",
+            "AUC: a chosen answer is longer than a rejected one (0.50: no difference)": f"{found['length_auc']:.2f}",
+            "answers whose role shows whether they are chosen (50%: no difference)": f"{found['role_accuracy']:.0%}",
             f"pairs with a chosen answer as long as {MUCH_LONGER} rejected ones": str(found["much_longer"]),
         }
         advice = "Select pairs by `chosen_role` and `rejected_role`; the roles of two debaters show nothing."
-        return [card_table([{"by what else": what, "number": number} for what, number in shown.items()]), advice]
+        return [card_table([{"measure": what, "value": value} for what, value in shown.items()]), advice]
     if form == LABELLED:
         return [card_table(list(query_rows(connection, LABELS)))]
     return []

@@ -41,5 +41,8 @@ def make_masked(lake: Lake, release: Release, variant: str, scenarios: Scenarios
                 row = {**dialogue.row, "id": dialogue.row["dialogue_id"], "trains": flags}
                 yield {name: row[name] for name in RELEASE_ROW.columns}
 
-    about = f"The rows of the release with loss on {WHICH[loss]}."
+    about = (
+        f"The rows of the release with loss on {WHICH[loss]}. A program that does not read the flags trains them as "
+        "those of the release."
+    )
     return make_set(lake, release, variant, about, rows, made_from(lake, release, scenarios), tables=TABLES)

@@ -47,6 +47,8 @@ def test_rewards_come_in_the_order_of_the_completions() -> None:
 def test_an_unknown_checker_is_an_error() -> None:
     with pytest.raises(ValueError, match="checker 'exact' is none of math, label, code"):
         answer_reward(["7"], ["7"], ["exact"])
+    with pytest.raises(ValueError, match="checker '' is none of"):
+        compute_score("sums", "7", "7")
 
 
 def test_importing_the_rewards_loads_neither_dagster_nor_torch() -> None:

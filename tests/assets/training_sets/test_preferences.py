@@ -119,10 +119,10 @@ def test_a_scenario_that_is_no_longer_declared_gives_no_pairs(maker: Any) -> Non
     assert {chosen for chosen, *_ in pairs_of(maker)} == {"strong_student"}
 
 
-def test_the_card_says_by_what_else_a_right_answer_can_be_known(maker: Any) -> None:
+def test_the_card_says_how_well_length_and_role_show_the_chosen_answer(maker: Any) -> None:
     maker.tiny.change("apples", finals=WRONG_FIRST)
     card = maker.tiny.lake.store.get(f"{maker.make('dpo').folder}/README.md").decode()
-    assert "answers whose role shows whether they are chosen (50% shows nothing) | 100% |" in card.replace("\\", "")
+    assert "answers whose role shows whether they are chosen (50%: no difference) | 100% |" in card.replace("\\", "")
     assert "have the release's size" not in " ".join(card.split())
 
 
