@@ -29,7 +29,7 @@ from assets.training_sets.variants import HOME, QUERIES, TRAINING_SETS, Training
 from resources.lake.tables import Lake
 
 FOLDER = Path(__file__).parent / "checks"
-HIGHEST_TELL = 0.8
+HIGHEST_SHARE = 0.8
 ADVICE = "Select pairs by chosen_role and rejected_role, such as those of two debaters, or shorten the chosen answers."
 DIALOGUE_ROWS = {
     "dpo": "dialogue_id, prompt[-1].content AS question, chosen[1].content AS chosen, rejected[1].content AS rejected",
@@ -149,10 +149,10 @@ def _create_dialogue_rows(connection: duckdb.DuckDBPyConnection, lake: Lake, set
     connection.execute(f"CREATE VIEW dialogue_rows AS {' UNION ALL BY NAME '.join(parts)}")
 
 
-def _tell(name: str, run: TrainingSetCheckRun) -> list[dict[str, Any]]:
+def _beyond_limit(name: str, run: TrainingSetCheckRun) -> list[dict[str, Any]]:
     """The share by which chosen answers can be known from rejected ones, where it is beyond the limit."""
     share = run.pairs.get(name, 0.5)
-    return [] if 1 - HIGHEST_TELL <= share <= HIGHEST_TELL else [{name: round(share, 3), "pairs": run.pairs["pairs"]}]
+    return [] if 1 - HIGHEST_SHARE <= share <= HIGHEST_SHARE else [{name: round(share, 3), "pairs": run.pairs["pairs"]}]
 
 
 def _much_longer(run: TrainingSetCheckRun) -> list[dict[str, Any]]:
@@ -185,17 +185,17 @@ ALL_CHECKS: list[Check[TrainingSetCheckRun]] = [
         AssetCheckSeverity.WARN,
     ),
     Check(
-        "length_tells",
-        f"The length of an answer does not show whether it is chosen: the AUC is from {1 - HIGHEST_TELL:.1f} to "
-        f"{HIGHEST_TELL}.",
-        partial(_tell, "length_auc"),
+        "length_shows_chosen",
+        f"The length of an answer does not show whether it is chosen: the AUC is from {1 - HIGHEST_SHARE:.1f} to "
+        f"{HIGHEST_SHARE}.",
+        partial(_beyond_limit, "length_auc"),
         AssetCheckSeverity.WARN,
         advice=ADVICE,
     ),
     Check(
-        "role_tells",
-        f"The role of an answer does not show whether it is chosen: it is right of {HIGHEST_TELL:.0%} at most.",
-        partial(_tell, "role_accuracy"),
+        "role_shows_chosen",
+        f"The role of an answer does not show whether it is chosen: it is right of {HIGHEST_SHARE:.0%} at most.",
+        partial(_beyond_limit, "role_accuracy"),
         AssetCheckSeverity.WARN,
         advice=ADVICE,
     ),

@@ -78,8 +78,9 @@ CHECKS = {  # name of the asset: names of its checks
     "scored_dialogues": "accepted_by_scenario accepted_without_fault as_in_dialogue counts_reconcile judge_coverage "
     "judge_discriminates one_score_per_dialogue procedural_errors rejected_with_reason scores_in_range verdicts_valid",
     "seed_embeddings": "every_seed_embedded no_vector_without_seed one_embedder unit_length",
-    "training_sets": "complete different length_tells lineage long_chosen noise_spares own_answers own_dialogues "
-    "pairs_differ questions_in_one_split released_dialogues role_tells same_release same_seeds split_leakage",
+    "training_sets": "complete different length_shows_chosen lineage long_chosen noise_spares own_answers "
+    "own_dialogues pairs_differ questions_in_one_split released_dialogues role_shows_chosen same_release same_seeds "
+    "split_leakage",
 }
 
 
