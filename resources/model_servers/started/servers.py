@@ -64,10 +64,16 @@ def _load_adapter(address: str, name: str, folder: Path, key: str | None) -> Non
     """Have a vLLM server load a LoRA adapter, unless it has one of that name.
 
     Raises:
-        ModelServerError: it refuses the adapter.
+        ModelServerError: it refuses the adapter, or has another one of that name.
     """
     models = json.loads(_request(f"{address}/v1/models", key, None))
-    if any(model.get("id") == name for model in models["data"]):
+    loaded = next((model for model in models["data"] if model.get("id") == name), None)
+    if loaded is not None:
+        if loaded.get("root", str(folder)) != str(folder):
+            raise ModelServerError(
+                f"the server has the adapter {name} of {loaded['root']} already, not that of {folder}: give it another "
+                "name, or wait until the server is stopped"
+            )
         return
     try:
         _request(f"{address}/v1/load_lora_adapter", key, {"lora_name": name, "lora_path": str(folder)})

@@ -32,8 +32,7 @@ class Serving(Configuration):
     model: str = Field(
         default="{base}-{variant}",
         min_length=1,
-        description="Kinds `endpoint` and `vllm`: name of a tuned model there; {base}, {variant} and {checkpoint} are "
-        "replaced.",
+        description="Kind `endpoint`: name of a tuned model there; {base}, {variant} and {checkpoint} are replaced.",
     )
     untuned: str = Field(default="{base}", min_length=1, description="Kind `endpoint`: name of the base model there.")
     models: dict[str, str] = Field(

@@ -121,7 +121,8 @@ def _by_vllm(serving: Serving, store: Store, tested: ModelUnderTest) -> ServedMo
             f"{tested.base} ({tested.base_model}) cannot be served by vLLM: it takes a hub id or a folder of this "
             "machine. Serve the embedded model with MASTER_SERVED=local"
         )
-    name = _filled(serving.model, tested) if tested.tuned else tested.base_model
+    # With the checkpoint: a running server may have the adapter of an earlier one.
+    name = f"{tested.base}-{tested.variant}-{tested.checkpoint}" if tested.tuned else tested.base_model
     from resources.model_servers.tuned.merge_adapter import served_template
 
     template = _template_file(served_template(tested.template))

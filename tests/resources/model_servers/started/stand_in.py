@@ -44,7 +44,7 @@ def parse() -> argparse.Namespace:
 class Server(ThreadingHTTPServer):
     options: argparse.Namespace
     folder: Path
-    models: list[str]
+    models: dict[str, str]  # where each is, by name
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/health":
             self.reply({})
         elif self.allowed():
-            self.reply({"data": [{"id": name} for name in self.server.models]})
+            self.reply({"data": [{"id": name, "root": root} for name, root in self.server.models.items()]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         elif json.loads(config.read_text())["r"] > self.server.options.max_lora_rank:
             self.reply({"error": {"message": "LoRA rank is greater than max_lora_rank"}}, 400)
         else:
-            self.server.models.append(body["lora_name"])
+            self.server.models[body["lora_name"]] = body["lora_path"]
             self.reply("Success: LoRA adapter added successfully")
 
     def allowed(self) -> bool:
@@ -127,7 +127,7 @@ def main() -> None:
     while behaviour == "slow" and not Path(os.environ["STAND_IN_GATE"]).exists():
         time.sleep(0.01)
     server.options, server.folder = options, folder
-    server.models = [options.served_model_name or options.model]
+    server.models = {options.served_model_name or options.model: options.model}
     server.server_activate()
     server.serve_forever()
 

@@ -184,6 +184,16 @@ def test_an_adapter_that_is_refused_is_named(stand_in: "StandIn", tmp_path: Path
         pass
 
 
+def test_another_adapter_of_a_name_that_the_server_has_is_refused(stand_in: "StandIn", tmp_path: Path) -> None:
+    first, second = ({"tuned": adapter(tmp_path / name, 8)} for name in ("first", "second"))
+    with (
+        lease_started_server("vllm", stand_in.server(adapters=first, max_lora_rank=16)),
+        pytest.raises(ModelServerError, match=r"has the adapter tuned of .*/first already, not that of .*/second"),
+        lease_started_server("vllm", stand_in.server(adapters=second, max_lora_rank=16)),
+    ):
+        pass
+
+
 def test_what_it_used_is_recorded_with_its_price(stand_in: "StandIn") -> None:
     server = stand_in.server(price_per_hour=3600)
     with lease_started_server("vllm", server):

@@ -118,7 +118,7 @@ def ask_both(stand_in: "StandIn", store: Store) -> list[str]:
 
 
 def check_both(stand_in: "StandIn", store: Store) -> None:
-    assert ask_both(stand_in, store) == ["from meta-llama/Meta-Llama-3-8B", "from llama-3-8b-boost_qa"]
+    assert ask_both(stand_in, store) == ["from meta-llama/Meta-Llama-3-8B", "from llama-3-8b-boost_qa-c1"]
     (start,) = stand_in.starts  # one server for both
     assert start["arguments"][start["arguments"].index("--chat-template") + 1].endswith(".jinja")
 
@@ -135,7 +135,7 @@ def test_a_model_whose_weights_were_all_tuned_has_a_server_of_its_own(tmp_path: 
     with serve_model(load_serving("gpu"), store, whole) as served:
         server = served.endpoint.server
     assert server is not None
-    assert (server.model, server.served_as) == (str(tmp_path / "lake" / CHECKPOINT / "model"), "llama-3-8b-boost_qa")
+    assert (server.model, server.served_as) == (str(tmp_path / "lake" / CHECKPOINT / "model"), "llama-3-8b-boost_qa-c1")
     assert server.max_lora_rank is None
     assert server.arguments[-2:] == ("--tokenizer", str(tmp_path / "lake" / CHECKPOINT / "tokenizer"))
 
