@@ -38,7 +38,6 @@ from assets.review import checks as review_checks
 from assets.seeds import checks as seeds_checks
 from assets.seeds.assets import seed_assets
 from assets.spending.assets import spending
-from assets.training_programs.recipe import check_variants
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
 from assets.training_sets.ablations import tuned_variants, variants
@@ -77,9 +76,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
     settings = deployment.settings
     dialogue_keys = dialogue_partitions(deployment.scenarios)
     variant_names = variants(deployment.scenarios)
-    trained_names = tuned_variants(deployment.scenarios)
-    check_variants(deployment.training, trained_names)
-    tuned = tunings((base.name for base in deployment.training.bases), trained_names)
+    tuned = tunings((base.name for base in deployment.training.bases), tuned_variants(deployment.scenarios))
     webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else None
     assets = [
         *seed_assets(sources(source_names)),

@@ -24,8 +24,8 @@ from assets.quality.prompts import SHIPPED, load_prompts
 from assets.quality.rubric import check_rubrics
 from assets.quality.schema import SIGNALS
 from assets.seeds.configuration import SEED_SOURCES, SeedsConfiguration, load_seeds_configuration
-from assets.training_programs.recipe import Training, load_training
-from assets.training_sets.ablations import ablations
+from assets.training_programs.recipe import Training, check_variants, load_training
+from assets.training_sets.ablations import ablations, tuned_variants
 from assets.training_sets.configuration import ComparisonRules, load_comparison_rules
 from master_dagster.automation.due import NightlyLimits
 from master_dagster.settings_folder import load_dot_env, settings_folder
@@ -408,6 +408,7 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     quality_rules = read("quality_rules", load_quality_rules)
     needed |= dict.fromkeys(quality_rules.judge.jury if quality_rules else (), "the judging of dialogues")
     needed |= benchmarks.roles_needed if benchmarks else {}
+    training = read("training", load_training)
     read_files: Mapping[str, Any] = {
         "seeds": read("seeds", load_seeds_configuration),
         "profile": read("profile", lambda name: load_profile(name, needed)),
@@ -417,7 +418,7 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
         "quality_rules": quality_rules,
         "release_rules": read("release_rules", load_release_rules),
         "comparison_rules": read("comparison_rules", load_comparison_rules),
-        "training": read("training", load_training),
+        "training": training,
         "trainer": read("trainer", load_trainer_configuration),
         "benchmarks": benchmarks,
         "served": read("served", load_serving),
@@ -426,7 +427,10 @@ def load_deployment(settings: Settings | None = None) -> Deployment:
     if scenarios and plan_rules:
         faults += _fault("MASTER_PLAN_RULES", lambda: plan_rules.check_scenarios(scenarios))
     if scenarios:
-        faults += _fault("MASTER_SCENARIOS", lambda: ablations(scenarios))
+        same_names = _fault("MASTER_SCENARIOS", lambda: ablations(scenarios))
+        if training and not same_names:
+            faults += _fault("MASTER_TRAINING", lambda: check_variants(training, tuned_variants(scenarios)))
+        faults += same_names
         faults += _fault("MASTER_SCENARIOS", lambda: check_rubrics(scenarios))
     if deployment is None or faults:
         raise ConfigurationError(fault_list("the configuration is not valid:", faults))

@@ -222,6 +222,11 @@ def test_a_plug_in_that_cannot_be_used_is_reported_with_the_errors_of_the_files(
         ("release_rules", "minimum_coverag: 1", "minimum_coverag: there is no such key; is minimum_coverage meant?"),
         ("comparison_rules", "noises: {}", "noises: there is no such key; is noise meant?"),
         ("training", "recipe: {learning_rat: 0.1}", "recipe.learning_rat: there is no such key; is learning_rate"),
+        (
+            "training",
+            "bases: [{name: a, model: b, template: chatml, context_tokens: 4096}]\nvariants: {dpoo: {method: dpo}}",
+            "variants.dpoo: there is no such training set; is dpo meant?",
+        ),
         ("trainer", "backend: {kind: local, foldr: x}", "foldr: there is no such key; is folder meant?"),
         (
             "benchmarks",
