@@ -183,12 +183,15 @@ class EndpointClient:
                 return await self.post(path, body, request.user, len(body) / 4)
             reply = await self._post_once(path, body, BODY_BYTES)
             if reply.status in (404, 405, 501):
-                raise EndpointUnusable(self._mark_unusable(request.user, "no_log_probabilities", reply.shown))
+                raise UnusableReply("no_log_probabilities", reply.shown)
             raise_for_status(reply, self.name)
             return reply
 
         context = request.call.messages[0].content
-        return await score_continuation(post, request.role_model.model, context, continuation)
+        try:
+            return await score_continuation(post, request.role_model.model, context, continuation)
+        except UnusableReply as unusable:
+            raise EndpointUnusable(self._mark_unusable(request.user, unusable.reason, unusable.detail)) from None
 
     def _remember_refused_format(self, user: EndpointUser, refused: FormatRefused) -> None:
         if user.model not in self._refuses_format:

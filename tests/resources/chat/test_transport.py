@@ -192,10 +192,12 @@ def test_a_private_certificate_is_trusted_by_ssl_cert_file_alone(
     assert len(secure.requests) == 1
 
 
+@pytest.mark.parametrize("continuation", [None, " 42"])
 def test_one_untrusted_certificate_is_one_error_of_the_run(
-    chat: "ChatSetup", secure_endpoint: tuple[FakeEndpoint, Path]
+    chat: "ChatSetup", secure_endpoint: tuple[FakeEndpoint, Path], continuation: str | None
 ) -> None:
     engine = chat.engine(chat.profile(base_url=secure_endpoint[0].base_url))
-    answers = asyncio.run(chat.answers(engine, *chat.calls(5)))
+    calls = [replace(one, continuation=continuation) for one in chat.calls(5)]
+    answers = asyncio.run(chat.answers(engine, *calls))
     assert len(set(map(str, answers))) == 1
     assert isinstance(answers[0], EndpointUnusable)
