@@ -5,7 +5,6 @@ variables (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`, …) are those of 
 """
 
 import asyncio
-import importlib.util
 import logging
 import os
 import time
@@ -125,16 +124,17 @@ def open_telemetry() -> CallTelemetry | None:
     """What reports calls in this process; None where it is off, or where the SDK is not installed."""
     if not os.environ.get(SWITCH) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
-    if importlib.util.find_spec("opentelemetry") is None:
+    try:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ModuleNotFoundError:  # other packages install OpenTelemetry's API without the rest
         logger.warning("%s is set, but nothing is sent: install the extra `telemetry` (make telemetry)", SWITCH)
         return None
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE}
     resource = Resource.create({**named, "service.instance.id": str(uuid.uuid4())})  # counters are per process

@@ -105,3 +105,13 @@ def test_a_collector_that_is_gone_ends_no_run(chat: "ChatSetup", monkeypatch: py
     process.communicate()
     assert process.returncode == 3
     assert chat.paid_again(chat.call(sample="d0")) == (1, 0)
+
+
+def test_an_installation_with_a_part_of_opentelemetry_ends_no_run(
+    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWITCH, "http://127.0.0.1:9")
+    process = chat.start(f'sys.modules["opentelemetry.exporter"] = None\n{ASKS}')
+    _, errors = process.communicate()
+    assert "nothing is sent: install the extra `telemetry`" in errors
+    assert chat.paid_again(chat.call(sample="d0")) == (1, 0)
