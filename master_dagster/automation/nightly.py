@@ -43,9 +43,8 @@ IN_PROGRESS = [
     DagsterRunStatus.CANCELING,
 ]
 # A run that was killed on another machine stays STARTED for ever (`dead_runs` ends those of this machine). A run's
-# record
-# is updated when its status changes, so a run this old may still be alive: two runs then make its partitions, and the
-# later one pays only for answers that the journal does not hold.
+# record is updated when its status changes, so a run this old may still be alive: two runs then make its partitions,
+# and the later one pays only for answers that the journal does not hold.
 LONGEST_RUN = timedelta(hours=24)
 LONGEST_BATCH = timedelta(hours=25)
 RECENT = timedelta(days=7)  # older failures do not count

@@ -72,9 +72,7 @@ def serve_until_idle(
             _write_state(state, pid=os.getpid())
             server = open_server()
             _write_state(state, pid=os.getpid(), address=server.listening_address)
-            with contextlib.suppress(
-                BrokenPipeError
-            ):  # the starter was killed; the next client finds this server by its file
+            with contextlib.suppress(BrokenPipeError):  # the starter was killed; the next client reads the file
                 os.write(starter, b"serving\n")
             os.close(starter)
             with files.clients.open("a") as clients:
