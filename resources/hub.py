@@ -110,7 +110,7 @@ class Hub:
             HubError: the hub does not accept the token, or the token can only read.
             HubUnreachable: there is no answer.
         """
-        with self.errors("who the token belongs to"):
+        with self.errors("the user of the token"):
             answer = self.api.whoami()
         role = answer.get("auth", {}).get("accessToken", {}).get("role")
         if role == "read":

@@ -85,7 +85,8 @@ def _dialogues(context: RowContext) -> Iterator[tuple[Row, bool]]:
         is_released = row["conversations"] is not None
         rejected -= not is_released
         yield row, is_released
-    context.counts[CHANGED] += rejected
+    if rejected:
+        context.counts[CHANGED] += rejected
 
 
 def _crossing(context: RowContext, similarity: float) -> set[str]:

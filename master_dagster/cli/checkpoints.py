@@ -131,7 +131,7 @@ def tunings(deployment: Deployment, bases: Sequence[str], variants: Sequence[str
     known = [base.name for base in deployment.training.bases]
     for what, given, allowed in (
         ("base model", bases, known),
-        ("training set", variants, tuned_variants(deployment.scenarios)),
+        ("training set for fine-tuning", variants, tuned_variants(deployment.scenarios)),
     ):
         if unknown := [name for name in given if name not in allowed]:
             raise ConfigurationError(f"no {what} is called {', '.join(unknown)}; there are {', '.join(allowed)}")

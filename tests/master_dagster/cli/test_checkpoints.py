@@ -72,7 +72,7 @@ def test_a_small_run_is_tuned_scored_and_reported_and_shows_nothing_about_the_me
     ("arguments", "message"),
     [
         (["train", "--base", "llama"], "no base model is called llama; there are tiny"),
-        (["evaluate", "--variant", "all"], "no training set is called all; there are boost_qa, ori"),
+        (["evaluate", "--variant", "all"], "no training set for fine-tuning is called all; there are boost_qa, ori"),
         (["train"], "give --yes"),
     ],
     ids=["base model", "training set", "no terminal"],
