@@ -336,14 +336,24 @@ def train(trainer: TrlTrainer, resume: Path | None) -> TrainerState:
 
 
 def _load_weights(model: Any, folder: Path) -> None:
-    """Set a model's weights, or its adapter's, to those that were saved."""
+    """Set a model's weights, or its adapter's, to those that were saved.
+
+    Raises:
+        TrainingProgramError: not all weights of the model were saved.
+    """
     if isinstance(model, peft.PeftModel):
         peft.set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
         return
     saved: dict[str, torch.Tensor] = {}
     for file in folder.glob("model*.safetensors"):
         saved |= load_file(file)
-    model.load_state_dict(saved, strict=False)  # tied weights are saved once
+    missing, _ = model.load_state_dict(saved, strict=False)  # tied weights are saved once
+    weights = model.state_dict()
+    loaded = {weights[name].data_ptr() for name in weights.keys() & saved.keys()}
+    if lacking := [name for name in missing if weights[name].data_ptr() not in loaded]:
+        raise TrainingProgramError(
+            f"the checkpoint {folder.name} lacks {len(lacking)} weights, such as {lacking[0]}; delete it in progress/"
+        )
 
 
 def _is_last(checkpoint: Path) -> bool:
