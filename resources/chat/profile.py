@@ -36,6 +36,7 @@ _SECRET = re.compile(
 )  # names of parameters
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 PROFILES = Path(__file__).parent / "profiles"
+AZURE_DEPLOYMENTS = "/openai/deployments/"  # in addresses of Azure's older API
 
 
 class BatchLimits(Configuration):
@@ -291,7 +292,7 @@ def _missing_parts(data: Mapping[str, Any], needed: Mapping[str, str]) -> list[s
 
 def _has_no_batches(endpoint: object) -> bool:
     address = str(_value_of(endpoint, "base_url"))
-    return _value_of(endpoint, "kind") not in (None, "openai") or "/openai/deployments/" in address
+    return _value_of(endpoint, "kind") not in (None, "openai") or AZURE_DEPLOYMENTS in address
 
 
 def _value_of(entry: object, name: str) -> object:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from resources.chat.profile import Endpoint
+from resources.chat.profile import AZURE_DEPLOYMENTS, Endpoint
 from resources.chat.redaction import Redactor
 from resources.chat.replies import AttemptFailed, Reply, UnusableReply
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 BODY_BYTES = 4 * 2**20  # of one reply, after decompression
-AZURE_PATH, AZURE_HEADER = "/openai/deployments/", "api-key"
+AZURE_HEADER = "api-key"
 _ENCODING = b"content-encoding"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -106,7 +106,7 @@ class Connection:
 
 def request_headers(endpoint: Endpoint, parts: SplitResult, key: str | None) -> dict[str, str]:
     """The headers of the profile, and the key in the header that the endpoint takes it in."""
-    header = endpoint.key_header or (AZURE_HEADER if AZURE_PATH in parts.path else None)
+    header = endpoint.key_header or (AZURE_HEADER if AZURE_DEPLOYMENTS in parts.path else None)
     if key is None:
         return dict(endpoint.headers)
     return endpoint.headers | ({header: key} if header else {"Authorization": f"Bearer {key}"})
