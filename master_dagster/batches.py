@@ -35,11 +35,10 @@ def open_batches(store: Store) -> list[dict[str, Any]]:
 def batches_line(rows: Sequence[Mapping[str, Any]]) -> str:
     """The open batches in one sentence: `2 batches with 500 requests are open, the oldest since … (at most $1.20)`."""
     requests, cost = sum(row["requests"] for row in rows), sum(row["at_most"] for row in rows)
-    batches = counted(len(rows), "batch").replace("batchs", "batches")
     since = str(rows[0]["since"])[:16].replace("T", " ")
     return (
-        f"{batches} with {counted(requests, 'request')} {'is' if len(rows) == 1 else 'are'} open, the oldest since "
-        f"{since} UTC (at most ${cost:,.2f})"
+        f"{counted(len(rows), 'batch')} with {counted(requests, 'request')} {'is' if len(rows) == 1 else 'are'} open, "
+        f"the oldest since {since} UTC (at most ${cost:,.2f})"
     )
 
 

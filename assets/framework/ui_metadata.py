@@ -92,8 +92,8 @@ def counts_markdown(
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 seed`, `2,000 seeds`"""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """`1 seed`, `2,000 seeds`, `3 batches`"""
+    return f"{number:,} {noun}{'' if number == 1 else 'es' if noun.endswith('ch') else 's'}"
 
 
 def sample_markdown(*parts: tuple[str, str], limit: int = 800) -> MarkdownMetadataValue:
