@@ -28,16 +28,17 @@ def print_night(as_json: bool) -> None:
 
 
 def show_night(night: Tonight) -> None:
-    """Print the table and its sums."""
+    """Print the table, without its empty columns, and its sums."""
     rows = shown_rows(night)
     if not rows:
         console.print("Nothing is due.")
         return
     table = RichTable()
-    for name in rows[0]:
-        table.add_column(name, justify="right" if name in NUMBERS else "left")
+    filled = [name for name in rows[0] if any(row[name] for row in rows)]
+    for name in filled:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(row[name] for name in filled))
     console.print(table)
     totals = night.totals
     console.print(

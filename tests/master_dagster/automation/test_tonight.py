@@ -33,6 +33,9 @@ def test_a_new_project_has_a_source_to_read(
     (step,) = steps_of(capsys)["seeds"]
     assert (step["what"], step["why"]) == ("sums", "never read")
     assert (step["launched_by"], step["on"]) == ("read_changed_sources", False)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_command("night") == 0
+    assert "│ seeds │ sums │ never read │ read_changed_sources (off) │" in output_of(capsys)
 
 
 def test_planned_partitions_have_reasons_and_both_prices(
