@@ -83,7 +83,7 @@ def test_wrong_settings_are_one_message(
     assert run_command("run", "--yes") == 1
     shown = output_of(capsys)
     assert "MASTER_PROFILE" in shown
-    assert "hosted, laptop, paper" in shown
+    assert "hosted, laptop, openrouter, paper" in shown
 
 
 def test_without_yes_and_without_a_terminal_no_dialogue_is_generated(
