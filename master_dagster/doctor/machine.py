@@ -151,13 +151,14 @@ def check_servers(set_up: SetUp) -> Iterator[Finding]:
             yield Finding("servers", "fault", f"{shown}: {error}")
             continue
         if endpoint.kind == "vllm" and gpus < endpoint.server.gpus:
-            found = f"{shown} needs {endpoint.server.gpus} GPUs, and nvidia-smi shows {gpus}"
+            found = f"{shown} needs {counted(endpoint.server.gpus, 'GPU')}, and nvidia-smi shows {gpus}"
             yield Finding("servers", "fault", found, "lower server.gpus, or use a machine with more GPUs")
         elif endpoint.kind == "llama_server" and not Path(endpoint.server.model).expanduser().is_file():
             yield Finding("servers", "fault", f"{shown}: there is no such file", "correct server.model")
         else:
             used = describe_usage(read_usage(usage_name(endpoint.kind, endpoint.server)))
-            yield Finding("servers", "ok", f"{shown}: {command.arguments[0]} is there, {gpus} GPUs are visible{used}")
+            seen = f"{command.arguments[0]} is there, and nvidia-smi shows {counted(gpus, 'GPU')}"
+            yield Finding("servers", "ok", f"{shown}: {seen}{used}")
 
 
 def describe_usage(usage: ServerUsage) -> str:

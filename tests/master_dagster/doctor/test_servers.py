@@ -32,7 +32,7 @@ USED = {**PYTHON, "model": "used/model"}
     ("kind", "server", "found"),
     [
         ("vllm", {}, [("fault", "vllm was not found, which kind 'vllm' starts: install vLLM")]),
-        ("vllm", PYTHON, [("ok", "is there, 1 GPUs are visible")]),
+        ("vllm", PYTHON, [("ok", "is there, and nvidia-smi shows 1 GPU")]),
         ("vllm", USED, [("ok", "1 start so far, the last took 93 s; 2.0 hours, $8.00")]),
         ("vllm", {**PYTHON, "gpus": 2}, [("fault", "needs 2 GPUs, and nvidia-smi shows 1")]),
         (
