@@ -102,7 +102,8 @@ def build_command(
             environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"  # adapters are loaded while it runs
     else:
         arguments = _llama_server(server, slots, context_tokens)
-    secrets = tuple(name for name in (*server.environment, key_variable) if name in environment)
+    with_password = [name for name in environment if name.lower().endswith("_proxy") and "@" in environment[name]]
+    secrets = tuple(name for name in (*server.environment, *with_password, key_variable) if name in environment)
     return ServerCommand(
         (str(Path(found).absolute()), *arguments, *server.arguments), environment, secrets, key_variable
     )

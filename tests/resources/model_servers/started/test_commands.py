@@ -40,6 +40,15 @@ def test_the_command_of_llama_server_has_the_endpoints_context_for_each_call() -
     assert arguments[-2:] == ("--n-gpu-layers", "99")
 
 
+def test_a_proxy_with_a_password_is_kept_out_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:opensesame@proxy:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
+    server = StartedServer(model="some/model", executable=sys.executable)
+    command = build_command("vllm", server, None, slots=4, context_tokens=1000)
+    assert command.secrets == ("HTTPS_PROXY",)
+    assert command.environment["HTTP_PROXY"] == "http://proxy:3128"
+
+
 @pytest.mark.parametrize(
     ("endpoint", "message"),
     [
