@@ -5,9 +5,10 @@ any more stays here, at the prices of the moment at which it was paid.
 """
 
 import json
+import logging
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
@@ -17,6 +18,8 @@ from resources.outside_text import parse_json
 
 FOLDER = "_spending"
 READERS = 16  # files that are read at once
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -86,22 +89,28 @@ class SpendingLog:
 
 
 def read_spending(store: Store) -> list[Spent]:
-    """Everything that was paid, by the oldest engine first. Files that cannot be read are left out.
+    """Everything that was paid, by the oldest engine first. Damaged files are left out, with a warning.
 
     Raises:
         StoreError: the lake cannot be read.
     """
+    paths = [file.path for file in store.list(FOLDER)]
     with ThreadPoolExecutor(READERS) as readers:
-        contents = readers.map(store.get, [file.path for file in store.list(FOLDER)])
-        return [row for content in contents for row in _rows(content)]
+        contents = readers.map(store.get, paths)
+        return [row for path, content in zip(paths, contents, strict=True) for row in _rows(store.uri(path), content)]
 
 
-def _rows(content: bytes) -> Iterator[Spent]:
+def _rows(address: str, content: bytes) -> list[Spent]:
     names = {field.name for field in fields(Spent)}
     try:
         rows: Iterable[dict[str, object]] = parse_json(content)["rows"]
-        for row in rows:
-            known = {name: value for name, value in row.items() if name in names}
-            yield Spent(**known | {"day": date.fromisoformat(str(row["day"]))})  # type: ignore[arg-type]
+        return [
+            Spent(
+                **{name: value for name, value in row.items() if name in names}  # type: ignore[arg-type]
+                | {"day": date.fromisoformat(str(row["day"]))}
+            )
+            for row in rows
+        ]
     except (ValueError, TypeError, KeyError, AttributeError):
-        return
+        logger.warning("%s is damaged: what it recorded is not in the sums of what was paid", address)
+        return []

@@ -102,7 +102,10 @@ def test_what_is_paid_is_written_while_the_run_goes_on(chat: "ChatSetup") -> Non
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"rows": [{"day": "today"}]}', b'{"rows": [{"day": "2026-01-02"}]}'])
-def test_a_file_that_cannot_be_read_is_left_out(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_left_out_with_a_warning(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     store = LocalStore(tmp_path)
     store.put(f"{FOLDER}/x.json", content)
     assert read_spending(store) == []
+    assert "x.json is damaged" in caplog.text
