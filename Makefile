@@ -7,9 +7,9 @@ PORT ?= 3000
 FAST := not (consumers or browser or embedded or s3 or torch or end_to_end or slow)
 TORCH_TESTS := tests/assets/training_programs/fine_tuning tests/assets/training_programs/gradients # importing torch takes seconds
 UV := $(or $(shell command -v uv),$(BIN)/uv)
-# Wheels only: no code of a package runs while it is installed. The three without a wheel, and this project itself, are
+# Wheels only: no code of a package runs while it is installed. The four without a wheel, and this project itself, are
 # built by the setuptools of build.txt, which is hashed too.
-NO_WHEEL := rouge-score sqlitedict word2number
+NO_WHEEL := antlr4-python3-runtime rouge-score sqlitedict word2number
 BUILD := --build-constraints requirements/build.txt
 WHEELS := --only-binary :all: $(addprefix --no-binary ,$(NO_WHEEL)) $(BUILD)
 INTO = $(VENV)
@@ -45,12 +45,8 @@ test: $(VENV)/.dev $(VENV)/.audit .env ## run all tests (about twenty minutes on
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Without their dependencies, but for what their loaders of data import; torch and the rest are those of the project.
-CONSUMERS := llamafactory==0.9.5 axolotl==0.19.0 verl==0.9.1 transformers==5.5.4 tokenizers==0.22.2 huggingface_hub==1.33.0 \
-	addict==2.4.0 ray==2.60.0 tensordict==0.15.3 omegaconf==2.4.0 antlr4-python3-runtime==4.9.3 hydra-core==1.3.8 codetiming==1.4.0 \
-	msgpack==1.2.4 jsonschema==4.26.0 pyvers==0.2.3 torchaudio==2.11.1
-
 test-consumers: $(VENV)/.dev .env ## read small sets with the loaders of axolotl, LLaMA-Factory and verl (installs 400 MB into build/consumers)
-	@$(UV) pip install --quiet --python $(BIN)/python --target build/consumers --no-deps $(CONSUMERS)
+	@$(INSTALL) --require-hashes --no-deps --target build/consumers -r requirements/consumers.txt
 	@PYTHONPATH=build/consumers:. $(BIN)/python -m pytest -m consumers tests/consumers
 
 check: lint ## check style and types, then run the fast tests (no torch, browser, embedded model, S3 server or whole graph)
@@ -94,6 +90,7 @@ lock: $(VENV)/.dev ## resolve the hashed requirement files again
 	@$(COMPILE) pyproject.toml --extra docs -o requirements/docs.txt
 	@$(COMPILE) --constraint requirements/train.txt requirements/trainer.in -o requirements/trainer.txt
 	@$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
+	@$(COMPILE) --no-deps requirements/consumers.in -o requirements/consumers.txt
 	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	@$(COMPILE) requirements/audit.in -o requirements/audit.txt
 

@@ -70,7 +70,7 @@ class Board:
         if variant == "untuned":
             return publish_untuned(run, self.training.base(BASE))
         with run.temporary_folder() as empty:
-            return run.publish(empty, identity, {})
+            return run.publish(empty, identity, {"recipe": {"lora": {"rank": 8}}})
 
     @property
     def profile(self) -> Profile:
