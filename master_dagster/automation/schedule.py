@@ -24,8 +24,8 @@ from dagster import (
 
 from assets.framework.run_report import report_store_errors
 from assets.seeds.mirror import mirror_shards
-from master_dagster.automation.nightly import NIGHTLY, name_of, own_tags, run_request, runs_of_tick
-from master_dagster.automation.tonight import COLUMNS, Tonight, shown_rows, tonight
+from master_dagster.automation.nightly import NIGHTLY, name_of, own_tags, plan_partitions, run_request, runs_of_tick
+from master_dagster.automation.tonight import COLUMNS, Tonight, shown_rows, tonight, tonight_now
 from master_dagster.jobs import dialogues_and_scores
 from master_dagster.maintenance.dead_runs import end_dead_runs
 from master_dagster.settings import Deployment
@@ -59,9 +59,16 @@ def nightly_schedule(deployment: Deployment) -> ScheduleDefinition:
         # The queue learns of a pool when it first launches one of its runs, and does not limit the runs beside that
         # one.
         instance.event_log_storage.initialize_concurrency_limit_to_default("models")
-        night = tonight(deployment, lake, instance, datetime.now(UTC))
-        instance.report_runless_asset_event(AssetMaterialization(TONIGHT, metadata=night_metadata(night)))
-        choice, runs = night.plan.choice, night.plan.runs
+        plan = plan_partitions(deployment, lake, instance, datetime.now(UTC))
+        choice, runs = plan.choice, plan.runs
+        try:
+            night = night_metadata(tonight(deployment, lake, instance, plan))
+            instance.report_runless_asset_event(AssetMaterialization(TONIGHT, metadata=night))
+        except Exception as error:  # whatever is wrong with sources or checkpoints, the night goes on
+            context.log.warning(
+                f"The table of the night cannot be made ({type(error).__name__}: {error}); materialise "
+                f"{TONIGHT} to see why. The runs are launched all the same."
+            )
         for line in choice.summary.splitlines():
             context.log.info(line)
         if not choice.chosen:
@@ -92,9 +99,7 @@ def tonight_asset(deployment: Deployment) -> AssetsDefinition:
     )
     def show_tonight(context: AssetExecutionContext, lake: ResourceParam[Lake]) -> MaterializeResult[Any]:
         with report_store_errors(context):
-            return MaterializeResult(
-                metadata=night_metadata(tonight(deployment, lake, context.instance, datetime.now(UTC)))
-            )
+            return MaterializeResult(metadata=night_metadata(tonight_now(deployment, lake, context.instance)))
 
     return show_tonight
 

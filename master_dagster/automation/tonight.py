@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from dagster import DagsterInstance, RunRequest
@@ -80,12 +80,22 @@ class Tonight:
         return {name: sum(getattr(step, name) or 0 for step in launched) for name in names}
 
 
-def tonight(deployment: Deployment, lake: Lake, instance: DagsterInstance, now: datetime) -> Tonight:
+def tonight_now(deployment: Deployment, lake: Lake, instance: DagsterInstance) -> Tonight:
+    """As `tonight`, with what the schedule would launch at this moment."""
+    return tonight(deployment, lake, instance, plan_partitions(deployment, lake, instance, datetime.now(UTC)))
+
+
+def tonight(deployment: Deployment, lake: Lake, instance: DagsterInstance, plan: NightlyPlan) -> Tonight:
     """What the schedules and sensors would launch, and what is due for the commands `train` and `evaluate`.
 
     Lists the sources and reads the lake. Writes nothing, and calls no model.
+
+    Args:
+        deployment: its settings.
+        lake: where everything is read.
+        instance: whose runs, schedules and sensors count.
+        plan: what the nightly schedule launches.
     """
-    plan = plan_partitions(deployment, lake, instance, now)
     switched_on = running_automations(instance)
     steps = [
         *_seed_steps(deployment, lake, switched_on),

@@ -1,10 +1,8 @@
 """`night`: what the next night would do."""
 
-from datetime import UTC, datetime
-
 from rich.table import Table as RichTable
 
-from master_dagster.automation.tonight import Tonight, shown_rows, tonight
+from master_dagster.automation.tonight import Tonight, shown_rows, tonight_now
 from master_dagster.settings import load_deployment
 from master_dagster.steps import open_instance
 from master_dagster.terminal import console, print_json
@@ -20,7 +18,7 @@ def print_night(as_json: bool) -> None:
     """
     deployment = load_deployment()
     with open_instance() as instance:
-        night = tonight(deployment, deployment.lake(), instance, datetime.now(UTC))
+        night = tonight_now(deployment, deployment.lake(), instance)
     if as_json:
         print_json(night.as_json())
     else:

@@ -29,7 +29,7 @@ from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.nightly import LONGEST_RUN, NIGHTLY, RECENT, failed_nights, partitions_in_progress
-from master_dagster.automation.tonight import NightStep, tonight
+from master_dagster.automation.tonight import NightStep, tonight_now
 from master_dagster.graph import build_definitions
 from master_dagster.settings import Deployment, Settings, load_deployment
 from resources.chat.service import ChatService
@@ -123,7 +123,7 @@ class Night:
         update = {f"nightly_{name}": value for name, value in limits.items()}
         settings = self.deployment.settings.model_copy(update=update)
         deployment = replace(self.deployment, settings=settings)
-        return tonight(deployment, deployment.lake(), self.instance, datetime.now(UTC)).steps
+        return tonight_now(deployment, deployment.lake(), self.instance).steps
 
     def launched(self, **limits: float) -> list[str]:
         """Keys of the partitions that a tick launches, in order, each in a run of its own."""
@@ -215,6 +215,15 @@ def test_what_the_night_shows_is_what_its_tick_launches(night: Night, limits: di
     ]
     recorded = night.instance.get_latest_materialization_event(AssetKey("tonight"))
     assert recorded is not None
+
+
+def test_a_night_whose_table_cannot_be_made_is_launched_all_the_same(night: Night) -> None:
+    night.plan(0, 1, rows=3)
+    night.deployment.lake().store.put("checkpoints/smollm2-135m/boost_qa/latest.json", b"damaged")
+    with pytest.raises(ValueError, match="Expecting value"):
+        night.shown()
+    requests, _ = night.tick()
+    assert requests
 
 
 def test_partitions_are_launched_by_the_age_of_their_plans_within_the_limit(night: Night) -> None:
