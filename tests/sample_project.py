@@ -9,6 +9,8 @@ import yaml
 from dagster import DagsterInstance, Definitions
 
 from master_dagster.settings import Deployment, Settings, load_deployment
+from resources.chat.journal_format import decode_file
+from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
 from tests.shipped_scenarios import SCENARIOS
 from tests.stand_in_judge import answer_rubric
@@ -123,3 +125,9 @@ def found_project(folder: Path, endpoint: FakeEndpoint) -> SampleProject:
     )
     project.write_seeds(range(12))
     return project
+
+
+def journalled_answers(lake: Lake) -> int:
+    """How many answers the journal holds."""
+    files = lake.store.list("_journal")
+    return sum(1 for file in files for record in decode_file(file.path, lake.store.get(file.path)) if record)

@@ -17,7 +17,7 @@ from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from master_dagster.graph import build_definitions
 from tests.fake_endpoint import FakeEndpoint, SeenRequest
-from tests.sample_project import SampleProject, play
+from tests.sample_project import SampleProject, journalled_answers, play
 from tests.waiting import until
 
 PARTITION = "error_correction|sums-0000"
@@ -84,6 +84,8 @@ def test_a_command_that_is_interrupted_and_repeated_pays_for_no_answer_twice(
     endpoint.answer_with(lambda request: play(request) if next(count) < 5 else FakeEndpoint.hangs())
     process = shell.start("--partition", PARTITION)
     endpoint.wait_for(5 + 4, SECONDS)  # four dialogues at a time: five calls were answered, and four hang
+    if number == signal.SIGKILL:  # an answer that is not journalled yet would be lost
+        until(lambda: journalled_answers(shell.project.deployment.lake()) == 5)
     process.send_signal(number)
     output, _ = process.communicate(timeout=SECONDS)
     assert process.returncode != 0, output

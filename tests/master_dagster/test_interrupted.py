@@ -28,11 +28,10 @@ from assets.training_sets.variants import HOME as TRAINING_SETS
 from master_dagster.graph import build_definitions
 from master_dagster.maintenance.record import record_lake
 from master_dagster.steps import run_step
-from resources.chat.journal_format import decode_file
 from resources.lake.published_folders import read_latest
 from resources.lake.tables import Lake
 from tests.fake_endpoint import Answer, FakeEndpoint, SeenRequest
-from tests.sample_project import FinishedProject, SampleProject, play
+from tests.sample_project import FinishedProject, SampleProject, journalled_answers, play
 from tests.shipped_scenarios import NAMES
 from tests.waiting import until
 
@@ -143,11 +142,6 @@ class Pause:
                 return FakeEndpoint.hangs()
         self.answered.append(request)
         return play(request)
-
-
-def journalled_answers(lake: Lake) -> int:
-    files = lake.store.list("_journal")
-    return sum(1 for file in files for record in decode_file(file.path, lake.store.get(file.path)) if record)
 
 
 @pytest.mark.parametrize(
