@@ -199,19 +199,20 @@ class Settings(BaseSettings):
     @field_validator("hub_repository", "hub_model_prefix")
     @classmethod
     def _repository_is_valid(cls, value: str | None) -> str | None:
-        if value is not None:
-            # 0.1 s, only where a repository is named
-            from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+        if not value:
+            return None
+        # 0.1 s, only where a repository is named
+        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-            if value.count("/") != 1:
-                raise ValueError("should be namespace/name")
-            validate_repo_id(value)
+        if value.count("/") != 1:
+            raise ValueError("should be namespace/name")
+        validate_repo_id(value)
         return value
 
     @field_validator("alert_webhook")
     @classmethod
     def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("https://", "http://")):
+        if value and not value.get_secret_value().startswith(("https://", "http://")):
             raise ValueError("should be an http:// or https:// address")
         return value
 

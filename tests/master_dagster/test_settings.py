@@ -171,6 +171,14 @@ def test_wrong_settings_are_reported_by_name_with_what_is_allowed(
     assert "topsecret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "setting", ["hub_repository", "hub_model_prefix", "alert_webhook", "s3_endpoint_url", "prompts"]
+)
+def test_an_optional_setting_may_be_empty(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    monkeypatch.setenv(f"MASTER_{setting.upper()}", "")
+    assert not getattr(load_settings(), setting)
+
+
 def test_variables_of_other_programs_are_ignored() -> None:
     assert misspelled(["MASTER_ADDR", "MASTER_PORT", "MASTER_RUN_LOGS_BUCKET", "HOME"]) == []
 
