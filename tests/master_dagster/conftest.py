@@ -20,7 +20,7 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FinishedProject]:
-    """The whole graph, materialised once for all tests, which read it and change only copies of its lake."""
+    """The whole graph, materialised once for all tests. They read it, run in other instances and change only copies."""
     endpoint = FakeEndpoint()
     endpoint.start()
     project = found_project(tmp_path_factory.mktemp("finished"), endpoint)

@@ -61,8 +61,8 @@ def test_the_estimate_shows_calls_tokens_money_and_hours_of_chosen_partitions_an
     assert planned_project.endpoint.requests == []
 
 
-def test_current_partitions_cost_nothing(finished: FinishedProject) -> None:
-    assert estimate(finished.project, finished.instance)["calls"] == 0
+def test_current_partitions_cost_nothing(finished: FinishedProject, instance: DagsterInstance) -> None:
+    assert estimate(finished.project, instance)["calls"] == 0
 
 
 def test_an_unset_key_variable_is_reported_before_any_call(
@@ -78,10 +78,10 @@ def test_an_unset_key_variable_is_reported_before_any_call(
     assert planned_project.endpoint.chats == []
 
 
-def test_publishing_again_changes_nothing(finished: FinishedProject) -> None:
+def test_publishing_again_changes_nothing(finished: FinishedProject, instance: DagsterInstance) -> None:
     lake = finished.project.deployment.lake()
     before = RELEASES.latest(lake)
-    assert run(finished.project, finished.instance, "publish").success
+    assert run(finished.project, instance, "publish").success
     assert RELEASES.latest(lake) == before
 
 
@@ -119,6 +119,8 @@ def test_rejected_dialogues_are_regenerated_and_no_others(
     assert [chat.model for chat in project.endpoint.chats[paid:]].count("strong_student") == 2
 
 
-def test_an_unknown_rejection_reason_is_reported_with_the_known_ones(finished: FinishedProject) -> None:
-    result = regenerate(finished.project, finished.instance, "too_long_winded")
+def test_an_unknown_rejection_reason_is_reported_with_the_known_ones(
+    finished: FinishedProject, instance: DagsterInstance
+) -> None:
+    result = regenerate(finished.project, instance, "too_long_winded")
     assert "unknown rejection reasons too_long_winded; there are " in cause(result)
