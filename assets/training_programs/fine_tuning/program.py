@@ -155,10 +155,8 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
         heartbeat.state = "training"
     trainer = training.make_trainer(model, tokenizer, rows, validation, recipe, precision, scratch / "run")
     peak = metrics.peak_of_device(metrics.device_name())
-    lengths = [len(row[name]) for name in ("input_ids", "rejected_ids") if name in rows.column_names for row in rows]
-    effort = metrics.ModelFlops(
-        metrics.flops_per_token(training.model_of(trainer), lengths), peak * task.processes if peak else None
-    )
+    flops = metrics.flops_per_token(training.model_of(trainer), training.sequence_lengths(rows))
+    effort = metrics.ModelFlops(flops, peak * task.processes if peak else None)
     for callback in (
         training.StopCallback(stop),
         training.CheckpointCallback(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import peft
+import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from datasets import Dataset
@@ -185,10 +186,19 @@ def _adapter(recipe: Recipe) -> peft.LoraConfig | None:
     )
 
 
+def sequence_lengths(rows: Dataset) -> list[int]:
+    """The tokens of every sequence that is trained on, two of each preference pair."""
+    return [length for column in _sequences(rows) for length in pc.list_value_length(column).to_pylist()]
+
+
+def _sequences(rows: Dataset) -> list[pa.ChunkedArray]:
+    """The columns of token ids."""
+    return [rows.data.column(name) for name in ("input_ids", "rejected_ids") if name in rows.column_names]
+
+
 def refuse_unknown_tokens(model: Any, rows: Dataset) -> None:
     """Raise TrainingProgramError where the tokenizer produces tokens without an embedding in the model."""
-    columns = {"input_ids", "rejected_ids"} & set(rows.column_names)
-    highest = max(pc.max(pc.list_flatten(rows.data.column(name))).as_py() for name in columns)
+    highest = max(pc.max(pc.list_flatten(column)).as_py() for column in _sequences(rows))
     known = _embeddings(model).shape[0]
     if highest >= known:
         raise TrainingProgramError(
