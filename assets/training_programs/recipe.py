@@ -5,14 +5,13 @@ No Dagster here: the program that runs where the GPU is reads the same models.
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from resources.configuration import (
     Configuration,
     ConfigurationError,
-    describe_faults,
     fault_list,
     load_configuration,
     shipped_or_path,
@@ -163,12 +162,20 @@ class ConfiguredBase(BaseModel):
     )
 
 
+def _onto_the_recipe(changes: object, info: ValidationInfo) -> object:
+    """The keys of `recipe` with those that a variant changes; where `recipe` is not valid, its faults come first."""
+    recipe = info.data.get("recipe")
+    if not isinstance(changes, Mapping):
+        return changes
+    return {**recipe.model_dump(), **changes} if recipe else {}
+
+
 class Training(Configuration):
     """The whole file: which models, and how."""
 
     bases: tuple[ConfiguredBase, ...] = Field(description="Base models, one partition each.")
     recipe: Recipe = Field(default=Recipe(), description="How each of them is tuned.")
-    variants: dict[str, dict[str, Any]] = Field(
+    variants: dict[str, Annotated[Recipe, BeforeValidator(_onto_the_recipe)]] = Field(
         default_factory=dict,
         description="The keys of the recipe that differ for a training set, by its name: "
         "`dpo: {method: dpo, learning_rate: 5.0e-6}`.",
@@ -202,12 +209,7 @@ class Training(Configuration):
     def _variant_faults(self) -> list[str]:
         longest = min((base.context_tokens for base in self.bases), default=0)
         faults = []
-        for variant, changes in self.variants.items():
-            try:
-                recipe = changed(self.recipe, changes)
-            except ValidationError as error:
-                faults += [f"variants.{variant}.{fault}" for fault in describe_faults(error, Recipe)]
-                continue
+        for variant, recipe in self.variants.items():
             if longest and recipe.max_tokens > longest:
                 faults.append(f"variants.{variant}.max_tokens {recipe.max_tokens} is more than a base model takes")
             if recipe.quantization and not self.recipe.quantization:
@@ -249,8 +251,8 @@ class Training(Configuration):
     def recipe_of(self, name: str, variant: str) -> Recipe:
         """The recipe for a training set, with the seed of the base model of that name. Raises KeyError."""
         found = {base.name: base for base in self.bases}[name]
-        seed = {} if found.seed is None else {"seed": found.seed}
-        return changed(self.recipe, self.variants.get(variant, {}) | seed)
+        recipe = self.variants.get(variant, self.recipe)
+        return recipe if found.seed is None else recipe.model_copy(update={"seed": found.seed})
 
 
 def check_variants(training: Training, known: Collection[str]) -> None:
@@ -258,11 +260,6 @@ def check_variants(training: Training, known: Collection[str]) -> None:
     if unknown := [name for name in training.variants if name not in known]:
         faults = (f"variants.{name}: {unknown_name('training set', name, known)}" for name in unknown)
         raise ConfigurationError(fault_list("the training configuration is not valid:", faults))
-
-
-def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """A recipe with some keys changed. Raises ValidationError."""
-    return Recipe.model_validate({**recipe.model_dump(), **changes})
 
 
 def load_training(name_or_path: str) -> Training:

@@ -114,9 +114,9 @@ def test_a_training_set_can_have_a_recipe_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"method": "grpo"}, "variants.dpo.method"),
-        ({"betta": 0.1}, "variants.dpo.betta"),
-        ({"method": "dpo", "packing": True}, "packing joins conversations, and method dpo has none"),
+        ({"method": "grpo"}, "  - variants.dpo.method: Input should be"),
+        ({"betta": 0.1}, "variants.dpo.betta: there is no such key; is beta meant?"),
+        ({"method": "dpo", "packing": True}, "variants.dpo: packing joins conversations, and method dpo has none"),
         ({"method": "kto", "batch_size": 1}, "method kto compares the answers of one batch"),
         ({"quantization": "nf4", "lora": None}, "only an adapter can tune"),
         ({"quantization": "nf4", "merge": True}, "which quantization rounds"),
