@@ -13,11 +13,11 @@ def mirror_shards(lake: Lake, instance: DagsterInstance) -> list[str]:
     Returns:
         The shards that were added to the instance, in canonical order.
     """
-    in_instance = instance.get_dynamic_partitions(SHARDS)
+    in_instance = set(instance.get_dynamic_partitions(SHARDS))
     mirrored = mirrored_shards(lake, instance)
-    for shard in sorted(set(in_instance).difference(mirrored)):
+    for shard in sorted(in_instance.difference(mirrored)):
         instance.delete_dynamic_partition(SHARDS, shard)
-    missing = [shard for shard in mirrored if shard not in set(in_instance)]
+    missing = [shard for shard in mirrored if shard not in in_instance]
     if missing:
         instance.add_dynamic_partitions(SHARDS, missing)
     return missing
@@ -27,5 +27,5 @@ def mirrored_shards(lake: Lake, instance: DagsterInstance) -> list[str]:
     """The shards that the instance has after `mirror_shards`, in its order: it appends those that it does not know."""
     in_instance = instance.get_dynamic_partitions(SHARDS)
     in_lake = all_shards(lake)  # read after the instance, which learns of a shard when it is written
-    known = [shard for shard in in_instance if shard in set(in_lake)]
-    return known + [shard for shard in in_lake if shard not in set(known)]
+    written = set(in_lake)
+    return list(dict.fromkeys([*(shard for shard in in_instance if shard in written), *in_lake]))
