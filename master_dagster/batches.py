@@ -8,7 +8,6 @@ from assets.framework.ui_metadata import counted
 from master_dagster.settings import Deployment
 from resources.chat.batches.collection import ended_batches
 from resources.chat.batches.ledger import Ledger, all_ledgers
-from resources.chat.calls import EndpointUnreachable
 from resources.lake.store import Store
 
 POLL_SECONDS = 30.0
@@ -51,12 +50,10 @@ def wait_for_batch(deployment: Deployment) -> None:
     store, profile = deployment.lake().store, deployment.profile
     ledgers = [ledger for ledger in all_ledgers(store) if _concerns(ledger, deployment)]
     while ledgers:
-        try:
-            if ended_batches(profile, store, ledgers):
-                return
-        except EndpointUnreachable:
-            pass  # a batch takes hours: the next look may reach it
-        time.sleep(POLL_SECONDS)
+        ended, _ = ended_batches(profile, ledgers)
+        if ended:
+            return
+        time.sleep(POLL_SECONDS)  # a batch takes hours: the next look may reach a provider that this one did not
 
 
 def _concerns(ledger: Ledger, deployment: Deployment) -> bool:

@@ -27,7 +27,6 @@ from master_dagster.automation.nightly import RECENT, partitions_in_progress, pa
 from master_dagster.jobs import dialogues_and_scores
 from resources.chat.batches.collection import ended_batches
 from resources.chat.batches.ledger import Ledger, all_ledgers
-from resources.chat.calls import EndpointUnreachable
 from resources.chat.profile import Profile
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
@@ -59,17 +58,18 @@ def batches_sensor(profile: Profile, most: int) -> SensorDefinition:
     ) -> list[RunRequest] | SkipReason:
         instance, now = context.instance, datetime.now(UTC)
         ledgers = all_ledgers(lake.store)
-        try:
-            ended = ended_batches(chat.profile, lake.store, ledgers)
-        except EndpointUnreachable as error:
-            return SkipReason(str(error))
+        ended, unreachable = ended_batches(chat.profile, ledgers)
+        for message in unreachable:
+            context.log.warning(message)
         waiting = {ledger.partition for ledger in ledgers if any(one.mark not in ended for one in ledger.open)}
         left = waiting | partitions_in_progress(instance, scenarios, now)
         keys = {ledger.partition for ledger in ledgers} | partitions_that_waited(instance, scenarios, now)
         statuses = partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules))
         due = [one for one in statuses if one.why and one.key in keys - left]
         if not due:
-            return SkipReason(f"{len(waiting)} partitions wait for batches; none can go on")
+            return SkipReason(
+                "; ".join([f"{len(waiting)} partitions wait for batches", *unreachable, "none can go on"])
+            )
         mirror_shards(lake, instance)
         chosen = [Candidate(one, NO_EXPENSE, alone=False) for one in due]
         runs = plan_runs(chosen, instance.get_dynamic_partitions(SHARDS), most)

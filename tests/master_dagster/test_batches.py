@@ -1,9 +1,11 @@
 """The graph with roles in batches: the same release as live, waiting partitions, and the sensor that continues them."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dagster import AssetKey, DagsterInstance, RunRequest, build_sensor_context
 
 from assets.framework.run_report import WAITING_TAG
@@ -14,8 +16,8 @@ from master_dagster.automation.nightly import partitions_awaiting_batches
 from master_dagster.batches import batches_line, open_batches
 from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_plans, materialise_release, run_step
-from resources.chat.batches import collection
-from resources.chat.batches.ledger import all_ledgers, now
+from resources.chat.batches import collection, provider
+from resources.chat.batches.ledger import Ledger, all_ledgers, change_ledger, now
 from resources.chat.service import ChatService
 from resources.lake.published_folders import read_latest
 from tests.batch_project import put_in_batches
@@ -103,6 +105,12 @@ def tick(project: SampleProject, instance: DagsterInstance) -> list[RunRequest] 
     return list(result.run_requests or []) or str(result.skip_message)
 
 
+def next_launch(project: SampleProject, instance: DagsterInstance) -> list[RunRequest]:
+    """What the first of ten ticks launches that launches anything."""
+    ticks = (tick(project, instance) for _ in range(10))
+    return next(found for found in ticks if not isinstance(found, str))
+
+
 def test_the_sensor_launches_partitions_whose_batches_ended_once_for_each_state(
     planned_project: SampleProject, server: BatchServer, instance: DagsterInstance
 ) -> None:
@@ -112,14 +120,35 @@ def test_the_sensor_launches_partitions_whose_batches_ended_once_for_each_state(
     server.plan = ("in_progress", "in_progress", "completed")
     step(project, instance)
     assert str(tick(project, instance)).startswith("3 partitions wait for batches")
-    while isinstance(launched := tick(project, instance), str):
-        pass
+    launched = next_launch(project, instance)
     again = tick(project, instance)
     assert [one.run_key for one in launched] == [one.run_key for one in again if not isinstance(one, str)]
     assert {one.tags["dagster/partition"] for one in launched} == set(KEYS)
     step(project, instance)
     assert str(tick(project, instance)).startswith("3 partitions wait")
     assert len(all_ledgers(project.deployment.lake().store)) == 3
+
+
+def test_an_unreachable_provider_is_named_and_leaves_the_partitions_of_others_alone(
+    planned_project: SampleProject, server: BatchServer, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider, "RETRIES", 0)
+    project = put_in_batches(planned_project, server)
+    profile = yaml.safe_load(Path(project.settings.profile).read_text())
+    profile["endpoints"]["gone"] = {"base_url": "http://127.0.0.1:9/v1"}
+    Path(project.settings.profile).write_text(yaml.safe_dump(profile))
+    store = project.deployment.lake().store
+    mirror_shards(project.deployment.lake(), instance)
+    step(project, instance)
+    there = all_ledgers(store)[0]
+
+    def move(ledger: Ledger) -> None:
+        ledger.open[0].endpoint = "gone"
+
+    change_ledger(store, there.scope, move)
+    assert "endpoint 'gone' at http://127.0.0.1:9/v1 did not answer" in str(tick(project, instance))
+    launched = next_launch(project, instance)
+    assert {one.tags["dagster/partition"] for one in launched} == {*KEYS} - {there.partition}
 
 
 @pytest.mark.parametrize(("live", "status"), [((), "RUNNING"), (("all",), "STOPPED")])

@@ -21,7 +21,7 @@ from resources.chat.batches.ledger import (
     setting_id,
 )
 from resources.chat.batches.provider import BatchProvider, SeenBatch
-from resources.chat.calls import CallFailed
+from resources.chat.calls import CallFailed, EndpointUnreachable
 from resources.chat.journal import ScopeJournal
 from resources.chat.profile import Profile
 from resources.chat.replies import AttemptFailed, Reply, Throttled, UnusableReply, read_completion
@@ -70,21 +70,28 @@ def collect(profile: Profile, store: Store, scope: str) -> Ledger:
         return read_ledger(store, scope)
 
 
-def ended_batches(profile: Profile, store: Store, ledgers: Sequence[Ledger]) -> set[str]:
+def ended_batches(profile: Profile, ledgers: Sequence[Ledger]) -> tuple[set[str], list[str]]:
     """The marks of open batches that ended at their providers, or were never created. Collects nothing.
 
+    Returns:
+        The marks, and a message for each provider that is unreachable: its batches count as open.
+
     Raises:
-        EndpointUnreachable, EndpointUnusable: a provider does not answer.
+        EndpointUnusable: a provider refuses to say what became of its batches.
     """
-    ended: set[str] = set()
+    ended, unreachable = set[str](), list[str]()
     for name, batches in _by_endpoint(profile, [batch for ledger in ledgers for batch in ledger.open]).items():
-        with BatchProvider(name, profile.endpoints[name]) as provider:
-            seen = provider.find(batches)
+        try:
+            with BatchProvider(name, profile.endpoints[name]) as provider:
+                seen = provider.find(batches)
+        except EndpointUnreachable as error:
+            unreachable.append(str(error))
+            continue
         for batch in batches:
             state = seen.get(batch.mark)
             if state.ended if state else _never_created(batch):
                 ended.add(batch.mark)
-    return ended
+    return ended, unreachable
 
 
 class _Collection:
