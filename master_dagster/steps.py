@@ -5,12 +5,12 @@ A step that finds everything in the lake makes nothing again.
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dagster import DagsterError, DagsterEventType, DagsterInstance, Definitions, ExecuteInProcessResult
 
-from assets.framework.partitions import FREE_VARIANTS, SHARDS
+from assets.framework.partitions import FREE_VARIANTS, SHARDS, partition_tags
 from assets.framework.run_report import WAITING_TAG
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.failures import first_cause, first_message
@@ -58,12 +58,6 @@ def run_step(
         StepFailed: names the step and the first cause.
         KeyboardInterrupt: the run was stopped by Ctrl-C or a signal.
     """
-    if keys is None:
-        tags: Mapping[str, str] = {}
-    elif len(keys) == 1:
-        tags = {"dagster/partition": keys[0]}
-    else:
-        tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
     selected = [key for key in definitions.resolve_asset_graph().get_all_asset_keys() if key.to_user_string() in assets]
     started = time.monotonic()
     names = ", ".join(assets) + (f" {keys[0]}" if keys and len(keys) == 1 else "")
@@ -71,7 +65,7 @@ def run_step(
         result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
             asset_selection=selected,
-            tags=dict(tags),
+            tags={} if keys is None else partition_tags(keys),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )

@@ -5,7 +5,7 @@ The job `mirror_lake` adds the shards of the lake to a new Dagster instance.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from dagster import (
@@ -31,6 +31,7 @@ class Split(StrEnum):
 
 SHARDS = "shards"
 PARTITION_TAG = "dagster/partition"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 VARIANTS = (
     "boost_qa",
     "ori",
@@ -90,6 +91,11 @@ def tunings(bases: Iterable[str], variants: Iterable[str]) -> MultiPartitionsDef
     return TwoDimensions(
         {"base": StaticPartitionsDefinition(list(bases)), "variant": StaticPartitionsDefinition([UNTUNED, *variants])}
     )
+
+
+def partition_tags(keys: Sequence[str]) -> dict[str, str]:
+    """The tags of a run over one partition, or over the range from the first to the last of these keys."""
+    return {PARTITION_TAG: keys[0]} if len(keys) == 1 else {RANGE_START: keys[0], RANGE_END: keys[-1]}
 
 
 def shard_name(source: str, number: int) -> str:

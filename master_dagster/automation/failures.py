@@ -8,6 +8,7 @@ from typing import Any
 
 from dagster import DagsterEvent, DagsterRun
 
+from assets.framework.partitions import PARTITION_TAG, RANGE_END, RANGE_START
 from resources.outside_text import without_links
 
 LONGEST_CAUSE = 1500  # characters
@@ -71,6 +72,5 @@ def first_message(error: Any) -> str:
 
 
 def _partitions(run: DagsterRun) -> str:
-    names = ("dagster/partition", "dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-    keys = [run.tags[name] for name in names if name in run.tags]
+    keys = [run.tags[name] for name in (PARTITION_TAG, RANGE_START, RANGE_END) if name in run.tags]
     return f" for {' ... '.join(keys)}" if keys else ""

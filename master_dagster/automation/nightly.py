@@ -16,7 +16,7 @@ from dagster import (
 
 from assets.dialogue_plans.configuration import PlanRules
 from assets.dialogues.estimate import measured_averages
-from assets.framework.partitions import PARTITION_TAG, dialogue_partitions
+from assets.framework.partitions import PARTITION_TAG, RANGE_END, RANGE_START, dialogue_partitions, partition_tags
 from assets.framework.run_report import OUTAGE_TAG
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
@@ -34,7 +34,6 @@ NIGHTLY = "nightly_partitions"
 DUE_TAG = "master/due"
 PARTITIONS_TAG = "master/partitions"  # the UI's list of runs shows the partition of a run, but no range
 TICK_TAG = "dagster/scheduled_execution_time"
-RANGE_START, RANGE_END = (f"dagster/asset_partition_range_{side}" for side in ("start", "end"))
 IN_PROGRESS = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.NOT_STARTED,
@@ -156,11 +155,9 @@ def _is_dialogue_partition(key: str, scenarios: Scenarios) -> bool:
 
 def run_request(run: PlannedRun, key: str) -> RunRequest:
     """The request for a planned run; `key` is its run key."""
-    first, last = run.keys[0], run.keys[-1]
-    tags = {DUE_TAG: run.reasons}
-    if first == last:
-        return RunRequest(key, tags={**tags, PARTITION_TAG: first})  # a sensor cannot resolve a dynamic partition's key
-    return RunRequest(key, tags={**tags, PARTITIONS_TAG: name_of(run), RANGE_START: first, RANGE_END: last})
+    # In tags, because a sensor cannot resolve a dynamic partition's key.
+    shown = {PARTITIONS_TAG: name_of(run)} if len(run.keys) > 1 else {}
+    return RunRequest(key, tags={DUE_TAG: run.reasons, **shown, **partition_tags(run.keys)})
 
 
 def own_tags(run: DagsterRun) -> Mapping[str, str]:

@@ -16,12 +16,12 @@ from dagster import (
 )
 
 from assets.boost_qa.release import RELEASES
-from assets.framework.partitions import FREE_VARIANTS
+from assets.framework.partitions import FREE_VARIANTS, partition_tags
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
-from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, RANGE_END, RANGE_START, partitions_in_progress
+from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, partitions_in_progress
 from master_dagster.jobs import publish, release
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
@@ -80,7 +80,7 @@ def release_request(
             f"the job `{release.name}` by hand"
         )
     why = f"{len(new)} new partitions since {latest}"
-    return RunRequest(key, tags={DUE_TAG: why, RANGE_START: FREE_VARIANTS[0], RANGE_END: FREE_VARIANTS[-1]})
+    return RunRequest(key, tags={DUE_TAG: why, **partition_tags(FREE_VARIANTS)})
 
 
 def new_since_release(lake: Lake, statuses: Iterable[PartitionStatus]) -> tuple[list[PartitionStatus], str]:

@@ -18,13 +18,13 @@ from dagster import (
 )
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
-from assets.framework.partitions import PARTITION_TAG
+from assets.framework.partitions import PARTITION_TAG, partition_tags
 from assets.seeds.configuration import SeedsConfiguration
 from assets.seeds.listing import source_listing, why_changed
 from assets.seeds.mirror import mirror_shards, mirrored_shards
 from assets.seeds.rows import SeedsError
 from assets.seeds.schema import EMBEDDINGS, READINGS, SEEDS
-from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, RANGE_END, RANGE_START
+from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS
 from master_dagster.jobs import plan_dialogues, read_seeds
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
@@ -123,9 +123,8 @@ def planning_requests(lake: Lake, seeds: SeedsConfiguration, instance: DagsterIn
     position = {shard: number for number, shard in enumerate(mirrored_shards(lake, instance))}
     requests = []
     for shards in unplanned.values():
-        first, *_, last = [*sorted(shards, key=position.__getitem__)] * 2
-        ends = {PARTITION_TAG: first} if first == last else {RANGE_START: first, RANGE_END: last}
         key = stable_hash("planning", sorted(shards))
+        ends = partition_tags(sorted(shards, key=position.__getitem__))
         tags = {DUE_TAG: f"{len(shards)} shards not planned yet", **ends}
         requests.append(RunRequest(key, job_name=plan_dialogues.name, tags=tags))
     return requests
