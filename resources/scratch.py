@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -48,6 +48,20 @@ def _delete_if_abandoned(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
+    """Call `write` with a temporary path in the target's folder and rename it to `target`; an error leaves no file."""
+    delete_abandoned(target.parent.glob(f".{target.name}.*"))
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    staged = Path(name)
+    try:
+        mark_in_use(handle)
+        write(staged)
+        staged.replace(target)
+    finally:
+        os.close(handle)
+        staged.unlink(missing_ok=True)
 
 
 def scratch_home() -> Path:

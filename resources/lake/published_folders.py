@@ -9,16 +9,18 @@ Training programs write such folders without Dagster. Assets use `assets.framewo
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resources.lake.store import Store, StoreError, StoreUnreachable
+from resources.scratch import write_atomically
 
 TRIES = 10
+PIECE = 1 << 26  # bytes that are copied at once
 MANIFEST = "manifest.json"
 LATEST = "latest.json"
 
@@ -49,15 +51,22 @@ def json_bytes(content: Any) -> bytes:
 def list_files(folder: Path) -> list[File]:
     """Every file below a local folder, with size and hash, ordered by path."""
     return [
-        File(path.relative_to(folder).as_posix(), path.stat().st_size, _sha256(path))
+        File(path.relative_to(folder).as_posix(), path.stat().st_size, sha256_of(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     ]
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hash of a file of this machine."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fetch_file(store: Store, path: str, target: Path) -> None:
+    """Copy a file of the lake to this machine, in bounded memory. Raises FileNotFoundError."""
+    with store.open(path) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy, PIECE)
 
 
 def publish(
@@ -118,19 +127,16 @@ def copy_verified(store: Store, folder: str, part: str, target: Path) -> None:
     manifest = json.loads(store.get(f"{folder}/{MANIFEST}"))
     for file in (File(**one) for one in manifest["files"] if one["path"].startswith(f"{part}/")):
         copy = target / file.path.removeprefix(f"{part}/")
-        if copy.is_file() and _sha256(copy) == file.sha256:
+        if copy.is_file() and sha256_of(copy) == file.sha256:
             continue
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            store.open(f"{folder}/{file.path}") as source,
-            tempfile.NamedTemporaryFile(dir=copy.parent, delete=False) as staged,
-        ):
-            shutil.copyfileobj(source, staged)
-        found = Path(staged.name)
-        if _sha256(found) != file.sha256:
-            found.unlink()
-            raise ValueError(f"{store.uri(folder)}/{file.path} is damaged: it is not the file that {MANIFEST} lists")
-        found.replace(copy)
+        write_atomically(copy, partial(_fetch_verified, store, folder, file))
+
+
+def _fetch_verified(store: Store, folder: str, file: File, target: Path) -> None:
+    fetch_file(store, f"{folder}/{file.path}", target)
+    if sha256_of(target) != file.sha256:
+        raise ValueError(f"{store.uri(folder)}/{file.path} is damaged: it is not the file that {MANIFEST} lists")
 
 
 def read_latest(store: Store, home: str) -> dict[str, Any] | None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.training_programs.fine_tuning import saving
 from assets.training_programs.fine_tuning.errors import ServiceUnreachable, TrainingProgramError
 from assets.training_programs.recipe import EMBEDDED, BaseModel
 from resources.lake.opening import open_store
+from resources.lake.published_folders import fetch_file, sha256_of
 from resources.lake.store import S3Options, StoreError
 from resources.model_servers.embedded.weights import CHAT_MODEL, EmbeddedModelMissing, packaged_chat_model_file
 
@@ -58,7 +58,7 @@ def _embedded() -> Weights:
         file = packaged_chat_model_file()
     except EmbeddedModelMissing as error:
         raise TrainingProgramError(str(error)) from error
-    return Weights(str(file.parent), file.name, f"sha256 {saving.sha256_of(file)} ({CHAT_MODEL}, {file.name})")
+    return Weights(str(file.parent), file.name, f"sha256 {sha256_of(file)} ({CHAT_MODEL}, {file.name})")
 
 
 def _from_hub(base: BaseModel) -> Weights:
@@ -104,7 +104,7 @@ def _copied(uri: str, scratch: Path) -> Path:
     try:
         files = [file for file in store.list("") if "/" not in file.path]
         for file in files:
-            saving.fetch(store, file.path, target / file.path)
+            fetch_file(store, file.path, target / file.path)
     except StoreError as error:
         raise ServiceUnreachable(f"the base model {uri} cannot be read: {error}") from error
     if not files:
@@ -127,7 +127,7 @@ def _require_complete(folder: Path, named: str) -> None:
 
 def _hash_weights(folder: Path) -> str:
     names = sorted(path.name for path in folder.glob("*.safetensors"))
-    return hashlib.sha256("".join(f"{name} {saving.sha256_of(folder / name)}\n" for name in names).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{name} {sha256_of(folder / name)}\n" for name in names).encode()).hexdigest()
 
 
 def load_tokenizer(weights: Weights) -> Any:

@@ -5,34 +5,19 @@
                                                   model's weights; without it, the checkpoint does not exist
 """
 
-import hashlib
 import json
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from fnmatch import fnmatch
 from pathlib import Path
 
-from resources.lake.published_folders import MANIFEST, json_bytes, list_files
+from resources.lake.published_folders import MANIFEST, fetch_file, json_bytes, list_files, sha256_of
 from resources.lake.store import Store, StoreError
 
 KEPT = 2
-PIECE = 1 << 26  # bytes that are copied at once
 # Left in every checkpoint by transformers and TRL, and not needed to resume.
 NOT_NEEDED = ("README.md", "training_args.bin", "tokenizer*", "chat_template*", "special_tokens_map*", "*.jinja")
-
-
-def fetch(store: Store, path: str, target: Path) -> None:
-    """Copy a file of the lake to this machine, in bounded memory. Raises FileNotFoundError."""
-    with store.open(path) as source, target.open("wb") as copy:
-        shutil.copyfileobj(source, copy, PIECE)
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file of this machine."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def progress_folder(folder: str) -> str:
@@ -124,7 +109,7 @@ def _fetch(store: Store, source: str, weights: str, target: Path) -> str | None:
         copy = target / file["path"]
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            fetch(store, f"{source}/{file['path']}", copy)
+            fetch_file(store, f"{source}/{file['path']}", copy)
         except FileNotFoundError:
             return f"{file['path']} is missing"
         if sha256_of(copy) != file["sha256"]:

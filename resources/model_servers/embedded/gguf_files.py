@@ -1,12 +1,7 @@
 """Writing GGUF files, the format that llama.cpp reads."""
 
-import os
-import tempfile
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Collection
 from typing import TYPE_CHECKING
-
-from resources.scratch import delete_abandoned, mark_in_use
 
 if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter
@@ -31,17 +26,3 @@ def finish(writer: "GGUFWriter") -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def write_atomically(target: Path, write: Callable[[Path], None]) -> None:
-    """Call `write` with a temporary path in the target's folder and rename it to `target`; an error leaves no file."""
-    delete_abandoned(target.parent.glob(f".{target.name}.*"))
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    staged = Path(name)
-    try:
-        mark_in_use(handle)
-        write(staged)
-        staged.replace(target)
-    finally:
-        os.close(handle)
-        staged.unlink(missing_ok=True)

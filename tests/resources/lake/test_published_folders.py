@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from resources.lake.published_folders import MANIFEST, Overtaken, move_latest, publish, read_latest
+from resources.lake.opening import open_store
+from resources.lake.published_folders import MANIFEST, Overtaken, copy_verified, move_latest, publish, read_latest
 from resources.lake.store import LocalStore, StoreError
+from tests.s3_proxy import S3Proxy
 
 SHA256_OF_A = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
 MINE, OTHER = {"id": "mine"}, {"id": "other"}
@@ -105,3 +107,20 @@ def test_a_pointer_moves_from_what_it_was_at_the_start_and_is_written_once(store
     assert move_latest(store, "home", MINE, OTHER)
     assert not move_latest(store, "home", MINE, OTHER)
     assert read_latest(store, "home") == MINE
+
+
+def test_a_copy_is_read_from_s3_in_large_pieces_and_a_damaged_one_leaves_no_file(
+    s3_root: str, s3_proxy: S3Proxy, tmp_path: Path
+) -> None:
+    store = open_store(s3_root)
+    (tmp_path / "staged/adapter").mkdir(parents=True)
+    (tmp_path / "staged/adapter/weights").write_bytes(bytes(1_000_000))
+    publish(store, tmp_path / "staged", "home/1", {})
+    s3_proxy.calls.clear()
+    copy_verified(store, "home/1", "adapter", tmp_path / "copy")
+    assert (tmp_path / "copy/weights").read_bytes() == bytes(1_000_000)
+    assert s3_proxy.names().count("GetObject") == 3  # the manifest, the end of the file, the file
+    store.put("home/1/adapter/weights", b"other")
+    with pytest.raises(ValueError, match=r"home/1/adapter/weights is damaged"):
+        copy_verified(store, "home/1", "adapter", tmp_path / "second")
+    assert list((tmp_path / "second").iterdir()) == []
