@@ -118,7 +118,8 @@ class Settings(BaseSettings):
         description="Benchmarks: `demo`, `paper`, `further`, `lm_eval`, or the path of a YAML file.",
     )
     served: str = Field(
-        default="local", description="How models under test are served: `local`, `vllm`, or the path of a YAML file."
+        default="local",
+        description="How models under test are served: `local`, `gpu`, `vllm`, or the path of a YAML file.",
     )
     budget_tokens: int | None = Field(
         default=None,
