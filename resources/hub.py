@@ -6,6 +6,7 @@ S3 is sent without a copy on disk, only the hub and the storage that it names ar
 has is not sent again. `huggingface_hub` is imported when it is used, because it takes 0.3 s.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -59,14 +60,12 @@ class HubFile:
 
 def in_memory(path: str, content: bytes) -> HubFile:
     """A small file whose content is in memory."""
-    from hashlib import sha256
-
-    return HubFile(path, sha256(content).hexdigest(), lambda: io.BytesIO(content))
+    return HubFile(path, hashlib.sha256(content).hexdigest(), lambda: io.BytesIO(content))
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the main branch of a repository holds."""
+    """What a repository has at one commit."""
 
     commit: str
     files: Mapping[str, "RepoFile"]  # by path

@@ -5,11 +5,12 @@ from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from assets.framework.partitions import FREE_VARIANTS, VARIANTS
 from resources.hub import HubError, Kind
 
 HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")  # namespace/name
-# Comparison sets that have no row of the dataset.
-WITHOUT_DIALOGUES = frozenset({"ori", "random_aug", "spelling_aug", "cot", "cot_collection", "tagcos"})
+# The sets for comparisons, and `ori`, have no row of the dataset.
+WITHOUT_DIALOGUES = frozenset(VARIANTS) - frozenset(FREE_VARIANTS) | {"ori"}
 
 
 def dataset_card(card: str, repository: str, release: str) -> str:

@@ -106,9 +106,9 @@ def test_an_adapter_is_linked_to_its_base_model_and_its_dataset(
     publish_checkpoint(tiny_lake, tmp_path / "staged", variant, base)
     assert run(tiny_lake, "published_adapters", f"small|{variant}").success
     name = f"team/boost-small-{variant}"
-    held = hub_server.read("model", name)
-    assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "README.md"} < held.keys()
-    written = header(held["README.md"])
+    stored = hub_server.read("model", name)
+    assert {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "README.md"} < stored.keys()
+    written = header(stored["README.md"])
     assert {key: written[key] for key in ("base_model", "datasets") if key in written} == links
     assert hub_server.repositories["model", name].tags.keys() == {"0123456789abcdef"}
 

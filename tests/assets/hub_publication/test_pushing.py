@@ -43,10 +43,10 @@ def test_a_release_is_one_commit_in_a_private_repository_with_its_id_as_tag(
     assert repository.private
     assert titles(hub_server) == ["initial commit", f"Release {release.id}"]
     assert repository.tags == {release.id: pushed.commit}
-    held = hub_server.read("dataset", NAME)
+    stored = hub_server.read("dataset", NAME)
     listed = {file["path"] for file in release.manifest["files"]}
-    assert held.keys() == listed | {"manifest.json", ".gitattributes"}
-    assert all(held[path] == tiny_lake.lake.store.get(f"{release.folder}/{path}") for path in listed - {"README.md"})
+    assert stored.keys() == listed | {"manifest.json", ".gitattributes"}
+    assert all(stored[path] == tiny_lake.lake.store.get(f"{release.folder}/{path}") for path in listed - {"README.md"})
     assert differences(tiny_lake.lake, HUB) == []
 
 
@@ -145,9 +145,9 @@ def test_files_of_the_last_release_that_the_next_one_lacks_are_deleted(
     after = {file["path"] for file in tiny_lake.release().manifest["files"]}
     gone = {file["path"] for file in release.manifest["files"]} - after
     assert push(tiny_lake).deleted == len(gone) > 0
-    held = hub_server.read("dataset", NAME)
-    assert not [path for path in held if "test" in path]
-    assert "LICENSE" in held
+    stored = hub_server.read("dataset", NAME)
+    assert not [path for path in stored if "test" in path]
+    assert "LICENSE" in stored
 
 
 def test_a_release_with_rows_of_a_retracted_seed_is_not_pushed(
@@ -208,7 +208,7 @@ def test_a_repository_of_another_namespace_that_exists_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("files", "commits", "held"),
+    ("files", "commits", "found"),
     [
         ({"data.csv": b"a,b"}, 0, "it has data.csv"),
         ({"manifest.json": b'{"kind": "another"}'}, 0, "it has manifest.json"),
@@ -217,14 +217,14 @@ def test_a_repository_of_another_namespace_that_exists_is_refused(
     ],
 )
 def test_a_repository_that_is_not_ours_is_refused_before_anything_is_uploaded(
-    files: dict[str, bytes], commits: int, held: str, tiny_lake: TinyLake, release: Release, hub_server: HubServer
+    files: dict[str, bytes], commits: int, found: str, tiny_lake: TinyLake, release: Release, hub_server: HubServer
 ) -> None:
     repository = hub_server.create("dataset", NAME)
     repository.commits[-1].files |= {path: (False, hub_server.store(content)) for path, content in files.items()}
     for number in range(commits):
         repository.commit(f"by hand {number}", repository.commits[-1].files)
     before = titles(hub_server)
-    with pytest.raises(HubError, match=f"was not made by this asset .{held}.*name a new or an empty repository"):
+    with pytest.raises(HubError, match=f"was not made by this asset .{found}.*name a new or an empty repository"):
         push(tiny_lake)
     assert (titles(hub_server), hub_server.uploads, repository.tags) == (before, [], {})
 
