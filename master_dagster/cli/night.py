@@ -1,6 +1,7 @@
 """`night`: what the next night would do."""
 
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from master_dagster.automation.tonight import Tonight, shown_rows, tonight_now
 from master_dagster.settings import load_deployment
@@ -36,7 +37,7 @@ def show_night(night: Tonight) -> None:
     for name in filled:
         table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(row[name] for name in filled))
+        table.add_row(*(Text(row[name]) for name in filled))  # a name such as [a-z].jsonl is no markup
     console.print(table)
     totals = night.totals
     console.print(

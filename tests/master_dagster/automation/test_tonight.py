@@ -10,6 +10,7 @@ from master_dagster.automation.schedule import TONIGHT
 from master_dagster.cli.estimate import estimate_planned
 from master_dagster.graph import build_definitions
 from master_dagster.steps import run_step
+from master_dagster.terminal import console
 from tests.command_line import output_of, run_command, set_environment
 from tests.sample_project import SampleProject
 
@@ -36,6 +37,19 @@ def test_a_new_project_has_a_source_to_read(
     monkeypatch.setenv("COLUMNS", "80")
     assert run_command("night") == 0
     assert "│ seeds │ sums │ never read │ read_changed_sources (off) │" in output_of(capsys)
+
+
+def test_a_problem_with_a_source_is_shown_as_it_is(
+    project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    set_environment(project, monkeypatch)
+    seeds = project.folder / "seeds.yaml"
+    seeds.write_text(seeds.read_text().replace("sums.jsonl", "'[a-z].jsonl'"))
+    (step,) = steps_of(capsys)["seeds"]
+    monkeypatch.setattr(console, "width", 400)
+    assert run_command("night") == 0
+    assert f" {step['why']} │ nothing " in output_of(capsys)
+    assert "/[a-z].jsonl: there is no such file" in str(step["why"])
 
 
 def test_planned_partitions_have_reasons_and_both_prices(
