@@ -163,6 +163,7 @@ def training_job_for(specification: Specification) -> TrainingJob:
         specification=specification.model_dump(mode="json"),
         program=fine_tuning.__name__,
         processes=specification.recipe.processes,
+        nodes=specification.recipe.nodes,
     )
 
 

@@ -61,7 +61,7 @@ class Recipe(Configuration):
         default=16,
         ge=1,
         description="Conversations in one optimiser step over all devices (2 × 8 of the paper on one device; ours: it "
-        "stays the same on several). Accumulation follows: effective_batch / (batch_size × processes).",
+        "stays the same on several). Accumulation follows: effective_batch / (batch_size × processes × nodes).",
     )
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = Field(
         default="cosine", description="Course of the learning rate (paper)."
@@ -91,7 +91,8 @@ class Recipe(Configuration):
     )
     attention: Literal["sdpa", "eager", "flash_attention_2"] = Field(default="sdpa", description="Attention kernels.")
     gradient_checkpointing: bool = Field(default=True, description="Recompute activations: less memory, more time.")
-    processes: int = Field(default=1, ge=1, le=8, description="Processes on one node, one a GPU.")
+    processes: int = Field(default=1, ge=1, le=8, description="Processes on each node, one a GPU.")
+    nodes: int = Field(default=1, ge=1, le=64, description="Machines; more than one with the backend `kubernetes`.")
     seed: int = Field(default=0, ge=0, description="Of the adapter's start and the order of the rows.")
     save_steps: int = Field(default=50, ge=1, description="A checkpoint goes to the lake every so many steps.")
     evaluate_steps: int = Field(default=50, ge=1, description="Validation loss every so many steps, and at the end.")
@@ -101,14 +102,19 @@ class Recipe(Configuration):
     @property
     def accumulation(self) -> int:
         """Forward passes of one device between two optimiser steps."""
-        return self.effective_batch // (self.batch_size * self.processes)
+        return self.effective_batch // (self.batch_size * self.world_size)
+
+    @property
+    def world_size(self) -> int:
+        """Processes on all nodes together."""
+        return self.processes * self.nodes
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        whole = self.batch_size * self.processes
+        whole = self.batch_size * self.world_size
         faults = {
-            f"effective_batch {self.effective_batch} should be a multiple of batch_size × processes "
-            f"({self.batch_size} × {self.processes})": self.effective_batch % whole,
+            f"effective_batch {self.effective_batch} should be a multiple of batch_size × processes × nodes "
+            f"({self.batch_size} × {self.processes} × {self.nodes})": self.effective_batch % whole,
             f"packing joins conversations, and method {self.method} has none: set it to false": self.packing
             and self.method != "sft",
             "method kto compares the answers of one batch: set batch_size to 2 or more": self.method == "kto"

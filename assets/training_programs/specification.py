@@ -25,7 +25,7 @@ from resources.identity import stable_hash
 HOME = "checkpoints"
 FORMAT = 1
 # Settings that older jobs do not name: with their default they are no part of an id.
-LATER = ("method", "beta", "desirable_weight", "undesirable_weight", "quantization")
+LATER = ("method", "beta", "desirable_weight", "undesirable_weight", "quantization", "nodes")
 
 
 class DataFile(Configuration):

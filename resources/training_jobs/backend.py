@@ -7,6 +7,7 @@ from typing import Protocol
 
 # An image by its content: a tag may move, and checkpoints record the image that made them.
 WITH_DIGEST = r"^[^\s@]+@sha256:[0-9a-f]{64}$"
+TORCHRUN = ("-m", "torch.distributed.run")
 
 
 class BackendError(RuntimeError):
@@ -28,15 +29,36 @@ class BackendJob:
     name: str  # unique on the backend: letters, digits and hyphens, at most 63; the same name is the same attempt
     command: tuple[str, ...]  # after the Python interpreter: `-m assets.training_programs.fine_tuning …`
     environment: Mapping[str, str] = field(default_factory=dict)  # no secrets: backends show it
-    processes: int = 1  # on one machine, one per GPU
+    processes: int = 1  # on each node, one per GPU
+    nodes: int = 1
 
     @property
     def python_arguments(self) -> tuple[str, ...]:
-        """The arguments of the interpreter; torchrun starts several processes."""
+        """The arguments of the interpreter on a single node; torchrun starts several processes.
+
+        Raises:
+            BackendError: the job wants several nodes.
+        """
+        if self.nodes > 1:
+            raise BackendError(
+                f"{self.name} wants {self.nodes} nodes, and this backend runs a job on one: set recipe.nodes to 1, or "
+                "take the backend `kubernetes`"
+            )
         if self.processes == 1:
             return self.command
-        torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={self.processes}")
-        return (*torchrun, *self.command)
+        return (*TORCHRUN, "--standalone", f"--nproc-per-node={self.processes}", *self.command)
+
+    def arguments_of_node(self, rank: str, address: str, port: int) -> tuple[str, ...]:
+        """The arguments of the interpreter on one of several nodes.
+
+        Args:
+            rank: of the node, from 0; also a variable that the backend replaces.
+            address: host name of node 0, where the processes meet.
+            port: of node 0.
+        """
+        meeting = (f"--node-rank={rank}", f"--master-addr={address}", f"--master-port={port}")
+        sizes = (f"--nnodes={self.nodes}", f"--nproc-per-node={self.processes}")
+        return (*TORCHRUN, *sizes, *meeting, *self.command)
 
 
 class JobState(StrEnum):

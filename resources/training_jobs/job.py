@@ -45,7 +45,8 @@ class TrainingJob:
     folder: str  # in the lake, relative to its root
     specification: Mapping[str, Any]  # plain JSON; its `id` identifies the job
     program: str  # a module of this project that runs without Dagster: "assets.training_programs.fine_tuning"
-    processes: int = 1
+    processes: int = 1  # on each node
+    nodes: int = 1
 
     def attempt_name(self, lake_root: str, attempt: int) -> str:
         """The attempt's name on a backend: the same for every run, another one for the same job in another lake."""

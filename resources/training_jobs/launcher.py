@@ -159,4 +159,4 @@ class JobLauncher:
             **({} if timeouts.detached else {ORPHAN_MINUTES: str(timeouts.orphan_minutes)}),
             **pipes,
         }
-        return BackendJob(attempt.name, ("-m", job.program), environment, job.processes)
+        return BackendJob(attempt.name, ("-m", job.program), environment, job.processes, job.nodes)

@@ -67,10 +67,11 @@ def prepare(task: Task, scratch: Path, stop: Stop, reporter: Reporter) -> Prepar
         reporter.say("done already")
         return None
     recipe, base = specification.recipe, specification.base
-    if task.processes != recipe.processes:
+    if task.processes != recipe.world_size:
+        nodes = f"--nnodes {recipe.nodes} " if recipe.nodes > 1 else ""
         raise TrainingProgramError(
-            f"the recipe wants {recipe.processes} processes, {task.processes} run: start the program with "
-            f"`torchrun --nproc_per_node {recipe.processes} -m assets.training_programs.fine_tuning`"
+            f"the recipe wants {recipe.world_size} processes, {task.processes} run: start the program with "
+            f"`torchrun {nodes}--nproc_per_node {recipe.processes} -m assets.training_programs.fine_tuning`"
         )
     weights = fetch(base, scratch)
     stop.look()
