@@ -42,8 +42,9 @@ from assets.seeds.sampling import seed_id
 from assets.seeds.schema import EMBEDDINGS, READINGS, REJECTS, SEEDS
 from benchmarks.results_table import Measured, forget_peak, peak_mb, quick_options, show
 from benchmarks.synthetic import VOCABULARY
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Deployment, Settings, load_deployment
+from master_dagster.settings import Settings
 from master_dagster.steps import run_step
 from resources.lake.tables import Lake, Table
 

@@ -83,8 +83,8 @@ def materialise_graph(folder: Path, url: str, seeds: int, stages: Sequence[str])
     for name in ("asset", "asset_check", "multi_asset_check"):
         clock_decorator(name)
     from assets.framework.partitions import SHARDS
+    from master_dagster.deployment import load_deployment
     from master_dagster.graph import build_definitions
-    from master_dagster.settings import load_deployment
     from master_dagster.steps import run_step
 
     deployment = load_deployment(found(folder, url, seeds))

@@ -29,8 +29,9 @@ from assets.seeds.schema import SEEDS
 from benchmarks.results_table import at_most, quick_options, show
 from master_dagster.automation.due import NightlyLimits, choose_partitions, plan_runs
 from master_dagster.automation.nightly import failed_nights, partitions_in_progress, recent_averages
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.maintenance.record import record_lake
-from master_dagster.settings import Deployment, Settings, load_deployment
+from master_dagster.settings import Settings
 from resources.lake.format import FORMAT
 from resources.lake.records import PartitionRecord
 from resources.lake.store import LocalStore

@@ -23,8 +23,9 @@ from dagster import DagsterEventType, DagsterInstance
 
 from benchmarks.actors import actors, found, get_json
 from benchmarks.results_table import Measured, quick_options, show
+from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Settings, load_deployment
+from master_dagster.settings import Settings
 from master_dagster.steps import run_step
 
 PARTITIONS = 50

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assets.framework.ui_metadata import counted
-from master_dagster.settings import Deployment
+from master_dagster.deployment import Deployment
 from resources.chat.batches.collection import ended_batches
 from resources.chat.batches.ledger import Ledger, all_ledgers
 from resources.lake.store import Store

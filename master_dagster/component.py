@@ -9,8 +9,9 @@ from dagster.components.component_scaffolding import scaffold_component
 from dagster.components.scaffold.scaffold import ScaffoldRequest
 from pydantic import Field, ValidationError
 
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Deployment, Settings, load_deployment
+from master_dagster.settings import Settings
 from resources.configuration import ConfigurationError, describe_faults, fault_list
 
 

@@ -2,8 +2,8 @@
 
 import logging
 
+from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import load_deployment
 from master_dagster.settings_folder import check_dagster_home
 from resources.configuration import ConfigurationError
 

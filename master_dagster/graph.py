@@ -52,6 +52,7 @@ from master_dagster.automation.sensors import (
     register_shards,
 )
 from master_dagster.automation.sources import sources_sensor
+from master_dagster.deployment import Deployment
 from master_dagster.jobs import (
     calibrate_judge,
     comparison_inputs,
@@ -67,7 +68,7 @@ from master_dagster.jobs import (
 )
 from master_dagster.maintenance.cleanup import delete_leftovers, delete_released_journals, weekly_cleanup
 from master_dagster.resources import dagster_resources
-from master_dagster.settings import Deployment, Settings
+from master_dagster.settings import Settings
 
 
 def build_definitions(deployment: Deployment) -> Definitions:

@@ -10,6 +10,7 @@ from dagster import (
     job,
     op,
 )
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from pydantic import Field
 
 from assets.framework.prompts import PromptBook
@@ -31,41 +32,45 @@ from master_dagster.maintenance.record import record_lake
 from resources.chat.service import ChatService
 from resources.lake.tables import Lake
 
-read_seeds = define_asset_job(
-    "read_seeds",
-    selection=AssetSelection.assets("raw_seeds", "seed_embeddings"),
-    description="Reads the chosen sources, adds their new seeds and embeds them.",
-)
-plan_dialogues = define_asset_job(
-    "plan_dialogues",
-    selection=AssetSelection.assets("dialogue_plans"),
-    description="Plans the dialogues of the chosen shards. Calls no model.",
-)
-dialogues_and_scores = define_asset_job(
-    "dialogues_and_scores",
-    selection=AssetSelection.assets("scenario_dialogues", "scored_dialogues"),
-    description="Generates and scores the dialogues of the chosen partitions (scenario and shard).",
-)
-calibrate_judge = define_asset_job(
-    "calibrate_judge",
-    selection=AssetSelection.assets("judge_calibration"),
-    description="Measures how often the judge misses planted faults and rejects good dialogues. Asks the judge.",
-)
-publish = define_asset_job(
-    "publish",
-    selection=AssetSelection.assets("boost_qa"),
-    description="Makes a BOOST-QA release of all accepted dialogues. If its gates pass, it becomes the latest release.",
-)
-release = define_asset_job(
-    "release",
-    selection=AssetSelection.assets("boost_qa", "training_sets"),
-    description="Makes a BOOST-QA release, as `publish` does, then the chosen training sets from it.",
-)
 
-comparison_inputs = define_asset_job(
+def asset_job(name: str, description: str, *assets: str) -> UnresolvedAssetJobDefinition:
+    """The job that materialises these assets."""
+    return define_asset_job(name, AssetSelection.assets(*assets), description=description)
+
+
+read_seeds = asset_job(
+    "read_seeds", "Reads the chosen sources, adds their new seeds and embeds them.", "raw_seeds", "seed_embeddings"
+)
+plan_dialogues = asset_job(
+    "plan_dialogues", "Plans the dialogues of the chosen shards. Calls no model.", "dialogue_plans"
+)
+dialogues_and_scores = asset_job(
+    "dialogues_and_scores",
+    "Generates and scores the dialogues of the chosen partitions (scenario and shard).",
+    "scenario_dialogues",
+    "scored_dialogues",
+)
+calibrate_judge = asset_job(
+    "calibrate_judge",
+    "Measures how often the judge misses planted faults and rejects good dialogues. Asks the judge.",
+    "judge_calibration",
+)
+publish = asset_job(
+    "publish",
+    "Makes a BOOST-QA release of all accepted dialogues. If its gates pass, it becomes the latest release.",
+    "boost_qa",
+)
+release = asset_job(
+    "release",
+    "Makes a BOOST-QA release, as `publish` does, then the chosen training sets from it.",
+    "boost_qa",
+    "training_sets",
+)
+comparison_inputs = asset_job(
     "comparison_inputs",
-    selection=AssetSelection.assets("chain_of_thought_answers", "gradient_features"),
-    description="What the training sets `cot` and `tagcos` read: asks models, and launches a training job.",
+    "What the training sets `cot` and `tagcos` read: asks models, and launches a training job.",
+    "chain_of_thought_answers",
+    "gradient_features",
 )
 
 daily_spending = ScheduleDefinition(

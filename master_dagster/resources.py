@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from dagster import ConfigurableResource, InitResourceContext, ResourceDependency
 
+from master_dagster.deployment import Deployment
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, end_dead_runs, this_process
 from master_dagster.maintenance.origin import add_origin
-from master_dagster.settings import Deployment
 from resources.chat.budget import Budget
 from resources.chat.profile import load_profile
 from resources.chat.service import ChatService

@@ -15,7 +15,7 @@ from assets.framework.run_report import WAITING_TAG
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.failures import first_cause, first_message
 from master_dagster.batches import batches_line, open_batches, wait_for_batch
-from master_dagster.settings import Deployment
+from master_dagster.deployment import Deployment
 from master_dagster.settings_folder import settings_folder
 from master_dagster.terminal import console
 from resources.chat.calls import EndpointUnusable

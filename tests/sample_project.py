@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 from dagster import DagsterInstance, Definitions
 
-from master_dagster.settings import Deployment, Settings, load_deployment
+from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.settings import Settings
 from resources.chat.journal_format import decode_file
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint, SeenRequest

@@ -30,7 +30,8 @@ PROGRAM = """
 import json, sys
 from dagster import DagsterInstance
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Settings, load_deployment
+from master_dagster.deployment import load_deployment
+from master_dagster.settings import Settings
 from master_dagster.steps import materialise_plans, materialise_release
 
 deployment = load_deployment(Settings(_env_file=None, **json.loads(sys.argv[1])))

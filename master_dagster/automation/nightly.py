@@ -24,8 +24,8 @@ from assets.quality.estimate import dialogue_expenses
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
 from assets.seeds.mirror import mirrored_shards
 from master_dagster.automation.due import Averages, NightlyChoice, PlannedRun, choose_partitions, plan_runs
+from master_dagster.deployment import Deployment
 from master_dagster.maintenance.dead_runs import as_utc, find_dead_runs
-from master_dagster.settings import Deployment
 from resources.chat.batches.ledger import all_ledgers
 from resources.chat.profile import Profile
 from resources.lake.tables import Lake

@@ -26,9 +26,9 @@ from assets.framework.run_report import report_store_errors
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.nightly import NIGHTLY, name_of, own_tags, plan_partitions, run_request, runs_of_tick
 from master_dagster.automation.tonight import COLUMNS, Tonight, shown_rows, tonight, tonight_now
+from master_dagster.deployment import Deployment
 from master_dagster.jobs import dialogues_and_scores
 from master_dagster.maintenance.dead_runs import end_dead_runs
-from master_dagster.settings import Deployment
 from resources.lake.tables import Lake
 
 TONIGHT = "tonight"

@@ -21,7 +21,7 @@ from master_dagster.automation.due import Skipped
 from master_dagster.automation.nightly import NIGHTLY, NightlyPlan, plan_partitions
 from master_dagster.automation.releases import RELEASE_SENSOR, new_since_release, release_request
 from master_dagster.automation.sources import SOURCES_SENSOR, source_changes, unplanned_shards
-from master_dagster.settings import Deployment
+from master_dagster.deployment import Deployment
 from resources.lake.tables import Lake
 
 REASONS: dict[NotCurrent, str] = {

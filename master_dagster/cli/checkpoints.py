@@ -16,8 +16,8 @@ from assets.checkpoints.checkpoint import (
 from assets.framework.partitions import TUNED_BY_DEFAULT, TUNED_WHERE_POSSIBLE, UNTUNED
 from assets.training_sets.ablations import tuned_variants
 from assets.training_sets.variants import TRAINING_SETS
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Deployment, load_deployment
 from master_dagster.steps import open_instance, run_step
 from master_dagster.terminal import confirm, console
 from resources.configuration import ConfigurationError

@@ -8,8 +8,8 @@ from rich.table import Table as RichTable
 
 from assets.dialogues.estimate import Estimate
 from assets.judge_calibration.estimate import CalibrationEstimate
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.estimates import calibration_line, headline, planned_estimates, role_rows, server_line
-from master_dagster.settings import Deployment, load_deployment
 from master_dagster.terminal import console, print_json
 
 

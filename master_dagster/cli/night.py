@@ -4,7 +4,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from master_dagster.automation.tonight import Tonight, shown_rows, tonight_now
-from master_dagster.settings import load_deployment
+from master_dagster.deployment import load_deployment
 from master_dagster.steps import open_instance
 from master_dagster.terminal import console, print_json
 

@@ -6,7 +6,7 @@ import webbrowser
 
 from assets.boost_qa.release import RELEASES
 from assets.dialogue_browser.publishing import BROWSERS, browser_id
-from master_dagster.settings import Deployment, load_deployment
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.steps import open_instance, run_step
 from master_dagster.terminal import console
 from resources.configuration import ConfigurationError

@@ -1,6 +1,6 @@
 """`plugins`: the installed plug-ins."""
 
-from master_dagster.settings import PLUGIN_GROUPS
+from master_dagster.deployment import PLUGIN_GROUPS
 from master_dagster.terminal import console
 from resources.plugins import check_plugins
 

@@ -5,8 +5,8 @@ from rich.table import Table as RichTable
 from assets.report.findings import findings
 from assets.report.formatting import COMPARED, between, find, percent, title
 from assets.report.making import REPORTS, Report
+from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import load_deployment
 from master_dagster.steps import open_instance, run_step
 from master_dagster.terminal import console
 from resources.lake.tables import Lake

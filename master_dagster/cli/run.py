@@ -19,8 +19,8 @@ from assets.seeds.schema import SEEDS
 from assets.training_sets.summary import other_forms_text, rows_of_other_forms
 from master_dagster.cli.estimate import estimate_planned, show_estimate
 from master_dagster.cli.show import show_best
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Deployment, load_deployment
 from master_dagster.settings_folder import PROJECT, settings_folder
 from master_dagster.steps import materialise_plans, materialise_release, open_instance, run_step
 from master_dagster.terminal import confirm, console

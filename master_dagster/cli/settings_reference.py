@@ -18,7 +18,8 @@ from assets.quality.configuration import QualityRules
 from assets.seeds.configuration import SeedsConfiguration
 from assets.training_programs.recipe import Training
 from assets.training_sets.configuration import ComparisonRules
-from master_dagster.settings import PLUGIN_GROUPS, Settings
+from master_dagster.deployment import PLUGIN_GROUPS
+from master_dagster.settings import Settings
 from resources.chat.profile import Profile
 from resources.model_servers.tuned.configuration import Serving
 from resources.plugins import ConfigurationGroup, path_of

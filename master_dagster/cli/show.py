@@ -13,7 +13,7 @@ from assets.quality.partition_status import scores_of_dialogues
 from assets.quality.schema import SCORED
 from assets.seeds.shards import source_shards
 from master_dagster.cli.chat import ShownDialogue, print_chat
-from master_dagster.settings import load_deployment
+from master_dagster.deployment import load_deployment
 from master_dagster.terminal import console, print_json
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake

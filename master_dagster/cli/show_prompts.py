@@ -1,7 +1,7 @@
 """`show-prompts`: what models would read in planned dialogues, to be read before any money is spent."""
 
 from assets.dialogues.show_prompts import planned_tasks, shown_dialogue
-from master_dagster.settings import load_deployment
+from master_dagster.deployment import load_deployment
 from master_dagster.terminal import console
 from resources.configuration import ConfigurationError
 from resources.outside_text import clean_text

@@ -24,9 +24,9 @@ from assets.training_sets.summary import other_forms_text, rows_of_other_forms
 from master_dagster.automation.nightly import IN_PROGRESS, RECENT
 from master_dagster.batches import batches_line, open_batches
 from master_dagster.cli.estimate import estimate_planned, with_totals
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.estimates import headline
 from master_dagster.maintenance.dead_runs import as_utc, find_dead_runs
-from master_dagster.settings import Deployment, load_deployment
 from master_dagster.steps import open_instance
 from master_dagster.terminal import console, print_json
 from resources.lake.published_folders import LATEST

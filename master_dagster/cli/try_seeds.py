@@ -13,7 +13,7 @@ from assets.quality.preview import Preview, PreviewRun, plan_preview, read_seeds
 from assets.seeds.embeddings import EmbeddingError
 from assets.seeds.rows import SeedsError
 from master_dagster.cli.chat import Row, ShownDialogue, print_chat
-from master_dagster.settings import Deployment, load_deployment
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.steps import StepFailed
 from master_dagster.terminal import console, print_json
 from resources.chat.budget import Budget

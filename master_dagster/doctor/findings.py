@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from assets.seeds.configuration import SeedsConfiguration, load_seeds_configuration
-from master_dagster.settings import Deployment, Settings, load_deployment, load_settings
+from master_dagster.deployment import Deployment, load_deployment
+from master_dagster.settings import Settings, load_settings
 from master_dagster.settings_folder import settings_folder
 from resources.chat.profile import Profile, load_profile
 from resources.configuration import ConfigurationError

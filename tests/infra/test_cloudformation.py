@@ -17,8 +17,8 @@ from dagster import DagsterInstance
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.seeds.schema import SEEDS
+from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import load_deployment
 from master_dagster.steps import run_step
 from resources.lake.opening import open_store
 from resources.training_jobs.batch import OWN_TAG

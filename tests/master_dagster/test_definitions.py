@@ -17,9 +17,10 @@ from dagster import (
     StaticPartitionsDefinition,
 )
 
+from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
 from master_dagster.resources import dagster_resources
-from master_dagster.settings import Settings, load_deployment
+from master_dagster.settings import Settings
 
 ASSETS_FOLDER = Path(__file__).parents[2] / "assets"
 ASSETS = {  # name: (group, partitions, upstream)

@@ -46,7 +46,8 @@ from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
 from master_dagster.graph import build_definitions
 from master_dagster.steps import run_step
-from master_dagster.settings import Settings, load_deployment
+from master_dagster.deployment import load_deployment
+from master_dagster.settings import Settings
 from resources.lake.store import LocalStore
 
 settings, assets, keys, pause_after, paused, resume = map(json.loads, sys.argv[1:])

@@ -38,7 +38,8 @@ import json, sys
 from dagster import DagsterInstance
 from assets.seeds.mirror import mirror_shards
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Settings, load_deployment
+from master_dagster.deployment import load_deployment
+from master_dagster.settings import Settings
 from master_dagster.steps import StepFailed, run_step
 
 settings, steps = map(json.loads, sys.argv[1:])

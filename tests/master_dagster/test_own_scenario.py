@@ -24,8 +24,9 @@ from assets.framework.ui_metadata import table_markdown
 from assets.quality.configuration import CONFIGURATIONS
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from assets.training_sets.ablations import variants
+from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Settings, load_deployment
+from master_dagster.settings import Settings
 from master_dagster.steps import StepFailed, run_step
 from resources.chat.profile import PROFILES
 from resources.lake.tables import Lake

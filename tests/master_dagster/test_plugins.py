@@ -20,7 +20,7 @@ from assets.boost_qa.release import RELEASES
 from assets.quality.partition_status import expected_fingerprints, partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
-from master_dagster.settings import load_deployment
+from master_dagster.deployment import load_deployment
 from resources.lake.tables import Lake
 from tests.fake_endpoint import FakeEndpoint
 from tests.sample_project import SampleProject, found_project, question
@@ -31,7 +31,7 @@ RUN = """
 from dagster import DagsterInstance
 from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_graph
-from master_dagster.settings import load_deployment
+from master_dagster.deployment import load_deployment
 deployment = load_deployment()
 with DagsterInstance.get() as instance:
     materialise_graph(deployment, build_definitions(deployment), instance)

@@ -16,9 +16,10 @@ from assets.dialogues.load_scenarios import SHIPPED
 from assets.quality.prompts import load_prompts
 from assets.seeds.configuration import CONFIGURATIONS as SEEDS
 from assets.seeds.configuration import SEED_SOURCES
+from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
 from master_dagster.resources import dagster_resources
-from master_dagster.settings import Settings, load_deployment, load_settings, misspelled
+from master_dagster.settings import Settings, load_settings, misspelled
 from master_dagster.settings_folder import check_dagster_home, settings_folder
 from resources.chat.profile import PROFILES, Endpoint
 from resources.configuration import ConfigurationError

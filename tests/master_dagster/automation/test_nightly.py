@@ -30,8 +30,9 @@ from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.nightly import LONGEST_RUN, NIGHTLY, RECENT, failed_nights, partitions_in_progress
 from master_dagster.automation.tonight import NightStep, tonight_now
+from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.graph import build_definitions
-from master_dagster.settings import Deployment, Settings, load_deployment
+from master_dagster.settings import Settings
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.records import Gate
