@@ -118,8 +118,11 @@ class EndpointEmbedder:
         """See `Embedder`. Raises EndpointUnusable if there is no valid answer after the retries, ModelServerError."""
         if not texts:
             return _stacked([])
+        endpoint = self._endpoint
         with (
-            nullcontext(self._endpoint.base_url) if self._endpoint.base_url else lease_server(self._endpoint) as address
+            nullcontext(endpoint.base_url)
+            if endpoint.base_url
+            else lease_server(self._endpoint_name, endpoint) as address
         ):
             self._address = address
             return run_async(self._embed_all(texts))

@@ -142,7 +142,7 @@ def _footers(lake: Lake) -> dict[str, _Footers]:
 
 
 def _accepted_rows(lake: Lake, recorded: Iterable[Spent]) -> Iterable[Row]:
-    """The accepted dialogues, by the day of their scores and the run that last paid for their partition."""
+    """The accepted dialogues, by the day of their scores and the run that paid last for their partition."""
     runs = {spent.scope: spent.run for spent in recorded if _about(spent.scope)["stage"] in OF_DIALOGUES}
     days = {record.name: f"{record.written_at:%Y-%m-%d}" for record in lake.records(SCORED)}
     with lake.connect([SCORED]) as connection:

@@ -19,7 +19,7 @@ from resources.chat.replies import AttemptFailed, FormatRefused, Reply, Throttle
 from resources.chat.role_model import RoleModel
 from resources.chat.serialisation import without_response_format
 from resources.chat.server_errors import raise_for_status, rate_limit_pause
-from resources.chat.telemetry import open_telemetry
+from resources.chat.telemetry import CHAT, TEXT_COMPLETION, open_telemetry
 from resources.chat.transport import BODY_BYTES, Connection, shown_address
 from resources.runtime_folder import NoRuntimeFolder
 
@@ -153,7 +153,8 @@ class EndpointClient:
         if self._telemetry is None:
             return await self._send(request)
         role, scope, model = request.call.role, request.scope, request.role_model
-        return await self._telemetry.observe(self._address, role, scope, model, lambda: self._send(request))
+        operation = CHAT if request.call.continuation is None else TEXT_COMPLETION
+        return await self._telemetry.observe(self._address, role, scope, model, lambda: self._send(request), operation)
 
     async def _send(self, request: ChatRequest) -> Completion:
         if request.call.continuation is not None:

@@ -16,15 +16,15 @@ from resources.chat.retries import RetryPolicy
 from resources.lake.store import Store
 
 Result = TypeVar("Result")
-Lease = Callable[[Endpoint], AbstractContextManager[str]]
+Lease = Callable[[str, Endpoint], AbstractContextManager[str]]
 
 
-def lease_server(endpoint: Endpoint) -> AbstractContextManager[str]:
-    """Lease the server of an endpoint that has no address; gives its base URL."""
+def lease_server(name: str, endpoint: Endpoint) -> AbstractContextManager[str]:
+    """Lease the server of an endpoint that has no address, by its name in the profile; gives its base URL."""
     if endpoint.server is not None:
         from resources.model_servers.started.servers import lease_started_server
 
-        key = read_key(endpoint.server.model, endpoint)
+        key = read_key(name, endpoint)
         slots, context = machine_slots(endpoint), endpoint.context_tokens
         return lease_started_server(endpoint.kind, endpoint.server, key, slots=slots, context_tokens=context)
     from resources.model_servers.embedded.servers import lease_chat_server
@@ -51,7 +51,7 @@ class ServerLeases:
         endpoint = self._endpoints[name]
         if endpoint.base_url:
             return endpoint.base_url
-        lease = self._lease(endpoint)
+        lease = self._lease(name, endpoint)
         address = lease.__enter__()
         with self._lock:
             before = lease if self._leases is None else self._leases.get(name)

@@ -89,15 +89,17 @@ class SpendingLog:
 
 
 def read_spending(store: Store) -> list[Spent]:
-    """Everything that was paid, by the oldest engine first. Damaged files are left out, with a warning.
+    """Everything that was paid, by day; within a day, by the last write of its file. Damaged files are left out, with a
+    warning.
 
     Raises:
         StoreError: the lake cannot be read.
     """
-    paths = [file.path for file in store.list(FOLDER)]
+    paths = [file.path for file in sorted(store.list(FOLDER), key=lambda file: file.modified)]
     with ThreadPoolExecutor(READERS) as readers:
         contents = readers.map(store.get, paths)
-        return [row for path, content in zip(paths, contents, strict=True) for row in _rows(store.uri(path), content)]
+        rows = [row for path, content in zip(paths, contents, strict=True) for row in _rows(store.uri(path), content)]
+    return sorted(rows, key=lambda row: row.day)
 
 
 def _rows(address: str, content: bytes) -> list[Spent]:

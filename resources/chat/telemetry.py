@@ -35,6 +35,7 @@ PROVIDERS = {
     "api.anthropic.com": "anthropic",
 }
 OTHER_PROVIDER = "openai"
+CHAT, TEXT_COMPLETION = "chat", "text_completion"  # operations of the conventions
 # Of the conventions too: bounds of the histograms, in tokens and in seconds.
 TOKEN_BOUNDS = [float(4**power) for power in range(14)]
 SECOND_BOUNDS = [0.01 * 2**power for power in range(14)]
@@ -63,7 +64,13 @@ class CallTelemetry:
         )
 
     async def observe(
-        self, address: str, role: str, scope: str, model: RoleModel, send: Callable[[], Awaitable[Completion]]
+        self,
+        address: str,
+        role: str,
+        scope: str,
+        model: RoleModel,
+        send: Callable[[], Awaitable[Completion]],
+        operation: str = CHAT,
     ) -> Completion:
         """The result of `send`, reported as one operation, also where it fails.
 
@@ -73,8 +80,9 @@ class CallTelemetry:
             scope: the asset partition.
             model: which is asked, and how it is sampled.
             send: sends one request.
+            operation: what is asked for, in the words of the conventions: CHAT or TEXT_COMPLETION.
         """
-        with self._operation(address, role, scope, model) as answered:
+        with self._operation(address, role, scope, model, operation) as answered:
             completion = await send()
             answered(completion)
         return completion
@@ -92,13 +100,13 @@ class CallTelemetry:
 
     @contextmanager
     def _operation(
-        self, address: str, role: str, scope: str, model: RoleModel
+        self, address: str, role: str, scope: str, model: RoleModel, operation: str
     ) -> Iterator[Callable[[Completion], None]]:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
-        shared = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model.model, **_server(address)}
+        shared = {"gen_ai.operation.name": operation, "gen_ai.request.model": model.model, **_server(address)}
         about = {"master.role": role, "master.scope": scope, **_sampling(model)}
-        span = self._tracer.start_span(f"chat {model.model}", kind=SpanKind.CLIENT, attributes=shared | about)
+        span = self._tracer.start_span(f"{operation} {model.model}", kind=SpanKind.CLIENT, attributes=shared | about)
         started = time.monotonic()
 
         def answered(completion: Completion) -> None:

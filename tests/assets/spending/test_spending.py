@@ -35,12 +35,12 @@ def tiny(tmp_path: Path) -> TinyLake:
     return lake
 
 
-def pay(tiny: TinyLake, *rows: dict[str, Any]) -> None:
+def pay(tiny: TinyLake, *rows: dict[str, Any], name: str | None = None) -> None:
     """Record what an engine paid; each row is what differs from a completion of the judge."""
     usual = {"day": "2026-01-02", "run": "night", "scope": "scored_dialogues/debate|sums-0000", "role": "judge"}
     usual |= {"model": "big", "batch": False, "calls": 1, "prompt_tokens": 100, "completion_tokens": 10, "cost": 0.5}
     content = json.dumps({"rows": [{**usual, **row} for row in rows]}).encode()
-    tiny.lake.store.put(f"{FOLDER}/{len(tiny.lake.store.list(FOLDER))}.json", content)
+    tiny.lake.store.put(f"{FOLDER}/{name or len(tiny.lake.store.list(FOLDER))}.json", content)
 
 
 def footer(tiny: TinyLake, table: Table, usage: dict[str, Any]) -> PartitionRecord:
@@ -97,6 +97,27 @@ def test_accepted_dialogues_are_counted_once_and_priced_with_the_rejected_ones(t
     assert (found["tokens"], found["cost"], found["accepted"]) == (330, 1.5, 2)
     assert found["cost_per_accepted"] == pytest.approx(0.5)  # of dialogues and verdicts, without the calibration
     assert found["cached_share"] == pytest.approx(50 / 300)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([("20260102T000000-a", "first", "2026-01-02"), ("20260102T010000-b", "second", "2026-01-02")], "second"),
+        ([("batch-1", "first", "2026-01-02"), ("20260102T010000-b", "second", "2026-01-02")], "second"),
+        ([("20260102T010000-b", "first", "2026-01-02"), ("batch-1", "second", "2026-01-02")], "second"),
+        (
+            [("20260103T000000-a", "second", "2026-01-03"), ("batch-1", "first", "2026-01-02")],
+            "second",
+        ),  # a copied lake
+    ],
+)
+def test_accepted_dialogues_belong_to_the_run_that_paid_last(
+    tiny: TinyLake, files: list[tuple[str, str, str]], expected: str
+) -> None:
+    for name, run, day in files:
+        pay(tiny, {"run": run, "day": day}, name=name)
+    accepted = read_rows(tiny.lake).filter(pl.col("accepted") > 0, scenario="debate")
+    assert accepted["run"].to_list() == [expected]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,14 @@ asyncio.run(main())
 imported = any(name.startswith("opentelemetry") for name in sys.modules)
 sys.exit(imported * 3)
 """
+SCORES = """
+async def main():
+    async with ChatEngine(profile, store) as engine:
+        call = Call("strong_student", (Message("user", "6 x 7 ="),), "d1", "0", continuation=" 42")
+        await asyncio.gather(engine.complete(call, scope=scope), return_exceptions=True)
+
+asyncio.run(main())
+"""
 USAGE = {
     "prompt_tokens": 100,
     "completion_tokens": 20,
@@ -75,6 +83,16 @@ def test_each_request_is_a_span_with_tokens_and_without_texts(chat: "ChatSetup",
     sent = b"".join(received.bodies)
     assert SECRET_ANSWER.encode() not in sent
     assert b"What is 6 x 7?" not in sent
+
+
+def test_a_request_for_log_probabilities_is_a_text_completion(
+    chat: "ChatSetup", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with collector() as found:
+        monkeypatch.setenv(SWITCH, found.address)
+        chat.start(SCORES).communicate()
+    (span,) = found.spans
+    assert (span["name"], span["attributes"]["gen_ai.operation.name"]) == ("text_completion tiny", "text_completion")
 
 
 def test_tokens_and_durations_are_histograms(received: Collector) -> None:
