@@ -8,6 +8,7 @@ from assets.framework.ui_metadata import counted
 from master_dagster.deployment import Deployment
 from resources.chat.batches.collection import ended_batches
 from resources.chat.batches.ledger import Ledger, all_ledgers
+from resources.chat.calls import EndpointUnreachable
 from resources.lake.store import Store
 
 POLL_SECONDS = 30.0
@@ -45,14 +46,17 @@ def wait_for_batch(deployment: Deployment) -> None:
     """Wait until one of the open batches of the profile's endpoints ends; nothing where none is open.
 
     Raises:
-        EndpointUnusable: a provider refuses to say what became of its batches.
+        EndpointUnusable, ConfigurationError: a provider refuses to say what became of its batches, or has no key.
     """
     store, profile = deployment.lake().store, deployment.profile
     ledgers = [ledger for ledger in all_ledgers(store) if _concerns(ledger, deployment)]
     while ledgers:
-        ended, _ = ended_batches(profile, ledgers)
+        ended, failures = ended_batches(profile, ledgers)
         if ended:
             return
+        for failure in failures:
+            if not isinstance(failure, EndpointUnreachable):
+                raise failure
         time.sleep(POLL_SECONDS)  # a batch takes hours: the next look may reach a provider that this one did not
 
 

@@ -58,9 +58,9 @@ def batches_sensor(profile: Profile, most: int) -> SensorDefinition:
     ) -> list[RunRequest] | SkipReason:
         instance, now = context.instance, datetime.now(UTC)
         ledgers = all_ledgers(lake.store)
-        ended, unreachable = ended_batches(chat.profile, ledgers)
-        for message in unreachable:
-            context.log.warning(message)
+        ended, failures = ended_batches(chat.profile, ledgers)
+        for failure in failures:
+            context.log.warning(str(failure))
         waiting = {ledger.partition for ledger in ledgers if any(one.mark not in ended for one in ledger.open)}
         left = waiting | partitions_in_progress(instance, scenarios, now)
         keys = {ledger.partition for ledger in ledgers} | partitions_that_waited(instance, scenarios, now)
@@ -68,7 +68,7 @@ def batches_sensor(profile: Profile, most: int) -> SensorDefinition:
         due = [one for one in statuses if one.why and one.key in keys - left]
         if not due:
             return SkipReason(
-                "; ".join([f"{len(waiting)} partitions wait for batches", *unreachable, "none can go on"])
+                "; ".join([f"{len(waiting)} partitions wait for batches", *map(str, failures), "none can go on"])
             )
         mirror_shards(lake, instance)
         chosen = [Candidate(one, NO_EXPENSE, alone=False) for one in due]

@@ -129,13 +129,27 @@ def test_the_sensor_launches_partitions_whose_batches_ended_once_for_each_state(
     assert len(all_ledgers(project.deployment.lake().store)) == 3
 
 
-def test_an_unreachable_provider_is_named_and_leaves_the_partitions_of_others_alone(
-    planned_project: SampleProject, server: BatchServer, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("endpoint", "failure"),
+    [
+        ({"base_url": "http://127.0.0.1:9/v1"}, "endpoint 'gone' at http://127.0.0.1:9/v1 did not answer"),
+        ({"base_url": "{server}/nothing"}, "/nothing refuses batches (HTTP 404"),
+        ({"base_url": "{server}", "api_key_env": "NO_KEY"}, "endpoint 'gone' takes its key from NO_KEY, which is not"),
+    ],
+    ids=["unreachable", "refuses", "no key"],
+)
+def test_a_provider_that_fails_is_named_and_leaves_the_partitions_of_others_alone(
+    endpoint: dict[str, str],
+    failure: str,
+    planned_project: SampleProject,
+    server: BatchServer,
+    instance: DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(provider, "RETRIES", 0)
     project = put_in_batches(planned_project, server)
     profile = yaml.safe_load(Path(project.settings.profile).read_text())
-    profile["endpoints"]["gone"] = {"base_url": "http://127.0.0.1:9/v1"}
+    profile["endpoints"]["gone"] = {name: text.format(server=server.base_url) for name, text in endpoint.items()}
     Path(project.settings.profile).write_text(yaml.safe_dump(profile))
     store = project.deployment.lake().store
     mirror_shards(project.deployment.lake(), instance)
@@ -146,7 +160,7 @@ def test_an_unreachable_provider_is_named_and_leaves_the_partitions_of_others_al
         ledger.open[0].endpoint = "gone"
 
     change_ledger(store, there.scope, move)
-    assert "endpoint 'gone' at http://127.0.0.1:9/v1 did not answer" in str(tick(project, instance))
+    assert failure in str(tick(project, instance))
     launched = next_launch(project, instance)
     assert {one.tags["dagster/partition"] for one in launched} == {*KEYS} - {there.partition}
 

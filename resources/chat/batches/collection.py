@@ -21,13 +21,14 @@ from resources.chat.batches.ledger import (
     setting_id,
 )
 from resources.chat.batches.provider import BatchProvider, SeenBatch
-from resources.chat.calls import CallFailed, EndpointUnreachable
+from resources.chat.calls import CallFailed, EndpointUnusable
 from resources.chat.journal import ScopeJournal
 from resources.chat.profile import Profile
 from resources.chat.replies import AttemptFailed, Reply, Throttled, UnusableReply, read_completion
 from resources.chat.serialisation import encode_completion
 from resources.chat.server_errors import raise_for_status
 from resources.chat.spending_log import SpendingLog
+from resources.configuration import ConfigurationError
 from resources.lake.store import Store
 
 SETTLE_SECONDS = 15.0  # in which a batch whose creation was sent shows up at its provider
@@ -43,55 +44,68 @@ def collect(profile: Profile, store: Store, scope: str) -> Ledger:
     endpoints that the profile does not have stay as they are.
 
     Raises:
-        EndpointUnreachable, EndpointUnusable: a provider does not say what became of its batches.
+        EndpointUnreachable, EndpointUnusable, ConfigurationError: a provider does not say what became of its batches,
+            or has no key. Those of the others are collected.
         StoreError: the lake cannot be read or written.
     """
     if not read_ledger(store, scope).open:
         return read_ledger(store, scope)
+    failures = list[EndpointUnusable | ConfigurationError]()
     with only_process(store, scope):
-        ledger = read_ledger(store, scope)
         journal = ScopeJournal(store, scope)
         journal.load()
-        for name, batches in _by_endpoint(profile, ledger.open).items():
-            with BatchProvider(name, profile.endpoints[name]) as provider:
-                seen = provider.find(batches)
-                for batch in batches:
-                    state = seen.get(batch.mark)
-                    if state is None and _never_created(batch):
-                        logger.warning("%s: a batch of %d requests was never created", scope, len(batch.requests))
-                        change_ledger(store, scope, removing(batch.mark))
-                    elif state and state.ended:
-                        queued = queued_tokens(store) if state.queue_full else Counter()
-                        alone = queued[name, batch.model] <= batch.prompt_tokens
-                        change = _Collection(profile, batch, state, journal).read(provider, store, scope, alone=alone)
-                        change_ledger(store, scope, change)
-                    elif state and batch.id is None:
-                        change_ledger(store, scope, setting_id(batch.mark, state.id))
-        return read_ledger(store, scope)
+        for name, batches in _by_endpoint(profile, read_ledger(store, scope).open).items():
+            try:
+                _collect(profile, store, scope, journal, name, batches)
+            except (EndpointUnusable, ConfigurationError) as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
+    return read_ledger(store, scope)
 
 
-def ended_batches(profile: Profile, ledgers: Sequence[Ledger]) -> tuple[set[str], list[str]]:
-    """The marks of open batches that ended at their providers, or were never created. Collects nothing.
+def _collect(
+    profile: Profile, store: Store, scope: str, journal: ScopeJournal, name: str, batches: Sequence[Batch]
+) -> None:
+    """As `collect`, the batches of one endpoint."""
+    with BatchProvider(name, profile.endpoints[name]) as provider:
+        seen = provider.find(batches)
+        for batch in batches:
+            state = seen.get(batch.mark)
+            if state is None and _never_created(batch):
+                logger.warning("%s: a batch of %d requests was never created", scope, len(batch.requests))
+                change_ledger(store, scope, removing(batch.mark))
+            elif state and state.ended:
+                queued = queued_tokens(store) if state.queue_full else Counter()
+                alone = queued[name, batch.model] <= batch.prompt_tokens
+                change = _Collection(profile, batch, state, journal).read(provider, store, scope, alone=alone)
+                change_ledger(store, scope, change)
+            elif state and batch.id is None:
+                change_ledger(store, scope, setting_id(batch.mark, state.id))
+
+
+def ended_batches(
+    profile: Profile, ledgers: Sequence[Ledger]
+) -> tuple[set[str], list[EndpointUnusable | ConfigurationError]]:
+    """The marks of open batches that ended at their providers, or seem never to be created. Changes nothing.
 
     Returns:
-        The marks, and a message for each provider that is unreachable: its batches count as open.
-
-    Raises:
-        EndpointUnusable: a provider refuses to say what became of its batches.
+        The marks, and an error for each provider that is unreachable, refuses to say what became of its batches, or
+        has no key: its batches count as open.
     """
-    ended, unreachable = set[str](), list[str]()
+    ended, failures = set[str](), list[EndpointUnusable | ConfigurationError]()
     for name, batches in _by_endpoint(profile, [batch for ledger in ledgers for batch in ledger.open]).items():
         try:
             with BatchProvider(name, profile.endpoints[name]) as provider:
                 seen = provider.find(batches)
-        except EndpointUnreachable as error:
-            unreachable.append(str(error))
+        except (EndpointUnusable, ConfigurationError) as error:
+            failures.append(error)
             continue
         for batch in batches:
             state = seen.get(batch.mark)
             if state.ended if state else _never_created(batch):
                 ended.add(batch.mark)
-    return ended, unreachable
+    return ended, failures
 
 
 class _Collection:

@@ -11,7 +11,7 @@ from resources.chat.batches.waves import Wanted, split_wave
 from resources.chat.budget import Budget
 from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnusable
 from resources.chat.journal import ScopeJournal
-from resources.chat.profile import BatchLimits
+from resources.chat.profile import BatchLimits, Profile
 from resources.lake.opening import open_store
 from tests.resources.chat.batches.conftest import SCOPE
 
@@ -272,3 +272,19 @@ def test_a_provider_that_refuses_batches_is_named_without_the_key(
     sent = waves.server.headers[-1]
     assert (sent["authorization"], sent["x-title"]) == ("Bearer sk-secret-12345", "t")
     assert "openai-organization" not in sent
+
+
+def test_a_provider_that_fails_leaves_the_batches_of_others_to_be_collected(waves: "WavesSetup") -> None:
+    waves.server.plan = ("completed",)
+    given = waves.profile().model_dump()
+    given["endpoints"]["other"] = given["endpoints"]["hosted"]
+    given["roles"]["judge"] = {**given["roles"]["critic_teacher"], "endpoint": "other", "model": "other"}
+    profile = Profile.model_validate(given)
+    asked = [waves.call(1, "judge"), waves.call(2)]
+    waves.run(*asked, profile=profile)
+    given["endpoints"]["other"] = {"base_url": f"{waves.server.base_url}/nothing"}
+    with pytest.raises(EndpointUnusable, match="endpoint 'other'"):
+        waves.run(*asked, profile=Profile.model_validate(given))
+    assert [batch.endpoint for batch in waves.ledger.open] == ["other"]
+    assert len(waves.run_until_done(*asked, profile=profile)) == 2
+    assert set(waves.server.answered.values()) == {1}
