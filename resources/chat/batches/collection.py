@@ -74,7 +74,7 @@ def _collect(
             state = seen.get(batch.mark)
             if state is None and _never_created(batch):
                 logger.warning("%s: a batch of %d requests was never created", scope, len(batch.requests))
-                change_ledger(store, scope, removing(batch.mark))
+                change_ledger(store, scope, removing(batch.mark, only_if=_never_created))
             elif state and state.ended:
                 queued = queued_tokens(store) if state.queue_full else Counter()
                 alone = queued[name, batch.model] <= batch.prompt_tokens
@@ -181,7 +181,10 @@ class _Collection:
 
 
 def _never_created(batch: Batch) -> bool:
-    """Whether a batch that its provider does not know will not be created any more. Call it as the only process."""
+    """Whether a batch that its provider does not know will not be created any more.
+
+    Ask it of the batch in a change of the ledger: its process confirms it there right before it is created.
+    """
     age = now() - batch.submitted_at
     return batch.id is None and age >= (
         timedelta(seconds=SETTLE_SECONDS) if batch.host == platform.node() else OTHER_HOST

@@ -80,6 +80,10 @@ class Ledger(BaseModel):
         """The partition key: `debate|orca_math-0003`."""
         return self.scope.partition("/")[2]
 
+    def has_open(self, mark: str) -> bool:
+        """Whether the batch of this mark is open."""
+        return any(batch.mark == mark for batch in self.open)
+
     @property
     def submitted(self) -> set[str]:
         """The journal keys of the requests in open batches."""
@@ -148,11 +152,22 @@ def setting_id(mark: str, created: str) -> Callable[[Ledger], None]:
     return edit
 
 
-def removing(mark: str) -> Callable[[Ledger], None]:
-    """The change of a ledger that removes a batch."""
+def confirming(mark: str) -> Callable[[Ledger], None]:
+    """The change of a ledger that says that a batch is created now, where no other process has removed it."""
 
     def edit(ledger: Ledger) -> None:
-        ledger.open = [batch for batch in ledger.open if batch.mark != mark]
+        for batch in ledger.open:
+            if batch.mark == mark:
+                batch.submitted_at = now()
+
+    return edit
+
+
+def removing(mark: str, only_if: Callable[[Batch], bool] = lambda _: True) -> Callable[[Ledger], None]:
+    """The change of a ledger that removes a batch, where `only_if` is true of it as it is then."""
+
+    def edit(ledger: Ledger) -> None:
+        ledger.open = [batch for batch in ledger.open if batch.mark != mark or not only_if(batch)]
 
     return edit
 

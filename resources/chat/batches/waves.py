@@ -21,6 +21,7 @@ from resources.chat.batches.ledger import (
     Ledger,
     Submitted,
     change_ledger,
+    confirming,
     now,
     only_process,
     queued_tokens,
@@ -181,6 +182,9 @@ class Waves:
         """
         with BatchProvider(batch.endpoint, self._profile.endpoints[batch.endpoint]) as provider:
             file = provider.upload(batch.mark, lines)
+            if not change_ledger(self._store, scope, confirming(batch.mark)).has_open(batch.mark):
+                logger.warning("%s: another process removed a batch before it was created", scope)
+                return
             try:
                 created = provider.create(batch.mark, file)
             except EndpointUnreachable as error:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.chat.batches.ledger import change_ledger
+from resources.chat.batches import collection
+from resources.chat.batches.ledger import Ledger, change_ledger, confirming, removing
 from resources.chat.batches.waves import Wanted, split_wave
 from resources.chat.budget import Budget
 from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnusable
@@ -106,6 +107,46 @@ def test_a_run_that_looked_before_another_one_collected_submits_nothing_again(wa
             return await engine.submit(SCOPE)
 
     assert asyncio.run(late()) == "waits for nothing"
+    assert set(waves.server.requests.values()) == {1}
+
+
+def test_a_batch_that_another_process_removed_before_its_creation_is_not_created(waves: "WavesSetup") -> None:
+    """Another process took the long upload for the end of this one."""
+
+    def remove(seen: tuple[str, str]) -> None:
+        if seen == UPLOAD:
+            change_ledger(waves.store, SCOPE, removing(waves.ledger.open[0].mark))
+
+    waves.server.after = remove
+    waves.run(*calls(waves))
+    assert len(waves.server.batches) == 0
+    waves.server.after = lambda seen: None
+    waves.run_until_done(*calls(waves))
+    assert set(waves.server.requests.values()) == {1}
+
+
+def test_a_batch_that_is_created_while_its_provider_is_asked_stays_open(
+    waves: "WavesSetup", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collection, "SETTLE_SECONDS", 3600.0)
+    waves.server.lose.append(CREATE)
+    waves.run(*calls(waves))
+    mark, known = waves.ledger.open[0].mark, dict(waves.server.batches)
+    waves.server.batches.clear()
+
+    def make_old(ledger: Ledger) -> None:
+        ledger.open[0].submitted_at -= timedelta(hours=2)
+
+    def confirm(seen: tuple[str, str]) -> None:
+        if seen == LIST:
+            change_ledger(waves.store, SCOPE, confirming(mark))
+
+    change_ledger(waves.store, SCOPE, make_old)
+    waves.server.after = confirm
+    waves.run(*calls(waves))
+    assert waves.ledger.has_open(mark)
+    waves.server.batches = known
+    waves.run_until_done(*calls(waves))
     assert set(waves.server.requests.values()) == {1}
 
 
