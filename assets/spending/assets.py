@@ -24,11 +24,11 @@ from resources.lake.tables import Lake
     ],
     group_name="operations",
     kinds={"polars", "parquet"},
-    code_version="1",
+    code_version="2",
     metadata=column_schema(SPENDING),
-    description="Tokens and US dollars by day, run, stage, scenario, source, role and model, live and in batches, with "
-    "the price of an accepted dialogue and of a benchmark point. Counts what was paid for discarded answers too. Calls "
-    "no model.",
+    description="Tokens, hours of machines and US dollars by day, run, stage, scenario, source, role and model, live "
+    "and in batches, with the price of an accepted dialogue and of a benchmark point. Counts what was paid for "
+    "discarded answers too. Calls no model.",
 )
 def spending(context: AssetExecutionContext, lake: ResourceParam[Lake]) -> MaterializeResult[Any]:
     """Write the days that are new or changed."""

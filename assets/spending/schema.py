@@ -13,11 +13,11 @@ SPENDING = Table(
     schema=pa.DataFrameSchema(
         {
             "day": text("Day of the calls in UTC, `2026-01-31`; of accepted dialogues, the day of their scores."),
-            "run": text("Run that paid; empty where it is unknown."),
-            "stage": text("Table for which models were asked, such as `scenario_dialogues`."),
+            "run": text("Run that paid; empty where it is unknown, and for model servers, which runs share."),
+            "stage": text("Table for which models were asked, such as `scenario_dialogues`; or `model_servers`."),
             "scenario": text("Scenario of the dialogues; empty for other stages."),
             "source": text("Source of the seeds; empty for other stages."),
-            "role": text("Role of the profile; empty where it is unknown."),
+            "role": text("Role of the profile, or `model_server`; empty where it is unknown."),
             "model": text("Its model; empty where it is unknown."),
             "mode": one_of(["live", "batch"], "Whether the provider answered at once or in a batch."),
             "calls": count("Completions."),
@@ -26,6 +26,11 @@ SPENDING = Table(
             "cached_tokens": count("Of these, from the provider's cache."),
             "completion_tokens": count("Tokens written."),
             "reasoning_tokens": count("Of these, the thoughts of reasoning models, where the server counts them."),
+            "hours": pa.Column(
+                pl.Float64,
+                pa.Check.ge(0),
+                description="Hours of a machine of one's own: a model server that was started, or a training job.",
+            ),
             "cost": pa.Column(pl.Float64, pa.Check.ge(0), description="US dollars, at the prices of the day."),
             "accepted": count("Dialogues that are accepted now, in rows of their own."),
         },

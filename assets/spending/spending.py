@@ -67,6 +67,7 @@ def write_spending(lake: Lake) -> pl.DataFrame:
 
 _EMPTY: Row = {name: 0 if dtype.is_integer() else "" for name, dtype in SPENDING.columns.items()} | {
     "mode": "live",
+    "hours": 0.0,
     "cost": 0.0,
 }
 

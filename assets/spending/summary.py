@@ -17,6 +17,7 @@ TUNED = "boost_qa"
 SHOWN = 20
 NO_PRICE = "–"
 TOKENS = pl.col("prompt_tokens") + pl.col("completion_tokens")
+PAID = (TOKENS > 0) | (pl.col("hours") > 0)
 
 
 def totals(rows: pl.DataFrame) -> dict[str, Any]:
@@ -54,26 +55,30 @@ def spending_metadata(lake: Lake, rows: pl.DataFrame) -> dict[str, Any]:
         shown["models without a price"] = ", ".join(free)
     if points := price_of_points(lake, total_cost(dataset_rows(rows))):
         shown["US dollars per benchmark point"] = table_markdown(points)
-    if rows.filter(TOKENS > 0).height:
+    if hours := math.fsum(rows["hours"]):
+        shown["hours of machines"] = round(hours, 2)
+    if rows.filter((TOKENS > 0) | (pl.col("cost") > 0)).height:
         shown["by day"] = daily_plot(rows)
     return shown
 
 
 def unpriced(rows: pl.DataFrame) -> list[str]:
-    """Models that took tokens and no money: their profile has no price for them."""
-    sums = rows.filter((TOKENS > 0) & (pl.col("model") != "")).group_by("model").agg(pl.col("cost").sum())
-    return sorted(sums.filter(pl.col("cost") == 0)["model"])
+    """Models that took tokens and no money: their profile has no price for them or their machine."""
+    sums = rows.filter(pl.col("model") != "").group_by("model").agg(TOKENS.sum().alias("tokens"), pl.col("cost").sum())
+    return sorted(sums.filter((pl.col("tokens") > 0) & (pl.col("cost") == 0))["model"])
 
 
 def by(rows: pl.DataFrame, names: Sequence[str], *, order: bool = True) -> MarkdownMetadataValue:
-    """Tokens and US dollars by some columns, the dearest first."""
-    sums = rows.group_by(names, maintain_order=True).agg(TOKENS.sum().alias("tokens"), pl.col("cost").sum())
-    sums = sums.filter(pl.col("tokens") > 0)
-    sums = sums.sort(["cost", "tokens"], descending=True) if order else sums
+    """Tokens, hours of machines and US dollars by some columns, the dearest first."""
+    groups = rows.filter(PAID).group_by(names, maintain_order=True)
+    sums = groups.agg(TOKENS.sum().alias("tokens"), pl.col("hours", "cost").sum())
+    sums = sums.sort(["cost", "tokens", "hours"], descending=True) if order else sums
+    with_hours = sums["hours"].sum() > 0
     table = [
         {
             " and ".join(names): ", ".join(filter(None, (row[name] for name in names))) or "unknown",
             "tokens": f"{row['tokens']:,}",
+            **({"hours": f"{row['hours']:,.2f}"} if with_hours else {}),
             "US dollars": f"{row['cost']:,.2f}",
         }
         for row in sums.iter_rows(named=True)

@@ -7,7 +7,7 @@ lets each call wait until its endpoint has a slot for it, and a call that waits 
 import asyncio
 import logging
 import resource
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +27,7 @@ from resources.chat.spending_log import SpendingLog
 from resources.configuration import ConfigurationError
 from resources.lake.store import Store, StoreError
 from resources.model_servers.lease import ModelServerError
+from resources.model_servers.started.usage import RunningServer
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class ChatEngine:
         batches: let calls of roles of mode `batch` wait for a provider's batch, see `submit`; else they are asked live.
         on_connect: called when an endpoint is first used, after its client library is imported. A program can freeze
             there what is loaded (`gc.freeze`), so that garbage collections take less time.
+        servers: the servers of this machine that it uses now, whose hours are recorded too; see `SpendingLog`.
 
     A role's sampling `seed`, where there is one, grows by the regeneration number, so that a second try is a second
     answer. A null in `extra_body` removes a field from the request.
@@ -67,6 +69,7 @@ class ChatEngine:
         settings: EngineSettings | None = None,
         batches: bool = False,
         on_connect: Callable[[], None] | None = None,
+        servers: Mapping[str, RunningServer] | None = None,
     ) -> None:
         self._on_connect = on_connect
         self._settings = settings or EngineSettings()
@@ -83,7 +86,7 @@ class ChatEngine:
             if self._waves
             else ScopeJournals(store, self._settings)
         )
-        self._log = SpendingLog(store, run or "")
+        self._log = SpendingLog(store, run or "", servers=servers)
         self._account = UsageAccount(profile.prices, self._spending, self._log, self._settings.latency_sample)
         self._saving: asyncio.Task[None] | None = None
         self._clients: dict[str, asyncio.Task[EndpointClient]] = {}

@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 from resources.chat.budget import Budget, Spending
@@ -14,19 +14,27 @@ from resources.chat.engine import ChatEngine
 from resources.chat.profile import Endpoint, Profile, read_key
 from resources.chat.retries import RetryPolicy
 from resources.lake.store import Store
+from resources.model_servers.started.usage import RunningServer
 
 Result = TypeVar("Result")
-Lease = Callable[[str, Endpoint], AbstractContextManager[str]]
+Lease = Callable[[str, Endpoint, Callable[[RunningServer], object]], AbstractContextManager[str]]
 
 
-def lease_server(name: str, endpoint: Endpoint) -> AbstractContextManager[str]:
-    """Lease the server of an endpoint that has no address, by its name in the profile; gives its base URL."""
+def lease_server(
+    name: str, endpoint: Endpoint, on_lease: Callable[[RunningServer], object] = lambda server: None
+) -> AbstractContextManager[str]:
+    """Lease the server of an endpoint that has no address, by its name in the profile; gives its base URL.
+
+    `on_lease` is called with a server of kind `vllm` or `llama_server` once it answers.
+    """
     if endpoint.server is not None:
         from resources.model_servers.started.servers import lease_started_server
 
         key = read_key(name, endpoint)
         slots, context = machine_slots(endpoint), endpoint.context_tokens
-        return lease_started_server(endpoint.kind, endpoint.server, key, slots=slots, context_tokens=context)
+        return lease_started_server(
+            endpoint.kind, endpoint.server, key, slots=slots, context_tokens=context, on_lease=on_lease
+        )
     from resources.model_servers.embedded.servers import lease_chat_server
 
     return lease_chat_server(endpoint.model_file, endpoint.context_tokens, endpoint.max_concurrency)
@@ -45,13 +53,15 @@ class ServerLeases:
         self._lease = lease
         self._lock = threading.Lock()
         self._leases: dict[str, AbstractContextManager[str]] | None = {}
+        self.running: dict[str, RunningServer] = {}  # servers with hours to count, by endpoint
 
     def address_of(self, name: str) -> str:
         """The address of an endpoint. A second call leases its server again, which starts it where it has ended."""
         endpoint = self._endpoints[name]
         if endpoint.base_url:
             return endpoint.base_url
-        lease = self._lease(name, endpoint)
+        self.running.pop(name, None)  # it has ended
+        lease = self._lease(name, endpoint, partial(self.running.__setitem__, name))
         address = lease.__enter__()
         with self._lock:
             before = lease if self._leases is None else self._leases.get(name)
@@ -129,6 +139,7 @@ class ChatService:
                 retries=self._retries,
                 batches=batches,
                 on_connect=self._on_connect,
+                servers=leases.running,
             ) as engine:
                 yield engine
 

@@ -1,4 +1,7 @@
-"""What was paid for completions, kept for good: one file per engine in the lake's `_spending/`.
+"""What was paid for completions and for own servers, kept for good, in the lake's `_spending/`.
+
+Each engine writes a file of what its completions took. Each server that was started on a machine has a file of its own
+with all its hours, which every engine that uses it replaces: however many runs share it, an hour is counted once.
 
 Partitions are written again and journals are deleted after a release. Money that was paid for answers that nobody uses
 any more stays here, at the prices of the moment at which it was paid.
@@ -11,20 +14,24 @@ import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from resources.lake.store import Store
+from resources.model_servers.started.usage import RunningServer
 from resources.outside_text import parse_json
 
 FOLDER = "_spending"
 READERS = 16  # files that are read at once
+MODEL_SERVERS, MODEL_SERVER = "model_servers", "model_server"  # scope and role of the hours of servers
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Spent:
-    """What one role took on one day in one scope of a run, live or in batches. Cost is in US dollars.
+    """What one role took on one day in one scope of a run, live or in batches; or the hours of a machine on one day.
+
+    Cost is in US dollars.
 
     Cached tokens are a part of the prompt tokens, reasoning tokens one of the completion tokens.
     """
@@ -41,6 +48,7 @@ class Spent:
     cached_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    hours: float = 0.0  # of a machine of one's own
     cost: float = 0.0
 
 
@@ -51,14 +59,22 @@ class SpendingLog:
         store: the lake.
         run: Dagster's run, if there is one.
         name: of the file, where it is to replace one that was written before; by default it is a new one.
+        servers: those that are in use now, by endpoint; their hours are recorded at each `save`.
     """
 
-    def __init__(self, store: Store, run: str = "", name: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        run: str = "",
+        name: str | None = None,
+        servers: Mapping[str, RunningServer] | None = None,
+    ) -> None:
         self._store = store
         self._run = run
+        self._servers: Mapping[str, RunningServer] = {} if servers is None else servers
         self._rows: dict[tuple[date, str, str, str, bool], Spent] = {}
         self._saving = threading.Lock()
-        self._path = f"{FOLDER}/{name or f'{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}'}.json"
+        self._name = name or f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
         self.unsaved = False
 
     def add(self, scope: str, role: str, model: str, counts: Mapping[str, float], *, batch: bool = False) -> None:
@@ -81,11 +97,37 @@ class SpendingLog:
             if self.unsaved:
                 self.unsaved = False
                 try:
-                    rows = [asdict(row) | {"day": row.day.isoformat()} for row in list(self._rows.values())]
-                    self._store.put(self._path, json.dumps({"rows": rows}, ensure_ascii=False).encode())
+                    self._write(self._name, list(self._rows.values()))
                 except BaseException:
                     self.unsaved = True
                     raise
+            for server in list(self._servers.values()):
+                self._write(f"server-{server.id}", server_hours(server, datetime.now(UTC).timestamp()))
+
+    def _write(self, name: str, rows: Iterable[Spent]) -> None:
+        content = {"rows": [asdict(row) | {"day": row.day.isoformat()} for row in rows]}
+        self._store.put(f"{FOLDER}/{name}.json", json.dumps(content, ensure_ascii=False).encode())
+
+
+def server_hours(server: RunningServer, now: float) -> list[Spent]:
+    """The hours of a server from its start until it will be stopped, where no client uses it after `now`, by day."""
+    price = server.price_per_hour or 0.0
+    return [
+        Spent(day, "", MODEL_SERVERS, MODEL_SERVER, server.model, batch=False, hours=hours, cost=hours * price)
+        for day, hours in hours_by_day(server.started, now + server.idle_seconds).items()
+    ]
+
+
+def hours_by_day(start: float, end: float) -> dict[date, float]:
+    """The hours between two moments (seconds since 1970) on each day in UTC."""
+    hours: dict[date, float] = {}
+    begun = datetime.fromtimestamp(start, UTC)
+    ended = datetime.fromtimestamp(end, UTC)
+    while begun < ended:
+        midnight = datetime(begun.year, begun.month, begun.day, tzinfo=UTC) + timedelta(days=1)
+        hours[begun.date()] = (min(midnight, ended) - begun) / timedelta(hours=1)
+        begun = midnight
+    return hours
 
 
 def read_spending(store: Store) -> list[Spent]:

@@ -55,6 +55,8 @@ def serve_until_idle(
         close: called before this process ends, also when it ends by SIGTERM or an error.
     """
 
+    started = time.time()
+
     def leave(_number: int, _frame: object) -> NoReturn:
         close()
         os._exit(0)
@@ -69,9 +71,9 @@ def serve_until_idle(
     try:
         with files.server.open("a+") as state:
             lock_server_file(state)
-            _write_state(state, pid=os.getpid())
+            _write_state(state, pid=os.getpid(), started=started)
             server = open_server()
-            _write_state(state, pid=os.getpid(), address=server.listening_address)
+            _write_state(state, pid=os.getpid(), started=started, address=server.listening_address)
             with contextlib.suppress(BrokenPipeError):  # the starter was killed; the next client reads the file
                 os.write(starter, b"serving\n")
             os.close(starter)

@@ -6,8 +6,8 @@ by SIGKILL:
 - `<name>.clients`: every client locks it shared for as long as it needs the server. The server regularly tries to lock
   it exclusively; once that has succeeded for the idle time, there is no client, and the server ends.
 - `<name>.starting`: locked exclusively by the one client that checks, starts or replaces the server.
-- `<name>.server`: locked exclusively by the server while it runs. It contains the server's process id and, once the
-  server answers, its address. The content is valid only while the file is locked.
+- `<name>.server`: locked exclusively by the server while it runs. It contains the server's process id, when it was
+  started and, once it answers, its address. The content is valid only while the file is locked.
 
 This module is the clients' side; `background` is the server's side.
 """
@@ -82,6 +82,7 @@ class LiveServer:
 
     pid: int
     address: str | None
+    started: float = 0.0  # seconds since 1970; 0 where it is not known
 
 
 @contextlib.contextmanager
@@ -91,8 +92,8 @@ def lease(
     timeouts: LeaseTimeouts = DEFAULT_TIMEOUTS,
     environment: Mapping[str, str] | None = None,
     explain: Explain = lambda printed: "",
-) -> Iterator[str]:
-    """Lease the server of `files`; start it with `program` if it is not running. Yields its address.
+) -> Iterator[LiveServer]:
+    """Lease the server of `files`; start it with `program` if it is not running.
 
     Args:
         files: what clients and server share; one name per server.
@@ -103,7 +104,7 @@ def lease(
         explain: what to do about a start that failed, from what the server printed.
 
     Yields:
-        `http://127.0.0.1:<port>`, which answers until the context ends.
+        The server, which answers at its address, `http://127.0.0.1:<port>`, until the context ends.
 
     Raises:
         ModelServerError: the server did not start, did not become healthy, or cannot be replaced.
@@ -112,8 +113,8 @@ def lease(
         _lock(clients, fcntl.LOCK_SH, timeouts.start, files)
         with files.starting.open("a") as starting:
             _lock(starting, fcntl.LOCK_EX, 3 * timeouts.start, files)
-            address = _healthy_address(files, timeouts) or _start(files, program, timeouts, environment, explain)
-        yield address
+            server = _healthy_server(files, timeouts) or _start(files, program, timeouts, environment, explain)
+        yield server
 
 
 def live_server(files: ServerFiles) -> LiveServer | None:
@@ -124,7 +125,7 @@ def live_server(files: ServerFiles) -> LiveServer | None:
                 fcntl.flock(state, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 content = json.loads(state.read() or "{}")
-                return LiveServer(pid=content.get("pid", 0), address=content.get("address"))
+                return LiveServer(content.get("pid", 0), content.get("address"), content.get("started", 0.0))
     except FileNotFoundError:
         pass
     except json.JSONDecodeError:  # the server is writing it
@@ -147,12 +148,12 @@ def _lock(file: IO[str], operation: int, seconds: float, files: ServerFiles) -> 
             return
 
 
-def _healthy_address(files: ServerFiles, timeouts: LeaseTimeouts) -> str | None:
-    """The address of the running server if it is healthy; an unhealthy one is killed."""
+def _healthy_server(files: ServerFiles, timeouts: LeaseTimeouts) -> LiveServer | None:
+    """The running server if it is healthy; an unhealthy one is killed."""
     deadline = time.monotonic() + timeouts.start
     while server := live_server(files):
         if server.address and _is_healthy(server.address, timeouts.health):
-            return server.address
+            return server
         if server.address or time.monotonic() > deadline:
             _kill(files, server.pid)
             return None
@@ -190,7 +191,7 @@ def _start(
     timeouts: LeaseTimeouts,
     environment: Mapping[str, str] | None,
     explain: Explain,
-) -> str:
+) -> LiveServer:
     if files.log.exists() and files.log.stat().st_size > LOG_BYTES:
         files.log.replace(files.log.with_suffix(".log.1"))
     with files.log.open("ab") as log:
@@ -212,8 +213,8 @@ def _start(
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()  # the server has detached itself, or has ended
     # Also if it ended: it ends where a server is running whose starter was killed before the server had its lock.
-    if address := _healthy_address(files, timeouts):
-        return address
+    if server := _healthy_server(files, timeouts):
+        return server
     what = "ended while it was starting" if ready is not None else f"was not ready after {timeouts.start:.0f} s"
     printed = _printed(files.log, begun)
     shown = "\n".join(f"  {line}" for line in printed.splitlines()[-SHOWN_LINES:]) or "  (none)"

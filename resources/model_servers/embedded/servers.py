@@ -108,5 +108,5 @@ def lease_server(spec: ServerSpec, *, idle_seconds: float, timeouts: LeaseTimeou
         *("-m", "resources.model_servers.embedded.program", "--folder", str(files.folder), "--name", files.name),
         *("--idle-seconds", str(idle_seconds), *spec.arguments()),
     ]
-    with lease(files, program, timeouts) as address:
-        yield f"{address}/v1"
+    with lease(files, program, timeouts) as server:
+        yield f"{server.address}/v1"

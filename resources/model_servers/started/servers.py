@@ -4,15 +4,17 @@ import contextlib
 import hashlib
 import json
 import re
+import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from resources.model_servers.lease import LeaseTimeouts, ModelServerError, ServerFiles, lease
+from resources.identity import stable_hash
+from resources.model_servers.lease import LeaseTimeouts, LiveServer, ModelServerError, ServerFiles, lease
 from resources.model_servers.started.commands import ServerCommand, build_command, explain_failure
 from resources.model_servers.started.configuration import StartedServer
-from resources.model_servers.started.usage import usage_name
+from resources.model_servers.started.usage import RunningServer, usage_name
 from resources.outside_text import clean_line
 from resources.runtime_folder import NoRuntimeFolder, runtime_folder
 
@@ -30,10 +32,15 @@ def lease_started_server(
     *,
     slots: int = 1,
     context_tokens: int = 4096,
+    on_lease: Callable[[RunningServer], object] = lambda server: None,
 ) -> Iterator[str]:
     """Lease a server; start it if it is not running. Yields its base URL, `http://127.0.0.1:<port>/v1`.
 
-    All processes of a user with the same settings share one server. See `build_command` for the arguments.
+    All processes of a user with the same settings share one server.
+
+    Args:
+        kind, server, key, slots, context_tokens: see `build_command`.
+        on_lease: called with the server once it answers.
 
     Raises:
         ModelServerError: the server is not installed or did not start; the message says why, with the end of its log.
@@ -54,10 +61,18 @@ def lease_started_server(
         *("--", *command.arguments),
     ]
     timeouts = LeaseTimeouts(start=server.start_seconds, health=HEALTH_SECONDS)
-    with lease(files, program, timeouts, command.environment, explain_failure) as address:
+    with lease(files, program, timeouts, command.environment, explain_failure) as live:
+        if live.started and live.address:
+            on_lease(_running_server(name, server, live))
         for adapter, folder in server.adapters.items():
-            _load_adapter(address, adapter, Path(folder).expanduser().absolute(), key)
-        yield f"{address}/v1"
+            _load_adapter(f"{live.address}", adapter, Path(folder).expanduser().absolute(), key)
+        yield f"{live.address}/v1"
+
+
+def _running_server(name: str, server: StartedServer, live: LiveServer) -> RunningServer:
+    identity = stable_hash(socket.gethostname(), name, live.pid, live.started)[:16]
+    model = server.served_as or server.model
+    return RunningServer(identity, model, live.started, server.idle_seconds, server.price_per_hour)
 
 
 def _load_adapter(address: str, name: str, folder: Path, key: str | None) -> None:

@@ -21,6 +21,17 @@ class ServerUsage:
     cost: float = 0.0  # of that time, where the machine has a price
 
 
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server between its start and its end, the same for all runs that lease it."""
+
+    id: str
+    model: str  # its name at the server
+    started: float  # seconds since 1970
+    idle_seconds: float  # that it goes on running after its last client
+    price_per_hour: float | None  # of its machine, in US dollars
+
+
 def record_usage(
     name: str, title: str, *, starts: int, startup_seconds: float, running_seconds: float, price_per_hour: float | None
 ) -> None:

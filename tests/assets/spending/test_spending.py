@@ -86,6 +86,22 @@ def test_what_was_paid_is_found_by_each_column(tiny: TinyLake) -> None:
         assert found == {value: (tokens, pytest.approx(cost)) for value, (tokens, cost) in expected.items()}, column
 
 
+@pytest.mark.parametrize("price", [0.0, 3.0])
+def test_the_hours_of_servers_are_shown_apart_from_the_price_of_a_dialogue(tiny: TinyLake, price: float) -> None:
+    pay(tiny, {"cost": 0.0})
+    no_tokens = {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0}
+    pay(tiny, no_tokens | {"scope": "model_servers", "role": "model_server", "run": "", "hours": 1.5, "cost": price})
+    rows = read_rows(tiny.lake)
+    assert rows.filter(stage="model_servers").select("run", "role", "model", "hours", "cost").rows() == [
+        ("", "model_server", "big", 1.5, price)
+    ]
+    shown = spending_metadata(tiny.lake, rows)
+    assert shown["US dollars"].value == price
+    assert shown["US dollars per accepted dialogue"].value == 0.0
+    assert f"| model_server, big | 0 | 1.50 | {price:.2f} |" in shown["by role"].value
+    assert ("models without a price" in shown) == (price == 0.0)
+
+
 def test_accepted_dialogues_are_counted_once_and_priced_with_the_rejected_ones(tiny: TinyLake) -> None:
     pay(tiny, {"cached_tokens": 50}, {"scope": "scenario_dialogues/debate|sums-0000"}, {"scope": "judge_calibration/1"})
     rows = read_rows(tiny.lake)

@@ -33,7 +33,7 @@ class Leases:
         self.taken = self.open = 0
 
     @contextmanager
-    def lease(self, name: str, endpoint: Endpoint) -> Iterator[str]:
+    def lease(self, name: str, endpoint: Endpoint, on_lease: object) -> Iterator[str]:
         self.taken += 1
         self.open += 1
         try:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,9 @@ import pytest
 from resources.chat.calls import CallFailed
 from resources.chat.engine import ChatEngine
 from resources.chat.journal import delete_journal
-from resources.chat.spending_log import FOLDER, Spent, read_spending
+from resources.chat.spending_log import FOLDER, SpendingLog, Spent, hours_by_day, read_spending, server_hours
 from resources.lake.store import LocalStore, StoreError
+from resources.model_servers.started.usage import RunningServer
 from tests.fake_endpoint import FakeEndpoint
 
 if TYPE_CHECKING:
@@ -75,6 +78,37 @@ def test_a_run_that_fails_is_recorded(chat: "ChatSetup") -> None:
     with pytest.raises(CallFailed):
         chat.ask_in_turn(*chat.calls(2))
     assert [row.calls for row in paid(chat)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        ("2026-01-31T22:00", "2026-01-31T22:30", {date(2026, 1, 31): 0.5}),
+        ("2026-01-31T22:00", "2026-02-02T01:00", {date(2026, 1, 31): 2, date(2026, 2, 1): 24, date(2026, 2, 2): 1}),
+        ("2026-01-31T22:00", "2026-02-01T00:00", {date(2026, 1, 31): 2}),
+        ("2026-01-31T22:00", "2026-01-31T21:00", {}),
+    ],
+)
+def test_hours_belong_to_their_days(start: str, end: str, expected: dict[date, float]) -> None:
+    moments = [datetime.fromisoformat(f"{moment}Z").timestamp() for moment in (start, end)]
+    assert hours_by_day(*moments) == expected
+
+
+SERVER = RunningServer("some", "tiny", datetime(2026, 1, 31, 22, tzinfo=UTC).timestamp(), 1800.0, price_per_hour=4.0)
+
+
+@pytest.mark.parametrize(("price", "cost"), [(4.0, 6.0), (None, 0.0)])
+def test_the_hours_of_a_server_go_on_until_it_is_stopped(price: float | None, cost: float) -> None:
+    (row,) = server_hours(replace(SERVER, price_per_hour=price), SERVER.started + 3600)
+    assert (row.day, row.model, row.hours, row.cost) == (date(2026, 1, 31), "tiny", 1.5, cost)
+
+
+def test_the_hours_of_a_server_are_counted_once_for_all_engines(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    for _ in range(2):
+        SpendingLog(store, "night", servers={"teacher": SERVER, "student": SERVER}).save()
+    first = [row for row in read_spending(store) if row.day == date(2026, 1, 31)]
+    assert [row.hours for row in first] == [2.0]
 
 
 class FullLake(LocalStore):

@@ -10,7 +10,7 @@ from resources.model_servers.lease import ServerFiles, lease
 
 if __name__ == "__main__":
     program = [str(Path(__file__).with_name("tiny_server.py")), *sys.argv[1:]]
-    with lease(ServerFiles(Path(sys.argv[1]), "tiny"), program) as address:
-        sys.stdout.write(f"{address}\n")
+    with lease(ServerFiles(Path(sys.argv[1]), "tiny"), program) as server:
+        sys.stdout.write(f"{server.address}\n")
         sys.stdout.flush()
         sys.stdin.read()

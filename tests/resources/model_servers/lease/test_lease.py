@@ -90,13 +90,13 @@ def test_the_server_outlives_the_client_that_started_it(files: ServerFiles) -> N
             address_of(other)
             starter.kill()
             starter.wait()
-            with lease(files, tiny_server(files)) as address:
-                assert address == started
+            with lease(files, tiny_server(files)) as server:
+                assert server.address == started
 
 
 def test_a_leased_server_does_not_end(files: ServerFiles) -> None:
-    with lease(files, tiny_server(files, "--idle-seconds", "0.01")) as address, client_processes(files, 1) as (other,):
-        assert address_of(other) == address  # starting a Python process takes many times the idle time
+    with lease(files, tiny_server(files, "--idle-seconds", "0.01")) as server, client_processes(files, 1) as (other,):
+        assert address_of(other) == server.address  # starting a Python process takes many times the idle time
 
 
 def test_the_server_has_its_own_session(files: ServerFiles) -> None:
@@ -112,7 +112,7 @@ def test_an_unhealthy_server_is_killed_and_replaced(files: ServerFiles, hangs: b
             os.kill(unhealthy, signal.SIGSTOP)
         else:
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{first}/sicken")  # noqa: S310
+                urllib.request.urlopen(f"{first.address}/sicken")  # noqa: S310
         with lease(files, tiny_server(files), LeaseTimeouts(health=0.2 if hangs else 15)) as second:
             assert second != first
             assert pid_of_server(files) != unhealthy
@@ -150,8 +150,8 @@ def test_a_second_server_ends(files: ServerFiles) -> None:
 def test_the_state_file_of_a_dead_server_is_ignored_and_its_process_id_not_killed(files: ServerFiles) -> None:
     with subprocess.Popen(["sleep", "600"]) as bystander:
         files.server.write_text(f'{{"pid": {bystander.pid}, "address": "http://127.0.0.1:1"}}')
-        with lease(files, tiny_server(files)) as address:
-            assert address != "http://127.0.0.1:1"
+        with lease(files, tiny_server(files)) as server:
+            assert server.address != "http://127.0.0.1:1"
         assert bystander.poll() is None
         bystander.kill()
 

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from resources.chat.calls import Call, EndpointUnusable, Message
 from resources.chat.profile import Endpoint, Profile
 from resources.chat.retries import RetryPolicy
 from resources.chat.service import ChatService, run_async
+from resources.chat.spending_log import read_spending
 from resources.lake.store import LocalStore
 from resources.model_servers.lease import ModelServerError, live_server
 from resources.model_servers.started.servers import lease_started_server
@@ -192,6 +194,20 @@ def test_another_adapter_of_a_name_that_the_server_has_is_refused(stand_in: "Sta
         lease_started_server("vllm", stand_in.server(adapters=second, max_lora_rank=16)),
     ):
         pass
+
+
+def test_the_lake_has_the_hours_of_a_server_once_whoever_uses_it(stand_in: "StandIn") -> None:
+    settings = {"price_per_hour": 2.0, "idle_seconds": 600}
+    began = time.time()
+    with lease_started_server("vllm", stand_in.server(**settings)):
+        for _ in range(2):
+            ask(stand_in, "some/model", **settings)
+    rows = [row for row in read_spending(LocalStore(stand_in.folder / "lake")) if row.hours]  # two around midnight
+    named = {(row.run, row.scope, row.role, row.model) for row in rows}
+    assert named == {("", "model_servers", "model_server", "some/model")}
+    hours = sum(row.hours for row in rows)
+    assert 600 <= 3600 * hours <= 600 + time.time() - began
+    assert sum(row.cost for row in rows) == pytest.approx(2 * hours)
 
 
 def test_what_it_used_is_recorded_with_its_price(stand_in: "StandIn") -> None:
