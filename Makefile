@@ -19,7 +19,7 @@ SBOM := build/sbom
 export DAGSTER_HOME := $(CURDIR)/.dagster
 
 .DEFAULT_GOAL := help
-.PHONY: .env help setup demo demo-train install-training lm-eval telemetry ui test test-consumers check lint style lock docs docs-site screenshots bench sbom audit clean
+.PHONY: .env help setup demo demo-train install-training lm-eval kubernetes telemetry ui test test-consumers check lint style lock docs docs-site screenshots bench sbom audit clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,8 @@ demo-train: setup $(VENV)/.train ## fine-tune the embedded model on the demo's r
 install-training: $(VENV)/.train ## install what training on this machine needs (torch, several GB)
 
 lm-eval: $(VENV)/.lm-eval ## install what benchmarks of kind lm_eval need
+
+kubernetes: $(VENV)/.kubernetes ## install what training jobs on a Kubernetes cluster need (docs/kubernetes.md)
 
 telemetry: $(VENV)/.telemetry ## install what spans and metrics need (docs/costs.md)
 
@@ -82,11 +84,12 @@ lock: $(VENV)/.dev ## resolve the hashed requirement files again
 	@$(COMPILE) requirements/build.in -o requirements/build.txt
 	@$(COMPILE) pyproject.toml -o requirements/base.txt
 	@$(COMPILE) pyproject.toml --extra local -o requirements/local.txt
-	@$(COMPILE) pyproject.toml --extra aws --extra telemetry -o requirements/aws.txt
+	@$(COMPILE) pyproject.toml --extra aws --extra kubernetes --extra telemetry -o requirements/aws.txt
 	@$(COMPILE) pyproject.toml --extra local --extra train -o requirements/train.txt
 	@$(COMPILE) pyproject.toml --extra local --extra lm-eval -o requirements/lm-eval.txt
 	@$(COMPILE) pyproject.toml --extra local --extra telemetry -o requirements/telemetry.txt
-	@$(COMPILE) pyproject.toml --extra local --extra train --extra lm-eval --extra telemetry --extra docs --extra dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra local --extra kubernetes -o requirements/kubernetes.txt
+	@$(COMPILE) pyproject.toml --extra local --extra train --extra lm-eval --extra kubernetes --extra telemetry --extra docs --extra dev -o requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra docs -o requirements/docs.txt
 	@$(COMPILE) --constraint requirements/train.txt requirements/trainer.in -o requirements/trainer.txt
 	@$(COMPILE) --no-deps requirements/models.in -o requirements/models.txt
@@ -137,6 +140,11 @@ $(SBOM)/%.cdx.json: requirements/%.txt pyproject.toml | $(VENV)/.audit
 $(VENV)/.lm-eval: requirements/lm-eval.txt $(VENV)/.local
 	@echo "Installing what lm-eval needs (once)..."
 	@$(INSTALL) --require-hashes -r requirements/lm-eval.txt
+	@touch $@
+
+$(VENV)/.kubernetes: requirements/kubernetes.txt $(VENV)/.local
+	@echo "Installing what training jobs on Kubernetes need (once)..."
+	@$(INSTALL) --require-hashes -r requirements/kubernetes.txt
 	@touch $@
 
 $(VENV)/.telemetry: requirements/telemetry.txt $(VENV)/.local

@@ -1,37 +1,26 @@
 """A stand-in for SageMaker, AWS Batch and CloudWatch Logs on loopback that runs the submitted jobs as real processes.
 
 It speaks the HTTP of the calls that we make, checks requests and answers against botocore's own service models, and can
-behave as AWS does on a bad day: see `Fate` for one job, `AwsStandIn` for its answers.
+behave as AWS does on a bad day: see `tests.stand_in_jobs`.
 """
 
-import contextlib
 import itertools
-import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import botocore.session
 from botocore.model import ServiceModel, Shape
 
-REPOSITORY = Path(__file__).parent.parent
+from tests.stand_in_jobs import ENDED, RUNNING, JobService, Refusal, StandInJob
+
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 QUEUE = "gpu"
 DEFINITION = "trainer"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/trainer@sha256:{'0' * 64}"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/trainer"
-RUNNING, ENDED = "running", "ended"
 BATCH_PATHS = {
     "/v1/submitjob": "SubmitJob",
     "/v1/listjobs": "ListJobs",
@@ -39,6 +28,7 @@ BATCH_PATHS = {
     "/v1/terminatejob": "TerminateJob",
     "/v1/describejobdefinitions": "DescribeJobDefinitions",
 }
+LOGS = {"DescribeLogStreams", "GetLogEvents"}
 
 
 # Backends as a trainer file describes them.
@@ -52,161 +42,40 @@ SAGEMAKER = {
 BATCH = {"kind": "batch", "queue": QUEUE, "definition": DEFINITION, "image": IMAGE, "tags": {"project": "master"}}
 
 
-@dataclass
-class Fate:
-    """What becomes of a submitted job."""
+class AwsStandIn(JobService):
+    """The three services."""
 
-    waits: int = 0  # looks at it before it starts
-    no_capacity: bool = False  # it never starts
-    interrupt_at: str | None = None  # as spot does, once its output holds this: SIGTERM, then SIGKILL
-    restarts: bool = False  # SageMaker starts an interrupted job again, under its name
-    host_fails: bool = False  # SIGKILL without a warning, once its output holds `interrupt_at`
-
-
-class Refusal(Exception):
-    """An error answer."""
-
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code, self.message, self.status = code, message, status
-
-
-@dataclass
-class StandInJob:
-    """A submitted job and its process."""
-
-    name: str
-    id: str
-    service: str
-    command: list[str]
-    environment: Mapping[str, str]
-    request: Mapping[str, Any]
-    fate: Fate
-    created_at: float
-    state: str = "waiting"
-    ending: str | None = None  # "spot", "asked", "capacity", "host"
-    reason: str = ""
-    exit_code: int | None = None
-    lines: list[str] = field(default_factory=list)
-    process: subprocess.Popen[str] | None = None
-    started: int = 0
-
-
-class AwsStandIn:
-    """The services. What happens to the next submitted jobs is in `fates`; the other attributes decide the rest."""
+    content_type = "application/x-amz-json-1.1"
 
     def __init__(self, environment: Mapping[str, str], grace_seconds: float = 20) -> None:
-        """
-        Args:
-            environment: what the image and the job's role give every job, beside what its request says.
-            grace_seconds: between SIGTERM and SIGKILL.
-        """
-        self.environment = dict(environment)
-        self.grace_seconds = grace_seconds
-        self.fates: list[Fate] = []
-        self.jobs: list[StandInJob] = []
-        self.calls: list[tuple[str, Mapping[str, Any]]] = []
-        self.faults: list[str] = []  # requests and answers that do not fit AWS's models
-        self.refusals: dict[str, list[Refusal]] = {}  # by operation: the next answers, instead of doing anything
-        self.lost_requests: Counter[str] = Counter()  # by operation: so many connections break before it is heard
-        self.lost_answers: Counter[str] = Counter()  # by operation: so many connections break after it was done
+        super().__init__(environment, grace_seconds)
         self.unlisted: Counter[str] = Counter()  # by operation: so many ListJobs do not know yet what was submitted
         self.queues = {QUEUE}
         self.definitions = {DEFINITION: IMAGE}
-        self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         session = botocore.session.get_session()
         self._models = {name: session.get_service_model(name) for name in ("sagemaker", "batch", "logs")}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def stop(self) -> None:
-        """End the service and every process that it started."""
-        self._server.shutdown()
-        self._server.server_close()
-        for job in self.jobs:
-            if job.process is not None:
-                _signal(job.process, signal.SIGKILL)
-                job.process.wait()
 
     @property
     def endpoints(self) -> dict[str, str]:
         """The environment under which boto3 finds these services."""
         return {f"AWS_ENDPOINT_URL_{name}": self.address for name in ("SAGEMAKER", "BATCH", "CLOUDWATCH_LOGS")}
 
-    def running(self) -> list[StandInJob]:
-        """Jobs whose process runs."""
-        return [job for job in self.jobs if job.process is not None and job.process.poll() is None]
-
-    def made(self, operation: str) -> list[Mapping[str, Any]]:
-        """The bodies of all requests for an operation."""
-        return [body for made, body in self.calls if made == operation]
-
     # -- HTTP ------------------------------------------------------------------------------------------------------
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        stand_in = self
+    def operation(self, method: str, path: str, headers: Mapping[str, str], body: Any) -> tuple[str, dict[str, Any]]:
+        return BATCH_PATHS.get(path) or headers.get("X-Amz-Target", "").partition(".")[2], body
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def carry_out(self, operation: str, body: Mapping[str, Any]) -> Any:
+        service = "batch" if operation in BATCH_PATHS.values() else "logs" if operation in LOGS else "sagemaker"
+        model = self._models[service]
+        self._check(model, operation, body, "input")
+        answer = getattr(self, f"_{_snake(operation)}")(body)
+        self._check(model, operation, answer, "output")
+        return answer
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-                target = self.headers.get("X-Amz-Target", "")
-                operation = BATCH_PATHS.get(self.path) or target.partition(".")[2]
-                service = "batch" if self.path in BATCH_PATHS else "logs" if target.startswith("Logs") else "sagemaker"
-                try:
-                    answer = stand_in._answer(service, operation, body)
-                except ConnectionAbortedError:
-                    self.close_connection = True
-                    return
-                except Refusal as refusal:
-                    error = {"__type": refusal.code, "message": refusal.message}
-                    self._send(refusal.status, error, {"x-amzn-ErrorType": refusal.code})
-                except Exception as error:
-                    stand_in.faults.append(f"the stand-in failed at {operation}: {error!r}")
-                    raise
-                else:
-                    self._send(200, answer, {})
-
-            def _send(self, status: int, content: Any, headers: Mapping[str, str]) -> None:
-                data = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1")
-                self.send_header("Content-Length", str(len(data)))
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        return Handler
-
-    def _answer(self, service: str, operation: str, body: Mapping[str, Any]) -> Any:
-        with self._lock:
-            self.calls.append((operation, body))
-            if self._uses_up(self.lost_requests, operation):
-                raise ConnectionAbortedError
-            if self.refusals.get(operation):
-                raise self.refusals[operation].pop(0)
-            model = self._models[service]
-            self._check(model, operation, body, "input")
-            answer = getattr(self, f"_{_snake(operation)}")(body)
-            self._check(model, operation, answer, "output")
-            if self._uses_up(self.lost_answers, operation):
-                raise ConnectionAbortedError
-            return answer
-
-    @staticmethod
-    def _uses_up(counter: Counter[str], operation: str) -> bool:
-        if counter[operation] <= 0:
-            return False
-        counter[operation] -= 1
-        return True
+    def error(self, refusal: Refusal) -> tuple[Any, dict[str, str]]:
+        return {"__type": refusal.code, "message": refusal.message}, {"x-amzn-ErrorType": refusal.code}
 
     def _check(self, model: ServiceModel, operation: str, value: Any, side: str) -> None:
         described = model.operation_model(operation)
@@ -342,85 +211,6 @@ class AwsStandIn:
 
     def _named(self, name: str, service: str) -> list[StandInJob]:
         return [job for job in self.jobs if job.name == name and job.service == service]
-
-    def _submit(
-        self,
-        name: str,
-        identity: str,
-        service: str,
-        command: list[str],
-        environment: Mapping[str, str],
-        request: Mapping[str, Any],
-    ) -> None:
-        fate = self.fates.pop(0) if self.fates else Fate()
-        job = StandInJob(name, identity, service, command, environment, request, fate, time.time())
-        self.jobs.append(job)
-        if fate.no_capacity:
-            job.state, job.ending = ENDED, "capacity"
-        elif not fate.waits:
-            self._start(job)
-
-    def _look(self, job: StandInJob) -> None:
-        """Somebody looks at a job: one that waits comes nearer to its start."""
-        if job.state == "waiting":
-            job.fate.waits -= 1
-            if job.fate.waits <= 0:
-                self._start(job)
-
-    def _start(self, job: StandInJob) -> None:
-        python, *arguments = job.command
-        assert python == "python", "the image has no other interpreter"
-        job.state, job.started, job.ending = RUNNING, job.started + 1, None
-        job.process = subprocess.Popen(
-            [sys.executable, *arguments],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **self.environment, **job.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        threading.Thread(target=self._follow, args=(job, job.process), daemon=True).start()
-
-    def _follow(self, job: StandInJob, process: "subprocess.Popen[str]") -> None:
-        """Read a job's output to its end."""
-        assert process.stdout is not None
-        for line in process.stdout:
-            job.lines.append(line.rstrip("\n"))
-            if job.fate.interrupt_at and job.fate.interrupt_at in line and job.started == 1:
-                self._end(job, "host" if job.fate.host_fails else "spot", "")
-        code = process.wait()
-        with self._lock:
-            job.exit_code = 128 - code if code < 0 else code
-            if job.ending == "spot" and job.fate.restarts:
-                job.state, job.fate.waits = "waiting", 2
-            else:
-                job.state = ENDED
-
-    def _end(self, job: StandInJob, how: str, reason: str) -> None:
-        """SIGTERM, SIGKILL after the grace; the job ends when its process has."""
-        with self._lock:
-            if job.ending is not None:
-                return
-            job.ending, job.reason = how, reason
-            if job.state == "waiting":
-                job.state = ENDED
-                return
-        if job.process is not None:
-            _signal(job.process, signal.SIGKILL if how == "host" else signal.SIGTERM)
-            killing = threading.Timer(self.grace_seconds, _signal, (job.process, signal.SIGKILL))
-            killing.daemon = True
-            killing.start()
-
-
-def _signal(process: "subprocess.Popen[str]", number: int) -> None:
-    """SIGTERM goes to a container's first process, SIGKILL to all of them."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            if number == signal.SIGKILL:
-                os.killpg(process.pid, number)
-            else:
-                process.send_signal(number)
 
 
 def _sagemaker_status(job: StandInJob) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
 import boto3
 import pytest
@@ -18,7 +19,10 @@ from resources.model_servers.lease import ServerFiles, live_server
 
 from .aws_stand_in import AwsStandIn
 from .fake_endpoint import FakeEndpoint
+from .kubernetes_stand_in import KubernetesStandIn
 from .s3_proxy import S3Proxy
+
+S3_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION")
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile("ours", deadline=None)
@@ -158,13 +162,29 @@ def s3_proxy(s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 @pytest.fixture
+def kubernetes_stand_in(
+    s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[KubernetesStandIn]:
+    """A Kubernetes API server on loopback, whose pods are processes that reach the S3 server alone.
+
+    A test fails if it made a request that the official client's models do not allow.
+    """
+    stand_in = KubernetesStandIn({name: os.environ[name] for name in S3_VARIABLES}, grace_seconds=5)
+    stand_in.write_kubeconfig(tmp_path / "kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    yield stand_in
+    stand_in.stop()
+    assert stand_in.faults == []
+
+
+@pytest.fixture
 def aws_stand_in(s3_server: str, s3_root: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsStandIn]:
     """SageMaker, AWS Batch and CloudWatch Logs on loopback, whose jobs are processes that reach the S3 server alone.
 
     A test fails if it made a request that AWS's own models do not allow.
     """
-    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_DEFAULT_REGION")
-    stand_in = AwsStandIn({name: os.environ[name] for name in names}, grace_seconds=5)
+    stand_in = AwsStandIn({name: os.environ[name] for name in S3_VARIABLES}, grace_seconds=5)
     for name, value in stand_in.endpoints.items():
         monkeypatch.setenv(name, value)
     yield stand_in

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from resources.lake.store import Store, aws_certificates, aws_region
+from resources.lake.store import aws_certificates, aws_region
 from resources.training_jobs.backend import BackendError, BackendUnreachable
 
 if TYPE_CHECKING:
@@ -89,16 +89,3 @@ def explained(call: str) -> AbstractContextManager[None]:
     from resources import aws_errors
 
     return aws_errors.explained(call, BackendError, BackendUnreachable, CORRECT)
-
-
-def require_s3(store: Store, service: str) -> None:
-    """Jobs on other machines reach a lake on S3 only.
-
-    Raises:
-        BackendError: the lake is on this machine's disk.
-    """
-    if not store.root.startswith("s3://"):
-        raise BackendError(
-            f"jobs on {service} cannot read the lake at {store.root}: set MASTER_LAKE_ROOT to s3://bucket/prefix, or "
-            "use the trainer configuration `local`"
-        )

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from resources.lake.store import Store
+
 # An image by its content: a tag may move, and checkpoints record the image that made them.
 WITH_DIGEST = r"^[^\s@]+@sha256:[0-9a-f]{64}$"
 TORCHRUN = ("-m", "torch.distributed.run")
@@ -125,3 +127,16 @@ class Backend(Protocol):
     def link(self, name: str) -> str | None:
         """The job's log or its page in a console; None where there is none."""
         ...
+
+
+def require_s3(store: Store, service: str) -> None:
+    """Jobs on other machines reach a lake on S3 only.
+
+    Raises:
+        BackendError: the lake is on this machine's disk.
+    """
+    if not store.root.startswith("s3://"):
+        raise BackendError(
+            f"jobs on {service} cannot read the lake at {store.root}: set MASTER_LAKE_ROOT to s3://bucket/prefix, or "
+            "use the trainer configuration `local`"
+        )

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from resources.configuration import Configuration
 from resources.lake.store import Store
-from resources.training_jobs.aws import AwsBackend, explained, open_client, require_s3
+from resources.training_jobs.aws import AwsBackend, explained, open_client
 from resources.training_jobs.backend import (
     WITH_DIGEST,
     Backend,
@@ -17,6 +17,7 @@ from resources.training_jobs.backend import (
     BackendUnreachable,
     JobState,
     JobStatus,
+    require_s3,
 )
 from resources.training_jobs.job import EXIT_INTERRUPTED, EXIT_ORPHANED
 

@@ -12,6 +12,7 @@ from resources.lake.store import Store
 from resources.plugins import ConfigurationGroup
 from resources.training_jobs.backend import Backend
 from resources.training_jobs.batch import BatchConfiguration
+from resources.training_jobs.kubernetes import KubernetesConfiguration
 from resources.training_jobs.local import LocalConfiguration
 from resources.training_jobs.sagemaker import SageMakerConfiguration
 
@@ -33,11 +34,11 @@ TRAINING_BACKENDS = ConfigurationGroup[BackendConfiguration](
     name="master_dagster.training_backends",
     summary="A further `kind` of backend for training jobs, in the trainer's file.",
     contract=BackendConfiguration,
-    taken=frozenset({"local", "sagemaker", "batch"}),
+    taken=frozenset({"local", "sagemaker", "batch", "kubernetes"}),
 )
 # A new backend of this project is one module beside this one, one entry here and one above.
 AnyBackend = Annotated[
-    LocalConfiguration | SageMakerConfiguration | BatchConfiguration,
+    LocalConfiguration | SageMakerConfiguration | BatchConfiguration | KubernetesConfiguration,
     Field(discriminator="kind"),
     TRAINING_BACKENDS.validator,
 ]

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from resources.configuration import Configuration
 from resources.lake.store import Store
-from resources.training_jobs.aws import NO_LOG, AwsBackend, require_s3
-from resources.training_jobs.backend import WITH_DIGEST, Backend, BackendJob, JobState, JobStatus
+from resources.training_jobs.aws import NO_LOG, AwsBackend
+from resources.training_jobs.backend import WITH_DIGEST, Backend, BackendJob, JobState, JobStatus, require_s3
 from resources.training_jobs.job import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dagster import DagsterInstance
 
 from resources.lake.opening import open_store
 from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn
+from tests.kubernetes_stand_in import KUBERNETES, KubernetesStandIn
 from tests.resources.training_jobs.launching import REPOSITORY, Jobs, Runs, World
 
 
@@ -41,7 +42,13 @@ def batch(aws_stand_in: AwsStandIn, s3_root: str) -> World:
     return World(open_store(s3_root), BATCH, aws_stand_in.running)
 
 
-@pytest.fixture(params=["local", "sagemaker", "batch"])
+@pytest.fixture
+def kubernetes(kubernetes_stand_in: KubernetesStandIn, s3_root: str) -> World:
+    """The stand-in of a cluster, with the lake on S3."""
+    return World(open_store(s3_root), KUBERNETES, kubernetes_stand_in.running)
+
+
+@pytest.fixture(params=["local", "sagemaker", "batch", "kubernetes"])
 def world(request: pytest.FixtureRequest) -> World:
     """Each backend in turn."""
     found: World = request.getfixturevalue(request.param)

@@ -14,8 +14,9 @@ from resources.training_jobs.aws import explained, open_client
 from resources.training_jobs.backend import BackendError, BackendJob, BackendUnreachable, JobState
 from resources.training_jobs.batch import BatchBackend, BatchConfiguration
 from resources.training_jobs.sagemaker import SageMakerBackend, SageMakerConfiguration
-from tests.aws_stand_in import IMAGE, ROLE, AwsStandIn, Fate, Refusal
+from tests.aws_stand_in import IMAGE, ROLE, AwsStandIn
 from tests.resources.training_jobs.launching import Clock, Runs, World, job
+from tests.stand_in_jobs import Fate, Refusal
 from tests.waiting import until
 
 SUBMISSION = {"sagemaker": "CreateTrainingJob", "batch": "SubmitJob"}

@@ -72,7 +72,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, changed:
 
 
 def test_an_unknown_place_is_refused_with_those_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="there is no kind 'moon'; kinds: batch, local, sagemaker"):
+    with pytest.raises(ConfigurationError, match="there is no kind 'moon'; kinds: batch, kubernetes, local, sagemaker"):
         load(tmp_path, {"backend": {"kind": "moon"}})
 
 

@@ -10,7 +10,8 @@ from assets.training_programs.recipe import BaseModel
 from assets.training_programs.specification import Specification
 from resources.training_jobs.configuration import TrainerConfiguration
 from resources.training_jobs.launcher import open_job_launcher
-from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn, Fate
+from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn
+from tests.stand_in_jobs import Fate
 from tests.trainer_work import PROJECT, Workplace, sums
 
 ROWS, VALIDATION = sums(0, 24), sums(100, 2)  # twelve steps: time to be interrupted in
