@@ -1,6 +1,6 @@
 """Fine-tune what a specification in the lake asks for: `python -m assets.training_programs.fine_tuning`.
 
-On several GPUs of one node: `torchrun --nproc_per_node N -m assets.training_programs.fine_tuning`.
+On several GPUs, on each node: `torchrun --nproc_per_node N -m assets.training_programs.fine_tuning`.
 """
 
 import time

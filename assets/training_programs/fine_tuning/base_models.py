@@ -1,6 +1,6 @@
 """Where base models come from: the hub, a folder of this machine or of S3, or the embedded GGUF file.
 
-Rank 0 fetches; what it gets is a folder of this machine that every process loads from.
+The first process of each node fetches; what it gets is a folder that every process of the node loads from.
 """
 
 import hashlib

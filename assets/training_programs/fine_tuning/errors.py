@@ -23,6 +23,14 @@ class ServiceUnreachable(TrainingProgramError):
     retryable = True
 
 
+class NodeFailed(TrainingProgramError):
+    """One of several nodes could not prepare the job, or not as the others did; every process ends with this error."""
+
+    def __init__(self, message: str, code: int, retryable: bool) -> None:
+        super().__init__(message)
+        self.exit, self.retryable = code, retryable
+
+
 class StopRequested(TrainingProgramError):
     """The program was asked to end before it was done."""
 

@@ -3,33 +3,22 @@
 import json
 import platform
 import shutil
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from assets.training_programs.fine_tuning import saving
-from assets.training_programs.fine_tuning.base_models import Weights, fetch, load_tokenizer
+from assets.training_programs.fine_tuning.base_models import fetch, load_tokenizer
 from assets.training_programs.fine_tuning.card import card
 from assets.training_programs.fine_tuning.data import Tokenized, read_rows, tokenize
 from assets.training_programs.fine_tuning.errors import Stop, TrainingProgramError
 from assets.training_programs.fine_tuning.heartbeat import Heartbeat
+from assets.training_programs.fine_tuning.nodes import Prepared, prepare_every_node
 from assets.training_programs.fine_tuning.pipes import Reporter
 from assets.training_programs.fine_tuning.task import Task, read_specification, run_task
 from assets.training_programs.fine_tuning.templates import set_chat_template
 from assets.training_programs.specification import FORMAT, HOME, Specification
 from resources.lake.published_folders import MANIFEST, publish, write_json
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What the first process brings to this machine for all processes."""
-
-    specification: dict[str, Any]
-    weights: Weights
-    scratch: str
-    resume: str | None
-    data: dict[str, Any]  # counts, see `_counts`
 
 
 def run(task: Task) -> int:
@@ -44,14 +33,11 @@ def _tune(task: Task, stop: Stop, reporter: Reporter, heartbeat: Heartbeat | Non
         TrainingProgramError: the job cannot be done, or was asked to end.
     """
     from accelerate import PartialState  # type: ignore[import-untyped]
-    from accelerate.utils import broadcast_object_list  # type: ignore[import-untyped]
     from torch.cuda import is_available
 
     _quiet()
     PartialState(cpu=not is_available())
-    prepared = prepare(task, scratch, stop, reporter) if task.first else None
-    if task.processes > 1:
-        (prepared,) = broadcast_object_list([prepared])
+    prepared = prepare_every_node(task, lambda: prepare(task, scratch, stop, reporter))
     if prepared is not None:
         _train(task, prepared, stop, reporter, heartbeat)
 
@@ -151,6 +137,7 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
             f"the base model has untrained embeddings of {', '.join(untrained)}: it may not end its turns; "
             "use an instruct model or another template"
         )
+    training.agree_to_stop(stop)
     stop.look()
     if heartbeat:
         heartbeat.state = "training"

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,6 +51,7 @@ class Task:
     rank: int
     processes: int
     started: float  # time.monotonic()
+    local_rank: int = 0  # on its node
 
     @property
     def attempt_folder(self) -> str:
@@ -59,7 +60,7 @@ class Task:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that talks to the lake."""
+        """Whether this process is the one that writes to the lake."""
         return self.rank == 0
 
 
@@ -85,37 +86,45 @@ def run_task(task: Task, program: Callable[[Task, Stop, Reporter, Heartbeat | No
             scratch = stack.enter_context(scratch_folder("trainer"))
             program(task, stop, reporter, heartbeat, scratch)
         except Exception as error:
-            code, message, retryable = explain(error)
-            if code == CRASHED and not isinstance(error, TrainingProgramError | StoreError):
+            failure = explain(error)
+            if failure.exit == CRASHED and not isinstance(error, TrainingProgramError | StoreError):
                 traceback.print_exc()
-            reporter.complain(message)
-            _leave_failure(task, code, message, retryable)
-            return code
+            reporter.complain(failure.message)
+            _leave_failure(task, failure)
+            return failure.exit
         return DONE
 
 
-def explain(error: Exception) -> tuple[int, str, bool]:
-    """Exit code, message, and whether another attempt may succeed."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a program ends without a result: the content of failure.json."""
+
+    exit: int
+    message: str
+    retryable: bool  # whether another attempt may succeed
+
+
+def explain(error: Exception) -> Failure:
+    """The failure that an error is."""
     if isinstance(error, TrainingProgramError):
-        return error.exit, str(error), error.retryable
+        return Failure(error.exit, str(error), error.retryable)
     if type(error).__name__ == "OutOfMemoryError":
-        return (
+        return Failure(
             TrainingProgramError.exit,
             f"out of memory: lower the recipe's batch_size (effective_batch stays) or max_tokens, or turn "
             f"gradient_checkpointing on ({str(error).splitlines()[0]})",
             False,
         )
     if isinstance(error, StoreError):
-        return CRASHED, str(error), True
+        return Failure(CRASHED, str(error), True)
     lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
-    return CRASHED, "\n".join(lines), saving.is_unreachable(error)
+    return Failure(CRASHED, "\n".join(lines), saving.is_unreachable(error))
 
 
-def _leave_failure(task: Task, code: int, message: str, retryable: bool) -> None:
+def _leave_failure(task: Task, failure: Failure) -> None:
     """Write failure.json. The first process that fails says why; the others fail because of it."""
-    content = {"exit": code, "message": message, "retryable": retryable}
     try:
-        task.store.put_if_absent(f"{task.attempt_folder}/{FAILURE}", json_bytes(content))
+        task.store.put_if_absent(f"{task.attempt_folder}/{FAILURE}", json_bytes(asdict(failure)))
     except Exception as error:
         sys.stderr.write(f"trainer: failure.json cannot be written: {error}\n")
 
@@ -187,4 +196,5 @@ def task_of(root: str, folder: str, attempt: int, started: float) -> Task:
         rank=int(os.environ.get("RANK", "0")),
         processes=int(os.environ.get("WORLD_SIZE", "1")),
         started=started,
+        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
     )

@@ -12,6 +12,8 @@ import peft
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from accelerate import PartialState  # type: ignore[import-untyped]
+from accelerate.utils import gather_object  # type: ignore[import-untyped]
 from datasets import Dataset
 from safetensors.torch import load_file
 from transformers import (
@@ -102,17 +104,34 @@ class CheckpointCallback(TrainerCallback):
         self._store, self._folder, self._weights, self._reporter = store, folder, weights, reporter
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()  # every process writes its random state
+        checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+        if args.world_size > 1:
+            gather_random_states(checkpoint, args.process_index)
         if self._store is None:
             return
-        checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         try:
             saving.save(self._store, self._folder, self._weights, checkpoint)
         except Exception as error:
             if not saving.is_unreachable(error):
                 raise
             self._reporter.say(f"{checkpoint.name} was not saved in the lake: {error}")
+
+
+def gather_random_states(checkpoint: Path, rank: int) -> None:
+    """Copy the random states, which each process writes to its own node, to the first process's."""
+    file = checkpoint / f"rng_state_{rank}.pth"
+    for name, content in gather_object([(file.name, file.read_bytes())]):
+        if rank == 0 and name != file.name:
+            (checkpoint / name).write_bytes(content)
+
+
+def agree_to_stop(stop: Stop) -> None:
+    """Ask every process to end where any was asked, so that they all end at the same point."""
+    if torch.distributed.is_initialized():
+        code = torch.tensor(stop.code, device=PartialState().device)
+        torch.distributed.all_reduce(code, torch.distributed.ReduceOp.MAX)
+        if int(code):
+            stop.ask(int(code), "another process was asked to end")
 
 
 class StopCallback(TrainerCallback):
@@ -122,18 +141,10 @@ class StopCallback(TrainerCallback):
         self._stop = stop
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._agree(args.device)
+        agree_to_stop(self._stop)
         if self._stop.asked:
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False
-
-    def _agree(self, device: torch.device) -> None:
-        """All processes end after the same step, whichever was asked."""
-        if torch.distributed.is_initialized():
-            code = torch.tensor(self._stop.code, device=device)
-            torch.distributed.all_reduce(code, torch.distributed.ReduceOp.MAX)
-            if int(code):
-                self._stop.ask(int(code), "another process was asked to end")
 
 
 def make_base(weights: Weights, recipe: Recipe, precision: Precision) -> Any:

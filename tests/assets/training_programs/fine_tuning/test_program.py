@@ -273,24 +273,6 @@ def test_the_program_needs_nothing_of_dagster_but_pipes() -> None:
     subprocess.run([sys.executable, "-c", blocked], cwd=PROJECT, check=True)
 
 
-def test_two_processes_train_the_same_effective_batch(workplace: Workplace) -> None:
-    specification = workplace.ask(sums(0, 16), sums(20, 3), processes=2, batch_size=1)
-
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*command, "-m", "assets.training_programs.fine_tuning"],
-        env=workplace.environment(specification) | {"CUDA_VISIBLE_DEVICES": ""},
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-    )
-
-    assert done.returncode == DONE, done.stderr
-    manifest = workplace.manifest(specification)
-    assert manifest["max_steps"] == 8
-    assert manifest["results"]["processes"] == 2
-
-
 def test_a_missing_argument_is_named() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MASTER_")}
 
