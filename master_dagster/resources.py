@@ -82,7 +82,7 @@ class EmbedderResource(ConfigurableResource[Embedder]):
 
 
 class JobLauncherResource(ConfigurableResource[JobLauncher]):
-    """Runs training jobs on this machine, SageMaker or AWS Batch. They read and write the lake."""
+    """Runs training jobs on this machine, SageMaker, AWS Batch or Kubernetes. They read and write the lake."""
 
     trainer: str
     lake: ResourceDependency[Lake]

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     )
     trainer: str = Field(
         default="local",
-        description="Where models are fine-tuned: `local`, or the path of a YAML file (SageMaker, Batch).",
+        description="Where models are fine-tuned: `local`, or the path of a YAML file (SageMaker, Batch, Kubernetes).",
     )
     benchmarks: str = Field(
         default="demo",

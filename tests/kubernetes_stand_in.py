@@ -1,7 +1,8 @@
 """A stand-in for a Kubernetes API server on loopback that runs the pods of Jobs as real processes.
 
 It speaks the HTTP of the calls that we make, and behaves as API server, Job controller, kubelet and the cluster's names
-do together. Requests and answers must fit the models of the official client. See `tests.stand_in_jobs`.
+do together. The caller has the Role of infra/helm/training.yaml. Requests and answers must fit the official client's
+models. See `tests.stand_in_jobs`.
 """
 
 import json
@@ -18,12 +19,21 @@ from urllib.parse import parse_qsl, urlsplit
 import yaml
 
 from tests.aws_stand_in import IMAGE
-from tests.stand_in_jobs import ENDED, RUNNING, Fate, JobService, Refusal, StandInJob
+from tests.stand_in_jobs import ENDED, REPOSITORY, RUNNING, Fate, JobService, Refusal, StandInJob
 
-NAMESPACE, SERVICE = "training", "training"
+MANIFESTS = list(yaml.safe_load_all((REPOSITORY / "infra" / "helm" / "training.yaml").read_text(encoding="utf-8")))
+NAMESPACE = "training"
 # The backend as a trainer file describes it.
 KUBERNETES = {"kind": "kubernetes", "namespace": NAMESPACE, "image": IMAGE, "labels": {"project": "master"}}
 PATH = re.compile(r"/api(s/batch)?/v1/namespaces/([^/]+)/(jobs|pods|events)(?:/([^/]+))?(/log)?")
+PERMISSIONS = {  # by operation: verb and resource of a Role
+    "create jobs": "create jobs",
+    "read jobs": "get jobs",
+    "delete jobs": "delete jobs",
+    "list pods": "list pods",
+    "list events": "list events",
+    "read log": "get pods/log",
+}
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -77,6 +87,10 @@ class KubernetesStandIn(JobService):
     def carry_out(self, operation: str, body: Mapping[str, Any]) -> Any:
         if body["namespace"] != NAMESPACE:
             raise Refusal("NotFound", f'namespaces "{body["namespace"]}" not found', 404)
+        verb, resource = PERMISSIONS[operation].split(" ")
+        if PERMISSIONS[operation] not in permitted():
+            message = f'User "me" cannot {verb} resource "{resource}" in the namespace "{NAMESPACE}"'
+            raise Refusal("Forbidden", message, 403)
         answer = getattr(self, f"_{operation.replace(' ', '_')}")(body)
         models = {"read jobs": "V1Job", "list pods": "V1PodList", "list events": "CoreV1EventList"}
         if model := models.get(operation):
@@ -247,6 +261,12 @@ class KubernetesStandIn(JobService):
             "spec": job.body["spec"]["template"]["spec"],
             "status": {"phase": phase, "conditions": [scheduled], "containerStatuses": [status] if placed else []},
         }
+
+
+def permitted() -> set[str]:
+    """What the Role of infra/helm/training.yaml permits, such as `get pods/log`."""
+    [role] = [manifest for manifest in MANIFESTS if manifest["kind"] == "Role"]
+    return {f"{verb} {resource}" for rule in role["rules"] for verb in rule["verbs"] for resource in rule["resources"]}
 
 
 def _failure(pod: StandInJob) -> str:

@@ -10,8 +10,10 @@ import pytest
 from resources.lake.opening import open_store
 from resources.training_jobs import kubernetes_client
 from resources.training_jobs.backend import BackendError, BackendJob, BackendUnreachable, JobState
+from resources.training_jobs.configuration import CONFIGURATIONS, load_trainer_configuration
+from resources.training_jobs.kubernetes import KubernetesConfiguration
 from resources.training_jobs.kubernetes_status import read_status
-from tests.kubernetes_stand_in import KubernetesStandIn
+from tests.kubernetes_stand_in import MANIFESTS, PERMISSIONS, KubernetesStandIn, permitted
 from tests.resources.training_jobs.launching import Clock, Runs, World, job
 from tests.stand_in_jobs import Fate, Refusal
 from tests.waiting import until
@@ -205,6 +207,27 @@ def test_the_processes_of_two_nodes_meet_at_the_first(
         "--master-addr=a-1-0.training", "--master-port=29500", "-m", "program",
     ]  # fmt: skip
     assert "--node-rank=1" in kubernetes_stand_in.jobs[1].command
+
+
+def test_the_role_permits_what_is_called_and_nothing_else() -> None:
+    assert permitted() == set(PERMISSIONS.values())
+
+
+def test_the_manifest_fits_the_jobs(kubernetes: World, kubernetes_stand_in: KubernetesStandIn) -> None:
+    """Names and labels of infra/helm/training.yaml are those of the Jobs and of the example."""
+    example = load_trainer_configuration(str(CONFIGURATIONS / "examples" / "kubernetes.yaml")).backend
+    assert isinstance(example, KubernetesConfiguration)
+    kubernetes.backend.submit(BackendJob("a-1", ("-c", "pass"), nodes=2))
+    [body] = kubernetes_stand_in.made("create jobs")
+    labels = body["body"]["spec"]["template"]["metadata"]["labels"]
+    by_kind = {manifest["kind"]: manifest for manifest in MANIFESTS}
+    policy = by_kind["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"]
+    assert by_kind["Service"]["spec"]["selector"].items() <= labels.items()
+    assert policy.items() <= labels.items()
+    assert by_kind["Service"]["metadata"]["name"] == example.service
+    assert by_kind["ServiceAccount"]["metadata"]["name"] == example.service_account
+    assert {manifest["metadata"].get("namespace", example.namespace) for manifest in MANIFESTS} == {example.namespace}
+    assert policy == by_kind["NetworkPolicy"]["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"]
 
 
 def test_more_processes_than_gpus_are_refused(kubernetes: World) -> None:
