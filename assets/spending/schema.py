@@ -14,11 +14,13 @@ SPENDING = Table(
         {
             "day": text("Day of the calls in UTC, `2026-01-31`; of accepted dialogues, the day of their scores."),
             "run": text("Run that paid; empty where it is unknown, and for model servers, which runs share."),
-            "stage": text("Table for which models were asked, such as `scenario_dialogues`; or `model_servers`."),
+            "stage": text(
+                "Table for which models were asked or trained, such as `scenario_dialogues`; or `model_servers`."
+            ),
             "scenario": text("Scenario of the dialogues; empty for other stages."),
             "source": text("Source of the seeds; empty for other stages."),
-            "role": text("Role of the profile, or `model_server`; empty where it is unknown."),
-            "model": text("Its model; empty where it is unknown."),
+            "role": text("Role of the profile, `model_server` or `training`; empty where it is unknown."),
+            "model": text("Its model, or the base model that is trained; empty where it is unknown."),
             "mode": one_of(["live", "batch"], "Whether the provider answered at once or in a batch."),
             "calls": count("Completions."),
             "wasted": count("Answers that were paid for and could not be used, as they came."),

@@ -1,13 +1,13 @@
 """What was paid, by day, run, stage, scenario, source, role, model and mode, from what the lake has.
 
-The record of what engines paid (`resources.chat.spending_log`) is exact, also for answers that were discarded since. A
-partition whose footer names more tokens than that record was made by an earlier version, or by a run that was killed:
-the rest is added with an unknown run, role and model.
+The records of what engines paid (`resources.chat.spending_log`) are exact, also for answers that were discarded since.
+A partition whose footer names more tokens than they do was made by an earlier version, or by a run that was killed: the
+rest is added with an unknown run, role and model.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,9 +21,10 @@ from assets.framework.usage_metadata import paid
 from assets.judge_calibration.schema import JUDGE_CALIBRATION
 from assets.quality.schema import SCORED
 from assets.spending.schema import SPENDING
+from assets.spending.training import read_training_hours
 from assets.training_sets.chain_of_thought import JOURNAL_SCOPE
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
-from resources.chat.spending_log import Spent, read_spending
+from resources.chat.spending_log import Spent, in_order, read_records, write_record
 from resources.identity import stable_hash
 from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake, Table
@@ -39,8 +40,12 @@ Row = dict[str, Any]
 
 
 def read_rows(lake: Lake) -> pl.DataFrame:
-    """The rows of `SPENDING`, from the record of what was paid, the footers of `TABLES` and three columns of scores."""
-    recorded = read_spending(lake.store)
+    """The rows of `SPENDING`, from the records of what was paid, the attempts of training jobs, the footers of `TABLES`
+    and three columns of scores."""
+    return _rows_of(lake, in_order(read_records(lake.store) | read_training_hours(lake)))
+
+
+def _rows_of(lake: Lake, recorded: Sequence[Spent]) -> pl.DataFrame:
     rows = [*map(_recorded_row, recorded), *_unrecorded_rows(lake, recorded), *_accepted_rows(lake, recorded)]
     sums = [name for name, dtype in SPENDING.columns.items() if dtype.is_numeric()]
     groups = [name for name in SPENDING.columns if name not in sums]
@@ -51,10 +56,16 @@ def read_rows(lake: Lake) -> pl.DataFrame:
 def write_spending(lake: Lake) -> pl.DataFrame:
     """Write the days that are new or changed; the rows of all days.
 
+    The hours of training jobs are recorded too, because the folder of a job that failed is deleted some day.
+
     Raises:
         StoreError: the lake cannot be read or written.
     """
-    rows = read_rows(lake)
+    records, trained = read_records(lake.store), read_training_hours(lake)
+    for name in trained:
+        if records.get(name) != trained[name]:
+            write_record(lake.store, name, trained[name])
+    rows = _rows_of(lake, in_order(records | trained))
     written = {record.keys["day"]: record.fingerprint for record in lake.records(SPENDING)}
     days = {str(day): frame for (day,), frame in rows.group_by(["day"], maintain_order=True)}
     for day in sorted(days.keys() | written.keys()):

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
+from pathlib import PurePosixPath
 
 from resources.lake.store import Store
 from resources.model_servers.started.usage import RunningServer
@@ -97,16 +99,22 @@ class SpendingLog:
             if self.unsaved:
                 self.unsaved = False
                 try:
-                    self._write(self._name, list(self._rows.values()))
+                    write_record(self._store, self._name, list(self._rows.values()))
                 except BaseException:
                     self.unsaved = True
                     raise
             for server in list(self._servers.values()):
-                self._write(f"server-{server.id}", server_hours(server, datetime.now(UTC).timestamp()))
+                write_record(self._store, f"server-{server.id}", server_hours(server, datetime.now(UTC).timestamp()))
 
-    def _write(self, name: str, rows: Iterable[Spent]) -> None:
-        content = {"rows": [asdict(row) | {"day": row.day.isoformat()} for row in rows]}
-        self._store.put(f"{FOLDER}/{name}.json", json.dumps(content, ensure_ascii=False).encode())
+
+def write_record(store: Store, name: str, rows: Iterable[Spent]) -> None:
+    """Write a record as a whole, in place of the one of that name.
+
+    Raises:
+        StoreError: the lake cannot be written.
+    """
+    content = {"rows": [asdict(row) | {"day": row.day.isoformat()} for row in rows]}
+    store.put(f"{FOLDER}/{name}.json", json.dumps(content, ensure_ascii=False).encode())
 
 
 def server_hours(server: RunningServer, now: float) -> list[Spent]:
@@ -131,8 +139,17 @@ def hours_by_day(start: float, end: float) -> dict[date, float]:
 
 
 def read_spending(store: Store) -> list[Spent]:
-    """Everything that was paid, by day; within a day, by the last write of its file. Damaged files are left out, with a
-    warning.
+    """Everything that was paid, see `in_order`. Raises StoreError: the lake cannot be read."""
+    return in_order(read_records(store))
+
+
+def in_order(records: Mapping[str, Iterable[Spent]]) -> list[Spent]:
+    """The rows of all records by day; within a day, in the order of the records."""
+    return sorted(chain.from_iterable(records.values()), key=lambda row: row.day)
+
+
+def read_records(store: Store) -> dict[str, list[Spent]]:
+    """The rows of every record by its name, the last written last. Damaged files are left out, with a warning.
 
     Raises:
         StoreError: the lake cannot be read.
@@ -140,8 +157,9 @@ def read_spending(store: Store) -> list[Spent]:
     paths = [file.path for file in sorted(store.list(FOLDER), key=lambda file: file.modified)]
     with ThreadPoolExecutor(READERS) as readers:
         contents = readers.map(store.get, paths)
-        rows = [row for path, content in zip(paths, contents, strict=True) for row in _rows(store.uri(path), content)]
-    return sorted(rows, key=lambda row: row.day)
+        return {
+            PurePosixPath(path).stem: _rows(store.uri(path), data) for path, data in zip(paths, contents, strict=True)
+        }
 
 
 def _rows(address: str, content: bytes) -> list[Spent]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from resources.lake.published_folders import json_bytes
 from resources.lake.store import Store
 from resources.training_jobs.backend import JobState, JobStatus
 from resources.training_jobs.job import END, FAILURE, HEARTBEAT, LAUNCHED, PARENT, TrainingJob, attempt_folder
+
+READERS = 16  # files that are read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +67,47 @@ class Attempt:
         return self._read(FAILURE)
 
     def _read(self, name: str) -> Mapping[str, Any]:
-        """A small JSON object of the folder; empty where there is none or it cannot be parsed."""
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            content = json.loads(self.store.get(f"{self.folder}/{name}"))
-            if isinstance(content, dict):
-                return content
-        return {}
+        return _read_object(self.store, f"{self.folder}/{name}")
 
 
-def open_attempt(store: Store, job: TrainingJob, backend: str, run_id: str, now: float) -> Attempt:
+@dataclass(frozen=True, slots=True)
+class AttemptTime:
+    """When the machines of an attempt worked, in seconds since 1970."""
+
+    name: str  # of the job on its backend
+    folder: str  # of the job
+    run_id: str  # that launched it
+    start: float  # of its program
+    end: float  # its last sign of life
+    usd_per_hour: float | None  # price of its machines
+
+
+def read_attempt_times(store: Store, home: str) -> list[AttemptTime]:
+    """When the attempts of all jobs below the folder `home` ran, without those that never gave a sign of life.
+
+    Raises:
+        StoreError: the lake cannot be read.
+    """
+
+    def read(folder: str) -> AttemptTime | None:
+        launched = _read_object(store, f"{folder}/{LAUNCHED}")
+        heartbeat = _read_object(store, f"{folder}/{HEARTBEAT}")
+        start, end = _seconds(launched.get("time", "")), _seconds(heartbeat.get("time", ""))
+        if "seconds" in heartbeat:  # programs of earlier versions do not report it
+            start = end - heartbeat["seconds"]
+        if not 0 < start < end:
+            return None
+        job = folder.rsplit("/", 2)[0]
+        return AttemptTime(launched["job"], job, launched["run_id"], start, end, launched.get("usd_per_hour"))
+
+    folders = [file.path.removesuffix(f"/{HEARTBEAT}") for file in store.list(home) if file.path.endswith(HEARTBEAT)]
+    with ThreadPoolExecutor(READERS) as readers:
+        return [found for found in readers.map(read, folders) if found]
+
+
+def open_attempt(
+    store: Store, job: TrainingJob, backend: str, run_id: str, now: float, usd_per_hour: float | None = None
+) -> Attempt:
     """The first attempt without a recorded end. Where no run has launched it, this run does: see `Attempt.launched`.
 
     Args:
@@ -81,17 +116,34 @@ def open_attempt(store: Store, job: TrainingJob, backend: str, run_id: str, now:
         backend: name of the backend of this run.
         run_id: this run.
         now: seconds since 1970.
+        usd_per_hour: price of its machines, for the record of what was paid.
     """
     number = 1
     while store.exists(f"{attempt_folder(job.folder, number)}/{END}"):
         number += 1
     path = f"{attempt_folder(job.folder, number)}/{LAUNCHED}"
     name = job.attempt_name(store.root, number)
-    content = {"job": name, "backend": backend, "run_id": run_id, "time": _timestamp(now), "attempt": number}
+    content = {
+        "job": name,
+        "backend": backend,
+        "run_id": run_id,
+        "time": _timestamp(now),
+        "attempt": number,
+        "usd_per_hour": usd_per_hour,
+    }
     store.put_if_absent(path, json_bytes(content))
     launched = json.loads(store.get(path))
     parent = Parent(launched["run_id"], _seconds(launched["time"]))
     return Attempt(store, attempt_folder(job.folder, number), launched["job"], launched["backend"], parent)
+
+
+def _read_object(store: Store, path: str) -> Mapping[str, Any]:
+    """A small JSON object; empty where there is none or it cannot be parsed."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        content = json.loads(store.get(path))
+        if isinstance(content, dict):
+            return content
+    return {}
 
 
 def _timestamp(seconds: float) -> str:

@@ -70,7 +70,9 @@ class TrainerConfiguration(Configuration):
 
     backend: AnyBackend = Field(default=LocalConfiguration(), description="Where jobs run.")
     timeouts: Timeouts = Field(default=Timeouts(), description="How jobs are watched.")
-    usd_per_hour: float | None = Field(default=None, gt=0, description="Price of the machine, for the cost shown.")
+    usd_per_hour: float | None = Field(
+        default=None, gt=0, description="Price of the machines of one job together, for `spending` and the cost shown."
+    )
 
     @model_validator(mode="before")
     @classmethod

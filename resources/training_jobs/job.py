@@ -1,10 +1,10 @@
 """A training job, and the names of the files in its folder of the lake.
 
 <folder>/specification.json            the input; the first run that asks for the job writes it (If-None-Match)
-<folder>/attempts/0001/launched.json   which run launched the attempt, when, on which backend (If-None-Match)
+<folder>/attempts/0001/launched.json   which run launched the attempt, when, where, at what price (If-None-Match)
 <folder>/attempts/0001/context.json    Dagster Pipes, from the run to the job
 <folder>/attempts/0001/messages/1.json Dagster Pipes, from the job to the run, in numbered files
-<folder>/attempts/0001/heartbeat.json  the job is alive: time, step (every HEARTBEAT_SECONDS)
+<folder>/attempts/0001/heartbeat.json  the job is alive: time, step, seconds that it ran (every HEARTBEAT_SECONDS)
 <folder>/attempts/0001/parent.json     the run that waits for it is alive: time, run id (every HEARTBEAT_SECONDS)
 <folder>/attempts/0001/failure.json    why the job failed, written by the job: exit, message, retryable
 <folder>/attempts/0001/end.json        how the attempt ended, written by a run: state, reason

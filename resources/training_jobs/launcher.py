@@ -127,7 +127,8 @@ class JobLauncher:
 
     def _follower(self, context: "AssetExecutionContext", job: TrainingJob) -> Follower:
         """A follower of the open attempt."""
-        attempt = open_attempt(self.store, job, self.backend.name, context.run.run_id, self._clock())
+        price = self.configuration.usd_per_hour
+        attempt = open_attempt(self.store, job, self.backend.name, context.run.run_id, self._clock(), price)
         return Follower(
             context, job, attempt, self.backend, self.configuration.timeouts, clock=self._clock, sleep=self._sleep
         )

@@ -1,5 +1,6 @@
 """Heartbeats of the program, and the check that a run still waits for it."""
 
+import json
 import os
 import sys
 import threading
@@ -47,7 +48,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         # The parent's clock may be another machine's: what counts is when its file changed, by our own clock.
         self._parent: bytes | None = None
-        self._heard_at = self._clock()
+        self._heard_at = self._begun = self._clock()
+        self._earlier: float | None = None  # seconds that the attempt ran before its backend started it again
 
     def __enter__(self) -> "Heartbeat":
         self._thread.start()
@@ -71,9 +73,18 @@ class Heartbeat:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         content = {"time": now, "step": self.step, "state": self.state, "pid": os.getpid()}
         try:
+            if self._earlier is None:
+                self._earlier = self._seconds_of_earlier_starts()
+            content["seconds"] = round(self._earlier + self._clock() - self._begun, 3)
             self._store.put(f"{self._attempt}/{HEARTBEAT}", json_bytes(content))
         except Exception as error:  # the lake may be unreachable for a while; the next heartbeat tries again
             sys.stderr.write(f"heartbeat: {error}\n")
+
+    def _seconds_of_earlier_starts(self) -> float:
+        try:
+            return float(json.loads(self._store.get(f"{self._attempt}/{HEARTBEAT}"))["seconds"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return 0.0
 
     def check_parent(self) -> None:
         """Ask the program to end when its parent was silent for too long; end the process when it does not."""

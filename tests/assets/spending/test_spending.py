@@ -102,6 +102,49 @@ def test_the_hours_of_servers_are_shown_apart_from_the_price_of_a_dialogue(tiny:
     assert ("models without a price" in shown) == (price == 0.0)
 
 
+def attempt(tiny: TinyLake, folder: str, name: str, **heartbeat: Any) -> None:
+    """Write what an attempt of a training job leaves that was launched at ten to midnight."""
+    launched = {"job": name, "run_id": "night", "time": "2026-01-31T23:50:00+00:00", "usd_per_hour": 2.0}
+    for file, content in (("launched", launched), ("heartbeat", heartbeat)):
+        tiny.lake.store.put(f"{folder}/attempts/0001/{file}.json", json.dumps(content).encode())
+
+
+CHECKPOINT = "checkpoints/smollm/boost_qa/0123"
+
+
+@pytest.mark.parametrize(
+    ("folder", "heartbeat", "expected"),
+    [
+        (
+            CHECKPOINT,
+            {"time": "2026-02-01T02:00:00+00:00", "seconds": 3 * 3600},
+            [("2026-01-31", "checkpoints", "smollm", 1.0, 2.0), ("2026-02-01", "checkpoints", "smollm", 2.0, 4.0)],
+        ),
+        (
+            "training_sets/tagcos/features-0123",
+            {"time": "2026-02-01T01:00:00+00:00", "seconds": 1800},
+            [("2026-02-01", "gradient_features", "", 0.5, 1.0)],
+        ),
+        (CHECKPOINT, {"time": "2026-01-31T23:59:00+00:00"}, [("2026-01-31", "checkpoints", "smollm", 0.15, 0.3)]),
+        (CHECKPOINT, {}, []),  # it never started
+    ],
+)
+def test_attempts_of_training_jobs_are_counted_and_stay_known_when_their_folder_is_deleted(
+    tiny: TinyLake, folder: str, heartbeat: dict[str, Any], expected: list[tuple[Any, ...]]
+) -> None:
+    attempt(tiny, folder, "master-smollm-1", **heartbeat)
+    columns = ["day", "stage", "model", "hours", "cost"]
+
+    def trained(rows: pl.DataFrame) -> list[tuple[Any, ...]]:
+        return rows.filter(role="training", run="night").select(columns).rows()
+
+    assert trained(read_rows(tiny.lake)) == expected
+    write_spending(tiny.lake)
+    for file in tiny.lake.store.list(folder):
+        tiny.lake.store.delete(file.path)
+    assert trained(write_spending(tiny.lake)) == expected
+
+
 def test_accepted_dialogues_are_counted_once_and_priced_with_the_rejected_ones(tiny: TinyLake) -> None:
     pay(tiny, {"cached_tokens": 50}, {"scope": "scenario_dialogues/debate|sums-0000"}, {"scope": "judge_calibration/1"})
     rows = read_rows(tiny.lake)

@@ -13,7 +13,7 @@ from dagster import DagsterInstance
 
 from resources.lake.opening import open_store
 from resources.lake.store import Store, StoreError
-from resources.training_jobs.attempts import open_attempt
+from resources.training_jobs.attempts import open_attempt, read_attempt_times
 from resources.training_jobs.backend import Backend, BackendJob, BackendUnreachable, JobState, JobStatus
 from resources.training_jobs.following import LAUNCHER_GONE_SECONDS
 from resources.training_jobs.local import LocalBackend
@@ -73,6 +73,16 @@ def test_an_interrupted_job_resumes_from_its_progress(world: World, runs: Runs) 
     result = runs(world.launcher(), job(behave=[[1, "interrupted"]], attempts=[1]))
     assert result.success, runs.failure(result)
     assert world.progress() == [1, 2, 2]
+
+
+def test_every_attempt_has_a_time_with_the_price_of_the_machines(world: World, runs: Runs) -> None:
+    launching = world.launcher()
+    launching.configuration = launching.configuration.model_copy(update={"usd_per_hour": 2.5})
+    result = runs(launching, job(behave=[[1, "interrupted"]], attempts=[1]))
+    assert result.success, runs.failure(result)
+    times = read_attempt_times(world.store, "checkpoints")
+    assert len({time.name for time in times}) == 2
+    assert {(time.folder, time.run_id, time.usd_per_hour) for time in times} == {(FOLDER, result.run_id, 2.5)}
 
 
 def test_waits_between_attempts_double(local: World, runs: Runs) -> None:

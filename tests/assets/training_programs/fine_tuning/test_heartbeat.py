@@ -65,6 +65,22 @@ def test_a_heartbeat_has_step_and_state_and_the_last_one_says_that_the_program_e
 
 
 @pytest.mark.parametrize(
+    ("before", "seconds"),
+    [(None, 120.0), (b"{}", 120.0), (b"not JSON", 120.0), (b'{"seconds": 1000.0}', 1120.0)],
+    ids=["first start", "earlier version", "damaged", "started again by the backend"],
+)
+def test_a_heartbeat_has_the_seconds_of_all_starts_of_the_attempt(
+    program: Program, before: bytes | None, seconds: float
+) -> None:
+    if before:
+        program.lake.put(f"{ATTEMPT}/heartbeat.json", before)
+    for _ in range(2):
+        program.minutes_later(1)
+        program.heartbeat.beat()
+    assert program.last()["seconds"] == seconds
+
+
+@pytest.mark.parametrize(
     ("minutes", "contents", "orphaned"),
     [
         ([20] * 10, [str(number) for number in range(10)], False),
