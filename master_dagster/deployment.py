@@ -5,10 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from dagster import MultiPartitionsDefinition
+
 from assets.boost_qa.configuration import ReleaseRules, load_release_rules
 from assets.dialogue_plans.configuration import PlanRules, load_plan_rules
 from assets.dialogues.load_scenarios import STANDARD, load_scenarios
 from assets.evaluation.configuration import BENCHMARK_KINDS, Benchmarks, load_benchmarks
+from assets.framework.partitions import tunings
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules, load_quality_rules
@@ -52,6 +55,10 @@ class Deployment:
     def lake(self) -> Lake:
         """The lake of this deployment."""
         return Lake.at(self.settings.lake_root, self.settings.s3)
+
+    def tunings(self) -> MultiPartitionsDefinition:
+        """The partitions of checkpoints and scores: base model × training set."""
+        return tunings((base.name for base in self.training.bases), tuned_variants(self.scenarios))
 
     def check_keys(self) -> None:
         """Check the key of every model that generates or judges dialogues, before the first of them is asked.

@@ -24,7 +24,7 @@ from assets.dialogues import assets as dialogues
 from assets.dialogues import checks as dialogues_checks
 from assets.evaluation import checks as evaluation_checks
 from assets.evaluation.assets import benchmark_asset
-from assets.framework.partitions import dialogue_partitions, sources, tunings
+from assets.framework.partitions import dialogue_partitions, sources
 from assets.hub_publication.assets import hub_assets
 from assets.hub_publication.checks import hub_checks
 from assets.judge_calibration import checks as calibration_checks
@@ -40,8 +40,9 @@ from assets.seeds.assets import seed_assets
 from assets.spending.assets import spending
 from assets.training_sets import assets as training_sets
 from assets.training_sets import checks as training_sets_checks
-from assets.training_sets.ablations import tuned_variants, variants
+from assets.training_sets.ablations import variants
 from master_dagster.automation.batches import batches_sensor
+from master_dagster.automation.checkpoints import checkpoint_sensors
 from master_dagster.automation.releases import release_sensor
 from master_dagster.automation.schedule import nightly_schedule, tonight_asset
 from master_dagster.automation.sensors import (
@@ -65,6 +66,8 @@ from master_dagster.jobs import (
     read_seeds,
     regenerate_rejected,
     release,
+    score_checkpoints,
+    train_checkpoints,
 )
 from master_dagster.maintenance.cleanup import delete_leftovers, delete_released_journals, weekly_cleanup
 from master_dagster.resources import dagster_resources
@@ -77,7 +80,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
     settings = deployment.settings
     dialogue_keys = dialogue_partitions(deployment.scenarios)
     variant_names = variants(deployment.scenarios)
-    tuned = tunings((base.name for base in deployment.training.bases), tuned_variants(deployment.scenarios))
+    tuned = deployment.tunings()
     webhook = settings.alert_webhook.get_secret_value() if settings.alert_webhook else None
     assets = [
         *seed_assets(sources(source_names)),
@@ -124,6 +127,8 @@ def build_definitions(deployment: Deployment) -> Definitions:
             plan_dialogues,
             calibrate_judge,
             comparison_inputs,
+            train_checkpoints,
+            score_checkpoints,
             estimate_cost,
             regenerate_rejected,
             mirror_lake,
@@ -138,6 +143,7 @@ def build_definitions(deployment: Deployment) -> Definitions:
         sensors=[
             sources_sensor(),
             release_sensor(settings.release_after),
+            *checkpoint_sensors(deployment),
             failure_sensor(webhook),
             dead_runs,
             register_shards,

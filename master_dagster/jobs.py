@@ -72,6 +72,16 @@ comparison_inputs = asset_job(
     "chain_of_thought_answers",
     "gradient_features",
 )
+train_checkpoints = asset_job(
+    "train_checkpoints",
+    "Fine-tunes the chosen base models on the chosen training sets, each in a training job.",
+    "checkpoints",
+)
+score_checkpoints = asset_job(
+    "score_checkpoints",
+    "Asks the chosen checkpoints the questions of the benchmarks. Calls models.",
+    "benchmark_scores",
+)
 
 daily_spending = ScheduleDefinition(
     name="daily_spending",

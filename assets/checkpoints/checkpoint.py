@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +10,24 @@ import polars as pl
 from pandera.errors import SchemaErrors
 
 from assets.boost_qa.forms import CONVERSATION, LABELLED, PREFERENCE, VERIFIABLE
+from assets.boost_qa.release import Release
 from assets.checkpoints.schema import METRICS
-from assets.framework.partitions import UNTUNED
+from assets.framework.partitions import TUNED_BY_DEFAULT, UNTUNED
 from assets.framework.publication import Manifest, Publication, PublicationRun, wrong_files
 from assets.training_programs import fine_tuning
 from assets.training_programs.recipe import BaseModel, Method, Recipe, Training
 from assets.training_programs.specification import (
+    BASE_LABELS,
     FORMAT,
     HOME,
+    RECIPE_LABELS,
     DataFile,
     Specification,
     TrainingData,
     specify,
 )
 from assets.training_sets.variants import TRAINING_SETS, TrainingSet
+from resources.configuration import Configuration
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 from resources.training_jobs.job import TrainingJob
@@ -83,16 +87,65 @@ def specification_for(lake: Lake, training: Training, base: BaseModel, variant: 
         CheckpointError: it has too few rows, or its files are not what its manifest says.
     """
     made = TRAINING_SETS.latest(lake, variant)
-    data, recipe = training_data(made), training.recipe_of(base.name, variant)
-    refuse_other_form(data, recipe)
-    refuse_few_rows(data, recipe)
+    specification = _specification_of(made, training, base, image)
     wrong = wrong_files(lake, made.data_folder, [file for split in USED_SPLITS for file in _files_of(made, split)])
     if wrong:
         named = ", ".join(f"{fault['file']} {fault['fault']}" for fault in wrong[:5])
         raise CheckpointError(
-            f"the training set {variant!r} ({data.id}) in {made.data_folder} is damaged: {named}; restore these files"
+            f"the training set {variant!r} ({made.id}) in {made.data_folder} is damaged: {named}; restore these files"
         )
-    return specify(base, variant, recipe, data, image)
+    return specification
+
+
+def planned_specification(
+    lake: Lake, release: Release, training: Training, base: BaseModel, variant: str, image: str
+) -> Specification:
+    """As `specification_for`, of this release alone and without a look at the files.
+
+    Raises:
+        CheckpointError: the release has no training set of the variant, or it has too few rows or rows of another form.
+    """
+    made = TRAINING_SETS.find_latest(lake, variant)
+    if made is None or made.manifest["release"] != release.id:
+        raise CheckpointError(
+            f"release {release.id} has no training set {variant!r}; materialise training_sets, partition {variant!r}: "
+            "the run says where there is nothing to make one of"
+        )
+    return _specification_of(made, training, base, image)
+
+
+def _specification_of(made: TrainingSet, training: Training, base: BaseModel, image: str) -> Specification:
+    data, recipe = training_data(made), training.recipe_of(base.name, made.variant)
+    refuse_other_form(data, recipe)
+    refuse_few_rows(data, recipe)
+    return specify(base, made.variant, recipe, data, image)
+
+
+def default_variants(training: Training) -> tuple[str, ...]:
+    """What base models are tuned on where nothing is named: `TUNED_BY_DEFAULT`, and what the configuration names."""
+    return tuple(dict.fromkeys((*TUNED_BY_DEFAULT, *training.variants)))
+
+
+def what_changed(made: Checkpoint, planned: Specification) -> str:
+    """Why a checkpoint is not the one of a specification: `recipe changed (epochs)`."""
+    manifest, release = made.manifest, planned.data.release
+    if manifest["training_set"]["release"] != release:
+        return f"release {release} is newer"
+    recipe = _changed(Recipe().model_dump(mode="json") | manifest["recipe"], planned.recipe, RECIPE_LABELS)
+    base = _changed(manifest["base"], planned.base, BASE_LABELS)
+    reasons = {
+        "training set changed": manifest["training_set"]["id"] != planned.data.id,
+        f"recipe changed ({', '.join(recipe)})": recipe,
+        f"base model changed ({', '.join(base)})": base,
+        "trainer's image changed": manifest.get("image") != planned.image,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds) or "the training program changed"
+
+
+def _changed(was: Mapping[str, Any], now: Configuration, labels: Collection[str]) -> list[str]:
+    """The keys whose values differ, without `labels`."""
+    values = now.model_dump(mode="json", exclude={*labels})
+    return [name for name, value in values.items() if was.get(name) != value]
 
 
 def training_data(made: TrainingSet) -> TrainingData:
@@ -169,10 +222,13 @@ def training_job_for(specification: Specification) -> TrainingJob:
 
 def publish_untuned(run: PublicationRun[Checkpoint], base: BaseModel) -> Checkpoint:
     """Publish the base model as it is, as a checkpoint without an adapter, so that scores can name one."""
-    description = base.model_dump(mode="json")
-    identity = stable_hash(HOME, FORMAT, UNTUNED, description)[:16]
     with run.temporary_folder() as empty:
-        return run.publish(empty, identity, {"base": description, "variant": UNTUNED})
+        return run.publish(empty, untuned_id(base), {"base": base.model_dump(mode="json"), "variant": UNTUNED})
+
+
+def untuned_id(base: BaseModel) -> str:
+    """The id of the checkpoint that is this base model as it is."""
+    return stable_hash(HOME, FORMAT, UNTUNED, base.model_dump(mode="json"))[:16]
 
 
 def metrics(lake: Lake, checkpoint: Checkpoint) -> pl.DataFrame:

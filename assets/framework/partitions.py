@@ -53,9 +53,7 @@ FREE_VARIANTS = VARIANTS[: VARIANTS.index("random_aug")]
 NOT_TUNED = ("rlvr",)
 """Training sets for other trainers, and so no partitions of `checkpoints`."""
 TUNED_BY_DEFAULT = ("boost_qa", "ori")
-"""Training sets that the commands `train` and `evaluate` take where none is named."""
-TUNED_WHERE_POSSIBLE = ("dpo",)
-"""Those that they take too, where the release and the recipe allow it."""
+"""Training sets on which base models are tuned by default; those that the training configuration names come on top."""
 UNTUNED = "untuned"
 
 shards = DynamicPartitionsDefinition(name=SHARDS)

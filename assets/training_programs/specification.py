@@ -26,6 +26,9 @@ HOME = "checkpoints"
 FORMAT = 1
 # Settings that older jobs do not name: with their default they are no part of an id.
 LATER = ("method", "beta", "desirable_weight", "undesirable_weight", "quantization", "nodes")
+# Keys on which the result does not depend, and which are no part of an id.
+BASE_LABELS = ("name", "context_tokens")
+RECIPE_LABELS = ("save_steps", "evaluate_steps", "minimum_rows")
 
 
 class DataFile(Configuration):
@@ -74,8 +77,8 @@ def specify(base: BaseModel, variant: str, recipe: Recipe, data: TrainingData, i
     """The job that tunes `base` on `data`; the same arguments give the same id, on every machine."""
     defaults = {name for name in LATER if getattr(recipe, name) == Recipe.model_fields[name].default}
     parts: Mapping[str, Any] = {
-        "base": base.model_dump(mode="json", exclude={"name", "context_tokens"}),
-        "recipe": recipe.model_dump(mode="json", exclude={"save_steps", "evaluate_steps", "minimum_rows", *defaults}),
+        "base": base.model_dump(mode="json", exclude={*BASE_LABELS}),
+        "recipe": recipe.model_dump(mode="json", exclude={*RECIPE_LABELS, *defaults}),
         "variant": variant,
         "data": [data.id, data.release],
         "image": image,

@@ -13,13 +13,14 @@ NO_EXPENSE = Expense(0, 0)
 SHOWN_KEYS = 6
 Skipped = Literal["in progress", "later", "failed too often", "over budget"]
 LAUNCH = ".venv/bin/dg launch --assets scenario_dialogues,scored_dialogues --partition '{key}'"
-ADVICE: Mapping[Skipped, str] = {
-    "later": "Left for the next tick: {keys}.",
-    "failed too often": "Skipped after too many failures: {keys}. Their last runs say why. Fix the cause, then launch "
-    f"each by hand: {LAUNCH}",
-    "over budget": "Over budget: {keys}. Raise MASTER_NIGHTLY_TOKENS or MASTER_NIGHTLY_USD, or launch each by hand: "
-    + LAUNCH,
+SKIPPED: Mapping[Skipped, str] = {
+    "in progress": "a run or an open batch makes it",
+    "later": "no room within the limits; left for the next night",
+    "failed too often": "failed on too many nights; fix what its last run reports, then launch it by hand",
+    "over budget": "over budget; raise MASTER_NIGHTLY_TOKENS or MASTER_NIGHTLY_USD, or launch it by hand",
 }
+"""Why a partition is skipped and what to do, in the table of the night and in the log of a tick."""
+BY_HAND: tuple[Skipped, ...] = ("failed too often", "over budget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,10 @@ class NightlyChoice:
         counts = [f"{len(self.chosen)} launched{self._expense()}"]
         counts += [f"{len(some)} {reason}{details.get(reason, '')}" for reason, some in self.skipped.items() if some]
         lines = [f"{len(due)} partitions due ({_counted(due) or 'none'}): {', '.join(counts)}"]
-        lines += [
-            advice.format(keys=_listed(self.skipped[reason]), key=self.skipped[reason][0].key)
-            for reason, advice in ADVICE.items()
-            if self.skipped[reason]
-        ]
+        for reason, text in SKIPPED.items():
+            if some := self.skipped[reason]:
+                launch = f": {LAUNCH.format(key=some[0].key)}" if reason in BY_HAND else ""
+                lines.append(f"{_listed(some)}: {text}{launch}")
         return "\n".join(lines)
 
     def _expense(self) -> str:

@@ -1,7 +1,7 @@
 """What the nightly schedule launches, which runs are in progress, and which partitions failed on earlier nights."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +9,7 @@ from dagster import (
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
+    MultiPartitionsDefinition,
     PartitionKeyRange,
     RunRequest,
     RunsFilter,
@@ -89,20 +90,23 @@ def runs_of_tick(instance: DagsterInstance, tick: datetime) -> Sequence[DagsterR
 
 
 def partitions_in_progress(instance: DagsterInstance, scenarios: Scenarios, now: datetime) -> set[str]:
-    """Keys of the partitions that queued and running runs make, single partitions and ranges.
+    """Keys of the partitions of dialogues that `runs_in_progress` make, single partitions and ranges."""
+    return {key for run in runs_in_progress(instance, now) for key in partitions_of(run, instance, scenarios)}
+
+
+def runs_in_progress(instance: DagsterInstance, now: datetime) -> Iterator[DagsterRun]:
+    """Queued and running runs.
 
     A run that started more than `LONGEST_RUN` before `now`, with no change since, counts as dead. So does one whose
     last change is as far in the future: a clock was wrong. So does one whose process is gone.
     """
-    keys: set[str] = set()
     dead = {run.run_id for run in find_dead_runs(instance, now)}
     for record in instance.get_run_records(RunsFilter(statuses=IN_PROGRESS)):
         run = record.dagster_run
         if run.run_id in dead:
             continue
         if run.status is not DagsterRunStatus.STARTED or abs(now - as_utc(record.update_timestamp)) <= LONGEST_RUN:
-            keys.update(partitions_of(run, instance, scenarios))
-    return keys
+            yield run
 
 
 def partitions_awaiting_batches(lake: Lake, now: datetime) -> set[str]:
@@ -140,11 +144,25 @@ def partitions_of(run: DagsterRun, instance: DagsterInstance, scenarios: Scenari
         return {single}
     if not (_is_dialogue_partition(start, scenarios) and _is_dialogue_partition(end, scenarios)):
         return set()
-    partitions = dialogue_partitions(scenarios)
-    keys = list(partitions.get_partition_keys(dynamic_partitions_store=instance))
-    if not {start, end} <= set(keys):
+    return keys_of(run, dialogue_partitions(scenarios), instance)
+
+
+def keys_of(run: DagsterRun, partitions: MultiPartitionsDefinition, instance: DagsterInstance) -> set[str]:
+    """The keys of a run over a single partition or a range of these; none where an end is not one of them."""
+    start, end = (run.tags.get(PARTITION_TAG, run.tags.get(name, "")) for name in (RANGE_START, RANGE_END))
+    if not {start, end} <= set(partitions.get_partition_keys(dynamic_partitions_store=instance)):
         return set()
     return set(partitions.get_partition_keys_in_range(PartitionKeyRange(start, end), dynamic_partitions_store=instance))
+
+
+def launched_before(instance: DagsterInstance, run_key: str, what: str, job: str) -> str | None:
+    """Why a run is not launched again: one with its run key was, for the same `what`. None where there was none."""
+    if not (found := instance.get_runs(RunsFilter(tags={"dagster/run_key": run_key}), limit=1)):
+        return None
+    return (
+        f"run {found[0].run_id} was launched for the same {what} and its status is {found[0].status.value.lower()}: "
+        f"fix what it reports, then launch the job `{job}` by hand"
+    )
 
 
 def _is_dialogue_partition(key: str, scenarios: Scenarios) -> bool:

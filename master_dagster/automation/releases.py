@@ -21,7 +21,7 @@ from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
 from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
-from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, partitions_in_progress
+from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, launched_before, partitions_in_progress
 from master_dagster.jobs import publish, release
 from resources.chat.service import ChatService
 from resources.identity import stable_hash
@@ -73,12 +73,8 @@ def release_request(
     key = stable_hash(
         "release", sorted((one.key, one.scored.fingerprint) for one in statuses if one.scored and one.why is None)
     )
-    if launched := instance.get_runs(RunsFilter(tags={"dagster/run_key": key}), limit=1):
-        return SkipReason(
-            f"{len(new)} partitions are new since {latest}, but run {launched[0].run_id} was launched for the same "
-            f"partitions and its status is {launched[0].status.value.lower()}: fix what it reports, then launch "
-            f"the job `{release.name}` by hand"
-        )
+    if before := launched_before(instance, key, "partitions", release.name):
+        return SkipReason(f"{len(new)} partitions are new since {latest}, but {before}")
     why = f"{len(new)} new partitions since {latest}"
     return RunRequest(key, tags={DUE_TAG: why, **partition_tags(FREE_VARIANTS)})
 

@@ -8,16 +8,13 @@ from typing import Any
 from dagster import DagsterInstance, RunRequest
 from dagster._core.scheduler.instigation import InstigatorStatus
 
-from assets.boost_qa.release import RELEASES
-from assets.checkpoints.checkpoint import CHECKPOINTS
 from assets.dialogues.estimate import measured_averages
-from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.currency import NotCurrent
 from assets.framework.partition_run import shown_keys
-from assets.framework.partitions import TUNED_BY_DEFAULT, UNTUNED
 from assets.quality.estimate import estimate_due
 from assets.quality.partition_status import PartitionStatus
-from master_dagster.automation.due import Skipped
+from master_dagster.automation.checkpoints import SCORING_SENSOR, TRAINING_SENSOR, Due, plan_scoring, plan_training
+from master_dagster.automation.due import SKIPPED
 from master_dagster.automation.nightly import NIGHTLY, NightlyPlan, plan_partitions
 from master_dagster.automation.releases import RELEASE_SENSOR, new_since_release, release_request
 from master_dagster.automation.sources import SOURCES_SENSOR, source_changes, unplanned_shards
@@ -28,12 +25,6 @@ REASONS: dict[NotCurrent, str] = {
     "missing": "not made yet",
     "failed": "a gate failed",
     "stale": "plans, models, prompts or rules changed",
-}
-SKIPPED: dict[Skipped, str] = {
-    "in progress": "a run or an open batch makes it",
-    "later": "no room within the limits; left for the next night",
-    "failed too often": "failed on too many nights; launch it by hand",
-    "over budget": "one partition costs more than the budget; raise it or launch it by hand",
 }
 
 
@@ -48,13 +39,13 @@ class NightStep:
     stage: str = _column("seeds, plans, dialogues, scores, release, training or evaluation.")
     what: str = _column("Source, shards, partitions, or base model and variant.")
     why: str = _column("Why it is due, or why it is skipped.")
-    launched_by: str | None = _column("Schedule, sensor or command that launches it; null where it is skipped.")
-    on: bool | None = _column("Whether the schedule or sensor is on; null for commands.")
+    launched_by: str | None = _column("Schedule or sensor that launches it; null where it is skipped.")
+    on: bool | None = _column("Whether that schedule or sensor is on.")
     dialogues: int | None = _column("Dialogues to generate or to judge.")
     calls: int | None = _column("Calls of models.")
     live_cost: float | None = _column("US dollars where every call is live.")
     batch_cost: float | None = _column("US dollars where every call goes in batches.")
-    minutes: float | None = _column("Of the live calls, or of the training job of the checkpoint before.")
+    minutes: float | None = _column("Of the live calls. Numbers of training and evaluation are those of the last time.")
     partitions: tuple[str, ...] = _column("Partition keys.", ())
 
 
@@ -86,7 +77,7 @@ def tonight_now(deployment: Deployment, lake: Lake, instance: DagsterInstance) -
 
 
 def tonight(deployment: Deployment, lake: Lake, instance: DagsterInstance, plan: NightlyPlan) -> Tonight:
-    """What the schedules and sensors would launch, and what is due for the commands `train` and `evaluate`.
+    """What the schedules and sensors would launch.
 
     Lists the sources and reads the lake. Writes nothing, and calls no model.
 
@@ -101,8 +92,8 @@ def tonight(deployment: Deployment, lake: Lake, instance: DagsterInstance, plan:
         *_seed_steps(deployment, lake, switched_on),
         *_partition_steps(deployment, lake, plan, switched_on),
         *_release_steps(deployment, lake, instance, plan, switched_on),
-        *_training_steps(deployment, lake),
-        *_evaluation_steps(deployment, lake),
+        *_checkpoint_steps("training", plan_training(deployment, lake, instance), TRAINING_SENSOR, switched_on),
+        *_checkpoint_steps("evaluation", plan_scoring(deployment, lake, instance), SCORING_SENSOR, switched_on),
     ]
     return Tonight(steps, plan)
 
@@ -178,42 +169,11 @@ def _release_steps(
         yield NightStep("release", "boost_qa", why, RELEASE_SENSOR if launches else None, on if launches else None)
 
 
-def _training_steps(deployment: Deployment, lake: Lake) -> Iterator[NightStep]:
-    """The checkpoints that `train` without names would make of the latest release."""
-    if (release := RELEASES.find_latest(lake)) is None:
-        return
-    for base in deployment.training.bases:
-        for variant in (UNTUNED, *TUNED_BY_DEFAULT):
-            made = CHECKPOINTS.find_latest(lake, base.name, variant)
-            minutes = made.results["seconds"] / 60 if made and made.results else None
-            if made is None:
-                why = "no checkpoint yet"
-            elif variant != UNTUNED and made.manifest["training_set"]["release"] != release.id:
-                why = f"release {release.id} is newer"
-            else:
-                continue
-            key = f"{base.name}|{variant}"
-            yield NightStep("training", key, why, "master-dagster train", minutes=minutes, partitions=(key,))
-
-
-def _evaluation_steps(deployment: Deployment, lake: Lake) -> Iterator[NightStep]:
-    """The checkpoints whose scores are missing, failed their gate or are of an earlier checkpoint."""
-    for base in deployment.training.bases:
-        for variant in (UNTUNED, *TUNED_BY_DEFAULT):
-            keys = {"base": base.name, "variant": variant}
-            checkpoint, scores = CHECKPOINTS.find_latest(lake, *keys.values()), lake.record(BENCHMARK_SCORES, keys)
-            if checkpoint is None:
-                continue
-            if scores is None:
-                why = "not scored yet"
-            elif scores.gate == "failed":
-                why = "a gate failed"
-            elif lake.facts(BENCHMARK_SCORES, keys)["checkpoint"] != checkpoint.id:
-                why = "the checkpoint is newer"
-            else:
-                continue
-            key = f"{base.name}|{variant}"
-            yield NightStep("evaluation", key, why, "master-dagster evaluate", partitions=(key,))
+def _checkpoint_steps(stage: str, due: Sequence[Due], launcher: str, switched_on: set[str]) -> Iterator[NightStep]:
+    for one in due:
+        by, on = (launcher, launcher in switched_on) if one.request else (None, None)
+        cost = one.cost
+        yield NightStep(stage, one.key, one.why, by, on, None, one.calls, cost, cost, one.minutes, (one.key,))
 
 
 def shown_rows(night: Tonight) -> list[dict[str, str]]:
@@ -241,4 +201,4 @@ def shown_rows(night: Tonight) -> list[dict[str, str]]:
 def _launcher(step: NightStep) -> str:
     if step.launched_by is None:
         return "nothing"
-    return step.launched_by if step.on is None else f"{step.launched_by} ({'on' if step.on else 'off'})"
+    return f"{step.launched_by} ({'on' if step.on else 'off'})"

@@ -61,7 +61,8 @@ Bases = Annotated[
 Variants = Annotated[
     list[str] | None,
     typer.Option(
-        help="A training set; repeat for several; boost_qa, ori and, where possible, dpo by default.",
+        help="A training set; repeat for several; by default boost_qa, ori and, where possible, the others that "
+        "MASTER_TRAINING names.",
         show_default=False,
     ),
 ]

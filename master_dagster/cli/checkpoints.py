@@ -6,16 +6,9 @@ from dataclasses import replace
 from rich.table import Table as RichTable
 
 from assets.boost_qa.release import RELEASES, Release
-from assets.checkpoints.checkpoint import (
-    CHECKPOINTS,
-    CheckpointError,
-    refuse_few_rows,
-    refuse_other_form,
-    training_data,
-)
-from assets.framework.partitions import TUNED_BY_DEFAULT, TUNED_WHERE_POSSIBLE, UNTUNED
+from assets.checkpoints.checkpoint import CHECKPOINTS, CheckpointError, default_variants, planned_specification
+from assets.framework.partitions import FREE_VARIANTS, TUNED_BY_DEFAULT, UNTUNED
 from assets.training_sets.ablations import tuned_variants
-from assets.training_sets.variants import TRAINING_SETS
 from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.graph import build_definitions
 from master_dagster.steps import open_instance, run_step
@@ -36,7 +29,8 @@ def train(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
 
     Args:
         bases: names of base models; all configured ones where it is empty.
-        variants: names of training sets; `TUNED_BY_DEFAULT` and, where possible, others where it is empty.
+        variants: names of training sets; `default_variants`, those beyond `TUNED_BY_DEFAULT` where possible, where it
+            is empty.
         yes: do not ask before training starts.
 
     Raises:
@@ -44,7 +38,7 @@ def train(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
         StepFailed: names the step and the first cause.
     """
     deployment = load_deployment()
-    named = variants or (*TUNED_BY_DEFAULT, *TUNED_WHERE_POSSIBLE)
+    named = variants or default_variants(deployment.training)
     keys = tunings(deployment, bases, named)
     lake, definitions = deployment.lake(), build_definitions(deployment)
     release = RELEASES.latest(lake)
@@ -54,7 +48,7 @@ def train(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
     )
     confirm(yes)
     with open_instance() as instance:
-        for variant in named:
+        for variant in variants or [one for one in named if one in FREE_VARIANTS]:
             run_step(definitions, instance, ["training_sets"], [variant])
         if not variants:
             keys = possible(deployment, keys, release)
@@ -77,7 +71,7 @@ def evaluate(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
         StepFailed: names the step and the first cause.
     """
     deployment = without_code_benchmarks(load_deployment())
-    keys = tunings(deployment, bases, variants or (*TUNED_BY_DEFAULT, *TUNED_WHERE_POSSIBLE))
+    keys = tunings(deployment, bases, variants or default_variants(deployment.training))
     if not variants:
         keys = [key for key in keys if _is_expected(deployment.lake(), *key.split("|"))]
     names = ", ".join(benchmark.name for benchmark in deployment.benchmarks.benchmarks)
@@ -92,34 +86,21 @@ def evaluate(bases: Sequence[str], variants: Sequence[str], yes: bool) -> None:
 
 def _is_expected(lake: Lake, base: str, variant: str) -> bool:
     """Whether `train` without names makes this checkpoint, or made it."""
-    return variant not in TUNED_WHERE_POSSIBLE or CHECKPOINTS.find_latest(lake, base, variant) is not None
+    return variant in (UNTUNED, *TUNED_BY_DEFAULT) or CHECKPOINTS.find_latest(lake, base, variant) is not None
 
 
 def possible(deployment: Deployment, keys: Sequence[str], release: Release) -> list[str]:
-    """The keys without those of `TUNED_WHERE_POSSIBLE` that cannot be tuned; says why, one line for each."""
-    found = []
+    """The keys without those beyond `TUNED_BY_DEFAULT` that cannot be tuned; says why, one line for each."""
+    found, lake, training = [], deployment.lake(), deployment.training
     for key in keys:
         base, variant = key.split("|")
-        fault = why_not(deployment, base, variant, release) if variant in TUNED_WHERE_POSSIBLE else None
-        if fault:
-            console.print(f"  {key} is left out: {fault}", style="yellow", markup=False, soft_wrap=True)
-        else:
+        try:
+            if variant not in (UNTUNED, *TUNED_BY_DEFAULT):
+                planned_specification(lake, release, training, training.base(base), variant, image="")
             found.append(key)
+        except CheckpointError as error:
+            console.print(f"  {key} is left out: {error}", style="yellow", markup=False, soft_wrap=True)
     return found
-
-
-def why_not(deployment: Deployment, base: str, variant: str, release: Release) -> str | None:
-    """Why a base model cannot be tuned on a variant of a release; None where it can."""
-    made = TRAINING_SETS.find_latest(deployment.lake(), variant)
-    if made is None or made.manifest["release"] != release.id:
-        return f"release {release.id} has no rows for it"
-    data, recipe = training_data(made), deployment.training.recipe_of(base, variant)
-    try:
-        refuse_other_form(data, recipe)
-        refuse_few_rows(data, recipe)
-    except CheckpointError as error:
-        return str(error)
-    return None
 
 
 def tunings(deployment: Deployment, bases: Sequence[str], variants: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ NUMBERS = ("dialogues", "calls", "$ live", "$ in batches", "minutes")
 
 
 def print_night(as_json: bool) -> None:
-    """Print what the schedules and sensors would launch tonight, and what is due by hand. Launches and writes nothing.
+    """Print what the schedules and sensors would launch tonight. Launches and writes nothing.
 
     Raises:
         ConfigurationError: a setting is wrong, or DAGSTER_HOME names no folder.

@@ -152,6 +152,8 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
         "plan_dialogues",
         "calibrate_judge",
         "comparison_inputs",
+        "train_checkpoints",
+        "score_checkpoints",
         "estimate_cost",
         "regenerate_rejected",
         "mirror_lake",
@@ -163,6 +165,8 @@ def test_jobs_schedules_and_sensors_are_described() -> None:
     sensors = {sensor.name: sensor.description for sensor in repository.sensor_defs}
     assert set(sensors) == {
         "release_when_enough",
+        "train_due_checkpoints",
+        "score_due_checkpoints",
         "read_changed_sources",
         "continue_after_batches",
         "report_failures",

@@ -126,10 +126,11 @@ def test_the_summary_says_what_was_skipped_and_what_to_do() -> None:
     assert choice.summary.splitlines() == [
         "5 partitions due (1 failed, 3 missing, 1 stale): 1 launched (about 1,000 tokens, $1.00), 1 in progress, "
         "1 later (at most 1 partitions, 20,000 tokens per night), 1 failed too often (in 3 nights), 1 over budget",
-        "Left for the next tick: debate|x-0002.",
-        "Skipped after too many failures: debate|x-0000. Their last runs say why. Fix the cause, then launch each by "
-        f"hand: {launch} 'debate|x-0000'",
-        "Over budget: debate|x-0004. Raise MASTER_NIGHTLY_TOKENS or MASTER_NIGHTLY_USD, or launch each by hand: "
+        "debate|x-0003: a run or an open batch makes it",
+        "debate|x-0002: no room within the limits; left for the next night",
+        "debate|x-0000: failed on too many nights; fix what its last run reports, then launch it by hand: "
+        f"{launch} 'debate|x-0000'",
+        "debate|x-0004: over budget; raise MASTER_NIGHTLY_TOKENS or MASTER_NIGHTLY_USD, or launch it by hand: "
         f"{launch} 'debate|x-0004'",
     ]
 

@@ -38,6 +38,8 @@ def definitions(planned_project: SampleProject) -> Definitions:
     [
         ("release_when_enough", DefaultSensorStatus.STOPPED),
         ("read_changed_sources", DefaultSensorStatus.STOPPED),
+        ("train_due_checkpoints", DefaultSensorStatus.STOPPED),
+        ("score_due_checkpoints", DefaultSensorStatus.STOPPED),
         ("backfill_missing_partitions", DefaultSensorStatus.STOPPED),
         ("report_failures", DefaultSensorStatus.RUNNING),
         ("end_dead_runs", DefaultSensorStatus.RUNNING),

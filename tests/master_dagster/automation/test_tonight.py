@@ -82,7 +82,7 @@ def test_a_finished_project_has_nothing_to_generate_and_its_new_rows_to_read(
     assert {step["what"] for step in found["training"]} == {
         f"{base.name}|{variant}"
         for base in finished_project.deployment.training.bases
-        for variant in ("untuned", "boost_qa", "ori")
+        for variant in ("untuned", "boost_qa", "ori", *finished_project.deployment.training.variants)
     } - {f"{finished_project.deployment.training.bases[0].name}|untuned"}
     assert [step["why"] for step in found["evaluation"]] == ["not scored yet"]
 

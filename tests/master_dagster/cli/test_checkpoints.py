@@ -33,7 +33,7 @@ def small(finished_project: SampleProject, tmp_path: Path, monkeypatch: pytest.M
     recipe = {"epochs": 1, "batch_size": 1, "effective_batch": 4, "max_tokens": 2048}
     base = {"name": "tiny", "model": str(tmp_path / "model"), "template": "chatml", "context_tokens": 2048}
     files: Mapping[str, Any] = {
-        "training": {"bases": [base], "recipe": recipe},
+        "training": {"bases": [base], "recipe": recipe, "variants": {"dpo": {}}},
         "trainer": {
             "backend": {"kind": "local", "folder": str(tmp_path / "jobs")},
             "timeouts": {"poll_seconds": 0.1},
