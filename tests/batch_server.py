@@ -41,6 +41,7 @@ class BatchServer:
         seen, headers: of every request so far.
         live: the bodies of the requests that were asked live.
         answered: how often each request was answered in a batch, by its custom_id.
+        files: every file that was uploaded or written, by its id; `deleted` are the ids of those that were deleted.
     """
 
     endpoint: FakeEndpoint
@@ -57,6 +58,8 @@ class BatchServer:
     after: Callable[[Cut], None] = lambda what: None
     answered: Counter[str] = field(default_factory=Counter)
     files: dict[str, bytes] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
     batches: dict[str, StoredBatch] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -69,7 +72,7 @@ class BatchServer:
             def do_GET(self) -> None:
                 outer.handle(self)
 
-            do_POST = do_GET
+            do_POST = do_DELETE = do_GET
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
@@ -158,7 +161,12 @@ class BatchServer:
             return self._list(query)
         if parts[0] == "batches" and len(parts) == 2 and parts[1] in self.batches:
             return 200, json.dumps(self._look(self.batches[parts[1]])).encode()
-        if parts[0] == "files" and parts[-1] == "content" and parts[1] in self.files:
+        if what == ("GET", "/files"):
+            return 200, json.dumps({"object": "list", "data": self._listed_files(), "has_more": False}).encode()
+        if parts[0] == "files" and parts[1] in self.files and parts[1] not in self.deleted:
+            if what[0] == "DELETE":
+                self.deleted.append(parts[1])
+                return 200, json.dumps({"id": parts[1], "object": "file", "deleted": True}).encode()
             return 200, self.files[parts[1]]
         if what == ("POST", "/chat/completions"):
             self.live.append(json.loads(body))
@@ -174,10 +182,16 @@ class BatchServer:
         }
         assert form["purpose"].get_content().strip() == "batch"
         id_, content = f"file-{len(self.files)}", bytes(form["file"].get_payload(decode=True))
-        self.files[id_] = content
-        return 200, json.dumps(
-            {"id": id_, "object": "file", "bytes": len(content), "created_at": 1, "purpose": "batch"}
-        ).encode()
+        self.files[id_], self.names[id_] = content, str(form["file"].get_filename())
+        return 200, json.dumps(self._described(id_)).encode()
+
+    def _described(self, id_: str) -> dict[str, Any]:
+        size, name = len(self.files[id_]), self.names[id_]
+        return {"id": id_, "object": "file", "bytes": size, "created_at": 2**33, "filename": name, "purpose": "batch"}
+
+    def _listed_files(self) -> list[dict[str, Any]]:
+        """The uploaded files that were not deleted, the newest first."""
+        return [self._described(id_) for id_ in reversed(self.names) if id_ not in self.deleted]
 
     def _create(self, given: dict[str, Any]) -> tuple[int, bytes]:
         assert given["endpoint"] == "/v1/chat/completions"

@@ -25,7 +25,7 @@ from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.due import NO_EXPENSE, Candidate, PlannedRun, plan_runs
 from master_dagster.automation.nightly import RECENT, partitions_in_progress, partitions_of, run_request
 from master_dagster.jobs import dialogues_and_scores
-from resources.chat.batches.collection import ended_batches
+from resources.chat.batches.collection import delete_files, ended_batches
 from resources.chat.batches.ledger import Ledger, all_ledgers
 from resources.chat.profile import Profile
 from resources.chat.service import ChatService
@@ -58,6 +58,8 @@ def batches_sensor(profile: Profile, most: int) -> SensorDefinition:
     ) -> list[RunRequest] | SkipReason:
         instance, now = context.instance, datetime.now(UTC)
         ledgers = all_ledgers(lake.store)
+        for ledger in ledgers:
+            delete_files(chat.profile, lake.store, ledger)  # which a collection could not delete
         ended, failures = ended_batches(chat.profile, ledgers)
         for failure in failures:
             context.log.warning(str(failure))

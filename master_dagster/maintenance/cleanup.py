@@ -29,7 +29,8 @@ from assets.report.making import HOME as REPORT
 from assets.review.schema import REVIEW_SAMPLE
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.variants import HOME as TRAINING_SETS
-from resources.chat.batches.ledger import delete_ledger
+from resources.chat.batches.collection import delete_files
+from resources.chat.batches.ledger import all_ledgers, delete_ledger
 from resources.chat.journal import delete_journal
 from resources.chat.service import ChatService
 from resources.lake.published_folders import MANIFEST
@@ -85,6 +86,8 @@ def delete_journals_of_released_partitions(
     quality_rules: ResourceParam[QualityRules],
 ) -> None:
     before = datetime.now(UTC) - timedelta(days=config.older_than_days)
+    for ledger in all_ledgers(lake.store):
+        delete_files(chat.profile, lake.store, ledger)
     deleted = delete_journals(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules), before)
     context.log.info(f"{deleted} journal files of released partitions deleted")
 

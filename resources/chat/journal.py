@@ -71,8 +71,9 @@ class _LocalFile:
         self.length += len(line)
 
     def close(self) -> None:
-        """Close the file, and delete it if it is empty."""
+        """Close the file once it is on the disk, and delete it if it is empty."""
         if self._descriptor >= 0:
+            os.fsync(self._descriptor)
             os.close(self._descriptor)
             if not self.length:
                 self._path.unlink(missing_ok=True)

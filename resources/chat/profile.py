@@ -40,7 +40,7 @@ AZURE_DEPLOYMENTS = "/openai/deployments/"  # in addresses of Azure's older API
 
 
 class BatchLimits(Configuration):
-    """How batches of an endpoint are cut and for how long they are tried. The defaults are OpenAI's limits."""
+    """How batches of an endpoint are cut, how long they are tried, what stays. The defaults are OpenAI's limits."""
 
     requests: int = Field(default=50_000, ge=1, description="Most requests of one batch.")
     bytes: int = Field(default=200_000_000, ge=1, description="Most bytes of a batch's file.")
@@ -56,6 +56,11 @@ class BatchLimits(Configuration):
         ge=0,
         description="A call that failed in a batch is asked live once it was first submitted so many hours ago; "
         "before, in the next batch, three times at most.",
+    )
+    keep_files: bool = Field(
+        default=False,
+        description="Keep the files of requests, answers and errors at the provider. By default they are deleted there "
+        "once the answers are in the lake.",
     )
 
 

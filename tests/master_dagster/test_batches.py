@@ -165,6 +165,23 @@ def test_a_provider_that_fails_is_named_and_leaves_the_partitions_of_others_alon
     assert {one.tags["dagster/partition"] for one in launched} == {*KEYS} - {there.partition}
 
 
+def test_a_tick_deletes_the_files_that_a_run_could_not_delete(
+    planned_project: SampleProject, server: BatchServer, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider, "RETRIES", 0)
+    project = put_in_batches(planned_project, server)
+    store = project.deployment.lake().store
+    mirror_shards(project.deployment.lake(), instance)
+    server.plan = ("completed",)
+    server.refuse["GET", "/files"] = (503, "not now")
+    for _ in range(2):
+        step(project, instance)
+    assert sum(len(ledger.left_files) for ledger in all_ledgers(store)) == len(KEYS)
+    server.refuse.clear()
+    tick(project, instance)
+    assert [ledger.left_files for ledger in all_ledgers(store)] == [[]] * len(KEYS)
+
+
 @pytest.mark.parametrize(("live", "status"), [((), "RUNNING"), (("all",), "STOPPED")])
 def test_the_sensor_is_on_where_a_role_is_in_batches(
     live: tuple[str, ...], status: str, project: SampleProject, server: BatchServer

@@ -1,4 +1,4 @@
-"""The answers of ended batches, on their way from the provider into the journal."""
+"""The answers of ended batches, on their way from the provider into the journal; then their files are deleted."""
 
 import logging
 import platform
@@ -6,13 +6,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from resources.chat.accounting import TOKENS
 from resources.chat.batches.ledger import (
     Batch,
     Failed,
     Ledger,
+    LeftFiles,
     change_ledger,
+    forgetting,
     now,
     only_process,
     queued_tokens,
@@ -34,6 +37,8 @@ from resources.lake.store import Store
 SETTLE_SECONDS = 15.0  # in which a batch whose creation was sent shows up at its provider
 OTHER_HOST = timedelta(hours=1)  # after which a process of another machine is no longer about to create its batch
 
+Known = TypeVar("Known", Batch, LeftFiles)
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,15 +46,15 @@ def collect(profile: Profile, store: Store, scope: str) -> Ledger:
     """Read the answers of ended batches into the journal of the scope, and return the ledger of what is left.
 
     An answer whose key the journal has already is ignored. What ended without an answer is asked again. Batches of
-    endpoints that the profile does not have stay as they are.
+    endpoints that the profile does not have stay as they are. The files of what is collected are deleted.
 
     Raises:
         EndpointUnreachable, EndpointUnusable, ConfigurationError: a provider does not say what became of its batches,
             or has no key. Those of the others are collected.
         StoreError: the lake cannot be read or written.
     """
-    if not read_ledger(store, scope).open:
-        return read_ledger(store, scope)
+    if not ((ledger := read_ledger(store, scope)).open or ledger.left_files):
+        return ledger
     failures = list[EndpointUnusable | ConfigurationError]()
     with only_process(store, scope):
         journal = ScopeJournal(store, scope)
@@ -59,9 +64,30 @@ def collect(profile: Profile, store: Store, scope: str) -> Ledger:
                 _collect(profile, store, scope, journal, name, batches)
             except (EndpointUnusable, ConfigurationError) as error:
                 failures.append(error)
+        delete_files(profile, store, read_ledger(store, scope))
     if failures:
         raise failures[0]
     return read_ledger(store, scope)
+
+
+def delete_files(profile: Profile, store: Store, ledger: Ledger) -> None:
+    """Delete at their providers the files that batches left, and note it in the ledger.
+
+    Where that fails, they stay in the ledger for the next time, with a warning. So do those of endpoints that the
+    profile does not have. Those of endpoints with `keep_files` are forgotten.
+
+    Raises:
+        StoreError: the lake cannot be written.
+    """
+    for name, left in _by_endpoint(profile, ledger.left_files).items():
+        try:
+            if not profile.endpoints[name].batches.keep_files:
+                with BatchProvider(name, profile.endpoints[name]) as provider:
+                    provider.delete_files(left)
+        except (EndpointUnusable, ConfigurationError) as error:
+            logger.warning("%s: the files of %d batches are not deleted yet: %s", ledger.scope, len(left), error)
+        else:
+            change_ledger(store, ledger.scope, forgetting(left))
 
 
 def _collect(
@@ -118,6 +144,8 @@ class _Collection:
     def read(self, provider: BatchProvider, store: Store, scope: str, *, alone: bool) -> Callable[[Ledger], None]:
         """Journal every usable answer; returns the change of the ledger. All is in the lake then.
 
+        A process of another machine may have collected the batch meanwhile, and deleted the files as they were read:
+        its record stays.
         Where other batches filled the queue, so that this one is not `alone`, its refusal is no try of its requests.
         """
         # Reading the batch again writes the same file again, so that nothing counts twice.
@@ -129,6 +157,8 @@ class _Collection:
                 role = self._batch.requests[line.key].role
                 log.add(scope, role, self._batch.model, self._read_line(line.key, line.reply), batch=True)
         self._journal.close()
+        if not read_ledger(store, scope).has_open(self._batch.mark):
+            return lambda _: None
         log.save()
         refused = self._refused
         left = {key for key in self._batch.requests if not self._journal.get(bytes.fromhex(key))}
@@ -170,7 +200,9 @@ class _Collection:
         return price.cost(prompt_tokens, completion_tokens, cached_tokens=cached_tokens, batch=True) if price else 0.0
 
     def _settle(self, ledger: Ledger, left: set[str], refused: set[str], counted: bool) -> None:
-        removing(self._batch.mark)(ledger)
+        if not ledger.has_open(self._batch.mark):
+            return
+        removing(self._batch.mark, self._seen.all_files)(ledger)
         ledger.queue_full = self._seen.queue_full
         for key in left:
             failed = ledger.failed.setdefault(key, Failed(since=self._batch.submitted_at))
@@ -191,11 +223,11 @@ def _never_created(batch: Batch) -> bool:
     )
 
 
-def _by_endpoint(profile: Profile, batches: Sequence[Batch]) -> dict[str, list[Batch]]:
-    found: defaultdict[str, list[Batch]] = defaultdict(list)
+def _by_endpoint(profile: Profile, batches: Sequence[Known]) -> dict[str, list[Known]]:
+    found: defaultdict[str, list[Known]] = defaultdict(list)
     for batch in batches:
         if batch.endpoint in profile.endpoints:
             found[batch.endpoint].append(batch)
         else:
-            logger.warning("batch %s is of endpoint %r, which the profile does not have", batch.id, batch.endpoint)
+            logger.warning("batch %s is of endpoint %r, which the profile does not have", batch.mark, batch.endpoint)
     return dict(found)

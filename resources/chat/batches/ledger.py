@@ -6,7 +6,7 @@ process that was killed, or a lost answer, never leads to a second submission: t
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -50,6 +50,15 @@ class Batch(BaseModel):
         return sum(-(-one.characters // 4) for one in self.requests.values())
 
 
+class LeftFiles(BaseModel):
+    """The files at a provider of a batch that is not open any more."""
+
+    mark: str
+    endpoint: str
+    submitted_at: datetime
+    files: list[str]  # ids
+
+
 class Failed(BaseModel):
     """A request that batches did not answer: how often, since when, and whether the endpoint refused it."""
 
@@ -65,6 +74,7 @@ class Ledger(BaseModel):
         scope: such as `scenario_dialogues/debate|orca_math-0003`.
         open: batches that are submitted and not collected.
         failed: requests that ended without an answer, by journal key.
+        left_files: what is to be deleted at the providers.
         queue_full: whether the provider refused the last batch because too much is in its queue.
         postponed: requests that wait for room in the queue.
     """
@@ -72,6 +82,7 @@ class Ledger(BaseModel):
     scope: str
     open: list[Batch] = Field(default_factory=list)
     failed: dict[str, Failed] = Field(default_factory=dict)
+    left_files: list[LeftFiles] = Field(default_factory=list)
     queue_full: bool = False
     postponed: int = 0
 
@@ -128,8 +139,9 @@ def change_ledger(store: Store, scope: str, edit: Callable[[Ledger], Any]) -> Le
 
 
 def delete_ledger(store: Store, scope: str) -> None:
-    """Delete the ledger of a scope that is released."""
-    store.delete(ledger_path(scope))
+    """Delete the ledger of a scope that is released, unless files are still to be deleted at a provider."""
+    if not read_ledger(store, scope).left_files:
+        store.delete(ledger_path(scope))
 
 
 def queued_tokens(store: Store) -> Counter[tuple[str, str]]:
@@ -152,22 +164,50 @@ def setting_id(mark: str, created: str) -> Callable[[Ledger], None]:
     return edit
 
 
-def confirming(mark: str) -> Callable[[Ledger], None]:
-    """The change of a ledger that says that a batch is created now, where no other process has removed it."""
+def confirming(batch: Batch, file: str) -> Callable[[Ledger], None]:
+    """The change of a ledger that says that a batch is created now of a file.
+
+    Where another process has removed the batch, the file is left to be deleted.
+    """
 
     def edit(ledger: Ledger) -> None:
-        for batch in ledger.open:
-            if batch.mark == mark:
-                batch.submitted_at = now()
+        for one in ledger.open:
+            if one.mark == batch.mark:
+                one.submitted_at = now()
+        if not ledger.has_open(batch.mark):
+            leave_files(ledger, batch, [file])
 
     return edit
 
 
-def removing(mark: str, only_if: Callable[[Batch], bool] = lambda _: True) -> Callable[[Ledger], None]:
-    """The change of a ledger that removes a batch, where `only_if` is true of it as it is then."""
+def removing(
+    mark: str, files: Sequence[str] = (), only_if: Callable[[Batch], bool] = lambda _: True
+) -> Callable[[Ledger], None]:
+    """The change of a ledger that removes a batch, where `only_if` is true of it as it is then.
+
+    Its `files`, and those that were uploaded under its mark, are left to be deleted.
+    """
 
     def edit(ledger: Ledger) -> None:
-        ledger.open = [batch for batch in ledger.open if batch.mark != mark or not only_if(batch)]
+        for batch in [one for one in ledger.open if one.mark == mark and only_if(one)]:
+            ledger.open.remove(batch)
+            leave_files(ledger, batch, files)
+
+    return edit
+
+
+def leave_files(ledger: Ledger, batch: Batch, files: Sequence[str]) -> None:
+    """Note in a ledger which files are to be deleted at the provider of a batch."""
+    ledger.left_files.append(
+        LeftFiles(mark=batch.mark, endpoint=batch.endpoint, submitted_at=batch.submitted_at, files=list(files))
+    )
+
+
+def forgetting(deleted: Sequence[LeftFiles]) -> Callable[[Ledger], None]:
+    """The change of a ledger that says that files are deleted."""
+
+    def edit(ledger: Ledger) -> None:
+        ledger.left_files = [left for left in ledger.left_files if left not in deleted]
 
     return edit
 

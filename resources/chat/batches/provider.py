@@ -1,14 +1,16 @@
-"""The files and batches of one endpoint, through the `openai` client: upload, create, find, read answers."""
+"""The files and batches of one endpoint, through the `openai` client: upload, create, find, read answers, delete."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from resources.chat.batches.ledger import Batch
+from resources.chat.batches.ledger import Batch, LeftFiles
 from resources.chat.calls import EndpointUnreachable, EndpointUnusable
 from resources.chat.profile import Endpoint, read_key
 from resources.chat.redaction import Redactor
@@ -19,13 +21,19 @@ from resources.outside_text import clean_line, parse_json
 if TYPE_CHECKING:
     import httpx2
     from openai.types import Batch as ProviderBatch
+    from openai.types import FileObject
+
+    Listed = TypeVar("Listed", ProviderBatch, FileObject)
+
+logger = logging.getLogger(__name__)
 
 MARK = "master_batch"  # the field of a batch's metadata
 ENDED = ("completed", "failed", "expired", "cancelled")
 RETRIES = 4  # of requests that may be repeated; creating a batch is none of them
-MOST_LISTED = 20_000  # batches that are looked through
+MOST_LISTED = 20_000  # batches, or files, that are looked through
 OLDER = timedelta(days=1)  # by which the provider's clock may differ
 QUEUE_FULL = ("token_limit", "enqueued", "queue")
+MISSING = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +42,14 @@ class SeenBatch:
 
     id: str
     status: str  # validating, in_progress, finalizing, cancelling, or one of `ENDED`
+    requests: str | None = None  # the file of its requests
     files: tuple[str, ...] = ()  # of answers and of errors
     errors: str = ""  # why a batch failed
+
+    @property
+    def all_files(self) -> tuple[str, ...]:
+        """Every file that it has at its provider."""
+        return (self.requests, *self.files) if self.requests else self.files
 
     @property
     def ended(self) -> bool:
@@ -102,7 +116,7 @@ class BatchProvider:
         """Upload the requests of a batch; the file's id. Repeated where the connection fails: it costs nothing."""
         with self._reported():
             content = b"".join(lines)
-            return self._client.files.create(file=(f"{mark}.jsonl", content), purpose="batch").id
+            return self._client.files.create(file=(_file_name(mark), content), purpose="batch").id
 
     def create(self, mark: str, file: str) -> str:
         """Create a batch of an uploaded file; its id. Sent once only: after a lost answer, look for its mark.
@@ -125,14 +139,13 @@ class BatchProvider:
         found: dict[str, SeenBatch] = {}
         ids = {batch.id: batch.mark for batch in batches if batch.id}
         marks = {batch.mark for batch in batches}
-        oldest = (min(batch.submitted_at for batch in batches) - OLDER).timestamp() if batches else 0.0
         with self._reported():
-            for one in islice(self._client.batches.list(limit=100), MOST_LISTED):
+            for one in _newest(self._client.batches.list(limit=100), batches):
                 metadata = one.metadata if isinstance(one.metadata, dict) else {}
                 mark = ids.get(one.id) or metadata.get(MARK)
                 if mark in marks:
                     found[mark] = self._seen(one)
-                if len(found) == len(marks) or (isinstance(one.created_at, int) and one.created_at < oldest):
+                if len(found) == len(marks):
                     break
             for id_, mark in ids.items():
                 if mark not in found:
@@ -149,6 +162,31 @@ class BatchProvider:
                     continue
                 if isinstance(content, dict) and isinstance(content.get("custom_id"), str):
                     yield LineReply(content["custom_id"], _reply_of(content.get("response")))
+
+    def delete_files(self, left: Sequence[LeftFiles]) -> None:
+        """Delete the files that batches left, and what was uploaded under their marks.
+
+        A file that is not there counts as deleted, and so does one of a provider that has no listing or no deletion.
+        """
+        names, ids = {_file_name(one.mark) for one in left}, {id_ for one in left for id_ in one.files}
+        with self._reported(), self._passing_over_what_is_missing():
+            listed = self._client.files.list(purpose="batch")
+            ids |= {file.id for file in _newest(listed, left) if file.filename in names}
+        for id_ in sorted(ids):
+            with self._reported(), self._passing_over_what_is_missing():
+                self._client.files.delete(id_)
+
+    @contextmanager
+    def _passing_over_what_is_missing(self) -> Iterator[None]:
+        import openai
+
+        try:
+            yield
+        except openai.APIStatusError as error:
+            if error.status_code not in MISSING:
+                raise
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                logger.warning("%s does not delete files (HTTP %d)", self._where, error.status_code)
 
     def _lines(self, file: str) -> Iterator[bytes]:
         """The lines of a file, none longer than the body of a live answer may be."""
@@ -171,7 +209,9 @@ class BatchProvider:
         problems: list[Any] = list((batch.errors and batch.errors.data) or [])
         errors = "; ".join(f"{one.code}: {one.message}" for one in problems)
         files = tuple(file for file in (batch.output_file_id, batch.error_file_id) if file)
-        return SeenBatch(self._clean(batch.id), self._clean(batch.status), files, self._clean(errors))
+        return SeenBatch(
+            self._clean(batch.id), self._clean(batch.status), batch.input_file_id, files, self._clean(errors)
+        )
 
     def _clean(self, said: object) -> str:
         """What a provider said, on one line and without the key."""
@@ -197,6 +237,19 @@ class BatchProvider:
             raise EndpointUnreachable(
                 f"{self._where} did not answer about its batches ({type(error).__name__}); give the same command again"
             ) from None
+
+
+def _file_name(mark: str) -> str:
+    return f"{mark}.jsonl"
+
+
+def _newest(listed: "Iterable[Listed]", of: Sequence[Batch] | Sequence[LeftFiles]) -> "Iterator[Listed]":
+    """What is listed, the newest first, as far back as when the first of these batches was submitted."""
+    oldest = (min(one.submitted_at for one in of) - OLDER).timestamp()
+    for one in islice(listed, MOST_LISTED):
+        if isinstance(one.created_at, int) and one.created_at < oldest:
+            return
+        yield one
 
 
 def _reply_of(response: object) -> Reply | None:

@@ -182,7 +182,7 @@ class Waves:
         """
         with BatchProvider(batch.endpoint, self._profile.endpoints[batch.endpoint]) as provider:
             file = provider.upload(batch.mark, lines)
-            if not change_ledger(self._store, scope, confirming(batch.mark)).has_open(batch.mark):
+            if not change_ledger(self._store, scope, confirming(batch, file)).has_open(batch.mark):
                 logger.warning("%s: another process removed a batch before it was created", scope)
                 return
             try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[4]
 UPLOAD, CREATE, LIST = ("POST", "/files"), ("POST", "/batches"), ("GET", "/batches")
-ANSWERS = ("GET", "/files/file-1/content")
+ANSWERS, DELETE = ("GET", "/files/file-1/content"), ("DELETE", "/files/file-1")
 PROGRAM = """
 import asyncio, os, signal, sys
 from resources.chat.batches import collection, waves
@@ -67,16 +67,19 @@ def finish(waves: "WavesSetup") -> None:
     waves.run_until_done(*(waves.call(number) for number in range(4)))
     assert set(waves.server.requests.values()) == {1}
     assert set(waves.server.answered.values()) == {1}
-    assert waves.ledger.open == []
+    assert (waves.ledger.open, waves.ledger.left_files) == ([], [])
+    assert waves.server.files.keys() == set(waves.server.deleted)
     assert sum(row.calls for row in waves.spent) == 4
     assert sum(row.cost for row in waves.spent) == 4 * (10 + 5) * 0.5
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("what", [UPLOAD, CREATE, LIST, ANSWERS], ids=["upload", "create", "list", "answers"])
+@pytest.mark.parametrize(
+    "what", [UPLOAD, CREATE, LIST, ANSWERS, DELETE], ids=["upload", "create", "list", "answers", "delete"]
+)
 def test_a_run_that_is_killed_at_a_request_to_the_provider(waves: "WavesSetup", what: Cut, when: str) -> None:
     waves.server.plan = ("completed",)
-    if what in (LIST, ANSWERS):
+    if what in (LIST, ANSWERS, DELETE):
         start(waves).wait(60)
     process = None
 

@@ -1,13 +1,15 @@
 """Calls of a role in batches are submitted once, collected once, and asked again where they have no answer."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from resources.chat.batches import collection
-from resources.chat.batches.ledger import Ledger, change_ledger, confirming, removing
+from resources.chat.batches import collection, provider
+from resources.chat.batches.ledger import Ledger, change_ledger, confirming, delete_ledger, removing
 from resources.chat.batches.waves import Wanted, split_wave
 from resources.chat.budget import Budget
 from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnusable
@@ -24,6 +26,10 @@ LIST, CREATE, UPLOAD = ("GET", "/batches"), ("POST", "/batches"), ("POST", "/fil
 
 def calls(waves: "WavesSetup", number: int = 4) -> list[Any]:
     return [waves.call(one) for one in range(number)]
+
+
+def not_deleted(waves: "WavesSetup") -> set[str]:
+    return waves.server.files.keys() - waves.server.deleted
 
 
 def test_a_wave_is_submitted_collected_and_replayed(waves: "WavesSetup") -> None:
@@ -123,6 +129,7 @@ def test_a_batch_that_another_process_removed_before_its_creation_is_not_created
     waves.server.after = lambda seen: None
     waves.run_until_done(*calls(waves))
     assert set(waves.server.requests.values()) == {1}
+    assert not_deleted(waves) == set()
 
 
 def test_a_batch_that_is_created_while_its_provider_is_asked_stays_open(
@@ -139,7 +146,7 @@ def test_a_batch_that_is_created_while_its_provider_is_asked_stays_open(
 
     def confirm(seen: tuple[str, str]) -> None:
         if seen == LIST:
-            change_ledger(waves.store, SCOPE, confirming(mark))
+            change_ledger(waves.store, SCOPE, confirming(waves.ledger.open[0], "file-0"))
 
     change_ledger(waves.store, SCOPE, make_old)
     waves.server.after = confirm
@@ -329,3 +336,67 @@ def test_a_provider_that_fails_leaves_the_batches_of_others_to_be_collected(wave
     assert [batch.endpoint for batch in waves.ledger.open] == ["other"]
     assert len(waves.run_until_done(*asked, profile=profile)) == 2
     assert set(waves.server.answered.values()) == {1}
+
+
+@pytest.mark.parametrize("plan", ["completed", "expired", "failed"])
+def test_the_files_of_a_collected_batch_are_deleted_at_the_provider(waves: "WavesSetup", plan: str) -> None:
+    waves.server.plan = (plan,)
+    waves.server.lose.append(UPLOAD)  # the client uploads again, and the first file belongs to no batch
+    waves.run(*calls(waves))
+    before = set(waves.server.files)
+    waves.run(*calls(waves))
+    assert before <= set(waves.server.deleted)
+    waves.server.plan = ("completed",)
+    assert len(waves.run_until_done(*calls(waves))) == 4
+    assert (not_deleted(waves), waves.ledger.left_files) == (set(), [])
+
+
+def test_files_are_kept_where_the_profile_says_so(waves: "WavesSetup") -> None:
+    profile = waves.profile(keep_files=True)
+    waves.run_until_done(*calls(waves), profile=profile)
+    assert (waves.server.deleted, waves.ledger.left_files) == ([], [])
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_provider_without_deletion_is_asked_once(
+    waves: "WavesSetup", monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(provider, "RETRIES", 0)
+    for what in (("DELETE", "/files/file-0"), ("DELETE", "/files/file-1"), ("GET", "/files")):
+        waves.server.refuse[what] = (status, "no")
+    waves.run_until_done(*calls(waves))
+    assert waves.ledger.left_files == []
+    assert waves.server.seen.count(("DELETE", "/files/file-0")) == 1
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_files_that_cannot_be_deleted_now_are_deleted_the_next_time(
+    waves: "WavesSetup", monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(provider, "RETRIES", 0)
+    waves.server.refuse[("DELETE", "/files/file-1")] = (status, "not now")
+    answers = waves.run_until_done(*calls(waves))
+    assert not_deleted(waves) == {"file-1"}
+    delete_ledger(waves.store, SCOPE)  # as of a released partition
+    waves.server.refuse.clear()
+    assert waves.run(*calls(waves)) == answers
+    assert (not_deleted(waves), waves.ledger.left_files) == (set(), [])
+
+
+def test_a_process_whose_files_another_one_deletes_changes_nothing(
+    waves: "WavesSetup", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine, which no lock keeps out, collects the batch when this one has read one of its answers."""
+    replies, machines = provider.BatchProvider.replies, ["another"]
+
+    def read(client: provider.BatchProvider, batch: provider.SeenBatch) -> Iterator[provider.LineReply]:
+        yield from list(replies(client, batch))[: 1 if machines else None]
+        if machines:
+            machines.clear()
+            collection.collect(waves.profile(), waves.store, SCOPE)
+
+    monkeypatch.setattr(collection, "only_process", lambda *_: nullcontext())
+    monkeypatch.setattr(provider.BatchProvider, "replies", read)
+    assert len(waves.run_until_done(*calls(waves))) == 4
+    assert (machines, waves.ledger.failed, not_deleted(waves)) == ([], {}, set())
+    assert sum(row.calls for row in waves.spent) == 4
