@@ -89,6 +89,13 @@ def test_helm_sends_runs_the_settings_and_keys_of_the_code_location(values: Any)
     assert values["runLauncher"]["type"] == "K8sRunLauncher"
 
 
+def test_the_runs_of_helm_may_launch_training_jobs(values: Any) -> None:
+    manifests = list(yaml.safe_load_all((INFRA / "helm" / "training.yaml").read_text()))
+    [binding] = [manifest for manifest in manifests if manifest["kind"] == "RoleBinding"]
+    account = {"kind": "ServiceAccount", "name": values["global"]["serviceAccountName"], "namespace": "dagster"}
+    assert binding["subjects"] == [account]
+
+
 @pytest.mark.parametrize("name", ["dagster.yaml", "dagster.aws.yaml", "dagster.compose.yaml"])
 def test_dagster_takes_the_instance_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text((INFRA / name).read_text())

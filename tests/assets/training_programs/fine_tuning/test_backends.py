@@ -1,4 +1,4 @@
-"""The real program as a job of SageMaker's and AWS Batch's stand-ins, its lake on S3."""
+"""The real program as a job of the stand-ins for SageMaker, AWS Batch and Kubernetes, its lake on S3."""
 
 import os
 
@@ -10,18 +10,20 @@ from assets.training_programs.recipe import BaseModel
 from assets.training_programs.specification import Specification
 from resources.training_jobs.configuration import TrainerConfiguration
 from resources.training_jobs.launcher import open_job_launcher
-from tests.aws_stand_in import BATCH, SAGEMAKER, AwsStandIn
-from tests.stand_in_jobs import Fate
+from tests.aws_stand_in import BATCH, SAGEMAKER
+from tests.kubernetes_stand_in import KUBERNETES
+from tests.stand_in_jobs import Fate, JobService
 from tests.trainer_work import PROJECT, Workplace, sums
 
 ROWS, VALIDATION = sums(0, 24), sums(100, 2)  # twelve steps: time to be interrupted in
 
 
 @pytest.fixture
-def spot(aws_stand_in: AwsStandIn, s3_root: str, tiny_base: BaseModel, one_thread: None) -> Workplace:
-    """A lake on S3, and backends whose image holds this project."""
-    aws_stand_in.environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
-    return Workplace(f"{s3_root}/spot", tiny_base)
+def service(request: pytest.FixtureRequest, one_thread: None) -> JobService:
+    """A stand-in by the name of its fixture; its image holds this project."""
+    stand_in: JobService = request.getfixturevalue(request.param)
+    stand_in.environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    return stand_in
 
 
 def train(backend: dict[str, object], workplace: Workplace, specification: Specification) -> bool:
@@ -41,24 +43,41 @@ def train(backend: dict[str, object], workplace: Workplace, specification: Speci
 
 
 @pytest.mark.parametrize(
-    ("backend", "fate"),
+    ("service", "backend", "fate", "recipe"),
     [
-        (SAGEMAKER, Fate(interrupt_at="step 1/12", restarts=True)),
-        (SAGEMAKER, Fate(interrupt_at="step 3/12")),
-        (BATCH, Fate(interrupt_at="step 3/12", host_fails=True)),
+        ("aws_stand_in", SAGEMAKER, Fate(interrupt_at="step 1/12", restarts=True), {}),
+        ("aws_stand_in", SAGEMAKER, Fate(interrupt_at="step 3/12"), {}),
+        ("aws_stand_in", BATCH, Fate(interrupt_at="step 3/12", host_fails=True), {}),
+        ("kubernetes_stand_in", KUBERNETES, Fate(interrupt_at="step 3/12", host_fails=True), {}),
+        ("kubernetes_stand_in", KUBERNETES, Fate(interrupt_at="step 3/12"), {"nodes": 2, "batch_size": 1}),
     ],
-    ids=["sagemaker restarts it", "sagemaker does not restart it", "the host of a batch job fails"],
+    ids=[
+        "sagemaker restarts it",
+        "sagemaker does not restart it",
+        "the host of a batch job fails",
+        "a kubernetes node is lost",
+        "one of two kubernetes nodes is reclaimed",
+    ],
+    indirect=["service"],
 )
 def test_an_interrupted_job_ends_with_the_adapter_of_an_undisturbed_one(
-    backend: dict[str, object], fate: Fate, aws_stand_in: AwsStandIn, spot: Workplace, s3_root: str
+    service: JobService,
+    backend: dict[str, object],
+    fate: Fate,
+    recipe: dict[str, int],
+    s3_root: str,
+    tiny_base: BaseModel,
 ) -> None:
-    alone = Workplace(f"{s3_root}/alone", spot.base)
-    undisturbed = alone.ask(ROWS, VALIDATION)
-    assert alone.run(undisturbed) == 0
-    aws_stand_in.fates = [fate]
-    specification = spot.ask(ROWS, VALIDATION)
+    alone, disturbed = (Workplace(f"{s3_root}/{name}", tiny_base) for name in ("alone", "disturbed"))
+    undisturbed, specification = (place.ask(ROWS, VALIDATION, **recipe) for place in (alone, disturbed))
+    if recipe:
+        assert train(backend, alone, undisturbed)
+    else:
+        assert alone.run(undisturbed) == 0
+    before = sum(job.started for job in service.jobs)
+    service.fates = [fate]
 
-    assert train(backend, spot, specification)
+    assert train(backend, disturbed, specification)
 
-    assert spot.adapter(specification) == alone.adapter(undisturbed)
-    assert sum(job.started for job in aws_stand_in.jobs) == 2
+    assert disturbed.adapter(specification) == alone.adapter(undisturbed)
+    assert sum(job.started for job in service.jobs) - before == 2 * recipe.get("nodes", 1)
