@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 
 from dagster import (
     AssetKey,
@@ -33,7 +34,7 @@ from assets.framework.usage_metadata import paid
 from assets.training_programs.recipe import BaseModel
 from assets.training_programs.specification import HOME
 from master_dagster.automation.due import SKIPPED
-from master_dagster.automation.nightly import DUE_TAG, keys_of, launched_before, runs_in_progress
+from master_dagster.automation.nightly import DUE_TAG, keys_of, launched_before, limit_pool, runs_in_progress
 from master_dagster.deployment import Deployment
 from master_dagster.jobs import score_checkpoints, train_checkpoints
 from resources.identity import stable_hash
@@ -67,6 +68,7 @@ def checkpoint_sensors(deployment: Deployment) -> list[SensorDefinition]:
             deployment,
             TRAINING_SENSOR,
             train_checkpoints,
+            "training",
             plan_training,
             "Launches a run for each checkpoint of the latest release that is missing, or that the training "
             "configuration would make in another way now.",
@@ -75,6 +77,7 @@ def checkpoint_sensors(deployment: Deployment) -> list[SensorDefinition]:
             deployment,
             SCORING_SENSOR,
             score_checkpoints,
+            "models",
             plan_scoring,
             "Launches a run for each checkpoint whose scores are missing, failed their gate, or are those of an "
             "earlier checkpoint.",
@@ -83,7 +86,7 @@ def checkpoint_sensors(deployment: Deployment) -> list[SensorDefinition]:
 
 
 def _sensor(
-    deployment: Deployment, name: str, job: UnresolvedAssetJobDefinition, plan: Plan, description: str
+    deployment: Deployment, name: str, job: UnresolvedAssetJobDefinition, pool: str, plan: Plan, description: str
 ) -> SensorDefinition:
     @sensor(
         name=name,
@@ -93,6 +96,7 @@ def _sensor(
         description=f"{description} A run that failed is not launched again for the same checkpoint.",
     )
     def launch_due(context: SensorEvaluationContext, lake: ResourceParam[Lake]) -> list[RunRequest] | SkipReason:
+        limit_pool(context.instance, pool)
         due = plan(deployment, lake, context.instance)
         skipped = [f"{one.key}: {one.why}" for one in due if one.request is None]
         for line in skipped:
@@ -116,14 +120,15 @@ def plan_scoring(deployment: Deployment, lake: Lake, instance: DagsterInstance) 
 
 
 def _due_training(deployment: Deployment, lake: Lake, release: Release) -> Iterator[Due]:
+    backend, detached = deployment.trainer.backend, deployment.trainer.timeouts.detached
+    image = cache(lambda: backend.open(lake.store, detached).image)
     for base, variant, made in _checkpoints(deployment, lake):
         key = f"{base.name}|{variant}"
         if variant == UNTUNED:
             identity, changed = untuned_id(base), "base model changed"
         else:
             try:
-                image = deployment.trainer.backend.open(lake.store, deployment.trainer.timeouts.detached).image
-                planned = planned_specification(lake, release, deployment.training, base, variant, image)
+                planned = planned_specification(lake, release, deployment.training, base, variant, image())
             except (CheckpointError, BackendError) as error:
                 yield Due(key, str(error))
                 continue

@@ -155,6 +155,14 @@ def keys_of(run: DagsterRun, partitions: MultiPartitionsDefinition, instance: Da
     return set(partitions.get_partition_keys_in_range(PartitionKeyRange(start, end), dynamic_partitions_store=instance))
 
 
+def limit_pool(instance: DagsterInstance, pool: str) -> None:
+    """Make a pool known to the queue before several of its runs are launched at once.
+
+    The queue learns of a pool when it first launches one of its runs, and does not limit the runs beside that one.
+    """
+    instance.event_log_storage.initialize_concurrency_limit_to_default(pool)
+
+
 def launched_before(instance: DagsterInstance, run_key: str, what: str, job: str) -> str | None:
     """Why a run is not launched again: one with its run key was, for the same `what`. None where there was none."""
     if not (found := instance.get_runs(RunsFilter(tags={"dagster/run_key": run_key}), limit=1)):

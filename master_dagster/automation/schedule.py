@@ -24,7 +24,15 @@ from dagster import (
 
 from assets.framework.run_report import report_store_errors
 from assets.seeds.mirror import mirror_shards
-from master_dagster.automation.nightly import NIGHTLY, name_of, own_tags, plan_partitions, run_request, runs_of_tick
+from master_dagster.automation.nightly import (
+    NIGHTLY,
+    limit_pool,
+    name_of,
+    own_tags,
+    plan_partitions,
+    run_request,
+    runs_of_tick,
+)
 from master_dagster.automation.tonight import COLUMNS, Tonight, shown_rows, tonight, tonight_now
 from master_dagster.deployment import Deployment
 from master_dagster.jobs import dialogues_and_scores
@@ -56,9 +64,7 @@ def nightly_schedule(deployment: Deployment) -> ScheduleDefinition:
             return [RunRequest(run.tags["dagster/run_key"], tags=own_tags(run)) for run in launched]
         end_dead_runs(instance)
         mirror_shards(lake, instance)
-        # The queue learns of a pool when it first launches one of its runs, and does not limit the runs beside that
-        # one.
-        instance.event_log_storage.initialize_concurrency_limit_to_default("models")
+        limit_pool(instance, "models")
         plan = plan_partitions(deployment, lake, instance, datetime.now(UTC))
         choice, runs = plan.choice, plan.runs
         try:

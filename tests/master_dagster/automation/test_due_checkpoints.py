@@ -26,6 +26,7 @@ VARIANTS = ("untuned", "boost_qa", "ori", "dpo", "kto")
 BASE = "smollm2-135m"
 STAGES = {TRAINING_SENSOR: "training", SCORING_SENSOR: "evaluation"}
 JOBS = {TRAINING_SENSOR: "train_checkpoints", SCORING_SENSOR: "score_checkpoints"}
+ASSETS = {TRAINING_SENSOR: "checkpoints", SCORING_SENSOR: BENCHMARK_SCORES.name}
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,10 @@ def test_a_sensor_launches_what_the_night_shows(trained: Trained, launcher: str)
     assert {name for name, step in shown.items() if step.launched_by is None} == {"boost_qa", "ori"}
     assert shown["boost_qa"].why == "a run or an open batch makes it"
     assert f"its status is failure: fix what it reports, then launch the job `{JOBS[launcher]}`" in shown["ori"].why
-    job = build_definitions(trained.deployment).resolve_job_def(JOBS[launcher])
+    definitions = build_definitions(trained.deployment)
+    pool = definitions.get_assets_def(ASSETS[launcher]).op.pool
+    assert trained.instance.event_log_storage.get_concurrency_keys() == {pool}
+    job = definitions.resolve_job_def(JOBS[launcher])
     assert job.partitions_def and {f"{BASE}|{name}" for name in shown} <= set(job.partitions_def.get_partition_keys())
 
 
