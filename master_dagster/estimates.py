@@ -105,7 +105,7 @@ def calibration_line(calibration: CalibrationEstimate) -> str:
     takes = calibration.takes
     return (
         f"judge_calibration, where it runs afterwards, asks about at most {calibration.items:,} items made from "
-        f"{calibration.dialogues:,} dialogues: about {takes.calls:,} calls, {takes.tokens:,} tokens, "
+        f"{calibration.dialogues:,} dialogues: about {takes.calls:,} live calls, {takes.tokens:,} tokens, "
         f"${takes.cost:,.2f}, {_duration(takes.hours)} more"
     )
 

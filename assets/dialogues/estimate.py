@@ -45,7 +45,7 @@ class RoleEstimate:
     completion_tokens: int
     cost: float  # US dollars, by the profile's prices and the role's mode
     live_cost: float  # where every call is live
-    batch_cost: float  # where every call goes in batches
+    batch_cost: float  # where every call goes in batches; the live cost where none can
     mode: Literal["live", "batch"]
     measured: bool  # False: by the defaults
 
@@ -157,7 +157,8 @@ def estimate(
         price = profile.prices.get(cast.model)
         read, written = round(calls * average.prompt_tokens), round(calls * average.completion_tokens)
         live = price.cost(read, written) if price else 0.0
-        batch = price.cost(read, written, batch=True) if price and endpoint.kind == "openai" else live
+        in_batches = batches and endpoint.kind == "openai"
+        batch = price.cost(read, written, batch=True) if price and in_batches else live
         mode = cast.mode if batches else "live"
         cost = batch if mode == "batch" else live
         roles.append(

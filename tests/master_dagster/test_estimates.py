@@ -8,7 +8,8 @@ import pytest
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.estimate import Estimate, RoleEstimate
-from master_dagster.estimates import headline, matching_partitions
+from assets.judge_calibration.estimate import CalibrationEstimate
+from master_dagster.estimates import calibration_line, headline, matching_partitions
 from resources.configuration import ConfigurationError
 from resources.lake.tables import Lake
 
@@ -36,6 +37,12 @@ def test_the_headline_counts_in_words(partitions: int, current: int, dialogues: 
 def test_the_headline_has_both_prices(mode: Literal["live", "batch"], cost: float, prices: str) -> None:
     role = RoleEstimate("judge", "tiny", 1, 1, 1, cost, 2.0, 1.0, mode, measured=True)
     assert re.search(prices, headline(Estimate(1, 0, 1, (role,), 0.0)))
+
+
+def test_a_calibration_has_the_live_price() -> None:
+    role = RoleEstimate("judge", "tiny", 20, 1, 1, 2.0, 2.0, 2.0, "live", measured=True)
+    line = calibration_line(CalibrationEstimate(2, 20, Estimate(0, 0, 0, (role,), 0.0)))
+    assert "at most 20 items made from 2 dialogues: about 20 live calls, 2 tokens, $2.00, 1 minute more" in line
 
 
 def test_a_wrong_pattern_shows_the_one_planned_key_once(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_role_in_batches_costs_their_price_and_none_of_the_live_hours(profile:
         }
     )
     found, live = estimate(TURNS, priced, EVERY_ROLE), estimate(TURNS, priced, EVERY_ROLE, batches=False)
-    assert live.cost == found.live_cost == 2 * found.batch_cost
+    assert live.cost == live.batch_cost == found.live_cost == 2 * found.batch_cost
     assert found.cost == pytest.approx((8 / 2 + 6) * (100 * 1.0 + 50 * 4.0) / 1e6)
     assert found.hours == pytest.approx(6 * 2.0 / 4 / 3600)
 
