@@ -1,5 +1,6 @@
 """Which checkpoints are due for training and scoring and why, and that the sensors launch what the night shows."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from resources.lake.records import Gate
 from tests.sample_project import SampleProject
 
 Change = Callable[[Specification], Specification]
+INSTANCE_CONFIG = Path(__file__).parents[3] / "infra" / "dagster.yaml"
 VARIANTS = ("untuned", "boost_qa", "ori", "dpo", "kto")
 BASE = "smollm2-135m"
 STAGES = {TRAINING_SENSOR: "training", SCORING_SENSOR: "evaluation"}
@@ -182,11 +184,17 @@ def test_a_sensor_launches_what_the_night_shows(trained: Trained, launcher: str)
     assert {name for name, step in shown.items() if step.launched_by is None} == {"boost_qa", "ori"}
     assert shown["boost_qa"].why == "a run or an open batch makes it"
     assert f"its status is failure: fix what it reports, then launch the job `{JOBS[launcher]}`" in shown["ori"].why
-    definitions = build_definitions(trained.deployment)
-    pool = definitions.get_assets_def(ASSETS[launcher]).op.pool
-    assert trained.instance.event_log_storage.get_concurrency_keys() == {pool}
-    job = definitions.resolve_job_def(JOBS[launcher])
+    job = build_definitions(trained.deployment).resolve_job_def(JOBS[launcher])
     assert job.partitions_def and {f"{BASE}|{name}" for name in shown} <= set(job.partitions_def.get_partition_keys())
+
+
+@pytest.mark.parametrize("launcher", STAGES)
+def test_the_runs_of_a_tick_wait_for_each_other(project: SampleProject, tmp_path: Path, launcher: str) -> None:
+    shutil.copy(INSTANCE_CONFIG, tmp_path)
+    with DagsterInstance.from_config(str(tmp_path)) as fresh:
+        Trained(project.deployment, fresh, tmp_path).launched(launcher)
+        pool = build_definitions(project.deployment).get_assets_def(ASSETS[launcher]).op.pool
+        assert fresh.event_log_storage.get_concurrency_keys() == {pool}
 
 
 def test_a_launched_run_makes_the_checkpoint(finished_project: SampleProject, instance: DagsterInstance) -> None:
