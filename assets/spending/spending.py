@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -24,12 +25,13 @@ from assets.spending.schema import SPENDING
 from assets.spending.training import read_training_hours
 from assets.training_sets.chain_of_thought import JOURNAL_SCOPE
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
-from resources.chat.spending_log import Spent, in_order, read_records, write_record
+from resources.chat.spending_log import Spent, in_order, join_old_records, read_records, write_record
 from resources.identity import stable_hash
 from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake, Table
 
 READERS = 16  # footers that are read at once
+JOINED_AFTER = timedelta(days=7)  # without a write
 TABLES = (DIALOGUES, SCORED, JUDGE_CALIBRATION, BENCHMARK_ANSWERS, CHAIN_OF_THOUGHT_ANSWERS)
 OF_DIALOGUES = (DIALOGUES.name, SCORED.name)
 SUMS = ("prompt_tokens", "completion_tokens", "cost")
@@ -56,11 +58,13 @@ def _rows_of(lake: Lake, recorded: Sequence[Spent]) -> pl.DataFrame:
 def write_spending(lake: Lake) -> pl.DataFrame:
     """Write the days that are new or changed; the rows of all days.
 
-    The hours of training jobs are recorded too, because the folder of a job that failed is deleted some day.
+    The hours of training jobs are recorded too, because the folder of a job that failed is deleted some day, and old
+    records are joined.
 
     Raises:
         StoreError: the lake cannot be read or written.
     """
+    join_old_records(lake.store, datetime.now(UTC) - JOINED_AFTER)
     records, trained = read_records(lake.store), read_training_hours(lake)
     for name in trained:
         if records.get(name) != trained[name]:

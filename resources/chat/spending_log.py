@@ -2,6 +2,7 @@
 
 Each engine writes a file of what its completions took. Each server that was started on a machine has a file of its own
 with all its hours, which every engine that uses it replaces: however many runs share it, an hour is counted once.
+Records that are not written any more are joined in one file.
 
 Partitions are written again and journals are deleted after a release. Money that was paid for answers that nobody uses
 any more stays here, at the prices of the moment at which it was paid.
@@ -18,12 +19,14 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import chain
 from pathlib import PurePosixPath
 
-from resources.lake.store import Store
+from resources.lake.store import Store, StoredFile, StoreError
 from resources.model_servers.started.usage import RunningServer
 from resources.outside_text import parse_json
 
 FOLDER = "_spending"
 READERS = 16  # files that are read at once
+JOINED = f"{FOLDER}/joined.json"  # old records, see `join_old_records`
+LEAST_JOINED = 50
 MODEL_SERVERS, MODEL_SERVER = "model_servers", "model_server"  # scope and role of the hours of servers
 
 logger = logging.getLogger(__name__)
@@ -154,15 +157,71 @@ def read_records(store: Store) -> dict[str, list[Spent]]:
     Raises:
         StoreError: the lake cannot be read.
     """
-    paths = [file.path for file in sorted(store.list(FOLDER), key=lambda file: file.modified)]
+    own = _read_files(store, [file.path for file in _files(store)])
+    # Read after the records' own files: those that another process deletes meanwhile are in it.
+    joined = _read_joined(store)[0]
+    return {name: _rows(f"record {name} of {store.uri(FOLDER)}", content) for name, content in (joined | own).items()}
+
+
+def join_old_records(store: Store, before: datetime, least: int = LEAST_JOINED) -> None:
+    """Move the records that were not written since `before` into one file, so that readers open few files.
+
+    A record is in that file before its own file is deleted, and its own file counts where both are there. A process
+    that is killed here, or that writes its record again, changes no sum.
+
+    Args:
+        store: the lake.
+        before: some days ago.
+        least: fewer files are left as they are.
+
+    Raises:
+        StoreError: the lake cannot be read or written.
+    """
+    old = [file.path for file in _files(store) if file.modified < before]
+    if len(old) < least:
+        return
+    joined, version = _read_joined(store)
+    content = json.dumps(joined | _read_files(store, old), ensure_ascii=False).encode()
+    if store.replace_if_unchanged(JOINED, content, version):  # else another process does the same
+        for path in old:
+            store.delete(path)
+
+
+def _files(store: Store) -> list[StoredFile]:
+    """The files that are one record each, the last written last."""
+    return sorted((file for file in store.list(FOLDER) if file.path != JOINED), key=lambda file: file.modified)
+
+
+def _read_files(store: Store, paths: Iterable[str]) -> dict[str, str]:
+    """The content of each record by its name, without those that are deleted meanwhile."""
+
+    def read(path: str) -> tuple[str, str | None]:
+        try:
+            return PurePosixPath(path).stem, store.get(path).decode(errors="replace")
+        except FileNotFoundError:
+            return path, None
+
     with ThreadPoolExecutor(READERS) as readers:
-        contents = readers.map(store.get, paths)
-        return {
-            PurePosixPath(path).stem: _rows(store.uri(path), data) for path, data in zip(paths, contents, strict=True)
-        }
+        return {name: content for name, content in readers.map(read, paths) if content is not None}
 
 
-def _rows(address: str, content: bytes) -> list[Spent]:
+def _read_joined(store: Store) -> tuple[dict[str, str], str | None]:
+    """The content of each record of JOINED by its name, and the version of that file.
+
+    Raises:
+        StoreError: it is damaged.
+    """
+    try:
+        content, version = store.get_with_version(JOINED)
+        joined: dict[str, str] = json.loads(content)
+    except FileNotFoundError:
+        return {}, None
+    except ValueError as error:
+        raise StoreError(f"{store.uri(JOINED)} is damaged ({error}); restore it from a backup, or delete it") from None
+    return joined, version
+
+
+def _rows(address: str, content: str) -> list[Spent]:
     names = {field.name for field in fields(Spent)}
     try:
         rows: Iterable[dict[str, object]] = parse_json(content)["rows"]

@@ -1,9 +1,10 @@
 """What was paid stays known, whatever becomes of the answers."""
 
 import asyncio
+import contextlib
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,17 @@ import pytest
 from resources.chat.calls import CallFailed
 from resources.chat.engine import ChatEngine
 from resources.chat.journal import delete_journal
-from resources.chat.spending_log import FOLDER, SpendingLog, Spent, hours_by_day, read_spending, server_hours
+from resources.chat.spending_log import (
+    FOLDER,
+    JOINED,
+    SpendingLog,
+    Spent,
+    hours_by_day,
+    join_old_records,
+    read_spending,
+    server_hours,
+    write_record,
+)
 from resources.lake.store import LocalStore, StoreError
 from resources.model_servers.started.usage import RunningServer
 from tests.fake_endpoint import FakeEndpoint
@@ -135,6 +146,62 @@ def test_what_is_paid_is_written_while_the_run_goes_on(chat: "ChatSetup") -> Non
     assert [row.calls for row in chat.hurry(work(chat.engine()))] == [1]
 
 
+class KilledStore(LocalStore):
+    """A lake whose writer is killed at one of its calls."""
+
+    def __init__(self, root: Path, kill_at: str) -> None:
+        super().__init__(root)
+        self.kill_at = kill_at
+
+    def replace_if_unchanged(self, path: str, data: bytes, version: str | None) -> bool:
+        if self.kill_at == "before the write":
+            raise KeyboardInterrupt
+        return super().replace_if_unchanged(path, data, version)
+
+    def delete(self, path: str) -> None:
+        super().delete(path)
+        if self.kill_at == "after the first deletion":
+            raise KeyboardInterrupt
+
+
+def record(calls: int, run: str = "night") -> Spent:
+    return Spent(date(2026, 1, 2), run, SCOPE, "judge", "tiny", batch=False, calls=calls)
+
+
+@pytest.mark.parametrize("kill_at", ["before the write", "after the first deletion", "never"])
+def test_joined_records_count_once_wherever_the_process_is_killed(tmp_path: Path, kill_at: str) -> None:
+    store = LocalStore(tmp_path)
+    for name in ("a", "b"):
+        write_record(store, name, [record(1, run=name)])
+    later = datetime.now(UTC) + timedelta(days=1)
+    with contextlib.suppress(KeyboardInterrupt):
+        join_old_records(KilledStore(tmp_path, kill_at), later, least=1)
+    assert {row.run: row.calls for row in read_spending(store)} == {"a": 1, "b": 1}
+    write_record(store, "a", [record(3, run="a")])  # the engine was not done
+    assert {row.run: row.calls for row in read_spending(store)} == {"a": 3, "b": 1}
+    join_old_records(store, later, least=1)
+    assert {row.run: row.calls for row in read_spending(store)} == {"a": 3, "b": 1}
+    assert [file.path for file in store.list(FOLDER)] == [JOINED]
+
+
+@pytest.mark.parametrize(("days", "least"), [(-1, 1), (1, 3)], ids=["written since", "too few"])
+def test_records_are_left_as_they_are(tmp_path: Path, days: int, least: int) -> None:
+    store = LocalStore(tmp_path)
+    for name in ("a", "b"):
+        write_record(store, name, [record(1)])
+    join_old_records(store, datetime.now(UTC) + timedelta(days=days), least)
+    assert not store.exists(JOINED)
+
+
+def test_damaged_joined_records_are_an_error_and_never_replaced(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    write_record(store, "a", [record(1)])
+    store.put(JOINED, b"{")
+    with pytest.raises(StoreError, match=r"joined\.json is damaged"):
+        join_old_records(store, datetime.now(UTC) + timedelta(days=1), least=1)
+    assert store.get(JOINED) == b"{"
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"rows": [{"day": "today"}]}', b'{"rows": [{"day": "2026-01-02"}]}'])
 def test_a_damaged_file_is_left_out_with_a_warning(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
@@ -142,4 +209,4 @@ def test_a_damaged_file_is_left_out_with_a_warning(
     store = LocalStore(tmp_path)
     store.put(f"{FOLDER}/x.json", content)
     assert read_spending(store) == []
-    assert "x.json is damaged" in caplog.text
+    assert "record x of" in caplog.text
