@@ -22,6 +22,7 @@ from master_dagster.doctor.findings import Check, Finding, SetUp, read_set_up, r
 from master_dagster.doctor.hub import check_hub
 from master_dagster.doctor.machine import check_disk, check_extras, check_instance, check_lake, check_servers
 from master_dagster.doctor.models import check_embedder, check_models
+from master_dagster.doctor.trainer import check_trainer
 from master_dagster.terminal import console, print_json
 from resources.chat.redaction import Redactor
 
@@ -69,6 +70,7 @@ def find(set_up: SetUp, calls: bool) -> Iterator[Finding]:
         ("disk", check_disk),
         ("extras", check_extras),
         ("servers", check_servers),
+        ("trainer", partial(check_trainer, calls=calls)),
         ("hub", partial(check_hub, calls=calls)),
     ]
     if calls:
