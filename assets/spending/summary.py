@@ -21,11 +21,12 @@ PAID = (TOKENS > 0) | (pl.col("hours") > 0)
 
 
 def totals(rows: pl.DataFrame) -> dict[str, Any]:
-    """Tokens, US dollars, accepted dialogues with the price of one, and the share of the prompt tokens that came from
-    the provider's cache (None without any)."""
+    """Tokens, hours of machines, US dollars, accepted dialogues with the price of one, and the share of the prompt
+    tokens that came from the provider's cache (None without any)."""
     dataset, accepted, prompt = dataset_rows(rows), int(rows["accepted"].sum()), int(rows["prompt_tokens"].sum())
     return {
         "tokens": prompt + int(rows["completion_tokens"].sum()),
+        "hours": math.fsum(rows["hours"]),
         "cost": total_cost(rows),
         "accepted": accepted,
         "cost_per_accepted": total_cost(dataset) / accepted if accepted else None,
@@ -55,8 +56,8 @@ def spending_metadata(lake: Lake, rows: pl.DataFrame) -> dict[str, Any]:
         shown["models without a price"] = ", ".join(free)
     if points := price_of_points(lake, total_cost(dataset_rows(rows))):
         shown["US dollars per benchmark point"] = table_markdown(points)
-    if hours := math.fsum(rows["hours"]):
-        shown["hours of machines"] = round(hours, 2)
+    if sums["hours"]:
+        shown["hours of machines"] = round(sums["hours"], 2)
     if rows.filter((TOKENS > 0) | (pl.col("cost") > 0)).height:
         shown["by day"] = daily_plot(rows)
     return shown

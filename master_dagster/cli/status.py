@@ -190,11 +190,12 @@ def show_status(deployment: Deployment, status: Status, estimate: Estimate | Non
 
 
 def spent_text(spent: Status) -> str:
-    """Everything that was paid for models, the price of an accepted dialogue, and the provider's cache."""
+    """Everything that was paid for models and machines, the price of an accepted dialogue, and the provider's cache."""
     each, cached = spent["cost_per_accepted"], spent["cached_share"]
     return ", ".join(
         [
             f"{spent['tokens']:,} tokens",
+            *([f"{spent['hours']:,.1f} hours of machines"] if spent["hours"] else []),
             f"${spent['cost']:,.2f}",
             *([f"${each:,.4f} per accepted dialogue"] if each else []),
             *([f"{cached:.0%} of the prompt tokens from the provider's cache"] if cached else []),

@@ -96,7 +96,7 @@ def test_the_hours_of_servers_are_shown_apart_from_the_price_of_a_dialogue(tiny:
         ("", "model_server", "big", 1.5, price)
     ]
     shown = spending_metadata(tiny.lake, rows)
-    assert shown["US dollars"].value == price
+    assert (shown["US dollars"].value, shown["hours of machines"]) == (price, 1.5)
     assert shown["US dollars per accepted dialogue"].value == 0.0
     assert f"| model_server, big | 0 | 1.50 | {price:.2f} |" in shown["by role"].value
     assert ("models without a price" in shown) == (price == 0.0)

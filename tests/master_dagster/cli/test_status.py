@@ -8,6 +8,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
+from master_dagster.cli.status import spent_text
 from master_dagster.graph import build_definitions
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, this_process
 from resources.chat.spending_log import read_spending
@@ -87,6 +88,20 @@ def test_planned_partitions_are_due(
     assert "Release: none" in shown
     assert shown.endswith("Next: master-dagster run\n")
     assert planned_project.endpoint.requests == []
+
+
+@pytest.mark.parametrize(
+    ("spent", "expected"),
+    [
+        ({}, "1,000 tokens, $2.50"),
+        ({"hours": 1.26}, "1,000 tokens, 1.3 hours of machines, $2.50"),
+        ({"cost_per_accepted": 0.25}, "1,000 tokens, $2.50, $0.2500 per accepted dialogue"),
+        ({"cached_share": 0.5}, "1,000 tokens, $2.50, 50% of the prompt tokens from the provider's cache"),
+    ],
+)
+def test_one_line_says_what_was_paid(spent: dict[str, float], expected: str) -> None:
+    usual = {"tokens": 1000, "hours": 0.0, "cost": 2.5, "cost_per_accepted": None, "cached_share": None}
+    assert spent_text(usual | spent) == expected
 
 
 def test_an_empty_lake(project: SampleProject, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
