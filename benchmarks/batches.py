@@ -8,6 +8,7 @@ request to the provider is carried out, until all kinds were met; the last one e
 """
 
 import argparse
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from tests.sample_project import SampleProject, found_project
 
 STEPS = [
     (kind, when)
-    for kind in ("POST /files", "POST /batches", "GET /batches", "GET /files/content")
+    for kind in ("POST /files", "POST /batches", "GET /batches", "GET /files/content", "GET /files", "DELETE /files")
     for when in ("before", "after")
 ]
 PLAN = ("validating", "in_progress", "completed")
@@ -50,7 +51,7 @@ class Killer:
 
     def _hook(self, when: str) -> Any:
         def hook(what: Cut) -> None:
-            kind = f"{what[0]} {'/files/content' if what[1].endswith('/content') else what[1]}"
+            kind = f"{what[0]} {re.sub('/file-[0-9]+', '', what[1])}"
             if (kind, when) == self.step and self.process:
                 self.step = None
                 self.process.kill()
@@ -101,6 +102,7 @@ def measure() -> list[Measured]:
             Measured("calls submitted", f"{submitted.total()} in {len(server.batches)} batches"),
             at_most("calls submitted twice", submitted.total() - len(submitted), 0, "{:.0f}"),
             at_most("calls paid twice", answered.total() - len(answered) + len(server.live), 0, "{:.0f}"),
+            at_most("files left at the provider", len(server.files) - len(server.deleted), 0, "{:.0f}"),
             at_most("paid, of the live price", cost_of(batched) / cost_of(live), 0.5),
         ]
 

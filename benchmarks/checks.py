@@ -35,7 +35,6 @@ from assets.dialogues.load_scenarios import load_scenarios
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS
 from assets.framework.scenarios.scenario import Scenario
-from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.sampling import seed_id
@@ -73,9 +72,7 @@ def deployment_at(folder: Path) -> Deployment:
 def write_lake(deployment: Deployment, dialogues: int) -> None:
     """Every table of a lake with so many dialogues, shard by shard."""
     lake = deployment.lake()
-    expected = expected_fingerprints(
-        deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
-    )
+    expected = deployment.expected()
     words = np.random.default_rng(0)
     pool = [" ".join(words.choice(VOCABULARY, 24)) for _ in range(4000)]
     for number, first in enumerate(range(0, dialogues, SHARD)):

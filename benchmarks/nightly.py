@@ -22,7 +22,7 @@ from dagster import DagsterInstance
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS
-from assets.quality.partition_status import expected_fingerprints, partition_statuses
+from assets.quality.partition_status import partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
@@ -40,9 +40,7 @@ from resources.lake.tables import Lake, Table
 
 def write_index(lake: Lake, deployment: Deployment, partitions: int) -> None:
     """What a lake of so many partitions says in its index: the names of empty files."""
-    expected = expected_fingerprints(
-        deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
-    )
+    expected = deployment.expected()
     now, plans = datetime.now(UTC), "0" * 32
     lake.store.put("lake.json", json.dumps({"format": FORMAT}).encode())
     for number in range(partitions // 3):
@@ -127,10 +125,7 @@ def main() -> None:
             with timed("the same on later nights"):
                 mirror_shards(lake, instance)
             with timed("how the partitions stand"):
-                expected = expected_fingerprints(
-                    deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
-                )
-                statuses = partition_statuses(lake, expected)
+                statuses = partition_statuses(lake, deployment.expected())
             with timed("runs in flight and failed nights"):
                 now = datetime.now(UTC)
                 in_progress, failures = partitions_in_progress(instance, now), failed_nights(instance, now)
