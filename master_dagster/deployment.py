@@ -15,6 +15,7 @@ from assets.framework.partitions import tunings
 from assets.framework.prompts import PromptBook
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules, load_quality_rules
+from assets.quality.partition_status import Expected, expected_fingerprints
 from assets.quality.prompts import load_prompts
 from assets.quality.rubric import check_rubrics
 from assets.quality.schema import SIGNALS
@@ -59,6 +60,10 @@ class Deployment:
     def tunings(self) -> MultiPartitionsDefinition:
         """The partitions of checkpoints and scores: base model × training set."""
         return tunings((base.name for base in self.training.bases), tuned_variants(self.scenarios))
+
+    def expected(self) -> Expected:
+        """The fingerprints that its partitions have when they are current."""
+        return expected_fingerprints(self.profile, self.scenarios, self.prompts, self.quality_rules)
 
     def check_keys(self) -> None:
         """Check the key of every model that generates or judges dialogues, before the first of them is asked.

@@ -142,13 +142,13 @@ def build_definitions(deployment: Deployment) -> Definitions:
         ],
         sensors=[
             sources_sensor(),
-            release_sensor(settings.release_after),
+            release_sensor(deployment),
             *checkpoint_sensors(deployment),
             failure_sensor(webhook),
             dead_runs,
             register_shards,
             backfill_sensor(),
-            batches_sensor(deployment.profile, settings.nightly_range),
+            batches_sensor(deployment),
         ],
         resources=dagster_resources(deployment),
         # A step that needs its own process costs about three seconds, and every check is a step.

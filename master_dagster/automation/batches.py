@@ -16,28 +16,26 @@ from dagster import (
 )
 
 from assets.framework.partitions import SHARDS
-from assets.framework.prompts import PromptBook
 from assets.framework.run_report import WAITING_TAG, WAITS_FOR_BATCHES
 from assets.framework.scenarios.scenario import Scenarios
-from assets.quality.configuration import QualityRules
-from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
+from assets.quality.partition_status import PartitionStatus, partition_statuses
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.due import NO_EXPENSE, Candidate, PlannedRun, plan_runs
 from master_dagster.automation.nightly import RECENT, partitions_in_progress, partitions_of, run_request
+from master_dagster.deployment import Deployment
 from master_dagster.jobs import dialogues_and_scores
 from resources.chat.batches.collection import delete_files, ended_batches
 from resources.chat.batches.ledger import Ledger, all_ledgers
-from resources.chat.profile import Profile
-from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 
 
-def batches_sensor(profile: Profile, most: int) -> SensorDefinition:
-    """Launches the next run of partitions whose batches ended, at most `most` in one run.
+def batches_sensor(deployment: Deployment) -> SensorDefinition:
+    """Launches the next run of partitions whose batches ended.
 
     It is on by default where a role of the profile is played in batches.
     """
+    profile, scenarios = deployment.profile, deployment.scenarios
     in_batches = any(role.mode == "batch" for role in profile.roles.values())
 
     @sensor(
@@ -49,24 +47,19 @@ def batches_sensor(profile: Profile, most: int) -> SensorDefinition:
         "dialogues and submits their next turns. On by default where a role of the profile has `mode: batch`.",
     )
     def continue_after_batches(
-        context: SensorEvaluationContext,
-        lake: ResourceParam[Lake],
-        chat: ResourceParam[ChatService],
-        scenarios: ResourceParam[Scenarios],
-        prompts: ResourceParam[PromptBook],
-        quality_rules: ResourceParam[QualityRules],
+        context: SensorEvaluationContext, lake: ResourceParam[Lake]
     ) -> list[RunRequest] | SkipReason:
         instance, now = context.instance, datetime.now(UTC)
         ledgers = all_ledgers(lake.store)
         for ledger in ledgers:
-            delete_files(chat.profile, lake.store, ledger)  # which a collection could not delete
-        ended, failures = ended_batches(chat.profile, ledgers)
+            delete_files(profile, lake.store, ledger)  # which a collection could not delete
+        ended, failures = ended_batches(profile, ledgers)
         for failure in failures:
             context.log.warning(str(failure))
         waiting = {ledger.partition for ledger in ledgers if any(one.mark not in ended for one in ledger.open)}
         left = waiting | partitions_in_progress(instance, scenarios, now)
         keys = {ledger.partition for ledger in ledgers} | partitions_that_waited(instance, scenarios, now)
-        statuses = partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules))
+        statuses = partition_statuses(lake, deployment.expected())
         due = [one for one in statuses if one.why and one.key in keys - left]
         if not due:
             return SkipReason(
@@ -74,7 +67,7 @@ def batches_sensor(profile: Profile, most: int) -> SensorDefinition:
             )
         mirror_shards(lake, instance)
         chosen = [Candidate(one, NO_EXPENSE, alone=False) for one in due]
-        runs = plan_runs(chosen, instance.get_dynamic_partitions(SHARDS), most)
+        runs = plan_runs(chosen, instance.get_dynamic_partitions(SHARDS), deployment.settings.nightly_range)
         return [run_request(run, run_key(run, ledgers)) for run in runs]
 
     return continue_after_batches

@@ -22,7 +22,7 @@ from assets.framework.run_report import OUTAGE_TAG
 from assets.framework.scenarios.scenario import Scenarios
 from assets.quality.configuration import QualityRules
 from assets.quality.estimate import dialogue_expenses
-from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
+from assets.quality.partition_status import PartitionStatus, partition_statuses
 from assets.seeds.mirror import mirrored_shards
 from master_dagster.automation.due import Averages, NightlyChoice, PlannedRun, choose_partitions, plan_runs
 from master_dagster.deployment import Deployment
@@ -63,7 +63,7 @@ def plan_partitions(deployment: Deployment, lake: Lake, instance: DagsterInstanc
     """What the nightly schedule launches now. Writes nothing."""
     profile, scenarios, rules = deployment.profile, deployment.scenarios, deployment.quality_rules
     limits = deployment.settings.nightly_limits
-    statuses = partition_statuses(lake, expected_fingerprints(profile, scenarios, deployment.prompts, rules))
+    statuses = partition_statuses(lake, deployment.expected())
     choice = choose_partitions(
         statuses,
         partitions_in_progress(instance, scenarios, now) | partitions_awaiting_batches(lake, now),

@@ -17,21 +17,18 @@ from dagster import (
 
 from assets.boost_qa.release import RELEASES
 from assets.framework.partitions import FREE_VARIANTS, partition_tags
-from assets.framework.prompts import PromptBook
-from assets.framework.scenarios.scenario import Scenarios
-from assets.quality.configuration import QualityRules
-from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
+from assets.quality.partition_status import PartitionStatus, partition_statuses
 from master_dagster.automation.nightly import DUE_TAG, IN_PROGRESS, launched_before, partitions_in_progress
+from master_dagster.deployment import Deployment
 from master_dagster.jobs import publish, release
-from resources.chat.service import ChatService
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
 
 RELEASE_SENSOR = "release_when_enough"
 
 
-def release_sensor(after: int) -> SensorDefinition:
-    """Launches `release` when at least `after` current partitions are not in the latest release.
+def release_sensor(deployment: Deployment) -> SensorDefinition:
+    """Launches `release` when at least `MASTER_RELEASE_AFTER` current partitions are not in the latest release.
 
     It counts partitions, which one listing of the lake's index shows; the number of accepted dialogues of a partition
     is in its file.
@@ -42,27 +39,21 @@ def release_sensor(after: int) -> SensorDefinition:
         job=release,
         minimum_interval_seconds=600,
         default_status=DefaultSensorStatus.STOPPED,
-        description=f"Launches the job `release` when {after} partitions are new and no partition is in progress.",
+        description=f"Launches the job `release` when {deployment.settings.release_after} partitions are new "
+        "and no partition is in progress.",
     )
-    def release_when_enough(
-        context: SensorEvaluationContext,
-        lake: ResourceParam[Lake],
-        chat: ResourceParam[ChatService],
-        scenarios: ResourceParam[Scenarios],
-        prompts: ResourceParam[PromptBook],
-        quality_rules: ResourceParam[QualityRules],
-    ) -> RunRequest | SkipReason:
-        statuses = partition_statuses(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules))
-        return release_request(lake, context.instance, scenarios, statuses, after)
+    def release_when_enough(context: SensorEvaluationContext, lake: ResourceParam[Lake]) -> RunRequest | SkipReason:
+        return release_request(deployment, lake, context.instance, partition_statuses(lake, deployment.expected()))
 
     return release_when_enough
 
 
 def release_request(
-    lake: Lake, instance: DagsterInstance, scenarios: Scenarios, statuses: Sequence[PartitionStatus], after: int
+    deployment: Deployment, lake: Lake, instance: DagsterInstance, statuses: Sequence[PartitionStatus]
 ) -> RunRequest | SkipReason:
     """The run that makes a release now, or why there is none; `statuses` are those of every planned partition."""
-    if in_progress := partitions_in_progress(instance, scenarios, datetime.now(UTC)):
+    after = deployment.settings.release_after
+    if in_progress := partitions_in_progress(instance, deployment.scenarios, datetime.now(UTC)):
         return SkipReason(f"{len(in_progress)} partitions are in progress; a release waits for them")
     for job in (release.name, publish.name):
         if runs := instance.get_runs(RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=1):

@@ -162,7 +162,7 @@ def _release_steps(
         launches = len(new) + chosen >= after
         why = f"{len(new)} partitions are new since {latest}, and tonight adds up to {chosen}; a release needs {after}"
     else:
-        found = release_request(lake, instance, deployment.scenarios, plan.statuses, after)
+        found = release_request(deployment, lake, instance, plan.statuses)
         launches = isinstance(found, RunRequest)
         why = f"{len(new)} partitions are new since {latest}" if launches else str(getattr(found, "skip_message", ""))
     if new or chosen:

@@ -14,7 +14,7 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.estimate import Estimate
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.partition_run import shown_keys
-from assets.quality.partition_status import PartitionStatus, expected_fingerprints, partition_statuses
+from assets.quality.partition_status import PartitionStatus, partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.schema import REJECTS, SEEDS
 from assets.spending.spending import read_rows
@@ -66,10 +66,7 @@ def print_status(as_json: bool) -> None:
 def lake_status(deployment: Deployment) -> dict[str, Any]:
     """What the lake has, as plain data. Reads its index, footers, and some columns."""
     lake = deployment.lake()
-    expected = expected_fingerprints(
-        deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
-    )
-    statuses = partition_statuses(lake, expected)
+    statuses = partition_statuses(lake, deployment.expected())
     release = RELEASES.find_latest(lake)
     return {
         "lake": lake.store.root,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +17,6 @@ from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_plans, materialise_release, run_step
 from resources.chat.batches import collection, provider
 from resources.chat.batches.ledger import Ledger, all_ledgers, change_ledger, now
-from resources.chat.service import ChatService
 from resources.lake.published_folders import read_latest
 from tests.batch_project import put_in_batches
 from tests.batch_server import BatchServer
@@ -92,16 +90,9 @@ def test_a_waiting_partition_is_observed_and_not_materialised_and_nothing_follow
 
 def tick(project: SampleProject, instance: DagsterInstance) -> list[RunRequest] | str:
     ours = project.deployment
-    resources: dict[str, Any] = {
-        "lake": ours.lake(),
-        "chat": ChatService(ours.profile, ours.lake().store),
-        "scenarios": ours.scenarios,
-        "prompts": ours.prompts,
-        "quality_rules": ours.quality_rules,
-    }
     repository = build_definitions(ours).get_repository_def()
-    with build_sensor_context(instance=instance, resources=resources, repository_def=repository) as context:
-        result = batches_sensor(ours.profile, 10).evaluate_tick(context)
+    with build_sensor_context(instance=instance, resources={"lake": ours.lake()}, repository_def=repository) as context:
+        result = batches_sensor(ours).evaluate_tick(context)
     return list(result.run_requests or []) or str(result.skip_message)
 
 
@@ -186,5 +177,5 @@ def test_a_tick_deletes_the_files_that_a_run_could_not_delete(
 def test_the_sensor_is_on_where_a_role_is_in_batches(
     live: tuple[str, ...], status: str, project: SampleProject, server: BatchServer
 ) -> None:
-    profile = project.deployment.profile if live else put_in_batches(project, server).deployment.profile
-    assert batches_sensor(profile, 10).default_status.value == status
+    deployment = project.deployment if live else put_in_batches(project, server).deployment
+    assert batches_sensor(deployment).default_status.value == status

@@ -22,7 +22,7 @@ from assets.dialogues.schema import DIALOGUES
 from assets.framework.scenarios.documentation import turns_table
 from assets.framework.ui_metadata import table_markdown
 from assets.quality.configuration import CONFIGURATIONS
-from assets.quality.partition_status import expected_fingerprints, partition_statuses
+from assets.quality.partition_status import partition_statuses
 from assets.training_sets.ablations import variants
 from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
@@ -93,9 +93,7 @@ def test_a_scenario_that_is_added_gets_new_seeds_and_changes_no_plan_and_no_dial
     assert set(added["scenario"]) == {"error_correction", "debate", "analogy", NAME}
     assert set(added.filter(pl.col("scenario") == NAME)["repetitions"]) == {1, 2}
     deployment = load_deployment(own_project.settings.model_copy(update={"scenarios": BOTH}))
-    expected = expected_fingerprints(
-        deployment.profile, deployment.scenarios, deployment.prompts, deployment.quality_rules
-    )
+    expected = deployment.expected()
     why = {status.key: status.why for status in partition_statuses(lake, expected) if status.shard == "sums-0000"}
     assert {key for key, reason in why.items() if reason is None} == {
         f"{scenario}|sums-0000" for scenario in ("error_correction", "debate", "analogy")

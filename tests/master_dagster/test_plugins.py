@@ -17,7 +17,7 @@ import yaml
 from dagster import AssetCheckKey, AssetKey, DagsterInstance
 
 from assets.boost_qa.release import RELEASES
-from assets.quality.partition_status import expected_fingerprints, partition_statuses
+from assets.quality.partition_status import partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.deployment import load_deployment
@@ -142,9 +142,8 @@ def test_a_signal_becomes_a_column_a_check_and_a_line_on_the_card(
 
 def test_without_the_plug_in_its_scores_are_stale_and_can_still_be_read(examples: WithPlugins) -> None:
     deployed = load_deployment(examples.project.settings.model_copy(update={"seeds": "demo"}))
-    expected = expected_fingerprints(deployed.profile, deployed.scenarios, deployed.prompts, deployed.quality_rules)
     lake = Lake.at(examples.project.settings.lake_root)
-    statuses = partition_statuses(lake, expected)
+    statuses = partition_statuses(lake, deployed.expected())
     assert {(status.why, status.scores_only) for status in statuses} == {("stale", True)}
     assert lake.read(SCORED).columns == list(SCORED.columns)
     with lake.connect([SCORED]) as connection:

@@ -25,7 +25,6 @@ from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
 from assets.framework.partitions import SHARDS, dialogue_partitions
 from assets.framework.run_report import OUTAGE_TAG
-from assets.quality.partition_status import expected_fingerprints
 from assets.quality.schema import SCORED
 from assets.seeds.schema import SEEDS
 from master_dagster.automation.nightly import LONGEST_RUN, NIGHTLY, RECENT, failed_nights, partitions_in_progress
@@ -79,8 +78,7 @@ class Night:
         """Write dialogues and scores of a partition."""
         lake, ours = self.deployment.lake(), self.deployment
         scenario, shard = key.split("|")
-        expected = expected_fingerprints(ours.profile, ours.scenarios, ours.prompts, ours.quality_rules)
-        dialogues, scores = expected.fingerprints(stable_hash("plans", shard), "", scenario)
+        dialogues, scores = ours.expected().fingerprints(stable_hash("plans", shard), "", scenario)
         keys = {"scenario": scenario, "shard": shard}
         made_by = "0" * 32 if stale else dialogues
         written = lake.write(DIALOGUES, keys, DIALOGUES.empty(), fingerprint=made_by, gate=gate)

@@ -19,9 +19,9 @@ from assets.framework.partitions import FREE_VARIANTS, SHARDS
 from assets.seeds.mirror import mirror_shards
 from master_dagster.automation.releases import release_sensor
 from master_dagster.automation.sensors import register_shards
+from master_dagster.deployment import load_deployment
 from master_dagster.graph import build_definitions
 from master_dagster.maintenance.record import record_lake
-from resources.chat.service import ChatService
 from tests.sample_project import FinishedProject, SampleProject
 
 BEFORE_NIGHT, AFTER_NIGHT = (datetime(2026, 1, 5, hour, 30, tzinfo=UTC) for hour in (1, 2))
@@ -68,16 +68,9 @@ def test_a_fresh_instance_is_given_the_shards_of_the_lake_and_the_tick_says_so(
 
 def evaluate(project: SampleProject, instance: DagsterInstance, after: int = 1) -> RunRequest | str:
     """The run that the release sensor launches, or why it launches none."""
-    ours = project.deployment
-    resources = {
-        "lake": ours.lake(),
-        "chat": ChatService(ours.profile, ours.lake().store),
-        "scenarios": ours.scenarios,
-        "prompts": ours.prompts,
-        "quality_rules": ours.quality_rules,
-    }
-    with build_sensor_context(instance=instance, resources=resources) as context:
-        result = release_sensor(after).evaluate_tick(context)
+    ours = load_deployment(project.settings.model_copy(update={"release_after": after}))
+    with build_sensor_context(instance=instance, resources={"lake": ours.lake()}) as context:
+        result = release_sensor(ours).evaluate_tick(context)
     return result.run_requests[0] if result.run_requests else str(result.skip_message)
 
 
