@@ -143,7 +143,7 @@ def write_card(
         title=rules.pretty_name,
         id=release_id,
         rows=counted(contents.total, "question-answer seed"),
-        loading=how_to_load(path, rules.name, splits, weak_turns=weak_turns),
+        loading=how_to_load(path, rules.name, splits, weak_turns=weak_turns, last_turn_alone=rules.loss == "final"),
         rows_table=card_table(_by_split(contents.rows, splits, scenarios)),
         sources_table=card_table(contents.sources),
         sample_scenario=scenarios.title(contents.sample["scenario"]),

@@ -82,7 +82,13 @@ def splits_of(rows: Table) -> list[str]:
 
 
 def how_to_load(
-    folder: str, name: str, splits: Sequence[str], form: RowForm = CONVERSATION, *, weak_turns: bool = False
+    folder: str,
+    name: str,
+    splits: Sequence[str],
+    form: RowForm = CONVERSATION,
+    *,
+    weak_turns: bool = False,
+    last_turn_alone: bool = False,
 ) -> str:
     """The card's section on loading the rows with `datasets` and with the programs that read the form.
 
@@ -92,11 +98,13 @@ def how_to_load(
         splits: those with rows.
         form: of the rows.
         weak_turns: whether some turns that carry loss are of a weak student.
+        last_turn_alone: whether of several turns of the model the last one alone carries loss.
     """
     values = {
         "folder": folder,
         "name": name,
         "splits": json.dumps(splits),
+        "mask_history": str(last_turn_alone).lower(),
         "weak_turns": " (as the paper does, the weak student's wrong answers included)" if weak_turns else "",
     }
     programs = Template((PROGRAMS / f"{form.name}.md").read_text(encoding="utf-8")).substitute(values)

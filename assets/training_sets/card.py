@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from assets.boost_qa.dataset_card import card_header, card_table, how_to_load, splits_of, write_readme
-from assets.boost_qa.forms import LABELLED, PREFERENCE, RowForm
+from assets.boost_qa.forms import CONVERSATION, LABELLED, PREFERENCE, RowForm
 from assets.boost_qa.release import Release, create_view
 from assets.boost_qa.selection import query
 from assets.framework.check_files import query_rows
@@ -14,6 +14,10 @@ from assets.training_sets.pair_statistics import MUCH_LONGER, pair_statistics
 
 TEMPLATE = Path(__file__).with_name("card.md")
 LABELS = "SELECT split, label, count(*) AS rows FROM released GROUP BY ALL ORDER BY ALL"
+LAST_TURN_ALONE = """
+    SELECT coalesce(bool_and(list_position(trains, true) = len(trains)) AND max(len(trains)) > 2, false) AS alone
+    FROM released
+"""
 COMPARED = (
     "The training sets that BOOST-QA is compared with have the release's size and its held-out splits, so that models "
     "tuned on them can be compared."
@@ -47,6 +51,7 @@ def write_set_card(
         create_view(connection, "released", form.schema, map(str, sorted((staged / "data").glob("*.parquet"))))
         rows, sources = (list(query_rows(connection, query(name))) for name in ("counts.sql", "sources.sql"))
         more = _of_form(connection, form)
+        last_turn_alone = form == CONVERSATION and bool(next(iter(query_rows(connection, LAST_TURN_ALONE)))["alone"])
     write_readme(
         staged,
         card_header(_title(variant, release), rows, sources, languages, form=form),
@@ -55,7 +60,7 @@ def write_set_card(
         about=about,
         variant=variant,
         release=release.id,
-        loading=how_to_load(folder, variant, splits_of(rows), form),
+        loading=how_to_load(folder, variant, splits_of(rows), form, last_turn_alone=last_turn_alone),
         compared=COMPARED if same_size else "",
         contents="\n\n".join([card_table(rows), card_table(sources), *more]),
     )
@@ -79,6 +84,10 @@ def _of_form(connection: duckdb.DuckDBPyConnection, form: RowForm) -> list[str]:
 
 def write_release_card(staged: Path, variant: str, release: Release) -> None:
     """Write `README.md` into a staged training set that points to its release and has no rows of its own."""
+    name, rules = str(release.manifest["name"]), release.manifest["configuration"]["rules"]
+    loading = how_to_load(
+        release.folder, name, list(release.manifest["rows"]), last_turn_alone=rules.get("loss") == "final"
+    )
     write_readme(
         staged,
         None,
@@ -87,7 +96,7 @@ def write_release_card(staged: Path, variant: str, release: Release) -> None:
         about="The release itself: this folder only points to it.",
         variant=variant,
         release=release.id,
-        loading=how_to_load(release.folder, str(release.manifest["name"]), list(release.manifest["rows"])),
+        loading=loading,
         compared=COMPARED,
         contents=f"The rows of the release. Its card is `{release.folder}/README.md`.",
     )

@@ -24,6 +24,7 @@ from assets.training_sets.turns import (
     made_from,
     released_turns,
     turns_of,
+    turns_query,
 )
 from assets.training_sets.variants import CHANGED, RowContext, TrainingSet, make_set, query
 from resources.identity import stable_hash
@@ -80,7 +81,7 @@ def _dialogues(context: RowContext) -> Iterator[tuple[Row, bool]]:
     """The release's rows and the rejected dialogues in the release's order, and whether each is released."""
     counted = "SELECT (SELECT count(*) FROM released), count(*) FROM released_removed WHERE decision = 'rejected'"
     ((released, rejected),) = context.connection.execute(counted).fetchall()
-    sql = f"(\n{query('released_turns.sql')}\n) UNION ALL BY NAME (\n{query('rejected_turns.sql')}\n)"
+    sql = turns_query(f"FROM released UNION ALL BY NAME (\n{query('rejected.sql')}\n)")
     for row in in_order(context.connection, sql, released + rejected):
         is_released = row["conversations"] is not None
         rejected -= not is_released

@@ -40,7 +40,7 @@ class Answer:
 class DialogueTurns:
     """A dialogue whose turns are those of its scenario."""
 
-    row: Row  # of `queries/released_turns.sql`
+    row: Row  # of `queries/turns.sql`
     scenario: Scenario
     steps: tuple[Turn, ...]  # as many as there are turns
 
@@ -91,11 +91,16 @@ def released_dialogues(context: RowContext, scenarios: Scenarios) -> Iterator[Di
         scenarios: declared now.
     """
     (rows,) = context.connection.execute("SELECT count(*) FROM released").fetchall()[0]
-    for row in in_order(context.connection, query("released_turns.sql"), rows):
+    for row in in_order(context.connection, turns_query("FROM released"), rows):
         if dialogue := released_turns(row, scenarios):
             yield dialogue
         else:
             context.counts[CHANGED] += 1
+
+
+def turns_query(chosen: str) -> str:
+    """The query for the turns of the rows that another query chooses."""
+    return f"WITH chosen AS (\n{chosen}\n)\n{query('turns.sql')}"
 
 
 def released_turns(row: Row, scenarios: Scenarios) -> DialogueTurns | None:
@@ -104,7 +109,7 @@ def released_turns(row: Row, scenarios: Scenarios) -> DialogueTurns | None:
 
 
 def turns_of(row: Row, scenarios: Scenarios) -> DialogueTurns | None:
-    """A row of `queries/released_turns.sql` with the step that each turn is; None where it is no such dialogue now."""
+    """A row of `queries/turns.sql` with the step that each turn is; None where it is no such dialogue now."""
     scenario = scenarios.get(row["scenario"])
     if scenario is None or not row["turns"] or row["question"] is None:
         return None

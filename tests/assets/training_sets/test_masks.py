@@ -33,6 +33,18 @@ def test_a_mask_changes_which_turns_carry_loss_and_nothing_else(
     assert maker.make(variant).manifest.get("same_size", True)
 
 
+@pytest.mark.parametrize(
+    ("variant", "loss", "mask_history"),
+    [("boost_qa_final", "all", "true"), ("boost_qa", "all", "false"), ("boost_qa", "final", "true")],
+)
+def test_the_card_says_how_llama_factory_trains_the_last_turn_alone(
+    maker: Any, variant: str, loss: str, mask_history: str
+) -> None:
+    maker.made_release = maker.tiny.release(loss=loss)
+    card = maker.tiny.lake.store.get(f"{maker.make(variant).folder}/README.md").decode()
+    assert f"\nmask_history: {mask_history}\n" in card
+
+
 def test_a_row_without_a_turn_that_carries_loss_is_left_out_and_counted(maker: Any) -> None:
     maker.tiny.change("apples", finals=(None, "wrong", None, "wrong"))  # accepted by a manual decision
     manifest = maker.make("boost_qa_unless_wrong").manifest
