@@ -51,8 +51,7 @@ def batches_sensor(deployment: Deployment) -> SensorDefinition:
     ) -> list[RunRequest] | SkipReason:
         instance, now = context.instance, datetime.now(UTC)
         ledgers = all_ledgers(lake.store)
-        for ledger in ledgers:
-            delete_files(profile, lake.store, ledger)  # which a collection could not delete
+        delete_files(profile, lake.store, ledgers)  # those that no collection could delete
         ended, failures = ended_batches(profile, ledgers)
         for failure in failures:
             context.log.warning(str(failure))

@@ -86,8 +86,7 @@ def delete_journals_of_released_partitions(
     quality_rules: ResourceParam[QualityRules],
 ) -> None:
     before = datetime.now(UTC) - timedelta(days=config.older_than_days)
-    for ledger in all_ledgers(lake.store):
-        delete_files(chat.profile, lake.store, ledger)
+    delete_files(chat.profile, lake.store, all_ledgers(lake.store))
     deleted = delete_journals(lake, expected_fingerprints(chat.profile, scenarios, prompts, quality_rules), before)
     context.log.info(f"{deleted} journal files of released partitions deleted")
 

@@ -64,30 +64,32 @@ def collect(profile: Profile, store: Store, scope: str) -> Ledger:
                 _collect(profile, store, scope, journal, name, batches)
             except (EndpointUnusable, ConfigurationError) as error:
                 failures.append(error)
-        delete_files(profile, store, read_ledger(store, scope))
+        delete_files(profile, store, [read_ledger(store, scope)])
     if failures:
         raise failures[0]
     return read_ledger(store, scope)
 
 
-def delete_files(profile: Profile, store: Store, ledger: Ledger) -> None:
-    """Delete at their providers the files that batches left, and note it in the ledger.
+def delete_files(profile: Profile, store: Store, ledgers: Sequence[Ledger]) -> None:
+    """Delete at their providers the files that batches left, and note it in the ledgers.
 
-    Where that fails, they stay in the ledger for the next time, with a warning. So do those of endpoints that the
+    Where that fails, they stay in the ledgers for the next time, with a warning. So do those of endpoints that the
     profile does not have. Those of endpoints with `keep_files` are forgotten.
 
     Raises:
         StoreError: the lake cannot be written.
     """
-    for name, left in _by_endpoint(profile, ledger.left_files).items():
+    for name, left in _by_endpoint(profile, [files for ledger in ledgers for files in ledger.left_files]).items():
         try:
             if not profile.endpoints[name].batches.keep_files:
                 with BatchProvider(name, profile.endpoints[name]) as provider:
                     provider.delete_files(left)
         except (EndpointUnusable, ConfigurationError) as error:
-            logger.warning("%s: the files of %d batches are not deleted yet: %s", ledger.scope, len(left), error)
-        else:
-            change_ledger(store, ledger.scope, forgetting(left))
+            logger.warning("the files of %d batches are not deleted yet: %s", len(left), error)
+            continue
+        for ledger in ledgers:
+            if any(files.endpoint == name for files in ledger.left_files):
+                change_ledger(store, ledger.scope, forgetting(left))
 
 
 def _collect(
