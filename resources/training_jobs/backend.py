@@ -50,15 +50,21 @@ class BackendJob:
             return self.command
         return (*TORCHRUN, "--standalone", f"--nproc-per-node={self.processes}", *self.command)
 
-    def arguments_of_node(self, rank: str, address: str, port: int) -> tuple[str, ...]:
+    def arguments_of_node(self, rank: str, address: str, port: int, seconds: int = 900) -> tuple[str, ...]:
         """The arguments of the interpreter on one of several nodes.
 
         Args:
             rank: of the node, from 0; also a variable that the backend replaces.
             address: host name of node 0, where the processes meet.
             port: of node 0.
+            seconds: for which a node waits for the others.
         """
-        meeting = (f"--node-rank={rank}", f"--master-addr={address}", f"--master-port={port}")
+        meeting = (
+            f"--node-rank={rank}",
+            f"--master-addr={address}",
+            f"--master-port={port}",
+            f"--rdzv-conf=timeout={seconds}",
+        )
         sizes = (f"--nnodes={self.nodes}", f"--nproc-per-node={self.processes}")
         return (*TORCHRUN, *sizes, *meeting, *self.command)
 

@@ -27,6 +27,7 @@ APPLICATION = "app.kubernetes.io/name"
 OWN_LABELS = {APPLICATION: "master-training", "app.kubernetes.io/managed-by": "master-dagster"}
 INDEX = "batch.kubernetes.io/job-completion-index"
 PORT = 29500  # of node 0, where the processes of several nodes meet
+IMAGE_SECONDS = 1800  # a node that came late still has to pull the image and the base model
 KEPT_SECONDS = 7 * 86400  # a Job that has ended, with its pods and their logs
 SCRATCH = "/tmp"  # noqa: S108 - a volume of each pod, and the only folder that can be written
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where the processes of a pod look for it
@@ -220,9 +221,11 @@ class KubernetesBackend:
         if job.nodes == 1:
             arguments = job.python_arguments
         else:  # the cluster gives each pod its index, and the first one this host name
-            arguments = job.arguments_of_node("$(JOB_COMPLETION_INDEX)", f"{job.name}-0.{settings.service}", PORT)
+            first, wait = f"{job.name}-0.{settings.service}", round(settings.start_minutes * 60) + IMAGE_SECONDS
+            arguments = job.arguments_of_node("$(JOB_COMPLETION_INDEX)", first, PORT, wait)
         region = {"AWS_REGION": name} if (name := aws_region()) else {}
-        environment = {"HOME": SCRATCH, **region, **settings.environment, **job.environment}
+        elastic = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(settings.grace_seconds - 10)}  # torchrun's own is 30 s
+        environment = {"HOME": SCRATCH, **region, **elastic, **settings.environment, **job.environment}
         gpus = {settings.gpu_resource: str(settings.gpus)} if settings.gpus else {}
         memory = {"memory": settings.memory} if settings.memory else {}
         cpu = {"cpu": settings.cpu} if settings.cpu else {}

@@ -204,7 +204,7 @@ def test_the_processes_of_two_nodes_meet_at_the_first(
     arguments = specification["template"]["spec"]["containers"][0]["args"]
     assert arguments == [
         "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--node-rank=$(JOB_COMPLETION_INDEX)",
-        "--master-addr=a-1-0.training", "--master-port=29500", "-m", "program",
+        "--master-addr=a-1-0.training", "--master-port=29500", "--rdzv-conf=timeout=3600", "-m", "program",
     ]  # fmt: skip
     assert "--node-rank=1" in kubernetes_stand_in.jobs[1].command
 
