@@ -84,7 +84,8 @@ class Settings(BaseSettings):
         default="standard", description="How the training sets are made with which BOOST-QA is compared."
     )
     training: str = Field(
-        default="laptop", description="Base models and recipe: `laptop`, `paper`, or the path of a YAML file."
+        default="laptop",
+        description="Base models and recipe: `laptop`, `paper`, `two_nodes`, or the path of a YAML file.",
     )
     trainer: str = Field(
         default="local",

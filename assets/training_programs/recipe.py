@@ -93,6 +93,11 @@ class Recipe(Configuration):
     gradient_checkpointing: bool = Field(default=True, description="Recompute activations: less memory, more time.")
     processes: int = Field(default=1, ge=1, le=8, description="Processes on each node, one a GPU.")
     nodes: int = Field(default=1, ge=1, le=64, description="Machines; more than one with the backend `kubernetes`.")
+    sharding: Literal["fsdp"] | None = Field(
+        default=None,
+        description="`fsdp`: the weights are split over all processes (FSDP2), for models that one GPU does not hold. "
+        "Tested with processes on CPUs; it has not run on GPUs yet.",
+    )
     seed: int = Field(default=0, ge=0, description="Of the adapter's start and the order of the rows.")
     save_steps: int = Field(default=50, ge=1, description="A checkpoint goes to the lake every so many steps.")
     evaluate_steps: int = Field(default=50, ge=1, description="Validation loss every so many steps, and at the end.")
@@ -124,6 +129,14 @@ class Recipe(Configuration):
             "merge adds the adapter to the base model's weights, which quantization rounds: set one of them alone": (
                 self.quantization and self.merge
             ),
+            "sharding splits the model between processes, and the recipe has one: set processes or nodes to more": (
+                self.sharding and self.world_size == 1
+            ),
+            "sharding does not split a base model in 4 bits: set one of sharding and quantization to null": (
+                self.sharding and self.quantization
+            ),
+            f"sharding does not split the second copy of the model that method {self.method} needs without an adapter: "
+            "set lora": self.sharding and self.method != "sft" and self.lora is None,
             "merge adds an adapter to the base model, and lora is null: set it to false": self.merge
             and self.lora is None,
         }
@@ -269,7 +282,7 @@ def check_variants(training: Training, known: Collection[str]) -> None:
 
 
 def load_training(name_or_path: str) -> Training:
-    """A shipped configuration (`laptop`, `paper`) or a YAML file.
+    """A shipped configuration (`laptop`, `paper`, `two_nodes`) or a YAML file.
 
     Raises:
         ConfigurationError: every fault of the file at once.

@@ -25,7 +25,7 @@ from resources.identity import stable_hash
 HOME = "checkpoints"
 FORMAT = 1
 # Settings that older jobs do not name: with their default they are no part of an id.
-LATER = ("method", "beta", "desirable_weight", "undesirable_weight", "quantization", "nodes")
+LATER = ("method", "beta", "desirable_weight", "undesirable_weight", "quantization", "nodes", "sharding")
 # Keys on which the result does not depend, and which are no part of an id.
 BASE_LABELS = ("name", "context_tokens")
 RECIPE_LABELS = ("save_steps", "evaluate_steps", "minimum_rows")

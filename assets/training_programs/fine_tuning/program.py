@@ -121,7 +121,7 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
     from datasets import load_from_disk
     from transformers import AutoTokenizer
 
-    from assets.training_programs.fine_tuning import metrics, training
+    from assets.training_programs.fine_tuning import callbacks, metrics, training
 
     specification = Specification.model_validate(prepared.specification)
     recipe, scratch = specification.recipe, Path(prepared.scratch)
@@ -137,7 +137,7 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
             f"the base model has untrained embeddings of {', '.join(untrained)}: it may not end its turns; "
             "use an instruct model or another template"
         )
-    training.agree_to_stop(stop)
+    callbacks.agree_to_stop(stop)
     stop.look()
     if heartbeat:
         heartbeat.state = "training"
@@ -146,8 +146,8 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
     flops = metrics.flops_per_token(training.model_of(trainer), training.sequence_lengths(rows))
     effort = metrics.ModelFlops(flops, peak * task.processes if peak else None)
     for callback in (
-        training.StopCallback(stop),
-        training.CheckpointCallback(
+        callbacks.StopCallback(stop),
+        callbacks.CheckpointCallback(
             task.store if task.first else None, task.folder, prepared.weights.identity, reporter
         ),
         metrics.MetricsCallback(reporter, heartbeat, effort, task.started),
@@ -169,11 +169,9 @@ def _train(task: Task, prepared: Prepared, stop: Stop, reporter: Reporter, heart
         shutil.copytree(
             scratch / "final", staged / "model", ignore=shutil.ignore_patterns("training_args.bin", "README.md")
         )
-        model = training.saved_model(staged / "model", recipe, trainer)
     else:
         _stage_adapter(scratch / "final", staged / "adapter", specification)
-        base = training.bare_base(trainer, prepared.weights, recipe, precision)
-        model = training.with_adapter(base, staged / "adapter")
+    model = training.reload(trainer, staged, prepared.weights, recipe, precision)
     losses = {"reference_loss": reference, "reloaded_loss": training.mean_loss(model, rows, precision)}
     if recipe.merge:
         training.merge(model, staged / "merged")

@@ -13,18 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from accelerate import PartialState  # type: ignore[import-untyped]
-from accelerate.utils import gather_object  # type: ignore[import-untyped]
+from accelerate.utils import DistributedType  # type: ignore[import-untyped]
 from datasets import Dataset
 from safetensors.torch import load_file
-from transformers import (
-    AutoModelForCausalLM,
-    PrinterCallback,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import AutoModelForCausalLM, PrinterCallback, TrainerState, set_seed
 from trl.trainer.base_config import _BaseConfig as TrlConfig
 from trl.trainer.base_trainer import _BaseTrainer as TrlTrainer
 from trl.trainer.dpo_config import DPOConfig
@@ -34,14 +26,11 @@ from trl.trainer.kto_trainer import KTOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from assets.training_programs.fine_tuning import saving
 from assets.training_programs.fine_tuning.base_models import Weights, load_model
 from assets.training_programs.fine_tuning.data import NO_LOSS
-from assets.training_programs.fine_tuning.errors import Stop, TrainingProgramError
-from assets.training_programs.fine_tuning.pipes import Reporter
+from assets.training_programs.fine_tuning.errors import TrainingProgramError
 from assets.training_programs.fine_tuning.templates import FAMILIES
 from assets.training_programs.recipe import Method, Recipe
-from resources.lake.store import Store
 
 UNTRAINED = 0.1  # of the median norm of an embedding
 REFERENCE_ROWS = 4  # conversations on which the saved adapter is compared with the trained one
@@ -68,6 +57,8 @@ def choose_precision(recipe: Recipe) -> Precision:
         raise TrainingProgramError(f"recipe.precision is bf16, which {device} does not compute; set it to auto or fp32")
     if recipe.quantization:
         refuse_quantization(cuda)
+    if recipe.sharding and PartialState().distributed_type in (DistributedType.NO, DistributedType.MULTI_CPU):
+        raise TrainingProgramError("recipe.sharding is fsdp, which accelerate runs on GPUs only; set it to null")
     if recipe.attention == "flash_attention_2":
         from transformers.utils.import_utils import is_flash_attn_2_available
 
@@ -88,63 +79,6 @@ def refuse_quantization(cuda: bool) -> None:
         raise TrainingProgramError(
             "recipe.quantization is nf4, which the package bitsandbytes computes; install master-dagster[quantization]"
         )
-
-
-class CheckpointCallback(TrainerCallback):
-    """Copies each checkpoint to the lake. Training continues where that fails."""
-
-    def __init__(self, store: Store | None, folder: str, weights: str, reporter: Reporter) -> None:
-        """
-        Args:
-            store: the lake; None in all processes but the first.
-            folder: of the job.
-            weights: identity of the base model's weights.
-            reporter: gets a line for each failure.
-        """
-        self._store, self._folder, self._weights, self._reporter = store, folder, weights, reporter
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        checkpoint = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        if args.world_size > 1:
-            gather_random_states(checkpoint, args.process_index)
-        if self._store is None:
-            return
-        try:
-            saving.save(self._store, self._folder, self._weights, checkpoint)
-        except Exception as error:
-            if not saving.is_unreachable(error):
-                raise
-            self._reporter.say(f"{checkpoint.name} was not saved in the lake: {error}")
-
-
-def gather_random_states(checkpoint: Path, rank: int) -> None:
-    """Copy the random states, which each process writes to its own node, to the first process's."""
-    file = checkpoint / f"rng_state_{rank}.pth"
-    for name, content in gather_object([(file.name, file.read_bytes())]):
-        if rank == 0 and name != file.name:
-            (checkpoint / name).write_bytes(content)
-
-
-def agree_to_stop(stop: Stop) -> None:
-    """Ask every process to end where any was asked, so that they all end at the same point."""
-    if torch.distributed.is_initialized():
-        code = torch.tensor(stop.code, device=PartialState().device)
-        torch.distributed.all_reduce(code, torch.distributed.ReduceOp.MAX)
-        if int(code):
-            stop.ask(int(code), "another process was asked to end")
-
-
-class StopCallback(TrainerCallback):
-    """Ends training with a checkpoint after the step in which any process was asked to end."""
-
-    def __init__(self, stop: Stop) -> None:
-        self._stop = stop
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        agree_to_stop(self._stop)
-        if self._stop.asked:
-            control.should_save = control.should_training_stop = True
-            control.should_evaluate = False
 
 
 def make_base(weights: Weights, recipe: Recipe, precision: Precision) -> Any:
@@ -236,6 +170,17 @@ def _embeddings(model: Any) -> torch.Tensor:
     return weights
 
 
+# The first process saves whole state dicts: sharded ones would lie in pieces on the disks of several nodes.
+# Activation checkpointing stays transformers' own: accelerate's for FSDP draws another dropout when it recomputes.
+FSDP: dict[str, Any] = {
+    "fsdp": True,
+    "fsdp_config": {
+        "version": 2,
+        "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+        "reshard_after_forward": True,
+        "state_dict_type": "FULL_STATE_DICT",
+    },
+}
 TRAINERS: dict[Method, tuple[type[TrlTrainer], type[TrlConfig]]] = {
     "sft": (SFTTrainer, SFTConfig),
     "dpo": (DPOTrainer, DPOConfig),
@@ -296,6 +241,7 @@ def make_trainer(
         ddp_find_unused_parameters=False,
         report_to="none",
         disable_tqdm=True,
+        **(FSDP if recipe.sharding else {}),
         **_of_method(recipe),
     )
     needs_reference = recipe.method != "sft" and recipe.lora is None
@@ -346,6 +292,8 @@ def train(trainer: TrlTrainer, resume: Path | None) -> TrainerState:
     """
     if resume is not None and _is_last(resume):
         _load_weights(trainer.model, resume)
+        if trainer.is_fsdp_enabled:
+            _shard(trainer)
         trainer.state = TrainerState.load_from_json(str(resume / "trainer_state.json"))
     else:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -377,6 +325,13 @@ def _load_weights(model: Any, folder: Path) -> None:
         )
 
 
+def _shard(trainer: TrlTrainer) -> None:
+    """Spread the model over the processes, as `trainer.train` does before the first step."""
+    optimizer = trainer.create_optimizer()  # without one, accelerate does not shard a model
+    trainer.model, trainer.optimizer = trainer.accelerator.prepare(trainer.model, optimizer)
+    trainer.model_wrapped = trainer.model
+
+
 def _is_last(checkpoint: Path) -> bool:
     """Whether training was over when it was saved: transformers would take one more step."""
     state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
@@ -399,22 +354,30 @@ def mean_loss(model: Any, rows: Dataset, precision: Precision) -> float:
     return total / max(1, count)
 
 
-def bare_base(trainer: TrlTrainer, weights: Weights, recipe: Recipe, precision: Precision) -> Any:
-    """The base model without its adapter, whole in this process."""
-    if trainer.is_fsdp_enabled:
-        return make_base(weights, recipe, precision).to(trainer.args.device)
-    return trainer.accelerator.unwrap_model(trainer.model).unload()
+def reload(trainer: TrlTrainer, staged: Path, weights: Weights, recipe: Recipe, precision: Precision) -> Any:
+    """The tuned model from its saved files, whole in this process.
 
+    After sharded training it is on the CPU: one GPU may not hold it.
 
-def with_adapter(base: Any, adapter: Path) -> Any:
-    """A base model with a saved adapter loaded onto it."""
-    return peft.PeftModel.from_pretrained(base, str(adapter))
-
-
-def saved_model(folder: Path, recipe: Recipe, trainer: TrlTrainer) -> Any:
-    """A model whose weights were all tuned, loaded from where it was saved."""
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=recipe.attention)
-    return model.to(trainer.args.device)
+    Args:
+        trainer: its model loses its adapter.
+        staged: has the folder `adapter`, or `model` where all weights were tuned.
+        weights: of the base model.
+        recipe: see there.
+        precision: see there.
+    """
+    sharded = trainer.is_fsdp_enabled
+    attention = "sdpa" if sharded else recipe.attention  # flash attention needs a GPU
+    if recipe.lora is None:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            staged / "model", dtype=torch.float32, attn_implementation=attention
+        )
+        return model if sharded else model.to(trainer.args.device)
+    if sharded:
+        base = load_model(weights, bf16=precision.bf16, attention=attention)
+    else:
+        base = trainer.accelerator.unwrap_model(trainer.model).unload()
+    return peft.PeftModel.from_pretrained(base, str(staged / "adapter"))
 
 
 def merge(model: Any, folder: Path) -> None:

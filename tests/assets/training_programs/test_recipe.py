@@ -122,6 +122,12 @@ def test_a_training_set_can_have_a_recipe_of_its_own(tmp_path: Path) -> None:
         ({"quantization": "nf4", "merge": True}, "which quantization rounds"),
         ({"lora": None, "merge": True}, "merge adds an adapter to the base model, and lora is null"),
         ({"max_tokens": 4096}, "variants.dpo.max_tokens 4096"),
+        ({"sharding": "fsdp"}, "sharding splits the model between processes, and the recipe has one"),
+        ({"sharding": "fsdp", "nodes": 2, "quantization": "nf4"}, "sharding does not split a base model in 4 bits"),
+        (
+            {"sharding": "fsdp", "nodes": 2, "method": "dpo", "lora": None},
+            "the second copy of the model that method dpo",
+        ),
     ],
 )
 def test_a_recipe_that_does_not_fit_together_is_refused_when_it_is_read(
@@ -139,7 +145,7 @@ def test_a_recipe_of_an_unknown_training_set_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_shipped_recipes_of_pairs_and_labelled_answers_have_their_methods() -> None:
-    for name in ("laptop", "paper"):
+    for name in ("laptop", "paper", "two_nodes"):
         training = load_training(name)
         base = training.bases[0].name
         assert [training.recipe_of(base, method).method for method in ("dpo", "kto")] == ["dpo", "kto"]
