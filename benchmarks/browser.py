@@ -65,7 +65,7 @@ def synthetic_release(root: str, count: int, measurements: Path) -> None:
             rejection_reasons=pl.Series([draw.sample(REASONS, draw.randint(1, 2)) if one else [] for one in rejected]),
         )
         lake.write(SCORED, record.keys, varied, fingerprint=record.fingerprint, facts=facts)
-    release(root, measurements)
+    release(root, measurements, exports=False)
 
 
 def write(root: str, folder: Path, measurements: Path) -> None:

@@ -24,7 +24,7 @@ from resources.chat.profile import load_profile
 
 Case = Mapping[str, Any]
 SCENARIOS = load_scenarios()
-SHORT_NAMES = {scenario.short_name: name for name, scenario in SCENARIOS.items()}
+SHORT_NAMES = {scenario.short_name: name for name, scenario in SCENARIOS.items() if scenario.short_name}
 PROFILE = load_profile("hosted")  # its judge decides
 RULES, PROMPTS = load_quality_rules("standard"), load_prompts("standard")
 # The finding that a truthful judge answers badly, by the kind of a labelled fault.
@@ -63,7 +63,8 @@ class ScriptedSpeakers:
 
 def task_of(case: Case) -> DialogueTask:
     """The dialogue that a case is about."""
-    name = SHORT_NAMES.get(case["scenario"], case["scenario"])
+    given: str = case["scenario"]
+    name = SHORT_NAMES.get(given, given)
     scenario = SCENARIOS[name]
     first = _question("first", case["question"], case["reference"], case)
     second = None

@@ -21,14 +21,11 @@ from dagster import DagsterInstance
 
 from assets.dialogue_plans.schema import DIALOGUE_PLANS
 from assets.dialogues.schema import DIALOGUES
-from assets.framework.partitions import SHARDS
-from assets.quality.partition_status import partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.mirror import mirror_shards
 from assets.seeds.schema import SEEDS
 from benchmarks.results_table import at_most, quick_options, show
-from master_dagster.automation.due import NightlyLimits, choose_partitions, plan_runs
-from master_dagster.automation.nightly import failed_nights, partitions_in_progress, recent_averages
+from master_dagster.automation.nightly import plan_partitions
 from master_dagster.deployment import Deployment, load_deployment
 from master_dagster.maintenance.record import record_lake
 from master_dagster.settings import Settings
@@ -108,7 +105,10 @@ def main() -> None:
     quick_options(parser)
     given = parser.parse_args()
     with opened(given.s3) as root, tempfile.TemporaryDirectory() as home:
-        deployment = load_deployment(Settings(_env_file=None, lake_root=root))
+        settings = Settings(
+            _env_file=None, lake_root=root, nightly_partitions=given.partitions, nightly_tokens=given.tokens
+        )
+        deployment = load_deployment(settings)
         lake = deployment.lake()
         write_index(lake, deployment, given.partitions)
         with DagsterInstance.local_temp(home) as instance:
@@ -124,22 +124,12 @@ def main() -> None:
                 mirror_shards(lake, instance)
             with timed("the same on later nights"):
                 mirror_shards(lake, instance)
-            with timed("how the partitions stand"):
-                statuses = partition_statuses(lake, deployment.expected())
-            with timed("runs in flight and failed nights"):
-                now = datetime.now(UTC)
-                in_progress, failures = partitions_in_progress(instance, now), failed_nights(instance, now)
-            limits = NightlyLimits(partitions=len(statuses), tokens=given.tokens)
-            with timed("choice and ranges"):
-                averages = (
-                    recent_averages(lake, deployment.profile, deployment.plan_rules) if limits.need_expenses else None
-                )
-                choice = choose_partitions(statuses, in_progress, failures, averages, limits)
-                runs = plan_runs(choice.chosen, instance.get_dynamic_partitions(SHARDS), 20)
+            with timed("what a tick launches"):
+                plan = plan_partitions(deployment, lake, instance, datetime.now(UTC))
             if given.quick:
                 tick = sum(parts.values()) - parts["shards registered in a fresh instance"]
                 show(
-                    [at_most(f"A tick of the nightly schedule over {len(statuses):,} partitions, s", tick, 60)],
+                    [at_most(f"A tick of the nightly schedule over {len(plan.statuses):,} partitions, s", tick, 60)],
                     given.json,
                 )
                 return
@@ -147,10 +137,9 @@ def main() -> None:
                 with timed("everything recorded in the instance"):
                     recorded = record_lake(lake, instance)
                 print(recorded)
-            print(
-                f"{len(statuses)} partitions on {'S3 (moto)' if given.s3 else 'disk'}: {choice.summary.splitlines()[0]}"
-            )
-            print(f"{len(runs)} runs")
+            where, summary = "S3 (moto)" if given.s3 else "disk", plan.choice.summary.splitlines()[0]
+            print(f"{len(plan.statuses)} partitions on {where}: {summary}")
+            print(f"{len(plan.runs)} runs")
             for part, seconds in parts.items():
                 print(f"  {part:<36} {seconds:7.2f} s")
 

@@ -42,7 +42,7 @@ def peak() -> int:
 
 def select(way: str, path: Path, budget: int, clusters: int) -> None:
     """One way, timed."""
-    import scipy.linalg  # noqa: F401 - imports are not what is measured
+    import scipy.linalg  # type: ignore[import-untyped]  # noqa: F401 - imports are not what is measured
     import sklearn.cluster  # type: ignore[import-untyped]  # noqa: F401
 
     features = np.load(path, mmap_mode="r")

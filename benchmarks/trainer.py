@@ -84,7 +84,8 @@ def write_base(folder: Path, shape: str) -> str:
         vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator([TEXT] * 10, learner)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TURN).save_pretrained(folder)
+    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TURN)  # type: ignore[no-untyped-call]
+    made.save_pretrained(folder)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         torch.set_default_dtype(torch.bfloat16)
         LlamaForCausalLM(LlamaConfig(**SHAPES[shape])).save_pretrained(folder)
@@ -144,7 +145,7 @@ def plain(path: Path) -> None:
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, TrainerCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
 
     from resources.model_servers.embedded.weights import packaged_chat_model_file
 
@@ -180,8 +181,8 @@ def plain(path: Path) -> None:
             self.ended = time.monotonic()
             self.first = self.first or self.ended
 
-        def on_log(self, *_: Any, logs: dict[str, Any], **__: Any) -> None:
-            self.tokens = int(logs.get("num_tokens", self.tokens))
+        def on_log(self, *_: Any, **given: Any) -> None:
+            self.tokens = int(given["logs"].get("num_tokens", self.tokens))
 
     watch = Watch()
     arguments = SFTConfig(

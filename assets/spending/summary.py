@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import polars as pl
@@ -128,7 +129,7 @@ def daily_plot(rows: pl.DataFrame) -> MarkdownMetadataValue:
     figure = new_figure(7.2, 2.8)
     left, right = figure.subplots(1, 2)
     base = dict.fromkeys(days, 0.0)
-    for colour, (stage, heights) in zip(COLOURS, _by_stage(daily).items(), strict=False):
+    for colour, (stage, heights) in zip(cycle(COLOURS), _by_stage(daily).items(), strict=False):
         left.bar(days, [heights.get(day, 0.0) for day in days], bottom=list(base.values()), color=colour, label=stage)
         base = {day: height + heights.get(day, 0.0) for day, height in base.items()}
     left.set_ylabel(f"{unit} per day")

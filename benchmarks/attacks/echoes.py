@@ -27,7 +27,7 @@ def run() -> Tally:
             for encoding, encode in ENCODINGS.items():
                 if sendable(encoding, place):
                     answer, log = make(encode(KEY)), io.StringIO()
-                    endpoint.answer_with(lambda request, answer=answer: answer)
+                    endpoint.answer_with(lambda _request, answer=answer: answer)  # type: ignore[misc]
                     handler.setStream(log)
                     found = parts_found([*_written(endpoint, encoding), log.getvalue()])
                     tally.count(not found, f"{place}, {encoding}: {', '.join(found)}")
