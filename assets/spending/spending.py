@@ -25,7 +25,7 @@ from assets.spending.schema import SPENDING
 from assets.spending.training import read_training_hours
 from assets.training_sets.chain_of_thought import JOURNAL_SCOPE
 from assets.training_sets.schema import CHAIN_OF_THOUGHT_ANSWERS
-from resources.chat.spending_log import Spent, in_order, join_old_records, read_records, write_record
+from resources.chat.spending_log import MODEL_SERVER, Spent, in_order, join_old_records, read_records, write_record
 from resources.identity import stable_hash
 from resources.lake.records import PartitionRecord
 from resources.lake.tables import Lake, Table
@@ -177,5 +177,11 @@ def total_cost(rows: pl.DataFrame) -> float:
 
 
 def dataset_rows(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of dialogues and their verdicts: what the dataset took."""
-    return rows.filter(pl.col("stage").is_in(OF_DIALOGUES))
+    """The rows of dialogues and their verdicts, each with its part of the servers' cost: what the dataset took.
+
+    Of a server's cost, a row has the share of its tokens in all tokens of that model.
+    """
+    tokens = pl.col("prompt_tokens") + pl.col("completion_tokens")
+    of_servers = pl.col("cost").filter(pl.col("role") == MODEL_SERVER).sum().over("model")
+    share = pl.when(tokens > 0).then(tokens / tokens.sum().over("model")).otherwise(0.0)
+    return rows.with_columns(cost=pl.col("cost") + of_servers * share).filter(pl.col("stage").is_in(OF_DIALOGUES))

@@ -114,7 +114,7 @@ def _vllm(server: StartedServer) -> list[str]:
     folder = Path(server.model).expanduser()
     return [
         *("serve", str(folder.absolute()) if folder.is_dir() else server.model),
-        *("--served-model-name", server.served_as or server.model, "--host", "127.0.0.1", "--port", PORT),
+        *("--served-model-name", server.name_of("vllm"), "--host", "127.0.0.1", "--port", PORT),
         *("--tensor-parallel-size", str(server.gpus), "--disable-uvicorn-access-log"),
         *(("--enable-lora", "--max-lora-rank", str(server.max_lora_rank)) if server.max_lora_rank else ()),
     ]
@@ -124,7 +124,7 @@ def _llama_server(server: StartedServer, slots: int, context_tokens: int) -> lis
     """Arguments of `llama-server`, whose context is shared by its slots; `/slots` would show every current prompt."""
     model = Path(server.model).expanduser().absolute()
     return [
-        *("--model", str(model), "--alias", model.stem, "--host", "127.0.0.1", "--port", PORT),
+        *("--model", str(model), "--alias", server.name_of("llama_server"), "--host", "127.0.0.1", "--port", PORT),
         *("--ctx-size", str(slots * context_tokens), "--parallel", str(slots), "--no-slots"),
     ]
 

@@ -1,6 +1,7 @@
 """What an endpoint says of a server that is started for it: model, GPUs, further arguments, times, price."""
 
 import re
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -92,6 +93,10 @@ class StartedServer(ServerSettings):
         if self.adapters and self.max_lora_rank is None:
             raise ValueError("adapters need max_lora_rank, the highest rank among them")
         return self
+
+    def name_of(self, kind: str) -> str:
+        """The model's name at a server of that kind."""
+        return Path(self.model).stem if kind == "llama_server" else self.served_as or self.model
 
     def check_fits(self, kind: str) -> None:
         """Check what depends on the endpoint's kind.

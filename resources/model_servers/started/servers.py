@@ -63,16 +63,15 @@ def lease_started_server(
     timeouts = LeaseTimeouts(start=server.start_seconds, health=HEALTH_SECONDS)
     with lease(files, program, timeouts, command.environment, explain_failure) as live:
         if live.started and live.address:
-            on_lease(_running_server(name, server, live))
+            on_lease(_running_server(name, kind, server, live))
         for adapter, folder in server.adapters.items():
             _load_adapter(f"{live.address}", adapter, Path(folder).expanduser().absolute(), key)
         yield f"{live.address}/v1"
 
 
-def _running_server(name: str, server: StartedServer, live: LiveServer) -> RunningServer:
+def _running_server(name: str, kind: str, server: StartedServer, live: LiveServer) -> RunningServer:
     identity = stable_hash(socket.gethostname(), name, live.pid, live.started)[:16]
-    model = server.served_as or server.model
-    return RunningServer(identity, model, live.started, server.idle_seconds, server.price_per_hour)
+    return RunningServer(identity, server.name_of(kind), live.started, server.idle_seconds, server.price_per_hour)
 
 
 def _load_adapter(address: str, name: str, folder: Path, key: str | None) -> None:

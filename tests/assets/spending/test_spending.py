@@ -87,8 +87,9 @@ def test_what_was_paid_is_found_by_each_column(tiny: TinyLake) -> None:
 
 
 @pytest.mark.parametrize("price", [0.0, 3.0])
-def test_the_hours_of_servers_are_shown_apart_from_the_price_of_a_dialogue(tiny: TinyLake, price: float) -> None:
-    pay(tiny, {"cost": 0.0})
+def test_a_dialogue_has_its_part_of_the_servers_cost(tiny: TinyLake, price: float) -> None:
+    """Of the tokens of the model, a third is for the calibration; two dialogues are accepted."""
+    pay(tiny, {"cost": 0.0}, {"cost": 0.0}, {"cost": 0.0, "scope": "judge_calibration/1"})
     no_tokens = {"calls": 0, "prompt_tokens": 0, "completion_tokens": 0}
     pay(tiny, no_tokens | {"scope": "model_servers", "role": "model_server", "run": "", "hours": 1.5, "cost": price})
     rows = read_rows(tiny.lake)
@@ -97,7 +98,7 @@ def test_the_hours_of_servers_are_shown_apart_from_the_price_of_a_dialogue(tiny:
     ]
     shown = spending_metadata(tiny.lake, rows)
     assert (shown["US dollars"].value, shown["hours of machines"]) == (price, 1.5)
-    assert shown["US dollars per accepted dialogue"].value == 0.0
+    assert shown["US dollars per accepted dialogue"].value == pytest.approx(price * 2 / 3 / 2)
     assert f"| model_server, big | 0 | 1.50 | {price:.2f} |" in shown["by role"].value
     assert ("models without a price" in shown) == (price == 0.0)
 
