@@ -112,7 +112,7 @@ def _unfit(row: Row, screen: BenchmarkScreen, crossing: Collection[str], retract
     if row["dialogue_id"] in crossing:
         return "near-duplicate of another split"
     texts = [row[name] for name in ("question", "answer", "similar_question", "similar_answer")]
-    found = screen.find([*filter(None, texts), *(turn["text"] for turn in row["turns"])])
+    found = screen.find([*filter(None, texts), *(turn["text"] for turn in row["turns"] or ())])
     return "contaminated by a benchmark" if found else None
 
 

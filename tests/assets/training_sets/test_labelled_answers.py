@@ -103,3 +103,11 @@ def test_a_rejected_dialogue_that_was_scored_again_since_the_release_is_left_out
     reject(maker, "capital", "judged_wrong", findings=(finding("result", "judged_wrong"),))
     assert "capital" not in labels(maker)
     assert counts(maker)["changed since the release"] == 1
+
+
+def test_a_rejected_dialogue_that_was_set_aside_since_it_was_scored_is_left_out(maker: Any) -> None:
+    reject(maker, "capital", "wrong_final_answer")
+    assert labels(maker)["capital"] == [False]
+    reject(maker, "capital", "wrong_final_answer", status="set_aside")
+    assert "capital" not in labels(maker)
+    assert counts(maker)["changed since the release"] == 1
