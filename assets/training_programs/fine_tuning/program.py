@@ -3,6 +3,7 @@
 import json
 import platform
 import shutil
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from assets.training_programs.fine_tuning.templates import set_chat_template
 from assets.training_programs.specification import FORMAT, HOME, Specification
 from resources.lake.published_folders import MANIFEST, publish, write_json
 
+# All processes wait while the slowest node downloads the base model, and while the first process copies a checkpoint to
+# the lake. NCCL's own limit is 10 minutes, which ends the job.
+LONGEST_WAIT = timedelta(hours=2)
+
 
 def run(task: Task) -> int:
     """Fine-tune as the job's specification says; returns the exit code."""
@@ -36,7 +41,7 @@ def _tune(task: Task, stop: Stop, reporter: Reporter, heartbeat: Heartbeat | Non
     from torch.cuda import is_available
 
     _quiet()
-    PartialState(cpu=not is_available())
+    PartialState(cpu=not is_available(), timeout=LONGEST_WAIT)
     prepared = prepare_every_node(task, lambda: prepare(task, scratch, stop, reporter))
     if prepared is not None:
         _train(task, prepared, stop, reporter, heartbeat)
