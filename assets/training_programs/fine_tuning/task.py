@@ -117,6 +117,9 @@ def explain(error: Exception) -> Failure:
         )
     if isinstance(error, StoreError):
         return Failure(CRASHED, str(error), True)
+    if type(error).__name__ == "DistBackendError" or (isinstance(error, RuntimeError) and "by peer" in str(error)):
+        # One that fails by itself writes its reason before it ends.
+        return Failure(CRASHED, f"another process of the job was killed or its node was lost ({error})", True)
     lines = "".join(traceback.format_exception(error)).splitlines()[-LAST_LINES:]
     return Failure(CRASHED, "\n".join(lines), saving.is_unreachable(error))
 

@@ -2,60 +2,18 @@
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from assets.training_programs.fine_tuning.base_models import Weights
-from assets.training_programs.fine_tuning.errors import BAD_INPUT, CRASHED, DONE, NodeFailed
+from assets.training_programs.fine_tuning.errors import BAD_INPUT, CRASHED, NodeFailed
 from assets.training_programs.fine_tuning.nodes import Outcome, Prepared, own_of
 from assets.training_programs.fine_tuning.task import Failure
 from assets.training_programs.specification import Specification
-from resources.training_jobs.backend import BackendJob
-from tests.trainer_work import PROJECT, Workplace, sums
-from tests.ui_process import free_port
+from tests.trainer_nodes import Nodes
+from tests.trainer_work import Workplace, sums
 from tests.waiting import until
-
-
-class Nodes:
-    """A job on two nodes, of one process each."""
-
-    def __init__(self, workplace: Workplace, scratch: Path) -> None:
-        self.workplace, self.scratch = workplace, scratch
-
-    def start(
-        self, specification: Specification, attempt: int = 1, homes: tuple[str, ...] = ("", "")
-    ) -> list["subprocess.Popen[str]"]:
-        """torchrun on each node; they share neither temporary files nor, where given, the home folder."""
-        recipe, port = specification.recipe, free_port()
-        command = ("-m", "assets.training_programs.fine_tuning")
-        job = BackendJob("job", command, {}, recipe.processes, recipe.nodes)
-        started = []
-        for node in range(recipe.nodes):
-            folder = self.scratch / f"node-{node}"
-            folder.mkdir(exist_ok=True)
-            here = {"TMPDIR": str(folder), "CUDA_VISIBLE_DEVICES": "", **({"HOME": homes[node]} if homes[node] else {})}
-            started.append(
-                subprocess.Popen(
-                    [sys.executable, *job.arguments_of_node(str(node), "127.0.0.1", port)],
-                    env=self.workplace.environment(specification, attempt) | here,
-                    cwd=PROJECT,
-                    stderr=(folder / "log").open("w"),
-                    text=True,
-                )
-            )
-        return started
-
-    def wait(self, started: list["subprocess.Popen[str]"]) -> list[bool]:
-        """Whether each node succeeded."""
-        return [process.wait(timeout=240) == DONE for process in started]
-
-    def run(self, specification: Specification, attempt: int = 1) -> None:
-        """Train to the end."""
-        logs = [self.scratch / f"node-{node}" / "log" for node in range(2)]
-        assert self.wait(self.start(specification, attempt)) == [True, True], [log.read_text() for log in logs]
 
 
 @pytest.fixture
@@ -106,7 +64,7 @@ def test_a_node_that_cannot_prepare_ends_all_with_its_reason(
     base = workplace.base.model_copy(update={"model": f"~/{home.name}"})
     specification = workplace.ask(sums(0, 12), base=base, nodes=2, batch_size=1)
 
-    started = nodes.start(specification, homes=(str(home.parent), str(tmp_path)))
+    started = nodes.start(specification, environments=({"HOME": str(home.parent)}, {"HOME": str(tmp_path)}))
 
     assert nodes.wait(started) == [False, False]
     failure = workplace.failure(specification)

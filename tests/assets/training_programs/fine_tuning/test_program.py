@@ -209,6 +209,7 @@ def test_what_cannot_work_is_refused_with_the_reason(
     [
         (ZeroDivisionError("division by zero"), "ZeroDivisionError", False),
         (StoreError("the lake cannot be reached"), "the lake cannot be reached", True),
+        (RuntimeError("Connection closed by peer [10.0.0.1]:80"), "another process of the job was killed", True),
     ],
 )
 def test_an_unexpected_error_is_described_and_may_be_retryable(
