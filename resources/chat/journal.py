@@ -73,10 +73,11 @@ class _LocalFile:
     def close(self) -> None:
         """Close the file once it is on the disk, and delete it if it is empty."""
         if self._descriptor >= 0:
-            os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            if not self.length:
+            if self.length:
+                os.fsync(self._descriptor)
+            else:
                 self._path.unlink(missing_ok=True)
+            os.close(self._descriptor)
 
 
 class ScopeJournal:

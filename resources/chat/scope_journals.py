@@ -132,12 +132,14 @@ class ScopeJournals:
         """Close the scopes that were opened first and are not in use, so that memory stays flat."""
         unused = [name for name, opened in self._scopes.items() if not opened.users and opened.loaded.is_set()]
         for name in unused[: max(0, len(self._scopes) - self._settings.open_scopes)]:
-            opened = self._scopes[name]
+            opened = self._scopes.get(name)
+            if opened is None:  # another call has closed it meanwhile
+                continue
             async with self._flushing:
                 await run_in_daemon_thread(opened.journal.flush)
             if not opened.users and not opened.journal.pending and self._scopes.get(name) is opened:
                 del self._scopes[name]
-                opened.journal.close()
+                await run_in_daemon_thread(opened.journal.close)  # it waits for the disk
 
     async def _flush_regularly(self) -> None:
         while True:
