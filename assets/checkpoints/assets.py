@@ -26,10 +26,10 @@ from assets.checkpoints.checkpoint import (
 from assets.checkpoints.schema import METRICS
 from assets.checkpoints.summary import checkpoint_metadata, untuned_metadata
 from assets.framework.partitions import UNTUNED, selected_keys
+from assets.framework.run_report import report_store_errors, retry_outage
 from assets.framework.ui_metadata import column_schema
 from assets.training_programs.recipe import Training
 from assets.training_programs.specification import HOME
-from resources.lake.store import StoreError
 from resources.lake.tables import Lake
 from resources.progress import progress
 from resources.training_jobs.backend import BackendError
@@ -60,15 +60,17 @@ def checkpoint_asset(tunings: MultiPartitionsDefinition) -> AssetsDefinition:
     ) -> MaterializeResult[Any]:
         (key,) = selected_keys(context)
         base, _, variant = key.partition("|")
-        try:
-            checkpoint = make_checkpoint(context, lake, training, job_launcher, base, variant)
-            shown = (
-                untuned_metadata(lake, checkpoint)
-                if variant == UNTUNED
-                else checkpoint_metadata(lake, checkpoint, job_launcher.configuration)
-            )
-        except (CheckpointError, TrainingFailed, BackendError, StoreError) as error:
-            raise Failure(str(error), allow_retries=False) from None
+        with report_store_errors(context):
+            try:
+                checkpoint = make_checkpoint(context, lake, training, job_launcher, base, variant)
+                shown = (
+                    untuned_metadata(lake, checkpoint)
+                    if variant == UNTUNED
+                    else checkpoint_metadata(lake, checkpoint, job_launcher.configuration)
+                )
+            except (CheckpointError, TrainingFailed, BackendError) as error:
+                retry_outage(context, error)
+                raise Failure(str(error), allow_retries=False) from None
         return MaterializeResult(metadata=shown)
 
     return checkpoints

@@ -22,9 +22,11 @@ from assets.framework.ui_metadata import ROW_COUNT
 from resources.chat.calls import BudgetSpent, EndpointUnreachable, EndpointUnusable
 from resources.lake.store import StoreError, StoreUnreachable
 from resources.outside_text import without_links
+from resources.training_jobs.backend import BackendUnreachable
 
 RETRY_SECONDS = (60, 300, 900)  # before the second, third and fourth try
 OUTAGE_TAG = "master/outage"
+OUTAGES = (BudgetSpent, EndpointUnusable, StoreError, BackendUnreachable)
 WAITING_TAG, WAITS_FOR_BATCHES = "master/waiting", "batches"  # of runs with partitions that wait
 WAITS = "waits"
 UNATTENDED_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/backfill")
@@ -117,12 +119,12 @@ def retry_outage(
         RetryRequested: Dagster is to run the step again.
     """
     unattended = any(tag in context.run.tags for tag in UNATTENDED_TAGS)
-    may_pass = isinstance(error, StoreUnreachable | EndpointUnreachable)
+    may_pass = isinstance(error, StoreUnreachable | EndpointUnreachable | BackendUnreachable)
     if may_pass and unattended and context.retry_number < len(retry_seconds):
         seconds = retry_seconds[context.retry_number]
         context.log.warning(without_links(f"{error}\nTrying again in {seconds} s."))
         raise RetryRequested(max_retries=len(retry_seconds), seconds_to_wait=seconds) from error
-    if isinstance(error, BudgetSpent | EndpointUnusable | StoreError) and not isinstance(error, NotPublished):
+    if isinstance(error, OUTAGES) and not isinstance(error, NotPublished):
         context.instance.add_run_tags(context.run.run_id, {OUTAGE_TAG: type(error).__name__})
 
 

@@ -110,6 +110,7 @@ def gradient_features(
             pool = make_pool(lake, release, "tagcos", rules, release_rules, retracted)
             features = publish_features(run, release, pool, rules, lambda job: job_launcher.run(context, job))
         except (TrainingSetError, ConfigurationError, TrainingFailed, BackendError) as error:
+            retry_outage(context, error)
             raise Failure(str(error), allow_retries=False) from None
         return MaterializeResult(metadata=features_metadata(lake, features, pool))
 

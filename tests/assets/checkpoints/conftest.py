@@ -22,7 +22,6 @@ from resources.lake.published_folders import publish, write_json
 from resources.lake.tables import Lake
 from resources.training_jobs.configuration import TrainerConfiguration, load_trainer_configuration
 from resources.training_jobs.job import TrainingJob
-from resources.training_jobs.launcher import TrainingFailed
 from tests.shipped_scenarios import SCENARIOS
 from tests.tiny_lake import TinyLake
 
@@ -59,7 +58,7 @@ class ScriptedLauncher:
     state_step: int = 2
     rank: int = 8
     halves: dict[str, tuple[int, int]] = field(default_factory=lambda: {"A": (8, 16), "B": (16, 8)})
-    fails: str | None = None
+    fails: Exception | None = None
     image: str = "local"
     configuration: TrainerConfiguration = field(default_factory=lambda: load_trainer_configuration("local"))
     taken: list[TrainingJob] = field(default_factory=list)
@@ -67,7 +66,7 @@ class ScriptedLauncher:
     def run(self, context: Any, work: TrainingJob) -> None:
         self.taken.append(work)
         if self.fails:
-            raise TrainingFailed(self.fails)
+            raise self.fails
         told = work.specification
         with TemporaryDirectory() as name:
             staged = Path(name)
@@ -119,18 +118,19 @@ def trainer(sets: TinyLake) -> ScriptedLauncher:
 
 
 @pytest.fixture
-def run(trainer: ScriptedLauncher, training: Training) -> Callable[[str], ExecuteInProcessResult]:
+def run(
+    trainer: ScriptedLauncher, training: Training, instance: DagsterInstance
+) -> Callable[[str], ExecuteInProcessResult]:
     """Materialises one variant of the laptop's base model, with its checks."""
 
     def materialised(variant: str) -> ExecuteInProcessResult:
         base = training.bases[0].name
-        with DagsterInstance.ephemeral() as instance:
-            return materialize(
-                [checkpoint_asset(tunings([base], tuned_variants(SCENARIOS))), *CHECKS],
-                instance=instance,
-                partition_key=f"{base}|{variant}",
-                resources={"lake": trainer.lake, "training": training, "scenarios": SCENARIOS, "job_launcher": trainer},
-                raise_on_error=False,
-            )
+        return materialize(
+            [checkpoint_asset(tunings([base], tuned_variants(SCENARIOS))), *CHECKS],
+            instance=instance,
+            partition_key=f"{base}|{variant}",
+            resources={"lake": trainer.lake, "training": training, "scenarios": SCENARIOS, "job_launcher": trainer},
+            raise_on_error=False,
+        )
 
     return materialised

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from dagster import ExecuteInProcessResult
+from dagster import DagsterInstance, ExecuteInProcessResult
 
 from assets.checkpoints.checkpoint import CHECKPOINTS, specification_for
+from assets.framework.run_report import OUTAGE_TAG
 from assets.training_programs.recipe import Training
+from resources.lake.store import StoreUnreachable
+from resources.training_jobs.backend import BackendUnreachable
+from resources.training_jobs.launcher import TrainingFailed
 from tests.tiny_lake import TinyLake
 
 Run = Callable[[str], ExecuteInProcessResult]
@@ -75,8 +79,19 @@ def test_the_same_work_is_asked_for_when_nothing_has_changed(run: Run, trainer: 
 
 
 def test_a_failed_job_fails_the_run_with_its_reason(run: Run, trainer: Any) -> None:
-    trainer.fails = "out of memory at step 3"
+    trainer.fails = TrainingFailed("out of memory at step 3")
     assert error(run("boost_qa")).count("out of memory at step 3") == 1
+
+
+@pytest.mark.parametrize(
+    "outage", [StoreUnreachable("the lake is unreachable"), BackendUnreachable("no cluster answers")], ids=repr
+)
+def test_an_outage_is_reported_as_one(run: Run, trainer: Any, instance: DagsterInstance, outage: Exception) -> None:
+    trainer.fails = outage
+    result = run("boost_qa")
+    assert str(outage) in error(result)
+    record = instance.get_run_by_id(result.run_id)
+    assert record and record.tags[OUTAGE_TAG] == type(outage).__name__
 
 
 def test_too_few_rows_start_nothing(run: Run, trainer: Any, training: Training) -> None:

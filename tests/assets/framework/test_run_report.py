@@ -20,11 +20,16 @@ from assets.framework.run_report import OUTAGE_TAG, RETRY_SECONDS, report_outcom
 from resources.chat.calls import BudgetSpent, EndpointUnreachable, EndpointUnusable
 from resources.configuration import ConfigurationError
 from resources.lake.store import StoreError, StoreUnreachable
+from resources.training_jobs.backend import BackendUnreachable
 
 KEYS = ["a", "b", "c"]
 KEPT = "What is written or journalled is kept: give the same command again to continue"
 UNATTENDED = {"dagster/schedule_name": "nightly_partitions"}
-MAY_PASS = [StoreUnreachable("the lake is unreachable"), EndpointUnreachable("nobody answers")]
+MAY_PASS = [
+    StoreUnreachable("the lake is unreachable"),
+    EndpointUnreachable("nobody answers"),
+    BackendUnreachable("no cluster answers"),
+]
 ENDS_RUN = [StoreError("the disk is full"), EndpointUnusable("the key is wrong"), BudgetSpent("all is spent")]
 
 
@@ -43,7 +48,7 @@ def run(
     @asset(partitions_def=StaticPartitionsDefinition(KEYS), backfill_policy=BackfillPolicy.single_run())
     def table(context: AssetExecutionContext) -> None:
         tries.append(context.retry_number)
-        ends_run = (BudgetSpent, EndpointUnusable, ConfigurationError)
+        ends_run = (BudgetSpent, EndpointUnusable, BackendUnreachable, ConfigurationError)
         with report_outcomes(context, *ends_run, retry_seconds=(0, 0, 0)) as outcomes:
             outcomes.failures |= failures or {}
             for key in KEYS:
