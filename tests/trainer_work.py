@@ -170,6 +170,11 @@ class Workplace:
         found: dict[str, Any] = json.loads(self.store.get(f"{specification.folder}/{MANIFEST}"))
         return found
 
+    def losses(self, specification: Specification) -> list[float]:
+        """Of each step."""
+        lines = self.store.get(f"{specification.folder}/metrics.jsonl").splitlines()
+        return [row["loss"] for row in map(json.loads, lines) if "loss" in row]
+
     def adapter(self, specification: Specification) -> str:
         """Hash of the result's weights."""
         data = self.store.get(f"{specification.folder}/adapter/adapter_model.safetensors")

@@ -1,6 +1,5 @@
 """Several processes: each node prepares for itself, and all train as one. Two torchruns stand for two nodes."""
 
-import json
 import signal
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from assets.training_programs.fine_tuning.base_models import Weights
 from assets.training_programs.fine_tuning.errors import BAD_INPUT, CRASHED, NodeFailed
 from assets.training_programs.fine_tuning.nodes import Outcome, Prepared, own_of
 from assets.training_programs.fine_tuning.task import Failure
-from assets.training_programs.specification import Specification
 from tests.trainer_nodes import Nodes
 from tests.trainer_work import Workplace, sums
 from tests.waiting import until
@@ -19,12 +17,6 @@ from tests.waiting import until
 @pytest.fixture
 def nodes(workplace: Workplace, tmp_path: Path) -> Nodes:
     return Nodes(workplace, tmp_path)
-
-
-def losses(workplace: Workplace, specification: Specification) -> list[float]:
-    """Of each step."""
-    lines = workplace.store.get(f"{specification.folder}/metrics.jsonl").splitlines()
-    return [row["loss"] for row in map(json.loads, lines) if "loss" in row]
 
 
 def test_two_nodes_train_the_same_effective_batch_as_one_process(workplace: Workplace, nodes: Nodes) -> None:
@@ -37,7 +29,7 @@ def test_two_nodes_train_the_same_effective_batch_as_one_process(workplace: Work
     manifest = workplace.manifest(together)
     assert manifest["max_steps"] == workplace.manifest(alone)["max_steps"] == 8
     assert manifest["results"]["processes"] == 2
-    assert losses(workplace, together) == pytest.approx(losses(workplace, alone), rel=1e-4)
+    assert workplace.losses(together) == pytest.approx(workplace.losses(alone), rel=1e-4)
 
 
 def test_a_job_resumes_to_the_same_adapter_after_one_node_was_asked_to_end(workplace: Workplace, nodes: Nodes) -> None:

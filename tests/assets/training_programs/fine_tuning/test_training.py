@@ -1,7 +1,5 @@
 """Packing leaves what is learnt as it is."""
 
-import json
-
 import pytest
 
 from assets.training_programs.fine_tuning.errors import DONE
@@ -34,8 +32,7 @@ def losses(workplace: Workplace, **recipe: object) -> list[float]:
     rows = [*sums(0, 6), conversation("Why?", "Because it is so.", "And then?", "Nothing.")]
     specification = workplace.ask(rows, epochs=3, max_tokens=256, save_steps=99, **recipe)
     assert workplace.run(specification) == DONE
-    lines = workplace.store.get(f"{specification.folder}/metrics.jsonl").splitlines()
-    return [json.loads(line)["loss"] for line in lines]
+    return workplace.losses(specification)
 
 
 def test_a_packed_row_trains_as_its_conversations_do_in_one_batch(workplace: Workplace) -> None:
