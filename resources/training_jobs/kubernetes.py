@@ -27,7 +27,7 @@ APPLICATION = "app.kubernetes.io/name"
 OWN_LABELS = {APPLICATION: "master-training", "app.kubernetes.io/managed-by": "master-dagster"}
 INDEX = "batch.kubernetes.io/job-completion-index"
 PORT = 29500  # of node 0, where the processes of several nodes meet
-IMAGE_SECONDS = 1800  # a node that came late still has to pull the image and the base model
+IMAGE_SECONDS = 1800  # a node that came late still has to pull the image
 KEPT_SECONDS = 7 * 86400  # a Job that has ended, with its pods and their logs
 SCRATCH = "/tmp"  # noqa: S108 - a volume of each pod, and the only folder that can be written
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where the processes of a pod look for it
@@ -224,8 +224,7 @@ class KubernetesBackend:
             first, wait = f"{job.name}-0.{settings.service}", round(settings.start_minutes * 60) + IMAGE_SECONDS
             arguments = job.arguments_of_node("$(JOB_COMPLETION_INDEX)", first, PORT, wait)
         region = {"AWS_REGION": name} if (name := aws_region()) else {}
-        elastic = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(settings.grace_seconds - 10)}  # torchrun's own is 30 s
-        environment = {"HOME": SCRATCH, **region, **elastic, **settings.environment, **job.environment}
+        environment = {"HOME": SCRATCH, **region, **settings.environment, **job.environment}
         gpus = {settings.gpu_resource: str(settings.gpus)} if settings.gpus else {}
         memory = {"memory": settings.memory} if settings.memory else {}
         cpu = {"cpu": settings.cpu} if settings.cpu else {}

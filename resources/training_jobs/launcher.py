@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dagster import AssetExecutionContext
 
 LONGEST_RETRY_SECONDS = 600
+# torchrun kills its processes so many seconds after SIGTERM, by default 30. How long a job has to save a checkpoint is
+# for its backend to say, which kills torchrun too.
+GRACE_OF_TORCHRUN = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "3600"}
 
 
 class TrainingFailed(RuntimeError):
@@ -154,6 +157,7 @@ class JobLauncher:
         timeouts = self.configuration.timeouts
         environment = {
             **self._environment,
+            **GRACE_OF_TORCHRUN,
             LAKE_ROOT: self.store.root,
             FOLDER: job.folder,
             ATTEMPT: str(int(attempt.folder.rpartition("/")[2])),
