@@ -58,18 +58,13 @@ def _rows_of(lake: Lake, recorded: Sequence[Spent]) -> pl.DataFrame:
 def write_spending(lake: Lake) -> pl.DataFrame:
     """Write the days that are new or changed; the rows of all days.
 
-    The hours of training jobs are recorded too, because the folder of a job that failed is deleted some day, and old
-    records are joined.
+    The hours of training jobs are recorded too, and old records are joined.
 
     Raises:
         StoreError: the lake cannot be read or written.
     """
     join_old_records(lake.store, datetime.now(UTC) - JOINED_AFTER)
-    records, trained = read_records(lake.store), read_training_hours(lake)
-    for name in trained:
-        if records.get(name) != trained[name]:
-            write_record(lake.store, name, trained[name])
-    rows = _rows_of(lake, in_order(records | trained))
+    rows = _rows_of(lake, in_order(record_training_hours(lake)))
     written = {record.keys["day"]: record.fingerprint for record in lake.records(SPENDING)}
     days = {str(day): frame for (day,), frame in rows.group_by(["day"], maintain_order=True)}
     for day in sorted(days.keys() | written.keys()):
@@ -78,6 +73,22 @@ def write_spending(lake: Lake) -> pl.DataFrame:
         if written.get(day) != fingerprint:
             lake.write(SPENDING, {"day": day}, frame, fingerprint=fingerprint)
     return rows
+
+
+def record_training_hours(lake: Lake) -> dict[str, list[Spent]]:
+    """Record the hours of training jobs that are new, because the folder of a job that failed is deleted some day.
+
+    Returns:
+        Every record of what was paid.
+
+    Raises:
+        StoreError: the lake cannot be read or written.
+    """
+    records, trained = read_records(lake.store), read_training_hours(lake)
+    for name in trained:
+        if records.get(name) != trained[name]:
+            write_record(lake.store, name, trained[name])
+    return records | trained
 
 
 _EMPTY: Row = {name: 0 if dtype.is_integer() else "" for name, dtype in SPENDING.columns.items()} | {

@@ -27,6 +27,7 @@ from assets.quality.partition_status import Expected, expected_fingerprints, par
 from assets.quality.schema import SCORED
 from assets.report.making import HOME as REPORT
 from assets.review.schema import REVIEW_SAMPLE
+from assets.spending.spending import record_training_hours
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.variants import HOME as TRAINING_SETS
 from resources.chat.batches.collection import delete_files
@@ -114,6 +115,7 @@ def remove_leftovers(lake: Lake, before: datetime, dry_run: bool = False) -> dic
     """Delete what interrupted writers left behind, and messages of finished jobs, if not written since `before`.
 
     A folder without a manifest is unfinished. Any younger file in it, such as the heartbeat of a running job, keeps it.
+    The hours of the jobs stay in the record of what was paid.
 
     Returns:
         What was deleted, or would be in a dry run, by kind: paths relative to the lake.
@@ -127,6 +129,7 @@ def remove_leftovers(lake: Lake, before: datetime, dry_run: bool = False) -> dic
             elif all(file.modified < before for file in files):
                 unfinished_folders.append(folder)
     if not dry_run:
+        record_training_hours(lake)
         for path in [*messages, *(path for folder in unfinished_folders for path in _still_old(lake, folder, before))]:
             lake.store.delete(path)
     return {

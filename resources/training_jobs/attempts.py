@@ -74,7 +74,7 @@ class Attempt:
 class AttemptTime:
     """When the machines of an attempt worked, in seconds since 1970."""
 
-    name: str  # of the job on its backend
+    name: str  # of the job on its backend, which is the same once the folder was deleted, with the time of its launch
     folder: str  # of the job
     run_id: str  # that launched it
     start: float  # of its program
@@ -83,7 +83,8 @@ class AttemptTime:
 
 
 def read_attempt_times(store: Store, home: str) -> list[AttemptTime]:
-    """When the attempts of all jobs below the folder `home` ran, without those that never gave a sign of life.
+    """When the attempts of all jobs below the folder `home` ran, without those that never gave a sign of life or whose
+    files are damaged.
 
     Raises:
         StoreError: the lake cannot be read.
@@ -92,13 +93,13 @@ def read_attempt_times(store: Store, home: str) -> list[AttemptTime]:
     def read(folder: str) -> AttemptTime | None:
         launched = _read_object(store, f"{folder}/{LAUNCHED}")
         heartbeat = _read_object(store, f"{folder}/{HEARTBEAT}")
-        start, end = _seconds(launched.get("time", "")), _seconds(heartbeat.get("time", ""))
-        if "seconds" in heartbeat:  # programs of earlier versions do not report it
-            start = end - heartbeat["seconds"]
-        if not 0 < start < end:
+        launch, end = _seconds(launched.get("time", "")), _seconds(heartbeat.get("time", ""))
+        # programs of earlier versions do not report their seconds
+        start = end - heartbeat["seconds"] if "seconds" in heartbeat else launch
+        if not launch or not 0 < start < end:
             return None
-        job = folder.rsplit("/", 2)[0]
-        return AttemptTime(launched["job"], job, launched["run_id"], start, end, launched.get("usd_per_hour"))
+        name, job = f"{launched['job']}-{launch:.0f}", folder.rsplit("/", 2)[0]
+        return AttemptTime(name, job, launched["run_id"], start, end, launched.get("usd_per_hour"))
 
     folders = [file.path.removesuffix(f"/{HEARTBEAT}") for file in store.list(home) if file.path.endswith(HEARTBEAT)]
     with ThreadPoolExecutor(READERS) as readers:

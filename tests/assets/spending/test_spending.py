@@ -13,7 +13,7 @@ from assets.evaluation.schema import BENCHMARK_ANSWERS, BENCHMARK_SCORES
 from assets.judge_calibration.schema import JUDGE_CALIBRATION
 from assets.spending.assets import spending
 from assets.spending.schema import SPENDING
-from assets.spending.spending import read_rows, write_spending
+from assets.spending.spending import read_rows, record_training_hours, write_spending
 from assets.spending.summary import price_of_points, spending_metadata, totals
 from resources.chat.spending_log import FOLDER
 from resources.lake.records import PartitionRecord
@@ -103,9 +103,9 @@ def test_a_dialogue_has_its_part_of_the_servers_cost(tiny: TinyLake, price: floa
     assert ("models without a price" in shown) == (price == 0.0)
 
 
-def attempt(tiny: TinyLake, folder: str, name: str, **heartbeat: Any) -> None:
-    """Write what an attempt of a training job leaves that was launched at ten to midnight."""
-    launched = {"job": name, "run_id": "night", "time": "2026-01-31T23:50:00+00:00", "usd_per_hour": 2.0}
+def attempt(tiny: TinyLake, folder: str, heartbeat: dict[str, Any], time: str = "2026-01-31T23:50") -> None:
+    """Write what an attempt of a training job leaves."""
+    launched = {"job": "master-smollm-1", "run_id": "night", "time": f"{time}:00+00:00", "usd_per_hour": 2.0}
     for file, content in (("launched", launched), ("heartbeat", heartbeat)):
         tiny.lake.store.put(f"{folder}/attempts/0001/{file}.json", json.dumps(content).encode())
 
@@ -133,17 +133,30 @@ CHECKPOINT = "checkpoints/smollm/boost_qa/0123"
 def test_attempts_of_training_jobs_are_counted_and_stay_known_when_their_folder_is_deleted(
     tiny: TinyLake, folder: str, heartbeat: dict[str, Any], expected: list[tuple[Any, ...]]
 ) -> None:
-    attempt(tiny, folder, "master-smollm-1", **heartbeat)
-    columns = ["day", "stage", "model", "hours", "cost"]
-
-    def trained(rows: pl.DataFrame) -> list[tuple[Any, ...]]:
-        return rows.filter(role="training", run="night").select(columns).rows()
-
+    attempt(tiny, folder, heartbeat)
     assert trained(read_rows(tiny.lake)) == expected
-    write_spending(tiny.lake)
+    record_training_hours(tiny.lake)
     for file in tiny.lake.store.list(folder):
         tiny.lake.store.delete(file.path)
     assert trained(write_spending(tiny.lake)) == expected
+
+
+def trained(rows: pl.DataFrame) -> list[tuple[Any, ...]]:
+    return rows.filter(role="training", run="night").select("day", "stage", "model", "hours", "cost").rows()
+
+
+def test_a_job_that_is_launched_again_after_its_folder_was_deleted_is_counted_too(tiny: TinyLake) -> None:
+    for hours, day in enumerate(("2026-02-01", "2026-03-01"), 1):
+        attempt(tiny, CHECKPOINT, {"time": f"{day}T09:00:00+00:00", "seconds": 3600 * hours}, f"{day}T05:00")
+        write_spending(tiny.lake)
+    expected = [("2026-02-01", "checkpoints", "smollm", 1.0, 2.0), ("2026-03-01", "checkpoints", "smollm", 2.0, 4.0)]
+    assert trained(read_rows(tiny.lake)) == expected
+
+
+def test_an_attempt_whose_files_are_damaged_is_left_out(tiny: TinyLake) -> None:
+    attempt(tiny, CHECKPOINT, {"time": "2026-02-01T02:00:00+00:00", "seconds": 3600})
+    tiny.lake.store.put(f"{CHECKPOINT}/attempts/0001/launched.json", b"{")
+    assert trained(read_rows(tiny.lake)) == []
 
 
 def test_accepted_dialogues_are_counted_once_and_priced_with_the_rejected_ones(tiny: TinyLake) -> None:

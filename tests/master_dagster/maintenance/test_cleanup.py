@@ -1,5 +1,6 @@
 """Which journals and leftovers are deleted."""
 
+import json
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from assets.framework.publication import NotPublished
 from assets.quality.partition_status import expected_fingerprints
 from master_dagster.maintenance.cleanup import delete_journals, delete_leftovers, remove_leftovers
 from resources.chat.profile import load_profile
+from resources.chat.spending_log import read_spending
 from resources.lake.tables import Lake
 from tests.sample_project import SampleProject
 
@@ -101,6 +103,16 @@ def test_what_is_left_over(lake: Lake, old: list[str], new: list[str], deleted: 
     assert {kind: some for kind, some in found.items() if some} == deleted
     gone = tuple(path for some in deleted.values() for path in some)
     assert paths(lake) == sorted(path for path in [*old, *new] if not path.startswith(gone or "-"))
+
+
+def test_the_hours_of_a_job_are_recorded_before_its_folder_is_deleted(lake: Lake) -> None:
+    launched = {"job": "tiny-1", "run_id": "night", "time": "2026-01-31T10:00:00+00:00", "usd_per_hour": 2.0}
+    heartbeat = {"time": "2026-01-31T13:00:00+00:00", "seconds": 7200}
+    for name, content in (("launched", launched), ("heartbeat", heartbeat)):
+        lake.store.put(f"{TINY}/attempts/0001/{name}.json", json.dumps(content).encode())
+    remove_leftovers(lake, datetime.now(UTC) + HOUR)
+    assert lake.store.list(TINY) == []
+    assert [(row.run, row.hours, row.cost) for row in read_spending(lake.store)] == [("night", 2.0, 4.0)]
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
