@@ -215,12 +215,12 @@ class KubernetesStandIn(JobService):
         running = [pod for pod in job.pods if pod.state != ENDED]
         conditions = []
         if failed and not job.deleted:
-            message = _failure(failed[0])
+            reason, message = _failure(failed[0])
             for pod in running:
                 self._end(pod, "asked", "")
-            conditions = [_condition("FailureTarget", "PodFailurePolicy", message)]
+            conditions = [_condition("FailureTarget", reason, message)]
             if not running:
-                conditions.append(_condition("Failed", "PodFailurePolicy", message))
+                conditions.append(_condition("Failed", reason, message))
         elif job.pods and not running:
             conditions = [_condition(kind, "CompletionsReached", "") for kind in ("SuccessCriteriaMet", "Complete")]
         created = {"creationTimestamp": _time(job.created - 3600 * bool(self.denied))}
@@ -269,12 +269,14 @@ def permitted() -> set[str]:
     return {f"{verb} {resource}" for rule in role["rules"] for verb in rule["verbs"] for resource in rule["resources"]}
 
 
-def _failure(pod: StandInJob) -> str:
-    """The Job controller's message on a pod that its failure policy names."""
+def _failure(pod: StandInJob) -> tuple[str, str]:
+    """The Job controller's reason and message, of the deadline or on a pod that its failure policy names."""
+    if pod.ending == "time":
+        return "DeadlineExceeded", "Job was active longer than specified deadline"
+    message = f"Container trainer for pod {NAMESPACE}/{pod.id} failed with exit code {pod.exit_code}"
     if pod.ending in ("spot", "host"):
-        return f"Pod {NAMESPACE}/{pod.id} has condition DisruptionTarget matching FailJob rule at index 0"
-    code = f"failed with exit code {pod.exit_code} matching FailJob rule at index 1"
-    return f"Container trainer for pod {NAMESPACE}/{pod.id} {code}"
+        message = f"Pod {NAMESPACE}/{pod.id} has condition DisruptionTarget"
+    return "PodFailurePolicy", f"{message} matching FailJob rule at index {int('exit code' in message)}"
 
 
 def _condition(kind: str, reason: str, message: str) -> dict[str, str]:

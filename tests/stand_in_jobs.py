@@ -32,6 +32,7 @@ class Fate:
     interrupt_at: str | None = None  # as spot does, once its output holds this: SIGTERM, then SIGKILL
     restarts: bool = False  # SageMaker starts an interrupted job again, under its name
     host_fails: bool = False  # SIGKILL without a warning, once its output holds `interrupt_at`
+    over_time: bool = False  # its longest time is over, once its output holds `interrupt_at`
 
 
 class Refusal(Exception):
@@ -55,7 +56,7 @@ class StandInJob:
     fate: Fate
     created_at: float
     state: str = "waiting"
-    ending: str | None = None  # "spot", "asked", "capacity", "host"
+    ending: str | None = None  # "spot", "asked", "capacity", "host", "time"
     reason: str = ""
     exit_code: int | None = None
     lines: list[str] = field(default_factory=list)
@@ -231,7 +232,7 @@ class JobService(ABC):
         for line in process.stdout:
             job.lines.append(line.rstrip("\n"))
             if job.fate.interrupt_at and job.fate.interrupt_at in line and job.started == 1:
-                self._end(job, "host" if job.fate.host_fails else "spot", "")
+                self._end(job, "host" if job.fate.host_fails else "time" if job.fate.over_time else "spot", "")
         code = process.wait()
         with self._lock:
             job.exit_code = 128 - code if code < 0 else code

@@ -78,13 +78,14 @@ class JobState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # by its own error: bad input, out of memory; another attempt would fail too
     STOPPED = "stopped"  # on request
+    TIMED_OUT = "timed_out"  # its longest time is over; what it saved is kept
     INTERRUPTED = "interrupted"  # by spot or a lost machine; another attempt resumes
     NO_CAPACITY = "no_capacity"  # never started; another attempt may
 
 
 # A submitted job may be missing from a backend's list for this long.
 LISTED_SECONDS = 60
-ENDED = {JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED, JobState.INTERRUPTED, JobState.NO_CAPACITY}
+ENDED = {*JobState} - {JobState.WAITING, JobState.RUNNING, JobState.STOPPING}
 RETRYABLE = {JobState.INTERRUPTED, JobState.NO_CAPACITY}
 
 

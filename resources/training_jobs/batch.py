@@ -216,7 +216,7 @@ def _failed(job: Any, ending: bool) -> JobStatus:
     if HOST_GONE in reason:
         return JobStatus(JobState.INTERRUPTED, reason)
     if TIMED_OUT in reason:
-        return JobStatus(JobState.FAILED, f"{reason}: raise backend.max_hours; what was saved is kept")
+        return JobStatus(JobState.TIMED_OUT, f"{reason}: raise backend.max_hours; what was saved is kept")
     if ending:
         return JobStatus(JobState.STOPPED, reason)
     return JobStatus(JobState.INTERRUPTED if code in (EXIT_INTERRUPTED, EXIT_ORPHANED) else JobState.FAILED, reason)

@@ -65,7 +65,7 @@ def first_failed(pods: Sequence[Any]) -> Any:
 def _failed(condition: Any, pods: Sequence[Any]) -> JobStatus:
     reason = ": ".join(part for part in (condition.reason, condition.message) if part)
     if condition.reason == "DeadlineExceeded":
-        return JobStatus(JobState.FAILED, f"{reason}; raise backend.max_hours; what was saved is kept")
+        return JobStatus(JobState.TIMED_OUT, f"{reason}; raise backend.max_hours; what was saved is kept")
     if DISRUPTED in reason:
         return JobStatus(JobState.INTERRUPTED, reason)
     for pod in pods:

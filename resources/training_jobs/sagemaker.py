@@ -164,7 +164,7 @@ def _failed(reason: str) -> JobState:
 def _stopped(description: Any, detail: str) -> JobStatus:
     match detail:
         case "MaxRuntimeExceeded":
-            return JobStatus(JobState.FAILED, f"{detail}: raise backend.max_hours; what was saved is kept")
+            return JobStatus(JobState.TIMED_OUT, f"{detail}: raise backend.max_hours; what was saved is kept")
         case "MaxWaitTimeExceeded":
             started = description.get("TrainingStartTime")
             return JobStatus(JobState.INTERRUPTED if started else JobState.NO_CAPACITY, detail)

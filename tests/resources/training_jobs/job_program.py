@@ -87,6 +87,7 @@ def main() -> int:
         except Interrupted:
             if specification.get("ignores_sigterm"):
                 time.sleep(600)
+            leave_failure(store, attempt_folder(folder, attempt), 75, "ended by SIGTERM", True)
             return 75
 
 
@@ -122,13 +123,17 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def leave_failure(store: Store, files: str, code: int, message: str, retryable: bool) -> None:
+    store.put(f"{files}/failure.json", json_bytes({"exit": code, "message": message, "retryable": retryable}))
+
+
 def behave(what: str, store: Store, files: str) -> int | None:
     if what == "fail":
         sys.stdout.write("step 7: NaN\ntrainer: the loss is NaN\n")
-        store.put(f"{files}/failure.json", json_bytes({"exit": 2, "message": "the loss is NaN", "retryable": False}))
+        leave_failure(store, files, 2, "the loss is NaN", False)
         return 2
     if what == "out of reach":
-        store.put(f"{files}/failure.json", json_bytes({"exit": 1, "message": "no network", "retryable": True}))
+        leave_failure(store, files, 1, "no network", True)
         return 1
     if what == "interrupted":
         return 75

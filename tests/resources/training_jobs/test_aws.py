@@ -229,7 +229,7 @@ def test_a_job_has_a_status_lines_and_a_page_in_the_console(aws: World) -> None:
         ("Stopping", "Stopping", "", JobState.STOPPING),
         ("Completed", "Completed", "", JobState.SUCCEEDED),
         ("Stopped", "Stopped", "", JobState.STOPPED),
-        ("Stopped", "MaxRuntimeExceeded", "", JobState.FAILED),
+        ("Stopped", "MaxRuntimeExceeded", "", JobState.TIMED_OUT),
         ("Stopped", "MaxWaitTimeExceeded", "", JobState.NO_CAPACITY),
         ("Failed", "Failed", "AlgorithmError: loss is NaN, exit code: 2", JobState.FAILED),
         ("Failed", "Failed", "AlgorithmError: , exit code: 137", JobState.FAILED),
@@ -281,7 +281,7 @@ def test_what_sagemaker_says(status: str, secondary: str, reason: str, state: Jo
             {"status": "FAILED", "container": {"exitCode": 137, "reason": "OutOfMemoryError: Container killed"}},
             JobState.FAILED,
         ),
-        ({"status": "FAILED", "statusReason": "Job attempt duration exceeded timeout"}, JobState.FAILED),
+        ({"status": "FAILED", "statusReason": "Job attempt duration exceeded timeout"}, JobState.TIMED_OUT),
     ],
 )
 def test_what_batch_says(described: Any, state: JobState) -> None:

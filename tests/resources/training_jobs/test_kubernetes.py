@@ -50,6 +50,15 @@ def test_another_attempt_resumes(
     assert kubernetes.progress() == progress
 
 
+def test_a_job_whose_longest_time_is_over_is_not_tried_again(
+    kubernetes: World, kubernetes_stand_in: KubernetesStandIn, runs: Runs
+) -> None:
+    kubernetes_stand_in.fates = [Fate(interrupt_at="step 1", over_time=True)]
+    failure = runs.failure(runs(kubernetes.launcher(), job(behave=[[2, "wait"]])))
+    assert "DeadlineExceeded: Job was active longer than specified deadline; raise backend.max_hours" in failure
+    assert len(kubernetes_stand_in.jobs) == 1
+
+
 @pytest.mark.parametrize("lost", ["lost_answers", "lost_requests"])
 def test_a_submission_that_is_lost_on_its_way_is_one_job(
     kubernetes: World, kubernetes_stand_in: KubernetesStandIn, runs: Runs, lost: str
@@ -361,7 +370,7 @@ def exited(code: int) -> str:
             JobState.FAILED,
             "was evicted: emptyDir exceeds 10Gi; raise backend.disk",
         ),
-        (job_object(("Failed", "DeadlineExceeded", "too long")), [], JobState.FAILED, "raise backend.max_hours"),
+        (job_object(("Failed", "DeadlineExceeded", "too long")), [], JobState.TIMED_OUT, "raise backend.max_hours"),
         (
             job_object(("Failed", "BackoffLimitExceeded", "limit")),
             [pod_object("Failed", exit_code=75)],
