@@ -34,7 +34,7 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where the processes of a pod look for
 USER = 1000  # of the trainer's image
 BY_HAND = JobStatus(JobState.STOPPED, "its Job was deleted")
 Name = Annotated[str, Field(pattern=NAME)]
-Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|[kMGTPE]i?)?$")]
+Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|k|[MGTPE]|[KMGTPE]i)?$", coerce_numbers_to_str=True)]
 
 
 class SecretKey(Configuration):
@@ -53,6 +53,12 @@ class Toleration(Configuration):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="All effects unless set."
     )
+
+    @model_validator(mode="after")
+    def _compares(self) -> Self:
+        if self.value is not None and self.operator == "Exists":
+            raise ValueError("a value is compared with `operator: Equal` only; set that, or remove the value")
+        return self
 
 
 class KubernetesConfiguration(Configuration):

@@ -87,6 +87,7 @@ def open_cluster(context: str | None) -> Cluster:
         from kubernetes import client, config
         from kubernetes.config import ConfigException
         from urllib3.util import Retry
+        from yaml import YAMLError
     except ModuleNotFoundError as error:
         raise BackendError(
             "the backend `kubernetes` needs the package kubernetes: `make kubernetes`, or `pip install "
@@ -99,7 +100,7 @@ def open_cluster(context: str | None) -> Cluster:
         else:
             file = os.environ.get("KUBECONFIG")  # the client itself looks at it once, when it is imported
             config.load_kube_config(config_file=file, context=context, client_configuration=settings)
-    except (ConfigException, OSError) as error:
+    except (ConfigException, OSError, YAMLError, TypeError) as error:  # the last ones: a file that is no kubeconfig
         raise BackendError(
             f"no cluster is configured: {error}; set KUBECONFIG or backend.context (`kubectl config get-contexts` "
             "lists them)"

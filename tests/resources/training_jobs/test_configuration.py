@@ -1,3 +1,4 @@
+import contextlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,6 +70,23 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path, changed:
     content["backend"] |= changed
     with pytest.raises(ConfigurationError, match=fault):
         load(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"memory": "60GB"}, "backend.kubernetes.memory"),
+        ({"memory": "60ki"}, "backend.kubernetes.memory"),
+        ({"tolerations": [{"key": "gpu", "value": "yes"}]}, "operator: Equal"),
+        ({"environment": {"A": "1"}, "secrets": {"A": {"name": "keys", "key": "a"}}}, "both in environment and in"),
+        ({"cpu": 8, "memory": "60000000Ki"}, None),
+    ],
+)
+def test_options_that_a_cluster_would_refuse_are_named(tmp_path: Path, changed: Any, fault: str | None) -> None:
+    content = yaml.safe_load((CONFIGURATIONS / "examples" / "kubernetes.yaml").read_text())
+    content["backend"] |= changed
+    with pytest.raises(ConfigurationError, match=fault) if fault else contextlib.nullcontext():
+        assert load(tmp_path, content).backend.kind == "kubernetes"
 
 
 def test_an_unknown_place_is_refused_with_those_that_exist(tmp_path: Path) -> None:

@@ -117,7 +117,12 @@ def test_a_setting_that_does_not_fit_is_named(kubernetes: World, changed: dict[s
         kubernetes.backend.submit(BackendJob("a-1", SLEEP))
 
 
-def test_no_kubeconfig_is_one_error(kubernetes: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+@pytest.mark.parametrize("content", [None, "contexts: [", "text"])
+def test_no_kubeconfig_is_one_error(
+    kubernetes: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "none").write_text(content)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(BackendError, match="no cluster is configured"):
         kubernetes.launcher()
