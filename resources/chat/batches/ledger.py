@@ -139,8 +139,9 @@ def change_ledger(store: Store, scope: str, edit: Callable[[Ledger], Any]) -> Le
 
 
 def delete_ledger(store: Store, scope: str) -> None:
-    """Delete the ledger of a scope that is released, unless files are still to be deleted at a provider."""
-    if not read_ledger(store, scope).left_files:
+    """Delete the ledger of a scope that is released, unless a batch is open or files are left at a provider."""
+    ledger = read_ledger(store, scope)
+    if not ledger.open and not ledger.left_files:
         store.delete(ledger_path(scope))
 
 

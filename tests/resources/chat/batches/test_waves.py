@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from resources.chat.batches import collection, provider
-from resources.chat.batches.ledger import Ledger, change_ledger, confirming, delete_ledger, removing
+from resources.chat.batches.ledger import Ledger, change_ledger, confirming, delete_ledger, ledger_path, removing
 from resources.chat.batches.waves import Wanted, split_wave
 from resources.chat.budget import Budget
 from resources.chat.calls import AwaitingBatch, BudgetSpent, EndpointUnusable
@@ -381,6 +381,15 @@ def test_files_that_cannot_be_deleted_now_are_deleted_the_next_time(
     waves.server.refuse.clear()
     assert waves.run(*calls(waves)) == answers
     assert (not_deleted(waves), waves.ledger.left_files) == (set(), [])
+
+
+def test_the_ledger_of_a_released_scope_is_deleted_once_no_batch_is_open(waves: "WavesSetup") -> None:
+    waves.run(*calls(waves))
+    delete_ledger(waves.store, SCOPE)  # the partition was made by live calls of another model meanwhile
+    assert len(waves.run_until_done(*calls(waves))) == 4
+    assert set(waves.server.requests.values()) == {1}
+    delete_ledger(waves.store, SCOPE)
+    assert not waves.store.exists(ledger_path(SCOPE))
 
 
 def test_a_process_whose_files_another_one_deletes_changes_nothing(
