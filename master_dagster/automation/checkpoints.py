@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from dagster import (
     AssetKey,
     DagsterInstance,
+    DagsterRunStatus,
     DefaultSensorStatus,
     ResourceParam,
     RunRequest,
+    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
@@ -30,6 +32,7 @@ from assets.checkpoints.checkpoint import (
 )
 from assets.evaluation.schema import BENCHMARK_SCORES
 from assets.framework.partitions import PARTITION_TAG, UNTUNED
+from assets.framework.run_report import OUTAGE_TAG
 from assets.framework.usage_metadata import paid
 from assets.training_programs.recipe import BaseModel
 from assets.training_programs.specification import HOME
@@ -43,6 +46,7 @@ from resources.training_jobs.backend import BackendError
 
 TRAINING_SENSOR = "train_due_checkpoints"
 SCORING_SENSOR = "score_due_checkpoints"
+AFTER_OUTAGE = timedelta(days=1)  # a run that ended by an outage or a spent budget is launched again
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ def _sensor(
         job=job,
         minimum_interval_seconds=600,
         default_status=DefaultSensorStatus.STOPPED,
-        description=f"{description} A run that failed is not launched again for the same checkpoint.",
+        description=f"{description} A run that failed is not launched again for the same checkpoint, but for one that "
+        "ended by an outage or a spent budget, a day later.",
     )
     def launch_due(context: SensorEvaluationContext, lake: ResourceParam[Lake]) -> list[RunRequest] | SkipReason:
         limit_pool(context.instance, pool)
@@ -173,10 +178,10 @@ def _with_requests(
     due: Iterable[Due], job: str, asset: str, deployment: Deployment, instance: DagsterInstance
 ) -> list[Due]:
     """These with the runs that make them, and the reason of those that are in progress or were launched before."""
-    partitions = deployment.tunings()
+    partitions, now = deployment.tunings(), datetime.now(UTC)
     in_progress = {
         key
-        for run in runs_in_progress(instance, datetime.now(UTC))
+        for run in runs_in_progress(instance, now)
         if run.job_name == job or AssetKey(asset) in (run.asset_selection or ())
         for key in keys_of(run, partitions, instance)
     }
@@ -186,9 +191,17 @@ def _with_requests(
             return one
         if one.key in in_progress:
             return replace(one, why=SKIPPED["in progress"])
-        run_key = stable_hash(job, one.key, one.identity, one.why)
+        run_key = stable_hash(job, one.key, one.identity, one.why, _outages(instance, job, one.key, now))
         if before := launched_before(instance, run_key, "checkpoint", job):
             return replace(one, why=f"{one.why}, but {before}")
         return replace(one, request=RunRequest(run_key, tags={PARTITION_TAG: one.key, DUE_TAG: one.why}))
 
     return [with_request(one) for one in due]
+
+
+def _outages(instance: DagsterInstance, job: str, key: str, now: datetime) -> int:
+    """How many runs of a partition ended by an outage or a spent budget, at least `AFTER_OUTAGE` ago."""
+    failed = RunsFilter(
+        job_name=job, statuses=[DagsterRunStatus.FAILURE], tags={PARTITION_TAG: key}, updated_before=now - AFTER_OUTAGE
+    )
+    return sum(OUTAGE_TAG in run.tags for run in instance.get_runs(failed))

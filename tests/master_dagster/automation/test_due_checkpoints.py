@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from dagster import AssetKey, DagsterInstance, DagsterRun, DagsterRunStatus, Run
 from assets.boost_qa.release import RELEASES
 from assets.checkpoints.checkpoint import CHECKPOINTS, planned_specification, untuned_id
 from assets.evaluation.schema import BENCHMARK_SCORES
+from assets.framework.run_report import OUTAGE_TAG
 from assets.training_programs.recipe import Recipe, Training
 from assets.training_programs.specification import Specification, specify
 from assets.training_sets.variants import TRAINING_SETS
@@ -77,9 +79,18 @@ class Trained:
         with build_sensor_context(self.instance, resources={"lake": self.deployment.lake()}) as context:
             return list(sensor.evaluate_tick(context).run_requests or [])
 
-    def add_run(self, key: str, status: DagsterRunStatus, *, asset: str = "", job: str = "", run_key: str = "") -> None:
+    def add_run(
+        self,
+        key: str,
+        status: DagsterRunStatus,
+        *,
+        asset: str = "",
+        job: str = "",
+        run_key: str = "",
+        outage: str = "",
+    ) -> None:
         """Record a run of a job, or of an asset as the UI launches it."""
-        tags = {"dagster/partition": key, "dagster/run_key": run_key}
+        tags = {"dagster/partition": key, "dagster/run_key": run_key, **({OUTAGE_TAG: outage} if outage else {})}
         selection = frozenset([AssetKey(asset)]) if asset else None
         name = job or "__ASSET_JOB"
         self.instance.add_run(DagsterRun(job_name=name, status=status, tags=tags, asset_selection=selection))
@@ -186,6 +197,31 @@ def test_a_sensor_launches_what_the_night_shows(trained: Trained, launcher: str)
     assert f"its status is failure: fix what it reports, then launch the job `{JOBS[launcher]}`" in shown["ori"].why
     job = build_definitions(trained.deployment).resolve_job_def(JOBS[launcher])
     assert job.partitions_def and {f"{BASE}|{name}" for name in shown} <= set(job.partitions_def.get_partition_keys())
+
+
+@pytest.mark.parametrize(
+    ("outage", "pause", "launched"),
+    [
+        ("", timedelta(0), False),
+        ("BudgetSpent", timedelta(0), True),
+        ("BudgetSpent", timedelta(days=1), False),
+    ],
+    ids=["failed", "outage of a day ago", "outage of today"],
+)
+def test_a_run_is_launched_again_a_day_after_an_outage_alone(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, outage: str, pause: timedelta, launched: bool
+) -> None:
+    monkeypatch.setattr("master_dagster.automation.checkpoints.AFTER_OUTAGE", pause)
+    key = f"{BASE}|boost_qa"
+
+    def key_of_run() -> str | None:
+        requests = trained.launched(SCORING_SENSOR)
+        return next((one.run_key for one in requests if one.tags["dagster/partition"] == key), None)
+
+    first = str(key_of_run())
+    trained.add_run(key, DagsterRunStatus.FAILURE, job=JOBS[SCORING_SENSOR], run_key=first, outage=outage)
+    assert (key_of_run() is not None) == launched
+    assert key_of_run() != first
 
 
 @pytest.mark.parametrize("launcher", STAGES)
