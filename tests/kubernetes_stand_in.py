@@ -44,7 +44,7 @@ class Job:
     body: Mapping[str, Any]
     created: float
     pods: list[StandInJob]
-    deleted: bool = False
+    deleted: str | None = None  # how what it owns is deleted: in the foreground, the Job is there until that is gone
 
 
 class KubernetesStandIn(JobService):
@@ -85,8 +85,11 @@ class KubernetesStandIn(JobService):
         return operation, {"namespace": namespace, "name": name, "query": dict(parse_qsl(parts.query)), "body": body}
 
     def carry_out(self, operation: str, body: Mapping[str, Any]) -> Any:
-        if body["namespace"] != NAMESPACE:
-            raise Refusal("NotFound", f'namespaces "{body["namespace"]}" not found', 404)
+        if body["namespace"] != NAMESPACE:  # only a creation looks for the namespace
+            missing = (
+                f'namespaces "{body["namespace"]}"' if operation == "create jobs" else f'jobs.batch "{body["name"]}"'
+            )
+            raise Refusal("NotFound", f"{missing} not found", 404)
         verb, resource = PERMISSIONS[operation].split(" ")
         if PERMISSIONS[operation] not in permitted():
             message = f'User "me" cannot {verb} resource "{resource}" in the namespace "{NAMESPACE}"'
@@ -158,9 +161,8 @@ class KubernetesStandIn(JobService):
         return self._described(job)
 
     def _delete_jobs(self, body: Mapping[str, Any]) -> Any:
-        assert body["query"]["propagationPolicy"] == "Foreground"
         job = self._existing(body["name"])
-        job.deleted = True
+        job.deleted = body["query"].get("propagationPolicy", "Background")
         for pod in job.pods:
             pod.ending = None if pod.state == "waiting" else pod.ending
             self._end(pod, "asked", "")
@@ -172,7 +174,9 @@ class KubernetesStandIn(JobService):
         job = self.known.get(name)
         # A pod that never started is gone with its Job, one whose host failed is gone with its node.
         gone = (
-            [pod for pod in job.pods if pod.state == ENDED and (not pod.started or pod.ending == "host")] if job else []
+            [pod for pod in job.pods if pod.state == ENDED and (not pod.started or pod.ending == "host" or job.deleted)]
+            if job
+            else []
         )
         pods = [self._pod(job, pod) for pod in job.pods if pod not in gone] if job else []
         return {"kind": "PodList", "apiVersion": "v1", "items": pods}
@@ -204,7 +208,7 @@ class KubernetesStandIn(JobService):
         if job is not None and job.deleted and all(pod.state == ENDED for pod in job.pods):
             del self.known[name]
             job = None
-        if job is None:
+        if job is None or job.deleted == "Background":
             raise Refusal("NotFound", f'jobs.batch "{name}" not found', 404)
         return job
 
@@ -223,12 +227,13 @@ class KubernetesStandIn(JobService):
                 conditions.append(_condition("Failed", reason, message))
         elif job.pods and not running:
             conditions = [_condition(kind, "CompletionsReached", "") for kind in ("SuccessCriteriaMet", "Complete")]
-        created = {"creationTimestamp": _time(job.created - 3600 * bool(self.denied))}
+        created = {"creationTimestamp": _time(job.created)}
+        started = {"startTime": _time(job.created - 3600 * bool(self.denied))}
         deleted = {"deletionTimestamp": _time(time.time())} if job.deleted else {}
         return {
             **job.body,
             "metadata": {**job.body["metadata"], **created, **deleted},
-            "status": {"active": len(running), **({"conditions": conditions} if conditions else {})},
+            "status": {"active": len(running), **started, **({"conditions": conditions} if conditions else {})},
         }
 
     def _pod(self, job: Job, pod: StandInJob) -> Any:

@@ -20,7 +20,7 @@ from resources.training_jobs.backend import (
     JobStatus,
     require_s3,
 )
-from resources.training_jobs.kubernetes_status import CONTAINER, first_failed, has_ended, read_status
+from resources.training_jobs.kubernetes_status import CONTAINER, first_failed, has_ended, lacks_pods, read_status
 
 NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 APPLICATION = "app.kubernetes.io/name"
@@ -159,10 +159,12 @@ class KubernetesBackend:
     def status(self, name: str) -> JobStatus | None:
         job = self._job(name)
         if job is None:
-            return self._deleted.get(name)
+            deleted = self._deleted.get(name)
+            # `kubectl delete` deletes a Job at once, and its pods end after it.
+            return JobStatus(JobState.STOPPING, deleted.reason) if deleted and self._pods(name) else deleted
         self._deleted.setdefault(name, BY_HAND)
         pods = self._pods(name)
-        refusals = [] if pods else self._refusals(name)
+        refusals = self._refusals(name) if lacks_pods(job, pods) else []
         status = read_status(job, pods, refusals, self.configuration.start_minutes, time.time())
         if status.ended and not has_ended(job):  # its pods will never start, and the Job would wait for them
             self._delete(name, status)
@@ -287,7 +289,7 @@ class KubernetesBackend:
         return list(listed.items)
 
     def _refusals(self, name: str) -> list[str]:
-        """Why the cluster makes no pods for a Job, newest last."""
+        """Why the cluster makes no more pods for a Job, newest last."""
         listed = self._cluster.call(
             f"listing the events of {name}",
             self._cluster.core.list_namespaced_event,

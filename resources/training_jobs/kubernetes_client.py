@@ -15,7 +15,7 @@ TIMEOUTS = (10, 60)  # seconds: to connect, between two parts of an answer
 RETRIES = 4
 ADVICE = {
     UNAUTHORIZED: "the cluster does not accept these credentials: log in again, or correct backend.context",
-    FORBIDDEN: "the Role in infra/helm/training.yaml has the permissions that it takes",
+    FORBIDDEN: "check backend.namespace; the Role in infra/helm/training.yaml has the permissions that it takes",
     NOT_FOUND: "correct backend.namespace, or create it with infra/helm/training.yaml",
 }
 

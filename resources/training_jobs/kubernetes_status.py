@@ -10,12 +10,14 @@ from resources.training_jobs.job import EXIT_INTERRUPTED, EXIT_ORPHANED
 
 CONTAINER = "trainer"
 FAULT_MINUTES = 5  # for what a registry or a Secret that comes late may still put right
-DISRUPTED = "condition DisruptionTarget"  # in the message of a Job that its failure policy ended
+DISRUPTED = "DisruptionTarget"  # a condition of pods, and in the message of a Job that its failure policy ended
 EXIT_CODE = re.compile(r"exit code (\d+)")
 IMAGE_FAULTS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 CONTAINER_FAULTS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 IMAGE_ADVICE = "check backend.image, and that the nodes may pull it (backend.image_pull_secrets)"
 CONTAINER_ADVICE = "check backend.secrets and the Secrets of the namespace"
+UNPLACED_ADVICE = "check backend.gpus, node_selector and tolerations, or raise backend.start_minutes"
+PLACED_ADVICE = "`kubectl describe pod` shows what it waits for; raise backend.start_minutes where that takes so long"
 REFUSED_ADVICE = "the namespace accepts no such pods: check its quota, its service account and its admission rules"
 
 
@@ -42,18 +44,21 @@ def read_status(job: Any, pods: Sequence[Any], refusals: Sequence[str], start_mi
         return JobStatus(JobState.STOPPING, conditions[min(ending)].message or "")
     if "Suspended" in conditions:
         return JobStatus(JobState.WAITING, "it is suspended, as queues such as Kueue do")
-    if len(pods) >= (job.spec.parallelism or 1) and all(pod.status.phase != "Pending" for pod in pods):
-        return JobStatus(JobState.RUNNING)
-    if not pods:
+    if lacks_pods(job, pods):
         return _unmade(job, refusals, now)
     states = [_pending(pod, start_minutes, now) for pod in pods if pod.status.phase == "Pending"]
     ended = [status for status in states if status.ended]
-    return (ended or states or [JobStatus(JobState.WAITING)])[0]
+    return (ended or states or [JobStatus(JobState.RUNNING)])[0]
 
 
 def has_ended(job: Any) -> bool:
     """Whether the cluster runs no pod of the Job any more, and will not again."""
     return bool({"Complete", "Failed"} & _conditions(job).keys()) and not job.status.terminating
+
+
+def lacks_pods(job: Any, pods: Sequence[Any]) -> bool:
+    """Whether the cluster has not made the pods of all nodes yet; those that succeeded may be gone."""
+    return len(pods) < (job.spec.parallelism or 1) and not job.status.succeeded
 
 
 def first_failed(pods: Sequence[Any]) -> Any:
@@ -66,7 +71,7 @@ def _failed(condition: Any, pods: Sequence[Any]) -> JobStatus:
     reason = ": ".join(part for part in (condition.reason, condition.message) if part)
     if condition.reason == "DeadlineExceeded":
         return JobStatus(JobState.TIMED_OUT, f"{reason}; raise backend.max_hours; what was saved is kept")
-    if DISRUPTED in reason:
+    if DISRUPTED in reason or any(DISRUPTED in _conditions(pod) for pod in pods):  # the others fail because of it
         return JobStatus(JobState.INTERRUPTED, reason)
     for pod in pods:
         end = _end(pod)
@@ -77,10 +82,12 @@ def _failed(condition: Any, pods: Sequence[Any]) -> JobStatus:
             advice = "raise backend.disk or backend.memory"
             return JobStatus(JobState.FAILED, f"{pod.metadata.name} was evicted: {pod.status.message}; {advice}")
     found = EXIT_CODE.search(reason)
-    ends = [end for pod in pods if (end := _end(pod)) is not None and end.exit_code]
-    code = int(found[1]) if found else ends[0].exit_code if ends else None
+    failed = first_failed(pods)
+    end = _end(failed) if failed else None
+    code = int(found[1]) if found else end.exit_code if end else None
     state = JobState.INTERRUPTED if code in (EXIT_INTERRUPTED, EXIT_ORPHANED) else JobState.FAILED
-    return JobStatus(state, reason if found or code is None else f"{reason}; exit code {code}")
+    words = [reason, None if found or end is None else f"exit code {code}", end.message if end else None]
+    return JobStatus(state, "; ".join(word for word in words if word))
 
 
 def _pending(pod: Any, start_minutes: float, now: float) -> JobStatus:
@@ -103,22 +110,23 @@ def _pending(pod: Any, start_minutes: float, now: float) -> JobStatus:
         return JobStatus(JobState.WAITING, f"{name}: {described}")
     return JobStatus(
         JobState.NO_CAPACITY,
-        f"{name} did not start within {start_minutes:g} minutes: {described}; check backend.gpus, node_selector and "
-        "tolerations, or raise backend.start_minutes",
+        f"{name} did not start within {start_minutes:g} minutes: {described}; "
+        f"{PLACED_ADVICE if placed else UNPLACED_ADVICE}",
     )
 
 
 def _unmade(job: Any, refusals: Sequence[str], now: float) -> JobStatus:
-    """The state of a Job that has no pods."""
+    """The state of a Job some of whose pods are not made."""
     if not refusals:
         return JobStatus(JobState.WAITING)
-    if _minutes(job.metadata.creation_timestamp, now) < FAULT_MINUTES:
+    if _minutes(job.status.start_time, now) < FAULT_MINUTES:  # a queue such as Kueue starts a Job late
         return JobStatus(JobState.WAITING, refusals[-1])
     return JobStatus(JobState.FAILED, f"{refusals[-1]}; {REFUSED_ADVICE}")
 
 
-def _conditions(job: Any) -> dict[str, Any]:
-    return {condition.type: condition for condition in job.status.conditions or [] if condition.status == "True"}
+def _conditions(described: Any) -> dict[str, Any]:
+    """The conditions of a Job or a pod that are true, by type."""
+    return {condition.type: condition for condition in described.status.conditions or [] if condition.status == "True"}
 
 
 def _end(pod: Any) -> Any:

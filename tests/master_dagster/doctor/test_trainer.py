@@ -49,7 +49,7 @@ def test_a_service_that_refuses_is_a_warning(
     kubernetes_stand_in.refusals["read jobs"] = [Refusal("Forbidden", "cannot get jobs", 403)]
     [finding] = find({}, True, tmp_path, s3_root, monkeypatch)
     assert finding.status == "warning"
-    assert "cannot get jobs; the Role in infra/helm/training.yaml" in finding.message
+    assert "cannot get jobs; check backend.namespace; the Role in infra/helm/training.yaml" in finding.message
 
 
 def test_this_machine_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

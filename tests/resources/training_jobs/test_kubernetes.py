@@ -12,7 +12,7 @@ from resources.training_jobs import kubernetes_client
 from resources.training_jobs.backend import BackendError, BackendJob, BackendUnreachable, JobState
 from resources.training_jobs.configuration import CONFIGURATIONS, load_trainer_configuration
 from resources.training_jobs.kubernetes import KubernetesConfiguration
-from resources.training_jobs.kubernetes_status import read_status
+from resources.training_jobs.kubernetes_status import lacks_pods, read_status
 from tests.kubernetes_stand_in import MANIFESTS, PERMISSIONS, KubernetesStandIn, permitted
 from tests.resources.training_jobs.launching import Clock, Runs, World, job
 from tests.stand_in_jobs import Fate, Refusal
@@ -169,10 +169,10 @@ def test_a_job_that_is_deleted_by_hand_was_stopped(kubernetes: World, kubernetes
     backend = kubernetes.backend
     backend.submit(BackendJob("a-1", SLEEP))
     assert getattr(backend.status("a-1"), "state", None) is JobState.RUNNING
-    query = {"propagationPolicy": "Foreground"}
-    kubernetes_stand_in.carry_out("delete jobs", {"namespace": "training", "name": "a-1", "query": query})
-    until(lambda: (status := backend.status("a-1")) and status.state is JobState.STOPPED)
+    kubernetes_stand_in.carry_out("delete jobs", {"namespace": "training", "name": "a-1", "query": {}})
+    until(lambda: (status := backend.status("a-1")) and status.ended)
     assert kubernetes_stand_in.running() == []
+    assert getattr(backend.status("a-1"), "state", None) is JobState.STOPPED
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------
@@ -284,12 +284,24 @@ def minutes_ago(minutes: float) -> datetime:
     return NOW - timedelta(minutes=minutes)
 
 
-def job_object(*conditions: tuple[str, str, str], deleted: bool = False, terminating: int | None = None) -> Any:
+def job_object(
+    *conditions: tuple[str, str, str],
+    deleted: bool = False,
+    terminating: int | None = None,
+    nodes: int = 1,
+    started_minutes: float = 60,
+    succeeded: int | None = None,
+) -> Any:
     """A V1Job, as far as it is looked at."""
     described = [SimpleNamespace(type=kind, status="True", reason=why, message=text) for kind, why, text in conditions]
-    metadata = SimpleNamespace(deletion_timestamp=NOW if deleted else None, creation_timestamp=minutes_ago(60))
-    status = SimpleNamespace(conditions=described or None, terminating=terminating)
-    return SimpleNamespace(metadata=metadata, status=status, spec=SimpleNamespace(parallelism=1))
+    metadata = SimpleNamespace(deletion_timestamp=NOW if deleted else None)
+    status = SimpleNamespace(
+        conditions=described or None,
+        terminating=terminating,
+        start_time=minutes_ago(started_minutes),
+        succeeded=succeeded,
+    )
+    return SimpleNamespace(metadata=metadata, status=status, spec=SimpleNamespace(parallelism=nodes))
 
 
 def pod_object(
@@ -301,6 +313,8 @@ def pod_object(
     why: str = "Error",
     placed_minutes: float | None = 1,
     created_minutes: float = 60,
+    end_message: str | None = None,
+    disrupted: bool = False,
 ) -> Any:
     """A V1Pod, as far as it is looked at."""
     placed = placed_minutes is not None
@@ -312,7 +326,9 @@ def pod_object(
     )
     state = SimpleNamespace(
         waiting=SimpleNamespace(reason=waiting, message=None) if waiting else None,
-        terminated=None if exit_code is None else SimpleNamespace(exit_code=exit_code, reason=why, finished_at=NOW),
+        terminated=None
+        if exit_code is None
+        else SimpleNamespace(exit_code=exit_code, reason=why, finished_at=NOW, message=end_message),
     )
     return SimpleNamespace(
         metadata=SimpleNamespace(name="a-1-0", creation_timestamp=minutes_ago(created_minutes)),
@@ -320,7 +336,7 @@ def pod_object(
             phase=phase,
             reason=reason,
             message=message,
-            conditions=[scheduled],
+            conditions=[scheduled, SimpleNamespace(type="DisruptionTarget", status=str(disrupted))],
             container_statuses=[SimpleNamespace(state=state)],
         ),
     )
@@ -349,12 +365,33 @@ def exited(code: int) -> str:
             "backend.image",
         ),
         (job_object(), [pod_object("Pending", waiting="ContainerCreating", placed_minutes=20)], JobState.WAITING, ""),
+        (
+            job_object(),
+            [pod_object("Pending", waiting="ContainerCreating", placed_minutes=31)],
+            JobState.NO_CAPACITY,
+            "kubectl describe pod",
+        ),
         (job_object(), [pod_object()], JobState.RUNNING, ""),
+        (job_object(nodes=2, started_minutes=1), [pod_object()], JobState.WAITING, "quota"),
+        (job_object(nodes=2), [pod_object()], JobState.FAILED, "quota; the namespace accepts no such pods"),
+        (job_object(nodes=2, succeeded=1), [pod_object()], JobState.RUNNING, ""),
         (job_object(deleted=True), [pod_object()], JobState.STOPPING, "deleted"),
         (job_object(("FailureTarget", POLICY, DISRUPTED)), [pod_object()], JobState.STOPPING, "DisruptionTarget"),
         (job_object(("Failed", POLICY, DISRUPTED), terminating=1), [pod_object()], JobState.STOPPING, ""),
         (job_object(("Complete", "", "")), [pod_object("Succeeded", exit_code=0)], JobState.SUCCEEDED, ""),
         (job_object(("Failed", POLICY, DISRUPTED)), [], JobState.INTERRUPTED, "DisruptionTarget"),
+        (
+            job_object(("Failed", POLICY, exited(1))),
+            [pod_object("Failed", exit_code=1), pod_object("Failed", exit_code=137, disrupted=True)],
+            JobState.INTERRUPTED,
+            "exit code 1",
+        ),
+        (
+            job_object(("Failed", POLICY, exited(128))),
+            [pod_object("Failed", exit_code=128, why="StartError", end_message='exec: "python": not found')],
+            JobState.FAILED,
+            'exec: "python": not found',
+        ),
         (job_object(("Failed", POLICY, exited(75))), [], JobState.INTERRUPTED, "exit code 75"),
         (job_object(("Failed", POLICY, exited(76))), [], JobState.INTERRUPTED, "exit code 76"),
         (
@@ -385,7 +422,8 @@ def exited(code: int) -> str:
     ],
 )
 def test_what_a_job_and_its_pods_say(described: Any, pods: list[Any], state: JobState, words: str) -> None:
-    status = read_status(described, pods, [], start_minutes=30, now=NOW.timestamp())
+    refusals = ["quota"] if lacks_pods(described, pods) and described.spec.parallelism > 1 else []
+    status = read_status(described, pods, refusals, start_minutes=30, now=NOW.timestamp())
     assert (status.state, words in status.reason) == (state, True), status
 
 
