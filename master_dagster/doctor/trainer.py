@@ -4,16 +4,15 @@ from collections.abc import Iterator
 
 from master_dagster.doctor.findings import Finding, SetUp
 from resources.training_jobs.backend import BackendError
-from resources.training_jobs.configuration import load_trainer_configuration
 
 NO_JOB = "master-doctor"
 
 
 def check_trainer(set_up: SetUp, *, calls: bool = True) -> Iterator[Finding]:
     """Whether the service answers a question after a job that does not exist. Nothing for the backend `local`."""
-    if set_up.settings is None or set_up.deployment is None or set_up.lake is None:
+    if set_up.deployment is None or set_up.lake is None:
         return
-    configuration = load_trainer_configuration(set_up.settings.trainer)
+    configuration = set_up.deployment.trainer
     if configuration.backend.kind == "local":
         return
     try:
