@@ -62,7 +62,7 @@ class Toleration(Configuration):
 
 
 class KubernetesConfiguration(Configuration):
-    """Jobs of a Kubernetes cluster (1.26 or newer)."""
+    """Jobs of a Kubernetes cluster (1.29 or newer)."""
 
     kind: Literal["kubernetes"] = Field(description="Jobs of a Kubernetes cluster.")
     image: str = Field(pattern=WITH_DIGEST, description="The trainer's image, with its digest (`…@sha256:…`).")
@@ -87,7 +87,9 @@ class KubernetesConfiguration(Configuration):
     labels: dict[str, str] = Field(default={}, description="Of the Job and its pods, such as the queue of Kueue.")
     annotations: dict[str, str] = Field(default={}, description="Of the pods.")
     service: Name = Field(default="training", description="Headless Service by which several nodes find each other.")
-    max_hours: float = Field(default=24, gt=0, le=672, description="Longest time of a Job, from its first pod on.")
+    max_hours: float = Field(
+        default=24, gt=0, le=672, description="Longest time of a Job, with its wait for nodes, without that in a queue."
+    )
     start_minutes: float = Field(
         default=30, gt=0, description="Longest time in which a pod gets no node; then the attempt has no capacity."
     )
