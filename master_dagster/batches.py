@@ -6,7 +6,7 @@ from typing import Any
 
 from assets.framework.ui_metadata import counted
 from master_dagster.deployment import Deployment
-from resources.chat.batches.collection import ended_batches
+from resources.chat.batches.collection import collect_ended, ended_batches
 from resources.chat.batches.ledger import Ledger, all_ledgers
 from resources.chat.calls import EndpointUnreachable
 from resources.lake.store import Store
@@ -43,7 +43,9 @@ def batches_line(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def wait_for_batch(deployment: Deployment) -> None:
-    """Wait until one of the open batches of the profile's endpoints ends; nothing where none is open.
+    """Wait until one of the open batches of the profile's endpoints ends, and collect it; nothing where none is open.
+
+    It is collected here because no run does where other calls have made its partition meanwhile.
 
     Raises:
         EndpointUnusable, ConfigurationError: a provider refuses to say what became of its batches, or has no key.
@@ -53,10 +55,12 @@ def wait_for_batch(deployment: Deployment) -> None:
     while ledgers:
         ended, failures = ended_batches(profile, ledgers)
         if ended:
-            return
+            failures = collect_ended(profile, store, ledgers, ended)
         for failure in failures:
             if not isinstance(failure, EndpointUnreachable):
                 raise failure
+        if ended:
+            return
         time.sleep(POLL_SECONDS)  # a batch takes hours: the next look may reach a provider that this one did not
 
 

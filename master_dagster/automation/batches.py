@@ -24,7 +24,7 @@ from master_dagster.automation.due import NO_EXPENSE, Candidate, PlannedRun, pla
 from master_dagster.automation.nightly import RECENT, partitions_in_progress, partitions_of, run_request
 from master_dagster.deployment import Deployment
 from master_dagster.jobs import dialogues_and_scores
-from resources.chat.batches.collection import delete_files, ended_batches
+from resources.chat.batches.collection import collect_ended, delete_files, ended_batches
 from resources.chat.batches.ledger import Ledger, all_ledgers
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
@@ -53,13 +53,16 @@ def batches_sensor(deployment: Deployment) -> SensorDefinition:
         ledgers = all_ledgers(lake.store)
         delete_files(profile, lake.store, ledgers)  # those that no collection could delete
         ended, failures = ended_batches(profile, ledgers)
-        for failure in failures:
-            context.log.warning(str(failure))
         waiting = {ledger.partition for ledger in ledgers if any(one.mark not in ended for one in ledger.open)}
         left = waiting | partitions_in_progress(instance, scenarios, now)
         keys = {ledger.partition for ledger in ledgers} | partitions_that_waited(instance, scenarios, now)
         statuses = partition_statuses(lake, deployment.expected())
         due = [one for one in statuses if one.why and one.key in keys - left]
+        going_on = left | {one.key for one in due}
+        others = [ledger for ledger in ledgers if ledger.open and ledger.partition not in going_on]
+        failures += collect_ended(profile, lake.store, others, ended)  # of partitions that other calls made meanwhile
+        for failure in failures:
+            context.log.warning(str(failure))
         if not due:
             return SkipReason(
                 "; ".join([f"{len(waiting)} partitions wait for batches", *map(str, failures), "none can go on"])

@@ -12,11 +12,12 @@ from assets.seeds.mirror import mirror_shards
 from master_dagster import batches as master_batches
 from master_dagster.automation.batches import batches_sensor
 from master_dagster.automation.nightly import partitions_awaiting_batches
-from master_dagster.batches import batches_line, open_batches
+from master_dagster.batches import batches_line, open_batches, wait_for_batch
 from master_dagster.graph import build_definitions
 from master_dagster.steps import materialise_plans, materialise_release, run_step
 from resources.chat.batches import collection, provider
 from resources.chat.batches.ledger import Ledger, all_ledgers, change_ledger, now
+from resources.chat.spending_log import read_spending
 from resources.lake.published_folders import read_latest
 from tests.batch_project import put_in_batches
 from tests.batch_server import BatchServer
@@ -171,6 +172,32 @@ def test_a_tick_deletes_the_files_that_a_run_could_not_delete(
     server.refuse.clear()
     tick(project, instance)
     assert [ledger.left_files for ledger in all_ledgers(store)] == [[]] * len(KEYS)
+
+
+@pytest.mark.parametrize("by", ["a tick", "the command line"])
+def test_batches_of_partitions_that_other_calls_made_meanwhile_are_collected(
+    by: str, planned_project: SampleProject, server: BatchServer, instance: DagsterInstance
+) -> None:
+    project = put_in_batches(planned_project, server)
+    deployment = project.deployment
+    mirror_shards(deployment.lake(), instance)
+    step(project, instance)
+    profile = yaml.safe_load(Path(project.settings.profile).read_text())
+    for role in profile["roles"].values():
+        role |= {"mode": "live", "endpoint": "embeddings"}
+    Path(project.settings.profile).write_text(yaml.safe_dump(profile))
+    assert not step(project, instance)
+    store = deployment.lake().store
+    for batch in server.batches.values():
+        batch.plan = ["completed"]
+    assert len(open_batches(store)) == len(KEYS)
+    if by == "a tick":
+        assert isinstance(tick(project, instance), str)
+    else:
+        wait_for_batch(project.deployment)
+    assert open_batches(store) == []
+    assert server.files.keys() == set(server.deleted)
+    assert sum(row.calls for row in read_spending(store) if row.batch) == server.requests.total()
 
 
 @pytest.mark.parametrize(("live", "status"), [((), "RUNNING"), (("all",), "STOPPED")])

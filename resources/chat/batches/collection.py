@@ -3,7 +3,7 @@
 import logging
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
@@ -134,6 +134,24 @@ def ended_batches(
             if state.ended if state else _never_created(batch):
                 ended.add(batch.mark)
     return ended, failures
+
+
+def collect_ended(
+    profile: Profile, store: Store, ledgers: Sequence[Ledger], ended: Collection[str]
+) -> list[EndpointUnusable | ConfigurationError]:
+    """Collect the scopes of these ledgers that have a batch with a mark in `ended`; the errors of those that fail.
+
+    Raises:
+        StoreError: the lake cannot be read or written.
+    """
+    failures = list[EndpointUnusable | ConfigurationError]()
+    for ledger in ledgers:
+        if any(batch.mark in ended for batch in ledger.open):
+            try:
+                collect(profile, store, ledger.scope)
+            except (EndpointUnusable, ConfigurationError) as error:
+                failures.append(error)
+    return failures
 
 
 class _Collection:
