@@ -85,6 +85,8 @@ class Follower:
             status = self.backend.status(self.attempt.name)
             if status is not None and status.state is JobState.FAILED and failure.get("retryable") is True:
                 return JobStatus(JobState.INTERRUPTED, status.reason)
+            if status is not None and status.state is JobState.STOPPED:
+                return self.attempt.end() or status  # another run knows why it stopped the job
             return status
         if self.attempt.store.exists(f"{self.job.folder}/{MANIFEST}"):
             return JobStatus(JobState.SUCCEEDED)

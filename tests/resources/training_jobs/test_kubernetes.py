@@ -9,7 +9,8 @@ import pytest
 
 from resources.lake.opening import open_store
 from resources.training_jobs import kubernetes_client
-from resources.training_jobs.backend import BackendError, BackendJob, BackendUnreachable, JobState
+from resources.training_jobs.attempts import open_attempt
+from resources.training_jobs.backend import BackendError, BackendJob, BackendUnreachable, JobState, JobStatus
 from resources.training_jobs.configuration import CONFIGURATIONS, load_trainer_configuration
 from resources.training_jobs.kubernetes import KubernetesConfiguration
 from resources.training_jobs.kubernetes_status import lacks_pods, read_status
@@ -173,6 +174,27 @@ def test_a_job_that_is_deleted_by_hand_was_stopped(kubernetes: World, kubernetes
     until(lambda: (status := backend.status("a-1")) and status.ended)
     assert kubernetes_stand_in.running() == []
     assert getattr(backend.status("a-1"), "state", None) is JobState.STOPPED
+
+
+def test_a_run_goes_on_where_another_run_ended_the_attempt(
+    kubernetes: World, kubernetes_stand_in: KubernetesStandIn, runs: Runs
+) -> None:
+    clock = Clock()
+
+    def end() -> None:
+        if kubernetes.has_begun():
+            clock.meanwhile = lambda: None
+            attempt = open_attempt(kubernetes.store, job(), kubernetes.backend.name, "", 0)
+            query = {"propagationPolicy": "Foreground"}
+            kubernetes_stand_in.carry_out(
+                "delete jobs", {"namespace": "training", "name": attempt.name, "query": query}
+            )
+            attempt.record_end(JobStatus(JobState.INTERRUPTED, "no heartbeat"))
+
+    clock.meanwhile = end
+    result = runs(kubernetes.launcher(clock), job(behave=[[1, "wait"]], attempts=[1]))
+    assert result.success, runs.failure(result)
+    assert kubernetes.progress() == [1, 2, 2]
 
 
 # -- requests ----------------------------------------------------------------------------------------------------------
