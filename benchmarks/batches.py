@@ -69,7 +69,7 @@ def run(project: SampleProject, killer: Killer | None = None, step: tuple[str, s
 
 
 def release_of(project: SampleProject) -> str:
-    """The id of the latest release, and what it cost."""
+    """The id of the latest release."""
     latest = read_latest(project.deployment.lake().store, "boost_qa")
     return str(latest and latest["id"])
 
