@@ -13,7 +13,7 @@ from dagster import DagsterError, DagsterEventType, DagsterInstance, Definitions
 from assets.framework.partitions import FREE_VARIANTS, SHARDS, partition_tags
 from assets.framework.run_report import WAITING_TAG
 from assets.seeds.mirror import mirror_shards
-from master_dagster.automation.failures import first_cause, first_message
+from master_dagster.automation.failures import error_of, first_cause, first_message
 from master_dagster.batches import batches_line, open_batches, wait_for_batch
 from master_dagster.deployment import Deployment
 from master_dagster.settings_folder import settings_folder
@@ -92,7 +92,7 @@ def run_step(
 def _run_error(result: ExecuteInProcessResult) -> str:
     """Why a run failed before its first step, such as a resource that cannot be opened."""
     ends = [event for event in result.all_events if event.event_type == DagsterEventType.RUN_FAILURE]
-    return first_message(ends[0].job_failure_data.error) if ends else "see the run in the UI"
+    return first_message(error_of(ends[0])) if ends else "see the run in the UI"
 
 
 @contextmanager

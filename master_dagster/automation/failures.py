@@ -19,18 +19,20 @@ AGAIN = (
 )
 
 
-def failure_message(run: DagsterRun, failed_steps: Sequence[DagsterEvent], run_error: str | None) -> str:
+def failure_message(run: DagsterRun, failed_steps: Sequence[DagsterEvent], failure: DagsterEvent) -> str:
     """What failed, for which partitions, why, and what to do.
 
     Args:
         run: the run that failed.
-        failed_steps: the failures of its steps, by time; none where its process was killed.
-        run_error: Dagster's message for the run as a whole, which is the cause where no step failed.
+        failed_steps: the failures of its steps, by time; none where a resource failed, or its process was killed.
+        failure: of the run as a whole, which has the cause where no step failed.
     """
-    steps = ", ".join(dict.fromkeys(step.step_key or "" for step in failed_steps)) or run.job_name
-    cause = (first_cause(failed_steps[0]) if failed_steps else run_error) or "Dagster gives no cause; see the run"
+    selected = sorted(key.to_user_string() for key in run.asset_selection or ())
+    named = dict.fromkeys([step.step_key or "" for step in failed_steps] or selected or [run.job_name])
+    found = first_cause(failed_steps[0]) if failed_steps else first_message(error_of(failure)) or failure.message
+    cause = found or "Dagster gives no cause; see the run"
     cut = cause if len(cause) <= LONGEST_CAUSE else cause[:LONGEST_CAUSE] + " …"
-    return f"{steps} failed{_partitions(run)} in run {run.run_id}\n{cut.strip()}\n{AGAIN}"
+    return f"{', '.join(named)} failed{_partitions(run)} in run {run.run_id}\n{cut.strip()}\n{AGAIN}"
 
 
 def post_alert(webhook: str, message: str) -> str | None:
@@ -59,6 +61,14 @@ def first_cause(failure: DagsterEvent) -> str:
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
     return first_message(data.error)
+
+
+def error_of(failure: DagsterEvent) -> Any:
+    """The exception that ended a run outside its steps (a `SerializableErrorInfo`), such as a resource's.
+
+    None where there was none: a step failed, or the process was killed.
+    """
+    return getattr(failure.event_specific_data, "error", None)
 
 
 def first_message(error: Any) -> str:

@@ -20,7 +20,7 @@ from dagster import (
 
 from assets.framework.partition_run import shown_keys
 from assets.seeds.mirror import mirror_shards
-from master_dagster.automation.failures import failure_message, post_alert
+from master_dagster.automation.failures import error_of, failure_message, post_alert
 from master_dagster.automation.nightly import DUE_TAG
 from master_dagster.jobs import mirror_lake
 from master_dagster.maintenance.dead_runs import end_dead_runs
@@ -40,11 +40,11 @@ def failure_sensor(webhook: str | None) -> SensorDefinition:
     )
     def report_failures(context: RunFailureSensorContext) -> RunRequest | SkipReason:
         run, steps = context.dagster_run, context.get_step_failure_events()
-        message = failure_message(run, steps, context.failure_event.message)
+        message = failure_message(run, steps, context.failure_event)
         context.log.error(message)
         if webhook and (error := post_alert(webhook, message)):
             context.log.warning(f"the report could not be posted to MASTER_ALERT_WEBHOOK: {error}")
-        if steps or run.job_name == mirror_lake.name:
+        if steps or error_of(context.failure_event) or run.job_name == mirror_lake.name:
             return SkipReason(message)
         return RunRequest(run.run_id, tags={DUE_TAG: f"run {run.run_id} was killed"})
 

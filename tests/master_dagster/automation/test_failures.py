@@ -9,12 +9,18 @@ from typing import Any, ClassVar
 
 import pytest
 from dagster import (
+    AssetKey,
+    ConfigurableResource,
     DagsterInstance,
+    Definitions,
     Failure,
+    InitResourceContext,
     OpExecutionContext,
+    ResourceParam,
     RunRequest,
     SensorDefinition,
     SkipReason,
+    asset,
     build_run_status_sensor_context,
     job,
     op,
@@ -93,7 +99,7 @@ def test_a_report_says_what_failed_for_which_partitions_why_and_what_to_do(
 ) -> None:
     context = failed_run(instance, error, **tags)
     run = context.dagster_run
-    message = failure_message(run, context.get_step_failure_events(), context.failure_event.message)
+    message = failure_message(run, context.get_step_failure_events(), context.failure_event)
     title, found, advice = message.splitlines()
     assert title == f"generate failed for {partitions} in run {run.run_id}"
     assert re.match(cause, found)
@@ -112,6 +118,28 @@ def test_a_failure_is_reported_in_the_tick_and_to_the_webhook(instance: DagsterI
     assert "the disk is full" in str(result.skip_message)
     (message,) = Webhook.messages
     assert "the disk is full" in message
+
+
+def test_a_resource_that_cannot_be_opened_is_the_cause_and_no_killed_run(instance: DagsterInstance) -> None:
+    class Launcher(ConfigurableResource[int]):
+        def create_resource(self, context: InitResourceContext) -> int:
+            raise RuntimeError("jobs on Kubernetes cannot read the lake")
+
+    @asset
+    def checkpoints(launcher: ResourceParam[int]) -> None: ...
+
+    definitions = Definitions(assets=[checkpoints], resources={"launcher": Launcher()})
+    done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance, raise_on_error=False, asset_selection=[AssetKey("checkpoints")]
+    )
+    context = build_run_status_sensor_context(
+        "report_failures", done.get_run_failure_event(), instance, done.dagster_run
+    ).for_run_failure()
+    result = evaluate(failure_sensor(None), context)
+    assert isinstance(result, SkipReason)
+    title, cause, _ = str(result.skip_message).splitlines()
+    assert title.startswith("checkpoints failed in run")
+    assert cause == "RuntimeError: jobs on Kubernetes cannot read the lake"
 
 
 def test_the_words_of_a_model_cannot_mention_people(webhook: str) -> None:
