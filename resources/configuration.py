@@ -74,6 +74,8 @@ def located_faults(error: ValidationError, model: type[BaseModel]) -> list[tuple
             message = unknown_name("key", str(fault["loc"][-1]), keys_at(model, fault["loc"][:-1]))
         elif fault["type"] == "missing":
             message = "has to be given"
+        elif fault["type"] == "string_pattern_mismatch" and (wanted := description_at(model, fault["loc"])):
+            message = f"is not written as it should be: {wanted}"
         elif fault["type"] == "union_tag_not_found":
             where, message = f"{where}.{fault['ctx']['discriminator'].strip(chr(39))}", "has to be given"
         given = fault["input"]
@@ -114,6 +116,16 @@ def keys_at(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
         kinds = [inner for kind in kinds for inner in _within(kind, part)]
     models = [one for kind in kinds for one in _alternatives(kind) if _is_model(one)]
     return list(dict.fromkeys(name for one in models for name in one.model_fields))
+
+
+def description_at(model: type[BaseModel], place: Iterable[int | str]) -> str | None:
+    """The description of the field at a path within a model; of an item, that of the field that has it."""
+    kinds, found = list[Any]([model]), None
+    for part in place:
+        models = [one for kind in kinds for one in _alternatives(kind) if _is_model(one)]
+        found = next((one.model_fields[part].description for one in models if part in one.model_fields), found)
+        kinds = [inner for kind in kinds for inner in _within(kind, part)]
+    return found
 
 
 def _within(kind: Any, part: int | str) -> Iterator[Any]:

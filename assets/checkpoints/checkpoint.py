@@ -1,6 +1,7 @@
 """Checkpoints in the lake: the training jobs that make them, and their results."""
 
 import json
+import math
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from resources.identity import stable_hash
 from resources.lake.tables import Lake
 from resources.training_jobs.job import TrainingJob
 
+ONE_NODE = ("local", "sagemaker", "batch")  # backends that run a job on one
 USED_SPLITS = ("train", "validation")
 FORM_OF: Mapping[Method, str] = {"sft": CONVERSATION.name, "dpo": PREFERENCE.name, "kto": LABELLED.name}
 ADAPTER, MODEL = "adapter", "model"
@@ -189,12 +191,19 @@ def refuse_other_form(data: TrainingData, recipe: Recipe) -> None:
     )
 
 
-def refuse_without_gpu(recipe: Recipe, backend: str) -> None:
-    """Raise CheckpointError where the recipe takes a GPU and jobs run on this machine, which has none."""
-    if recipe.quantization and backend == "local" and shutil.which("nvidia-smi") is None:
+def refuse_misfits(recipe: Recipe, backend: str) -> None:
+    """Raise CheckpointError where jobs of the backend cannot run the recipe: no GPU on this machine, or one node."""
+    needed = {"quantization": recipe.quantization, "sharding": recipe.sharding}
+    for name, value in needed.items():
+        if value and backend == "local" and shutil.which("nvidia-smi") is None:
+            raise CheckpointError(
+                f"the recipe's {name} is {value}, which needs an NVIDIA GPU, and this machine has none; set it to "
+                "null, or set MASTER_TRAINER to a backend with a GPU"
+            )
+    if recipe.nodes > 1 and backend in ONE_NODE:
         raise CheckpointError(
-            f"the recipe's quantization is {recipe.quantization}, which needs an NVIDIA GPU, and this machine has "
-            "none; set it to null, or set MASTER_TRAINER to a backend with a GPU"
+            f"the recipe wants {recipe.nodes} nodes, and a job of the backend `{backend}` has one: set recipe.nodes to "
+            "1, or take the backend `kubernetes`"
         )
 
 
@@ -229,6 +238,19 @@ def publish_untuned(run: PublicationRun[Checkpoint], base: BaseModel) -> Checkpo
 def untuned_id(base: BaseModel) -> str:
     """The id of the checkpoint that is this base model as it is."""
     return stable_hash(HOME, FORMAT, UNTUNED, base.model_dump(mode="json"))[:16]
+
+
+def losses_at_ends(lake: Lake, checkpoint: Checkpoint) -> tuple[float, float]:
+    """Mean training loss of the first and of the last fifth of the logged steps; `nan` where none is finite.
+
+    Raises:
+        CheckpointError: the file of metrics is not there, or not of this form.
+    """
+    losses = metrics(lake, checkpoint)["loss"].drop_nulls().to_list()
+    part = max(1, len(losses) // 5)
+    ends = (losses[:part], losses[-part:])
+    first, last = (sum(end) / len(end) if end and all(map(math.isfinite, losses)) else math.nan for end in ends)
+    return first, last
 
 
 def metrics(lake: Lake, checkpoint: Checkpoint) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from dagster import AssetChecksDefinition
 
-from assets.checkpoints.checkpoint import ADAPTER, CHECKPOINTS, MODEL, Checkpoint, CheckpointError, metrics
+from assets.checkpoints.checkpoint import ADAPTER, CHECKPOINTS, MODEL, Checkpoint, CheckpointError, losses_at_ends
 from assets.framework.check_files import Check, OffendingRow
 from assets.framework.checks import CheckRun, NothingToCheck, asset_checks
 from assets.framework.partitions import UNTUNED
@@ -82,13 +82,11 @@ def misshapen(lake: Lake, checkpoint: Checkpoint) -> Faults:
 def no_learning(lake: Lake, checkpoint: Checkpoint) -> Faults:
     """A training loss that is not finite, or not lower at the end than at the start."""
     try:
-        losses = metrics(lake, checkpoint)["loss"].drop_nulls().to_list()
+        first, last = losses_at_ends(lake, checkpoint)
     except CheckpointError as error:
         return [str(error)]
-    if not losses or not all(map(math.isfinite, losses)):
+    if math.isnan(first):
         return ["the loss is not finite"]
-    tail = max(1, len(losses) // 5)
-    first, last = sum(losses[:tail]) / tail, sum(losses[-tail:]) / tail
     return [] if last < first else [f"loss {first:.3f} at the start, {last:.3f} at the end"]
 
 

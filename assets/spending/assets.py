@@ -14,13 +14,10 @@ from resources.lake.tables import Lake
 
 @asset(
     name=SPENDING.name,
+    # Not of judge_calibration and chain_of_thought_answers: many projects never make them, and the UI warns of that.
     deps=[
-        *(
-            AssetDep(name, partition_mapping=AllPartitionMapping())
-            for name in ("scenario_dialogues", "scored_dialogues", "benchmark_scores")
-        ),
-        "judge_calibration",
-        "chain_of_thought_answers",
+        AssetDep(name, partition_mapping=AllPartitionMapping())
+        for name in ("scenario_dialogues", "scored_dialogues", "benchmark_scores")
     ],
     group_name="operations",
     kinds={"polars", "parquet"},

@@ -6,7 +6,13 @@ from dataclasses import replace
 from rich.table import Table as RichTable
 
 from assets.boost_qa.release import RELEASES, Release
-from assets.checkpoints.checkpoint import CHECKPOINTS, CheckpointError, default_variants, planned_specification
+from assets.checkpoints.checkpoint import (
+    CHECKPOINTS,
+    CheckpointError,
+    default_variants,
+    losses_at_ends,
+    planned_specification,
+)
 from assets.framework.partitions import FREE_VARIANTS, TUNED_BY_DEFAULT, UNTUNED
 from assets.training_sets.ablations import tuned_variants
 from master_dagster.deployment import Deployment, load_deployment
@@ -19,8 +25,8 @@ from resources.sandbox.bubblewrap import NoSandbox
 from resources.sandbox.sandbox import require_sandbox
 
 LOSSES = (
-    "Losses show whether a model learned its own set, not which model is better: the loss is that of one "
-    "step's few rows, validation that of the variant's own validation rows. `evaluate` compares the models."
+    "Losses show whether a model learned its own set, not which model is better: the loss is the mean of the first and "
+    "of the last fifth of the steps, validation that of the variant's own validation rows. `evaluate` compares models."
 )
 
 
@@ -122,7 +128,7 @@ def tunings(deployment: Deployment, bases: Sequence[str], variants: Sequence[str
 def results_table(lake: Lake, keys: Sequence[str]) -> RichTable:
     """Steps, losses and time, one row per base model and variant."""
     table = RichTable(title="Checkpoints", title_justify="left", caption=LOSSES, caption_justify="left")
-    for name in ("base model", "variant", "steps", "loss, first → last", "validation", "minutes"):
+    for name in ("base model", "variant", "steps", "loss, start → end", "validation", "minutes"):
         table.add_column(name, justify="left" if name in ("base model", "variant") else "right", no_wrap=True)
     for base, variant in (key.split("|") for key in keys):
         checkpoint = CHECKPOINTS.latest(lake, base, variant)
@@ -135,7 +141,7 @@ def results_table(lake: Lake, keys: Sequence[str]) -> RichTable:
             base,
             variant,
             str(checkpoint.manifest["global_step"]),
-            f"{results['first_loss']:.3f} → {results['last_loss']:.3f}",
+            "{:.3f} → {:.3f}".format(*losses_at_ends(lake, checkpoint)),
             "-" if validation is None else f"{validation:.3f}",
             f"{results['seconds'] / 60:.1f}",
         )

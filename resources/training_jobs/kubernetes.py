@@ -66,7 +66,7 @@ class KubernetesConfiguration(Configuration):
 
     kind: Literal["kubernetes"] = Field(description="Jobs of a Kubernetes cluster.")
     image: str = Field(pattern=WITH_DIGEST, description="The trainer's image, with its digest (`…@sha256:…`).")
-    namespace: Name = Field(description="Where the Jobs are made.")
+    namespace: Name = Field(description="Where the Jobs are made: small letters, digits and hyphens.")
     context: str | None = Field(
         default=None,
         description="Of the kubeconfig file. Unless set: inside a cluster that cluster, elsewhere the current context.",
@@ -76,7 +76,9 @@ class KubernetesConfiguration(Configuration):
     cpu: Quantity | None = Field(default=None, description="Requested on each node, such as `8` or `7500m`.")
     memory: Quantity | None = Field(default=None, description="Requested on each node, and its limit, such as `60Gi`.")
     disk: Quantity | None = Field(default=None, description="For the base model and a checkpoint, such as `100Gi`.")
-    shared_memory: Quantity = Field(default="8Gi", description="At most, for the processes of a node; it is memory.")
+    shared_memory: Quantity = Field(
+        default="8Gi", description="At most, such as `8Gi`, for the processes of a node; it is memory."
+    )
     node_selector: dict[str, str] = Field(default={}, description="Labels of the nodes to run on.")
     tolerations: tuple[Toleration, ...] = Field(default=(), description="Of taints, which GPU nodes often have.")
     priority_class: str | None = Field(default=None, description="Of the pods.")

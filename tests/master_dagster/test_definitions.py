@@ -53,7 +53,7 @@ ASSETS = {  # name: (group, partitions, upstream)
     "spending": (
         "operations",
         "none",
-        "benchmark_scores chain_of_thought_answers judge_calibration scenario_dialogues scored_dialogues",
+        "benchmark_scores scenario_dialogues scored_dialogues",
     ),
 }
 CHECKS = {  # name of the asset: names of its checks

@@ -47,6 +47,19 @@ class Glass(Configuration):
     stem: str = ""
 
 
+class Box(Configuration):
+    labels: tuple[Annotated[str, Field(pattern="^[a-z]+$")], ...] = Field(description="Small letters, such as `box`.")
+
+
+def test_a_text_of_another_form_is_explained_by_its_fields_description(tmp_path: Path) -> None:
+    file = tmp_path / "box.yaml"
+    file.write_text("labels: [good, B]")
+    with pytest.raises(
+        ConfigurationError, match=r"labels\.1: .* should be: Small letters, such as `box`. \(given: 'B'\)"
+    ):
+        load_configuration(file, Box)
+
+
 class Shelf(Configuration):
     best: Cup | None = None
     cups: tuple[Cup, ...] = ()

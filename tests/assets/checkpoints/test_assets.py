@@ -108,12 +108,20 @@ def test_a_method_that_does_not_fit_the_set_starts_nothing(run: Run, trainer: An
     assert trainer.taken == []
 
 
-def test_four_bits_start_nothing_on_a_machine_without_a_gpu(
-    run: Run, trainer: Any, training: Training, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("quantization", "nf4", "quantization is nf4, which needs an NVIDIA GPU, and this machine has none"),
+        ("sharding", "fsdp", "sharding is fsdp, which needs an NVIDIA GPU, and this machine has none"),
+        ("nodes", 2, "wants 2 nodes, and a job of the backend `local` has one: set recipe.nodes to 1"),
+    ],
+)
+def test_a_recipe_that_the_backend_cannot_run_starts_nothing(
+    run: Run, trainer: Any, training: Training, monkeypatch: pytest.MonkeyPatch, key: str, value: Any, fault: str
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    object.__setattr__(training.recipe, "quantization", "nf4")
-    assert "quantization is nf4, which needs an NVIDIA GPU" in error(run("boost_qa"))
+    object.__setattr__(training.recipe, key, value)
+    assert fault in error(run("boost_qa"))
     assert trainer.taken == []
 
 

@@ -28,7 +28,7 @@ def test_the_estimate_covers_all_planned_partitions_by_role_and_calls_no_model(
     shown = output_of(capsys)
     assert "Profile project: 12 dialogues in 3 partitions: about" in shown
     assert re.search(r"strong_student \(strong_student\)\s+│\s+\d+\s+│\s+[\d,]+ \(assumed\)", shown)
-    assert "at most 108 items made from 12 dialogues: about 122 calls" in shown
+    assert "at most 108 items made from 12 dialogues: about 122 live calls" in shown
     assert planned.endpoint.requests == []
 
 
