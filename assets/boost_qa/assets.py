@@ -65,4 +65,6 @@ def boost_qa(
             )
         except (ReleaseRefused, GatesFailed, Overtaken, AssemblyError, ConfigurationError) as error:
             raise Failure(str(error), allow_retries=False) from None
+        rows = ", ".join(f"{count:,} {split}" for split, count in release.manifest["rows"].items())
+        context.log.info(f"release {release.id} with {rows} rows: {lake.store.uri(release.folder)}")
         return MaterializeResult(metadata=release_metadata(lake, release, scenarios))

@@ -8,7 +8,7 @@ from assets.framework.run_report import report_store_errors
 from assets.framework.ui_metadata import column_schema
 from assets.spending.schema import SPENDING
 from assets.spending.spending import write_spending
-from assets.spending.summary import spending_metadata
+from assets.spending.summary import spending_metadata, spent_text, totals
 from resources.lake.tables import Lake
 
 
@@ -31,4 +31,5 @@ def spending(context: AssetExecutionContext, lake: ResourceParam[Lake]) -> Mater
     """Write the days that are new or changed."""
     with report_store_errors(context):
         rows = write_spending(lake)
+        context.log.info(f"{spent_text(totals(rows))}; {lake.store.uri(SPENDING.name)}")
         return MaterializeResult(metadata=spending_metadata(lake, rows))

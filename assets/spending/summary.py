@@ -35,6 +35,20 @@ def totals(rows: pl.DataFrame) -> dict[str, Any]:
     }
 
 
+def spent_text(spent: Mapping[str, Any]) -> str:
+    """What `totals` gives as a line of text."""
+    each, cached = spent["cost_per_accepted"], spent["cached_share"]
+    return ", ".join(
+        [
+            f"{spent['tokens']:,} tokens",
+            *([f"{spent['hours']:,.1f} hours of machines"] if spent["hours"] else []),
+            f"${spent['cost']:,.2f}",
+            *([f"${each:,.4f} per accepted dialogue"] if each else []),
+            *([f"{cached:.0%} of the prompt tokens from the provider's cache"] if cached else []),
+        ]
+    )
+
+
 def spending_metadata(lake: Lake, rows: pl.DataFrame) -> dict[str, Any]:
     """Tables and plots of the rows of `SPENDING`."""
     sums = totals(rows)

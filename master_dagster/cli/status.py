@@ -18,7 +18,7 @@ from assets.quality.partition_status import PartitionStatus, partition_statuses
 from assets.quality.schema import SCORED
 from assets.seeds.schema import REJECTS, SEEDS
 from assets.spending.spending import read_rows
-from assets.spending.summary import totals
+from assets.spending.summary import spent_text, totals
 from assets.training_programs.specification import HOME as CHECKPOINTS
 from assets.training_sets.summary import other_forms_text, rows_of_other_forms
 from master_dagster.automation.nightly import IN_PROGRESS, RECENT
@@ -184,20 +184,6 @@ def show_status(deployment: Deployment, status: Status, estimate: Estimate | Non
         line("Next: master-dagster run")
     else:
         line("Next: master-dagster open")
-
-
-def spent_text(spent: Status) -> str:
-    """Everything that was paid for models and machines, the price of an accepted dialogue, and the provider's cache."""
-    each, cached = spent["cost_per_accepted"], spent["cached_share"]
-    return ", ".join(
-        [
-            f"{spent['tokens']:,} tokens",
-            *([f"{spent['hours']:,.1f} hours of machines"] if spent["hours"] else []),
-            f"${spent['cost']:,.2f}",
-            *([f"${each:,.4f} per accepted dialogue"] if each else []),
-            *([f"{cached:.0%} of the prompt tokens from the provider's cache"] if cached else []),
-        ]
-    )
 
 
 def scenarios_table(deployment: Deployment, status: Status) -> RichTable:

@@ -8,7 +8,7 @@ from dagster import DagsterInstance, DagsterRunStatus
 
 from assets.dialogues.schema import DIALOGUES
 from assets.quality.schema import SCORED
-from master_dagster.cli.status import spent_text
+from assets.spending.summary import spent_text
 from master_dagster.graph import build_definitions
 from master_dagster.maintenance.dead_runs import PROCESS_TAG, this_process
 from resources.chat.spending_log import read_spending
