@@ -29,11 +29,12 @@ def scores_table(report: Report) -> RichTable:
     """Accuracy of each model in each benchmark, with its interval."""
     table = RichTable(title="Right answers in percent, with 95 % intervals", title_justify="left")
     table.add_column("benchmark")
-    for variant in COMPARED:
-        table.add_column(title(report.numbers, variant), justify="right")
     rows = report.numbers["scores"]
+    variants = list(dict.fromkeys((*COMPARED, *sorted(row["variant"] for row in rows))))
+    for variant in variants:
+        table.add_column(title(report.numbers, variant), justify="right")
     for base, stage, name in dict.fromkeys((row["base"], row["stage"], row["benchmark"]) for row in rows):
-        found = [find(rows, base=base, stage=stage, benchmark=name, variant=variant) for variant in COMPARED]
+        found = [find(rows, base=base, stage=stage, benchmark=name, variant=variant) for variant in variants]
         shown = next(row["title"] for row in found if row) if any(found) else name
         cells = [f"{percent(row['accuracy'])} ({between(row)})" if row else "-" for row in found]
         table.add_row(shown + (", after a review" if stage == "exchange" else ""), *cells)
