@@ -24,6 +24,7 @@ from resources.lake.opening import open_store
 from resources.training_jobs.batch import OWN_TAG
 from resources.training_jobs.configuration import load_trainer_configuration
 from tests.fake_endpoint import FakeEndpoint
+from tests.kubernetes_stand_in import MANIFESTS
 from tests.sample_project import found_project
 from tests.tiny_lake import eight_seeds
 
@@ -252,24 +253,27 @@ def trusted(stack: Stack, logical: str) -> list[tuple[Any, Any]]:
 OWN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
+def pods_of(namespace: str, service_account: str) -> tuple[Any, Any]:
+    """What lets the pods of one service account take a role."""
+    tags = {"kubernetes-namespace": namespace, "kubernetes-service-account": service_account}
+    condition = {
+        "StringEquals": {f"aws:RequestTag/{name}": value for name, value in tags.items()},
+        "ArnLike": {"aws:RequestTag/eks-cluster-arn": "arn:aws:eks:eu-central-1:123456789012:cluster/*"},
+    }
+    return {"Service": "pods.eks.amazonaws.com"}, condition
+
+
 def test_services_take_roles_for_jobs_of_this_account_only(main_stack: Stack, batch_stack: Stack) -> None:
     services = {"Service": ["sagemaker.amazonaws.com", "ecs-tasks.amazonaws.com"]}
-    assert trusted(main_stack, "TrainerRole") == [(services, OWN_ACCOUNT)]
+    [account] = [one["metadata"] for one in MANIFESTS if one["kind"] == "ServiceAccount"]
+    pods = pods_of(account["namespace"], account["name"])
+    assert trusted(main_stack, "TrainerRole") == [(services, OWN_ACCOUNT), pods]
     assert trusted(batch_stack, "StarterRole") == [({"Service": "ecs-tasks.amazonaws.com"}, OWN_ACCOUNT)]
 
 
 def test_pods_of_one_service_account_in_clusters_of_this_account_take_the_orchestrators_role(main_stack: Stack) -> None:
     pods, machine = trusted(main_stack, "OrchestratorRole")
-    assert pods == (
-        {"Service": "pods.eks.amazonaws.com"},
-        {
-            "StringEquals": {
-                "aws:RequestTag/kubernetes-namespace": "dagster",
-                "aws:RequestTag/kubernetes-service-account": "dagster",
-            },
-            "ArnLike": {"aws:RequestTag/eks-cluster-arn": "arn:aws:eks:eu-central-1:123456789012:cluster/*"},
-        },
-    )
+    assert pods == pods_of("dagster", "dagster")
     assert machine == ({"Service": "ec2.amazonaws.com"}, None)
 
 
