@@ -88,7 +88,7 @@ def make_checkpoint(
     run = CHECKPOINTS.begin(lake, base, variant)
     if variant == UNTUNED:
         return publish_untuned(run, training.base(base))
-    refuse_misfits(training.recipe_of(base, variant), job_launcher.configuration.backend.kind)
+    refuse_misfits(training.recipe_of(base, variant), job_launcher.configuration.backend)
     specification = specification_for(lake, training, training.base(base), variant, job_launcher.image)
     with progress(f"training {base} on {variant}", context.log.info):  # the job is silent while it starts
         job_launcher.run(context, training_job_for(specification))

@@ -31,9 +31,9 @@ from assets.training_sets.variants import TRAINING_SETS, TrainingSet
 from resources.configuration import Configuration
 from resources.identity import stable_hash
 from resources.lake.tables import Lake
+from resources.training_jobs.configuration import AnyBackend
 from resources.training_jobs.job import TrainingJob
 
-ONE_NODE = ("local", "sagemaker", "batch")  # backends that run a job on one
 USED_SPLITS = ("train", "validation")
 FORM_OF: Mapping[Method, str] = {"sft": CONVERSATION.name, "dpo": PREFERENCE.name, "kto": LABELLED.name}
 ADAPTER, MODEL = "adapter", "model"
@@ -191,19 +191,19 @@ def refuse_other_form(data: TrainingData, recipe: Recipe) -> None:
     )
 
 
-def refuse_misfits(recipe: Recipe, backend: str) -> None:
+def refuse_misfits(recipe: Recipe, backend: AnyBackend) -> None:
     """Raise CheckpointError where jobs of the backend cannot run the recipe: no GPU on this machine, or one node."""
     needed = {"quantization": recipe.quantization, "sharding": recipe.sharding}
     for name, value in needed.items():
-        if value and backend == "local" and shutil.which("nvidia-smi") is None:
+        if value and backend.kind == "local" and shutil.which("nvidia-smi") is None:
             raise CheckpointError(
                 f"the recipe's {name} is {value}, which needs an NVIDIA GPU, and this machine has none; set it to "
                 "null, or set MASTER_TRAINER to a backend with a GPU"
             )
-    if recipe.nodes > 1 and backend in ONE_NODE:
+    if recipe.nodes > 1 and not backend.several_nodes:
         raise CheckpointError(
-            f"the recipe wants {recipe.nodes} nodes, and a job of the backend `{backend}` has one: set recipe.nodes to "
-            "1, or take the backend `kubernetes`"
+            f"the recipe wants {recipe.nodes} nodes, and a job of the backend `{backend.kind}` has one: set "
+            "recipe.nodes to 1, or take the backend `kubernetes`"
         )
 
 

@@ -134,7 +134,7 @@ def _due_training(deployment: Deployment, lake: Lake, release: Release) -> Itera
             identity, changed = untuned_id(base), "base model changed"
         else:
             try:
-                refuse_misfits(deployment.training.recipe_of(base.name, variant), backend.kind)
+                refuse_misfits(deployment.training.recipe_of(base.name, variant), backend)
                 planned = planned_specification(lake, release, deployment.training, base, variant, image())
             except (CheckpointError, BackendError) as error:
                 yield Due(key, str(error))

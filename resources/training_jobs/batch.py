@@ -2,7 +2,7 @@
 
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -38,6 +38,7 @@ TIMED_OUT = "duration exceeded timeout"
 class BatchConfiguration(Configuration):
     """AWS Batch container jobs."""
 
+    several_nodes: ClassVar[bool] = False
     kind: Literal["batch"] = Field(description="AWS Batch container jobs.")
     queue: str = Field(min_length=1, description="Job queue, by name or ARN.")
     definition: str = Field(min_length=1, description="Job definition: name (the newest revision), name:revision, ARN.")

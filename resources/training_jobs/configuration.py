@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,7 @@ RENAMED_KEYS = {"place": "backend", "patience": "timeouts"}
 class BackendConfiguration(Configuration, ABC):
     """A plug-in that runs training jobs elsewhere; its own keys are beside `kind`."""
 
+    several_nodes: ClassVar[bool] = False  # whether a job can have more than one
     kind: str = Field(description="The plug-in's name.")
 
     @abstractmethod

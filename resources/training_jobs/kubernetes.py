@@ -4,7 +4,7 @@ A Job's name is the claim: the API server accepts it once. A Job runs each pod o
 """
 
 import time
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -64,6 +64,7 @@ class Toleration(Configuration):
 class KubernetesConfiguration(Configuration):
     """Jobs of a Kubernetes cluster (1.29 or newer)."""
 
+    several_nodes: ClassVar[bool] = True
     kind: Literal["kubernetes"] = Field(description="Jobs of a Kubernetes cluster.")
     image: str = Field(pattern=WITH_DIGEST, description="The trainer's image, with its digest (`…@sha256:…`).")
     namespace: Name = Field(description="Where the Jobs are made: small letters, digits and hyphens.")

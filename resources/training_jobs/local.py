@@ -13,7 +13,7 @@ import time
 from collections import deque
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,7 @@ TRAINING_PACKAGES = ("torch", "transformers", "peft", "trl", "accelerate")  # of
 class LocalConfiguration(Configuration):
     """This machine, its GPU where there is one, in this Python environment."""
 
+    several_nodes: ClassVar[bool] = False
     kind: Literal["local"] = Field(default="local", description="This machine.")
     grace_seconds: float = Field(default=20, ge=0, description="Between SIGTERM and SIGKILL when a job is stopped.")
     folder: Path | None = Field(

@@ -1,7 +1,7 @@
 """SageMaker training jobs: one instance, managed spot, this project's own image and program."""
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,7 @@ EXIT_CODE = re.compile(r"exit ?code:? ?(\d+)", re.IGNORECASE)
 class SageMakerConfiguration(Configuration):
     """SageMaker training jobs."""
 
+    several_nodes: ClassVar[bool] = False
     kind: Literal["sagemaker"] = Field(description="SageMaker training jobs.")
     image: str = Field(pattern=WITH_DIGEST, description="The trainer's image in ECR, with its digest (`…@sha256:…`).")
     role: str = Field(
